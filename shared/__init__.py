@@ -1,0 +1,1 @@
+"""The mechanism that every service of the workspace uses; decisions live in the services."""

@@ -1,0 +1,98 @@
+"""Settings, read once at start from the environment and a service's own `.env`."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from dotenv.parser import parse_stream
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.database.url import normalise
+from shared.errors import ConfigurationError
+
+SAMPLE_SECRET_KEY = "change-me"  # noqa: S105 - a placeholder that a running service refuses
+"""What a generated `.env` holds; good for development only."""
+
+
+class DatabaseConfig(BaseSettings):
+    """Where the database is and how it is used."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", case_sensitive=True, env_ignore_empty=True
+    )
+
+    database_url: Annotated[str, AfterValidator(normalise)] | None = Field(
+        default=None, validation_alias="DATABASE_URL", repr=False
+    )
+    """A libpq URL for asyncpg; None means the workspace's embedded server."""
+    db_echo: bool = Field(default=False, validation_alias="DB_ECHO")
+    db_pool_size: int = Field(default=10, ge=1, le=1000, validation_alias="DB_POOL_SIZE")
+    """How many connections one process opens at most."""
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> Self:
+        """Read the environment, which wins, then `folder/.env` where there is one.
+
+        Raises ConfigurationError, naming every variable that cannot be used.
+        """
+        dotenv = folder / ".env" if folder else None
+        try:
+            if dotenv and dotenv.is_file():
+                _refuse_unreadable_lines(dotenv)
+            return cls(_env_file=dotenv)  # type: ignore[call-arg]  # pydantic-settings' own keyword
+        except ValidationError as error:
+            raise ConfigurationError(
+                "\n".join(_explain(details) for details in error.errors(include_input=False))
+            ) from None
+
+
+class BaseServiceConfig(DatabaseConfig):
+    """What every service is told; a service that needs more derives its own class."""
+
+    debug: bool = Field(default=False, validation_alias="DEBUG")
+    testing: bool = Field(default=False, validation_alias="TESTING")
+    secret_key: SecretStr = Field(
+        default=SecretStr(SAMPLE_SECRET_KEY), validation_alias="SECRET_KEY"
+    )
+    service_name: str = Field(default="service", validation_alias="SERVICE_NAME")
+    service_port: int = Field(
+        default=8080, ge=1, le=65535, validation_alias=AliasChoices("SERVICE_PORT", "PORT")
+    )
+    host: str = Field(default="127.0.0.1", validation_alias="HOST")
+    service_registry_url: str | None = Field(default=None, validation_alias="SERVICE_REGISTRY_URL")
+    max_content_length: int = Field(
+        default=1024 * 1024, ge=1, validation_alias="MAX_CONTENT_LENGTH"
+    )
+    """The largest request body, in bytes."""
+
+    @model_validator(mode="after")
+    def _refuse_the_sample_secret(self) -> Self:
+        usable = self.secret_key.get_secret_value() not in ("", SAMPLE_SECRET_KEY)
+        if usable or self.debug or self.testing:
+            return self
+        raise PydanticCustomError(
+            "sample_secret", "SECRET_KEY: set one of your own (or DEBUG=True while developing)"
+        )
+
+
+def _refuse_unreadable_lines(dotenv: Path) -> None:
+    with dotenv.open(encoding="utf-8") as lines:
+        for binding in parse_stream(lines):
+            if binding.error or (binding.key is not None and binding.value is None):
+                line = binding.original.string.strip()
+                raise ConfigurationError(
+                    f"{dotenv}, line {binding.original.line}: expected NAME=value, got {line!r}"
+                )
+
+
+def _explain(details: ErrorDetails) -> str:
+    variable = ".".join(str(part) for part in details["loc"])
+    return f"{variable}: {details['msg']}" if variable else details["msg"]

@@ -1,0 +1,134 @@
+"""The base of the repositories: what every table answers, in plain Core statements."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+
+from sqlalchemy import Executable, Row, Table
+from sqlalchemy.exc import IntegrityError
+
+from shared.database.errors import find_refused_field
+from shared.database.statements import RECORD_ID, Statements
+from shared.database.unit_of_work import Transaction
+from shared.errors import AlreadyExistsError, NotFoundError
+from shared.models.base import BaseModel
+
+LARGEST_ID = 2**63 - 1
+"""What PostgreSQL's bigint holds; a larger id is nobody's, and the driver would refuse it."""
+
+
+class Identified(Protocol):
+    """An entity: None until the database has given it an id."""
+
+    id: int | None
+
+
+EntityT = TypeVar("EntityT", bound=Identified)
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
+    """The entities of one table, mapped explicitly in both directions.
+
+    A derived class names its model, what a message calls one entity, and the unique fields in
+    the order in which a refusal names them.
+    """
+
+    model: type[ModelT]
+    resource: ClassVar[str]
+    unique_fields: ClassVar[tuple[str, ...]] = ()
+    _statements: ClassVar[Statements]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._statements = Statements.of(cast("Table", cls.model.__table__), cls.unique_fields)
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    @abstractmethod
+    def _to_entity(self, row: Row[Any]) -> EntityT:
+        """Make the entity of a whole row."""
+
+    @abstractmethod
+    def _to_row(self, entity: EntityT) -> dict[str, object]:
+        """Return the values of all columns but those that the database sets."""
+
+    async def get(self, record_id: int) -> EntityT:
+        """Return the entity with this id; raises NotFoundError."""
+        self._refuse_impossible(record_id)
+        parameters: dict[str, object] = {RECORD_ID: record_id}
+        result = await self._transaction.read(self._statements.find, parameters)
+        return self._entity_of(result.one_or_none())
+
+    async def get_for_update(self, record_id: int) -> EntityT:
+        """Return the entity and keep others from changing it until the unit of work ends.
+
+        Raises NotFoundError.
+        """
+        self._refuse_impossible(record_id)
+        parameters: dict[str, object] = {RECORD_ID: record_id}
+        result = await self._transaction.write(self._statements.find_for_update, parameters)
+        return self._entity_of(result.one_or_none())
+
+    async def list_all(self) -> list[EntityT]:
+        """Return every entity, oldest first."""
+        return await self._list(self._statements.list_all)
+
+    async def add(self, entity: EntityT) -> EntityT:
+        """Insert the entity and return it as stored; raises AlreadyExistsError.
+
+        One statement decides, however many ask at once. Only a refusal looks up which field
+        it was; should the record in the way be gone by then, the insert is tried again.
+        """
+        values = self._to_row(entity)
+        while True:
+            result = await self._transaction.write(self._statements.add, values)
+            row = result.one_or_none()
+            if row is not None:
+                return self._to_entity(row)
+            await self._raise_if_taken(values)
+
+    async def update(self, entity: EntityT) -> EntityT:
+        """Store the entity's values; raises NotFoundError or AlreadyExistsError."""
+        parameters = self._to_row(entity) | {RECORD_ID: entity.id}
+        try:
+            result = await self._transaction.write(self._statements.update, parameters)
+        except IntegrityError as error:
+            refusal = find_refused_field(error, self._statements.unique_constraints)
+            raise refusal or error from error
+        return self._entity_of(result.one_or_none())
+
+    async def delete(self, record_id: int) -> None:
+        """Delete the entity with this id; raises NotFoundError."""
+        self._refuse_impossible(record_id)
+        result = await self._transaction.write(self._statements.delete, {RECORD_ID: record_id})
+        if result.one_or_none() is None:
+            raise NotFoundError(self.resource)
+
+    async def _list(
+        self, statement: Executable, parameters: dict[str, object] | None = None
+    ) -> list[EntityT]:
+        result = await self._transaction.read(statement, parameters)
+        return [self._to_entity(row) for row in result]
+
+    async def _find_by(self, field: str, value: object) -> EntityT | None:
+        """Return the entity that holds this value of a unique field."""
+        if isinstance(value, str) and "\x00" in value:
+            return None  # PostgreSQL's text holds no NUL, so nobody has it
+        result = await self._transaction.read(self._statements.find_by[field], {field: value})
+        row = result.one_or_none()
+        return None if row is None else self._to_entity(row)
+
+    async def _raise_if_taken(self, values: dict[str, object]) -> None:
+        for field in self.unique_fields:
+            if await self._find_by(field, values[field]) is not None:
+                raise AlreadyExistsError(field)
+
+    def _entity_of(self, row: Row[Any] | None) -> EntityT:
+        if row is None:
+            raise NotFoundError(self.resource)
+        return self._to_entity(row)
+
+    def _refuse_impossible(self, record_id: int) -> None:
+        if not 0 < record_id <= LARGEST_ID:
+            raise NotFoundError(self.resource)

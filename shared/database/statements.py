@@ -1,0 +1,46 @@
+"""The statements that every repository needs, built once for each table."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from sqlalchemy import BindParameter, Executable, Table, bindparam, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+SET_BY_DATABASE = frozenset({"id", "created_at", "updated_at"})
+RECORD_ID = "record_id"
+"""The parameter of an id: `id` itself is a column's name, which an UPDATE reserves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """Statements with bound parameters, named by column; each returns whole rows."""
+
+    find: Executable
+    find_for_update: Executable
+    list_all: Executable
+    add: Executable
+    """Returns no row where a unique field refuses it."""
+    update: Executable
+    delete: Executable
+    find_by: dict[str, Executable]
+    """For each unique field, the row that holds a value of it."""
+    unique_constraints: dict[str, str]
+    """The constraint's name to the field that it keeps unique."""
+
+    @classmethod
+    def of(cls, table: Table, unique_fields: tuple[str, ...]) -> Self:
+        """Build the statements of `table`."""
+        chosen = table.c.id == bindparam(RECORD_ID)
+        values: dict[str, BindParameter[object]] = {
+            c.name: bindparam(c.name) for c in table.c if c.name not in SET_BY_DATABASE
+        }
+        return cls(
+            find=select(table).where(chosen),
+            find_for_update=select(table).where(chosen).with_for_update(),
+            list_all=select(table).order_by(table.c.id),
+            add=insert(table).values(values).on_conflict_do_nothing().returning(*table.c),
+            update=update(table).where(chosen).values(values).returning(*table.c),
+            delete=delete(table).where(chosen).returning(table.c.id),
+            find_by={f: select(table).where(table.c[f] == bindparam(f)) for f in unique_fields},
+            unique_constraints={f"uq_{table.name}_{f}": f for f in unique_fields},
+        )

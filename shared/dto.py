@@ -1,0 +1,32 @@
+"""Base classes of the objects that cross the application's edge, and the types of their fields."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+
+def _without_nul(text: str) -> str:
+    """Refuse what PostgreSQL's text cannot hold (its manual, section 8.3: no code zero)."""
+    if "\x00" in text:
+        raise PydanticCustomError("nul_character", "Must not contain NUL characters")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+"""A string that PostgreSQL can store; limit it with `Field(max_length=…)`, in characters."""
+
+Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+"""A whole number in the range of PostgreSQL's `integer`: 4 bytes, signed."""
+
+
+class RequestDTO(BaseModel):
+    """What a client sends: its JSON types are taken as they are, other keys are ignored."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+
+class ResponseDTO(BaseModel):
+    """What a client gets, read from an entity's attributes by `model_validate`."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)

@@ -1,0 +1,51 @@
+"""The envelope of every answer: `data`, `message` and `success`, or `errors` in place of data."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from quart import Response, current_app
+
+
+class APIResponse:
+    """Makes the responses of the contract; `data` is whatever the JSON provider can write."""
+
+    @staticmethod
+    def success(data: object = None, message: str = "Success", status: int = 200) -> Response:
+        """Answer a request that did what it was asked for."""
+        return _respond({"data": data, "message": message, "success": True}, status)
+
+    @staticmethod
+    def error(message: str, status: int = 400, errors: Mapping[str, str] | None = None) -> Response:
+        """Answer a request that was refused or failed; `errors` are details by field."""
+        payload: dict[str, object] = {"message": message, "success": False}
+        if errors:
+            payload["errors"] = errors
+        return _respond(payload, status)
+
+    @classmethod
+    def not_found(cls, message: str = "Resource not found") -> Response:
+        """Answer 404."""
+        return cls.error(message, 404)
+
+    @classmethod
+    def unauthorized(cls, message: str = "Unauthorized") -> Response:
+        """Answer 401: nobody is known to ask."""
+        return cls.error(message, 401)
+
+    @classmethod
+    def forbidden(cls, message: str = "Forbidden") -> Response:
+        """Answer 403: whoever asks may not."""
+        return cls.error(message, 403)
+
+    @classmethod
+    def validation_error(
+        cls, errors: Mapping[str, str], message: str = "Validation failed"
+    ) -> Response:
+        """Answer 422 with the reason for each refused field."""
+        return cls.error(message, 422, errors)
+
+
+def _respond(payload: dict[str, object], status: int) -> Response:
+    response = cast("Response", current_app.json.response(payload))
+    response.status_code = status
+    return response

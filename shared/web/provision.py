@@ -1,0 +1,21 @@
+"""How a controller gets what the composition root has made."""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from quart import Quart, current_app
+
+ProvidedT = TypeVar("ProvidedT")
+
+_KEY = "shared.web.provision"
+
+
+def provide(app: Quart, objects: Iterable[object]) -> None:
+    """Keep one object of each type for the controllers of `app`."""
+    app.extensions[_KEY] = {type(each): each for each in objects}
+
+
+def provided(kind: type[ProvidedT]) -> ProvidedT:
+    """Return the object of this type that the running application was given."""
+    found: ProvidedT = current_app.extensions[_KEY][kind]
+    return found
