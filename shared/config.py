@@ -49,9 +49,9 @@ class DatabaseConfig(BaseSettings):
                 _refuse_unreadable_lines(dotenv)
             return cls(_env_file=dotenv)  # type: ignore[call-arg]  # pydantic-settings' own keyword
         except ValidationError as error:
-            raise ConfigurationError(
-                "\n".join(_explain(details) for details in error.errors(include_input=False))
-            ) from None
+            reasons = [_explain(details) for details in error.errors(include_input=False)]
+            sources = f"the environment or {dotenv}" if dotenv else "the environment"
+            raise ConfigurationError("\n".join([*reasons, f"Set it in {sources}."])) from None
 
 
 class BaseServiceConfig(DatabaseConfig):

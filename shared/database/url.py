@@ -1,6 +1,6 @@
 """The forms in which a database's address is written, brought to the one that asyncpg reads."""
 
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from pydantic_core import PydanticCustomError
 
@@ -21,7 +21,8 @@ def normalise(url: str) -> str:
         query["sslmode"] = query.pop("ssl")
     if parts.hostname in _LOCAL_HOSTS:
         query.setdefault("sslmode", "disable")
-    return urlunsplit(parts._replace(scheme="postgresql", query=urlencode(query, safe="/")))
+    parameters = f"?{urlencode(query, safe='/', quote_via=quote)}" if query else ""
+    return f"postgresql://{parts.netloc}{parts.path}{parameters}"
 
 
 def describe(url: str) -> str:

@@ -1,11 +1,13 @@
 """The application factory: one Quart application in the contract's manner."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from types import TracebackType
 
 from quart import Blueprint, Quart
 
 from shared.config import BaseServiceConfig
 from shared.database.engine import Database
+from shared.errors import ServiceError
 from shared.web import health
 from shared.web.cors import allow_every_origin
 from shared.web.errors import map_errors
@@ -17,6 +19,20 @@ PREFIX = "/api/v1"
 
 StartCheck = Callable[[Database], Awaitable[None]]
 """Runs once when the database is open, before the first request."""
+
+ExceptionInfo = tuple[type, BaseException, TracebackType] | tuple[None, None, None]
+
+
+class Service(Quart):
+    """Quart, but what we refuse in our own words needs no traceback in the log."""
+
+    def log_exception(self, exception_info: ExceptionInfo) -> None:
+        """Log one line for our own errors, all of it for others."""
+        error = exception_info[1]
+        if isinstance(error, ServiceError):
+            self.logger.error(error.message)
+        else:
+            super().log_exception(exception_info)
 
 
 def build_app(
@@ -36,7 +52,7 @@ def build_app(
         provides: what the controllers ask for by type, with `provided`.
         start_checks: awaited in order at start.
     """
-    app = Quart(config.service_name, static_folder=None)
+    app = Service(config.service_name, static_folder=None)
     _configure(app, config)
     app.url_map.converters["int"] = IdConverter
     for blueprint in (health.bp, *blueprints):

@@ -47,8 +47,8 @@ def serve(app: Quart) -> None:
     with listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_serve_until_signalled(app, listener))
-        except LifespanFailureError as error:
-            sys.exit(f"{name} could not start: {error.__cause__ or error}")
+        except LifespanFailureError:
+            sys.exit(f"{name} could not start")  # the reason is in the log, just above
 
 
 async def _serve_until_signalled(app: Quart, listener: socket.socket) -> None:

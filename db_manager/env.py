@@ -1,0 +1,25 @@
+"""Alembic's environment: what it runs on is the connection that the manager hands over."""
+
+from alembic import context
+
+from shared.models import load_metadata
+
+
+def _run() -> None:
+    """Run Alembic's command, each revision in a transaction of its own."""
+    offline = context.is_offline_mode()
+    context.configure(
+        connection=None if offline else context.config.attributes["connection"],
+        dialect_name="postgresql",
+        literal_binds=offline,
+        target_metadata=load_metadata(),
+        compare_type=True,
+        compare_server_default=True,
+        transaction_per_migration=True,
+        on_version_apply=context.config.attributes.get("on_version_apply", ()),
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+_run()

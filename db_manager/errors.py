@@ -1,0 +1,23 @@
+"""What the database manager refuses or cannot do, said in one or two lines.
+
+ManagerError
+├── UnreachableError       no connection; worth another try while a server starts
+├── LockLostError          the connection that kept others away is gone
+└── RevisionFailedError    a revision's statements were refused
+"""
+
+
+class ManagerError(Exception):
+    """The root: its message says what was wrong, where, and what to do next."""
+
+
+class UnreachableError(ManagerError):
+    """No PostgreSQL answers, or it is not ready yet."""
+
+
+class LockLostError(ManagerError):
+    """Another process may be migrating now."""
+
+
+class RevisionFailedError(ManagerError):
+    """The database is at the revision before the one that the message names."""

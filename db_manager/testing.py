@@ -1,0 +1,137 @@
+"""The pytest plugin of the workspace: real PostgreSQL for every test that asks for it.
+
+One embedded server serves a whole run, its workers and the runs that its tests start; it begins
+with the first test that asks. Each process has a database of its own, migrated once.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+import pytest_asyncio
+
+if TYPE_CHECKING:
+    from shared.config import DatabaseConfig
+    from shared.database.engine import Database
+
+_FOLDER = "DB_MANAGER_TEST_FOLDER"
+"""The variable that tells workers and inner runs where the run's server lives."""
+
+_owned_folder = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the server's folder, and forget the developer's database: no test may touch it."""
+    os.environ.pop("DATABASE_URL", None)
+    if _FOLDER not in os.environ:
+        folder = Path(tempfile.gettempdir(), f"pg-test-{token_hex(4)}")
+        config.stash[_owned_folder] = folder
+        os.environ[_FOLDER] = str(folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the run's server, if a test began it, and remove its folder."""
+    folder = config.stash.get(_owned_folder, None)
+    if folder is None:
+        return
+    del os.environ[_FOLDER]
+    if folder.exists():
+        from db_manager.postgres import EmbeddedPostgres  # noqa: PLC0415
+
+        EmbeddedPostgres(folder, durable=False).stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def _server_url() -> AsyncIterator[str]:
+    from db_manager.postgres import EmbeddedPostgres  # noqa: PLC0415
+
+    async with EmbeddedPostgres(Path(os.environ[_FOLDER]), durable=False) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def database_url(_server_url: str) -> AsyncIterator[str]:
+    """The URL of this process's database, at the newest revision."""
+    name = f"test_{os.getpid()}"
+    url = await _create_database(_server_url, name)
+    await _migrate(url)
+    yield url
+    await _drop_database(_server_url, name)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fresh_database_url(_server_url: str) -> AsyncIterator[str]:
+    """The URL of a new, empty database, dropped after the test."""
+    name = f"test_{os.getpid()}_{token_hex(4)}"
+    yield await _create_database(_server_url, name)
+    await _drop_database(_server_url, name)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def _open_database(database_url: str) -> AsyncIterator["Database"]:
+    from shared.database.engine import Database  # noqa: PLC0415
+
+    async with Database(_config_of(database_url)) as database:
+        yield database
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def database(_open_database: "Database") -> "Database":
+    """This process's database, open, its tables empty and their ids beginning at 1."""
+    await _empty_tables(_open_database)
+    return _open_database
+
+
+async def _migrate(url: str) -> None:
+    from db_manager.connection import open_target  # noqa: PLC0415
+    from db_manager.manager import DatabaseManager  # noqa: PLC0415
+
+    async with open_target(_config_of(url)) as target:
+        await DatabaseManager(target, say=lambda _line: None).migrate()
+
+
+async def _empty_tables(database: "Database") -> None:
+    from shared.models import load_metadata  # noqa: PLC0415
+
+    tables = ", ".join(f'"{table.name}"' for table in load_metadata().sorted_tables)
+    async with database.connect() as connection:
+        if tables:
+            await connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+
+
+async def _create_database(server_url: str, name: str) -> str:
+    await _execute(
+        server_url,
+        f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)',
+        f'CREATE DATABASE "{name}"',
+    )
+    parts = urlsplit(server_url)
+    return f"postgresql://{parts.netloc}/{name}?{parts.query}"
+
+
+async def _drop_database(server_url: str, name: str) -> None:
+    await _execute(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+async def _execute(url: str, *statements: str) -> None:
+    import asyncpg  # noqa: PLC0415
+
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _config_of(url: str) -> "DatabaseConfig":
+    from shared.config import DatabaseConfig  # noqa: PLC0415
+
+    return DatabaseConfig.model_validate({"DATABASE_URL": url})
