@@ -122,7 +122,7 @@ def _explain(error: BaseException, url: str) -> ManagerError | None:
     match error:
         case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
             return ManagerError(
-                f"PostgreSQL refuses the login: {place} ({_line(error)}). Check DATABASE_URL."
+                f"PostgreSQL refuses the login: {place} ({reason_of(error)}). Check DATABASE_URL."
             )
         case asyncpg.InvalidCatalogNameError():
             return ManagerError(
@@ -139,13 +139,14 @@ def _explain(error: BaseException, url: str) -> ManagerError | None:
             | asyncpg.InterfaceError()
         ):
             return UnreachableError(
-                f"PostgreSQL cannot be reached: {place} ({_line(error)}).\n"
+                f"PostgreSQL cannot be reached: {place} ({reason_of(error)}).\n"
                 "Start it or correct DATABASE_URL; --wait SECONDS keeps trying."
             )
     return None
 
 
-def _line(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return the first line of what the system or PostgreSQL says."""
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     return (str(error) or type(error).__name__).splitlines()[0]

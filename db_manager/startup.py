@@ -1,0 +1,84 @@
+"""What a service says at its start about a database that is behind its code.
+
+Revisions are read without Alembic: importing it would cost every service a tenth of a second
+and its memory, for two names in each file.
+"""
+
+import ast
+import asyncio
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from sqlalchemy import func, select, text
+
+from db_manager.connection import reason_of
+from shared.database.engine import Database
+from shared.database.url import describe
+
+VERSIONS = Path(__file__).parent / "migrations" / "versions"
+
+_log = logging.getLogger(__name__)
+
+
+async def warn_when_behind(database: Database) -> None:
+    """Log one warning if `database`, which is open, lacks a revision; change and raise nothing."""
+    place = describe(database.url or "postgresql://")
+    try:
+        heads = await asyncio.to_thread(find_heads, VERSIONS)
+        current = await _read_current(database)
+    except Exception as error:
+        reason = reason_of(error.__cause__ or error)
+        _log.warning("The database does not tell its revision: %s (%s)", place, reason)
+        return
+    if heads - current:
+        _log.warning(
+            "The database is behind the code: %s is at %s, the newest revision is %s. "
+            "Run: python -m db_manager migrate",
+            place,
+            _names(current),
+            _names(heads),
+        )
+
+
+def find_heads(versions: Path) -> frozenset[str]:
+    """Return the ids of the revisions in a folder that no other one follows."""
+    ids, followed = set[str](), set[str]()
+    for path in versions.glob("*.py"):
+        values = _constants(path)
+        ids.update(_as_ids(values.get("revision")))
+        followed.update(_as_ids(values.get("down_revision")))
+    return frozenset(ids - followed)
+
+
+async def _read_current(database: Database) -> frozenset[str]:
+    async with database.connect() as connection:
+        if await connection.scalar(select(func.to_regclass("alembic_version"))) is None:
+            return frozenset()
+        rows = await connection.scalars(text("SELECT version_num FROM alembic_version"))
+        return frozenset(rows)
+
+
+def _constants(path: Path) -> dict[str, object]:
+    """Read what a module assigns to single names at its top, as far as it is literal."""
+    constants = dict[str, object]()
+    for statement in ast.parse(path.read_bytes(), path.name).body:
+        match statement:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant() | ast.Tuple() as value)
+                | ast.AnnAssign(
+                    target=ast.Name(id=name), value=ast.Constant() | ast.Tuple() as value
+                )
+            ):
+                constants[name] = ast.literal_eval(value)
+    return constants
+
+
+def _as_ids(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(str(each) for each in value) if isinstance(value, tuple) else ()
+
+
+def _names(revisions: Iterable[str]) -> str:
+    return ", ".join(sorted(revisions)) or "no revision"
