@@ -1,27 +1,27 @@
-"""The database of one process: its engine, its one pool, and who gets a connection."""
+"""The database of one process: its one pool, and who gets a connection."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol, Self
 
 import asyncpg
-from sqlalchemy import event, select
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import (
-    AsyncConnection,
     AsyncEngine,
     AsyncSession,
     async_sessionmaker,
     create_async_engine,
 )
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from shared.config import DatabaseConfig
-from shared.database.errors import reported_as_service_errors
+from shared.database.errors import reported_as_unavailable
+from shared.errors import DatabaseUnavailableError
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to wait for a new connection, and for a free one of the pool."""
+
+_log = logging.getLogger(__name__)
 
 
 class DatabaseServer(Protocol):
@@ -45,79 +45,101 @@ class Database:
     """
 
     def __init__(self, config: DatabaseConfig, server: DatabaseServer | None = None) -> None:
+        self.url = config.database_url
         self._config = config
         self._server = server
         self._resources = AsyncExitStack()
+        self._turn = asyncio.Semaphore(config.db_pool_size)
+        self._pool: asyncpg.Pool | None = None
         self._engine: AsyncEngine | None = None
-        self._autocommit: AsyncEngine | None = None
-        self.url: str | None = config.database_url
 
     async def __aenter__(self) -> Self:
         if self._config.database_url is None and self._server is not None:
             self.url = await self._resources.enter_async_context(self._server)
-        self._engine = create_engine(self.url or "postgresql://", self._config)
-        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._resources.push_async_callback(self._engine.dispose)
+        self._pool = await self._resources.enter_async_context(self._make_pool())
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        self._engine = self._autocommit = None
+        self._pool = None
         await self._resources.aclose()
 
     @asynccontextmanager
-    async def connect(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection on which every statement stands for itself (autocommit).
+    async def connect(self) -> AsyncIterator[asyncpg.Connection]:
+        """Lend a connection; a transaction that is left open is rolled back.
 
         Raises DatabaseUnavailableError when there is none to lend.
         """
-        async with AsyncExitStack() as stack:
-            with reported_as_service_errors():
-                connection = await stack.enter_async_context(_opened(self._autocommit).connect())
-            yield connection
+        if self._pool is None:
+            raise RuntimeError("the database is not open: use `async with database`")
+        async with self._in_turn():
+            with reported_as_unavailable():
+                connection = await self._pool.acquire()
+            try:
+                yield connection
+            finally:
+                await self._pool.release(connection)
 
     async def ping(self) -> None:
         """Ask the server for nothing; raises DatabaseUnavailableError."""
         async with self.connect() as connection:
-            with reported_as_service_errors():
-                await connection.execute(select(1))
+            with reported_as_unavailable():
+                await connection.execute("SELECT 1", timeout=CONNECT_TIMEOUT)
 
     def sessions(self) -> async_sessionmaker[AsyncSession]:
-        """Return a maker of ordinary ORM sessions, for queries that want them."""
-        return async_sessionmaker(_opened(self._engine), expire_on_commit=False)
+        """Return a maker of ordinary ORM sessions, on connections of their own."""
+        if self._engine is None:
+            self._engine = create_engine(self.url or "", self._config)
+            self._resources.push_async_callback(self._engine.dispose)
+        return async_sessionmaker(self._engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        """Wait for a connection in the order of asking, which asyncpg's pool does not keep."""
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise DatabaseUnavailableError from None
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _make_pool(self) -> asyncpg.Pool:
+        """Make a pool that opens connections when they are needed, up to its size."""
+        return asyncpg.create_pool(
+            self.url,
+            min_size=0,
+            max_size=self._config.db_pool_size,
+            timeout=CONNECT_TIMEOUT,
+            init=_log_queries if self._config.db_echo else None,
+            reset=_keep_session,
+        )
 
 
-def _opened(engine: AsyncEngine | None) -> AsyncEngine:
-    if engine is None:
-        raise RuntimeError("the database is not open: use `async with database`")
-    return engine
+async def _keep_session(_connection: asyncpg.Connection) -> None:
+    """Spare the round trip that clears a session: no statement of ours leaves anything in it.
+
+    asyncpg has ended an open transaction before it calls this.
+    """
+
+
+async def _log_queries(connection: asyncpg.Connection) -> None:
+    connection.add_query_logger(lambda query: _log.info("%s %s", query.query, query.args))
 
 
 def create_engine(url: str, config: DatabaseConfig) -> AsyncEngine:
-    """Make an engine whose pool has a fixed size and never hands out a broken connection."""
+    """Make an SQLAlchemy engine for ORM sessions and migrations."""
 
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT)
 
-    engine = create_async_engine(
+    return create_async_engine(
         "postgresql+asyncpg://",
         async_creator=connect,
         echo=config.db_echo,
         pool_size=config.db_pool_size,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT,
+        pool_pre_ping=True,
     )
-    event.listen(engine.sync_engine, "checkout", _refuse_unusable)
-    return engine
-
-
-def _refuse_unusable(
-    connection: DBAPIConnection, _entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection
-) -> None:
-    """Have the pool open another connection in place of a closed or unfinished one.
-
-    asyncpg knows both without asking the server: a restarted server costs no request, no
-    request pays for a ping, and a transaction that a cancelled task left open harms nobody.
-    """
-    driver: asyncpg.Connection = connection.driver_connection
-    if driver.is_closed() or driver.is_in_transaction():
-        raise DisconnectionError

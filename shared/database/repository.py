@@ -1,19 +1,20 @@
 """The base of the repositories: what every table answers, in plain Core statements."""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
+from typing import ClassVar, Generic, Protocol, TypeVar, cast
 
-from sqlalchemy import Executable, Row, Table
-from sqlalchemy.exc import IntegrityError
+import asyncpg
+from sqlalchemy import Table
 
-from shared.database.errors import find_refused_field
+from shared.database.statement import Parameters, Row, Statement
 from shared.database.statements import RECORD_ID, Statements
-from shared.database.unit_of_work import Transaction
+from shared.database.transaction import Transaction
 from shared.errors import AlreadyExistsError, NotFoundError
 from shared.models.base import BaseModel
 
 LARGEST_ID = 2**63 - 1
-"""What PostgreSQL's bigint holds; a larger id is nobody's, and the driver would refuse it."""
+"""What PostgreSQL's bigint holds; the driver refuses a larger one."""
+NO_PARAMETERS: Parameters = {}
 
 
 class Identified(Protocol):
@@ -46,7 +47,7 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         self._transaction = transaction
 
     @abstractmethod
-    def _to_entity(self, row: Row[Any]) -> EntityT:
+    def _to_entity(self, row: Row) -> EntityT:
         """Make the entity of a whole row."""
 
     @abstractmethod
@@ -55,20 +56,16 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
 
     async def get(self, record_id: int) -> EntityT:
         """Return the entity with this id; raises NotFoundError."""
-        self._refuse_impossible(record_id)
-        parameters: dict[str, object] = {RECORD_ID: record_id}
-        result = await self._transaction.read(self._statements.find, parameters)
-        return self._entity_of(result.one_or_none())
+        row = await self._transaction.fetch_first(self._statements.find, _chosen(record_id))
+        return self._entity_of(row)
 
     async def get_for_update(self, record_id: int) -> EntityT:
         """Return the entity and keep others from changing it until the unit of work ends.
 
         Raises NotFoundError.
         """
-        self._refuse_impossible(record_id)
-        parameters: dict[str, object] = {RECORD_ID: record_id}
-        result = await self._transaction.write(self._statements.find_for_update, parameters)
-        return self._entity_of(result.one_or_none())
+        row = await self._transaction.write(self._statements.find_for_update, _chosen(record_id))
+        return self._entity_of(row)
 
     async def list_all(self) -> list[EntityT]:
         """Return every entity, oldest first."""
@@ -82,53 +79,52 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         """
         values = self._to_row(entity)
         while True:
-            result = await self._transaction.write(self._statements.add, values)
-            row = result.one_or_none()
+            row = await self._transaction.write(self._statements.add, values)
             if row is not None:
                 return self._to_entity(row)
             await self._raise_if_taken(values)
 
     async def update(self, entity: EntityT) -> EntityT:
         """Store the entity's values; raises NotFoundError or AlreadyExistsError."""
-        parameters = self._to_row(entity) | {RECORD_ID: entity.id}
+        parameters = {**self._to_row(entity), RECORD_ID: entity.id}
         try:
-            result = await self._transaction.write(self._statements.update, parameters)
-        except IntegrityError as error:
-            refusal = find_refused_field(error, self._statements.unique_constraints)
-            raise refusal or error from error
-        return self._entity_of(result.one_or_none())
+            row = await self._transaction.write(self._statements.update, parameters)
+        except asyncpg.UniqueViolationError as error:
+            field = self._statements.unique_constraints.get(error.constraint_name)
+            if field is None:
+                raise
+            raise AlreadyExistsError(field) from error
+        return self._entity_of(row)
 
     async def delete(self, record_id: int) -> None:
         """Delete the entity with this id; raises NotFoundError."""
-        self._refuse_impossible(record_id)
-        result = await self._transaction.write(self._statements.delete, {RECORD_ID: record_id})
-        if result.one_or_none() is None:
+        if await self._transaction.write(self._statements.delete, _chosen(record_id)) is None:
             raise NotFoundError(self.resource)
 
     async def _list(
-        self, statement: Executable, parameters: dict[str, object] | None = None
+        self, statement: Statement, parameters: Parameters = NO_PARAMETERS
     ) -> list[EntityT]:
-        result = await self._transaction.read(statement, parameters)
-        return [self._to_entity(row) for row in result]
+        rows = await self._transaction.fetch(statement, parameters)
+        return [self._to_entity(row) for row in rows]
 
     async def _find_by(self, field: str, value: object) -> EntityT | None:
         """Return the entity that holds this value of a unique field."""
         if isinstance(value, str) and "\x00" in value:
             return None  # PostgreSQL's text holds no NUL, so nobody has it
-        result = await self._transaction.read(self._statements.find_by[field], {field: value})
-        row = result.one_or_none()
+        row = await self._transaction.fetch_first(self._statements.find_by[field], {field: value})
         return None if row is None else self._to_entity(row)
 
-    async def _raise_if_taken(self, values: dict[str, object]) -> None:
+    async def _raise_if_taken(self, values: Parameters) -> None:
         for field in self.unique_fields:
             if await self._find_by(field, values[field]) is not None:
                 raise AlreadyExistsError(field)
 
-    def _entity_of(self, row: Row[Any] | None) -> EntityT:
+    def _entity_of(self, row: Row | None) -> EntityT:
         if row is None:
             raise NotFoundError(self.resource)
         return self._to_entity(row)
 
-    def _refuse_impossible(self, record_id: int) -> None:
-        if not 0 < record_id <= LARGEST_ID:
-            raise NotFoundError(self.resource)
+
+def _chosen(record_id: int) -> Parameters:
+    """Pass an id on; one that no bigint can be is nobody's, as 0 is."""
+    return {RECORD_ID: record_id if 0 < record_id <= LARGEST_ID else 0}

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Self
 
-from sqlalchemy import BindParameter, Executable, Table, bindparam, delete, select, update
+from sqlalchemy import BindParameter, Table, bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
+
+from shared.database.statement import Statement
 
 SET_BY_DATABASE = frozenset({"id", "created_at", "updated_at"})
 RECORD_ID = "record_id"
@@ -15,14 +17,14 @@ RECORD_ID = "record_id"
 class Statements:
     """Statements with bound parameters, named by column; each returns whole rows."""
 
-    find: Executable
-    find_for_update: Executable
-    list_all: Executable
-    add: Executable
+    find: Statement
+    find_for_update: Statement
+    list_all: Statement
+    add: Statement
     """Returns no row where a unique field refuses it."""
-    update: Executable
-    delete: Executable
-    find_by: dict[str, Executable]
+    update: Statement
+    delete: Statement
+    find_by: dict[str, Statement]
     """For each unique field, the row that holds a value of it."""
     unique_constraints: dict[str, str]
     """The constraint's name to the field that it keeps unique."""
@@ -34,13 +36,15 @@ class Statements:
         values: dict[str, BindParameter[object]] = {
             c.name: bindparam(c.name) for c in table.c if c.name not in SET_BY_DATABASE
         }
+        rows = select(table)
+        add = insert(table).values(values).on_conflict_do_nothing()
         return cls(
-            find=select(table).where(chosen),
-            find_for_update=select(table).where(chosen).with_for_update(),
-            list_all=select(table).order_by(table.c.id),
-            add=insert(table).values(values).on_conflict_do_nothing().returning(*table.c),
-            update=update(table).where(chosen).values(values).returning(*table.c),
-            delete=delete(table).where(chosen).returning(table.c.id),
-            find_by={f: select(table).where(table.c[f] == bindparam(f)) for f in unique_fields},
+            find=Statement(rows.where(chosen)),
+            find_for_update=Statement(rows.where(chosen).with_for_update()),
+            list_all=Statement(rows.order_by(table.c.id)),
+            add=Statement(add.returning(*table.c)),
+            update=Statement(update(table).where(chosen).values(values).returning(*table.c)),
+            delete=Statement(delete(table).where(chosen).returning(table.c.id)),
+            find_by={f: Statement(rows.where(table.c[f] == bindparam(f))) for f in unique_fields},
             unique_constraints={f"uq_{table.name}_{f}": f for f in unique_fields},
         )
