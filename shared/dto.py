@@ -6,14 +6,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 
-def _without_nul(text: str) -> str:
-    """Refuse what PostgreSQL's text cannot hold (its manual, section 8.3: no code zero)."""
+def _storable(text: str) -> str:
+    """Refuse what PostgreSQL's text cannot hold: code zero (its manual, section 8.3), and half a
+    surrogate pair, which JSON can spell and UTF-8 cannot.
+    """
     if "\x00" in text:
         raise PydanticCustomError("nul_character", "Must not contain NUL characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("string_unicode", "Must be valid Unicode text") from None
     return text
 
 
-Text = Annotated[str, AfterValidator(_without_nul)]
+Text = Annotated[str, AfterValidator(_storable)]
 """A string that PostgreSQL can store; limit it with `Field(max_length=…)`, in characters."""
 
 Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]

@@ -44,7 +44,7 @@ def serve(app: Quart) -> None:
     except OSError as error:
         sys.exit(_explain(error, host, port))
     print(f"{name} on http://{_shown(host)}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
-    with listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_serve_until_signalled(app, listener))
         except LifespanFailureError:
@@ -56,7 +56,7 @@ async def _serve_until_signalled(app: Quart, listener: socket.socket) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, signalled.set)
     config = Config()
-    config.bind = [f"fd://{listener.fileno()}"]
+    config.bind = [f"fd://{listener.detach()}"]  # hypercorn closes it
     config.graceful_timeout = GRACEFUL_TIMEOUT
     config.loglevel = "WARNING"
     await serve_asgi(app, config, shutdown_trigger=signalled.wait)

@@ -1,0 +1,69 @@
+"""The process that ends the server when its last user is gone: python -m db_manager.embedded.reaper
+
+Detached from whoever starts it, asleep in the kernel until it is needed.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from db_manager.embedded.errors import EmbeddedPostgresError
+from db_manager.embedded.layout import Layout
+from db_manager.embedded.locks import await_exclusive, is_held, open_lock, take_exclusive
+from db_manager.embedded.pin import is_pinned
+from db_manager.embedded.shutdown import shut_down
+from db_manager.embedded.sockets import remove_sockets
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def ensure_reaper(layout: Layout) -> None:
+    """Returns when one watches; to be called with the lease in hand."""
+    if is_held(layout.reaper):
+        return
+    command = [sys.executable, "-S", "-m", "db_manager.embedded.reaper", str(layout.folder)]
+    environment = os.environ | {"PYTHONPATH": str(_ROOT)}
+    done = subprocess.run(  # noqa: S603 - our own module, our own interpreter
+        command,
+        cwd="/",
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise EmbeddedPostgresError(
+            f"The process that stops PostgreSQL when it is no longer used does not start:\n"
+            f"{(done.stderr.strip().splitlines() or [f'exit code {done.returncode}'])[-1]}"
+        )
+
+
+def watch(layout: Layout) -> None:
+    """Everything is opened first, so that even a deleted folder finds its server stopped."""
+    reaper, lease, server = map(open_lock, (layout.reaper, layout.lease, layout.server))
+    if not take_exclusive(reaper):
+        return
+    _detach()
+    await_exclusive(lease)
+    if not is_pinned(layout):
+        shut_down(layout, server)
+        remove_sockets(layout)
+    # Before the lease: a newcomer must not take us for a reaper that still watches.
+    os.close(reaper)
+    os.close(lease)
+
+
+def _detach() -> None:
+    """The process that was started ends, which tells its parent that the watch has begun."""
+    if os.fork() != 0:
+        os._exit(0)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nowhere, standard)
+
+
+if __name__ == "__main__":
+    watch(Layout.of(Path(sys.argv[1])))
