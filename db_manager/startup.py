@@ -10,8 +10,6 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from sqlalchemy import func, select, text
-
 from db_manager.connection import reason_of
 from shared.database.engine import Database
 from shared.database.url import describe
@@ -53,10 +51,10 @@ def find_heads(versions: Path) -> frozenset[str]:
 
 async def _read_current(database: Database) -> frozenset[str]:
     async with database.connect() as connection:
-        if await connection.scalar(select(func.to_regclass("alembic_version"))) is None:
+        if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
             return frozenset()
-        rows = await connection.scalars(text("SELECT version_num FROM alembic_version"))
-        return frozenset(rows)
+        rows = await connection.fetch("SELECT version_num FROM alembic_version")
+        return frozenset(row["version_num"] for row in rows)
 
 
 def _constants(path: Path) -> dict[str, object]:

@@ -103,7 +103,7 @@ async def _empty_tables(database: "Database") -> None:
     tables = ", ".join(f'"{table.name}"' for table in load_metadata().sorted_tables)
     async with database.connect() as connection:
         if tables:
-            await connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+            await connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
 
 
 async def _create_database(server_url: str, name: str) -> str:
