@@ -1,0 +1,92 @@
+"""The command line: which command is meant, and how it ends."""
+
+import signal
+from types import FrameType
+from typing import Any
+
+import click
+
+from scaffold.commands import COMMANDS, SERVICE
+from scaffold.errors import ScaffoldError
+from scaffold.signals import Interrupted
+
+_OWN_OPTIONS = ("--help", "--version")
+
+
+class _Failure(click.ClickException):
+    """Shown as a message; the process ends with `exit_code`."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]  # click means it to be set per failure
+
+
+class Commands(click.Group):
+    """Commands by name; any other first word is the name of a service."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names in the order of the registry."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the command's module and return the command."""
+        return COMMANDS[cmd_name].load() if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.help) for name, command in COMMANDS.items()])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the word `service` where it was left out."""
+        if args and args[0] not in (*COMMANDS, *_OWN_OPTIONS):
+            args = [SERVICE, *args]
+        elif args and args[0] != SERVICE and "".join(args[1:2]).isdigit():
+            raise click.UsageError(
+                f"{args[0]!r} is a command, so no service can have this name: "
+                f"try {args[0]}-service.",
+                ctx,
+            )
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what it refuses becomes a message and an exit code."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
+        try:
+            return super().invoke(ctx)
+        except ScaffoldError as error:
+            raise _Failure(str(error), error.exit_code) from None
+        except KeyboardInterrupt as error:
+            code: int = error.number if isinstance(error, Interrupted) else int(signal.SIGINT)
+            raise _Failure("Interrupted: nothing was written.", 128 + code) from None
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does, so that everything opened is closed."""
+    raise Interrupted(number)
+
+
+def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from scaffold.framework import read_version  # noqa: PLC0415 - only this option needs it
+
+        click.echo(f"scaffold {read_version()}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Commands,
+    subcommand_metavar="COMMAND | NAME PORT",
+    context_settings={"max_content_width": 100},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the framework's version and exit.",
+)
+def main() -> None:
+    """Generate asynchronous services: python -m scaffold user-service 8081."""

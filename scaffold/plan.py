@@ -1,0 +1,72 @@
+"""Every write decided in memory: what would be created, changed and left alone."""
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Self
+
+from scaffold.errors import ScaffoldError
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a command does to the files below `root`, once applied."""
+
+    root: Path
+    created: dict[PurePosixPath, bytes] = field(default_factory=dict)
+    changed: dict[PurePosixPath, bytes] = field(default_factory=dict)
+    unchanged: tuple[PurePosixPath, ...] = ()
+    kept: tuple[PurePosixPath, ...] = ()
+    """Files that are there and stay as they are, although the command has other content."""
+
+    @classmethod
+    def decide(
+        cls,
+        root: Path,
+        files: Mapping[PurePosixPath, bytes],
+        keep: Collection[PurePosixPath] = (),
+    ) -> Self:
+        """Compare `files` with the disk; those in `keep` are only written where missing."""
+        created, changed = {}, {}
+        unchanged, kept = [], []
+        for path, content in sorted(files.items()):
+            current = _find_content(root, path)
+            if current is None:
+                created[path] = content
+            elif current == content:
+                unchanged.append(path)
+            elif path in keep:
+                kept.append(path)
+            else:
+                changed[path] = content
+        return cls(root, created, changed, tuple(unchanged), tuple(kept))
+
+    @property
+    def writes(self) -> dict[PurePosixPath, bytes]:
+        """Everything that is not on the disk yet."""
+        return self.created | self.changed
+
+    def diff(self) -> Iterator[str]:
+        """Yield the writes as the lines of a unified diff."""
+        for path, content in sorted(self.writes.items()):
+            old = b"" if path in self.created else (self.root / path).read_bytes()
+            yield from difflib.unified_diff(
+                old.decode("utf-8", "replace").splitlines(keepends=True),
+                content.decode("utf-8", "replace").splitlines(keepends=True),
+                "/dev/null" if path in self.created else f"a/{path}",
+                f"b/{path}",
+            )
+
+
+def _find_content(root: Path, path: PurePosixPath) -> bytes | None:
+    """Return what is there, None for nothing; raises ScaffoldError where no file can be."""
+    for parent in reversed(path.parents):
+        if (root / parent).exists() and not (root / parent).is_dir():
+            raise ScaffoldError(
+                f"{root / parent} is a file where a folder is needed: move it away."
+            )
+    target = root / path
+    if target.is_dir():
+        raise ScaffoldError(f"{target} is a folder where a file is needed: move it away.")
+    return target.read_bytes() if target.exists() else None

@@ -1,0 +1,111 @@
+"""Templates to files in memory; Python is formatted by ruff, in the workspace's own style."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from scaffold.errors import ScaffoldError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+_SUFFIX = ".jinja"
+_RESOURCE = "_resource_"
+
+Files = dict[PurePosixPath, str]
+"""Texts by their path below the workspace's root."""
+
+
+def render_tree(folder: str, context: Mapping[str, object], resource: str = "") -> Files:
+    """Render templates/`folder`; `_resource_` in a path becomes the resource's name."""
+    files: Files = {}
+    for template in sorted((TEMPLATES / folder).rglob(f"*{_SUFFIX}")):
+        path = template.relative_to(TEMPLATES / folder).as_posix().removesuffix(_SUFFIX)
+        target = PurePosixPath(path.replace(_RESOURCE, resource))
+        if target in files:
+            raise ScaffoldError(f"Two templates make {target}: choose another name.")
+        files[target] = render(template.relative_to(TEMPLATES).as_posix(), context)
+    return files
+
+
+def render(template: str, context: Mapping[str, object]) -> str:
+    """Render one template, named by its path below templates/."""
+    return _environment().get_template(template).render(context)
+
+
+def format_python(files: Files, settings: Path) -> Files:
+    """Return the files with every Python text sorted and formatted by `settings`."""
+    python = {path: text for path, text in files.items() if path.suffix == ".py"}
+    with tempfile.TemporaryDirectory(prefix="scaffold-") as name:
+        folder = Path(name)
+        for path, text in python.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, "utf-8")
+        # Unused imports go first: which of them a resource needs depends on its fields.
+        _run_ruff(folder, settings, "check", "--select=I,F401", "--fix", "--exit-zero")
+        _run_ruff(folder, settings, "format")
+        return files | {path: (folder / path).read_text("utf-8") for path in python}
+
+
+def _run_ruff(folder: Path, settings: Path, command: str, *options: str) -> None:
+    completed = subprocess.run(  # noqa: S603 - our own arguments
+        [
+            _ruff(),
+            command,
+            *options,
+            "--quiet",
+            "--no-cache",
+            "--no-respect-gitignore",
+            f"--config={settings}",
+            ".",
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if completed.returncode:
+        reason = completed.stderr.strip() or completed.stdout.strip()
+        raise ScaffoldError(f"ruff {command} failed on what was rendered: {reason}")
+
+
+@cache
+def _ruff() -> str:
+    """Return the ruff of this environment, else the one on PATH."""
+    found = shutil.which("ruff", path=sysconfig.get_path("scripts")) or shutil.which("ruff")
+    if found is None:
+        raise ScaffoldError(
+            "ruff is missing, which formats what is generated. "
+            "Install it: pip install -e '.[scaffold]' at the workspace's root."
+        )
+    return found
+
+
+@cache
+def _environment() -> Environment:
+    import jinja2  # noqa: PLC0415 - slow; only a command that renders pays for it
+
+    environment = jinja2.Environment(  # noqa: S701 - Python and text, no HTML
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["py"] = _literal
+    return environment
+
+
+def _literal(value: object) -> str:
+    """Return a Python literal; texts in double quotes, as ruff would have them."""
+    return json.dumps(value) if isinstance(value, str) else repr(value)

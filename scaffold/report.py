@@ -1,0 +1,108 @@
+"""What the generator says of a plan: to people and to programs."""
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from scaffold.generation import Draft
+from scaffold.plan import Plan
+from scaffold.workspace import SERVICES
+
+
+def print_result(draft: Draft, plan: Plan) -> None:
+    """Say what was written, where the service will be, and which commands come next."""
+    click.echo(f"{click.style('✓', fg='green')} {_summary(draft, plan)}")
+    click.echo("\nIts addresses, once it runs:")
+    for url in _urls(draft):
+        click.echo(f"  {url}")
+    click.echo("\nNext:")
+    for line in _next_commands(draft):
+        click.echo(f"  {line}")
+
+
+def print_list(draft: Draft, plan: Plan) -> None:  # noqa: ARG001 - one signature for all printers
+    """List each file under what would become of it."""
+    for verb, paths in (
+        ("create", plan.created),
+        ("change", plan.changed),
+        ("keep", plan.kept),
+        ("unchanged", plan.unchanged),
+    ):
+        for path in paths:
+            click.echo(f"{verb:<9}  {path}")
+
+
+def print_diff(draft: Draft, plan: Plan) -> None:  # noqa: ARG001
+    """Print what `patch -p1` would do at the workspace's root."""
+    click.echo("".join(plan.diff()), nl=False)
+
+
+def print_json(draft: Draft, plan: Plan) -> None:
+    """Print one object; paths are below `workspace`."""
+    resource = draft.resource
+    click.echo(
+        json.dumps(
+            {
+                "workspace": str(plan.root),
+                "service": {
+                    "name": draft.name.typed,
+                    "package": draft.name.package,
+                    "port": draft.port,
+                    "path": str(draft.folder),
+                },
+                "resource": resource and {"name": resource.name, "path": resource.path},
+                "created": [str(path) for path in plan.created],
+                "changed": [str(path) for path in plan.changed],
+                "kept": [str(path) for path in plan.kept],
+                "unchanged": [str(path) for path in plan.unchanged],
+                "urls": _urls(draft),
+                "next": _next_commands(draft),
+            },
+            indent=2,
+        )
+    )
+
+
+def warn_of_kept_settings(draft: Draft) -> None:
+    """Say so where the service's own .env names another port than was asked for."""
+    service = draft.workspace.find_service(draft.name.package)
+    if service and service.port is not None and service.port != draft.port:
+        click.echo(
+            f"{draft.folder}/.env stays, with SERVICE_PORT={service.port}: "
+            f"edit it to move the service to {draft.port}.",
+            err=True,
+        )
+
+
+def _summary(draft: Draft, plan: Plan) -> str:
+    if not plan.writes:
+        return f"{draft.name.typed} is as it would be generated: nothing to write."
+    counts = [f"{len(plan.created)} files created"] if plan.created else []
+    counts += [f"{len(plan.changed)} changed"] if plan.changed else []
+    counts += [f"{len(plan.kept)} kept"] if plan.kept else []
+    return f"{draft.name.typed}: {', '.join(counts)} in {_relative(plan.root / draft.folder)}"
+
+
+def _urls(draft: Draft) -> list[str]:
+    api = f"http://localhost:{draft.port}/api/v1"
+    urls = [f"{api}/", f"{api}/health"]
+    return [*urls, f"{api}/{draft.resource.path}"] if draft.resource else urls
+
+
+def _next_commands(draft: Draft) -> list[str]:
+    root = _relative(draft.workspace.root)
+    to_root = [] if root == "." else [f"cd {root}"]
+    return [
+        *to_root,
+        "python -m db_manager migrate",
+        f"cd {SERVICES}/{draft.name.package}",
+        "pip install -r requirements.txt",
+        "python app.py",
+        f"curl {_urls(draft)[-1]}",
+    ]
+
+
+def _relative(path: Path) -> str:
+    return os.path.relpath(path)

@@ -1,0 +1,155 @@
+"""A plan brought to disk: all of it or nothing, however the process ends.
+
+Everything is first written to a staging folder inside the root, on the same file system:
+
+    .scaffold-XXXX/new/       what comes, by its path below the root
+    .scaffold-XXXX/old/       copies of what is about to change
+    .scaffold-XXXX/journal    what is being moved; there only while files are moved
+
+Then whole new folders and single files are renamed into place. Undoing needs nothing but the
+staging folder, so a later process can finish it when this one was killed.
+"""
+
+import json
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from types import FrameType
+from typing import TypedDict
+
+from scaffold.errors import ScaffoldError
+from scaffold.plan import Plan
+from scaffold.signals import ENDING, Interrupted
+
+STAGING = ".scaffold-"
+
+_JOURNAL = "journal"
+
+
+class _Journal(TypedDict):
+    moved: list[str]
+    changed: list[str]
+
+
+def apply(plan: Plan) -> None:
+    """Write the whole plan or nothing; raises ScaffoldError, or Interrupted."""
+    if not plan.writes:
+        return
+    with _signals_between_steps() as step:
+        staging = _make_staging(plan.root)
+        try:
+            journal = _stage(plan, staging, step)
+            _move(plan.root, staging, journal, step)
+        except OSError as error:
+            _undo(plan.root, staging)
+            raise ScaffoldError(f"Nothing was written: {_explain(error, plan.root)}") from error
+        except BaseException:
+            _undo(plan.root, staging)
+            raise
+        (staging / _JOURNAL).unlink()
+        shutil.rmtree(staging)
+
+
+def recover(root: Path) -> bool:
+    """Undo what killed processes left below `root`; the caller holds the workspace's lock."""
+    left = sorted(path for path in root.glob(f"{STAGING}*") if path.is_dir())
+    for staging in left:
+        _undo(root, staging)
+    return bool(left)
+
+
+def _make_staging(root: Path) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix=STAGING, dir=root))
+    except OSError as error:
+        raise ScaffoldError(f"Nothing was written: {_explain(error, root)}") from error
+
+
+def _stage(plan: Plan, staging: Path, step: Callable[[], None]) -> _Journal:
+    for path, content in plan.writes.items():
+        step()
+        target = staging / "new" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        if content.startswith(b"#!"):
+            target.chmod(target.stat().st_mode | (target.stat().st_mode & 0o444) >> 2)
+    for path in plan.changed:
+        step()
+        backup = staging / "old" / path
+        backup.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(plan.root / path, backup)
+        shutil.copymode(plan.root / path, staging / "new" / path)
+    moved = sorted({str(_top_of_the_new(plan.root, path)) for path in plan.created})
+    return {"moved": moved, "changed": [str(path) for path in plan.changed]}
+
+
+def _top_of_the_new(root: Path, path: PurePosixPath) -> PurePosixPath:
+    """Return the uppermost part of the path that is missing: a whole folder moves at once."""
+    below = [*reversed(path.parents), path]
+    return next(part for part in below if not os.path.lexists(root / part))
+
+
+def _move(root: Path, staging: Path, journal: _Journal, step: Callable[[], None]) -> None:
+    draft = staging / "draft"
+    draft.write_text(json.dumps(journal), "utf-8")
+    draft.rename(staging / _JOURNAL)
+    for name in [*journal["changed"], *journal["moved"]]:
+        step()
+        (staging / "new" / name).rename(root / name)
+    step()
+
+
+def _undo(root: Path, staging: Path) -> None:
+    try:
+        if (staging / _JOURNAL).exists():
+            _move_back(root, staging, json.loads((staging / _JOURNAL).read_text("utf-8")))
+            (staging / _JOURNAL).unlink()
+        shutil.rmtree(staging)
+    except OSError as error:
+        raise ScaffoldError(
+            f"{staging} could not be undone ({_explain(error, root)}): "
+            "free the disk or its permissions and run the command again."
+        ) from error
+
+
+def _move_back(root: Path, staging: Path, journal: _Journal) -> None:
+    for name in journal["changed"]:
+        if (staging / "old" / name).exists():
+            (staging / "old" / name).replace(root / name)
+    for name in journal["moved"]:
+        # What is no longer staged has arrived; a crash here finds it staged again.
+        if not os.path.lexists(staging / "new" / name) and os.path.lexists(root / name):
+            (root / name).rename(staging / "new" / name)
+
+
+@contextmanager
+def _signals_between_steps() -> Iterator[Callable[[], None]]:
+    """Yield a function that raises Interrupted if a signal came since the last step."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    received: list[int] = []
+
+    def remember(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+
+    def step() -> None:
+        if received:
+            raise Interrupted(received[0])
+
+    previous = {number: signal.signal(number, remember) for number in ENDING}
+    try:
+        yield step
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _explain(error: OSError, root: Path) -> str:
+    where = error.filename or root
+    return f"{where}: {error.strerror or error}"
