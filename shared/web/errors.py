@@ -58,6 +58,8 @@ async def _answer_http_error(error: HTTPException) -> Response:
     for name, value in error.get_headers():
         if name.lower() != "content-type":
             response.headers[name] = value
+    if status == 413 and request.http_version.startswith("1"):
+        response.headers["Connection"] = "close"  # as it is, with the rest of the body unread
     return response
 
 
