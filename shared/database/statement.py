@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from json import loads
 from typing import Any, Protocol, cast
 
-from sqlalchemy import JSON, Boolean, Numeric
+from sqlalchemy import JSON, Boolean, Float, Numeric
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql import ClauseElement
@@ -20,7 +20,7 @@ Parameters = Mapping[str, object]
 Processor = Callable[[Any], Any]
 
 _DIALECT: Dialect = asyncpg_dialect()  # type: ignore[no-untyped-call]  # has no annotation
-_NATIVE = (Boolean, Numeric)
+_NATIVE = (Boolean, Float, Numeric)
 """Types that asyncpg takes and gives as Python has them, whatever SQLAlchemy would check."""
 
 

@@ -54,7 +54,7 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
     config = load(tmp_path)
 
     with pytest.raises(ValueError, match="frozen"):
-        config.service_port = 1  # type: ignore[misc]  # the point of the test
+        config.service_port = 1
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,10 @@ def test_secrets_stay_out_of_the_repr(tmp_path: Path) -> None:
         ("postgresql://ada:pw@db.example:5433/fleet", "postgresql://ada:pw@db.example:5433/fleet"),
         ("postgres://ada@db.example/fleet", "postgresql://ada@db.example/fleet"),
         ("postgresql+asyncpg://ada@db.example/fleet", "postgresql://ada@db.example/fleet"),
-        ("postgres://ada@db.example/x?ssl=require", "postgresql://ada@db.example/x?sslmode=require"),
+        (
+            "postgres://ada@db.example/x?ssl=require",
+            "postgresql://ada@db.example/x?sslmode=require",
+        ),
         ("postgres://localhost/fleet", "postgresql://localhost/fleet?sslmode=disable"),
         ("postgres://127.0.0.1/x?sslmode=require", "postgresql://127.0.0.1/x?sslmode=require"),
         ("postgresql:///fleet?host=/run/postgresql", "postgresql:///fleet?host=/run/postgresql"),
