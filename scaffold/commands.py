@@ -26,4 +26,5 @@ SERVICE = "service"
 COMMANDS = {
     SERVICE: LazyCommand("scaffold.service", "Generate a service (the word may be left out)."),
     "init": LazyCommand("scaffold.init", "Make a fresh workspace in a folder."),
+    "contracts": LazyCommand("scaffold.contracts.command", "Check who imports whom."),
 }

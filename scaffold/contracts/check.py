@@ -1,0 +1,39 @@
+"""Judge a workspace's imports, by the linter in a process that imports from that workspace.
+
+So its own files are read, whichever workspace is installed in the interpreter.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+from scaffold.contracts.verdict import Verdict
+from scaffold.errors import ScaffoldError
+from scaffold.workspace import SERVICES, Workspace
+
+
+def check(workspace: Workspace) -> Verdict:
+    """Judge every import of the workspace; raises ScaffoldError when some cannot be read."""
+    if find_spec("importlinter") is None:
+        raise ScaffoldError(
+            "The import contracts need import-linter. Install it with the developer's tools:\n"
+            "python -m pip install -e '.[dev]'"
+        )
+    process = subprocess.run(
+        [sys.executable, "-m", "scaffold.contracts.linter"],
+        cwd=workspace.root,
+        env=os.environ | {"PYTHONPATH": _search_path(workspace)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if process.returncode:
+        raise ScaffoldError(process.stderr.strip())
+    return Verdict.from_json(json.loads(process.stdout))
+
+
+def _search_path(workspace: Workspace) -> str:
+    own = [str(workspace.root), str(workspace.root / SERVICES)]
+    return os.pathsep.join([*own, *filter(None, [os.environ.get("PYTHONPATH")])])

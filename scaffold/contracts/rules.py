@@ -1,0 +1,193 @@
+"""Who may import what, as data; the standard library is open to everyone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+EVERYTHING = "*"
+FRAMEWORK = ("shared", "db_manager", "scaffold")
+LAYERS = ("app", "bootstrap", "infrastructure", "application", "domain")
+OUTSIDE = frozenset({"quart", "pydantic", "pydantic_core", "sqlalchemy", "services", *LAYERS})
+"""Names in rules that are no module of the workspace; any other unknown name is a mistake."""
+
+_PYDANTIC = ("pydantic", "pydantic_core")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Modules by their names, each with everything below it; `x.__init__` is x alone."""
+
+    says: str
+    """The end of "a imports b, but …"."""
+    binds: tuple[str, ...]
+    spares: tuple[str, ...] = ()
+    forbids: tuple[str, ...]
+    allows: tuple[str, ...] = ()
+    """What is not meant by `forbids`."""
+
+    @property
+    def names(self) -> set[str]:
+        """Every module that must exist, or else the rule would pass for want of it."""
+        return {*self.binds, *self.forbids, *self.allows} - OUTSIDE - {EVERYTHING}
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePackage:
+    """What the rules of one service need to know of it."""
+
+    name: str
+    has_tests: bool = True
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """The service's own tests, which may import all of it."""
+        return (self.below("tests"),) if self.has_tests else ()
+
+    def below(self, layer: str) -> str:
+        """Return a layer's full name."""
+        return f"{self.name}.{layer}"
+
+
+def make_rules(services: Sequence[ServicePackage]) -> list[Rule]:
+    """Return all rules, the most telling first: an import is reported once, under the first."""
+    names = tuple(service.name for service in services)
+    of_services = (
+        rule
+        for service in services
+        for rule in (*_purity(service), *_layers(service), *_strangers(service, names))
+    )
+    return [*of_services, *_shared(names), *_tools(names), *_spelling((*FRAMEWORK, *names))]
+
+
+def _purity(service: ServicePackage) -> list[Rule]:
+    domain, application = service.below("domain"), service.below("application")
+    return [
+        Rule(
+            says="a domain imports only the standard library, shared.errors and itself",
+            binds=(domain,),
+            forbids=(EVERYTHING,),
+            allows=("shared.errors", domain),
+        ),
+        Rule(
+            says="an application imports only the standard library, pydantic, shared.errors, "
+            "shared.dto, its domain and itself",
+            binds=(application,),
+            forbids=(EVERYTHING,),
+            allows=(*_PYDANTIC, "shared.errors", "shared.dto", application, domain),
+        ),
+        Rule(
+            says="a service's __init__.py imports only the standard library: every layer runs it",
+            binds=(f"{service.name}.__init__",),
+            forbids=(EVERYTHING,),
+        ),
+    ]
+
+
+def _layers(service: ServicePackage) -> list[Rule]:
+    app, bootstrap = service.below("app"), service.below("bootstrap")
+    return [
+        Rule(
+            says="only app imports bootstrap",
+            binds=(service.name,),
+            spares=(app, bootstrap, *service.tests),
+            forbids=(bootstrap,),
+        ),
+        Rule(
+            says="only tests import app and other tests",
+            binds=(service.name,),
+            spares=service.tests,
+            forbids=(app, *service.tests),
+        ),
+    ]
+
+
+def _strangers(service: ServicePackage, services: tuple[str, ...]) -> list[Rule]:
+    others = tuple(name for name in services if name != service.name)
+    return [
+        Rule(
+            says="only bootstrap imports db_manager, and of it db_manager.postgres and "
+            "db_manager.startup",
+            binds=(service.below("bootstrap"),),
+            forbids=("db_manager",),
+            allows=("db_manager.postgres", "db_manager.startup"),
+        ),
+        Rule(
+            says="only bootstrap imports db_manager",
+            binds=(service.name,),
+            spares=(service.below("bootstrap"), *service.tests),
+            forbids=("db_manager",),
+        ),
+        Rule(
+            says="services never import each other, nor scaffold",
+            binds=(service.name,),
+            forbids=(*others, "scaffold"),
+        ),
+        Rule(
+            says="a layer is imported by its full name: two services share a bare one",
+            binds=(service.name,),
+            forbids=LAYERS,
+        ),
+    ]
+
+
+def _shared(services: tuple[str, ...]) -> list[Rule]:
+    return [
+        Rule(
+            says="shared.errors imports only the standard library",
+            binds=("shared.errors",),
+            forbids=(EVERYTHING,),
+            allows=("shared.errors",),
+        ),
+        Rule(
+            says="shared/__init__.py imports only the standard library: every module runs it",
+            binds=("shared.__init__",),
+            forbids=(EVERYTHING,),
+        ),
+        Rule(
+            says="shared.dto imports only pydantic",
+            binds=("shared.dto",),
+            forbids=(EVERYTHING,),
+            allows=(*_PYDANTIC, "shared.dto"),
+        ),
+        Rule(
+            says="shared.models imports only sqlalchemy and itself",
+            binds=("shared.models",),
+            forbids=(EVERYTHING,),
+            allows=("sqlalchemy", "shared.models"),
+        ),
+        Rule(
+            says="shared.database knows neither quart nor what is built on it",
+            binds=("shared.database", "shared.config"),
+            forbids=("quart", "shared.web", "shared.utils"),
+        ),
+        Rule(
+            says="shared imports neither db_manager nor scaffold nor a service",
+            binds=("shared",),
+            forbids=("db_manager", "scaffold", *services),
+        ),
+    ]
+
+
+def _tools(services: tuple[str, ...]) -> list[Rule]:
+    return [
+        Rule(
+            says="db_manager imports neither scaffold nor a service",
+            binds=("db_manager",),
+            forbids=("scaffold", *services),
+        ),
+        Rule(
+            says="scaffold imports neither shared nor db_manager nor a service: "
+            "it runs their commands",
+            binds=("scaffold",),
+            forbids=("shared", "db_manager", *services),
+        ),
+    ]
+
+
+def _spelling(packages: tuple[str, ...]) -> list[Rule]:
+    return [
+        Rule(
+            says="a service is imported by its own name, without `services.`",
+            binds=packages,
+            forbids=("services",),
+        )
+    ]
