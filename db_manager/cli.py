@@ -1,63 +1,165 @@
-"""The commands of `python -m db_manager`: arguments, exit codes, and lines for people."""
+"""The commands of `python -m db_manager`; what they need is imported when they run."""
 
-import asyncio
-import os
 import sys
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from db_manager.errors import ManagerError
+from db_manager.server_commands import postgres
+from db_manager.terminal import (
+    JSON,
+    WAIT,
+    YES,
+    confirm,
+    open_manager_and,
+    print_fields,
+    say,
+    use_no_colour_if_asked,
+)
 
 if TYPE_CHECKING:
-    from db_manager.manager import DatabaseManager
-
-ResultT = TypeVar("ResultT")
-
-WAIT = click.option(
-    "--wait",
-    type=click.FloatRange(min=0),
-    default=0,
-    metavar="SECONDS",
-    help="Keep trying to reach a database that is still starting.",
-)
+    from db_manager.report import Status
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.pass_context
 def commands(context: click.Context) -> None:
     """Look after the database: DATABASE_URL, or else the workspace's embedded PostgreSQL."""
-    if os.environ.get("NO_COLOR"):
-        context.color = False
+    use_no_colour_if_asked(context)
+
+
+@commands.command()
+@JSON
+@WAIT
+def status(as_json: bool, wait: float) -> None:
+    """Show the database beside the revisions and the models; exit 1 when it is behind."""
+    found = _find_status(wait)
+    if as_json:
+        click.echo(found.to_json())
+    else:
+        print_fields(found.to_lines())
+    if found.problem:
+        raise ManagerError(found.problem)
 
 
 @commands.command()
 @click.argument("revision", default="head")
 @WAIT
 def migrate(revision: str, wait: float) -> None:
-    """Bring the database up to REVISION, the newest by default."""
-    applied = with_manager(lambda manager: manager.migrate(revision), wait)
-    click.echo(f"Migrated ({len(applied)} revisions applied)." if applied else "Nothing to do.")
+    """Bring the database up to REVISION, by default the newest; several at once are safe."""
+    applied = open_manager_and(lambda manager: manager.migrate(revision), wait)
+    click.echo(f"Migrated to {applied[-1]}." if applied else "Nothing to do.")
 
 
-def with_manager(
-    work: "Callable[[DatabaseManager], Coroutine[Any, Any, ResultT]]", wait: float
-) -> ResultT:
-    """Do `work` on the database; what it needs is imported here, since `--help` needs none."""
-    from db_manager.connection import load_config, open_target  # noqa: PLC0415
-    from db_manager.manager import DatabaseManager  # noqa: PLC0415
-
-    async def run() -> ResultT:
-        async with open_target(load_config(), wait) as target:
-            return await work(DatabaseManager(target, say))
-
-    return asyncio.run(run())
+@commands.command(context_settings={"ignore_unknown_options": True})
+@click.argument("revision")
+@YES
+@WAIT
+def downgrade(revision: str, yes: bool, wait: float) -> None:
+    """Take the database back to REVISION: an id, -1 for one step, or base for all."""
+    if not yes:
+        confirm("Going back drops what the newer revisions made, with its rows")
+    reverted = open_manager_and(lambda manager: manager.downgrade(revision), wait)
+    click.echo(f"Reverted: {', '.join(reverted)}." if reverted else "Nothing to do.")
 
 
-def say(line: str) -> None:
-    """Tell the user how things go."""
-    click.echo(line, err=True)
+@commands.command()
+@click.option("-m", "--message", required=True, help="What the revision does, in one line.")
+@click.option("--empty", is_flag=True, help="Write a revision without changes, to fill in.")
+@WAIT
+def revision(message: str, empty: bool, wait: float) -> None:
+    """Write the revision that brings the database to the models, which it is compared with."""
+    from db_manager.revisions import refuse_bad_message  # noqa: PLC0415
+    from db_manager.runner import write_empty_revision  # noqa: PLC0415
+
+    refuse_bad_message(message)
+    if empty:
+        _print_path(write_empty_revision(message))
+        return
+    written = open_manager_and(lambda manager: manager.revise(message), wait)
+    if written is None:
+        say("Nothing to write: the models equal the database. (--empty writes one all the same.)")
+    else:
+        _print_path(written)
+
+
+@commands.command()
+@JSON
+@WAIT
+def check(as_json: bool, wait: float) -> None:
+    """Compare models and migrated database, and count the heads; exit 1 when they differ."""
+    from db_manager.report import Check  # noqa: PLC0415
+
+    found = Check.of(_find_status(wait))
+    if as_json:
+        click.echo(found.to_json())
+    if found.problems:
+        raise ManagerError("\n".join(found.problems))
+    if not as_json:
+        click.echo("The models equal the migrations.")
+
+
+@commands.command()
+@JSON
+def history(as_json: bool) -> None:
+    """List the revisions, the newest first; no database is asked."""
+    from db_manager.report import history_json  # noqa: PLC0415
+    from db_manager.revisions import Revisions  # noqa: PLC0415
+
+    revisions = Revisions().list_all()
+    if as_json:
+        click.echo(history_json(revisions))
+        return
+    for each in revisions:
+        click.echo(f"{click.style(each.id, fg='yellow')}  {each.message}")
+
+
+@commands.command()
+@click.argument("revision", default="head")
+@WAIT
+def sql(revision: str, wait: float) -> None:
+    """Print what migrating to REVISION would run (FROM:TO asks no database)."""
+    from db_manager.runner import render_sql  # noqa: PLC0415
+
+    if ":" in revision:
+        click.echo(render_sql(revision), nl=False)
+        return
+    click.echo(open_manager_and(lambda manager: manager.sql(revision), wait), nl=False)
+
+
+@commands.command()
+@WAIT
+def create_tables(wait: float) -> None:
+    """Create all tables of the models at once, in a database that has none of them."""
+    created = open_manager_and(lambda manager: manager.create_tables(), wait)
+    click.echo(f"Created: {', '.join(created)}." if created else "Nothing to do.")
+
+
+@commands.command()
+@YES
+@WAIT
+def drop_tables(yes: bool, wait: float) -> None:
+    """Drop the tables of the models, with their rows."""
+    if not yes:
+        confirm("This drops the tables of the models, with their rows")
+    open_manager_and(lambda manager: manager.drop_tables(), wait)
+    click.echo("Dropped.")
+
+
+@commands.command()
+@YES
+@WAIT
+def reset(yes: bool, wait: float) -> None:
+    """Drop everything in the database's schema, then migrate."""
+    if not yes:
+        confirm("This drops everything in the database's schema, whoever made it")
+    applied = open_manager_and(lambda manager: manager.reset(), wait)
+    click.echo(f"Dropped everything, then migrated to {applied[-1] if applied else 'nothing'}.")
+
+
+commands.add_command(postgres)
 
 
 def main() -> NoReturn:
@@ -73,3 +175,19 @@ def main() -> NoReturn:
     except ManagerError as error:
         say(f"{click.style('Error:', fg='red')} {error}")
         sys.exit(1)
+
+
+def _find_status(wait: float) -> "Status":
+    """Return what is known, which is next to nothing where the database is out of reach."""
+    from db_manager.connection import place_of_database  # noqa: PLC0415
+    from db_manager.report import Status  # noqa: PLC0415
+
+    try:
+        return open_manager_and(lambda manager: manager.status(), wait)
+    except ManagerError as error:
+        return Status(place_of_database(), problem=str(error))
+
+
+def _print_path(path: Path) -> None:
+    here = Path.cwd()
+    click.echo(path.relative_to(here) if path.is_relative_to(here) else path)

@@ -1,18 +1,16 @@
 """The way to the database: DATABASE_URL, or else the workspace's embedded server."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
-from urllib.parse import urlsplit
 
-import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db_manager.errors import ManagerError, UnreachableError
+from db_manager.explanations import CONNECTION_ERRORS, explain
 from shared.config import DatabaseConfig
 from shared.database.engine import create_engine
 from shared.database.url import describe
@@ -37,9 +35,15 @@ class Target:
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
         """Lend a connection; raises ManagerError in place of the driver's errors."""
-        with explained(self.url):
-            async with self.engine.connect() as connection:
+        async with AsyncExitStack() as resources:
+            try:
+                connection = await resources.enter_async_context(self.engine.connect())
+            except CONNECTION_ERRORS as error:
+                raise explain(error, self.url) from error
+            try:
                 yield connection
+            except DBAPIError as error:
+                raise explain(error, self.url) from error
 
 
 @asynccontextmanager
@@ -53,36 +57,18 @@ async def open_target(config: DatabaseConfig, wait: float = 0) -> AsyncIterator[
         yield target
 
 
-@contextmanager
-def explained(url: str) -> Iterator[None]:
-    """Turn what the driver says about connecting to `url` into one line for people."""
-    try:
-        yield
-    except (
-        DBAPIError,
-        OSError,
-        TimeoutError,
-        asyncpg.PostgresError,
-        asyncpg.InterfaceError,
-    ) as error:
-        explanation = _explain(driver_error(error), url)
-        if explanation is None:
-            raise
-        raise explanation from error
-
-
-def driver_error(error: BaseException) -> BaseException:
-    """Dig out asyncpg's own exception, which SQLAlchemy's adapter chains below its own."""
-    below = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else None
-    return below or error
-
-
 def load_config() -> DatabaseConfig:
     """Read the environment; raises ManagerError."""
     try:
         return DatabaseConfig.load()
     except ConfigurationError as error:
         raise ManagerError(error.message) from None
+
+
+def place_of_database() -> str:
+    """Say which database the commands use, without reaching for it; raises ManagerError."""
+    url = load_config().database_url
+    return describe(url) if url else "the workspace's embedded PostgreSQL"
 
 
 @asynccontextmanager
@@ -115,38 +101,3 @@ async def _reach(target: Target, deadline: float) -> None:
             if monotonic() >= deadline:
                 raise
         await asyncio.sleep(RETRY_INTERVAL)
-
-
-def _explain(error: BaseException, url: str) -> ManagerError | None:
-    place, name = describe(url), urlsplit(url).path.lstrip("/")
-    match error:
-        case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
-            return ManagerError(
-                f"PostgreSQL refuses the login: {place} ({reason_of(error)}). Check DATABASE_URL."
-            )
-        case asyncpg.InvalidCatalogNameError():
-            return ManagerError(
-                f"The database does not exist: {place}.\n"
-                f'Create it (CREATE DATABASE "{name}"), or correct DATABASE_URL.'
-            )
-        case (
-            OSError()
-            | TimeoutError()
-            | asyncpg.PostgresConnectionError()
-            | asyncpg.CannotConnectNowError()
-            | asyncpg.TooManyConnectionsError()
-            | asyncpg.OperatorInterventionError()
-            | asyncpg.InterfaceError()
-        ):
-            return UnreachableError(
-                f"PostgreSQL cannot be reached: {place} ({reason_of(error)}).\n"
-                "Start it or correct DATABASE_URL; --wait SECONDS keeps trying."
-            )
-    return None
-
-
-def reason_of(error: BaseException) -> str:
-    """Return the first line of what the system or PostgreSQL says."""
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno)
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,10 +1,29 @@
-"""The operations of the database manager, each a method that returns what it did."""
+"""The operations of the database manager, each a method that returns what it found or did."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
 from alembic import command
+from sqlalchemy import Connection, text
 
+from db_manager.comparison import compare
 from db_manager.connection import Target
+from db_manager.errors import ManagerError
 from db_manager.lock import migration_lock
-from db_manager.runner import Say, run
+from db_manager.report import MIGRATE, Status, find_problem
+from db_manager.revisions import Revisions
+from db_manager.runner import Say, create_tables, render_sql, run, write_revision
+from db_manager.schema import (
+    drop_everything,
+    drop_invalid_indexes,
+    drop_tables,
+    read_revisions,
+    read_tables,
+)
+from shared.models import load_metadata
+
+ResultT = TypeVar("ResultT")
 
 
 class DatabaseManager:
@@ -18,11 +37,114 @@ class DatabaseManager:
     def __init__(self, target: Target, say: Say) -> None:
         self._target = target
         self._say = say
+        self._revisions = Revisions()
+        self._metadata = load_metadata()
+
+    async def status(self) -> Status:
+        """Compare the database with the revisions, and with the models if it has them all."""
+        return await self._read(self._observe)
 
     async def migrate(self, revision: str = "head") -> list[str]:
         """Bring the database up to `revision`; return the ids of what was applied."""
         async with migration_lock(self._target, self._say):
             return await self._upgrade(revision)
 
+    async def downgrade(self, revision: str) -> list[str]:
+        """Take the database back to `revision`; return the ids of what was reverted."""
+        async with migration_lock(self._target, self._say):
+            await self._read_known_revisions()
+            return await run(
+                self._target, lambda config: command.downgrade(config, revision), self._say
+            )
+
+    async def revise(self, message: str) -> Path | None:
+        """Write a revision that makes the models' changes; None when there are none."""
+        self._revisions.get_head()
+        status = await self.status()
+        if status.problem:
+            raise ManagerError(f"A revision follows the newest one. {status.problem}")
+        return await write_revision(self._target, message) if status.drift else None
+
+    async def sql(self, revision: str = "head") -> str:
+        """Return what migrating to `revision` would run."""
+        current = await self._read_known_revisions()
+        if len(current) > 1:
+            raise ManagerError(f"The database is at several revisions ({', '.join(current)}).")
+        return render_sql(":".join([*current, revision]))
+
+    async def create_tables(self) -> list[str]:
+        """Create the models' tables at once, as the newest revision; return their names.
+
+        A database that has some of them, or a revision, is left to `migrate`.
+        """
+        self._revisions.get_head()
+        async with migration_lock(self._target, self._say):
+            status = await self.status()
+            if status.current and status.problem is None and not status.drift:
+                return []
+            _refuse_to_create(status)
+            await create_tables(self._target, self._metadata)
+        return sorted(self._metadata.tables)
+
+    async def drop_tables(self) -> None:
+        """Drop the models' tables and what the database knows of revisions."""
+        async with migration_lock(self._target, self._say):
+            await self._write(lambda connection: drop_tables(connection, self._metadata))
+
+    async def reset(self) -> list[str]:
+        """Empty the schema, then migrate; return the ids of what was applied."""
+        async with migration_lock(self._target, self._say):
+            await self._write(drop_everything)
+            return await self._upgrade("head")
+
     async def _upgrade(self, revision: str) -> list[str]:
+        current = await self._read_known_revisions()
+        if self._revisions.pending(current):
+            for index in await self._write(drop_invalid_indexes):
+                self._say(f"Dropped the invalid index {index}, which an interrupted run left.")
         return await run(self._target, lambda config: command.upgrade(config, revision), self._say)
+
+    async def _read_known_revisions(self) -> tuple[str, ...]:
+        current = await self._read(read_revisions)
+        if problem := find_problem((), self._revisions.unknown(current), pending=0):
+            raise ManagerError(problem)
+        return current
+
+    def _observe(self, connection: Connection) -> Status:
+        current, heads = read_revisions(connection), self._revisions.heads()
+        defined, found = frozenset(self._metadata.tables), read_tables(connection)
+        pending = self._revisions.pending(current)
+        problem = find_problem(heads, self._revisions.unknown(current), len(pending))
+        return Status(
+            database=self._target.place,
+            server_version=str(connection.scalar(text("SHOW server_version"))),
+            current=current,
+            heads=heads,
+            pending=tuple(pending),
+            tables_defined=tuple(sorted(defined)),
+            tables_found=tuple(sorted(defined & found)),
+            drift=None if problem else tuple(compare(connection, self._metadata)),
+            problem=problem,
+        )
+
+    async def _read(self, work: Callable[[Connection], ResultT]) -> ResultT:
+        async with self._target.connect() as connection:
+            return await connection.run_sync(work)
+
+    async def _write(self, work: Callable[[Connection], ResultT]) -> ResultT:
+        """Do all of `work`, or nothing of it."""
+        async with self._target.connect() as connection, connection.begin():
+            return await connection.run_sync(work)
+
+
+def _refuse_to_create(status: Status) -> None:
+    if status.current:
+        raise ManagerError(
+            f"The database is at {', '.join(status.current)} already. Run: {MIGRATE}\n"
+            "(or `reset`, which drops everything first)"
+        )
+    if status.tables_found:
+        raise ManagerError(
+            f"The database has these tables already: {', '.join(status.tables_found)}.\n"
+            "Nobody knows their revision: drop them first, with `drop-tables` or `reset`."
+        )

@@ -1,7 +1,11 @@
 """The revisions on disk, as Alembic reads them."""
 
+import sys
+from argparse import Namespace
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Self
 
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
@@ -12,6 +16,8 @@ from db_manager.errors import ManagerError
 
 PACKAGE = Path(__file__).parent
 VERSIONS = PACKAGE / "migrations" / "versions"
+
+LONGEST_MESSAGE = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,7 @@ class Revision:
     follows: tuple[str, ...]
 
     @classmethod
-    def of(cls, script: Script) -> "Revision":
+    def of(cls, script: Script) -> Self:
         """Read Alembic's own record."""
         down = script.down_revision
         follows = (down,) if isinstance(down, str) else tuple(down or ())
@@ -34,7 +40,7 @@ class Revision:
 
 def make_config() -> Config:
     """Configure Alembic as `alembic.ini` would; the separator lets paths hold any character."""
-    config = Config()
+    config = Config(cmd_opts=Namespace(quiet=True))
     settings = {
         "script_location": PACKAGE,
         "version_locations": VERSIONS,
@@ -46,15 +52,39 @@ def make_config() -> Config:
     return config
 
 
+def format_new_revisions(config: Config) -> None:
+    """Have new files sorted and formatted by ruff, where it is installed."""
+    if find_spec("ruff") is None:
+        return
+    hooks = {"sort": "check --quiet --fix --select I", "format": "format --quiet"}
+    config.set_section_option("post_write_hooks", "hooks", ",".join(hooks))
+    for name, arguments in hooks.items():
+        settings = {
+            "type": "exec",
+            "executable": sys.executable,
+            "options": f"-m ruff {arguments} REVISION_SCRIPT_FILENAME",
+        }
+        for setting, value in settings.items():
+            config.set_section_option("post_write_hooks", f"{name}.{setting}", value)
+
+
+def refuse_bad_message(message: str) -> None:
+    """Keep a message to what a file's first line holds; raises ManagerError."""
+    if not message.strip() or not message.isprintable() or len(message) > LONGEST_MESSAGE:
+        raise ManagerError(
+            f"A revision's message is one line of 1 to {LONGEST_MESSAGE} characters."
+        )
+
+
 class Revisions:
     """The history as a whole; raises ManagerError where it does not hold together."""
 
-    def __init__(self, config: Config) -> None:
-        self._scripts = ScriptDirectory.from_config(config)
+    def __init__(self) -> None:
+        self._scripts = ScriptDirectory.from_config(make_config())
 
     def list_all(self) -> list[Revision]:
         """Return every revision, the newest first."""
-        return [Revision.of(script) for script in self._walk("base", "heads")]
+        return [Revision.of(script) for script in self._walk()]
 
     def heads(self) -> tuple[str, ...]:
         """Return the ids that no other revision follows."""
@@ -73,21 +103,22 @@ class Revisions:
             )
         return heads[0] if heads else None
 
-    def known(self, revision: str) -> bool:
-        """Tell whether a file holds the revision with this id."""
-        return any(revision == each.id for each in self.list_all())
+    def unknown(self, current: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of a database's revisions that no file holds."""
+        known = {each.id for each in self.list_all()}
+        return tuple(each for each in current if each not in known)
 
     def pending(self, current: tuple[str, ...]) -> list[Revision]:
         """Return what a database at `current` lacks, the oldest first."""
-        applied = {script.revision for head in current for script in self._ancestry(head)}
-        return [each for each in reversed(self.list_all()) if each.id not in applied]
+        everything, applied = self.list_all(), set(current)
+        for each in everything:  # the newest first: a revision that is applied has been reached
+            if each.id in applied:
+                applied.update(each.follows)
+        return [each for each in reversed(everything) if each.id not in applied]
 
-    def _ancestry(self, revision: str) -> list[Script]:
-        return self._walk("base", revision) if self.known(revision) else []
-
-    def _walk(self, base: str, head: str) -> list[Script]:
+    def _walk(self) -> list[Script]:
         try:
-            return list(self._scripts.walk_revisions(base, head))
+            return list(self._scripts.walk_revisions())
         except (CommandError, RevisionError, SyntaxError) as error:
             raise _unreadable(error) from error
 

@@ -3,25 +3,29 @@
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 
+from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationInfo
 from alembic.script import Script
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, MetaData
 
-from db_manager.connection import Target, driver_error
+from db_manager.connection import Target
 from db_manager.errors import ManagerError, RevisionFailedError
-from db_manager.revisions import VERSIONS, make_config
+from db_manager.explanations import driver_error, reason_of
+from db_manager.revisions import VERSIONS, format_new_revisions, make_config
+from db_manager.schema import VERSION_TABLE
 
 Say = Callable[[str], None]
 """Takes a line for the user while an operation runs."""
 
 
-async def run(target: Target, command: Callable[[Config], object], say: Say) -> list[str]:
-    """Run an Alembic command; return the ids of the revisions that it applied or reverted.
+async def run(target: Target, work: Callable[[Config], object], say: Say) -> list[str]:
+    """Run Alembic's commands on a connection of the target; return the ids of the revisions that it applied or reverted.
 
     Raises RevisionFailedError, or ManagerError for what Alembic itself refuses.
     """
@@ -33,16 +37,67 @@ async def run(target: Target, command: Callable[[Config], object], say: Say) -> 
 
     def on_connection(connection: Connection) -> None:
         config.attributes.update(connection=connection, on_version_apply=(note,))
-        command(config)
+        work(config)
 
     async with target.connect() as connection:
-        with reported_by_revision(steps):
+        with _reported_by_revision(steps):
             await connection.run_sync(on_connection)
     return steps
 
 
+def render_sql(revisions: str) -> str:
+    """Write what an upgrade over `FROM:TO`, or from nothing to `TO`, would run."""
+    config = make_config()
+    config.output_buffer = StringIO()
+    with _reported_by_revision([]):
+        command.upgrade(config, revisions, sql=True)
+    script = config.output_buffer.getvalue()
+    # A database that was taken back to base has the table already, empty.
+    return script.replace(
+        f"CREATE TABLE {VERSION_TABLE}", f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE}"
+    )
+
+
+async def create_tables(target: Target, metadata: MetaData) -> None:
+    """Create every table and call that the newest revision, in one transaction."""
+
+    def create(config: Config) -> None:
+        connection: Connection = config.attributes["connection"]
+        with connection.begin():
+            metadata.create_all(connection)
+            command.stamp(config, "head")
+
+    await run(target, create, _say_nothing)
+
+
+async def write_revision(target: Target, message: str) -> Path:
+    """Write a revision that brings the database to the models; return its file."""
+    written = list[Path]()
+
+    def write(config: Config) -> None:
+        format_new_revisions(config)
+        written.append(_path_of(command.revision(config, message, autogenerate=True)))
+
+    await run(target, write, _say_nothing)
+    return written[0]
+
+
+def write_empty_revision(message: str) -> Path:
+    """Write a revision that changes nothing, for hands to fill in; return its file."""
+    config = make_config()
+    format_new_revisions(config)
+    with _reported_by_revision([]):
+        return _path_of(command.revision(config, message))
+
+
+def _path_of(script: Script | list[Script | None] | None) -> Path:
+    if not isinstance(script, Script):
+        raise TypeError(f"Alembic wrote no single revision: {script!r}")
+    return Path(script.path)
+
+
 @contextmanager
-def reported_by_revision(steps: list[str] | None = None) -> Iterator[None]:
+def _reported_by_revision(steps: list[str]) -> Iterator[None]:
     """Name the revision file in which an error arose; `steps` are those that were done."""
     try:
         yield
@@ -53,7 +108,7 @@ def reported_by_revision(steps: list[str] | None = None) -> Iterator[None]:
         if where is None:
             raise
         raise RevisionFailedError(
-            f"{where}: {_complaint(driver_error(error))}\n"
+            f"{where}: {reason_of(driver_error(error))}\n"
             "The database stays at the revision before it."
         ) from error
 
@@ -66,13 +121,6 @@ def _find_revision_line(error: Exception) -> str | None:
     return None
 
 
-def _complaint(error: BaseException) -> str:
-    """Bring PostgreSQL's message and its detail, or Python's, into one line."""
-    message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
-    detail = getattr(error, "detail", None)
-    return " ".join(f"{message} ({detail})".split()) if detail else " ".join(message.split())
-
-
 def _name(step: MigrationInfo) -> str:
     script = step.up_revision
     return (
@@ -80,3 +128,7 @@ def _name(step: MigrationInfo) -> str:
         if isinstance(script, Script)
         else str(step.up_revision_id)
     )
+
+
+def _say_nothing(_line: str) -> None:
+    """Some commands apply no revision."""

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from db_manager.connection import reason_of
+from db_manager.explanations import reason_of
 from shared.database.engine import Database
 from shared.database.url import describe
 

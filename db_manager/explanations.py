@@ -1,0 +1,70 @@
+"""What PostgreSQL, its driver and the system complain of, in a line or two for people."""
+
+import os
+from urllib.parse import urlsplit
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+
+from db_manager.errors import ManagerError, UnreachableError
+from shared.database.url import describe
+
+CONNECTION_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    DBAPIError,
+)
+"""What opening a connection may raise."""
+
+
+def explain(error: BaseException, url: str) -> ManagerError:
+    """Say what went wrong with the database at `url`, and what to do next."""
+    cause, place = driver_error(error), describe(url)
+    match cause:
+        case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
+            return ManagerError(
+                f"PostgreSQL refuses the login: {place} ({reason_of(cause)}). Check DATABASE_URL."
+            )
+        case asyncpg.InvalidCatalogNameError():
+            name = urlsplit(url).path.lstrip("/")
+            return ManagerError(
+                f"The database does not exist: {place}. "
+                f'Create it (CREATE DATABASE "{name}") or correct DATABASE_URL.'
+            )
+        case (
+            OSError()
+            | TimeoutError()
+            | asyncpg.PostgresConnectionError()
+            | asyncpg.CannotConnectNowError()
+            | asyncpg.TooManyConnectionsError()
+            | asyncpg.OperatorInterventionError()
+            | asyncpg.InterfaceError()
+        ):
+            return UnreachableError(
+                f"PostgreSQL cannot be reached: {place} ({reason_of(cause)}). "
+                "Start it or correct DATABASE_URL; --wait SECONDS keeps trying."
+            )
+        case _:
+            return ManagerError(f"PostgreSQL refuses: {place} ({reason_of(cause)}).")
+
+
+def driver_error(error: BaseException) -> BaseException:
+    """Dig out asyncpg's own exception, which SQLAlchemy's adapter chains below its own."""
+    below = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else None
+    return below or error
+
+
+def reason_of(error: BaseException) -> str:
+    """Return in one line what the system, PostgreSQL (with its detail) or Python says."""
+    match error:
+        case asyncpg.PostgresError(message=str(message)):
+            detail = getattr(error, "detail", None)
+            return " ".join((f"{message} ({detail})" if detail else message).split())
+        case TimeoutError():
+            return "no answer in time"
+        case OSError(errno=int(number)):
+            return os.strerror(number)
+        case _:
+            return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,100 @@
+"""What the database manager found, as values for programs and as lines for people."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from json import dumps
+from typing import Self
+
+from db_manager.revisions import Revision
+
+MIGRATE = "python -m db_manager migrate"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A database as it is, beside what the revisions and the models want it to be."""
+
+    database: str
+    """Where it is, without its password."""
+    server_version: str | None = None
+    current: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
+    pending: tuple[Revision, ...] = ()
+    tables_defined: tuple[str, ...] = ()
+    tables_found: tuple[str, ...] = ()
+    """Those of `tables_defined` that are there."""
+    drift: tuple[str, ...] | None = None
+    """Differences between models and database; None when it is not at the newest revision."""
+    problem: str | None = None
+    """Why it cannot be used as it is, in one line."""
+
+    def to_json(self) -> str:
+        """Write every field, and `ok`."""
+        return dumps(asdict(self) | {"ok": self.problem is None}, indent=2)
+
+    def to_lines(self) -> Iterable[tuple[str, str]]:
+        """Return titles and texts."""
+        yield "Database", self.database
+        if self.server_version is None:
+            return
+        yield "Server", f"PostgreSQL {self.server_version}"
+        yield "Revision", ", ".join(self.current) or "none"
+        yield "Newest", ", ".join(self.heads) or "none"
+        yield "Pending", "\n".join(f"{each.id} {each.message}" for each in self.pending) or "none"
+        missing = sorted(set(self.tables_defined) - set(self.tables_found))
+        found = f"{len(self.tables_found)} of {len(self.tables_defined)} found"
+        yield "Tables", f"{found}, missing: {', '.join(missing)}" if missing else found
+        yield "Drift", _drift(self.drift)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Whether the revisions, and the database that they made, say what the models say."""
+
+    database: str
+    current: tuple[str, ...]
+    heads: tuple[str, ...]
+    problems: tuple[str, ...]
+    """One line for each: what keeps them from being compared, or every difference."""
+
+    @classmethod
+    def of(cls, status: Status) -> Self:
+        """Judge a status."""
+        problems = (status.problem,) if status.problem else status.drift or ()
+        return cls(status.database, status.current, status.heads, problems)
+
+    def to_json(self) -> str:
+        """Write every field, and `ok`."""
+        return dumps(asdict(self) | {"ok": not self.problems}, indent=2)
+
+
+def history_json(revisions: Iterable[Revision]) -> str:
+    """Write the revisions in the order given."""
+    return dumps([asdict(each) for each in revisions], indent=2)
+
+
+def find_problem(heads: tuple[str, ...], unknown: Iterable[str], pending: int) -> str | None:
+    """Say in one line why a database is not at the newest revision.
+
+    `unknown` are the revisions that it is at and that no file holds; `pending` counts those
+    that it lacks.
+    """
+    if names := ", ".join(sorted(unknown)):
+        return (
+            f"The database is at {names}, which no file in "
+            "db_manager/migrations/versions holds: bring the newer revisions here."
+        )
+    if len(heads) > 1:
+        return (
+            f"The revisions have {len(heads)} heads: {', '.join(heads)}; let one follow the other."
+        )
+    if pending:
+        count = "1 revision" if pending == 1 else f"{pending} revisions"
+        return f"The database is behind by {count}. Run: {MIGRATE}"
+    return None
+
+
+def _drift(drift: tuple[str, ...] | None) -> str:
+    if drift is None:
+        return "compared when the database is at the newest revision"
+    return "\n".join(drift) or "none"

@@ -1,0 +1,69 @@
+"""`python -m db_manager postgres`: the workspace's embedded server, in hand."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from db_manager.errors import ManagerError
+from db_manager.terminal import JSON, print_fields
+
+if TYPE_CHECKING:
+    from db_manager.postgres import EmbeddedPostgres
+
+
+@click.group()
+def postgres() -> None:
+    """Look after the embedded PostgreSQL, which serves where DATABASE_URL is not set."""
+
+
+@postgres.command()
+def start() -> None:
+    """Start the server and keep it until `stop`; print its URL."""
+    with _server() as server:
+        click.echo(server.start())
+
+
+@postgres.command()
+def stop() -> None:
+    """Stop the server."""
+    with _server() as server:
+        server.stop()
+
+
+@postgres.command()
+@JSON
+def status(as_json: bool) -> None:
+    """Show whether the server runs, where, and from which programs."""
+    with _server() as server:
+        fields = dataclasses.asdict(server.status())
+    if as_json:
+        click.echo(json.dumps(fields, indent=2, default=str))
+    else:
+        print_fields((name.capitalize(), _word(value)) for name, value in fields.items())
+
+
+@postgres.command()
+def url() -> None:
+    """Print the server's URL, for DATABASE_URL or psql."""
+    with _server() as server:
+        click.echo(server.url())
+
+
+@contextmanager
+def _server() -> Iterator["EmbeddedPostgres"]:
+    from db_manager.postgres import EmbeddedPostgres, EmbeddedPostgresError  # noqa: PLC0415
+
+    try:
+        yield EmbeddedPostgres.of_workspace()
+    except EmbeddedPostgresError as error:
+        raise ManagerError(str(error)) from error
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)

@@ -1,0 +1,72 @@
+"""What the commands share: options, questions, and lines for people."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from db_manager.errors import ManagerError
+
+if TYPE_CHECKING:
+    from db_manager.manager import DatabaseManager
+
+ResultT = TypeVar("ResultT")
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+YES = click.option("--yes", is_flag=True, help="Do not ask.")
+WAIT = click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="Keep trying to reach a database that is still starting.",
+)
+
+
+def say(line: str) -> None:
+    """Tell the user how things go."""
+    click.echo(line, err=True)
+
+
+def use_no_colour_if_asked(context: click.Context) -> None:
+    """Honour NO_COLOR; without a terminal click leaves colours out by itself."""
+    if os.environ.get("NO_COLOR"):
+        context.color = False
+
+
+def confirm(consequence: str) -> None:
+    """Ask before a destructive operation; raises ManagerError unless somebody agrees."""
+    from db_manager.connection import place_of_database  # noqa: PLC0415
+
+    warning = f"{consequence}: {place_of_database()}."
+    if not sys.stdin.isatty():
+        raise ManagerError(f"{warning}\nNobody is there to ask: repeat it with --yes.")
+    say(warning)
+    if not click.confirm("Go on?", err=True):
+        raise ManagerError("Nothing was changed.")
+
+
+def print_fields(fields: Iterable[tuple[str, str]]) -> None:
+    """Print titles, and beside them texts, which may have several lines."""
+    for title, text in fields:
+        first, *others = text.splitlines()
+        click.echo(f"{click.style(f'{title:<9}', bold=True)} {first}")
+        for line in others:
+            click.echo(f"{'':<9} {line}")
+
+
+def open_manager_and(
+    work: "Callable[[DatabaseManager], Coroutine[Any, Any, ResultT]]", wait: float
+) -> ResultT:
+    """Reach the database and do `work` on it; raises ManagerError."""
+    from db_manager.connection import load_config, open_target  # noqa: PLC0415
+    from db_manager.manager import DatabaseManager  # noqa: PLC0415
+
+    async def run() -> ResultT:
+        async with open_target(load_config(), wait) as target:
+            return await work(DatabaseManager(target, say))
+
+    return asyncio.run(run())
