@@ -1,0 +1,71 @@
+# The way in without Nix: Python 3.11 or newer and make. Everything is installed into .venv here.
+
+PYTHON ?= python3
+VENV := .venv/bin/python
+STAMP := .venv/.installed
+
+# A workspace that was moved or copied would run the old place's code: it is installed anew.
+ifneq "$(shell cat $(STAMP) 2>/dev/null)" "$(CURDIR)"
+.PHONY: $(STAMP)
+endif
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
+	@echo 'Another Python: make PYTHON=python3.13 install'
+
+.PHONY: install
+install: $(STAMP) ## .venv with the project and all it needs
+	@:
+
+.PHONY: demo
+demo: $(STAMP) ## four services, generated and running, asked over HTTP
+	@$(VENV) -m scaffold demo
+
+# Exit code 5 says that there are no tests yet, as in a fresh workspace.
+.PHONY: test
+test: $(STAMP) ## every test, on a real PostgreSQL
+	@$(VENV) -m pytest -n auto --maxprocesses 4 || [ $$? -eq 5 ]
+
+.PHONY: lint
+lint: $(STAMP) ## ruff, its formatter, and who may import whom
+	@$(VENV) -m ruff check .
+	@$(VENV) -m ruff format --check .
+	@$(VENV) -m scaffold contracts
+
+.PHONY: types
+types: $(STAMP) ## mypy --strict
+	@$(VENV) -m mypy .
+
+# uv where there is one, since it takes seconds; pip knows the indexes that only pip was told of.
+$(STAMP): pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo 'Python 3.11 or newer is needed. Name yours: make PYTHON=python3.13 install' >&2; exit 1; }
+	@[ ! -f $(STAMP) ] || [ "$$(cat $(STAMP))" = "$$(pwd -P)" ] || rm -rf .venv
+	@if command -v uv >/dev/null; then \
+	  echo 'Installing into .venv with uv ...' >&2; \
+	  $(MAKE) --no-print-directory --silent install-with-uv || { \
+	    echo 'uv could not (see above): once more with pip ...' >&2; \
+	    $(MAKE) --no-print-directory --silent install-with-pip; }; \
+	else \
+	  echo 'Installing into .venv with pip; the first time takes a minute ...' >&2; \
+	  $(MAKE) --no-print-directory --silent install-with-pip; \
+	fi
+	@pwd -P > $(STAMP)
+	@echo 'Installed: .venv/bin/python runs it, or: . .venv/bin/activate' >&2
+
+USABLE := $(VENV) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+INTERPRETER = "$$("$(PYTHON)" -c 'import sys; print(sys.executable)')"
+
+.PHONY: install-with-uv
+install-with-uv:
+	$(USABLE) || { rm -rf .venv && uv venv --quiet --seed --python $(INTERPRETER) .venv; }
+	uv pip install --quiet --python $(VENV) --editable '.[dev]'
+
+# Debian without python3-venv has no ensurepip: there, pip comes into .venv from outside.
+.PHONY: install-with-pip
+install-with-pip:
+	$(USABLE) || { rm -rf .venv && "$(PYTHON)" -m venv .venv >/dev/null 2>&1; } || { \
+	  rm -rf .venv && "$(PYTHON)" -m venv --without-pip .venv && \
+	  "$(PYTHON)" -m pip --python $(VENV) install --quiet pip; }
+	$(VENV) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
