@@ -44,15 +44,22 @@ class Statement:
             raise ValueError("IN with a varying list: write `column == any_(bindparam(...))`")
         self.sql = compiled.string
         self._names: list[str] = list(compiled.positiontup or ())
-        self._defaults = compiled.params
+        self._defaults = {
+            name: value
+            for name, value in compiled.params.items()
+            if not compiled.binds[name].required
+        }
         self._writers = _processors(
             {name: compiled.binds[name].type for name in self._names}, _writer_of
         )
         self._readers = _processors(_columns_of(element), _reader_of)
 
     def arguments(self, parameters: Parameters) -> list[object]:
-        """Return the values in the order in which asyncpg takes them."""
-        values = self._defaults | parameters if parameters else self._defaults
+        """Return the values in the order in which asyncpg takes them.
+
+        Raises KeyError where one is missing.
+        """
+        values = {**self._defaults, **parameters}
         if not self._writers:
             return [values[name] for name in self._names]
         written = {name: write(values[name]) for name, write in self._writers.items()}

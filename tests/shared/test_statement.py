@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-import asyncpg
 import pytest
 from sqlalchemy import (
     ARRAY,
@@ -138,6 +137,6 @@ def test_a_list_of_varying_length_is_refused_when_the_statement_is_made() -> Non
         Statement(select(SAMPLES).where(SAMPLES.c.id.in_([1, 2])))
 
 
-async def test_a_missing_parameter_is_null_not_a_default(transaction: Transaction) -> None:
-    with pytest.raises(asyncpg.NotNullViolationError):
-        await transaction.write(ADD, {})
+def test_a_missing_parameter_is_refused_rather_than_null() -> None:
+    with pytest.raises(KeyError, match="colour"):
+        ADD.arguments({"id": 1})
