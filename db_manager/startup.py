@@ -51,7 +51,7 @@ def find_heads(versions: Path) -> frozenset[str]:
 
 async def _read_current(database: Database) -> frozenset[str]:
     async with database.connect() as connection:
-        if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+        if await connection.fetchval("SELECT to_regclass('alembic_version')::text") is None:
             return frozenset()
         rows = await connection.fetch("SELECT version_num FROM alembic_version")
         return frozenset(row["version_num"] for row in rows)
