@@ -55,14 +55,23 @@ class EmbeddedPostgres:
 
     def __enter__(self) -> str:
         """The server's URL, for libpq, psql and asyncpg; raises EmbeddedPostgresError."""
+        try:
+            self._leases.append(self._enter())
+        except OSError as error:
+            raise EmbeddedPostgresError(
+                f"PostgreSQL in {self._layout.folder} cannot be used: {error}.\n"
+                "Put that right, or set DATABASE_URL."
+            ) from error
+        return self.url()
+
+    def _enter(self) -> int:
         lease = take_lease(self._layout)
         try:
             get_running(self._layout, durable=self._durable)
         except BaseException:
             os.close(lease)
             raise
-        self._leases.append(lease)
-        return self.url()
+        return lease
 
     def __exit__(self, *exc: object) -> None:
         os.close(self._leases.pop())

@@ -14,6 +14,7 @@ from db_manager.embedded.layout import Layout
 from db_manager.embedded.postmaster import remove_stale_pid_file
 from db_manager.embedded.process import spawn
 from db_manager.embedded.programs import Programs, get_programs
+from db_manager.embedded.shutdown import evict_stranded
 from db_manager.embedded.sockets import prepare_sockets
 
 _MAX_LOG = 1_000_000
@@ -44,6 +45,7 @@ class Cluster:
     def start(self, lock: int, *, durable: bool) -> None:
         """Returns when the server is on its way; the lock is its from then on."""
         prepare_sockets(self.layout, self.account)
+        evict_stranded(self.layout)
         if not self.layout.data.exists():
             self._initialise(lock)
         remove_stale_pid_file(self.layout)
@@ -127,7 +129,7 @@ def find_major(layout: Layout) -> int | None:
     """The major version that made the data."""
     try:
         return int((layout.data / "PG_VERSION").read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
     except ValueError:
         raise EmbeddedPostgresError(

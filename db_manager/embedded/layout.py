@@ -13,17 +13,21 @@ from db_manager.embedded.account import Account
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The names inside the folder, and the short folder elsewhere that its socket needs."""
+    """The names inside the folder, and the short folder elsewhere that its socket needs.
+
+    The owner is the user (uid) that the server runs as.
+    """
 
     folder: Path
     sockets: Path
+    owner: int
 
     @classmethod
     def of(cls, folder: Path) -> Self:
         resolved = folder.resolve()
         owner = Account.for_data(resolved / "data").uid
         name = hashlib.sha256(os.fsencode(resolved)).hexdigest()[:12]
-        return cls(resolved, _find_short_folder() / f"pg-{owner}-{name}")
+        return cls(resolved, _find_short_folder() / f"pg-{owner}-{name}", owner)
 
     @property
     def data(self) -> Path:
@@ -57,6 +61,11 @@ class Layout:
     @property
     def socket(self) -> Path:
         return self.sockets / ".s.PGSQL.5432"
+
+    @property
+    def socket_note(self) -> Path:
+        """PostgreSQL's own note of who listens at the socket."""
+        return self.sockets / ".s.PGSQL.5432.lock"
 
     @property
     def url(self) -> str:

@@ -2,7 +2,6 @@
 
 import socket
 import subprocess
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +19,11 @@ class Postmaster:
 
 def find_postmaster(layout: Layout) -> Postmaster | None:
     """The one that the data names, else, when the folder was deleted, the one at the socket."""
-    return _find_named(layout.data / "postmaster.pid") or _find_named(
-        layout.socket.with_name(f"{layout.socket.name}.lock")
-    )
+    return _find_named(layout.data / "postmaster.pid") or find_listener(layout)
+
+
+def find_listener(layout: Layout) -> Postmaster | None:
+    return _find_named(layout.socket_note)
 
 
 def find_ready_postmaster(layout: Layout) -> Postmaster | None:
@@ -66,12 +67,14 @@ def _find_named(file: Path) -> Postmaster | None:
 
 
 def _is_postgres(pid: int) -> bool:
-    with suppress(OSError):
-        if Path("/proc/self/stat").exists():
-            name, _, state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
-            return "postgres" in name and state.split()[0] != "Z"
+    """In doubt yes. A zombie is none: it may stay for long where the first process reaps nothing."""
+    if not Path("/proc/self/stat").exists():
         return "postgres" in _get_command(pid)
-    return False
+    try:
+        name, _, state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+    except OSError:
+        return False
+    return "postgres" in name and state.split()[0] != "Z"
 
 
 def _get_command(pid: int) -> str:

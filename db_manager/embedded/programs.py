@@ -79,14 +79,14 @@ def _explain(passed_over: list[str], major: int | None) -> str:
 
 def _candidates() -> Iterator[tuple[Path, str]]:
     if setting := os.environ.get(SETTING):
-        yield Path(setting), SETTING
+        yield Path(setting).expanduser().absolute(), SETTING
         return
     for entry in filter(None, os.environ.get("PATH", "").split(os.pathsep)):
         postgres = Path(entry, "postgres")
         if postgres.is_file():
             # Often a link into a folder where the other programs are; theirs must be the same.
             folder = postgres.resolve().parent
-            yield (folder if (folder / "initdb").is_file() else postgres.parent), "PATH"
+            yield (folder if (folder / "initdb").is_file() else postgres.parent.absolute()), "PATH"
     for pattern in SYSTEM_FOLDERS:
         for folder in _newest_first(Path("/").glob(pattern.removeprefix("/"))):
             yield folder, str(folder)

@@ -10,19 +10,28 @@ from pathlib import Path
 
 from db_manager.embedded.errors import EmbeddedPostgresError
 from db_manager.embedded.layout import Layout
-from db_manager.embedded.locks import await_exclusive, is_held, open_lock, take_exclusive
+from db_manager.embedded.locks import await_exclusive, is_held, moments, open_lock, take_exclusive
 from db_manager.embedded.pin import is_pinned
 from db_manager.embedded.shutdown import shut_down
 from db_manager.embedded.sockets import remove_sockets
 
 _ROOT = Path(__file__).resolve().parents[2]
+_PATIENCE = 10
 
 
 def ensure_reaper(layout: Layout) -> None:
     """Returns when one watches; to be called with the lease in hand."""
-    if is_held(layout.reaper):
-        return
-    command = [sys.executable, "-S", "-m", "db_manager.embedded.reaper", str(layout.folder)]
+    for _ in moments(_PATIENCE):
+        if is_held(layout.reaper):
+            return
+        _start(layout)
+    raise EmbeddedPostgresError(
+        "The process that stops PostgreSQL when it is no longer used does not stay."
+    )
+
+
+def _start(layout: Layout) -> None:
+    command = [sys.executable, "-SP", "-m", "db_manager.embedded.reaper", str(layout.folder)]
     environment = os.environ | {"PYTHONPATH": str(_ROOT)}
     done = subprocess.run(  # noqa: S603 - our own module, our own interpreter
         command,

@@ -3,11 +3,13 @@
 import os
 import signal
 from contextlib import suppress
+from pathlib import Path
 
 from db_manager.embedded.errors import EmbeddedPostgresError
 from db_manager.embedded.layout import Layout
 from db_manager.embedded.locks import moments, take_exclusive
-from db_manager.embedded.postmaster import find_postmaster
+from db_manager.embedded.postmaster import answers, find_listener, find_postmaster
+from db_manager.embedded.sockets import remove_socket
 
 # PostgreSQL's fast shutdown; its immediate one, which costs a recovery but no data; the kernel's.
 _ESCALATION = ((signal.SIGINT, 60), (signal.SIGQUIT, 10), (signal.SIGKILL, 5))
@@ -31,13 +33,35 @@ def _end(layout: Layout, lock: int, request: signal.Signals, seconds: int) -> bo
             _kill_initdb(lock)
         elif postmaster.pid != asked:
             asked = postmaster.pid
-            _signal(asked, request)
+            _signal(layout, asked, request)
     return False
 
 
-def _signal(pid: int, request: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, request)
+def evict_stranded(layout: Layout) -> None:
+    """Frees the socket of a server whose folder was deleted, and of one that crashed.
+
+    To be called with the server's lock in hand: then whoever listens there is not ours.
+    """
+    stranded = find_listener(layout)
+    if stranded and answers(layout.socket):
+        _signal(layout, stranded.pid, signal.SIGINT)
+        for _ in moments(10):
+            if not answers(layout.socket):
+                break
+    remove_socket(layout)
+
+
+def _signal(layout: Layout, pid: int, request: signal.Signals) -> None:
+    """Never trusts the number alone: its file belongs to a lesser user than root may be."""
+    with suppress(ProcessLookupError, PermissionError):
+        if os.geteuid() != 0 or _owner_of(pid) == layout.owner:
+            os.kill(pid, request)
+
+
+def _owner_of(pid: int) -> int | None:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}").stat().st_uid
+    return None
 
 
 def _kill_initdb(lock: int) -> None:

@@ -21,9 +21,13 @@ def prepare_sockets(layout: Layout, account: Account) -> None:
 def remove_sockets(layout: Layout) -> None:
     """To be called when the server is known to be gone; what it did not make stays."""
     with suppress(OSError):
-        layout.socket.unlink(missing_ok=True)
-        layout.socket.with_name(f"{layout.socket.name}.lock").unlink(missing_ok=True)
+        remove_socket(layout)
         layout.sockets.rmdir()
+
+
+def remove_socket(layout: Layout) -> None:
+    layout.socket.unlink(missing_ok=True)
+    layout.socket_note.unlink(missing_ok=True)
 
 
 def _check_private(folder: Path, account: Account) -> None:

@@ -10,15 +10,20 @@ from pathlib import Path
 from db_manager.embedded.errors import EmbeddedPostgresError
 
 _UNNEEDED = shutil.ignore_patterns("include", "doc", "*.a", "pgxs", "pkgconfig")
+_CONTENTS = "CONTENTS"
 
 
 def get_readable_copy(programs: Path) -> Path:
     """The same folder of programs inside the copy, which is made once and then found again."""
     package = programs.parent.parent
     copy = Path(tempfile.gettempdir()) / f"pg-programs-{_fingerprint(package)}"
+    if os.path.lexists(copy):
+        _check_ours(copy)
+        if not _is_complete(copy):
+            shutil.rmtree(copy)
     if not os.path.lexists(copy):
         _make(package, copy)
-    _check_ours(copy)
+        _check_ours(copy)
     return copy / programs.relative_to(package.parent)
 
 
@@ -29,13 +34,24 @@ def _make(package: Path, copy: Path) -> None:
         for folder in (package, package.with_name(f"{package.name}.libs")):
             if folder.is_dir():
                 shutil.copytree(folder, draft / folder.name, ignore=_UNNEEDED)
-        for folder in (draft, *draft.rglob("*/")):
-            folder.chmod(0o755)
+        for entry in (draft, *draft.rglob("*")):
+            # Whatever umask they were installed with.
+            entry.chmod(0o755 if entry.stat().st_mode & 0o100 else 0o644)
+        names = [str(file.relative_to(draft)) for file in draft.rglob("*")]
+        (draft / _CONTENTS).write_text("\n".join(names))
         draft.rename(copy)
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)
         if not copy.is_dir():
             raise
+
+
+def _is_complete(copy: Path) -> bool:
+    """Temporary folders are swept of old files, one by one."""
+    contents = copy / _CONTENTS
+    if not contents.is_file():
+        return False
+    return all(os.path.lexists(copy / name) for name in contents.read_text().splitlines())
 
 
 def _fingerprint(package: Path) -> str:

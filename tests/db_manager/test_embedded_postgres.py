@@ -1,0 +1,346 @@
+"""One server for many processes, and none left behind, however they die."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from db_manager.postgres import EmbeddedPostgres, EmbeddedPostgresError
+
+ROOT = Path(__file__).resolve().parents[2]
+USE = """
+import sys, pathlib
+from db_manager.postgres import EmbeddedPostgres
+postgres = EmbeddedPostgres(pathlib.Path(sys.argv[1]), durable=False)
+"""
+ENTER = (
+    USE
+    + """
+with postgres as url:
+    print(url, flush=True)
+    sys.stdin.read()
+"""
+)
+
+
+def await_that(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, f"never came true: {condition}"
+        time.sleep(0.002)
+
+
+def find_users_of(folder: Path) -> set[int]:
+    """The living processes that have a file of the folder open, or are named after it."""
+    users = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            links = [os.readlink(link) for link in process.glob("fd/*")]
+            if any(link.startswith(f"{folder}/") for link in links):
+                users.add(int(process.name))
+    return users
+
+
+def is_gone(postgres: EmbeddedPostgres) -> bool:
+    sockets = Path(postgres.url().partition("host=")[2])
+    return not find_users_of(postgres.status().folder) and not sockets.exists()
+
+
+async def ask(url: str, question: str) -> object:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(question)
+    finally:
+        await connection.close()
+
+
+async def get_birth(url: str) -> object:
+    """Tells one server from another."""
+    return await ask(url, "SELECT pg_postmaster_start_time()")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "work space" / ".postgres"
+
+
+@pytest.fixture
+def postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
+    embedded = EmbeddedPostgres(folder, durable=False)
+    yield embedded
+    embedded.stop()
+    await_that(lambda: is_gone(embedded))
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[[str, Path], subprocess.Popen[str]]]:
+    """Starts processes that use the server; they all end with the test."""
+    with ExitStack() as ends:
+
+        def start(program: str, folder: Path) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [sys.executable, "-c", program, str(folder)],
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            ends.enter_context(process)
+            ends.callback(process.kill)
+            return process
+
+        yield start
+
+
+Run = Callable[[str, Path], subprocess.Popen[str]]
+
+
+def read_url(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    url = process.stdout.readline().strip()
+    assert url.startswith("postgresql://")
+    return url
+
+
+async def test_it_answers_and_leaves_nothing_behind(postgres: EmbeddedPostgres) -> None:
+    async with postgres as url:
+        assert await ask(url, "SELECT lower('É')") == "é"
+        assert await ask(url, "SHOW fsync") == "off"
+        assert await ask(url, "SHOW listen_addresses") == ""
+    await_that(lambda: is_gone(postgres))
+
+
+async def test_data_is_durable_unless_told_otherwise(
+    folder: Path, postgres: EmbeddedPostgres
+) -> None:
+    async with EmbeddedPostgres(folder) as url:
+        assert await ask(url, "SHOW fsync") == "on"
+        await ask(url, "CREATE TABLE kept AS SELECT 42 AS answer")
+        pid = postgres.status().pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await_that(lambda: not postgres.status().running)
+
+        async with EmbeddedPostgres(folder) as again:
+            assert await ask(again, "SELECT answer FROM kept") == 42
+
+
+async def test_processes_that_start_at_once_share_one_server(
+    folder: Path, postgres: EmbeddedPostgres, run: Run
+) -> None:
+    processes = [run(ENTER, folder) for _ in range(3)]
+
+    births = {await get_birth(read_url(process)) for process in processes}
+
+    assert len(births) == 1
+
+
+async def test_a_user_who_leaves_does_not_disturb_the_others(
+    folder: Path, postgres: EmbeddedPostgres, run: Run
+) -> None:
+    async with postgres as url:
+        birth = await get_birth(url)
+        other = run(ENTER, folder)
+        read_url(other)
+        other.kill()
+        other.wait()
+        await asyncio.sleep(0.3)  # time enough for a wrong reaper
+
+        assert await get_birth(url) == birth
+
+
+async def test_whoever_arrives_while_it_stops_gets_a_new_one(postgres: EmbeddedPostgres) -> None:
+    for _ in range(5):
+        async with postgres as url:
+            assert await ask(url, "SELECT 1") == 1
+
+
+async def test_a_second_workspace_has_its_own(tmp_path: Path, postgres: EmbeddedPostgres) -> None:
+    second = EmbeddedPostgres(tmp_path / "other" / ".postgres", durable=False)
+    async with postgres as here, second as there:
+        assert await get_birth(here) != await get_birth(there)
+    await_that(lambda: is_gone(second))
+
+
+@pytest.mark.parametrize(
+    "sign", ["reaper.lock", "data.new", "data.new/base/1", "data", "data/postmaster.pid"]
+)
+def test_an_owner_killed_at_start_leaves_nothing(
+    sign: str, folder: Path, postgres: EmbeddedPostgres, run: Run
+) -> None:
+    process = run(ENTER, folder)
+    await_that((folder / sign).exists)
+    process.kill()
+
+    await_that(lambda: is_gone(postgres))
+    with postgres:
+        assert postgres.status().running
+
+
+async def test_an_owner_killed_in_use_leaves_nothing(
+    folder: Path, postgres: EmbeddedPostgres, run: Run
+) -> None:
+    process = run(ENTER, folder)
+    connection = await asyncpg.connect(read_url(process))
+    await connection.execute("BEGIN; CREATE TABLE unfinished (id int)")
+
+    process.kill()
+
+    await_that(lambda: is_gone(postgres))
+    connection.terminate()
+
+
+def test_an_owner_killed_while_it_stops_the_server_leaves_nothing(
+    folder: Path, postgres: EmbeddedPostgres, run: Run
+) -> None:
+    process = run(USE + "postgres.start(); print('started', flush=True); postgres.stop()", folder)
+    assert process.stdout is not None
+    process.stdout.readline()
+    await_that(lambda: not (folder / "pinned").exists())
+    process.kill()
+
+    await_that(lambda: is_gone(postgres))
+
+
+def test_a_child_that_outlives_the_owner_keeps_nothing_alive(
+    folder: Path, postgres: EmbeddedPostgres, run: Run
+) -> None:
+    child = "import subprocess; subprocess.Popen(['sleep', '30'], close_fds=False)"
+    process = run(
+        ENTER.replace("    sys.stdin", f"    {child}; print(flush=True); sys.stdin"), folder
+    )
+    read_url(process)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.kill()
+
+    await_that(lambda: is_gone(postgres))
+
+
+async def test_a_dead_reaper_is_replaced(folder: Path, postgres: EmbeddedPostgres) -> None:
+    async with postgres:
+        server = postgres.status().pid
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in find_users_of(folder)}
+        reapers = [pid for pid, command in commands.items() if b"embedded.reaper" in command]
+        assert len(reapers) == 1
+        os.kill(reapers[0], signal.SIGKILL)
+        async with postgres:
+            assert postgres.status().pid == server
+    await_that(lambda: is_gone(postgres))
+
+
+async def test_a_server_whose_folder_was_deleted_is_ended(
+    folder: Path, postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    async with postgres as url:
+        birth = await get_birth(url)
+        folder.rename(tmp_path / "deleted")
+        async with postgres as anew:
+            assert await get_birth(anew) != birth
+    await_that(lambda: not find_users_of(tmp_path / "deleted"))
+
+
+async def test_a_number_that_now_belongs_to_another_process_is_no_server(
+    folder: Path, postgres: EmbeddedPostgres
+) -> None:
+    async with postgres:
+        pass
+    await_that(lambda: is_gone(postgres))
+    (folder / "data" / "postmaster.pid").write_text(f"{os.getpid()}\n/data\n1\n5432\n")
+
+    async with postgres as url:
+        assert await ask(url, "SELECT 1") == 1
+
+
+def test_half_made_data_is_made_anew(folder: Path, postgres: EmbeddedPostgres) -> None:
+    (folder / "data.new" / "base").mkdir(parents=True)
+
+    with postgres:
+        assert postgres.status().running
+
+
+async def test_a_pinned_server_stays_until_it_is_stopped(postgres: EmbeddedPostgres) -> None:
+    url = postgres.start()
+    birth = await get_birth(url)
+    async with postgres:
+        assert postgres.status().pinned
+    await asyncio.sleep(0.3)  # time enough for a wrong reaper
+    assert await get_birth(url) == birth
+
+    postgres.stop()
+
+    assert not postgres.status().running
+    await_that(lambda: is_gone(postgres))
+
+
+async def test_stopping_ends_even_a_server_in_use(postgres: EmbeddedPostgres) -> None:
+    async with postgres as url:
+        birth = await get_birth(url)
+        postgres.stop()
+        assert not postgres.status().running
+
+        async with postgres as again:
+            assert await get_birth(again) != birth
+
+
+def test_a_pin_ends_with_the_server_it_meant(postgres: EmbeddedPostgres) -> None:
+    postgres.start()
+    pid = postgres.status().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await_that(lambda: not postgres.status().running)
+    assert not postgres.status().pinned
+
+    with postgres:
+        assert not postgres.status().pinned
+    await_that(lambda: is_gone(postgres))
+
+
+def test_asking_for_the_status_touches_nothing(folder: Path, postgres: EmbeddedPostgres) -> None:
+    status = postgres.status()
+
+    assert (status.running, status.pinned, status.pid) == (False, False, None)
+    assert status.url == postgres.url()
+    assert status.source
+    assert not folder.exists()
+
+
+async def test_a_long_path_is_no_obstacle(tmp_path: Path) -> None:
+    postgres = EmbeddedPostgres(tmp_path / ("long " * 25) / ("$'\"é" * 20), durable=False)
+    async with postgres as url:
+        assert await ask(url, "SELECT 1") == 1
+    await_that(lambda: is_gone(postgres))
+
+
+def test_a_socket_folder_made_by_somebody_else_is_refused(
+    postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    sockets = Path(postgres.url().partition("host=")[2])
+    sockets.symlink_to(tmp_path)
+
+    with pytest.raises(EmbeddedPostgresError, match="Somebody else made it"), postgres:
+        pass
+
+    sockets.unlink()
+
+
+def test_a_server_that_cannot_start_says_why(folder: Path, postgres: EmbeddedPostgres) -> None:
+    with postgres:
+        pass
+    await_that(lambda: is_gone(postgres))
+    with (folder / "data" / "postgresql.conf").open("a") as settings:
+        settings.write("work_mem = 'plenty'\n")
+
+    with (
+        pytest.raises(EmbeddedPostgresError, match=r"did not start: .*\n.*postgres\.log"),
+        postgres,
+    ):
+        pass
