@@ -1,5 +1,6 @@
 """The command line: which command is meant, and how it ends."""
 
+import errno
 import signal
 from types import FrameType
 from typing import Any
@@ -8,6 +9,8 @@ import click
 
 from scaffold.commands import COMMANDS, SERVICE
 from scaffold.errors import ScaffoldError
+from scaffold.framework import SOURCE
+from scaffold.project import Project
 from scaffold.signals import Interrupted
 
 _OWN_OPTIONS = ("--help", "--version")
@@ -57,6 +60,10 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except ScaffoldError as error:
             raise _Failure(str(error), error.exit_code) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader of the output has seen enough
+                raise
+            raise _Failure(f"{error.filename}: {error.strerror}", 1) from None
         except KeyboardInterrupt as error:
             code: int = error.number if isinstance(error, Interrupted) else int(signal.SIGINT)
             raise _Failure("Interrupted: nothing was written.", 128 + code) from None
@@ -69,9 +76,7 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 
 def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from scaffold.framework import read_version  # noqa: PLC0415 - only this option needs it
-
-        click.echo(f"scaffold {read_version()}")
+        click.echo(f"scaffold {Project.read(SOURCE).framework}")
         ctx.exit()
 
 

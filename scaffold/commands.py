@@ -27,4 +27,6 @@ COMMANDS = {
     SERVICE: LazyCommand("scaffold.service", "Generate a service (the word may be left out)."),
     "init": LazyCommand("scaffold.init", "Make a fresh workspace in a folder."),
     "contracts": LazyCommand("scaffold.contracts.command", "Check who imports whom."),
+    "demo": LazyCommand("scaffold.demo.command", "Show four services working, over real HTTP."),
+    "contracts": LazyCommand("scaffold.contracts.command", "Check who imports whom."),
 }

@@ -22,7 +22,7 @@ def print_result(draft: Draft, plan: Plan) -> None:
         click.echo(f"  {line}")
 
 
-def print_list(draft: Draft, plan: Plan) -> None:  # noqa: ARG001 - one signature for all printers
+def print_list(plan: Plan) -> None:
     """List each file under what would become of it."""
     for verb, paths in (
         ("create", plan.created),
@@ -34,7 +34,7 @@ def print_list(draft: Draft, plan: Plan) -> None:  # noqa: ARG001 - one signatur
             click.echo(f"{verb:<9}  {path}")
 
 
-def print_diff(draft: Draft, plan: Plan) -> None:  # noqa: ARG001
+def print_diff(plan: Plan) -> None:
     """Print what `patch -p1` would do at the workspace's root."""
     click.echo("".join(plan.diff()), nl=False)
 

@@ -1,7 +1,6 @@
 """`python -m scaffold NAME PORT`: a service, generated into the workspace."""
 
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,9 +69,14 @@ def _generate(draft: Draft, options: Options) -> None:
     if existing and not options.force:
         _ask(draft, existing.missing, options)
     plan = draft.plan()
+    if plan.changed and not existing and not options.force:
+        raise ScaffoldError(
+            f"{', '.join(map(str, plan.changed))} exists and is not as generated; "
+            "nothing was written.\nMove it away, or write it anew with --force."
+        )
     if options.writes:
         transaction.apply(plan)
-    _printer(options)(draft, plan)
+    _print(draft, plan, options)
     report.warn_of_kept_settings(draft)
 
 
@@ -91,9 +95,12 @@ def _ask(draft: Draft, missing: list[str], options: Options) -> None:
     )
 
 
-def _printer(options: Options) -> Callable[[Draft, Plan], None]:
+def _print(draft: Draft, plan: Plan, options: Options) -> None:
     if options.json:
-        return report.print_json
-    if options.diff:
-        return report.print_diff
-    return report.print_list if options.dry_run else report.print_result
+        report.print_json(draft, plan)
+    elif options.diff:
+        report.print_diff(plan)
+    elif options.dry_run:
+        report.print_list(plan)
+    else:
+        report.print_result(draft, plan)
