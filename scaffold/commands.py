@@ -28,5 +28,4 @@ COMMANDS = {
     "init": LazyCommand("scaffold.init", "Make a fresh workspace in a folder."),
     "contracts": LazyCommand("scaffold.contracts.command", "Check who imports whom."),
     "demo": LazyCommand("scaffold.demo.command", "Show four services working, over real HTTP."),
-    "contracts": LazyCommand("scaffold.contracts.command", "Check who imports whom."),
 }

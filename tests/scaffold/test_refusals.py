@@ -1,0 +1,150 @@
+"""What a workspace cannot take, and how that is told."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.scaffold.commands import done, picture, refused, scaffold
+
+
+@pytest.mark.parametrize(
+    ("name", "meaning"),
+    [
+        ("json", "a module of Python"),
+        ("sys", "a module of Python"),
+        ("quart", "an installed package"),
+        ("shared", "a part of the workspace"),
+        ("tests", "a part of the workspace"),
+        ("db-manager", "a part of the workspace"),
+        ("app", "a part of every service"),
+        ("domain", "a part of every service"),
+        ("tools", "the folder tools/ of the workspace"),
+    ],
+)
+def test_a_name_that_imports_something_else_is_refused(
+    workspace: Path, name: str, meaning: str
+) -> None:
+    (workspace / "tools").mkdir()
+
+    message = refused(scaffold(workspace, name, "8081", "--bare"))
+
+    assert meaning in message
+
+
+def test_another_folder_of_the_user_takes_no_name(workspace: Path, tmp_path: Path) -> None:
+    elsewhere = shutil.copytree(workspace, tmp_path / "elsewhere")
+    done(scaffold(elsewhere, "user-service", "8081"))
+
+    done(scaffold(workspace, "user-service", "8081"))
+
+
+@pytest.mark.parametrize("spelling", ["a_b", "A-b", "aB", "a--b"])
+def test_another_spelling_of_a_service_is_refused_even_by_force(
+    workspace: Path, spelling: str
+) -> None:
+    done(scaffold(workspace, "a-b", "8081", "--bare"))
+    before = picture(workspace)
+
+    message = refused(scaffold(workspace, spelling, "8082", "--bare", "--force"))
+
+    assert "which the service 'a-b' has" in message
+    assert picture(workspace) == before
+
+
+@pytest.mark.parametrize("settings", [".env", ".env.example"])
+def test_the_owner_of_a_port_is_named(with_user_service: Path, settings: str) -> None:
+    if settings == ".env.example":
+        (with_user_service / "services/user_service/.env").unlink()
+    before = picture(with_user_service)
+
+    message = refused(scaffold(with_user_service, "product-service", "8081"))
+
+    assert "Port 8081 belongs to the service 'user-service'" in message
+    assert "such as 8082" in message
+    assert picture(with_user_service) == before
+
+
+def test_the_port_that_counts_is_the_one_in_env(with_user_service: Path) -> None:
+    env = with_user_service / "services/user_service/.env"
+    env.write_text("# a comment\nexport SERVICE_PORT='9000'\nSERVICE_NAME=user-service\nbroken\n")
+
+    done(scaffold(with_user_service, "product-service", "8081"))
+    message = refused(scaffold(with_user_service, "order-service", "9000"))
+
+    assert "'user-service'" in message
+
+
+@pytest.mark.parametrize("name", ["product", "products-service", "Product"])
+def test_what_another_service_keeps_is_refused(workspace: Path, name: str) -> None:
+    done(scaffold(workspace, "product-service", "8081"))
+    before = picture(workspace)
+
+    message = refused(scaffold(workspace, name, "8082"))
+
+    assert "would keep products, which the service 'product-service' already does" in message
+    assert picture(workspace) == before
+    done(scaffold(workspace, name, "8082", "--bare"))
+
+
+def test_a_table_of_another_model_is_refused(workspace: Path) -> None:
+    done(scaffold(workspace, "new-service", "8081"))
+
+    message = refused(scaffold(workspace, "news-service", "8082"))
+
+    assert "The table 'news'" in message
+
+
+def test_the_base_of_models_is_no_resource(workspace: Path) -> None:
+    assert "shared/models/base.py" in refused(scaffold(workspace, "base-service", "8081"))
+
+
+def test_a_half_deleted_service_says_what_is_missing(with_user_service: Path) -> None:
+    folder = with_user_service / "services/user_service"
+    expected = picture(with_user_service)
+    (folder / "app.py").unlink()
+    (folder / "__init__.py").unlink()
+
+    message = refused(scaffold(with_user_service, "user-service", "8081"))
+
+    assert "exists, but __init__.py, app.py is missing" in message
+    done(scaffold(with_user_service, "user-service", "8081", "--force"))
+    assert picture(with_user_service) == expected
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(workspace: Path) -> None:
+    (workspace / "services/user_service").touch()
+    before = picture(workspace)
+
+    message = refused(scaffold(workspace, "user-service", "8081"))
+
+    assert "services/user_service is a file where a folder is needed" in message
+    assert picture(workspace) == before
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(with_user_service: Path) -> None:
+    app = with_user_service / "services/user_service/app.py"
+    app.unlink()
+    app.mkdir()
+
+    message = refused(scaffold(with_user_service, "user-service", "8081", "--force"))
+
+    assert "app.py is a folder where a file is needed" in message
+
+
+def test_revisions_with_two_heads_are_told(workspace: Path) -> None:
+    versions = workspace / "db_manager/migrations/versions"
+    for name in ("aaaa", "bbbb"):
+        (versions / f"{name}.py").write_text(
+            f'revision: str = "{name}"\ndown_revision: str | None = "3ef43f3fe70a"\n'
+        )
+
+    assert "has 2 heads (aaaa, bbbb)" in refused(scaffold(workspace, "order-service", "8081"))
+    (versions / "cccc.py").write_text('revision = "cccc"\ndown_revision = ("aaaa", "bbbb")\n')
+    done(scaffold(workspace, "order-service", "8081"))
+
+
+def test_a_revision_that_is_no_python_is_named(workspace: Path) -> None:
+    (workspace / "db_manager/migrations/versions/broken.py").write_text("def (")
+
+    assert "broken.py" in refused(scaffold(workspace, "order-service", "8081"))

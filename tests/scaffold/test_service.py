@@ -1,0 +1,267 @@
+"""`python -m scaffold NAME PORT`: what it writes, and what it leaves alone."""
+
+import json
+import shutil
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from scaffold.context import (
+    RevisionWords,
+    describe_resource,
+    describe_revision,
+    describe_service,
+)
+from scaffold.fields import USER
+from scaffold.framework import SHIPPED
+from scaffold.names import ResourceName, ServiceName
+from scaffold.render import format_python, render
+from scaffold.revisions import VERSIONS, revision_id
+from tests.scaffold.commands import REPOSITORY, done, picture, refused, scaffold
+
+
+def test_a_service_is_a_folder_with_its_settings(workspace: Path) -> None:
+    output = done(scaffold(workspace, "user-service", "8081"))
+
+    folder = workspace / "services/user_service"
+    assert (folder / "domain/entities/user.py").is_file()
+    for name in (".env", ".env.example"):
+        assert "SERVICE_NAME=user-service\nSERVICE_PORT=8081\n" in (folder / name).read_text()
+    assert "http://localhost:8081/api/v1/users" in output
+
+
+def test_the_word_service_may_be_written(workspace: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(workspace, tmp_path / "other")
+
+    short = done(scaffold(workspace, "user-service", "8081"))
+    long = done(scaffold(other, "service", "user-service", "8081"))
+
+    assert short == long
+    assert picture(workspace) == picture(other)
+
+
+def test_options_may_come_first(workspace: Path) -> None:
+    done(scaffold(workspace, "--bare", "ping", "8081"))
+
+    assert (workspace / "services/ping/app.py").is_file()
+
+
+def test_generating_twice_gives_the_same_bytes(workspace: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(workspace, tmp_path / "elsewhere" / "fleet")
+
+    for root in (workspace, other):
+        for name, port in (("user-service", "8081"), ("order-item", "8082"), ("news", "8083")):
+            done(scaffold(root, name, port))
+
+    assert picture(workspace) == picture(other)
+
+
+def test_a_user_service_takes_the_model_that_ships(workspace: Path) -> None:
+    before = picture(workspace / "shared") | picture(workspace / "db_manager")
+
+    done(scaffold(workspace, "user-service", "8081"))
+
+    assert picture(workspace / "shared") | picture(workspace / "db_manager") == before
+
+
+def test_revisions_follow_each_other(workspace: Path) -> None:
+    done(scaffold(workspace, "product-service", "8081"))
+    done(scaffold(workspace, "order-service", "8082"))
+
+    versions = workspace / "db_manager/migrations/versions"
+    [products] = versions.glob("*_create_products.py")
+    [orders] = versions.glob("*_create_orders.py")
+    assert 'down_revision = "3ef43f3fe70a"' in products.read_text()
+    assert f'down_revision = "{products.name[:12]}"' in orders.read_text()
+
+
+def test_a_bare_service_keeps_nothing(workspace: Path) -> None:
+    before = picture(workspace / "shared") | picture(workspace / "db_manager")
+
+    output = done(scaffold(workspace, "product-service", "8081", "--bare"))
+
+    assert picture(workspace / "shared") | picture(workspace / "db_manager") == before
+    assert not list((workspace / "services/product_service/domain/entities").glob("product*"))
+    assert "products" not in output
+
+
+def test_next_commands_begin_where_the_user_is(workspace: Path) -> None:
+    above = done(scaffold(workspace, "ping", "8081", "--bare"))
+    below = done(scaffold(workspace / "services", "pong", "8082", "--bare"))
+
+    assert "cd .." not in above
+    assert "  cd ..\n  python -m db_manager migrate\n  cd services/pong\n" in below
+
+
+def test_an_existing_service_is_left_alone(with_user_service: Path) -> None:
+    (with_user_service / "services/user_service/app.py").write_text("mine")
+    before = picture(with_user_service)
+
+    message = refused(scaffold(with_user_service, "user-service", "8081"))
+
+    assert "services/user_service exists already" in message
+    assert "--force" in message
+    assert picture(with_user_service) == before
+
+
+def test_force_writes_generated_files_anew_and_keeps_the_rest(workspace: Path) -> None:
+    done(scaffold(workspace, "product-service", "8081"))
+    expected = picture(workspace)
+    folder = workspace / "services/product_service"
+    (folder / "app.py").write_text("changed")
+    (folder / "bootstrap.py").unlink()
+    (folder / ".env").write_text("SERVICE_PORT=8081\nSECRET_KEY=mine\n")
+    (folder / "domain/prices.py").write_text("mine")
+
+    output = done(scaffold(workspace, "product-service", "8081", "--force"))
+
+    assert "1 files created, 1 changed, 1 kept" in output
+    after = picture(workspace)
+    assert after.pop("services/product_service/domain/prices.py")[1] == b"mine"
+    assert after.pop("services/product_service/.env")[1] == b"SERVICE_PORT=8081\nSECRET_KEY=mine\n"
+    expected.pop("services/product_service/.env")
+    assert after == expected
+
+
+def test_force_never_repeats_a_revision(workspace: Path) -> None:
+    done(scaffold(workspace, "product-service", "8081"))
+    done(scaffold(workspace, "order-service", "8082"))
+    before = picture(workspace / "db_manager")
+
+    done(scaffold(workspace, "product-service", "8081", "--force"))
+
+    assert picture(workspace / "db_manager") == before
+
+
+def test_force_tells_that_the_settings_keep_their_port(with_user_service: Path) -> None:
+    completed = scaffold(with_user_service, "user-service", "9000", "--force")
+
+    done(completed)
+    assert "SERVICE_PORT=8081" in completed.stderr
+    assert "SERVICE_PORT=8081" in (with_user_service / "services/user_service/.env").read_text()
+
+
+def test_force_gives_a_generated_file_the_mode_that_it_had(with_user_service: Path) -> None:
+    app = with_user_service / "services/user_service/app.py"
+    app.write_text("changed")
+    app.chmod(0o700)
+
+    done(scaffold(with_user_service, "user-service", "8081", "--force"))
+
+    assert app.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_dry_run_lists_and_writes_nothing(workspace: Path) -> None:
+    before = picture(workspace)
+
+    output = done(scaffold(workspace, "product-service", "8081", "--dry-run"))
+
+    lines = output.splitlines()
+    assert "create     services/product_service/app.py" in lines
+    assert "create     shared/models/product.py" in lines
+    assert picture(workspace) == before
+
+
+def test_a_diff_is_what_patch_would_apply(with_user_service: Path) -> None:
+    app = with_user_service / "services/user_service/app.py"
+    generated = app.read_text()
+    app.write_text(generated.replace("Entry point", "Way in"))
+    before = picture(with_user_service)
+
+    output = done(scaffold(with_user_service, "user-service", "8081", "--force", "--diff"))
+
+    assert output.startswith(
+        "--- a/services/user_service/app.py\n+++ b/services/user_service/app.py\n@@"
+    )
+    assert '-"""Way in' in output
+    assert '+"""Entry point' in output
+    assert picture(with_user_service) == before
+
+
+def test_a_program_reads_the_result(workspace: Path) -> None:
+    result = json.loads(done(scaffold(workspace, "order-item-service", "8081", "--json")))
+
+    assert result["service"] == {
+        "name": "order-item-service",
+        "package": "order_item_service",
+        "port": 8081,
+        "path": "services/order_item_service",
+    }
+    assert result["resource"] == {"name": "order_item", "path": "order-items"}
+    assert result["urls"][-1] == "http://localhost:8081/api/v1/order-items"
+    assert all((workspace / path).is_file() for path in result["created"])
+
+
+def test_a_model_of_ones_own_is_not_overwritten(workspace: Path) -> None:
+    (workspace / "shared/models/product.py").write_text("mine")
+    before = picture(workspace)
+
+    message = refused(scaffold(workspace, "product-service", "8081"))
+
+    assert "shared/models/product.py exists" in message
+    assert picture(workspace) == before
+
+
+def test_a_service_that_was_removed_can_be_made_again(workspace: Path) -> None:
+    done(scaffold(workspace, "product-service", "8081"))
+    expected = picture(workspace)
+    shutil.rmtree(workspace / "services/product_service")
+    (workspace / "services/product_service/__pycache__").mkdir(parents=True)
+    (workspace / "services/product_service/__pycache__/app.pyc").touch()
+
+    done(scaffold(workspace, "product-service", "8081"))
+
+    assert picture(workspace) == expected
+
+
+def test_a_table_that_a_revision_already_creates_gets_no_second_one(workspace: Path) -> None:
+    versions = workspace / "db_manager/migrations/versions"
+    (versions / "0001_mine.py").write_text(
+        'revision = "0001"\ndown_revision = "3ef43f3fe70a"\n\n\n'
+        'def upgrade():\n    op.create_table("products")\n'
+    )
+    before = picture(versions)
+
+    done(scaffold(workspace, "product-service", "8081"))
+
+    assert picture(versions) == before
+
+
+def test_the_shipped_revision_is_what_would_be_generated() -> None:
+    [name] = SHIPPED[VERSIONS]
+    service = ServiceName.parse("user-service")
+    resource = describe_resource(describe_service(service, 8081), ResourceName.of(service), USER)
+    words = RevisionWords(revision_id("users"), None)
+
+    text = render("models/revision.py.jinja", describe_revision(resource, words))
+
+    path = PurePosixPath(VERSIONS, name)
+    formatted = format_python({path: text}, REPOSITORY / "pyproject.toml")
+    assert formatted[path] == (REPOSITORY / path).read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["1st", "8081"], "begin with a letter"),
+        (["class", "8081"], "keyword of Python"),
+        (["user-service", "80"], "from 1024 to 65535"),
+        (["init", "8081"], "init-service"),
+        (["demo", "8081"], "demo-service"),
+        (["service", "demo", "8081"], "demo-service"),
+        (["user-service"], "Missing argument 'PORT'"),
+        (["user-service", "8081", "--no-such-option"], "No such option"),
+    ],
+)
+def test_what_can_never_work_is_misuse(workspace: Path, arguments: list[str], hint: str) -> None:
+    before = picture(workspace)
+
+    assert hint in refused(scaffold(workspace, *arguments), exit_code=2)
+    assert picture(workspace) == before
+
+
+def test_outside_of_a_workspace_the_way_into_one_is_shown(tmp_path: Path) -> None:
+    message = refused(scaffold(tmp_path, "user-service", "8081"))
+
+    assert "is in no workspace" in message
+    assert "python -m scaffold init DIR" in message
