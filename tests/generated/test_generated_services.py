@@ -1,0 +1,172 @@
+"""What the generator makes is good as it is: formatted, typed, tested, migrated and running."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from tests.workspace import GeneratedWorkspace
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of service, and where its resource lives."""
+
+    service: str
+    package: str
+    path: str | None
+
+    def __str__(self) -> str:
+        return self.package
+
+
+KINDS = [
+    Kind("user-service", "user_service", "users"),
+    Kind("product-service", "product_service", "products"),
+    Kind("order-item-service", "order_item_service", "order-items"),
+    Kind("person-service", "person_service", "people"),
+    Kind("sheep-service", "sheep_service", "sheep"),
+    Kind("list", "list", "lists"),
+    Kind(f"{'long-' * 9}name-service", f"{'long_' * 9}name_service", f"{'long-' * 9}names"),
+    Kind("metrics-service --bare", "metrics_service", None),
+]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
+    """One workspace with a service of every kind."""
+    root = tmp_path_factory.mktemp("generated") / "fleet"
+    services = [_with_port(kind.service, 9100 + number) for number, kind in enumerate(KINDS)]
+    return GeneratedWorkspace.make(root, *services)
+
+
+def _with_port(service: str, port: int) -> str:
+    name, *options = service.split()
+    return " ".join([name, str(port), *options])
+
+
+class TestGeneratedServices:
+    def test_the_linter_finds_nothing(self, workspace: GeneratedWorkspace) -> None:
+        workspace.python("-m", "ruff", "check", ".")
+
+    def test_the_formatter_changes_nothing(self, workspace: GeneratedWorkspace) -> None:
+        workspace.python("-m", "ruff", "format", "--check", ".")
+
+    def test_the_strict_type_checker_finds_nothing(self, workspace: GeneratedWorkspace) -> None:
+        workspace.python("-m", "mypy", "services", "shared/models", "db_manager/migrations")
+
+    def test_every_import_contract_holds(self, workspace: GeneratedWorkspace) -> None:
+        workspace.python("-m", "scaffold", "contracts")
+
+    def test_their_own_tests_pass(self, workspace: GeneratedWorkspace) -> None:
+        printed = workspace.python("-m", "pytest", "-q", "services")
+
+        assert " passed" in printed
+
+    def test_models_and_migrations_agree(
+        self, workspace: GeneratedWorkspace, fresh_database_url: str
+    ) -> None:
+        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=fresh_database_url)
+
+        report = workspace.python(
+            "-m", "db_manager", "check", "--json", DATABASE_URL=fresh_database_url
+        )
+
+        assert json.loads(report)["ok"] is True
+
+    @pytest.mark.parametrize("kind", KINDS, ids=str)
+    def test_each_boots_and_answers(
+        self, workspace: GeneratedWorkspace, fresh_database_url: str, kind: Kind
+    ) -> None:
+        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=fresh_database_url)
+
+        with booted(workspace, kind.package, fresh_database_url) as address:
+            assert get(f"{address}/health") == {"status": "healthy"}
+            assert get(f"{address}/health/ready") == {"status": "ready"}
+            name = kind.service.split()[0]
+            assert get(f"{address}/") == {"message": f"Welcome to {name}"}
+            if kind.path:
+                assert get(f"{address}/{kind.path}") == []
+
+
+@contextmanager
+def booted(workspace: GeneratedWorkspace, package: str, database_url: str) -> Iterator[str]:
+    """Run a service as its README says; gives the address of its API."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "app.py"],
+        cwd=workspace.root / "services" / package,
+        env=workspace.environment | {"DATABASE_URL": database_url, "SERVICE_PORT": str(port)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        address = f"http://127.0.0.1:{port}/api/v1"
+        wait_for(f"{address}/health", process)
+        yield address
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=60)
+    assert process.returncode == 0, log
+    assert "Traceback" not in log, log
+
+
+def wait_for(address: str, process: subprocess.Popen[str]) -> None:
+    """Wait until a started service answers, a minute at most."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        try:
+            urlopen(address, timeout=5).close()
+        except (URLError, ConnectionError):
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"{address} did not answer within a minute")
+
+
+def get(address: str) -> object:
+    """Return the data of an answer."""
+    with urlopen(address, timeout=30) as response:
+        return json.load(response)["data"]
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def test_generation_is_byte_identical(tmp_path_factory: pytest.TempPathFactory) -> None:
+    first, second = (
+        GeneratedWorkspace.make(
+            tmp_path_factory.mktemp("twin") / "fleet",
+            "user-service 8081",
+            "order-item-service 8082",
+            "metrics-service 8083 --bare",
+        )
+        for _ in range(2)
+    )
+
+    assert contents(first) == contents(second)
+
+
+def contents(workspace: GeneratedWorkspace) -> dict[str, bytes]:
+    """Return every file of a workspace by its path."""
+    return {
+        os.fspath(path.relative_to(workspace.root)): path.read_bytes()
+        for path in workspace.root.rglob("*")
+        if path.is_file() and "_cache" not in os.fspath(path)
+    }

@@ -1,0 +1,166 @@
+"""Every command of the README does what the page says, in a fresh clone, pasted as it stands."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.readme.guide import README, commands, section
+from tests.workspace import FOREIGN, FRAMEWORK, run
+
+TABLE = {
+    "make install": [],  # every clone below begins with it
+    "make demo": [],  # tests/scaffold/test_demo.py
+    "make test": [],  # what runs this
+    "make lint": ["make lint"],
+    "make types": [],  # .ci/run, since it takes long
+    "python -m scaffold NAME PORT": ["python -m scaffold order-service 8083 --dry-run"],
+    "python -m scaffold init DIR": ["python -m scaffold init ../shop-of-the-table"],
+    "python -m scaffold contracts": ["python -m scaffold contracts"],
+    "python -m db_manager status": ["python -m db_manager status --json"],
+    "python -m db_manager migrate": ["python -m db_manager migrate"],
+    "python -m db_manager downgrade REVISION": [
+        "python -m db_manager downgrade --yes -- -1",
+        "python -m db_manager migrate",
+    ],
+    'python -m db_manager revision -m "…"': [
+        'python -m db_manager revision -m "nothing yet" --empty'
+    ],
+    "python -m db_manager check": ["python -m db_manager check"],
+    "python -m db_manager history": ["python -m db_manager history"],
+    "python -m db_manager sql": ["python -m db_manager sql"],
+    "python -m db_manager create-tables": [
+        "python -m db_manager drop-tables --yes",
+        "python -m db_manager create-tables",
+    ],
+    "drop-tables": [],
+    "reset": ["python -m db_manager reset --yes"],
+    "python -m db_manager postgres start": ["python -m db_manager postgres start"],
+    "stop": ["python -m db_manager postgres stop"],
+    "status": ["python -m db_manager postgres status"],
+    "url": ["python -m db_manager postgres url"],
+}
+"""What is run for each command of the README's table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """A fresh clone, installed by `make install` with no help from around it."""
+
+    root: Path
+    port: int
+
+    def bash(self, script: str) -> str:
+        """Run lines of the README in one shell; the service's port is one that is free."""
+        script = script.replace("8081", str(self.port))
+        return run(["bash", "-ec", script], self.root, self.environment)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """A user's: no Python path, no virtual environment, no settings."""
+        foreign = {*FOREIGN, "PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL"}
+        return {name: value for name, value in os.environ.items() if name not in foreign}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    if not (FRAMEWORK / ".git").exists():
+        pytest.skip("not a git checkout: there is nothing to clone")
+    root = tmp_path_factory.mktemp("readme") / "fleet"
+    run(["git", "clone", "--quiet", str(FRAMEWORK), str(root)], root.parent, dict(os.environ))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        cloned = Clone(root, probe.getsockname()[1])
+    cloned.bash("make install")
+    yield cloned
+    shutil.rmtree(root.parent)
+
+
+def test_the_quick_start_ends_with_a_user(clone: Clone) -> None:
+    text = section("Quick start").partition("\n### ")[0]
+    before, _, after = text.partition("and in another terminal:")
+    setup = commands(before)
+    assert setup[-1].endswith("&& python app.py")
+    setup[-1] = setup[-1].removesuffix("&& python app.py")
+    clone.bash("\n".join(setup))
+
+    answers = _while_running(clone, "\n".join(commands(after)))
+
+    assert '"status": "healthy"' in answers
+    assert answers.count('"username": "johndoe"') == 2
+
+
+def _while_running(clone: Clone, script: str) -> str:
+    """Run a script while the user service runs."""
+    service = subprocess.Popen(
+        [str(clone.root / ".venv/bin/python"), "app.py"],
+        cwd=clone.root / "services/user_service",
+        env=clone.environment | {"SERVICE_PORT": str(clone.port)},
+    )
+    try:
+        _wait_until_listening(clone.port, service)
+        return clone.bash(script)
+    finally:
+        service.send_signal(signal.SIGTERM)
+        service.wait(60)
+
+
+def _wait_until_listening(port: int, service: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert service.poll() is None, "the service ended"
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except ConnectionError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError("the service did not listen within a minute")
+
+
+def test_a_workspace_of_ones_own_is_made_and_installed(clone: Clone) -> None:
+    lines = commands(section("Quick start").partition("\n### ")[2])
+    proof = "python -m scaffold product-service 8082 && python -m db_manager migrate"
+
+    clone.bash(
+        "\n".join([". .venv/bin/activate", *lines, proof, "pytest -q services", "make lint"])
+    )
+
+
+def test_every_command_of_the_table_runs(clone: Clone) -> None:
+    rows = re.findall(r"^\| (`.+?) \|", section("Commands"), re.MULTILINE)
+    named = [command for row in rows for command in re.findall(r"`([^`]+)`", row)]
+
+    assert named == list(TABLE)
+    for command in named:
+        for line in TABLE[command]:
+            clone.bash(f". .venv/bin/activate\n{line}")
+
+
+def test_troubleshooting_with_psql_works(clone: Clone) -> None:
+    if shutil.which("psql") is None:
+        pytest.skip("psql is not installed")
+    text = section("Troubleshooting")
+    start, psql = re.findall(r"`(python -m db_manager postgres start|psql [^`]+)`", text)
+
+    printed = clone.bash(
+        f". .venv/bin/activate\n{start}\n{psql} -Atc 'select 40 + 2'\n"
+        "python -m db_manager postgres stop"
+    )
+
+    assert "42" in printed.splitlines()
+
+
+def test_every_relative_link_of_the_page_leads_somewhere() -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", README.read_text())
+
+    assert links
+    assert [link for link in links if not (README.parent / link).exists()] == []

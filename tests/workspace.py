@@ -1,0 +1,59 @@
+"""A workspace that the real generator made, and commands run in it as its owner would."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+FRAMEWORK = Path(__file__).parents[1]
+FOREIGN = ("DATABASE_URL", "SERVICE_PORT", "PORT", "DEBUG", "TESTING", "SECRET_KEY", "HOST")
+"""Settings of whoever runs the tests, which must not reach into the workspace."""
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedWorkspace:
+    """A folder that `scaffold init` made; its code goes before the framework's own."""
+
+    root: Path
+
+    @classmethod
+    def make(cls, root: Path, *services: str) -> Self:
+        """Make one with `services`, each written as on the command line."""
+        run([sys.executable, "-m", "scaffold", "init", str(root)], FRAMEWORK, dict(os.environ))
+        workspace = cls(root)
+        for service in services:
+            workspace.python("-m", "scaffold", *service.split())
+        return workspace
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process in this workspace sees."""
+        own = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+        path = [str(Path(sys.executable).parent), own.get("PATH", "")]
+        return own | {
+            "PATH": os.pathsep.join(path),
+            "PYTHONPATH": os.pathsep.join([str(self.root), str(self.root / "services")]),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def python(self, *arguments: str, **settings: str) -> str:
+        """Run Python here and return what it printed; a failure fails the test, with its words."""
+        return run([sys.executable, *arguments], self.root, self.environment | settings)
+
+
+def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
+    """Run a command to its end and return its standard output."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    words = f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, words
+    return done.stdout
