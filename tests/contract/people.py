@@ -1,0 +1,43 @@
+"""Who is in the database when a test begins, and how the contract spells them."""
+
+from shared.database.engine import Database
+
+ADA = (
+    b'{"age":36,"created_at":"Fri, 02 Jan 2026 01:04:05 GMT","email":"ada@example.com",'
+    b'"first_name":"Ada","id":1,"is_active":true,"last_name":"Lovelace",'
+    b'"updated_at":"Sat, 03 Jan 2026 00:00:59 GMT","username":"ada"}'
+)
+BOB = (
+    b'{"age":null,"created_at":"Sun, 08 Feb 2026 23:59:59 GMT","email":"bob@example.com",'
+    b'"first_name":null,"id":2,"is_active":false,"last_name":null,'
+    b'"updated_at":"Sun, 08 Feb 2026 23:59:59 GMT","username":"bob"}'
+)
+EVA = (
+    b'{"age":-1,"created_at":"Mon, 23 Nov 2026 09:24:02 GMT","email":"\\u00e9va@example.com",'
+    b'"first_name":"","id":3,"is_active":true,"last_name":"<O\'Neil> & \\"Co\\"",'
+    b'"updated_at":"Mon, 23 Nov 2026 09:24:02 GMT","username":"\\u00c9va \\ud83d\\ude00"}'
+)
+EVERYBODY = b'{"data":[' + b",".join((ADA, BOB, EVA)) + b'],"message":"Success","success":true}\n'
+
+NEXT_ID = 4
+"""What the database gives to whoever is created next."""
+
+_ARRIVAL = f"""
+    INSERT INTO users (id, username, email, first_name, last_name, age, is_active,
+                       created_at, updated_at)
+    VALUES
+    (3, 'Éva 😀', 'éva@example.com', '', '<O''Neil> & "Co"', -1, true,
+     '2026-11-23 09:24:02Z', '2026-11-23 09:24:02Z'),
+    (2, 'bob', 'bob@example.com', NULL, NULL, NULL, false,
+     '2026-02-08 23:59:59.9Z', '2026-02-08 23:59:59.9Z'),
+    (1, 'ada', 'ada@example.com', 'Ada', 'Lovelace', 36, true,
+     '2026-01-02 03:04:05.678+02', '2026-01-03 00:00:59.999999Z');
+    SELECT setval(pg_get_serial_sequence('users', 'id'), {NEXT_ID - 1})
+"""
+"""The youngest is stored first, so that an order must be asked for to be right."""
+
+
+async def move_in(database: Database) -> None:
+    """Store them in the empty table."""
+    async with database.connect() as connection:
+        await connection.execute(_ARRIVAL)

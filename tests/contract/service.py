@@ -1,0 +1,95 @@
+"""A generated service as a process of its own, from its first answer to its end."""
+
+import asyncio
+import os
+import random
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .wire import PATIENCE, exchange, spell
+
+_POLL_INTERVAL = 0.02
+_PRODUCTION = {"DEBUG": "False", "SECRET_KEY": "a secret of the tests"}
+_PORTS = range(20000, 32000)
+"""Below those that Linux gives to clients, so that no exchange of a test is in the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningService:
+    """Where a service answers, and what it says of itself."""
+
+    port: int
+    log: Path
+
+    def find_in_log(self, words: str) -> str | None:
+        """Return the first line of the log that holds the words, None where none does."""
+        lines = self.log.read_text().splitlines()
+        return next((line for line in lines if words in line), None)
+
+
+@asynccontextmanager
+async def running(
+    workspace: Path, database_url: str, log: Path, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[RunningService]:
+    """Start the user service of a workspace as its README says, and stop it at the end."""
+    service = RunningService(_free_port(), log)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", "/"),
+        "PYTHONPATH": f"{workspace}{os.pathsep}{workspace / 'services'}",
+        "DATABASE_URL": database_url,
+        "SERVICE_PORT": str(service.port),
+        **_PRODUCTION,
+        **(settings or {}),
+    }
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "app.py", cwd=workspace / "services" / "user_service",
+            env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
+    try:
+        await _answers(service, process)
+        yield service
+    finally:
+        await _stop(process)
+
+
+async def _answers(service: RunningService, process: Process) -> None:
+    health = spell("GET", "/api/v1/health")
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if process.returncode is not None:
+                raise AssertionError(f"the service ended:\n{service.log.read_text()}")
+            try:
+                await exchange(service.port, health)
+            except OSError:
+                await asyncio.sleep(_POLL_INTERVAL)
+            else:
+                return
+
+
+async def _stop(process: Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+
+
+def _free_port() -> int:
+    while True:
+        port = random.choice(_PORTS)
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
