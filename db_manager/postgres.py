@@ -1,6 +1,5 @@
 """A PostgreSQL of the workspace's own, for as long as somebody uses it."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -13,7 +12,7 @@ from db_manager.embedded.locks import opened
 from db_manager.embedded.pin import is_pinned, pin, unpin
 from db_manager.embedded.postmaster import find_ready_postmaster
 from db_manager.embedded.programs import Programs, get_programs
-from db_manager.embedded.server import get_running, take_lease
+from db_manager.embedded.server import get_running, give_back, take_lease
 from db_manager.embedded.shutdown import shut_down
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "ServerStatus"]
@@ -69,12 +68,12 @@ class EmbeddedPostgres:
         try:
             get_running(self._layout, durable=self._durable)
         except BaseException:
-            os.close(lease)
+            give_back(self._layout, lease)
             raise
         return lease
 
     def __exit__(self, *exc: object) -> None:
-        os.close(self._leases.pop())
+        give_back(self._layout, self._leases.pop())
 
     async def __aenter__(self) -> str:
         import asyncio  # noqa: PLC0415 - importing this module must stay cheap
@@ -101,7 +100,7 @@ class EmbeddedPostgres:
             with opened(self._layout.server) as lock:
                 shut_down(self._layout, lock)
         finally:
-            os.close(lease)
+            give_back(self._layout, lease)
 
     def status(self) -> ServerStatus:
         postmaster = find_ready_postmaster(self._layout)

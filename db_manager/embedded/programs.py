@@ -83,10 +83,10 @@ def _candidates() -> Iterator[tuple[Path, str]]:
         return
     for entry in filter(None, os.environ.get("PATH", "").split(os.pathsep)):
         postgres = Path(entry, "postgres")
-        if postgres.is_file():
+        if _is_program(postgres):
             # Often a link into a folder where the other programs are; theirs must be the same.
             folder = postgres.resolve().parent
-            yield (folder if (folder / "initdb").is_file() else postgres.parent.absolute()), "PATH"
+            yield (folder if _is_program(folder / "initdb") else postgres.parent.absolute()), "PATH"
     for pattern in SYSTEM_FOLDERS:
         for folder in _newest_first(Path("/").glob(pattern.removeprefix("/"))):
             yield folder, str(folder)
@@ -111,7 +111,7 @@ def _find_wheel() -> Path | None:
 
 
 def _examine(folder: Path, source: str, account: Account) -> Programs:
-    missing = [name for name in _NEEDED if not (folder / name).is_file()]
+    missing = [name for name in _NEEDED if not _is_program(folder / name)]
     if missing:
         raise _PassedOverError(f"{folder} ({source}) has no {', '.join(missing)}")
     try:
@@ -123,6 +123,11 @@ def _examine(folder: Path, source: str, account: Account) -> Programs:
         folder = get_readable_copy(folder)
         answer = _ask_version(folder, account)
     return _read_version(folder, source, answer)
+
+
+def _is_program(file: Path) -> bool:
+    """Never raises, unlike Path.is_file for a folder that we may not enter."""
+    return os.access(file, os.X_OK)
 
 
 def _ask_version(folder: Path, account: Account) -> str:

@@ -37,6 +37,15 @@ def take_lease(layout: Layout) -> int:
         raise
 
 
+def give_back(layout: Layout, lease: int) -> None:
+    """Looks once more that a reaper watches: the kernel, short of memory, kills what it likes."""
+    try:
+        if layout.reaper.exists():
+            ensure_reaper(layout)
+    finally:
+        os.close(lease)
+
+
 def get_running(layout: Layout, *, durable: bool) -> Postmaster:
     """The server, started if need be; to be called with the lease in hand."""
     for _ in moments(_PATIENCE):

@@ -35,7 +35,7 @@ def await_that(condition: Callable[[], object]) -> None:
     end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end, f"never came true: {condition}"
-        time.sleep(0.002)
+        time.sleep(0.005)
 
 
 def find_users_of(folder: Path) -> set[int]:
@@ -43,15 +43,25 @@ def find_users_of(folder: Path) -> set[int]:
     users = set()
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            links = [os.readlink(link) for link in process.glob("fd/*")]
+            links = [str(link.readlink()) for link in process.glob("fd/*")]
             if any(link.startswith(f"{folder}/") for link in links):
                 users.add(int(process.name))
     return users
 
 
+def kill_reaper(folder: Path) -> None:
+    [reaper] = [
+        user
+        for user in find_users_of(folder)
+        if b"embedded.reaper" in Path(f"/proc/{user}/cmdline").read_bytes()
+    ]
+    os.kill(reaper, signal.SIGKILL)
+    await_that(lambda: reaper not in find_users_of(folder))
+
+
 def is_gone(postgres: EmbeddedPostgres) -> bool:
     sockets = Path(postgres.url().partition("host=")[2])
-    return not find_users_of(postgres.status().folder) and not sockets.exists()
+    return not sockets.exists() and not find_users_of(postgres.status().folder)
 
 
 async def ask(url: str, question: str) -> object:
@@ -225,26 +235,39 @@ def test_a_child_that_outlives_the_owner_keeps_nothing_alive(
     await_that(lambda: is_gone(postgres))
 
 
-async def test_a_dead_reaper_is_replaced(folder: Path, postgres: EmbeddedPostgres) -> None:
-    async with postgres:
-        server = postgres.status().pid
-        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in find_users_of(folder)}
-        reapers = [pid for pid, command in commands.items() if b"embedded.reaper" in command]
-        assert len(reapers) == 1
-        os.kill(reapers[0], signal.SIGKILL)
-        async with postgres:
-            assert postgres.status().pid == server
+def test_a_dead_reaper_is_replaced_by_the_next_user(
+    folder: Path, postgres: EmbeddedPostgres, run: Run
+) -> None:
+    first = run(ENTER, folder)
+    read_url(first)
+    kill_reaper(folder)
+    server = postgres.status().pid
+    second = run(ENTER, folder)
+    read_url(second)
+    assert postgres.status().pid == server
+
+    first.kill()
+    second.kill()
+
     await_that(lambda: is_gone(postgres))
 
 
-async def test_a_server_whose_folder_was_deleted_is_ended(
+def test_a_dead_reaper_is_replaced_by_the_last_user(
+    folder: Path, postgres: EmbeddedPostgres
+) -> None:
+    with postgres:
+        kill_reaper(folder)
+    await_that(lambda: is_gone(postgres))
+
+
+def test_a_server_whose_folder_was_deleted_is_ended(
     folder: Path, postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
-    async with postgres as url:
-        birth = await get_birth(url)
+    with postgres:
+        former = postgres.status().pid
         folder.rename(tmp_path / "deleted")
-        async with postgres as anew:
-            assert await get_birth(anew) != birth
+        with postgres:
+            assert postgres.status().pid != former
     await_that(lambda: not find_users_of(tmp_path / "deleted"))
 
 
