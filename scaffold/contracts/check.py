@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from typing import Any
 
 from scaffold.contracts.verdict import Verdict
 from scaffold.errors import ScaffoldError
@@ -21,6 +22,13 @@ def check(workspace: Workspace) -> Verdict:
             "The import contracts need import-linter. Install it with the developer's tools:\n"
             "python -m pip install -e '.[dev]'"
         )
+    document = _run_linter(workspace)
+    if "refusal" in document:
+        raise ScaffoldError(document["refusal"])
+    return Verdict.from_json(document)
+
+
+def _run_linter(workspace: Workspace) -> dict[str, Any]:
     process = subprocess.run(
         [sys.executable, "-m", "scaffold.contracts.linter"],
         cwd=workspace.root,
@@ -30,8 +38,10 @@ def check(workspace: Workspace) -> Verdict:
         check=False,
     )
     if process.returncode:
-        raise ScaffoldError(process.stderr.strip())
-    return Verdict.from_json(json.loads(process.stdout))
+        *_, reason = process.stderr.splitlines() or ["it gave no reason"]
+        raise ScaffoldError(f"import-linter stopped before it was done: {reason}")
+    document: dict[str, Any] = json.loads(process.stdout)
+    return document
 
 
 def _search_path(workspace: Workspace) -> str:

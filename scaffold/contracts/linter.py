@@ -1,6 +1,6 @@
 """The linter's own process: `python -m scaffold.contracts.linter` in a workspace's root.
 
-It needs the root and services/ first on PYTHONPATH, and prints a verdict in JSON.
+It needs the root and services/ first on PYTHONPATH, and prints a verdict or a refusal in JSON.
 """
 
 import json
@@ -10,7 +10,7 @@ from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 
-import grimp.exceptions
+from grimp.exceptions import SourceSyntaxError
 from importlinter import configuration
 from importlinter.application.ports.reporting import Report
 from importlinter.application.use_cases import create_report
@@ -18,6 +18,7 @@ from importlinter.application.user_options import UserOptions
 from importlinter.domain.contract import registry
 
 from scaffold.contracts.contract import RuleContract, UnknownModuleError
+from scaffold.contracts.faults import find_faults
 from scaffold.contracts.packages import Packages
 from scaffold.contracts.rules import Rule, make_rules
 from scaffold.contracts.verdict import BrokenImport, Verdict
@@ -30,14 +31,14 @@ _TYPE = "rule"
 def lint(workspace: Workspace) -> Verdict:
     """Judge every import of the workspace; raises ScaffoldError when some cannot be read."""
     packages = Packages(workspace)
-    if faults := packages.find_faults() or packages.find_strays():
+    if faults := find_faults(packages):
         raise ScaffoldError("\n".join(faults))
-    rules = make_rules(packages.services())
+    rules = make_rules(packages.services)
     try:
-        report = _run(packages.names(), rules)
-    except (grimp.exceptions.SourceSyntaxError, UnicodeError, UnknownModuleError) as error:
+        report = _run(packages.names, rules)
+    except (SourceSyntaxError, UnicodeError, UnknownModuleError) as error:
         raise ScaffoldError(str(error).replace(f"{workspace.root}/", "")) from None
-    return Verdict(packages.names(), len(rules), _broken(report, packages))
+    return Verdict(packages.names, len(rules), _broken(report, packages))
 
 
 def _run(packages: tuple[str, ...], rules: list[Rule]) -> Report:
@@ -69,10 +70,10 @@ def _broken(report: Report, packages: Packages) -> tuple[BrokenImport, ...]:
 def main() -> None:
     """Lint the workspace in the current folder."""
     try:
-        verdict = lint(Workspace(Path.cwd()))
+        document = asdict(lint(Workspace(Path.cwd())))
     except ScaffoldError as error:
-        sys.exit(str(error))
-    sys.stdout.write(json.dumps(asdict(verdict)))
+        document = {"refusal": str(error)}
+    sys.stdout.write(json.dumps(document))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The laws of imports, and the proof that breaking one is seen."""

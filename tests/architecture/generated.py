@@ -1,0 +1,76 @@
+"""A generated workspace that tests may damage: every damage is undone."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+FRAMEWORK = Path(__file__).parents[2]
+USER = "services/user_service"
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedWorkspace:
+    """A workspace of the real generator."""
+
+    root: Path
+
+    @classmethod
+    def make(cls, root: Path, *services: str) -> Self:
+        """Make one with `services`, each written as on the command line."""
+        cls(FRAMEWORK).scaffold("init", str(root)).check_returncode()
+        workspace = cls(root)
+        for service in services:
+            workspace.scaffold(*service.split()).check_returncode()
+        return workspace
+
+    def scaffold(
+        self, *arguments: str, folder: str = ".", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `python -m scaffold` in a folder of the workspace."""
+        return subprocess.run(
+            [sys.executable, "-m", "scaffold", *arguments],
+            cwd=self.root / folder,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @contextmanager
+    def planted(self, file: str, source: str) -> Iterator[int]:
+        """Put a source at the end of a file, new or not; gives the number of its first line."""
+        path = self.root / file
+        before = path.read_text() if path.exists() else None
+        path.write_text((before or "") + source)
+        try:
+            yield len((before or "").splitlines()) + 1
+        finally:
+            if before is None:
+                path.unlink()
+            else:
+                path.write_text(before)
+
+    @contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """Take a file or a folder away."""
+        path, aside = self.root / name, self.root.parent / "aside"
+        path.rename(aside)
+        try:
+            yield
+        finally:
+            aside.rename(path)
+
+    @contextmanager
+    def copied(self, folder: str, copy: str) -> Iterator[None]:
+        """Have a folder twice."""
+        shutil.copytree(self.root / folder, self.root / copy)
+        try:
+            yield
+        finally:
+            shutil.rmtree(self.root / copy)

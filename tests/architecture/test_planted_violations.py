@@ -1,0 +1,84 @@
+"""Every kind of forbidden import, planted in a generated workspace, is seen and named.
+
+Out of scope, because no statement says it: modules that `importlib` loads at run time.
+"""
+
+from contextlib import ExitStack
+
+import pytest
+
+from scaffold.contracts.rules import ServicePackage, make_rules
+from tests.architecture.generated import USER, GeneratedWorkspace
+from tests.architecture.plants import PLANTS, Plant
+
+PERMITTED = {
+    f"{USER}/tests/planted.py": """
+import db_manager.testing, httpx, quart, sqlalchemy
+from user_service import app, application, bootstrap, domain, infrastructure
+""",
+    f"{USER}/bootstrap.py": """
+from db_manager import postgres, startup
+from . import infrastructure, domain
+""",
+    f"{USER}/infrastructure/planted.py": """
+import httpx, quart, sqlalchemy
+from shared import models, web
+from user_service.application import dto
+""",
+    f"{USER}/application/planted.py": """
+import asyncio, pydantic
+from shared import dto, errors
+from ..domain import entities
+""",
+    f"{USER}/domain/planted.py": """
+import dataclasses
+from shared import errors
+from . import entities
+""",
+    "shared/web/planted.py": "from shared import config, database, dto, errors, models, utils\n",
+    "db_manager/planted.py": "from shared import config, database, models\n",
+}
+
+
+def test_a_generated_workspace_keeps_every_contract(workspace: GeneratedWorkspace) -> None:
+    run = workspace.scaffold("contracts")
+
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "shared, db_manager, scaffold, product_service, user_service" in run.stdout
+
+
+def test_every_rule_has_an_import_that_breaks_it() -> None:
+    rules = make_rules([ServicePackage("user_service"), ServicePackage("product_service")])
+
+    assert {rule.says for rule in rules} == {plant.rule for plant in PLANTS}
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=str)
+def test_a_forbidden_import_turns_the_check_red(
+    workspace: GeneratedWorkspace, plant: Plant
+) -> None:
+    with workspace.planted(plant.file, plant.source) as start:
+        run = workspace.scaffold("contracts")
+
+    assert run.stdout.splitlines() == [plant.report(start)]
+    assert run.returncode == 1
+
+
+def test_all_forbidden_imports_at_once_are_each_named_once(workspace: GeneratedWorkspace) -> None:
+    with ExitStack() as plants:
+        expected = [
+            plant.report(plants.enter_context(workspace.planted(plant.file, plant.source)))
+            for plant in PLANTS
+        ]
+        run = workspace.scaffold("contracts")
+
+    assert sorted(run.stdout.splitlines()) == sorted(expected)
+
+
+def test_what_the_layers_may_import_stays_green(workspace: GeneratedWorkspace) -> None:
+    with ExitStack() as plants:
+        for file, source in PERMITTED.items():
+            plants.enter_context(workspace.planted(file, source))
+        run = workspace.scaffold("contracts")
+
+    assert (run.stderr, run.returncode) == ("", 0)
