@@ -27,6 +27,7 @@ async def sound_service(
     log = tmp_path_factory.mktemp("sound") / "log"
     async with running(workspace, database_url, log) as service:
         yield service
+    assert service.find_in_log("ERROR") is None, log.read_text()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

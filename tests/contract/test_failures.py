@@ -1,0 +1,212 @@
+"""What a client sees when it is not the client's fault: nothing of the cause, and not for long."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from shared.database.engine import Database
+
+from .gate import Gate, opened
+from .people import EVERYBODY
+from .row import JSON, PREFIX, Row, find_deviation, refused, succeeded
+from .service import RunningService, running
+from .table import ENDPOINT_NOT_FOUND, GRACE
+from .wire import PATIENCE, Answer, exchange, spell
+
+HEALTHY = succeeded(b'{"status":"healthy"}')
+READY = succeeded(b'{"status":"ready"}')
+SERVER_ERROR = refused("Internal server error")
+UNAVAILABLE = refused("Database unavailable")
+CLIENTS = 20
+OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+NEEDS_DATABASE = {
+    "list": ("GET", "/users", None),
+    "active": ("GET", "/users/active", None),
+    "get": ("GET", "/users/1", None),
+    "username": ("GET", "/users/username/ada", None),
+    "create": ("POST", "/users", GRACE),
+    "update": ("PUT", "/users/1", b'{"age":1}'),
+    "deactivate": ("POST", "/users/1/deactivate", None),
+    "delete": ("DELETE", "/users/1", None),
+}
+NEEDS_NONE = {
+    "health": Row("", "GET", "/health", 200, HEALTHY),
+    "root": Row("", "GET", "/", 200, succeeded(b'{"message":"Welcome to user-service"}')),
+    "no such path": Row("", "GET", "/nowhere", 404, ENDPOINT_NOT_FOUND),
+    "no body": Row("", "POST", "/users", 400, refused("Request body is required"), b"{}", JSON),
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def gate(database_url: str) -> AsyncIterator[Gate]:
+    async with opened(database_url) as gate:
+        yield gate
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def gated_service(
+    workspace: Path, gate: Gate, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RunningService]:
+    """A service that reaches its database through the gate."""
+    log = tmp_path_factory.mktemp("gated") / "log"
+    async with running(workspace, gate.url, log) as service:
+        yield service
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def outage(gate: Gate, gated_service: RunningService) -> AsyncIterator[RunningService]:
+    """The service while its database is away."""
+    await gate.close()
+    yield gated_service
+    await gate.open()
+
+
+@pytest.mark.parametrize("debug", ["False", "True"])
+async def test_a_server_error_says_that_and_nothing_else(
+    debug: str, workspace: Path, fresh_database_url: str, tmp_path: Path
+) -> None:
+    settings = {"DEBUG": debug, "TESTING": "False"}
+    async with running(workspace, fresh_database_url, tmp_path / "log", settings) as service:
+        for method, path, body in NEEDS_DATABASE.values():
+            request = spell(method, PREFIX + path, JSON | {"Origin": "http://a"}, body)
+            answer = await exchange(service.port, request)
+
+            assert answer.status == 500
+            assert json.loads(answer.body) == json.loads(SERVER_ERROR)
+            assert answer.find("Content-Type") == "application/json"
+            assert answer.find("Access-Control-Allow-Origin") == "http://a"
+            assert answer.find("Vary") == "Origin"
+
+        health = await _get("/health", service)
+        ready = await _get("/health/ready", service)
+        assert (health.status, ready.status) == (200, 200)
+        assert service.find_in_log('relation "users" does not exist')
+
+
+@pytest.mark.parametrize("row", NEEDS_NONE.values(), ids=NEEDS_NONE.keys())
+async def test_what_needs_no_database_is_answered_without_it(
+    row: Row, outage: RunningService
+) -> None:
+    answer = await exchange(
+        outage.port, spell(row.method, PREFIX + row.path, row.headers, row.body)
+    )
+
+    assert (answer.status, answer.body) == (row.status, row.answer)
+
+
+@pytest.mark.parametrize("kind", NEEDS_DATABASE)
+async def test_without_its_database_a_service_is_unavailable(
+    kind: str, outage: RunningService
+) -> None:
+    method, path, body = NEEDS_DATABASE[kind]
+    request = spell(method, PREFIX + path, JSON | {"Origin": "http://a"}, body)
+
+    answer = await exchange(outage.port, request)
+
+    assert (answer.status, answer.body) == (503, UNAVAILABLE)
+    assert answer.find("Content-Type") == "application/json"
+    assert answer.find("Access-Control-Allow-Origin") == "http://a"
+
+
+async def test_a_service_is_ready_while_its_database_is_there(
+    gate: Gate, gated_service: RunningService
+) -> None:
+    before = await _get("/health/ready", gated_service)
+    await gate.close()
+    meanwhile = await _get("/health/ready", gated_service)
+    await gate.open()
+    after = await _get("/health/ready", gated_service)
+
+    assert (before.status, before.body) == (200, READY)
+    assert (meanwhile.status, meanwhile.body) == (503, UNAVAILABLE)
+    assert (after.status, after.body) == (200, READY)
+
+
+async def test_the_first_request_after_an_outage_works(
+    gate: Gate, gated_service: RunningService, people: Database
+) -> None:
+    await _get_at_once("/users", gated_service)
+    await gate.close()
+    await _get_at_once("/users", gated_service)
+    await gate.open()
+
+    answers = await _get_at_once("/users", gated_service)
+
+    assert {(answer.status, answer.body) for answer in answers} == {(200, EVERYBODY)}
+
+
+@pytest.mark.parametrize(("method", "path", "body"), NEEDS_DATABASE.values(),
+                         ids=NEEDS_DATABASE.keys())  # fmt: skip
+async def test_the_first_request_after_a_restart_works(
+    method: str,
+    path: str,
+    body: bytes | None,
+    gated_service: RunningService,
+    people: Database,
+) -> None:
+    await _get_at_once("/users", gated_service)
+    await _terminate_connections(people)
+
+    answer = await exchange(gated_service.port, spell(method, PREFIX + path, JSON, body))
+
+    assert answer.status in (200, 201)
+
+
+async def test_every_request_after_a_restart_works(
+    gated_service: RunningService, people: Database
+) -> None:
+    await _get_at_once("/users", gated_service)
+    await _terminate_connections(people)
+
+    answers = await _get_at_once("/users", gated_service)
+
+    assert {answer.status for answer in answers} == {200}
+
+
+@pytest.mark.parametrize("impatient", ["GET", "PUT", "POST", "DELETE"])
+async def test_clients_that_hang_up_cost_nothing(
+    impatient: str, gated_service: RunningService, people: Database
+) -> None:
+    path, body = ("/users", GRACE) if impatient == "POST" else ("/users/1", b'{"age":1}')
+    request = spell(impatient, PREFIX + path, JSON, body)
+
+    await asyncio.gather(*(_hang_up(gated_service.port, request) for _ in range(CLIENTS * 2)))
+
+    answers = await _get_at_once("/users/2", gated_service)
+    assert {answer.status for answer in answers} == {200}
+
+
+async def test_the_law_holds_through_the_gate(
+    gated_service: RunningService, people: Database
+) -> None:
+    row = Row("", "GET", "/users", 200, EVERYBODY)
+
+    assert await find_deviation(row, gated_service.port) is None
+
+
+async def _get(path: str, service: RunningService) -> Answer:
+    return await exchange(service.port, spell("GET", PREFIX + path))
+
+
+async def _get_at_once(path: str, service: RunningService) -> list[Answer]:
+    return await asyncio.gather(*(_get(path, service) for _ in range(CLIENTS)))
+
+
+async def _terminate_connections(database: Database) -> None:
+    """End every connection to the database but this one, as its server does when it stops."""
+    async with asyncio.timeout(PATIENCE), database.connect() as connection:
+        await connection.execute(f"SELECT pg_terminate_backend(pid) {OTHERS}")
+        while await connection.fetchval(f"SELECT count(*) {OTHERS}"):
+            await asyncio.sleep(0.01)
+
+
+async def _hang_up(port: int, request: bytes) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    await writer.drain()
+    writer.transport.abort()
