@@ -63,21 +63,38 @@ class Database:
         self._pool = None
         await self._resources.aclose()
 
-    @asynccontextmanager
-    async def connect(self) -> AsyncIterator[asyncpg.Connection]:
-        """Lend a connection; a transaction that is left open is rolled back.
+    async def acquire(self) -> asyncpg.Connection:
+        """Lend a connection, to be given back by `release`.
 
         Raises DatabaseUnavailableError when there is none to lend.
         """
         if self._pool is None:
             raise RuntimeError("the database is not open: use `async with database`")
-        async with self._in_turn():
+        await self._wait_for_turn()
+        try:
             with reported_as_unavailable():
-                connection = await self._pool.acquire()
-            try:
-                yield connection
-            finally:
-                await self._pool.release(connection)
+                return await self._pool.acquire()
+        except BaseException:
+            self._turn.release()
+            raise
+
+    async def release(self, connection: asyncpg.Connection) -> None:
+        """Take a connection back; a transaction that is left open is rolled back."""
+        if self._pool is None:
+            return  # closed meanwhile, and with it the connection
+        try:
+            await self._pool.release(connection)
+        finally:
+            self._turn.release()
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[asyncpg.Connection]:
+        """Lend a connection for the length of a block; raises DatabaseUnavailableError."""
+        connection = await self.acquire()
+        try:
+            yield connection
+        finally:
+            await self.release(connection)
 
     async def ping(self) -> None:
         """Ask the server for nothing; raises DatabaseUnavailableError."""
@@ -92,18 +109,16 @@ class Database:
             self._resources.push_async_callback(self._engine.dispose)
         return async_sessionmaker(self._engine, expire_on_commit=False)
 
-    @asynccontextmanager
-    async def _in_turn(self) -> AsyncIterator[None]:
+    async def _wait_for_turn(self) -> None:
         """Wait for a connection in the order of asking, which asyncpg's pool does not keep."""
+        if not self._turn.locked():
+            await self._turn.acquire()
+            return
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await self._turn.acquire()
         except TimeoutError:
             raise DatabaseUnavailableError from None
-        try:
-            yield
-        finally:
-            self._turn.release()
 
     def _make_pool(self) -> asyncpg.Pool:
         """Make a pool that opens connections when they are needed, up to its size."""

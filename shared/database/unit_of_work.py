@@ -1,9 +1,10 @@
 """One business transaction: the connection that its repositories share, and how it ends."""
 
 from abc import ABC, abstractmethod
-from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
+
+import asyncpg
 
 from shared.database.engine import Database
 from shared.database.transaction import Transaction
@@ -15,15 +16,15 @@ class SQLAlchemyUnitOfWork(ABC):
     Entered once, as `async with`. Leaving without `commit`, or by an exception, rolls back.
     """
 
+    _connection: asyncpg.Connection
     _transaction: Transaction
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._resources = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        connection = await self._resources.enter_async_context(self._database.connect())
-        self._transaction = Transaction(connection)
+        self._connection = await self._database.acquire()
+        self._transaction = Transaction(self._connection)
         self._open_repositories(self._transaction)
         return self
 
@@ -33,7 +34,7 @@ class SQLAlchemyUnitOfWork(ABC):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._resources.__aexit__(kind, error, traceback)
+        await self._database.release(self._connection)
 
     async def commit(self) -> None:
         """Keep what was written; raises DatabaseUnavailableError."""

@@ -14,6 +14,7 @@ from shared.web.errors import map_errors
 from shared.web.json import ContractJSONProvider
 from shared.web.provision import provide
 from shared.web.routing import IdConverter, UndecodablePaths
+from shared.web.sessions import NoSessions
 
 PREFIX = "/api/v1"
 
@@ -76,6 +77,7 @@ def _configure(app: Quart, config: BaseServiceConfig) -> None:
         HOST=config.host,
     )
     app.json = ContractJSONProvider(app)
+    app.session_interface = NoSessions()
 
 
 def _open_while_serving(app: Quart, database: Database, checks: Iterable[StartCheck]) -> None:

@@ -1,19 +1,62 @@
 """The JSON of the contract: sorted keys, ASCII, HTTP dates, a newline at the end."""
 
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
 from pydantic import BaseModel
-from quart import Quart
+from quart import Quart, Response
 from quart.json.provider import DefaultJSONProvider
+from werkzeug.http import http_date
+
+_OPTIONS = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_APPEND_NEWLINE
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+)
+_DELETE = b"\x7f"
+"""The one ASCII character that the standard library escapes and orjson does not."""
 
 
 class ContractJSONProvider(DefaultJSONProvider):
-    """Quart's provider, which has the contract's form, able to write DTOs too."""
+    """Quart's provider, which has the contract's form, able to write DTOs too.
+
+    orjson writes what it writes in the same bytes, about ten times as quickly; text beyond
+    ASCII, numbers beyond 64 bits and indented answers are left to the standard library.
+    """
 
     def __init__(self, app: Quart) -> None:
         super().__init__(app)
         self._default_of_quart = self.default
-        self.default = self._write_dto
+        self.default = self._write
+        self._indented = app.debug
 
-    def _write_dto(self, value: object) -> object:
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        """Make a response of the value that is given."""
+        value = self._prepare_response_obj(args, kwargs)
+        return Response(self._encode(value), content_type=self.mimetype)
+
+    def _encode(self, value: object) -> bytes:
+        if self._indented:
+            return f"{self.dumps(value, indent=2)}\n".encode()
+        try:
+            body = orjson.dumps(value, default=self.default, option=_OPTIONS)
+        except orjson.JSONEncodeError:
+            return self._encode_slowly(value)
+        return body if body.isascii() and _DELETE not in body else self._encode_slowly(value)
+
+    def _encode_slowly(self, value: object) -> bytes:
+        return f"{self.dumps(value, separators=(',', ':'))}\n".encode()
+
+    def _write(self, value: object) -> object:
         if isinstance(value, BaseModel):
             return dict(value)
+        if isinstance(value, datetime):
+            return _http_date(value)
         return self._default_of_quart(value)
+
+
+_http_date = lru_cache(maxsize=4096)(http_date)
+"""Times repeat: a new row's two are one, and lists are read again."""
