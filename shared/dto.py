@@ -32,6 +32,17 @@ class RequestDTO(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
 
+class PageQuery(BaseModel):
+    """Which part of a list a client asks for, in the query of a URL."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    limit: int = Field(default=20, ge=1, le=100)
+    """How many at most."""
+    after: int = Field(default=0, ge=0, le=2**63 - 1)
+    """The id of the last one that the client has."""
+
+
 class ResponseDTO(BaseModel):
     """What a client gets, read from an entity's attributes by `model_validate`."""
 

@@ -7,14 +7,13 @@ import asyncpg
 from sqlalchemy import Table
 
 from shared.database.statement import Parameters, Row, Statement
-from shared.database.statements import RECORD_ID, Statements
+from shared.database.statements import AFTER, LIMIT, RECORD_ID, Statements
 from shared.database.transaction import Transaction
 from shared.errors import AlreadyExistsError, NotFoundError
 from shared.models.base import BaseModel
 
 LARGEST_ID = 2**63 - 1
 """What PostgreSQL's bigint holds; the driver refuses a larger one."""
-NO_PARAMETERS: Parameters = {}
 
 
 class Identified(Protocol):
@@ -67,9 +66,9 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         row = await self._transaction.write(self._statements.find_for_update, _chosen(record_id))
         return self._entity_of(row)
 
-    async def list_all(self) -> list[EntityT]:
-        """Return every entity, oldest first."""
-        return await self._list(self._statements.list_all)
+    async def list_page(self, after: int, limit: int) -> list[EntityT]:
+        """Return at most `limit` entities whose ids are above `after`, oldest first."""
+        return await self._list_page(self._statements.page, after, limit)
 
     async def add(self, entity: EntityT) -> EntityT:
         """Insert the entity and return it as stored; raises AlreadyExistsError.
@@ -101,10 +100,9 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         if await self._transaction.write(self._statements.delete, _chosen(record_id)) is None:
             raise NotFoundError(self.resource)
 
-    async def _list(
-        self, statement: Statement, parameters: Parameters = NO_PARAMETERS
-    ) -> list[EntityT]:
-        rows = await self._transaction.fetch(statement, parameters)
+    async def _list_page(self, page: Statement, after: int, limit: int) -> list[EntityT]:
+        """Return the entities of a statement that `page_of` made."""
+        rows = await self._transaction.fetch(page, {AFTER: after, LIMIT: limit})
         return [self._to_entity(row) for row in rows]
 
     async def _find_by(self, field: str, value: object) -> EntityT | None:

@@ -1,13 +1,26 @@
 """The statements that every repository needs, built once for each table."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import BindParameter, Table, bindparam, delete, select, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import InstrumentedAttribute
 
 from shared.database.statement import Statement
 
+AFTER, LIMIT = "after", "limit"
+"""The parameters of a page."""
 SET_BY_DATABASE = frozenset({"id", "created_at", "updated_at"})
 RECORD_ID = "record_id"
 """The parameter of an id: `id` itself is a column's name, which an UPDATE reserves."""
@@ -19,7 +32,7 @@ class Statements:
 
     find: Statement
     find_for_update: Statement
-    list_all: Statement
+    page: Statement
     add: Statement
     """Returns no row where a unique field refuses it."""
     update: Statement
@@ -41,10 +54,20 @@ class Statements:
         return cls(
             find=Statement(rows.where(chosen)),
             find_for_update=Statement(rows.where(chosen).with_for_update()),
-            list_all=Statement(rows.order_by(table.c.id)),
+            page=page_of(rows, table.c.id),
             add=Statement(add.returning(*table.c)),
             update=Statement(update(table).where(chosen).values(values).returning(*table.c)),
             delete=Statement(delete(table).where(chosen).returning(table.c.id)),
             find_by={f: Statement(rows.where(table.c[f] == bindparam(f))) for f in unique_fields},
             unique_constraints={f"uq_{table.name}_{f}": f for f in unique_fields},
         )
+
+
+def page_of(rows: Select[Any], key: ColumnElement[int] | InstrumentedAttribute[int]) -> Statement:
+    """Make the statement that reads a part of `rows`: those after a key, up to a limit.
+
+    It costs the same at any depth, where an OFFSET would count all rows before it.
+    """
+    after = bindparam(AFTER, type_=BigInteger)
+    limit = bindparam(LIMIT, type_=BigInteger)
+    return Statement(rows.where(key > after).order_by(key).limit(limit))

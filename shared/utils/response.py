@@ -1,9 +1,12 @@
 """The envelope of every answer: `data`, `message` and `success`, or `errors` in place of data."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import cast
 
-from quart import Response, current_app
+from quart import Response, current_app, request
+
+from shared.paging import CHUNK, Numbered
+from shared.utils.streaming import stream_list
 
 
 class APIResponse:
@@ -13,6 +16,27 @@ class APIResponse:
     def success(data: object = None, message: str = "Success", status: int = 200) -> Response:
         """Answer a request that did what it was asked for."""
         return _respond({"data": data, "message": message, "success": True}, status)
+
+    @classmethod
+    def page(cls, found: Sequence[Numbered], limit: int) -> Response:
+        """Answer the first `limit` of what was found; one more means that there is a next page.
+
+        The next page's address is in the Link header (RFC 8288).
+        """
+        data = found[:limit]
+        response = cls.success(data)
+        if len(found) > limit:
+            following = f"{request.path}?limit={limit}&after={data[-1].id}"
+            response.headers["Link"] = f'<{following}>; rel="next"'
+        return response
+
+    @staticmethod
+    async def stream(chunks: AsyncIterator[Sequence[object]]) -> Response:
+        """Answer a list of any length, of which no more than a chunk is held at a time."""
+        first = await anext(chunks)
+        if len(first) < CHUNK:
+            return APIResponse.success(first)
+        return stream_list(first, chunks)
 
     @staticmethod
     def error(message: str, status: int = 400, errors: Mapping[str, str] | None = None) -> Response:

@@ -1,4 +1,4 @@
-"""From a request's body to a validated DTO, or to the contract's exact refusal."""
+"""From what a request carries to a validated DTO, or to the contract's exact refusal."""
 
 import json
 from typing import Any, NoReturn, TypeVar
@@ -20,6 +20,8 @@ _REASONS = {
     "string_too_short": "Must be at least {min_length} characters",
     "too_short": "Must be at least {min_length} characters",
     "int_type": "Must be an integer",
+    "int_parsing": "Must be an integer",
+    "int_parsing_size": "Must be an integer",
     "int_from_float": "Must be an integer",
     "bool_type": "Must be true or false",
     "greater_than_equal": "Must be at least {ge}",
@@ -45,6 +47,14 @@ async def parse_body(dto: type[BodyT]) -> BodyT:
         raise InvalidRequestError("Request body must be a JSON object")
     try:
         return dto.model_validate(payload)
+    except ValidationError as error:
+        _refuse(error.errors(include_url=False, include_input=False))
+
+
+def parse_query(dto: type[BodyT]) -> BodyT:
+    """Return the request's query parameters as a `dto`; raises ValidationFailedError."""
+    try:
+        return dto.model_validate_strings(request.args.to_dict())
     except ValidationError as error:
         _refuse(error.errors(include_url=False, include_input=False))
 

@@ -36,9 +36,10 @@ class ContractJSONProvider(DefaultJSONProvider):
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """Make a response of the value that is given."""
         value = self._prepare_response_obj(args, kwargs)
-        return Response(self._encode(value), content_type=self.mimetype)
+        return Response(self.encode(value), content_type=self.mimetype)
 
-    def _encode(self, value: object) -> bytes:
+    def encode(self, value: object) -> bytes:
+        """Return the value in the contract's form, with a newline at the end."""
         if self._indented:
             return f"{self.dumps(value, indent=2)}\n".encode()
         try:
