@@ -1,6 +1,7 @@
 """The commands of `python -m db_manager`; what they need is imported when they run."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -162,10 +163,10 @@ def reset(yes: bool, wait: float) -> None:
 commands.add_command(postgres)
 
 
-def main() -> NoReturn:
-    """Run the command that the user typed, and end the process with its exit code."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command, by default what the user typed, and end the process with its exit code."""
     try:
-        sys.exit(commands.main(prog_name="python -m db_manager", standalone_mode=False) or 0)
+        sys.exit(commands.main(arguments, "python -m db_manager", standalone_mode=False) or 0)
     except click.Abort:
         say("Interrupted.")
         sys.exit(130)

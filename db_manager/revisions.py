@@ -1,5 +1,6 @@
 """The revisions on disk, as Alembic reads them."""
 
+import subprocess
 import sys
 from argparse import Namespace
 from dataclasses import dataclass
@@ -52,20 +53,13 @@ def make_config() -> Config:
     return config
 
 
-def format_new_revisions(config: Config) -> None:
-    """Have new files sorted and formatted by ruff, where it is installed."""
+def format_file(file: Path) -> None:
+    """Have ruff sort and format a file, where it is installed."""
     if find_spec("ruff") is None:
         return
-    hooks = {"sort": "check --quiet --fix --select I", "format": "format --quiet"}
-    config.set_section_option("post_write_hooks", "hooks", ",".join(hooks))
-    for name, arguments in hooks.items():
-        settings = {
-            "type": "exec",
-            "executable": sys.executable,
-            "options": f"-m ruff {arguments} REVISION_SCRIPT_FILENAME",
-        }
-        for setting, value in settings.items():
-            config.set_section_option("post_write_hooks", f"{name}.{setting}", value)
+    for arguments in (["check", "--quiet", "--fix", "--select", "I"], ["format", "--quiet"]):
+        command = [sys.executable, "-m", "ruff", *arguments, str(file)]
+        subprocess.run(command, check=False)  # noqa: S603 - the words are ours
 
 
 def refuse_bad_message(message: str) -> None:

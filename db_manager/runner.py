@@ -1,5 +1,6 @@
 """Alembic's commands, run on the target's connection, with failures said by revision file."""
 
+import asyncio
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from sqlalchemy import Connection, MetaData
 from db_manager.connection import Target
 from db_manager.errors import ManagerError, RevisionFailedError
 from db_manager.explanations import driver_error, reason_of
-from db_manager.revisions import VERSIONS, format_new_revisions, make_config
+from db_manager.revisions import VERSIONS, Revisions, format_file, make_config
 from db_manager.schema import VERSION_TABLE
 
 Say = Callable[[str], None]
@@ -33,7 +34,7 @@ async def run(target: Target, work: Callable[[Config], object], say: Say) -> lis
 
     def note(*, step: MigrationInfo, **_: object) -> None:
         steps.append(str(step.up_revision_id))
-        say(f"{'Applied' if step.is_upgrade else 'Reverted'} {_name(step)}")
+        say(f"{'Applying' if step.is_upgrade else 'Reverting'} {_name(step)}")
 
     def on_connection(connection: Connection) -> None:
         config.attributes.update(connection=connection, on_version_apply=(note,))
@@ -75,19 +76,20 @@ async def write_revision(target: Target, message: str) -> Path:
     written = list[Path]()
 
     def write(config: Config) -> None:
-        format_new_revisions(config)
         written.append(_path_of(command.revision(config, message, autogenerate=True)))
 
     await run(target, write, _say_nothing)
+    await asyncio.to_thread(format_file, written[0])
     return written[0]
 
 
 def write_empty_revision(message: str) -> Path:
     """Write a revision that changes nothing, for hands to fill in; return its file."""
-    config = make_config()
-    format_new_revisions(config)
+    Revisions().get_head()
     with _reported_by_revision([]):
-        return _path_of(command.revision(config, message))
+        file = _path_of(command.revision(make_config(), message))
+    format_file(file)
+    return file
 
 
 def _path_of(script: Script | list[Script | None] | None) -> Path:
@@ -104,7 +106,7 @@ def _reported_by_revision(steps: list[str]) -> Iterator[None]:
     except (CommandError, RevisionError) as error:
         raise ManagerError(" ".join(str(error).split())) from error
     except Exception as error:
-        where = _find_revision_line(error) or (f"revision {steps[-1]}" if steps else None)
+        where = _find_revision_line(error) or (f"{steps[-1]}, at its commit" if steps else None)
         if where is None:
             raise
         raise RevisionFailedError(

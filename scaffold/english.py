@@ -24,26 +24,42 @@ _IRREGULAR_PLURALS = frozenset(
 """Plurals without an s; others (`data`, `agenda`) are better left as they were typed."""
 
 
-def find_singular(noun: str) -> str | None:
-    """Return what a plural noun is many of, or None where the noun is no plural."""
-    if noun in _UNCOUNTABLE or not (noun in _IRREGULAR_PLURALS or _has_a_plural_s(noun)):
-        return None
-    singular = str(_engine().singular_noun(noun))
-    sure = len(singular) > 2 and not noun.endswith("ics") and plural(singular) == noun
-    return singular if sure else None
+def singular(phrase: str) -> str:
+    """Return one of what the phrase names; `user` and `news` stay as they are."""
+    first, noun, rest = _around_the_noun(phrase)
+    return f"{first}{_singular_noun(noun)}{rest}"
 
 
 def plural(phrase: str) -> str:
-    """Return many of the phrase's last noun; `news` and `data` are as many as they are."""
-    *first, noun = phrase.split(" ")
-    if noun in _UNCOUNTABLE or _has_a_plural_s(noun):
-        return phrase
-    return " ".join([*first, _engine().plural_noun(noun)])
+    """Return many of what the phrase names; `users` and `news` stay as they are."""
+    first, noun, rest = _around_the_noun(phrase)
+    return f"{first}{_plural_noun(noun)}{rest}"
 
 
 def article(phrase: str) -> str:
     """Return `a` or `an`, by sound."""
     return str(_engine().a(phrase)).partition(" ")[0]
+
+
+def _around_the_noun(phrase: str) -> tuple[str, str, str]:
+    """Split around the noun that counts: `order item`, but `unit of work`."""
+    head, of, tail = phrase.partition(" of ")
+    first, space, noun = head.rpartition(" ")
+    return f"{first}{space}", noun, f"{of}{tail}"
+
+
+def _singular_noun(noun: str) -> str:
+    if noun in _UNCOUNTABLE or not (noun in _IRREGULAR_PLURALS or _has_a_plural_s(noun)):
+        return noun
+    one = str(_engine().singular_noun(noun))
+    sure = len(one) > 2 and not noun.endswith("ics") and _plural_noun(one) == noun
+    return one if sure else noun
+
+
+def _plural_noun(noun: str) -> str:
+    if noun in _UNCOUNTABLE or noun in _IRREGULAR_PLURALS or _has_a_plural_s(noun):
+        return noun
+    return str(_engine().plural_noun(noun))
 
 
 def _has_a_plural_s(noun: str) -> bool:

@@ -17,7 +17,6 @@ SHIPPED = {
 }
 """In these folders only these files are the framework's."""
 FILES = (
-    ".dockerignore",
     ".gitignore",
     "LICENSE",
     "Makefile",

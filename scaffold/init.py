@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -56,7 +57,8 @@ def plan_workspace(root: Path) -> Plan:
 
 def project_name(root: Path, source: Project) -> str:
     """Return the folder's name as a distribution's, never that of something it installs."""
-    words = re.findall(r"[a-z0-9]+", root.resolve().name.lower())
+    plain = unicodedata.normalize("NFKD", root.name).encode("ascii", "ignore").decode()
+    words = re.findall(r"[a-z0-9]+", plain.lower())
     name = "-".join(words) or "fleet"
     return f"{name}-fleet" if name in source.dependencies else name
 

@@ -79,9 +79,8 @@ class ResourceName:
     @classmethod
     def of(cls, service: ServiceName) -> Self:
         """Return the resource that the service is named after."""
-        *first, noun = service.stem.split("_")
-        words = [*first, english.find_singular(noun) or noun]
-        return cls("_".join(words), english.plural(" ".join(words)).replace(" ", "_"))
+        one = english.singular(service.stem.replace("_", " "))
+        return cls(one.replace(" ", "_"), english.plural(one).replace(" ", "_"))
 
     @property
     def name(self) -> str:

@@ -45,14 +45,14 @@ def apply(plan: Plan) -> None:
         try:
             journal = _stage(plan, staging, step)
             _move(plan.root, staging, journal, step)
+            (staging / _JOURNAL).unlink()
         except OSError as error:
             _undo(plan.root, staging)
             raise ScaffoldError(f"Nothing was written: {_explain(error, plan.root)}") from error
         except BaseException:
             _undo(plan.root, staging)
             raise
-        (staging / _JOURNAL).unlink()
-        shutil.rmtree(staging)
+        shutil.rmtree(staging, ignore_errors=True)  # without a journal, recover() only removes it
 
 
 def recover(root: Path) -> bool:

@@ -75,6 +75,7 @@ def test_a_name_longer_than_63_is_refused(typed: str) -> None:
         ("series", "series", "series"),
         ("data-service", "data", "data"),
         ("analytics-service", "analytics", "analytics"),
+        ("unit-of-work", "unit_of_work", "units_of_work"),
         ("gps-service", "gps", "gps"),
         ("apis", "api", "apis"),
         ("service", "service", "services"),

@@ -1,0 +1,1 @@
+"""The database manager, on real PostgreSQL."""

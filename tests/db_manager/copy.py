@@ -1,0 +1,63 @@
+"""A copy of the workspace in which tests may write models and revisions."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent, indent
+
+from tests.db_manager.outcome import Outcome
+
+ROOT = Path(__file__).parents[2]
+
+
+class WorkspaceCopy:
+    """Its db_manager works on its own models and revisions, in processes of their own."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self.url = url
+        for package in ("db_manager", "shared"):
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / package, folder / package, ignore=ignored)
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        self.versions = folder / "db_manager" / "migrations" / "versions"
+        self.user_model = folder / "shared" / "models" / "user.py"
+
+    def run(self, *arguments: str) -> Outcome:
+        """Run `python -m db_manager` to its end."""
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=60)
+        return Outcome(process.returncode, out, err)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start `python -m db_manager` without a terminal."""
+        return self.start_python("-m", "db_manager", *arguments)
+
+    def start_python(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start Python in the copy, which imports its own packages."""
+        environment = os.environ | {"DATABASE_URL": self.url, "PYTHONPATH": str(self.folder)}
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def add_revision(self, revision: str, follows: str, upgrade: str) -> None:
+        """Write a revision by hand."""
+        (self.versions / f"{revision}_by_hand.py").write_text(
+            f'"""by hand"""\n\nfrom alembic import op\n\n'
+            f'revision = "{revision}"\ndown_revision = "{follows}"\n\n\n'
+            f"def upgrade() -> None:\n{indent(dedent(upgrade).strip(), '    ')}\n\n\n"
+            "def downgrade() -> None:\n    pass\n"
+        )
+
+    def add_column_to_users(self, definition: str) -> None:
+        """Give the model of users a column."""
+        source = self.user_model.read_text()
+        self.user_model.write_text(f"{source.rstrip()}\n    {definition}\n")

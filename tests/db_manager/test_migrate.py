@@ -1,0 +1,224 @@
+"""`migrate` and `downgrade`: one at a time, whole revisions only, and back."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import pytest
+
+from tests.db_manager.conftest import Run
+from tests.db_manager.copy import WorkspaceCopy
+from tests.db_manager.outcome import USERS, execute, fetch, revisions, schema
+
+LOCK = "pg_advisory_lock(hashtextextended('db_manager:' || current_database(), 0))"
+
+
+def test_migrating_makes_the_tables_once(run: Run, fresh_database_url: str) -> None:
+    first, second = run("migrate"), run("migrate")
+
+    assert (first.code, first.out) == (0, f"Migrated to {USERS}.\n")
+    assert first.err == f"Applying {USERS} create users\n"
+    assert (second.code, second.out, second.err) == (0, "Nothing to do.\n", "")
+    assert revisions(fresh_database_url) == [(USERS,)]
+
+
+def test_an_unknown_revision_is_refused(run: Run) -> None:
+    outcome = run("migrate", "nonsense")
+
+    assert outcome.code == 1
+    assert outcome.err == "Error: Can't locate revision identified by 'nonsense'\n"
+
+
+def test_of_many_at_once_one_migrates(copy: WorkspaceCopy) -> None:
+    copy.add_revision("aaaaaaaaaaa1", USERS, 'op.execute("SELECT pg_sleep(0.3)")')
+
+    processes = [copy.start("migrate") for _ in range(4)]
+    printed = [process.communicate(timeout=60) for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0, 0, 0]
+    assert sorted(out for out, _ in printed) == [
+        "Migrated to aaaaaaaaaaa1.\n",
+        *["Nothing to do.\n"] * 3,
+    ]
+
+
+async def test_who_waits_says_so(copy: WorkspaceCopy, fresh_database_url: str) -> None:
+    holder = await asyncpg.connect(fresh_database_url)
+    await holder.execute(f"SELECT {LOCK}")
+
+    process = copy.start("migrate")
+    assert process.stderr is not None
+    line = await asyncio.to_thread(process.stderr.readline)
+    await holder.close()
+    out, _ = await asyncio.to_thread(process.communicate, timeout=60)
+
+    assert line.startswith("Waiting for another process that is changing ")
+    assert (process.returncode, out) == (0, f"Migrated to {USERS}.\n")
+
+
+async def test_an_interrupt_ends_it_cleanly(copy: WorkspaceCopy, fresh_database_url: str) -> None:
+    holder = await asyncpg.connect(fresh_database_url)
+    await holder.execute(f"SELECT {LOCK}")
+    process = copy.start("migrate")
+    assert process.stderr is not None
+    await asyncio.to_thread(process.stderr.readline)
+
+    process.send_signal(signal.SIGINT)
+    out, err = await asyncio.to_thread(process.communicate, timeout=60)
+    await holder.close()
+
+    assert (process.returncode, out, err.strip()) == (130, "", "Interrupted.")
+
+
+async def test_who_loses_the_lock_stops(copy: WorkspaceCopy, fresh_database_url: str) -> None:
+    copy.add_revision("aaaaaaaaaaa1", USERS, 'op.execute("SELECT pg_sleep(60)")')
+    process = copy.start("migrate")
+    observer = await asyncpg.connect(fresh_database_url)
+    await until(
+        observer, "FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
+    )
+
+    await observer.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    _, err = await asyncio.to_thread(process.communicate, timeout=60)
+    current = await observer.fetchval("SELECT version_num FROM alembic_version")
+    await observer.close()
+
+    assert (process.returncode, current) == (1, USERS)
+    assert "The connection that holds the lock on" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("statement", "complaint"),
+    [
+        ('op.execute("CREATE TABLE users ()")', 'relation "users" already exists'),
+        ("op.drop_colum()", "AttributeError: module 'alembic.op' has no attribute 'drop_colum'"),
+        (
+            'op.execute("CREATE TABLE a (id int PRIMARY KEY)")\n'
+            'op.execute("CREATE TABLE b (id int REFERENCES a DEFERRABLE INITIALLY DEFERRED)")\n'
+            'op.execute("INSERT INTO b VALUES (1)")',
+            'violates foreign key constraint "b_id_fkey" (Key (id)=(1) is not present',
+        ),
+    ],
+    ids=["refused by PostgreSQL", "wrong Python", "refused at the commit"],
+)
+def test_a_revision_that_fails_is_as_if_it_never_was(
+    copy: WorkspaceCopy, fresh_database_url: str, statement: str, complaint: str
+) -> None:
+    copy.add_revision("aaaaaaaaaaa1", USERS, 'op.execute("CREATE TABLE kept ()")')
+    copy.add_revision("aaaaaaaaaaa2", "aaaaaaaaaaa1", statement)
+
+    outcome = copy.run("migrate")
+
+    *progress, error, after = outcome.err.splitlines()
+    assert (outcome.code, outcome.out) == (1, "")
+    assert progress[:2] == [f"Applying {USERS} create users", "Applying aaaaaaaaaaa1 by hand"]
+    assert error.startswith("Error: aaaaaaaaaaa2")
+    assert complaint in error
+    assert after == "The database stays at the revision before it."
+    assert revisions(fresh_database_url) == [("aaaaaaaaaaa1",)]
+    tables = fetch(
+        fresh_database_url, "SELECT relname FROM pg_class WHERE relname IN ('kept', 'a')"
+    )
+    assert tables == [("kept",)]
+
+
+def test_an_index_that_a_killed_run_left_is_made_anew(
+    run: Run, copy: WorkspaceCopy, fresh_database_url: str
+) -> None:
+    run("migrate")
+    execute(
+        fresh_database_url,
+        "INSERT INTO users (username, email, age) VALUES ('a', 'a', 1), ('b', 'b', 1)",
+    )
+    with pytest.raises(asyncpg.UniqueViolationError):
+        execute(fresh_database_url, "CREATE UNIQUE INDEX CONCURRENTLY ages ON users (age)")
+    execute(fresh_database_url, "DELETE FROM users WHERE username = 'b'")
+    copy.add_revision(
+        "aaaaaaaaaaa1",
+        USERS,
+        """
+        with op.get_context().autocommit_block():
+            op.create_index("ages", "users", ["age"], unique=True, postgresql_concurrently=True)
+        """,
+    )
+
+    outcome = copy.run("migrate")
+
+    assert (outcome.code, outcome.out) == (0, "Migrated to aaaaaaaaaaa1.\n")
+    assert outcome.err.startswith(
+        "Dropped the invalid index ages, which an interrupted run left.\n"
+    )
+    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ages'::regclass"
+    assert fetch(fresh_database_url, valid) == [(True,)]
+
+
+async def test_a_server_that_is_starting_is_waited_for(
+    copy: WorkspaceCopy, fresh_database_url: str, unused_tcp_port: int
+) -> None:
+    parts = urlsplit(fresh_database_url)
+    copy.url = f"postgresql://postgres@127.0.0.1:{unused_tcp_port}{parts.path}"
+    waiting = copy.start("migrate", "--wait", "30")
+    impatient = copy.start("migrate")
+    await asyncio.to_thread(impatient.communicate, timeout=60)
+
+    async with forwarded(unused_tcp_port, parse_qs(parts.query)["host"][0]):
+        out, _ = await asyncio.to_thread(waiting.communicate, timeout=60)
+
+    assert (impatient.returncode, waiting.returncode) == (1, 0)
+    assert out == f"Migrated to {USERS}.\n"
+
+
+def test_down_to_nothing_and_up_again_equals_the_models(run: Run, fresh_database_url: str) -> None:
+    run("migrate")
+    before = schema(fresh_database_url)
+
+    down = run("downgrade", "base", "--yes")
+    emptied = schema(fresh_database_url)
+    run("migrate")
+
+    assert (down.code, down.out) == (0, f"Reverted: {USERS}.\n")
+    assert not [row for row in emptied if "users" in str(row)]
+    assert schema(fresh_database_url) == before
+    assert run("check").code == 0
+
+
+def test_one_step_down_is_minus_one(run: Run, fresh_database_url: str) -> None:
+    run("migrate")
+
+    outcome = run("downgrade", "-1", "--yes")
+
+    assert outcome.code == 0
+    assert revisions(fresh_database_url) == []
+
+
+async def until(connection: asyncpg.Connection, condition: str) -> None:
+    """Wait for a row that another process makes."""
+    while not await connection.fetchval(f"SELECT EXISTS (SELECT {condition})"):  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def forwarded(port: int, folder: str) -> AsyncIterator[None]:
+    """Have a TCP port lead to the server's unix socket."""
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432")
+        await asyncio.gather(carry(reader, up_writer), carry(up_reader, writer))
+
+    server = await asyncio.start_server(connect, "127.0.0.1", port)
+    try:
+        yield
+    finally:
+        server.close()

@@ -1,0 +1,173 @@
+"""`revision`, `history` and `sql`: what is written, and in which form."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.db_manager.conftest import Run
+from tests.db_manager.copy import WorkspaceCopy
+from tests.db_manager.outcome import USERS, execute, schema
+
+NICKNAME = 'nickname: Mapped[str | None] = mapped_column(String(50), index=True, comment="aka")'
+
+
+def test_a_changed_model_becomes_a_revision_that_needs_no_touch(
+    run: Run, copy: WorkspaceCopy
+) -> None:
+    run("migrate")
+    copy.add_column_to_users(NICKNAME)
+
+    written = copy.run("revision", "-m", 'give users a "nickname"')
+    migrated, checked = copy.run("migrate"), copy.run("check")
+
+    assert (written.code, written.err) == (0, "")
+    file = copy.folder / written.out.strip()
+    assert file.parent == copy.versions
+    assert file.name.endswith("_give_users_a_nickname.py")
+    assert 'op.f("ix_users_nickname")' in file.read_text()
+    assert "Date" not in file.read_text()
+    assert (migrated.code, checked.code) == (0, 0)
+    assert_passes(file, "ruff", "check")
+    assert_passes(file, "ruff", "format", "--check")
+    assert_passes(file, "mypy", "--strict", "--cache-dir=/dev/null", "--follow-imports=skip")
+
+
+def test_a_revision_without_ruff_is_written_all_the_same(run: Run, copy: WorkspaceCopy) -> None:
+    run("migrate")
+    copy.add_column_to_users("nickname: Mapped[str | None] = mapped_column(String(50))")
+    hide = "import sys; sys.modules['ruff'] = None; from db_manager.cli import main; "
+
+    process = copy.start_python("-c", f"{hide}main(['revision', '-m', 'add nickname'])")
+    out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, err) == (0, "")
+    assert "nickname" in (copy.folder / out.strip()).read_text()
+
+
+def test_an_empty_revision_asks_no_database_and_needs_no_touch(copy: WorkspaceCopy) -> None:
+    copy.url = "postgresql://127.0.0.1:1/nowhere"
+
+    outcome = copy.run("revision", "--empty", "-m", "fill in names")
+
+    assert outcome.code == 0
+    file = copy.folder / outcome.out.strip()
+    assert f'down_revision = "{USERS}"' in file.read_text()
+    assert_passes(file, "ruff", "check")
+    assert_passes(file, "ruff", "format", "--check")
+
+
+def test_without_changes_nothing_is_written(run: Run, copy: WorkspaceCopy) -> None:
+    run("migrate")
+    before = sorted(copy.versions.glob("*.py"))
+
+    outcome = copy.run("revision", "-m", "nothing")
+
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "the models equal the database" in outcome.err
+    assert sorted(copy.versions.glob("*.py")) == before
+
+
+def test_a_revision_follows_a_migrated_database_only(copy: WorkspaceCopy) -> None:
+    copy.add_column_to_users(NICKNAME)
+
+    outcome = copy.run("revision", "-m", "too early")
+
+    assert outcome.code == 1
+    assert "The database is behind by 1 revision. Run: python -m db_manager migrate" in outcome.err
+    assert len(list(copy.versions.glob("*.py"))) == 1
+
+
+@pytest.mark.parametrize("message", ["", "two\nlines", "x" * 91])
+def test_a_message_is_one_line(run: Run, message: str) -> None:
+    outcome = run("revision", "--empty", "-m", message)
+
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "one line of 1 to 90 characters" in outcome.err
+
+
+def test_two_heads_take_no_revision(copy: WorkspaceCopy) -> None:
+    copy.add_revision("aaaaaaaaaaa1", USERS, "pass")
+    copy.add_revision("aaaaaaaaaaa2", USERS, "pass")
+
+    outcome = copy.run("revision", "--empty", "-m", "a third")
+
+    assert outcome.code == 1
+    assert "2 heads: aaaaaaaaaaa1, aaaaaaaaaaa2" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_the_history_is_told_from_the_newest(copy: WorkspaceCopy) -> None:
+    copy.add_revision("aaaaaaaaaaa1", USERS, "pass")
+
+    lines, listed = copy.run("history"), copy.run("history", "--json")
+
+    assert lines.out == f"aaaaaaaaaaa1  by hand\n{USERS}  create users\n"
+    assert json.loads(listed.out) == [
+        {
+            "id": "aaaaaaaaaaa1",
+            "message": "by hand",
+            "file": "aaaaaaaaaaa1_by_hand.py",
+            "follows": [USERS],
+        },
+        {
+            "id": USERS,
+            "message": "create users",
+            "file": f"{USERS}_create_users.py",
+            "follows": [],
+        },
+    ]
+
+
+def test_a_broken_revision_is_named(copy: WorkspaceCopy) -> None:
+    (copy.versions / "aaaaaaaaaaa1_broken.py").write_text("def upgrade(:\n")
+
+    outcome = copy.run("history")
+
+    assert outcome.code == 1
+    assert "aaaaaaaaaaa1_broken.py, line 1" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_the_printed_statements_make_what_migrate_makes(
+    run: Run, fresh_database_url: str, database_url: str
+) -> None:
+    printed = run("sql")
+
+    execute(fresh_database_url, printed.out)
+
+    assert schema(fresh_database_url) == schema(database_url)
+    assert run("status").code == 0
+
+
+def test_statements_are_printed_from_where_the_database_is(
+    run: Run, fresh_database_url: str
+) -> None:
+    run("migrate")
+    nothing = run("sql")
+    run("downgrade", "base", "--yes")
+    everything = run("sql")
+    execute(fresh_database_url, everything.out)
+
+    assert (nothing.code, nothing.out) == (0, "")
+    assert run("check").code == 0
+
+
+def test_a_range_is_printed_without_a_database(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nowhere")
+
+    outcome = run("sql", "base:head")
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "CREATE TABLE users" in outcome.out
+
+
+def assert_passes(file: Path, *tool: str) -> None:
+    """Have a tool of the workspace judge a file."""
+    command = [sys.executable, "-m", *tool, str(file)]
+    verdict = subprocess.run(
+        command, cwd=file.parents[3], capture_output=True, text=True, check=False
+    )
+    assert verdict.returncode == 0, verdict.stdout + verdict.stderr

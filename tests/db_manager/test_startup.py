@@ -1,0 +1,71 @@
+"""What a service says at its start about its database."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from db_manager.revisions import Revisions
+from db_manager.startup import VERSIONS, find_heads, warn_when_behind
+from shared.config import DatabaseConfig
+from shared.database.engine import Database
+from tests.db_manager.outcome import USERS
+
+
+async def test_a_migrated_database_is_not_mentioned(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    await warn_when_behind(database)
+
+    assert caplog.records == []
+
+
+async def test_a_database_behind_is_warned_of_and_left_alone(
+    fresh_database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(fresh_database_url) as database:
+        await warn_when_behind(database)
+        async with database.connect() as connection:
+            tables = await connection.fetchval(
+                "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+            )
+
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert f"is at no revision, the newest revision is {USERS}." in record.getMessage()
+    assert record.getMessage().endswith("Run: python -m db_manager migrate")
+    assert tables == 0
+
+
+async def test_an_unreachable_database_is_named_and_nothing_raised(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with opened("postgresql://app:s3cret@127.0.0.1:1/app") as database:
+        await warn_when_behind(database)
+
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "app at 127.0.0.1:1 (Connection refused)" in record.getMessage()
+    assert "s3cret" not in record.getMessage()
+
+
+def test_heads_read_without_alembic_are_its_own() -> None:
+    assert find_heads(VERSIONS) == frozenset(Revisions().heads())
+
+
+def test_heads_are_what_nothing_follows(tmp_path: Path) -> None:
+    for name, text in {
+        "a": 'revision = "a"\ndown_revision = None',
+        "b": 'revision: str = "b"\ndown_revision: str | None = "a"',
+        "c": 'revision = "c"\ndown_revision = "a"',
+        "d": 'revision = "d"\ndown_revision = ("b", "c")',
+        "e": 'revision = "e"\ndown_revision = "c"',
+    }.items():
+        (tmp_path / f"{name}.py").write_text(text)
+
+    assert find_heads(tmp_path) == {"d", "e"}
+
+
+def opened(url: str) -> Database:
+    """Make a service's database at `url`."""
+    return Database(DatabaseConfig.model_validate({"DATABASE_URL": url}))

@@ -1,0 +1,90 @@
+"""Writes, and strikes at one step: `faults.py KIND STEP FAULT (apply | ARGUMENT...)`.
+
+A step is a file written, copied, moved or removed in a staging folder; KIND is the name of the
+functions that count, or `any`. FAULT is the name of a signal, which the process sends to itself,
+or of an error number, which the step raises. `apply` writes a small plan into the current folder;
+anything else is a command of the generator.
+"""
+
+import errno
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from scaffold.cli import main
+from scaffold.plan import Plan
+from scaffold.transaction import STAGING, apply
+
+UNREACHED = 77
+"""The exit code where there were fewer steps."""
+
+
+SMALL_PLAN = {
+    PurePosixPath(path): content
+    for path, content in {
+        "changed.txt": b"new",
+        "folder/changed.sh": b"#!/bin/sh\n",
+        "folder/new.sh": b"#!/bin/sh\n",
+        "new/deep/a.txt": b"a",
+        "new/deep/b.txt": b"b",
+        "same.txt": b"same",
+    }.items()
+}
+"""Changes files, creates one, and moves a whole folder into a place that has some of these."""
+STEPS: dict[Any, list[str]] = {
+    Path: ["write_bytes", "write_text", "mkdir", "rename", "replace", "chmod"],
+    shutil: ["copy2", "copymode"],
+}
+
+
+class Striker:
+    """Counts the steps and strikes at one of them."""
+
+    def __init__(self, step: int, fault: str) -> None:
+        self.left = step
+        self._fault = fault
+
+    def watch(self, owner: Any, name: str) -> None:
+        """Count the calls of a function that have to do with a staging folder."""
+        original: Callable[..., object] = getattr(owner, name)
+
+        def watched(*arguments: Any, **options: Any) -> object:
+            if any(STAGING in str(argument) for argument in arguments):
+                self._step()
+            return original(*arguments, **options)
+
+        setattr(owner, name, watched)
+
+    def _step(self) -> None:
+        self.left -= 1
+        if self.left:
+            return
+        if self._fault.startswith("SIG"):
+            os.kill(os.getpid(), signal.Signals[self._fault])
+        else:
+            number = getattr(errno, self._fault)
+            raise OSError(number, os.strerror(number))
+
+
+def run(kind: str, striker: Striker, arguments: list[str]) -> int:
+    """Write and return the exit code."""
+    for owner, names in STEPS.items():
+        for name in names:
+            if kind in ("any", name):
+                striker.watch(owner, name)
+    try:
+        if arguments == ["apply"]:
+            apply(Plan.decide(Path.cwd(), SMALL_PLAN))
+        else:
+            main(arguments, prog_name="scaffold")
+    except SystemExit as end:
+        return int(end.code or 0)
+    return UNREACHED if striker.left > 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1], Striker(int(sys.argv[2]), sys.argv[3]), sys.argv[4:]))

@@ -1,0 +1,40 @@
+"""The command line itself: quick to answer, and honest about its commands."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from scaffold.commands import COMMANDS
+from tests.scaffold.commands import done, run, scaffold
+
+SLOW = ("jinja2", "inflect", "rich", "importlib.metadata", "pydantic", "sqlalchemy")
+
+
+def test_help_lists_every_command_and_imports_nothing_slow(tmp_path: Path) -> None:
+    code = (
+        "import sys; from scaffold.cli import main; main(['--help'], standalone_mode=False);"
+        f"print([name for name in {SLOW} if name in sys.modules])"
+    )
+
+    *help_lines, imported = done(run(tmp_path, sys.executable, "-c", code)).splitlines()
+
+    assert imported == "[]"
+    assert all(f"  {name} " in "\n".join(help_lines) for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_registered_command_is_there(name: str) -> None:
+    assert COMMANDS[name].load().name == name
+
+
+def test_help_of_a_command_is_its_own(tmp_path: Path) -> None:
+    assert "NAME PORT" in done(scaffold(tmp_path, "service", "--help"))
+    assert "DIR" in done(scaffold(tmp_path, "init", "--help"))
+
+
+def test_no_words_show_the_help_as_misuse(tmp_path: Path) -> None:
+    completed = scaffold(tmp_path)
+
+    assert completed.returncode == 2
+    assert "NAME PORT" in completed.stderr
