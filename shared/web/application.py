@@ -25,14 +25,11 @@ ExceptionInfo = tuple[type, BaseException, TracebackType] | tuple[None, None, No
 
 
 class Service(Quart):
-    """Quart, but what we refuse in our own words needs no traceback in the log."""
+    """Quart, but what we refuse in our own words is no crash: the server says it, once."""
 
     def log_exception(self, exception_info: ExceptionInfo) -> None:
-        """Log one line for our own errors, all of it for others."""
-        error = exception_info[1]
-        if isinstance(error, ServiceError):
-            self.logger.error(error.message)
-        else:
+        """Log what nobody foresaw, with its traceback."""
+        if not isinstance(exception_info[1], ServiceError):
             super().log_exception(exception_info)
 
 
