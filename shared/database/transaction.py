@@ -11,7 +11,6 @@ class Transaction:
 
     Reads stand for themselves: under READ COMMITTED, PostgreSQL's default, each statement
     has a snapshot of its own inside a transaction too, so a BEGIN before them buys nothing.
-    What is not committed is rolled back when the connection goes back to its pool.
     Every method raises DatabaseUnavailableError.
     """
 
@@ -47,3 +46,13 @@ class Transaction:
             with reported_as_unavailable():
                 await self._connection.execute("COMMIT")
             self._begun = False
+
+    async def rollback(self) -> None:
+        """Forget what was written since the last commit, as a closed connection already has.
+
+        The pool would do it too, with an error in the log for each refusal of a write.
+        """
+        if self._begun and not self._connection.is_closed():
+            with reported_as_unavailable():
+                await self._connection.execute("ROLLBACK")
+        self._begun = False

@@ -24,6 +24,7 @@ class SQLAlchemyUnitOfWork(ABC):
     async def __aenter__(self) -> Self:
         connection = await self._resources.enter_async_context(self._database.connect())
         self._transaction = Transaction(connection)
+        self._resources.push_async_callback(self._transaction.rollback)
         self._open_repositories(self._transaction)
         return self
 
