@@ -68,24 +68,31 @@ class Database:
 
         Raises DatabaseUnavailableError when there is none to lend.
         """
-        if self._pool is None:
-            raise RuntimeError("the database is not open: use `async with database`")
+        pool = self._opened_pool()
         await self._wait_for_turn()
         try:
             with reported_as_unavailable():
-                return await self._pool.acquire()
+                return await pool.acquire()
         except BaseException:
             self._turn.release()
             raise
 
     async def release(self, connection: asyncpg.Connection) -> None:
         """Take a connection back; a transaction that is left open is rolled back."""
-        if self._pool is None:
-            return  # closed meanwhile, and with it the connection
         try:
-            await self._pool.release(connection)
+            await self._opened_pool().release(connection)
         finally:
             self._turn.release()
+
+    async def replace(self, connection: asyncpg.Connection) -> asyncpg.Connection:
+        """Lend another connection in place of one that the server has closed.
+
+        The others in the pool are of the same age: none of them is lent again either.
+        """
+        pool = self._opened_pool()
+        await pool.expire_connections()
+        await pool.release(connection)
+        return await pool.acquire()
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[asyncpg.Connection]:
@@ -108,6 +115,11 @@ class Database:
             self._engine = create_engine(self.url or "", self._config)
             self._resources.push_async_callback(self._engine.dispose)
         return async_sessionmaker(self._engine, expire_on_commit=False)
+
+    def _opened_pool(self) -> asyncpg.Pool:
+        if self._pool is None:
+            raise RuntimeError("the database is not open: use `async with database`")
+        return self._pool
 
     async def _wait_for_turn(self) -> None:
         """Wait for a connection in the order of asking, which asyncpg's pool does not keep."""

@@ -7,11 +7,19 @@ import asyncpg
 
 from shared.errors import DatabaseUnavailableError
 
-_UNREACHABLE = (
-    OSError,
-    TimeoutError,
+CONNECTION_LOST = (
+    ConnectionError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+"""What a statement meets on a connection that the server has closed."""
+
+_UNREACHABLE = (
+    *CONNECTION_LOST,
+    OSError,
+    TimeoutError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.CannotConnectNowError,

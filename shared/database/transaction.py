@@ -1,9 +1,13 @@
 """Statements on one connection, and the transaction that the first write begins."""
 
-import asyncpg
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
 
-from shared.database.errors import reported_as_unavailable
+from shared.database.engine import Database
+from shared.database.errors import CONNECTION_LOST, reported_as_unavailable
 from shared.database.statement import Parameters, Row, Statement
+from shared.errors import DatabaseUnavailableError
 
 
 class Transaction:
@@ -11,39 +15,77 @@ class Transaction:
 
     Reads stand for themselves: under READ COMMITTED, PostgreSQL's default, each statement
     has a snapshot of its own inside a transaction too, so a BEGIN before them buys nothing.
-    What is not committed is rolled back when the connection goes back to its pool.
+    The first statement may find that the server has restarted since the connection was used
+    last; as nothing is lost with it, it is sent once more on a new one.
     Every method raises DatabaseUnavailableError.
     """
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self._connection = connection
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._answered = False
         self._begun = False
+
+    async def open(self) -> None:
+        """Borrow a connection; every `open` needs its `close`."""
+        self._connection = await self._database.acquire()
+
+    async def close(self) -> None:
+        """Forget what was not committed, and give the connection back."""
+        try:
+            await self._rollback()
+        finally:
+            await self._database.release(self._connection)
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
 
     async def fetch(self, statement: Statement, parameters: Parameters) -> list[Row]:
         """Read every row."""
-        with reported_as_unavailable():
-            records = await self._connection.fetch(statement.sql, *statement.arguments(parameters))
+        records = await self._ask("fetch", statement.sql, *statement.arguments(parameters))
         return [statement.row(record) for record in records]
 
     async def fetch_first(self, statement: Statement, parameters: Parameters) -> Row | None:
         """Read one row, or None where there is none."""
-        with reported_as_unavailable():
-            record = await self._connection.fetchrow(
-                statement.sql, *statement.arguments(parameters)
-            )
+        record = await self._ask("fetchrow", statement.sql, *statement.arguments(parameters))
         return None if record is None else statement.row(record)
 
     async def write(self, statement: Statement, parameters: Parameters) -> Row | None:
         """Change or lock a row and return it, or None where there is none."""
         if not self._begun:
-            with reported_as_unavailable():
-                await self._connection.execute("BEGIN")
+            await self._ask("execute", "BEGIN")
             self._begun = True
         return await self.fetch_first(statement, parameters)
 
     async def commit(self) -> None:
         """Keep what was written."""
         if self._begun:
-            with reported_as_unavailable():
-                await self._connection.execute("COMMIT")
+            await self._ask("execute", "COMMIT")
             self._begun = False
+
+    async def _rollback(self) -> None:
+        """Roll back; the pool would too, but with an error in the log for each refused write."""
+        if self._begun:
+            with suppress(DatabaseUnavailableError):  # whose end rolls back as well
+                await self._ask("execute", "ROLLBACK")
+            self._begun = False
+
+    async def _ask(self, method: str, sql: str, *arguments: object) -> Any:
+        with reported_as_unavailable():
+            try:
+                answer = await getattr(self._connection, method)(sql, *arguments)
+            except CONNECTION_LOST:
+                if self._answered:
+                    raise
+                self._connection = await self._database.replace(self._connection)
+                answer = await getattr(self._connection, method)(sql, *arguments)
+            self._answered = True
+            return answer

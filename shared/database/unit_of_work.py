@@ -1,10 +1,8 @@
-"""One business transaction: the connection that its repositories share, and how it ends."""
+"""One business transaction: what its repositories share, and how it ends."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
-
-import asyncpg
 
 from shared.database.engine import Database
 from shared.database.transaction import Transaction
@@ -16,15 +14,11 @@ class SQLAlchemyUnitOfWork(ABC):
     Entered once, as `async with`. Leaving without `commit`, or by an exception, rolls back.
     """
 
-    _connection: asyncpg.Connection
-    _transaction: Transaction
-
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._transaction = Transaction(database)
 
     async def __aenter__(self) -> Self:
-        self._connection = await self._database.acquire()
-        self._transaction = Transaction(self._connection)
+        await self._transaction.open()
         self._open_repositories(self._transaction)
         return self
 
@@ -34,7 +28,7 @@ class SQLAlchemyUnitOfWork(ABC):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._database.release(self._connection)
+        await self._transaction.close()
 
     async def commit(self) -> None:
         """Keep what was written; raises DatabaseUnavailableError."""

@@ -26,15 +26,14 @@ def config(url: str | None, **settings: object) -> DatabaseConfig:
 
 
 async def count(database: Database) -> int:
-    async with database.connect() as connection:
-        row = await Transaction(connection).fetch_first(COUNT, {})
+    async with Transaction(database) as transaction:
+        row = await transaction.fetch_first(COUNT, {})
     assert row is not None
     return int(row["users"])
 
 
 async def test_what_is_committed_stays(database: Database) -> None:
-    async with database.connect() as connection:
-        transaction = Transaction(connection)
+    async with Transaction(database) as transaction:
         await transaction.write(ADD, {"name": "ada"})
         await transaction.commit()
 
@@ -42,8 +41,8 @@ async def test_what_is_committed_stays(database: Database) -> None:
 
 
 async def test_what_is_not_committed_is_gone(database: Database) -> None:
-    async with database.connect() as connection:
-        await Transaction(connection).write(ADD, {"name": "ada"})
+    async with Transaction(database) as transaction:
+        await transaction.write(ADD, {"name": "ada"})
 
     assert await count(database) == 0
 
@@ -53,8 +52,8 @@ async def test_what_a_cancelled_task_wrote_is_gone(database: Database, database_
         written = asyncio.Event()
 
         async def write_and_wait() -> None:
-            async with small.connect() as connection:
-                await Transaction(connection).write(ADD, {"name": "ada"})
+            async with Transaction(small) as transaction:
+                await transaction.write(ADD, {"name": "ada"})
                 written.set()
                 await asyncio.Event().wait()
 
@@ -68,20 +67,62 @@ async def test_what_a_cancelled_task_wrote_is_gone(database: Database, database_
 
 
 async def test_a_read_begins_no_transaction(database: Database) -> None:
-    async with database.connect() as connection:
-        transaction = Transaction(connection)
-        await transaction.fetch(COUNT, {})
-        before = connection.is_in_transaction()
+    pid = Statement(select(func.pg_backend_pid().label("pid")))
+    async with Transaction(database) as transaction:
+        row = await transaction.fetch_first(pid, {})
+        assert row is not None
+        after_read = await state_of(row["pid"], database)
         await transaction.write(ADD, {"name": "ada"})
+        after_write = await state_of(row["pid"], database)
 
-        assert (before, connection.is_in_transaction()) == (False, True)
+    assert (after_read, after_write) == ("idle", "idle in transaction")
+
+
+async def state_of(pid: int, database: Database) -> str:
+    """Ask the server what it knows of another connection."""
+    async with database.connect() as connection:
+        query = "SELECT state FROM pg_stat_activity WHERE pid = $1"
+        return str(await connection.fetchval(query, pid))
+
+
+async def test_a_statement_that_meets_a_closed_connection_is_sent_once_more(
+    database: Database, database_url: str
+) -> None:
+    async with Database(config(database_url, DB_POOL_SIZE=1)) as small, Transaction(small) as work:
+        await close_others(database)
+
+        rows = await work.fetch(COUNT, {})
+
+    assert [row["users"] for row in rows] == [0]
+
+
+async def test_what_is_lost_in_the_middle_of_a_transaction_is_not_sent_again(
+    database: Database, database_url: str
+) -> None:
+    async with Database(config(database_url, DB_POOL_SIZE=1)) as small, Transaction(small) as work:
+        await work.write(ADD, {"name": "ada"})
+        await close_others(database)
+
+        with pytest.raises(DatabaseUnavailableError):
+            await work.write(ADD, {"name": "grace"})
+
+    assert await count(database) == 0
+
+
+async def close_others(database: Database) -> None:
+    """Have the server close every other connection to this database, as a restart does."""
+    async with database.connect() as connection:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"
+        )
 
 
 async def test_a_second_write_after_a_commit_needs_a_commit_of_its_own(
     database: Database,
 ) -> None:
-    async with database.connect() as connection:
-        transaction = Transaction(connection)
+    async with Transaction(database) as transaction:
         await transaction.write(ADD, {"name": "ada"})
         await transaction.commit()
         await transaction.write(ADD, {"name": "grace"})
@@ -94,12 +135,7 @@ async def test_connections_that_the_server_closed_cost_no_request(
 ) -> None:
     async with Database(config(database_url, DB_POOL_SIZE=1)) as small:
         await small.ping()
-        async with database.connect() as connection:
-            await connection.execute(
-                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                " AND backend_type = 'client backend'"
-            )
+        await close_others(database)
 
         await small.ping()
 

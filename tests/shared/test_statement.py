@@ -83,8 +83,10 @@ ADD = Statement(
 async def transaction(database: Database) -> AsyncIterator[Transaction]:
     async with database.connect() as connection:
         await connection.execute(_create_table())
-        yield Transaction(connection)
-        await connection.execute("ROLLBACK; DROP TABLE samples")
+    async with Transaction(database) as transaction:
+        yield transaction
+    async with database.connect() as connection:
+        await connection.execute("DROP TABLE samples")
 
 
 def _create_table() -> str:
