@@ -81,7 +81,7 @@ def _summary(draft: Draft, plan: Plan) -> str:
         return f"{draft.name.typed} is as it would be generated: nothing to write."
     counts = {"created": plan.created, "changed": plan.changed, "kept": plan.kept}
     told = ", ".join(f"{len(paths)} {verb}" for verb, paths in counts.items() if paths)
-    return f"{draft.name.typed}: files {told} in {_relative(plan.root / draft.folder)}"
+    return f"{draft.name.typed} is in {_relative(plan.root / draft.folder)} ({told})"
 
 
 def _urls(draft: Draft) -> list[str]:

@@ -115,7 +115,7 @@ def test_force_writes_generated_files_anew_and_keeps_the_rest(workspace: Path) -
 
     output = done(scaffold(workspace, "product-service", "8081", "--force"))
 
-    assert "files 1 created, 1 changed, 1 kept" in output
+    assert "(1 created, 1 changed, 1 kept)" in output
     after = picture(workspace)
     assert after.pop("services/product_service/domain/prices.py")[1] == b"mine"
     assert after.pop("services/product_service/.env")[1] == b"SERVICE_PORT=8081\nSECRET_KEY=mine\n"
