@@ -16,6 +16,9 @@ from shared.database.engine import create_engine
 from shared.database.url import describe
 from shared.errors import ConfigurationError
 
+CONNECTIONS = 2
+"""One for the work, one for the lock."""
+
 RETRY_INTERVAL = 0.25
 """Seconds between two tries to reach a server that is starting."""
 
@@ -84,7 +87,9 @@ async def _embedded_server() -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _connected(url: str, config: DatabaseConfig, wait: float) -> AsyncIterator[Target]:
-    target = Target(url, create_engine(url, config))
+    # DB_ECHO would print between the results, and DB_POOL_SIZE is about services.
+    ours = config.model_copy(update={"db_echo": False, "db_pool_size": CONNECTIONS})
+    target = Target(url, create_engine(url, ours))
     try:
         await _reach(target, monotonic() + wait)
         yield target

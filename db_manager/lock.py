@@ -7,7 +7,7 @@ and holds a snapshot that CREATE INDEX CONCURRENTLY waits for, for ever.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 
 import asyncpg
@@ -47,23 +47,37 @@ async def _acquire(session: AsyncConnection, target: Target, say: Callable[[str]
 @asynccontextmanager
 async def _guarded(session: AsyncConnection, target: Target) -> AsyncIterator[None]:
     """Cancel the body as soon as the lock's connection is closed under it."""
-    task, lost = asyncio.current_task(), asyncio.Event()
+    task, lost = _get_task(), asyncio.Event()
 
     def cancel(_connection: object) -> None:
         lost.set()
-        if task is not None:
-            task.cancel()
+        task.cancel()
 
     driver: asyncpg.Connection = (await session.get_raw_connection()).driver_connection
     driver.add_termination_listener(cancel)
     try:
         yield
-    except asyncio.CancelledError:
-        if lost.is_set() and task is not None and task.uncancel() == 0:
-            raise LockLostError(
-                f"The connection that holds the lock on {target.place} was closed: stopped, since "
-                "another process may be migrating now.\nRun the command again."
-            ) from None
-        raise
+    except BaseException as error:
+        if not lost.is_set():
+            raise
+        await _absorb_cancellation(task)
+        raise LockLostError(
+            f"The connection that holds the lock on {target.place} was closed: stopped, since "
+            "another process may be migrating now.\nRun the command again."
+        ) from error
     finally:
         driver.remove_termination_listener(cancel)
+
+
+async def _absorb_cancellation(task: "asyncio.Task[object]") -> None:
+    """End our own cancellation, which has not arrived yet where another error came first."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+    task.uncancel()
+
+
+def _get_task() -> "asyncio.Task[object]":
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("only a task can hold the lock")
+    return task

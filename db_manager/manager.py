@@ -113,8 +113,9 @@ class DatabaseManager:
     def _observe(self, connection: Connection) -> Status:
         current, heads = read_revisions(connection), self._revisions.heads()
         defined, found = frozenset(self._metadata.tables), read_tables(connection)
-        pending = self._revisions.pending(current)
-        problem = find_problem(heads, self._revisions.unknown(current), len(pending))
+        unknown = self._revisions.unknown(current)
+        pending = [] if unknown else self._revisions.pending(current)
+        problem = find_problem(heads, unknown, len(pending))
         return Status(
             database=self._target.place,
             server_version=str(connection.scalar(text("SHOW server_version"))),

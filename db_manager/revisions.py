@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import traceback
 from argparse import Namespace
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -10,10 +11,9 @@ from typing import Self
 
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
-from alembic.script.revision import RevisionError
-from alembic.util import CommandError
 
 from db_manager.errors import ManagerError
+from db_manager.explanations import reason_of
 
 PACKAGE = Path(__file__).parent
 VERSIONS = PACKAGE / "migrations" / "versions"
@@ -62,6 +62,15 @@ def format_file(file: Path) -> None:
         subprocess.run(command, check=False)  # noqa: S603 - the words are ours
 
 
+def find_line(error: Exception) -> str | None:
+    """Name the line of a revision's file in which an error arose."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.parent == VERSIONS:
+            return f"{path.name}, line {frame.lineno}"
+    return None
+
+
 def refuse_bad_message(message: str) -> None:
     """Keep a message to what a file's first line holds; raises ManagerError."""
     if not message.strip() or not message.isprintable() or len(message) > LONGEST_MESSAGE:
@@ -84,7 +93,7 @@ class Revisions:
         """Return the ids that no other revision follows."""
         try:
             return tuple(sorted(self._scripts.get_heads()))
-        except (CommandError, RevisionError, SyntaxError) as error:
+        except Exception as error:
             raise _unreadable(error) from error
 
     def get_head(self) -> str | None:
@@ -113,10 +122,10 @@ class Revisions:
     def _walk(self) -> list[Script]:
         try:
             return list(self._scripts.walk_revisions())
-        except (CommandError, RevisionError, SyntaxError) as error:
+        except Exception as error:
             raise _unreadable(error) from error
 
 
 def _unreadable(error: Exception) -> ManagerError:
-    reason = " ".join(str(error).split())
-    return ManagerError(f"The revisions in db_manager/migrations/versions cannot be read: {reason}")
+    where = find_line(error) or "db_manager/migrations/versions"
+    return ManagerError(f"The revisions cannot be read: {where}: {reason_of(error)}")

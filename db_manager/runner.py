@@ -1,7 +1,6 @@
 """Alembic's commands, run on the target's connection, with failures said by revision file."""
 
 import asyncio
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -18,7 +17,7 @@ from sqlalchemy import Connection, MetaData
 from db_manager.connection import Target
 from db_manager.errors import ManagerError, RevisionFailedError
 from db_manager.explanations import driver_error, reason_of
-from db_manager.revisions import VERSIONS, Revisions, format_file, make_config
+from db_manager.revisions import Revisions, find_line, format_file, make_config
 from db_manager.schema import VERSION_TABLE
 
 Say = Callable[[str], None]
@@ -26,7 +25,7 @@ Say = Callable[[str], None]
 
 
 async def run(target: Target, work: Callable[[Config], object], say: Say) -> list[str]:
-    """Run Alembic's commands on a connection of the target; return the ids of the revisions that it applied or reverted.
+    """Run Alembic's commands on a connection; return the ids that they applied or reverted.
 
     Raises RevisionFailedError, or ManagerError for what Alembic itself refuses.
     """
@@ -106,21 +105,13 @@ def _reported_by_revision(steps: list[str]) -> Iterator[None]:
     except (CommandError, RevisionError) as error:
         raise ManagerError(" ".join(str(error).split())) from error
     except Exception as error:
-        where = _find_revision_line(error) or (f"{steps[-1]}, at its commit" if steps else None)
+        where = find_line(error) or (f"{steps[-1]}, at its commit" if steps else None)
         if where is None:
             raise
         raise RevisionFailedError(
             f"{where}: {reason_of(driver_error(error))}\n"
             "The database stays at the revision before it."
         ) from error
-
-
-def _find_revision_line(error: Exception) -> str | None:
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        if path.parent == VERSIONS:
-            return f"{path.name}, line {frame.lineno}"
-    return None
 
 
 def _name(step: MigrationInfo) -> str:

@@ -1,7 +1,9 @@
 """The command line: which command is meant, and how it ends."""
 
 import errno
+import os
 import signal
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -9,19 +11,10 @@ import click
 
 from scaffold.commands import COMMANDS, SERVICE
 from scaffold.errors import ScaffoldError
-from scaffold.framework import SOURCE
-from scaffold.project import Project
-from scaffold.signals import Interrupted
+from scaffold.signals import Interrupted, heeded
 
+_INTERRUPTED = "Interrupted: nothing was written."
 _OWN_OPTIONS = ("--help", "--version")
-
-
-class _Failure(click.ClickException):
-    """Shown as a message; the process ends with `exit_code`."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc]  # click means it to be set per failure
 
 
 class Commands(click.Group):
@@ -54,19 +47,29 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what it refuses becomes a message and an exit code."""
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in heeded():
             signal.signal(number, _interrupt)
         try:
             return super().invoke(ctx)
-        except ScaffoldError as error:
-            raise _Failure(str(error), error.exit_code) from None
-        except OSError as error:
-            if error.errno == errno.EPIPE:  # the reader of the output has seen enough
-                raise
-            raise _Failure(f"{error.filename}: {error.strerror}", 1) from None
-        except KeyboardInterrupt as error:
-            code: int = error.number if isinstance(error, Interrupted) else int(signal.SIGINT)
-            raise _Failure("Interrupted: nothing was written.", 128 + code) from None
+        except (ScaffoldError, OSError, ModuleNotFoundError, Interrupted) as error:
+            message, exit_code = _explain(error)
+            click.echo(f"Error: {message}", err=True)
+            ctx.exit(exit_code)
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    """Return a message and an exit code; raises what is neither the user's nor the machine's."""
+    match error:
+        case ScaffoldError():
+            return str(error), error.exit_code
+        case Interrupted():
+            return _INTERRUPTED, 128 + error.number
+        case OSError() if error.errno != errno.EPIPE:  # then the reader has seen enough
+            return f"{error.filename or Path()}: {error.strerror}", 1
+        case ModuleNotFoundError() if error.name and not error.name.startswith("scaffold"):
+            remedy = "pip install -e '.[dev]' at the workspace's root"
+            return f"{error.name} is not installed: {remedy}.", 1
+    raise error
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
@@ -76,6 +79,9 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 
 def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
+        from scaffold.framework import SOURCE  # noqa: PLC0415 - --help does without them
+        from scaffold.project import Project  # noqa: PLC0415
+
         click.echo(f"scaffold {Project.read(SOURCE).framework}")
         ctx.exit()
 
@@ -93,5 +99,7 @@ def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -
     callback=_print_version,
     help="Show the framework's version and exit.",
 )
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Generate asynchronous services: python -m scaffold user-service 8081."""
+    ctx.color = False if os.environ.get("NO_COLOR") else None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -74,20 +74,10 @@ def _engine() -> Engine:
     return inflect.engine()
 
 
-@contextmanager
-def _unchecked_annotations() -> Iterator[None]:
+def _unchecked_annotations() -> AbstractContextManager[object]:
     """Keep typeguard from instrumenting every function of inflect: it takes over a second."""
-    try:
-        import typeguard  # noqa: PLC0415 - see above
-    except ImportError:  # older releases of inflect do without it
-        yield
-        return
-    if "inflect" in sys.modules:
-        yield
-        return
-    original = typeguard.typechecked
-    typeguard.typechecked = lambda target: target  # type: ignore[assignment]  # one use of many
-    try:
-        yield
-    finally:
-        typeguard.typechecked = original
+    if "inflect" in sys.modules or find_spec("typeguard") is None:
+        return nullcontext()
+    from unittest.mock import patch  # noqa: PLC0415 - typeguard imports it in any case
+
+    return patch("typeguard.typechecked", lambda target: target)

@@ -31,7 +31,7 @@ def refuse_other_spelling(workspace: Workspace, name: ServiceName) -> None:
     other = workspace.find_service(name.package)
     if other is None:
         return
-    if other.package != name.package or other.name not in (None, name.typed):
+    if other.package != name.package or name.typed not in (other.names or [name.typed]):
         raise ScaffoldError(
             f"{name.typed!r} would be the package {name.package}, which the service "
             f"{other.called!r} has ({SERVICES}/{other.package}). Choose another name."

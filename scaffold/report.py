@@ -79,10 +79,9 @@ def warn_of_kept_settings(draft: Draft) -> None:
 def _summary(draft: Draft, plan: Plan) -> str:
     if not plan.writes:
         return f"{draft.name.typed} is as it would be generated: nothing to write."
-    counts = [f"{len(plan.created)} files created"] if plan.created else []
-    counts += [f"{len(plan.changed)} changed"] if plan.changed else []
-    counts += [f"{len(plan.kept)} kept"] if plan.kept else []
-    return f"{draft.name.typed}: {', '.join(counts)} in {_relative(plan.root / draft.folder)}"
+    counts = {"created": plan.created, "changed": plan.changed, "kept": plan.kept}
+    told = ", ".join(f"{len(paths)} {verb}" for verb, paths in counts.items() if paths)
+    return f"{draft.name.typed} is in {_relative(plan.root / draft.folder)} ({told})"
 
 
 def _urls(draft: Draft) -> list[str]:

@@ -24,7 +24,7 @@ from typing import TypedDict
 
 from scaffold.errors import ScaffoldError
 from scaffold.plan import Plan
-from scaffold.signals import ENDING, Interrupted
+from scaffold.signals import Interrupted, heeded
 
 STAGING = ".scaffold-"
 
@@ -142,7 +142,7 @@ def _signals_between_steps() -> Iterator[Callable[[], None]]:
         if received:
             raise Interrupted(received[0])
 
-    previous = {number: signal.signal(number, remember) for number in ENDING}
+    previous = {number: signal.signal(number, remember) for number in heeded()}
     try:
         yield step
     finally:

@@ -22,8 +22,8 @@ class Service:
     """A folder below services/, as its files tell it."""
 
     folder: Path
-    name: str | None
-    """As its settings say; None where they do not."""
+    names: tuple[str, ...]
+    """As its settings say; its own .env may differ from the example that was generated."""
     port: int | None
 
     @property
@@ -34,7 +34,7 @@ class Service:
     @property
     def called(self) -> str:
         """The best name that it has, for messages."""
-        return self.name or self.package
+        return self.names[0] if self.names else self.package
 
     @property
     def missing(self) -> list[str]:
@@ -125,11 +125,12 @@ def _is_occupied(folder: Path) -> bool:
 
 
 def _read_service(folder: Path) -> Service:
-    settings = _read_settings(folder / ".env.example") | _read_settings(folder / ".env")
-    port = settings.get("SERVICE_PORT", "")
+    settings = [_read_settings(folder / name) for name in (".env", ".env.example")]
+    names = [one["SERVICE_NAME"] for one in settings if one.get("SERVICE_NAME")]
+    port = next((one["SERVICE_PORT"] for one in settings if "SERVICE_PORT" in one), "")
     return Service(
         folder,
-        settings.get("SERVICE_NAME") or None,
+        tuple(names),
         int(port) if port.isascii() and port.isdigit() and len(port) < 6 else None,
     )
 

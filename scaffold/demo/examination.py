@@ -133,7 +133,7 @@ def _compare(expected: Answer, document: object, response: httpx.Response) -> li
     for name, value in expected.headers.items():
         came = _find_header(response, name)
         if came != value:
-            faults.append(f"expected {name}: {value}, got {came}")
+            faults.append(f"expected {name}: {value}, got {came or 'none'}")
     body = b"" if expected.document is None else to_bytes(document)
     if response.content != body:
         faults.append(f"expected {_shown(body)}, got {_shown(response.content)}")

@@ -23,6 +23,11 @@ class Gate:
         address = f"127.0.0.1:{self._port}{self._database.path}"
         return f"postgresql://{user}@{address}?sslmode=disable"
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is connected through the gate."""
+        return not self._connections
+
     async def open(self) -> None:
         """Let connections through, always at the same port."""
         self._server = await asyncio.start_server(self._forward, "127.0.0.1", self._port)

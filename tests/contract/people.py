@@ -15,7 +15,7 @@ BOB = (
 EVA = (
     b'{"age":-1,"created_at":"Mon, 23 Nov 2026 09:24:02 GMT","email":"\\u00e9va@example.com",'
     b'"first_name":"","id":3,"is_active":true,"last_name":"<O\'Neil> & \\"Co\\"",'
-    b'"updated_at":"Mon, 23 Nov 2026 09:24:02 GMT","username":"\\u00c9va \\ud83d\\ude00"}'
+    b'"updated_at":"Mon, 23 Nov 2026 09:24:02 GMT","username":"\\u00c9va \\ud83d\\ude00\\ufffd"}'
 )
 EVERYBODY = b'{"data":[' + b",".join((ADA, BOB, EVA)) + b'],"message":"Success","success":true}\n'
 
@@ -23,10 +23,11 @@ NEXT_ID = 4
 """What the database gives to whoever is created next."""
 
 _ARRIVAL = f"""
+    DELETE FROM users;
     INSERT INTO users (id, username, email, first_name, last_name, age, is_active,
                        created_at, updated_at)
     VALUES
-    (3, 'Éva 😀', 'éva@example.com', '', '<O''Neil> & "Co"', -1, true,
+    (3, 'Éva 😀\ufffd', 'éva@example.com', '', '<O''Neil> & "Co"', -1, true,
      '2026-11-23 09:24:02Z', '2026-11-23 09:24:02Z'),
     (2, 'bob', 'bob@example.com', NULL, NULL, NULL, false,
      '2026-02-08 23:59:59.9Z', '2026-02-08 23:59:59.9Z'),
@@ -38,6 +39,6 @@ _ARRIVAL = f"""
 
 
 async def move_in(database: Database) -> None:
-    """Store them in the empty table."""
+    """Have them, and nobody else, in the table."""
     async with database.connect() as connection:
         await connection.execute(_ARRIVAL)

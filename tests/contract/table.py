@@ -72,7 +72,7 @@ GET_ONE = (
 
 BY_USERNAME = (
     Row("a user is found by username", "GET", "/users/username/ada", 200, succeeded(ADA)),
-    Row("a username may hold any character", "GET", "/users/username/%C3%89va%20%F0%9F%98%80",
+    Row("a username may hold any character", "GET", "/users/username/%C3%89va%20%F0%9F%98%80%EF%BF%BD",
         200, succeeded(EVA)),
     Row("usernames are case sensitive", "GET", "/users/username/Ada", 404, USER_NOT_FOUND),
     Row("nobody has an unknown username", "GET", "/users/username/grace", 404, USER_NOT_FOUND),
@@ -104,6 +104,9 @@ CREATE = (
           refused("Request body must be a JSON object"), b"7"),
     Row("a body that is not JSON is refused", "POST", "/users", 415,
         refused("Content-Type must be application/json"), GRACE),
+    Row("a body too large is refused", "POST", "/users", 413, refused("Request body too large"),
+        GRACE.ljust(1024 * 1024 + 1), JSON | {"Connection": "keep-alive"},
+        {"Connection": "close"}),
     _post("each wrong value is named", 422,
           invalid(age="Must be an integer", username="Must be a string"),
           b'{"username":7,"email":"e","age":"old"}'),
@@ -165,6 +168,32 @@ WRONG_METHOD = tuple(
     for method in methods.split()
 )  # fmt: skip
 
+NO_CONTENT = {"Content-Type": "text/html; charset=utf-8"}
+ORIGIN = {"Origin": "https://app.example.com"}
+ECHO = {"Access-Control-Allow-Origin": "https://app.example.com", "Vary": "Origin"}
+
+EVERY_ROUTE = (
+    Row("HEAD goes with GET", "HEAD", "/users/1", 200, b""),
+    Row("OPTIONS is empty", "OPTIONS", "/users", 200, b"", expected=NO_CONTENT,
+        allow="GET, HEAD, OPTIONS, POST"),
+    Row("an origin is echoed", "GET", "/users/1", 200, succeeded(ADA), None, ORIGIN, ECHO),
+    Row("an origin is echoed on a refusal", "GET", "/users/4", 404, USER_NOT_FOUND, None, ORIGIN,
+        ECHO),
+    Row("the origin null is echoed", "GET", "/users/1", 200, succeeded(ADA), None,
+        {"Origin": "null"}, {"Access-Control-Allow-Origin": "null", "Vary": "Origin"}),
+    Row("a pre-flight allows methods that the route lacks", "OPTIONS", "/users", 200, b"", None,
+        ORIGIN | {"Access-Control-Request-Method": "PATCH",
+                  "Access-Control-Request-Headers": "X-Trace"},
+        ECHO | NO_CONTENT | {
+            "Access-Control-Allow-Methods": "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT",
+            "Access-Control-Allow-Headers": "X-Trace"},
+        allow="GET, HEAD, OPTIONS, POST"),
+    Row("the bare prefix moves", "HEAD", "?a=1", 308, b"",
+        expected=NO_CONTENT | {"Location": "http://localhost/api/v1/?a=1"}),
+    Row("broken bytes in a path spell nobody", "GET", "/users/username/%C3%89va%20%F0%9F%98%80%FF",
+        404, USER_NOT_FOUND),
+)  # fmt: skip
+
 TABLE = {
     "GET /health": HEALTH,
     "GET /": ROOT,
@@ -178,4 +207,5 @@ TABLE = {
     "DELETE /users/<int>": DELETE,
     "anything else": ELSEWHERE,
     "known route, wrong method": WRONG_METHOD,
+    "every route": EVERY_ROUTE,
 }

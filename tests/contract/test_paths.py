@@ -33,8 +33,8 @@ NAMES_OF_NOBODY = {
     "an escape that is no hexadecimal": "%zz",
     "an escape of JavaScript": "%u00e9",
     "half an escape": "%6",
-    "a plus sign for a space": "%C3%89va+%F0%9F%98%80",
-    "another composition of an accent": "E%CC%81va%20%F0%9F%98%80",
+    "a plus sign for a space": "%C3%89va+%F0%9F%98%80%EF%BF%BD",
+    "another composition of an accent": "E%CC%81va%20%F0%9F%98%80%EF%BF%BD",
     "a quote": "'%20OR%20'1'='1",
     "more than a username can hold": "a" * 5000,
 }

@@ -73,7 +73,10 @@ async def test_an_interrupt_ends_it_cleanly(copy: WorkspaceCopy, fresh_database_
     assert (process.returncode, out, err.strip()) == (130, "", "Interrupted.")
 
 
-async def test_who_loses_the_lock_stops(copy: WorkspaceCopy, fresh_database_url: str) -> None:
+@pytest.mark.parametrize("lost", ["locktype = 'advisory'", "pid <> pg_backend_pid()"])
+async def test_who_loses_the_lock_stops(
+    copy: WorkspaceCopy, fresh_database_url: str, lost: str
+) -> None:
     copy.add_revision("aaaaaaaaaaa1", USERS, 'op.execute("SELECT pg_sleep(60)")')
     process = copy.start("migrate")
     observer = await asyncpg.connect(fresh_database_url)
@@ -82,7 +85,7 @@ async def test_who_loses_the_lock_stops(copy: WorkspaceCopy, fresh_database_url:
     )
 
     await observer.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE {lost} AND granted"
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
     _, err = await asyncio.to_thread(process.communicate, timeout=60)

@@ -121,8 +121,9 @@ def test_the_history_is_told_from_the_newest(copy: WorkspaceCopy) -> None:
     ]
 
 
-def test_a_broken_revision_is_named(copy: WorkspaceCopy) -> None:
-    (copy.versions / "aaaaaaaaaaa1_broken.py").write_text("def upgrade(:\n")
+@pytest.mark.parametrize("text", ["def upgrade(:\n", "undefined\n"], ids=["syntax", "name"])
+def test_a_broken_revision_is_named(copy: WorkspaceCopy, text: str) -> None:
+    (copy.versions / "aaaaaaaaaaa1_broken.py").write_text(text)
 
     outcome = copy.run("history")
 

@@ -115,6 +115,16 @@ def test_a_database_of_newer_code_is_named(run: Run, fresh_database_url: str) ->
     assert "The database is at fffffffffff1, which no file" in status.err
 
 
+def test_settings_of_services_change_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_POOL_SIZE", "1")
+    monkeypatch.setenv("DB_ECHO", "True")
+
+    migrated, status = run("migrate"), run("status", "--json")
+
+    assert migrated.code == 0
+    assert json.loads(status.out)["ok"] is True
+
+
 @pytest.mark.parametrize("command", ["status", "check", "migrate", "sql", "create-tables"])
 def test_an_unreachable_server_is_said_in_one_line(
     run: Run, monkeypatch: pytest.MonkeyPatch, command: str

@@ -225,3 +225,12 @@ def test_a_person_at_a_terminal_is_asked(worn: Path, answer: str, exit_code: int
     os.close(ours)
     assert "Write its generated files anew" in question
     assert (picture(worn) == before) == (answer != "y")
+
+
+def test_a_process_that_outlives_its_terminal_is_not_interrupted(workspace: Path) -> None:
+    struck = ("rename", "1", "SIGHUP", "user-service", "8081")
+
+    completed = run(workspace, "nohup", sys.executable, faults.__file__, *struck)
+
+    done(completed)
+    assert (workspace / "services/user_service/app.py").is_file()

@@ -1,14 +1,18 @@
 """The command line itself: quick to answer, and honest about its commands."""
 
+import os
+import pty
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from scaffold.commands import COMMANDS
-from tests.scaffold.commands import done, run, scaffold
+from tests.scaffold.commands import ENVIRONMENT, done, refused, run, scaffold
 
 SLOW = ("jinja2", "inflect", "rich", "importlib.metadata", "pydantic", "sqlalchemy")
+PING = (sys.executable, "-m", "scaffold", "ping", "8081", "--bare")
 
 
 def test_help_lists_every_command_and_imports_nothing_slow(tmp_path: Path) -> None:
@@ -38,3 +42,36 @@ def test_no_words_show_the_help_as_misuse(tmp_path: Path) -> None:
 
     assert completed.returncode == 2
     assert "NAME PORT" in completed.stderr
+
+
+def test_a_library_that_is_missing_is_named(workspace: Path) -> None:
+    code = (
+        "import sys; sys.modules['jinja2'] = None;"
+        "from scaffold.cli import main; main(['ping', '8081', '--bare'])"
+    )
+
+    message = refused(run(workspace, sys.executable, "-c", code))
+
+    assert "jinja2 is not installed: pip install -e '.[dev]'" in message
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [([], True), (["NO_COLOR=1"], False)])
+def test_colours_are_for_terminals_that_want_them(
+    workspace: Path, variables: list[str], coloured: bool
+) -> None:
+    ours, theirs = pty.openpty()
+
+    with subprocess.Popen(
+        ["env", "-u", "NO_COLOR", *variables, *PING],
+        cwd=workspace,
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+    ) as process:
+        os.close(theirs)
+        output = os.read(ours, 1000)
+        assert process.wait() == 0
+
+    os.close(ours)
+    assert (b"\x1b[32m" in output) == coloured
+    assert b"\x1b" not in done(run(workspace, *PING, "--force")).encode()

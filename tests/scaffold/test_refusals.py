@@ -1,11 +1,11 @@
 """What a workspace cannot take, and how that is told."""
 
-import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.scaffold.commands import done, picture, refused, scaffold
+from tests.scaffold.commands import REPOSITORY, done, picture, refused, run, scaffold
 
 
 @pytest.mark.parametrize(
@@ -32,11 +32,10 @@ def test_a_name_that_imports_something_else_is_refused(
     assert meaning in message
 
 
-def test_another_folder_of_the_user_takes_no_name(workspace: Path, tmp_path: Path) -> None:
-    elsewhere = shutil.copytree(workspace, tmp_path / "elsewhere")
-    done(scaffold(elsewhere, "user-service", "8081"))
+def test_a_service_of_another_workspace_takes_no_name(workspace: Path, furnished: Path) -> None:
+    path = f"PYTHONPATH={REPOSITORY}:{furnished}:{furnished / 'services'}"
 
-    done(scaffold(workspace, "user-service", "8081"))
+    done(run(workspace, "env", path, sys.executable, "-m", "scaffold", "user-service", "8081"))
 
 
 @pytest.mark.parametrize("spelling", ["a_b", "A-b", "aB", "a--b"])
@@ -96,7 +95,12 @@ def test_a_table_of_another_model_is_refused(workspace: Path) -> None:
 
 
 def test_the_base_of_models_is_no_resource(workspace: Path) -> None:
-    assert "shared/models/base.py" in refused(scaffold(workspace, "base-service", "8081"))
+    before = picture(workspace)
+
+    message = refused(scaffold(workspace, "base-service", "8081", "--force"))
+
+    assert "shared/models/base.py is the base of every model" in message
+    assert picture(workspace) == before
 
 
 def test_a_half_deleted_service_says_what_is_missing(with_user_service: Path) -> None:

@@ -115,7 +115,7 @@ def test_force_writes_generated_files_anew_and_keeps_the_rest(workspace: Path) -
 
     output = done(scaffold(workspace, "product-service", "8081", "--force"))
 
-    assert "1 files created, 1 changed, 1 kept" in output
+    assert "(1 created, 1 changed, 1 kept)" in output
     after = picture(workspace)
     assert after.pop("services/product_service/domain/prices.py")[1] == b"mine"
     assert after.pop("services/product_service/.env")[1] == b"SERVICE_PORT=8081\nSECRET_KEY=mine\n"
@@ -139,6 +139,17 @@ def test_force_tells_that_the_settings_keep_their_port(with_user_service: Path) 
     done(completed)
     assert "SERVICE_PORT=8081" in completed.stderr
     assert "SERVICE_PORT=8081" in (with_user_service / "services/user_service/.env").read_text()
+
+
+def test_a_service_renamed_in_its_settings_can_still_be_written_anew(
+    with_user_service: Path,
+) -> None:
+    env = with_user_service / "services/user_service/.env"
+    env.write_text(env.read_text().replace("SERVICE_NAME=user-service", "SERVICE_NAME=people"))
+
+    done(scaffold(with_user_service, "user-service", "8081", "--force"))
+
+    assert "SERVICE_NAME=people" in env.read_text()
 
 
 def test_force_gives_a_generated_file_the_mode_that_it_had(with_user_service: Path) -> None:

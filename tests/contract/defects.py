@@ -1,0 +1,154 @@
+"""What could go wrong with a service: at least one defect for every row of the contract's table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """A textual replacement in one file of a generated workspace.
+
+    Args:
+        flaw: what is wrong with the service then.
+        route: the row of the contract's table that it violates.
+        file: below the workspace.
+    """
+
+    flaw: str
+    route: str
+    file: str
+    sound: str
+    damaged: str
+
+    def __str__(self) -> str:
+        return self.flaw.replace(" ", "-")
+
+    def plant(self, workspace: Path) -> None:
+        """Damage the workspace; raises ValueError unless the sound text is there exactly once."""
+        path = workspace / self.file
+        source = path.read_text()
+        found = source.count(self.sound)
+        if found != 1:
+            raise ValueError(f"{self.sound!r} is {found} times in {self.file}")
+        path.write_text(source.replace(self.sound, self.damaged))
+
+
+_SERVICE = "services/user_service"
+_CONTROLLERS = f"{_SERVICE}/infrastructure/web/controllers.py"
+_ADAPTER = f"{_SERVICE}/infrastructure/adapters/user_repository.py"
+_ENTITY = f"{_SERVICE}/domain/entities/user.py"
+_DTO = f"{_SERVICE}/application/dto/user_dto.py"
+_STATEMENTS = "shared/database/statements.py"
+_REPOSITORY = "shared/database/repository.py"
+_ERRORS = "shared/errors.py"
+_RESPONSE = "shared/utils/response.py"
+_APPLICATION = "shared/web/application.py"
+_BODY = "shared/web/body.py"
+_CORS = "shared/web/cors.py"
+_HEALTH = "shared/web/health.py"
+_JSON = "shared/web/json.py"
+_MAPPING = "shared/web/errors.py"
+_ROUTING = "shared/web/routing.py"
+
+_CREATE = "POST /users"
+_GET = "GET /users/<int>"
+_UPDATE = "PUT /users/<int>"
+_DEACTIVATE = "POST /users/<int>/deactivate"
+_DELETE = "DELETE /users/<int>"
+_USERNAME = "GET /users/username/<text>"
+_WRONG_METHOD = "known route, wrong method"
+
+DEFECTS = (
+    Defect("health in other words", "GET /health", _HEALTH, '"healthy"', '"ok"'),
+    Defect("another welcome", "GET /", _HEALTH, "Welcome to {", "Welcome to the {"),
+    Defect("another success message", "GET /", _RESPONSE, '= "Success"', '= "OK"'),
+    Defect("another name for data", "GET /users", _RESPONSE, '{"data": data', '{"result": data'),
+    Defect("the youngest first", "GET /users", _STATEMENTS, "order_by(table.c.id)",
+           "order_by(table.c.id.desc())"),
+    Defect("no order", "GET /users", _STATEMENTS, ".order_by(table.c.id)", ""),
+    Defect("everybody is active", "GET /users/active", _ADAPTER, ".where(UserModel.is_active)", ""),
+    Defect("dates of ISO 8601", _GET, _JSON, "return self._default_of_quart(value)",
+           "return str(value)"),
+    Defect("keys as they come", _GET, _JSON, "super().__init__(app)",
+           "super().__init__(app); self.sort_keys = False"),
+    Defect("no escapes", _USERNAME, _JSON, "super().__init__(app)",
+           "super().__init__(app); self.ensure_ascii = False"),
+    Defect("indented in production", _GET, _JSON, "super().__init__(app)",
+           "super().__init__(app); self.compact = False"),
+    Defect("a charset", "GET /health", _JSON, "super().__init__(app)",
+           "super().__init__(app); self.mimetype = 'application/json; charset=utf-8'"),
+    Defect("empty fields left out", _GET, _JSON, "return dict(value)",
+           "return {k: v for k, v in value if v is not None}"),
+    Defect("an id as text", _GET, _DTO, "    id: int", "    id: str"),
+    Defect("another refusal of the unknown", _GET, _ERRORS, "{resource} not found",
+           "{resource} does not exist"),
+    Defect("the unknown is no content", _GET, _MAPPING, "NotFoundError: 404", "NotFoundError: 410"),
+    Defect("ids for the driver to refuse", _GET, _REPOSITORY,
+           "if 0 < record_id <= LARGEST_ID else 0", ""),
+    Defect("digits of all scripts", _GET, _ROUTING, 'regex = "[0-9]+"', 'regex = r"\\d+"'),
+    Defect("usernames of any case", _USERNAME, _STATEMENTS, "table.c[f] == bindparam(f)",
+           "table.c[f].ilike(bindparam(f))"),
+    Defect("creation is plain success", _CREATE, _CONTROLLERS, '"User created successfully", 201',
+           '"User created successfully", 200'),
+    Defect("another creation message", _CREATE, _CONTROLLERS, "User created successfully",
+           "User was created"),
+    Defect("an empty object is a body", _CREATE, _BODY, "if not payload:", "if payload is None:"),
+    Defect("another demand for a body", _CREATE, _BODY, "Request body is required",
+           "A body is required"),
+    Defect("the email is demanded first", _CREATE, _BODY, "for detail in details:",
+           "for detail in reversed(details):"),
+    Defect("what is taken is a conflict", _CREATE, _MAPPING, "AlreadyExistsError: 400",
+           "AlreadyExistsError: 409"),
+    Defect("the email is compared first", _CREATE, _REPOSITORY,
+           "for field in self.unique_fields:", "for field in reversed(self.unique_fields):"),
+    Defect("users begin inactive", _CREATE, _ENTITY, "is_active: bool = True",
+           "is_active: bool = False"),
+    Defect("other keys are refused", _CREATE, "shared/dto.py", 'extra="ignore"', 'extra="forbid"'),
+    Defect("text becomes numbers", _CREATE, "shared/dto.py", "strict=True", "strict=False"),
+    Defect("one wrong value is enough", _CREATE, _BODY,
+           "{_field(detail): _reason(detail) for detail in details}",
+           "{_field(detail): _reason(detail) for detail in details[:1]}"),
+    Defect("another key for errors", _CREATE, _RESPONSE, 'payload["errors"]', 'payload["details"]'),
+    Defect("invalid values are bad requests", _CREATE, _RESPONSE, "cls.error(message, 422, errors)",
+           "cls.error(message, 400, errors)"),
+    Defect("any content type", _CREATE, _BODY, "if not request.is_json:", "if False:"),
+    Defect("no limit", _CREATE, _APPLICATION, "MAX_CONTENT_LENGTH=config.max_content_length",
+           "MAX_CONTENT_LENGTH=None"),
+    Defect("a silent end of the connection", _CREATE, _MAPPING, "if status == 413", "if False"),
+    Defect("malformed JSON is an accident", _CREATE, _BODY, "except (ValueError, RecursionError):",
+           "except RecursionError:"),
+    Defect("null empties a field", _UPDATE, _ENTITY, "if age is not None:", "if True:"),
+    Defect("what is false is ignored", _UPDATE, _ENTITY, "if is_active is not None:",
+           "if is_active:"),
+    Defect("existence before the body", _UPDATE, _CONTROLLERS,
+           "dto = await parse_body(UpdateUserDTO)",
+           "await use_cases().get(record_id); dto = await parse_body(UpdateUserDTO)"),
+    Defect("an update keeps its time", _UPDATE, "shared/models/base.py", ", onupdate=func.now()",
+           ""),
+    Defect("another deactivation message", _DEACTIVATE, _CONTROLLERS,
+           "User deactivated successfully", "User disabled successfully"),
+    Defect("deactivation changes nothing", _DEACTIVATE, _ENTITY, "self.is_active = False",
+           "self.is_active = True"),
+    Defect("deactivation reads its body", _DEACTIVATE, _CONTROLLERS,
+           "deactivated = await use_cases()",
+           "await parse_body(UpdateUserDTO); deactivated = await use_cases()"),
+    Defect("deletion is without content", _DELETE, _CONTROLLERS, '"User deleted successfully")',
+           '"User deleted successfully", 204)'),
+    Defect("nobody is deleted with success", _DELETE, _REPOSITORY,
+           "raise NotFoundError(self.resource)\n\n    async def _list", "return\n\n    async def _list"),
+    Defect("another refusal of a path", "anything else", _MAPPING, "Endpoint not found",
+           "Not found"),
+    Defect("slashes do not matter", "anything else", _APPLICATION,
+           'app.url_map.converters["int"] = IdConverter',
+           'app.url_map.converters["int"] = IdConverter; app.url_map.strict_slashes = False'),
+    Defect("no list of methods", _WRONG_METHOD, _MAPPING, "response.headers[name] = value", "pass"),
+    Defect("origins are not echoed", "every route", _CORS, 'origin or "*"', '"*"'),
+    Defect("caches are not told", "every route", _CORS, 'response.vary.add("Origin")', "pass"),
+    Defect("credentials are allowed", "every route", _CORS, 'response.vary.add("Origin")',
+           'response.vary.add("Origin"); '
+           'response.headers["Access-Control-Allow-Credentials"] = "true"'),
+    Defect("a pre-flight names no methods", "every route", _CORS,
+           'response.headers["Access-Control-Allow-Methods"] = _ALLOW_METHODS', "pass"),
+    Defect("broken bytes are read", "every route", _ROUTING,
+           'if scope["type"] == "http" and', "if False and"),
+)  # fmt: skip

@@ -1,0 +1,47 @@
+"""The suite can fail: a defect in any row of the contract turns that row's checks red."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.database.engine import Database
+
+from .defects import DEFECTS, Defect
+from .people import move_in
+from .row import Row, find_deviation
+from .service import running
+from .table import TABLE
+from .workspace import copy
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=str)
+async def test_a_defect_turns_its_row_red(
+    defect: Defect, workspace: Path, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    damaged = copy(workspace, tmp_path / "workspace")
+    defect.plant(damaged)
+
+    async with running(damaged, database_url, tmp_path / "log") as service:
+        deviation = await _find_first_deviation(TABLE[defect.route], service.port, database)
+
+    assert deviation is not None, f"nobody noticed: {defect.flaw}"
+
+
+@pytest.mark.parametrize("route", TABLE)
+async def test_without_a_defect_every_row_is_green(
+    route: str, port: int, database: Database
+) -> None:
+    assert await _find_first_deviation(TABLE[route], port, database) is None
+
+
+def test_every_row_of_the_table_has_a_defect() -> None:
+    assert {defect.route for defect in DEFECTS} == set(TABLE)
+
+
+async def _find_first_deviation(rows: tuple[Row, ...], port: int, database: Database) -> str | None:
+    for row in rows:
+        await move_in(database)
+        deviation = await find_deviation(row, port)
+        if deviation is not None:
+            return f"{row.law}: {deviation}"
+    return None

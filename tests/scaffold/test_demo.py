@@ -1,0 +1,240 @@
+"""The demo as a process: what it shows, and what it leaves behind."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_hex
+from urllib.request import urlopen
+
+import asyncpg
+import pytest
+
+_REPOSITORY = Path(__file__).parents[2]
+_MARK = "DEMO_UNDER_TEST"
+_PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Somebody who runs demos, with a folder for temporary files and a mark on all processes."""
+
+    temporary: Path
+    mark: str = field(default_factory=token_hex)
+
+    def start(self, *options: str, **variables: str) -> subprocess.Popen[str]:
+        own = {"TMPDIR": str(self.temporary), _MARK: self.mark, "PYTHONPATH": str(_REPOSITORY)}
+        return subprocess.Popen(
+            [sys.executable, "-m", "scaffold", "demo", *options],
+            cwd=self.temporary.parent,
+            env=os.environ | own | variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        with self.start(*options, **variables) as process:
+            output, errors = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    def processes(self) -> list[str]:
+        """Return the commands of all that run with the mark, however they were started."""
+        mark = f"{_MARK}={self.mark}".encode()
+        return [_command(path) for path in Path("/proc").glob("[0-9]*") if mark in _variables(path)]
+
+    def leftovers(self) -> list[str]:
+        """Return what is still there when everything has had time to go."""
+        end = time.monotonic() + _PATIENCE
+        while self.processes() and time.monotonic() < end:
+            time.sleep(0.1)
+        return self.processes() + [str(path) for path in self.temporary.iterdir()]
+
+
+@pytest.fixture
+def caller(tmp_path: Path) -> _Caller:
+    """Somebody with an empty folder for temporary files."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    return _Caller(temporary)
+
+
+@pytest.fixture
+def taken_ports() -> Iterator[set[int]]:
+    """The fleet's usual ports, in use by other programs."""
+    usual = {8081, 8082, 8083, 8084}
+    with ExitStack() as stack:
+        for port in usual:
+            with suppress(OSError):  # then it is taken already
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+        yield usual
+
+
+def test_an_installed_fleet_answers_as_the_contract_has_it(caller: _Caller) -> None:
+    """With `make install` in the workspace, as a stranger would."""
+    completed = caller.run()
+
+    lines = completed.stdout.splitlines()
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    passed = [line for line in lines if line.startswith("✓")]
+    assert len(passed) >= 60
+    assert len(set(map(_row, passed))) >= 60
+    assert all(re.search(r" \d+\.\d ms$", line) for line in passed)
+    assert not [line for line in lines if line.startswith("✗")]
+    assert re.fullmatch(rf"{len(passed)} of {len(passed)} checks passed in .* s\.", lines[-1])
+    assert _steps(completed.stderr) == [
+        "Making a workspace",
+        "Installing it, with all it needs, into its own .venv",
+        "Generating user-service, product-service, order-service, notification-service",
+        "Setting up the database and migrating it",
+        "Starting the services",
+        "Stopping and removing everything",
+    ]
+    assert caller.leftovers() == []
+
+
+async def test_a_given_server_keeps_its_databases_as_they_were(
+    caller: _Caller, fresh_database_url: str, taken_ports: set[int]
+) -> None:
+    """And on other ports than the usual ones, told to a program."""
+    async with _Connected(fresh_database_url) as connection:
+        await connection.execute("CREATE TABLE users (mine text)")
+
+        completed = caller.run("--no-install", "--json", DATABASE_URL=fresh_database_url)
+
+        assert completed.returncode == 0, completed.stdout + completed.stderr
+        databases = await connection.fetch("SELECT datname FROM pg_database")
+        columns = await connection.fetch(
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = 'public'"
+        )
+    assert [row["column_name"] for row in columns] == ["mine"]
+    assert not [row for row in databases if "demo" in row["datname"]]
+    document = json.loads(completed.stdout)
+    assert document["passed"] is True
+    assert len(document["checks"]) >= 60
+    assert all(int(_port(each["url"])) not in taken_ports for each in document["services"])
+    assert caller.leftovers() == []
+
+
+def test_a_server_that_is_not_there_ends_the_demo(caller: _Caller) -> None:
+    """In words, without a traceback, and with nothing left."""
+    completed = caller.run("--no-install", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+
+    assert completed.returncode == 1
+    assert "DATABASE_URL: CREATE DATABASE" in completed.stderr
+    assert "Traceback" not in completed.stderr
+    assert caller.leftovers() == []
+
+
+def test_a_kept_workspace_starts_again(caller: _Caller) -> None:
+    """With the very command that was printed; until then nothing of it runs."""
+    completed = caller.run("--no-install", "--keep")
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert caller.processes() == []
+    folder, command = re.findall(r"^  (?:cd )?(.*)$", completed.stderr, re.MULTILINE)
+    url = re.findall(r"^user-service +(\S+)", completed.stdout, re.MULTILINE)[0]
+
+    with subprocess.Popen(["/bin/sh", "-c", f"exec env {command}"], cwd=folder) as service:
+        try:
+            answer = _await_answer(f"{url}users")
+        finally:
+            service.terminate()
+
+    assert json.loads(answer) == {"data": [], "message": "Success", "success": True}
+
+
+@pytest.mark.parametrize(
+    ("options", "moment", "number"),
+    [
+        ((), "Installing it", signal.SIGTERM),
+        (("--no-install",), "migrating it", signal.SIGINT),
+        (("--no-install",), "Starting the services", signal.SIGINT),
+        (("--no-install",), r"Starting the services \.\.\. .* s\n", signal.SIGHUP),
+    ],
+)
+def test_an_interrupted_demo_leaves_nothing(
+    caller: _Caller, options: tuple[str, ...], moment: str, number: signal.Signals
+) -> None:
+    """Wherever it was; a second signal does not disturb the cleaning up."""
+    with caller.start(*options) as process:
+        _await_words(process, moment)
+        process.send_signal(number)
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+
+    assert process.returncode == 128 + number
+    assert errors.endswith("Error: Interrupted.\n")
+    assert "Traceback" not in errors
+    assert caller.leftovers() == []
+
+
+class _Connected:
+    """A connection for a block."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def __aenter__(self) -> asyncpg.Connection:
+        self._connection = await asyncpg.connect(self._url)
+        return self._connection
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connection.close()
+
+
+def _await_words(process: subprocess.Popen[str], words: str) -> None:
+    """Read the progress until the pattern is there, letter by letter: a step's line is long open."""
+    assert process.stderr
+    read = ""
+    while not re.search(words, read):
+        letter = process.stderr.read(1)
+        assert letter, read
+        read += letter
+
+
+def _await_answer(url: str) -> bytes:
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            with urlopen(url) as answer:
+                body: bytes = answer.read()
+                return body
+        except OSError:
+            assert time.monotonic() < end, url
+            time.sleep(0.1)
+
+
+def _row(line: str) -> str:
+    return line.rpartition("  ")[0]
+
+
+def _steps(progress: str) -> list[str]:
+    return re.findall(r"^(.*) \.\.\. \d+\.\d s$", progress, re.MULTILINE)
+
+
+def _port(url: str) -> str:
+    return url.rpartition(":")[2].partition("/")[0]
+
+
+def _variables(process: Path) -> bytes:
+    try:
+        return (process / "environ").read_bytes()
+    except OSError:
+        return b""
+
+
+def _command(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return str(process)

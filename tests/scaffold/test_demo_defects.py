@@ -1,0 +1,111 @@
+"""A demo of damaged services: each turns red at its own rows, and nowhere else."""
+
+import re
+from functools import partial
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from scaffold.demo import run
+from scaffold.demo.command import command
+from scaffold.demo.errors import DemoError
+
+_CONTROLLERS = "infrastructure/web/controllers.py"
+_LOSES_ALLOW = """
+    @app.after_request
+    async def lose(response):
+        response.headers.pop("Allow", None)
+        return response
+
+    return app
+"""
+
+
+@pytest.fixture(scope="module")
+def red() -> Result:
+    """The demo of a fleet with one defect in each service."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "run_demo", partial(run.run_demo, prepare=_damage))
+        return CliRunner().invoke(command, ["--no-install"])
+
+
+def _damage(workspace: Path) -> None:
+    """Slip four times: a message, a status, the form of a date, a header."""
+    _edit(workspace, f"user_service/{_CONTROLLERS}", "User created", "User was created")
+    _edit(workspace, f"product_service/{_CONTROLLERS}", 'successfully", 201', 'successfully"')
+    dates = "order_service/application/dto/order_dto.py"
+    iso = "Annotated[str, BeforeValidator(datetime.isoformat)]"
+    _edit(workspace, dates, "import Field", "import BeforeValidator, Field")
+    _edit(workspace, dates, "updated_at: datetime", f"updated_at: {iso}")
+    application = "notification_service/bootstrap.py"
+    _edit(workspace, application, "return build_app", "app = build_app")
+    _edit(workspace, application, "behind],\n    )\n", f"behind],\n    )\n{_LOSES_ALLOW}")
+
+
+def _edit(workspace: Path, name: str, old: str, new: str) -> None:
+    path = workspace / "services" / name
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1, f"{name}: {old!r}"
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("service", "rows", "fault"),
+    [
+        (
+            "user-service",
+            [
+                "POST /users 201 a user registers",
+                "POST /users 201 nothing is trimmed, other keys are ignored",
+            ],
+            '"message":"User was created successfully"',
+        ),
+        (
+            "product-service",
+            [
+                "POST /products 201 a new product",
+                "POST /products 201 its name is enough",
+            ],
+            "expected status 201, got 200",
+        ),
+        (
+            "order-service",
+            [
+                "POST /orders 201 a new order",
+                "POST /orders 201 its name is enough",
+                "GET /orders/1 200 one",
+                "PUT /orders/1 200 changes what is given",
+                "POST /orders/1/deactivate 200 deactivates",
+                "GET /orders/1 200 is still there",
+                "GET /orders/active 200 the other one is active",
+            ],
+            '"updated_at":"<an HTTP date in UTC of now>"',
+        ),
+        (
+            "notification-service",
+            [
+                "DELETE /health 405 a wrong method",
+                "OPTIONS /health 200 OPTIONS tells the methods",
+                "PATCH /notifications 405 a wrong method",
+            ],
+            "expected Allow: GET, HEAD, OPTIONS, got none",
+        ),
+    ],
+)
+def test_a_defect_turns_its_rows_red(
+    red: Result, service: str, rows: list[str], fault: str
+) -> None:
+    """And says what was expected and what came."""
+    lines = [" ".join(line.split()) for line in red.output.splitlines()]
+    marked = [line for line in lines if line.startswith(f"✗ {service} ")]
+
+    assert [line.rsplit(" ", 2)[0] for line in marked] == [f"✗ {service} {row}" for row in rows]
+    assert fault in "".join(red.output)
+
+
+def test_a_defect_fails_the_whole_demo(red: Result) -> None:
+    """With the number of red rows as its last word."""
+    assert isinstance(red.exception, DemoError)
+    assert re.fullmatch(r"14 of \d+ checks failed\.", str(red.exception))
+    assert red.exception.exit_code == 1
