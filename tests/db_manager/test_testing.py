@@ -1,6 +1,7 @@
 """The pytest plugin: what tests are given, and what is left of it afterwards."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,13 +74,14 @@ def test_a_killed_run_leaves_no_server(tmp_path: Path) -> None:
     process = start_pytest(
         tmp_path,
         """
-        import pathlib, time
+        import os, pathlib, time
         async def test_users(database):
             async with database.connect() as connection:
                 pid = await connection.fetchval(
                     "SELECT pg_read_file('postmaster.pid', 0, 20)"
                 )
-            pathlib.Path("written").write_text(pid.splitlines()[0])
+            text = pid.splitlines()[0] + " " + os.environ["DB_MANAGER_TEST_FOLDER"]
+            pathlib.Path("written").write_text(text)
             pathlib.Path("written").rename("pid")
             time.sleep(60)
         """,
@@ -91,8 +93,9 @@ def test_a_killed_run_leaves_no_server(tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
-    pid = int((tmp_path / "pid").read_text())
-    assert eventually_gone(pid)
+    pid, data = (tmp_path / "pid").read_text().split()
+    assert eventually_gone(int(pid))
+    shutil.rmtree(data)
 
 
 def start_pytest(
@@ -130,18 +133,9 @@ def run_pytest(
 def eventually_gone(pid: int) -> bool:
     """Wait up to 15 seconds for a process to end."""
     for _ in range(150):
-        if not Path(f"/proc/{pid}").exists() and not alive(pid):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
             return True
         time.sleep(0.1)
     return False
-
-
-def alive(pid: int) -> bool:
-    """Tell whether there is a process."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
