@@ -3,50 +3,32 @@
 import asyncio
 import os
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
 from pathlib import Path
+from subprocess import Popen
 
 import asyncpg
 import pytest
 
 from db_manager.postgres import EmbeddedPostgres, EmbeddedPostgresError
-
-ROOT = Path(__file__).resolve().parents[2]
-USE = """
-import sys, pathlib
-from db_manager.postgres import EmbeddedPostgres
-postgres = EmbeddedPostgres(pathlib.Path(sys.argv[1]), durable=False)
-"""
-ENTER = (
-    USE
-    + """
-with postgres as url:
-    print(url, flush=True)
-    sys.stdin.read()
-"""
+from tests.db_manager.embedded_owner import (
+    ENTER,
+    ROOT,
+    Home,
+    await_that,
+    find_users_of,
+    is_gone,
+    read_url,
+    spawn,
 )
 
-
-def await_that(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, f"never came true: {condition}"
-        time.sleep(0.005)
-
-
-def find_users_of(folder: Path) -> set[int]:
-    """The living processes that have a file of the folder open, or are named after it."""
-    users = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            links = [str(link.readlink()) for link in process.glob("fd/*")]
-            if any(link.startswith(f"{folder}/") for link in links):
-                users.add(int(process.name))
-    return users
+Own = Callable[[str], Popen[str]]
+LEAVE_A_CHILD = (
+    "from subprocess import DEVNULL as no, Popen; "
+    "child = Popen(['sleep', '60'], close_fds=False, stdin=no, stdout=no, stderr=no); "
+    "print(child.pid, flush=True)"
+)
 
 
 def kill_reaper(folder: Path) -> None:
@@ -57,11 +39,6 @@ def kill_reaper(folder: Path) -> None:
     ]
     os.kill(reaper, signal.SIGKILL)
     await_that(lambda: reaper not in find_users_of(folder))
-
-
-def is_gone(postgres: EmbeddedPostgres) -> bool:
-    sockets = Path(postgres.url().partition("host=")[2])
-    return not sockets.exists() and not find_users_of(postgres.status().folder)
 
 
 async def ask(url: str, question: str) -> object:
@@ -87,45 +64,33 @@ def postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
     embedded = EmbeddedPostgres(folder, durable=False)
     yield embedded
     embedded.stop()
-    await_that(lambda: is_gone(embedded))
+    await_that(lambda: is_gone(folder))
 
 
 @pytest.fixture
-def run() -> Iterator[Callable[[str, Path], subprocess.Popen[str]]]:
+def own(folder: Path) -> Iterator[Own]:
     """Starts processes that use the server; they all end with the test."""
-    with ExitStack() as ends:
+    home = Home(sys.executable, ROOT, folder)
+    owners: list[Popen[str]] = []
 
-        def start(program: str, folder: Path) -> subprocess.Popen[str]:
-            process = subprocess.Popen(
-                [sys.executable, "-c", program, str(folder)],
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            ends.enter_context(process)
-            ends.callback(process.kill)
-            return process
+    def start(program: str) -> Popen[str]:
+        owners.append(spawn(home, program))
+        return owners[-1]
 
-        yield start
+    yield start
+    for owner in owners:
+        owner.kill()
+        owner.communicate()
 
 
-Run = Callable[[str, Path], subprocess.Popen[str]]
-
-
-def read_url(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    url = process.stdout.readline().strip()
-    assert url.startswith("postgresql://")
-    return url
-
-
-async def test_it_answers_and_leaves_nothing_behind(postgres: EmbeddedPostgres) -> None:
+async def test_it_answers_and_leaves_nothing_behind(
+    folder: Path, postgres: EmbeddedPostgres
+) -> None:
     async with postgres as url:
         assert await ask(url, "SELECT lower('É')") == "é"
         assert await ask(url, "SHOW fsync") == "off"
         assert await ask(url, "SHOW listen_addresses") == ""
-    await_that(lambda: is_gone(postgres))
+    await_that(lambda: is_gone(folder))
 
 
 async def test_data_is_durable_unless_told_otherwise(
@@ -144,9 +109,9 @@ async def test_data_is_durable_unless_told_otherwise(
 
 
 async def test_processes_that_start_at_once_share_one_server(
-    folder: Path, postgres: EmbeddedPostgres, run: Run
+    folder: Path, postgres: EmbeddedPostgres, own: Own
 ) -> None:
-    processes = [run(ENTER, folder) for _ in range(3)]
+    processes = [own(ENTER) for _ in range(3)]
 
     births = {await get_birth(read_url(process)) for process in processes}
 
@@ -154,11 +119,11 @@ async def test_processes_that_start_at_once_share_one_server(
 
 
 async def test_a_user_who_leaves_does_not_disturb_the_others(
-    folder: Path, postgres: EmbeddedPostgres, run: Run
+    folder: Path, postgres: EmbeddedPostgres, own: Own
 ) -> None:
     async with postgres as url:
         birth = await get_birth(url)
-        other = run(ENTER, folder)
+        other = own(ENTER)
         read_url(other)
         other.kill()
         other.wait()
@@ -177,79 +142,52 @@ async def test_a_second_workspace_has_its_own(tmp_path: Path, postgres: Embedded
     second = EmbeddedPostgres(tmp_path / "other" / ".postgres", durable=False)
     async with postgres as here, second as there:
         assert await get_birth(here) != await get_birth(there)
-    await_that(lambda: is_gone(second))
+    await_that(lambda: is_gone(tmp_path / "other" / ".postgres"))
 
 
 @pytest.mark.parametrize(
     "sign", ["reaper.lock", "data.new", "data.new/base/1", "data", "data/postmaster.pid"]
 )
 def test_an_owner_killed_at_start_leaves_nothing(
-    sign: str, folder: Path, postgres: EmbeddedPostgres, run: Run
+    sign: str, folder: Path, postgres: EmbeddedPostgres, own: Own
 ) -> None:
-    process = run(ENTER, folder)
+    process = own(ENTER)
     await_that((folder / sign).exists)
     process.kill()
 
-    await_that(lambda: is_gone(postgres))
+    await_that(lambda: is_gone(folder))
     with postgres:
         assert postgres.status().running
 
 
-async def test_an_owner_killed_in_use_leaves_nothing(
-    folder: Path, postgres: EmbeddedPostgres, run: Run
-) -> None:
-    process = run(ENTER, folder)
-    connection = await asyncpg.connect(read_url(process))
-    await connection.execute("BEGIN; CREATE TABLE unfinished (id int)")
-
-    process.kill()
-
-    await_that(lambda: is_gone(postgres))
-    connection.terminate()
-
-
-def test_an_owner_killed_while_it_stops_the_server_leaves_nothing(
-    folder: Path, postgres: EmbeddedPostgres, run: Run
-) -> None:
-    process = run(USE + "postgres.start(); print('started', flush=True); postgres.stop()", folder)
-    assert process.stdout is not None
-    process.stdout.readline()
-    await_that(lambda: not (folder / "pinned").exists())
-    process.kill()
-
-    await_that(lambda: is_gone(postgres))
-
-
 def test_a_child_that_outlives_the_owner_keeps_nothing_alive(
-    folder: Path, postgres: EmbeddedPostgres, run: Run
+    folder: Path, postgres: EmbeddedPostgres, own: Own
 ) -> None:
-    child = "import subprocess; subprocess.Popen(['sleep', '30'], close_fds=False)"
-    process = run(
-        ENTER.replace("    sys.stdin", f"    {child}; print(flush=True); sys.stdin"), folder
-    )
-    read_url(process)
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.kill()
+    owner = own(ENTER.replace("    sys.stdin", f"    {LEAVE_A_CHILD}; sys.stdin"))
+    read_url(owner)
+    assert owner.stdout is not None
+    child = int(owner.stdout.readline())
+    owner.kill()
 
-    await_that(lambda: is_gone(postgres))
+    await_that(lambda: is_gone(folder))
+    os.kill(child, signal.SIGKILL)
 
 
 def test_a_dead_reaper_is_replaced_by_the_next_user(
-    folder: Path, postgres: EmbeddedPostgres, run: Run
+    folder: Path, postgres: EmbeddedPostgres, own: Own
 ) -> None:
-    first = run(ENTER, folder)
+    first = own(ENTER)
     read_url(first)
     kill_reaper(folder)
     server = postgres.status().pid
-    second = run(ENTER, folder)
+    second = own(ENTER)
     read_url(second)
     assert postgres.status().pid == server
 
     first.kill()
     second.kill()
 
-    await_that(lambda: is_gone(postgres))
+    await_that(lambda: is_gone(folder))
 
 
 def test_a_dead_reaper_is_replaced_by_the_last_user(
@@ -257,7 +195,7 @@ def test_a_dead_reaper_is_replaced_by_the_last_user(
 ) -> None:
     with postgres:
         kill_reaper(folder)
-    await_that(lambda: is_gone(postgres))
+    await_that(lambda: is_gone(folder))
 
 
 def test_a_server_whose_folder_was_deleted_is_ended(
@@ -276,7 +214,7 @@ async def test_a_number_that_now_belongs_to_another_process_is_no_server(
 ) -> None:
     async with postgres:
         pass
-    await_that(lambda: is_gone(postgres))
+    await_that(lambda: is_gone(folder))
     (folder / "data" / "postmaster.pid").write_text(f"{os.getpid()}\n/data\n1\n5432\n")
 
     async with postgres as url:
@@ -290,7 +228,9 @@ def test_half_made_data_is_made_anew(folder: Path, postgres: EmbeddedPostgres) -
         assert postgres.status().running
 
 
-async def test_a_pinned_server_stays_until_it_is_stopped(postgres: EmbeddedPostgres) -> None:
+async def test_a_pinned_server_stays_until_it_is_stopped(
+    folder: Path, postgres: EmbeddedPostgres
+) -> None:
     url = postgres.start()
     birth = await get_birth(url)
     async with postgres:
@@ -301,7 +241,7 @@ async def test_a_pinned_server_stays_until_it_is_stopped(postgres: EmbeddedPostg
     postgres.stop()
 
     assert not postgres.status().running
-    await_that(lambda: is_gone(postgres))
+    await_that(lambda: is_gone(folder))
 
 
 async def test_stopping_ends_even_a_server_in_use(postgres: EmbeddedPostgres) -> None:
@@ -314,7 +254,7 @@ async def test_stopping_ends_even_a_server_in_use(postgres: EmbeddedPostgres) ->
             assert await get_birth(again) != birth
 
 
-def test_a_pin_ends_with_the_server_it_meant(postgres: EmbeddedPostgres) -> None:
+def test_a_pin_ends_with_the_server_it_meant(folder: Path, postgres: EmbeddedPostgres) -> None:
     postgres.start()
     pid = postgres.status().pid
     assert pid is not None
@@ -324,7 +264,7 @@ def test_a_pin_ends_with_the_server_it_meant(postgres: EmbeddedPostgres) -> None
 
     with postgres:
         assert not postgres.status().pinned
-    await_that(lambda: is_gone(postgres))
+    await_that(lambda: is_gone(folder))
 
 
 def test_asking_for_the_status_touches_nothing(folder: Path, postgres: EmbeddedPostgres) -> None:
@@ -337,10 +277,11 @@ def test_asking_for_the_status_touches_nothing(folder: Path, postgres: EmbeddedP
 
 
 async def test_a_long_path_is_no_obstacle(tmp_path: Path) -> None:
-    postgres = EmbeddedPostgres(tmp_path / ("long " * 25) / ("$'\"é" * 20), durable=False)
+    folder = tmp_path / ("long " * 25) / ("$'\"é" * 20)
+    postgres = EmbeddedPostgres(folder, durable=False)
     async with postgres as url:
         assert await ask(url, "SELECT 1") == 1
-    await_that(lambda: is_gone(postgres))
+    await_that(lambda: is_gone(folder))
 
 
 def test_a_socket_folder_made_by_somebody_else_is_refused(
@@ -358,7 +299,7 @@ def test_a_socket_folder_made_by_somebody_else_is_refused(
 def test_a_server_that_cannot_start_says_why(folder: Path, postgres: EmbeddedPostgres) -> None:
     with postgres:
         pass
-    await_that(lambda: is_gone(postgres))
+    await_that(lambda: is_gone(folder))
     with (folder / "data" / "postgresql.conf").open("a") as settings:
         settings.write("work_mem = 'plenty'\n")
 
