@@ -47,7 +47,7 @@ def test_a_relative_import_that_leaves_its_service_is_refused(
     workspace: GeneratedWorkspace,
 ) -> None:
     file = f"{USER}/domain/planted.py"
-    with workspace.planted(file, "\nfrom ....product_service import domain\n"):
+    with workspace.planted(file, "\nfrom ...product_service import domain\n"):
         assert f"{file}:2: a relative import leaves user_service" in refusal(workspace)
 
 
@@ -107,8 +107,9 @@ def test_the_answer_is_never_an_old_one(workspace: GeneratedWorkspace) -> None:
 def test_another_workspace_on_the_path_changes_nothing(
     workspace: GeneratedWorkspace, tmp_path: Path
 ) -> None:
-    (tmp_path / "shared").mkdir()
-    (tmp_path / "shared" / "__init__.py").write_text("import quart\n")
+    for package in ("shared", "user_service"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("import quart\n")
 
     run = workspace.scaffold("contracts", PYTHONPATH=str(tmp_path))
 
@@ -138,6 +139,13 @@ def test_a_program_reads_what_is_broken(workspace: GeneratedWorkspace) -> None:
         }
     ]
     assert run.returncode == 1
+
+
+def test_forced_colours_leave_the_answer_as_it_is(workspace: GeneratedWorkspace) -> None:
+    run = workspace.scaffold("contracts", FORCE_COLOR="1")
+
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "\x1b" not in run.stdout
 
 
 def test_an_unknown_option_is_misuse(workspace: GeneratedWorkspace) -> None:
