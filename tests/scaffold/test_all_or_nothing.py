@@ -169,6 +169,24 @@ def test_nothing_is_left_in_the_temporary_folder(workspace: Path, tmp_path: Path
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_an_interrupted_formatter_leaves_no_temporary_folder(
+    workspace: Path, tmp_path: Path, name: str
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    code = (
+        "import os, signal, subprocess;"
+        f"subprocess.run = lambda *_, **__: os.kill(os.getpid(), signal.{name});"
+        "from scaffold.cli import main; main(['user-service', '8081'])"
+    )
+
+    completed = run(workspace, "env", f"TMPDIR={temporary}", sys.executable, "-c", code)
+
+    refused(completed, exit_code=128 + signal.Signals[name])
+    assert list(temporary.iterdir()) == []
+
+
 def test_services_generated_at_once_do_not_disturb_each_other(workspace: Path) -> None:
     names = ["product-service", "order-service", "invoice-service", "payment-service"]
 

@@ -37,12 +37,16 @@ def project(workspace: Path) -> dict[str, dict[str, object]]:
     return tomllib.loads((workspace / "pyproject.toml").read_text())
 
 
+def templates(workspace: Path) -> dict[str, bytes]:
+    """Return the contents of every template."""
+    return {path: what[1] for path, what in picture(workspace / "scaffold/templates").items()}
+
+
 def test_a_workspace_carries_the_framework(fresh: Path) -> None:
     assert is_workspace(fresh)
     for part in ("shared/config.py", "db_manager/cli.py", "scaffold/cli.py", "Makefile"):
         assert (fresh / part).read_bytes() == (REPOSITORY / part).read_bytes()
-    templates = picture(fresh / "scaffold/templates")
-    assert templates == picture(REPOSITORY / "scaffold/templates")
+    assert templates(fresh) == templates(REPOSITORY)
     assert [path.name for path in (fresh / "services").iterdir()] == ["README.md"]
 
 
