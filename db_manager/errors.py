@@ -1,13 +1,15 @@
 """What the database manager refuses or cannot do, said in one or two lines.
 
-ManagerError
+ManagerError (a ServiceError of shared.errors)
 ├── UnreachableError       no connection; worth another try while a server starts
 ├── LockLostError          the connection that kept others away is gone
 └── RevisionFailedError    a revision's statements were refused
 """
 
+from shared.errors import ServiceError
 
-class ManagerError(Exception):
+
+class ManagerError(ServiceError):
     """The root: its message says what was wrong, where, and what to do next."""
 
 

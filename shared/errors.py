@@ -6,7 +6,8 @@
     ├── NotFoundError              no such record
     ├── AlreadyExistsError         a unique value is taken
     ├── InvalidRequestError        a request that cannot be understood
-    └── ValidationFailedError      values that are refused, by field
+    ├── ValidationFailedError      values that are refused, by field
+    └── (db_manager adds its own)
 
 `shared.web.errors` is the only module that maps it to responses. Every message is written
 here or by the caller, never taken from a driver, so a stranger may read it.

@@ -1,5 +1,7 @@
 """What can go wrong with the embedded PostgreSQL, told in one or two lines."""
 
+from shared.errors import ServiceError
 
-class EmbeddedPostgresError(Exception):
+
+class EmbeddedPostgresError(ServiceError):
     """The embedded PostgreSQL cannot be had; the message says why, where and what to do next."""

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from db_manager.cli import main
-from tests.db_manager.copy import WorkspaceCopy
 from tests.db_manager.outcome import Outcome
+from tests.db_manager.workspace_copy import WorkspaceCopy
 
 Run = Callable[..., Outcome]
 

@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 
 from tests.db_manager.conftest import Run
-from tests.db_manager.copy import WorkspaceCopy
 from tests.db_manager.outcome import USERS, execute, fetch, revisions, schema
+from tests.db_manager.workspace_copy import WorkspaceCopy
 
 LOCK = "pg_advisory_lock(hashtextextended('db_manager:' || current_database(), 0))"
 

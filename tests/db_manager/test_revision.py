@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.db_manager.conftest import Run
-from tests.db_manager.copy import WorkspaceCopy
 from tests.db_manager.outcome import USERS, execute, schema
+from tests.db_manager.workspace_copy import WorkspaceCopy
 
 NICKNAME = 'nickname: Mapped[str | None] = mapped_column(String(50), index=True, comment="aka")'
 

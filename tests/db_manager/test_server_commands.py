@@ -2,8 +2,8 @@
 
 import json
 
-from tests.db_manager.copy import WorkspaceCopy
 from tests.db_manager.outcome import USERS, revisions
+from tests.db_manager.workspace_copy import WorkspaceCopy
 
 
 def test_a_server_started_by_hand_serves_until_it_is_stopped(copy: WorkspaceCopy) -> None:

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.db_manager.conftest import Run
-from tests.db_manager.copy import WorkspaceCopy
 from tests.db_manager.outcome import USERS, execute, fetch
+from tests.db_manager.workspace_copy import WorkspaceCopy
 
 NOBODY_LISTENS = "postgresql://app:s3cret@127.0.0.1:1/app"
 
