@@ -12,6 +12,7 @@ from shared.web import health
 from shared.web.cors import allow_every_origin
 from shared.web.errors import map_errors
 from shared.web.json import ContractJSONProvider
+from shared.web.lingering import LingeringBodies
 from shared.web.provision import provide
 from shared.web.routing import IdConverter, UndecodablePaths
 from shared.web.sessions import NoSessions
@@ -59,7 +60,7 @@ def build_app(
     allow_every_origin(app)
     provide(app, (database, *provides))
     _open_while_serving(app, database, start_checks)
-    app.asgi_app = UndecodablePaths(app.asgi_app)  # type: ignore[method-assign]  # as Quart's manual has it
+    app.asgi_app = LingeringBodies(UndecodablePaths(app.asgi_app))  # type: ignore[method-assign]  # as Quart's manual has it
     return app
 
 
