@@ -37,4 +37,7 @@ def command(keep: bool, borrow: bool, as_json: bool) -> None:
     except Interrupted as error:
         raise DemoInterruptedError(error.number) from None
     if outcome.failed:
-        raise DemoError(f"{len(outcome.failed)} of {len(outcome.results)} checks failed.")
+        raise DemoError(
+            f"{len(outcome.failed)} of {len(outcome.results)} checks failed. "
+            "With --keep the workspace and its logs stay."
+        )

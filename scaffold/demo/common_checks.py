@@ -1,7 +1,8 @@
 """The rows of the contract that every service answers alike, whatever it keeps."""
 
 from scaffold.demo.answers import JSON_TYPE, Answer, empty, error, success
-from scaffold.demo.examination import Examination, get, plain
+from scaffold.demo.examination import Examination
+from scaffold.demo.requests import get, plain
 
 NO_ENDPOINT = error(404, "Endpoint not found")
 

@@ -1,30 +1,19 @@
 """One service, asked over HTTP: each answer is compared with the contract's, byte by byte."""
 
-import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import httpx
 
-from scaffold.demo.answers import Answer, Headers, filled, to_bytes
+from scaffold.demo.answers import Answer, filled, to_bytes
 from scaffold.demo.fleet import PREFIX, Service
+from scaffold.demo.requests import Request
 
-_PATIENCE = 30.0
-_NO_HEADERS: Headers = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is sent, as it is written: no path is tidied up on the way."""
-
-    method: str
-    path: str
-    """Below /api/v1."""
-    body: bytes | None = None
-    headers: Headers = field(default_factory=dict)
+_PATIENCE = 10.0
+"""Seconds for one answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,62 +60,40 @@ class Examination:
     def ask(self, row: str, request: Request, expected: Answer) -> Mapping[str, object]:
         """Ask and compare; return the answer's `data` as far as it was as expected."""
         began = time.perf_counter()
-        try:
-            response = self._send(request)
-        except httpx.HTTPError as error:
-            document, faults = filled(expected.document, None), [f"no answer: {error!r}"]
-        else:
-            document = filled(expected.document, _find_document(response))
-            faults = _compare(expected, document, response)
+        came = self._send(request)
         milliseconds = (time.perf_counter() - began) * 1000
+        document = filled(expected.document, _find_document(came))
+        faults = tuple(_compare(expected, document, came))
         self._publish(
-            Result(self.service.name, request, expected.status, row, milliseconds, tuple(faults))
+            Result(self.service.name, request, expected.status, row, milliseconds, faults)
         )
         return _data(document)
 
-    def _send(self, request: Request) -> httpx.Response:
-        return self._client.request(
-            request.method,
-            "/",
-            content=request.body,
-            headers=dict(request.headers),
-            extensions={"target": f"{PREFIX}{request.path}".encode("ascii")},
-        )
+    def _send(self, request: Request) -> httpx.Response | httpx.HTTPError:
+        try:
+            return self._client.request(
+                request.method,
+                "/",
+                content=request.body,
+                headers=dict(request.headers),
+                extensions={"target": f"{PREFIX}{request.path}".encode("ascii")},
+            )
+        except httpx.HTTPError as error:
+            return error
 
 
-def get(path: str, headers: Headers = _NO_HEADERS) -> Request:
-    """Make a GET."""
-    return plain("GET", path, headers)
-
-
-def plain(method: str, path: str, headers: Headers = _NO_HEADERS) -> Request:
-    """Make a request without a body."""
-    return Request(method, path, headers=headers)
-
-
-def post(path: str, document: object) -> Request:
-    """Make a POST of JSON."""
-    return raw("POST", path, json.dumps(document))
-
-
-def put(path: str, document: object) -> Request:
-    """Make a PUT of JSON."""
-    return raw("PUT", path, json.dumps(document))
-
-
-def raw(method: str, path: str, body: str, kind: str = "application/json") -> Request:
-    """Make a request with a body exactly as it is given."""
-    return Request(method, path, body.encode(), {"Content-Type": kind})
-
-
-def _find_document(response: httpx.Response) -> object:
+def _find_document(came: httpx.Response | httpx.HTTPError) -> object:
     try:
-        return response.json()
+        return came.json() if isinstance(came, httpx.Response) else None
     except ValueError:
         return None
 
 
-def _compare(expected: Answer, document: object, response: httpx.Response) -> list[str]:
+def _compare(
+    expected: Answer, document: object, response: httpx.Response | httpx.HTTPError
+) -> list[str]:
+    if isinstance(response, httpx.HTTPError):
+        return [f"expected status {expected.status}, got no answer: {response!r}"]
     faults = []
     if response.status_code != expected.status:
         faults.append(f"expected status {expected.status}, got {response.status_code}")

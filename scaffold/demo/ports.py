@@ -16,9 +16,8 @@ def reserved_ports(wanted: Iterable[int]) -> Iterator[list[int]]:
 
 
 def _reserve(port: int) -> socket.socket:
-    reservation = socket.socket()
+    """Listen without ever answering: what only binds a port does not keep others from it."""
     try:
-        reservation.bind((_HOST, port))
+        return socket.create_server((_HOST, port))
     except OSError:
-        reservation.bind((_HOST, 0))
-    return reservation
+        return socket.create_server((_HOST, 0))

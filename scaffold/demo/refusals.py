@@ -2,7 +2,7 @@
 
 from scaffold.demo.answers import Answer, error
 from scaffold.demo.common_checks import NO_ENDPOINT, wrong_method
-from scaffold.demo.examination import Request, get, plain, post, raw
+from scaffold.demo.requests import Request, get, plain, post, raw
 
 Row = tuple[str, Request, Answer]
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from scaffold.demo.answers import NEW_ID, NOW, Answer, error, success
 from scaffold.demo.common_checks import NO_ENDPOINT, wrong_method
-from scaffold.demo.examination import Examination, get, plain, post, put, raw
+from scaffold.demo.examination import Examination
+from scaffold.demo.requests import get, plain, post, put, raw
 
 Record = Mapping[str, object]
 

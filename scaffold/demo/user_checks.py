@@ -4,8 +4,9 @@ import time
 from collections.abc import Mapping
 
 from scaffold.demo.answers import JSON_TYPE, NEW_ID, NOW, Answer, date_after, empty, error, success
-from scaffold.demo.examination import Examination, get, plain, post, put, raw
+from scaffold.demo.examination import Examination
 from scaffold.demo.refusals import JOHN, NO_BODY, NO_USER, REFUSALS
+from scaffold.demo.requests import get, plain, post, put, raw
 
 Record = Mapping[str, object]
 

@@ -160,6 +160,7 @@ def test_a_kept_workspace_starts_again(caller: _Caller) -> None:
         (("--no-install",), "Starting the services", signal.SIGINT),
         (("--no-install",), r"Starting the services \.\.\. .* s\n", signal.SIGHUP),
     ],
+    ids=["installing", "migrating", "starting", "asking"],
 )
 def test_an_interrupted_demo_leaves_nothing(
     caller: _Caller, options: tuple[str, ...], moment: str, number: signal.Signals

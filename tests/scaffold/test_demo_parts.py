@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 
 from scaffold.demo import processes
-from scaffold.demo.answers import NEW_ID, NOW, date_after, filled, to_bytes
+from scaffold.demo.answers import NEW_ID, NOW, date_after, filled, success, to_bytes
 from scaffold.demo.errors import DemoError
+from scaffold.demo.examination import Examination, Result
 from scaffold.demo.fleet import Service, started
 from scaffold.demo.interruption import Guard, guarded
 from scaffold.demo.ports import reserved_ports
 from scaffold.demo.processes import Place, end, run, start
+from scaffold.demo.requests import get
 from scaffold.demo.sandbox import Installation, Sandbox, environment
 from scaffold.signals import Interrupted
 
@@ -34,6 +36,13 @@ def sandbox(tmp_path: Path) -> Sandbox:
     (tmp_path / "logs").mkdir()
     (tmp_path / "fleet").mkdir()
     return Sandbox(tmp_path, Guard())
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 @pytest.fixture
@@ -175,6 +184,18 @@ def test_a_service_that_dies_is_named_with_its_last_words(sandbox: Sandbox) -> N
         started([service], installation),
     ):
         pass
+
+
+def test_a_service_that_does_not_answer_is_red(free_port: int) -> None:
+    """The demo goes on: the others may be well."""
+    results: list[Result] = []
+
+    with Examination(Service("user-service", free_port), results.append) as examination:
+        data = examination.ask("one", get("/users/1"), success({"id": NEW_ID}))
+
+    assert data == {"id": "<a positive integer>"}
+    assert [result.passed for result in results] == [False]
+    assert results[0].faults[0].startswith("expected status 200, got no answer: ConnectError")
 
 
 def test_a_taken_port_is_replaced_by_a_free_one() -> None:
