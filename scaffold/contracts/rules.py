@@ -10,6 +10,8 @@ OUTSIDE = frozenset({"quart", "pydantic", "pydantic_core", "sqlalchemy", "servic
 """Names in rules that are no module of the workspace; any other unknown name is a mistake."""
 
 _PYDANTIC = ("pydantic", "pydantic_core")
+_OPEN = ("shared.errors", "shared.dto", "shared.paging")
+"""What of shared an application may know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +71,10 @@ def _purity(service: ServicePackage) -> list[Rule]:
         ),
         Rule(
             says="an application imports only the standard library, pydantic, shared.errors, "
-            "shared.dto, its domain and itself",
+            "shared.dto, shared.paging, its domain and itself",
             binds=(application,),
             forbids=(EVERYTHING,),
-            allows=(*_PYDANTIC, "shared.errors", "shared.dto", application, domain),
+            allows=(*_PYDANTIC, *_OPEN, application, domain),
         ),
         Rule(
             says="a service's __init__.py imports only the standard library: every layer runs it",
@@ -132,10 +134,9 @@ def _strangers(service: ServicePackage, services: tuple[str, ...]) -> list[Rule]
 def _shared(services: tuple[str, ...]) -> list[Rule]:
     return [
         Rule(
-            says="shared.errors imports only the standard library",
-            binds=("shared.errors",),
+            says="shared.errors and shared.paging import only the standard library",
+            binds=("shared.errors", "shared.paging"),
             forbids=(EVERYTHING,),
-            allows=("shared.errors",),
         ),
         Rule(
             says="shared/__init__.py imports only the standard library: every module runs it",

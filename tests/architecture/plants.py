@@ -7,7 +7,7 @@ from tests.architecture.generated import USER
 DOMAIN = "a domain imports only the standard library, shared.errors and itself"
 APPLICATION = (
     "an application imports only the standard library, pydantic, shared.errors, shared.dto, "
-    "its domain and itself"
+    "shared.paging, its domain and itself"
 )
 SERVICE_INIT = "a service's __init__.py imports only the standard library: every layer runs it"
 BOOTSTRAP = "only app imports bootstrap"
@@ -17,7 +17,7 @@ DATABASE_PARTS = f"{DATABASE}, and of it db_manager.postgres and db_manager.star
 STRANGERS = "services never import each other, nor scaffold"
 FULL_NAME = "a layer is imported by its full name: two services share a bare one"
 OWN_NAME = "a service is imported by its own name, without `services.`"
-SHARED_ERRORS = "shared.errors imports only the standard library"
+SHARED_ERRORS = "shared.errors and shared.paging import only the standard library"
 SHARED_INIT = "shared/__init__.py imports only the standard library: every module runs it"
 SHARED_DTO = "shared.dto imports only pydantic"
 SHARED_MODELS = "shared.models imports only sqlalchemy and itself"
@@ -148,6 +148,7 @@ PLANTS = [
     ),
     *_file("shared/errors.py", ("import pydantic", "pydantic", SHARED_ERRORS)),
     *_file("shared/errors.py", ("from . import dto", "shared.dto", SHARED_ERRORS)),
+    *_file("shared/paging.py", ("import quart", "quart", SHARED_ERRORS)),
     *_file("shared/__init__.py", ("from . import web", "shared.web", SHARED_INIT)),
     *_file("shared/dto.py", ("import sqlalchemy", "sqlalchemy", SHARED_DTO)),
     *_file("shared/models/user.py", ("import pydantic", "pydantic", SHARED_MODELS)),
