@@ -33,7 +33,7 @@ class History:
         if len(heads) > 1:
             raise ScaffoldError(
                 f"{VERSIONS} has {len(heads)} heads ({', '.join(heads)}), so a new revision has no "
-                "one to follow. Merge them: python -m db_manager revision, or alembic merge heads."
+                "one to follow. Let one follow the other: set its down_revision."
             )
         return heads[0] if heads else None
 
