@@ -6,7 +6,7 @@ import random
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,8 @@ from pathlib import Path
 from .wire import PATIENCE, exchange, spell
 
 _POLL_INTERVAL = 0.02
-_PRODUCTION = {"DEBUG": "False", "SECRET_KEY": "a secret of the tests"}
+_PRODUCTION = {"DEBUG": "False", "SECRET_KEY": "a secret of the tests", "DB_POOL_SIZE": "5"}
+"""The pool is small, so that many services share the run's server and requests wait for it."""
 _PORTS = range(20000, 32000)
 """Below those that Linux gives to clients, so that no exchange of a test is in the way."""
 
@@ -34,7 +35,11 @@ class RunningService:
 
 @asynccontextmanager
 async def running(
-    workspace: Path, database_url: str, log: Path, settings: Mapping[str, str] | None = None
+    workspace: Path,
+    database_url: str,
+    log: Path,
+    settings: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> AsyncIterator[RunningService]:
     """Start the user service of a workspace as its README says, and stop it at the end."""
     service = RunningService(_free_port(), log)
@@ -49,7 +54,7 @@ async def running(
     }
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "app.py", cwd=workspace / "services" / "user_service",
+            sys.executable, "app.py", *options, cwd=workspace / "services" / "user_service",
             env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
         )  # fmt: skip
     try:

@@ -1,5 +1,6 @@
 """What is taken for a JSON object, and how everything else is refused."""
 
+import asyncio
 import codecs
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from .people import NEXT_ID
 from .row import JSON, PREFIX, Row, find_deviation, invalid, nothing_written, refused
 from .table import BODY_REQUIRED, GRACE, created
-from .wire import Answer, exchange, spell
+from .wire import PATIENCE, Answer, exchange, spell, spell_chunked
 
 MALFORMED = refused("Request body is not valid JSON")
 NO_OBJECT = refused("Request body must be a JSON object")
@@ -227,10 +228,14 @@ async def test_a_larger_body_is_refused(method: str, path: str, port: int) -> No
 
 async def test_a_larger_body_is_refused_before_it_is_sent(port: int) -> None:
     headers = JSON | {"Content-Length": str(10**15)}
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
-    answer = await exchange(port, spell("POST", f"{PREFIX}/users", headers))
+    writer.write(spell("POST", f"{PREFIX}/users", headers))
+    async with asyncio.timeout(PATIENCE):
+        received = await reader.readuntil(TOO_LARGE)
+    writer.close()
 
-    assert (answer.status, answer.body) == (413, TOO_LARGE)
+    assert Answer.read(received).status == 413
 
 
 async def test_a_larger_chunked_body_is_refused(port: int) -> None:
@@ -245,7 +250,5 @@ async def _post(body: bytes, port: int) -> Answer:
 
 
 async def _post_chunked(body: bytes, size: int, port: int) -> Answer:
-    parts = [body[start : start + size] for start in range(0, len(body), size)]
-    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in [*parts, b""])
-    head = spell("POST", f"{PREFIX}/users", JSON | {"Transfer-Encoding": "chunked"})
-    return await exchange(port, head + chunks)
+    request = spell_chunked("POST", f"{PREFIX}/users", JSON, body, size)
+    return await exchange(port, request)

@@ -45,6 +45,15 @@ def spell(
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
 
 
+def spell_chunked(
+    method: str, path: str, headers: Mapping[str, str], body: bytes, size: int
+) -> bytes:
+    """Write a request whose body comes in chunks of this size."""
+    parts = [body[start : start + size] for start in range(0, len(body), size)]
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in [*parts, b""])
+    return spell(method, path, {"Transfer-Encoding": "chunked", **headers}) + chunks
+
+
 async def exchange(port: int, request: bytes) -> Answer:
     """Send the bytes and read until the service closes the connection."""
     async with asyncio.timeout(PATIENCE):
