@@ -7,27 +7,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
 
-FRAMEWORK = Path(__file__).parents[2]
+from tests.workspace import GeneratedWorkspace
+
 USER = "services/user_service"
 
 
 @dataclass(frozen=True, slots=True)
-class GeneratedWorkspace:
+class DamageableWorkspace(GeneratedWorkspace):
     """A workspace of the real generator."""
-
-    root: Path
-
-    @classmethod
-    def make(cls, root: Path, *services: str) -> Self:
-        """Make one with `services`, each written as on the command line."""
-        cls(FRAMEWORK).scaffold("init", str(root)).check_returncode()
-        workspace = cls(root)
-        for service in services:
-            workspace.scaffold(*service.split()).check_returncode()
-        return workspace
 
     def scaffold(
         self, *arguments: str, folder: str = ".", **environment: str

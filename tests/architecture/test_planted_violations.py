@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from scaffold.contracts.rules import ServicePackage, make_rules
-from tests.architecture.generated import USER, GeneratedWorkspace
+from tests.architecture.generated import USER, DamageableWorkspace
 from tests.architecture.plants import PLANTS, Plant
 
 PERMITTED = {
@@ -40,7 +40,7 @@ from . import entities
 }
 
 
-def test_a_generated_workspace_keeps_every_contract(workspace: GeneratedWorkspace) -> None:
+def test_a_generated_workspace_keeps_every_contract(workspace: DamageableWorkspace) -> None:
     run = workspace.scaffold("contracts")
 
     assert (run.returncode, run.stderr) == (0, "")
@@ -55,7 +55,7 @@ def test_every_rule_has_an_import_that_breaks_it() -> None:
 
 @pytest.mark.parametrize("plant", PLANTS, ids=str)
 def test_a_forbidden_import_turns_the_check_red(
-    workspace: GeneratedWorkspace, plant: Plant
+    workspace: DamageableWorkspace, plant: Plant
 ) -> None:
     with workspace.planted(plant.file, plant.source) as start:
         run = workspace.scaffold("contracts")
@@ -64,7 +64,7 @@ def test_a_forbidden_import_turns_the_check_red(
     assert run.returncode == 1
 
 
-def test_all_forbidden_imports_at_once_are_each_named_once(workspace: GeneratedWorkspace) -> None:
+def test_all_forbidden_imports_at_once_are_each_named_once(workspace: DamageableWorkspace) -> None:
     with ExitStack() as plants:
         expected = [
             plant.report(plants.enter_context(workspace.planted(plant.file, plant.source)))
@@ -75,7 +75,7 @@ def test_all_forbidden_imports_at_once_are_each_named_once(workspace: GeneratedW
     assert sorted(run.stdout.splitlines()) == sorted(expected)
 
 
-def test_what_the_layers_may_import_stays_green(workspace: GeneratedWorkspace) -> None:
+def test_what_the_layers_may_import_stays_green(workspace: DamageableWorkspace) -> None:
     with ExitStack() as plants:
         for file, source in PERMITTED.items():
             plants.enter_context(workspace.planted(file, source))

@@ -12,10 +12,10 @@ from scaffold.contracts.contract import RuleContract, UnknownModuleError
 from scaffold.contracts.rules import Rule
 from scaffold.errors import ScaffoldError
 from scaffold.workspace import Workspace
-from tests.architecture.generated import USER, GeneratedWorkspace
+from tests.architecture.generated import USER, DamageableWorkspace
 
 
-def refusal(workspace: GeneratedWorkspace) -> str:
+def refusal(workspace: DamageableWorkspace) -> str:
     """Return why the check refused, in as many lines as it has reasons."""
     run = workspace.scaffold("contracts")
     assert (run.returncode, run.stdout) == (1, "")
@@ -26,47 +26,49 @@ def refusal(workspace: GeneratedWorkspace) -> str:
 @pytest.mark.parametrize(
     "folder", [USER, f"{USER}/domain", f"{USER}/infrastructure/web", "shared", "shared/models"]
 )
-def test_a_folder_that_is_no_package_is_refused(workspace: GeneratedWorkspace, folder: str) -> None:
+def test_a_folder_that_is_no_package_is_refused(
+    workspace: DamageableWorkspace, folder: str
+) -> None:
     with workspace.without(f"{folder}/__init__.py"):
         assert f"{folder} has no __init__.py" in refusal(workspace)
 
 
 @pytest.mark.parametrize("layer", ["app.py", "bootstrap.py", "infrastructure", "domain"])
-def test_a_service_without_a_layer_is_refused(workspace: GeneratedWorkspace, layer: str) -> None:
+def test_a_service_without_a_layer_is_refused(workspace: DamageableWorkspace, layer: str) -> None:
     with workspace.without(f"{USER}/{layer}"):
         assert f"{USER} has no {layer.removesuffix('.py')}:" in refusal(workspace)
 
 
-def test_a_syntax_error_is_refused_with_its_line(workspace: GeneratedWorkspace) -> None:
+def test_a_syntax_error_is_refused_with_its_line(workspace: DamageableWorkspace) -> None:
     file = f"{USER}/domain/planted.py"
     with workspace.planted(file, "import json\ndef (:\n"):
         assert f"Syntax error in {file}, line 2" in refusal(workspace)
 
 
 def test_a_relative_import_that_leaves_its_service_is_refused(
-    workspace: GeneratedWorkspace,
+    workspace: DamageableWorkspace,
 ) -> None:
     file = f"{USER}/domain/planted.py"
     with workspace.planted(file, "\nfrom ...product_service import domain\n"):
         assert f"{file}:2: a relative import leaves user_service" in refusal(workspace)
 
 
-def test_a_service_that_python_cannot_name_is_refused(workspace: GeneratedWorkspace) -> None:
+def test_a_service_that_python_cannot_name_is_refused(workspace: DamageableWorkspace) -> None:
     with workspace.copied(USER, "services/user-copy"):
         assert "services/user-copy cannot be imported" in refusal(workspace)
 
 
-def test_a_service_that_another_package_hides_is_refused(workspace: GeneratedWorkspace) -> None:
+def test_a_service_that_another_package_hides_is_refused(workspace: DamageableWorkspace) -> None:
     with workspace.copied(USER, "services/shared"):
         assert "services/shared is hidden by another package" in refusal(workspace)
 
 
-def test_a_linter_that_stops_is_reported_in_one_line(workspace: GeneratedWorkspace) -> None:
+def test_a_linter_that_stops_is_reported_in_one_line(workspace: DamageableWorkspace) -> None:
     with workspace.copied(USER, "services/grimp"):
         assert "import-linter stopped before it was done: " in refusal(workspace)
 
 
-def test_a_virtual_environment_in_a_service_is_not_read(workspace: GeneratedWorkspace) -> None:
+def test_a_virtual_environment_in_a_service_is_not_read(workspace: DamageableWorkspace) -> None:
     with workspace.copied(f"{USER}/domain", f"{USER}/venv"):
         (workspace.root / USER / "venv" / "__init__.py").unlink()
         (workspace.root / USER / "venv" / "pyvenv.cfg").touch()
@@ -76,7 +78,7 @@ def test_a_virtual_environment_in_a_service_is_not_read(workspace: GeneratedWork
     assert run.returncode == 0, run.stderr
 
 
-def test_a_new_service_is_covered_at_once(workspace: GeneratedWorkspace) -> None:
+def test_a_new_service_is_covered_at_once(workspace: DamageableWorkspace) -> None:
     with workspace.copied("services/product_service", "services/order_service"):
         run = workspace.scaffold("contracts")
 
@@ -84,14 +86,14 @@ def test_a_new_service_is_covered_at_once(workspace: GeneratedWorkspace) -> None
     assert "services never import each other" in run.stdout
 
 
-def test_a_service_without_tests_is_checked(workspace: GeneratedWorkspace) -> None:
+def test_a_service_without_tests_is_checked(workspace: DamageableWorkspace) -> None:
     with workspace.without(f"{USER}/tests"):
         run = workspace.scaffold("contracts")
 
     assert run.returncode == 0, run.stderr
 
 
-def test_the_answer_is_never_an_old_one(workspace: GeneratedWorkspace) -> None:
+def test_the_answer_is_never_an_old_one(workspace: DamageableWorkspace) -> None:
     path = workspace.root / USER / "domain" / "planted.py"
     with workspace.planted(f"{USER}/domain/planted.py", "import quart\n"):
         before = path.stat()
@@ -105,7 +107,7 @@ def test_the_answer_is_never_an_old_one(workspace: GeneratedWorkspace) -> None:
 
 
 def test_another_workspace_on_the_path_changes_nothing(
-    workspace: GeneratedWorkspace, tmp_path: Path
+    workspace: DamageableWorkspace, tmp_path: Path
 ) -> None:
     for package in ("shared", "user_service"):
         (tmp_path / package).mkdir()
@@ -116,14 +118,14 @@ def test_another_workspace_on_the_path_changes_nothing(
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_the_check_works_from_any_folder_of_the_workspace(workspace: GeneratedWorkspace) -> None:
+def test_the_check_works_from_any_folder_of_the_workspace(workspace: DamageableWorkspace) -> None:
     with workspace.planted(f"{USER}/domain/planted.py", "import quart\n"):
         run = workspace.scaffold("contracts", folder=f"{USER}/domain")
 
     assert run.stdout.startswith(f"{USER}/domain/planted.py:1: ")
 
 
-def test_a_program_reads_what_is_broken(workspace: GeneratedWorkspace) -> None:
+def test_a_program_reads_what_is_broken(workspace: DamageableWorkspace) -> None:
     with workspace.planted(f"{USER}/domain/planted.py", "import quart\n"):
         run = workspace.scaffold("contracts", "--json")
 
@@ -141,19 +143,19 @@ def test_a_program_reads_what_is_broken(workspace: GeneratedWorkspace) -> None:
     assert run.returncode == 1
 
 
-def test_forced_colours_leave_the_answer_as_it_is(workspace: GeneratedWorkspace) -> None:
+def test_forced_colours_leave_the_answer_as_it_is(workspace: DamageableWorkspace) -> None:
     run = workspace.scaffold("contracts", FORCE_COLOR="1")
 
     assert (run.returncode, run.stderr) == (0, "")
     assert "\x1b" not in run.stdout
 
 
-def test_an_unknown_option_is_misuse(workspace: GeneratedWorkspace) -> None:
+def test_an_unknown_option_is_misuse(workspace: DamageableWorkspace) -> None:
     assert workspace.scaffold("contracts", "--fix").returncode == 2
 
 
 def test_a_missing_linter_says_how_to_install_it(
-    workspace: GeneratedWorkspace, monkeypatch: pytest.MonkeyPatch
+    workspace: DamageableWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contracts, "find_spec", lambda _name: None)
 
