@@ -12,6 +12,7 @@ from hypercorn.typing import (
     Scope,
 )
 
+WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 LINGER_TIMEOUT = 5.0
 """Seconds that a client gets to finish a body after it was answered."""
 
@@ -29,6 +30,9 @@ class LingeringBodies:
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
+        if scope["type"] != "http" or scope["method"] in WITHOUT_BODY:
+            await self._app(scope, receive, send)
+            return
         ended = asyncio.Event()
 
         async def receive_and_note() -> ASGIReceiveEvent:
@@ -38,7 +42,7 @@ class LingeringBodies:
             return event
 
         async def linger_and_send(event: ASGISendEvent) -> None:
-            if event["type"] == "http.response.body" and not event["more_body"]:
+            if event["type"] == "http.response.body" and not event.get("more_body", False):
                 await _wait_for(ended)
             await send(event)
 
