@@ -19,6 +19,8 @@ USUAL_PORTS = {
     "order-service": 8083,
     "notification-service": 8084,
 }
+SERVE = ("app.py", "--server", "hypercorn")
+"""The tests ask services under uvicorn, the default; the demo shows that it need not be."""
 STARTING = 60.0
 """Seconds that the services get until all are healthy."""
 
@@ -62,14 +64,14 @@ def generate(services: Iterable[Service], installation: Installation) -> None:
 
 @contextmanager
 def started(services: Iterable[Service], installation: Installation) -> Iterator[None]:
-    """Start all at once, as `python app.py`, and stop them at the end; raises DemoError."""
+    """Start all at once, and stop them at the end; raises DemoError."""
     sandbox = installation.sandbox
     running: list[_Running] = []
     try:
         for service in services:
             log, place = sandbox.log(service.name), installation.place(service.folder)
             with sandbox.guard.held():
-                process = start([installation.python, "app.py"], place, log)
+                process = start([installation.python, *SERVE], place, log)
                 running.append(_Running(service, process, log))
         _await_health(running)
         yield
