@@ -53,7 +53,7 @@ class ContractJSONProvider(DefaultJSONProvider):
 
     def _write(self, value: object) -> object:
         if isinstance(value, BaseModel):
-            return dict(value)
+            return vars(value)
         if isinstance(value, datetime):
             return _http_date(value)
         return self._default_of_quart(value)
