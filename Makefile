@@ -37,6 +37,10 @@ lint: $(STAMP) ## ruff, its formatter, and who may import whom
 types: $(STAMP) ## mypy --strict
 	@$(VENV) -m mypy .
 
+.PHONY: bench
+bench: $(STAMP) ## the speed of a generated service beside others, measured here
+	@$(VENV) -m benchmarks
+
 # uv where there is one, since it takes seconds; pip knows the indexes that only pip was told of.
 $(STAMP): pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
