@@ -39,6 +39,7 @@ types: $(STAMP) ## mypy --strict
 
 .PHONY: bench
 bench: $(STAMP) ## the speed of a generated service beside others, measured here
+	@[ -d benchmarks ] || { echo 'The benchmark is in the repository of the framework.' >&2; exit 1; }
 	@$(VENV) -m benchmarks
 
 # uv where there is one, since it takes seconds; pip knows the indexes that only pip was told of.

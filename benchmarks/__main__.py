@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from benchmarks import comparison, report
+from benchmarks import instructions as counts
 from benchmarks.environment import PYTHON, ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.workspace import run
@@ -19,6 +20,15 @@ def main(context: click.Context, quick: bool) -> None:
     if context.invoked_subcommand is None:
         plan = comparison.QUICK if quick else comparison.FULL
         _compare(plan, "quick" if quick else "comparison")
+
+
+@main.command()
+@click.option("--check", "action", flag_value="check", help="Fail where ours needs 5 % more.")
+@click.option("--record", "action", flag_value="record", help="Keep the counts for --check.")
+def instructions(action: str | None) -> None:
+    """Count the instructions of a request, with valgrind."""
+    actions = {"check": counts.check, "record": counts.record, None: counts.show}
+    actions[action]()
 
 
 def _compare(plan: comparison.Plan, name: str) -> None:

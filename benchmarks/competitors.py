@@ -1,6 +1,6 @@
 """Who is compared, and how each is started."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +32,23 @@ class Competitor:
         return [PYTHON, "-m", "uvicorn", app, *options]
 
     @contextmanager
-    def running(self, stage: Stage, cores: frozenset[int]) -> Iterator[Server]:
-        """Run it on these cores for the length of a block."""
+    def running(
+        self,
+        stage: Stage,
+        cores: frozenset[int] = frozenset(),
+        prefix: Sequence[str] = (),
+        options: Sequence[str] = (),
+        **settings: str,
+    ) -> Iterator[Server]:
+        """Run it on these cores for the length of a block, perhaps below another program."""
         port = free_port()
         paths = stage.imports if self.peer is None else (ROOT,)
-        environment = stage.environment(*paths, SERVICE_PORT=str(port), SERVICE_NAME="user-service")
+        environment = stage.environment(
+            *paths, SERVICE_PORT=str(port), SERVICE_NAME="user-service", **settings
+        )
+        command = [*prefix, *self.command(port), *options]
         folder = stage.service if self.peer is None else ROOT
-        with running(self.command(port), port, folder, environment, cores) as server:
+        with running(command, port, folder, environment, cores) as server:
             yield server
 
 

@@ -11,7 +11,7 @@ from benchmarks.errors import BenchmarkError
 
 ROOT = Path(__file__).resolve().parents[1]
 _FOLDER = ROOT / ".venv-bench"
-_REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 _STAMP = _FOLDER / ".installed"
 
 PYTHON = _FOLDER / "bin" / "python"
@@ -29,7 +29,7 @@ def ensure() -> Path:
 
 
 def _fingerprint() -> str:
-    text = f"{_FOLDER} {sys.version} {_REQUIREMENTS.read_text()}"
+    text = f"{_FOLDER} {sys.version} {REQUIREMENTS.read_text()}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -37,10 +37,10 @@ def _install() -> None:
     uv = _find_uv()
     if uv:
         _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(_FOLDER)])
-        _run([uv, "pip", "install", "--quiet", "--python", str(PYTHON), "-r", str(_REQUIREMENTS)])
+        _run([uv, "pip", "install", "--quiet", "--python", str(PYTHON), "-r", str(REQUIREMENTS)])
         return
     _run([sys.executable, "-m", "venv", "--clear", str(_FOLDER)])
-    _run([str(PYTHON), "-m", "pip", "install", "--quiet", "-r", str(_REQUIREMENTS)])
+    _run([str(PYTHON), "-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS)])
 
 
 def _find_uv() -> str | None:

@@ -15,6 +15,11 @@ class Scenario:
     creates: bool = False
     """POST with a user that nobody has sent before."""
 
+    @property
+    def method(self) -> str:
+        """Return how it is asked."""
+        return "POST" if self.creates else "GET"
+
 
 HEALTH = Scenario("health", "health", "/api/v1/health")
 GET = Scenario("get", "get by id", f"{USERS}/7")
