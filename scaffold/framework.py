@@ -18,6 +18,7 @@ SHIPPED = {
 }
 """In these folders only these files are the framework's."""
 FILES = (
+    ".dockerignore",
     ".gitignore",
     "LICENSE",
     "Makefile",
