@@ -32,7 +32,8 @@ TABLE = {
         "python -m db_manager migrate",
     ],
     'python -m db_manager revision -m "…"': [
-        'python -m db_manager revision -m "nothing yet" --empty'
+        'python -m db_manager revision -m "nothing yet" --empty',
+        "python -m db_manager migrate",
     ],
     "python -m db_manager check": ["python -m db_manager check"],
     "python -m db_manager history": ["python -m db_manager history"],
