@@ -36,6 +36,9 @@ class APIResponse:
         first = await anext(chunks)
         if len(first) < CHUNK:
             return APIResponse.success(first)
+        if request.http_version == "1.0":  # knows no length in parts, which uvicorn sends it
+            rest = [each async for chunk in chunks for each in chunk]
+            return APIResponse.success([*first, *rest])
         return stream_list(first, chunks)
 
     @staticmethod

@@ -2,15 +2,17 @@
 
 import asyncio
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from hypercorn.typing import (
-    ASGIFramework,
-    ASGIReceiveCallable,
-    ASGIReceiveEvent,
-    ASGISendCallable,
-    ASGISendEvent,
-    Scope,
-)
+if TYPE_CHECKING:
+    from hypercorn.typing import (
+        ASGIFramework,
+        ASGIReceiveCallable,
+        ASGIReceiveEvent,
+        ASGISendCallable,
+        ASGISendEvent,
+        Scope,
+    )
 
 WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 LINGER_TIMEOUT = 5.0
@@ -24,24 +26,24 @@ class LingeringBodies:
     bytes unread resets it, and its client loses an answer not read yet (RFC 9112, section 9.6).
     """
 
-    def __init__(self, app: ASGIFramework) -> None:
+    def __init__(self, app: "ASGIFramework") -> None:
         self._app = app
 
     async def __call__(
-        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+        self, scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
     ) -> None:
         if scope["type"] != "http" or scope["method"] in WITHOUT_BODY:
             await self._app(scope, receive, send)
             return
         ended = asyncio.Event()
 
-        async def receive_and_note() -> ASGIReceiveEvent:
+        async def receive_and_note() -> "ASGIReceiveEvent":
             event = await receive()
             if not event.get("more_body", False):
                 ended.set()
             return event
 
-        async def linger_and_send(event: ASGISendEvent) -> None:
+        async def linger_and_send(event: "ASGISendEvent") -> None:
             if event["type"] == "http.response.body" and not event.get("more_body", False):
                 await _wait_for(ended)
             await send(event)

@@ -1,9 +1,12 @@
 """How the contract reads a path: what an id is, and what cannot be text."""
 
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 from werkzeug.routing import IntegerConverter
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 _TOO_MANY_DIGITS = 20
 """No bigint has as many; Python refuses to read more than 4300."""
@@ -27,11 +30,11 @@ class UndecodablePaths:
     instead: no stored text has one.
     """
 
-    def __init__(self, app: ASGIFramework) -> None:
+    def __init__(self, app: "ASGIFramework") -> None:
         self._app = app
 
     async def __call__(
-        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+        self, scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
     ) -> None:
         if scope["type"] == "http" and "\ufffd" in scope["path"]:
             scope["path"] = _decode(scope["raw_path"])

@@ -30,6 +30,17 @@ async def sound_service(
     assert service.find_in_log("ERROR") is None, log.read_text()
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def debug_service(
+    workspace: Path, database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RunningService]:
+    """The service as a developer runs it, far from Greenwich."""
+    log = tmp_path_factory.mktemp("debug") / "log"
+    settings = {"DEBUG": "True", "SECRET_KEY": "change-me", "TZ": "Asia/Kolkata"}
+    async with running(workspace, database_url, log, settings) as service:
+        yield service
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def people(database: Database) -> Database:
     """The database, with Ada, Bob and Éva in it and nobody else."""

@@ -109,7 +109,7 @@ CREATE = (
         {"Connection": "close"}),
     _post("each wrong value is named", 422,
           invalid(age="Must be an integer", username="Must be a string"),
-          b'{"username":7,"email":"e","age":"old"}'),
+          b'{"username":7,"email":"e","age":"36"}'),
 )  # fmt: skip
 
 UPDATE = (

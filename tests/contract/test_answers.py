@@ -1,18 +1,15 @@
 """The form of every answer: its bytes, its keys and its dates."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from shared.database.engine import Database
 
 from .row import JSON, PREFIX, Row
-from .service import RunningService, running
+from .service import RunningService
 from .table import TABLE
 from .wire import Answer, exchange, spell
 
@@ -26,17 +23,6 @@ WELCOME_IN_DEBUG = b"""{
   "success": true
 }
 """
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def debug_service(
-    workspace: Path, database_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[RunningService]:
-    """The service as a developer runs it, far from Greenwich."""
-    log = tmp_path_factory.mktemp("debug") / "log"
-    settings = {"DEBUG": "True", "SECRET_KEY": "change-me", "TZ": "Asia/Kolkata"}
-    async with running(workspace, database_url, log, settings) as service:
-        yield service
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
