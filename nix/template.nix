@@ -1,7 +1,8 @@
 # `nix flake init -t`: the files that `python -m scaffold init` makes, straight from the framework.
 #
 # Only what init renders for its folder's name, which Nix cannot know, is here as the framework has
-# it: README.md, and three lines of pyproject.toml. tests/nix holds the rest to init's very bytes.
+# it: README.md, the name in compose.yaml, and three lines of pyproject.toml. tests/nix holds the
+# rest to init's very bytes.
 let
   root = toString ../.;
 
@@ -26,11 +27,13 @@ let
     ];
   };
   files = [
+    ".dockerignore"
     ".envrc"
     ".gitignore"
     "LICENSE"
     "Makefile"
     "README.md"
+    "compose.yaml"
     "flake.lock"
     "flake.nix"
     "pyproject.toml"
@@ -58,7 +61,7 @@ in
 {
   description = "A fresh workspace: the framework, and no services yet";
   welcomeText = ''
-    Give it a name in pyproject.toml, put it into git (a flake sees tracked files only), then
+    Give it a name in pyproject.toml and compose.yaml, put it into git (a flake sees tracked files only), then
 
         nix develop
         python -m scaffold user-service 8081
