@@ -61,7 +61,8 @@ in
 {
   description = "A fresh workspace: the framework, and no services yet";
   welcomeText = ''
-    Give it a name in pyproject.toml and compose.yaml, put it into git (a flake sees tracked files only), then
+    Give it a name in pyproject.toml and compose.yaml, put it into git (a flake sees tracked files
+    only), then
 
         nix develop
         python -m scaffold user-service 8081

@@ -9,12 +9,15 @@ let
       alembic
       asyncpg
       click
+      httptools
       hypercorn
+      orjson
       pydantic
       pydantic-settings
       quart
       rich
       sqlalchemy
+      uvicorn
       uvloop
       # The generator.
       inflect

@@ -28,6 +28,7 @@ let
 
   python313 = base.python313 // rec {
     pkgs = base.python313.pkgs // {
+      httptools = pythonPackage "httptools";
       inflect = pythonPackage "inflect";
       # Evaluates all that the real ones would be given; the host's Python has the packages.
       fetchPypi = arguments: builtins.deepSeq arguments "/stub/${arguments.hash}";
@@ -51,6 +52,9 @@ base
     };
   };
   autoPatchelfHook = "/stub/auto-patchelf";
+  nixfmt-tree = program "treefmt" "/bin/echo" // {
+    meta.mainProgram = "treefmt";
+  };
   gnumake = program "make" "/usr/bin/make";
   uv = program "uv" "${host.python}/uv";
 }
