@@ -52,6 +52,11 @@ class Target:
 @asynccontextmanager
 async def open_target(config: DatabaseConfig, wait: float = 0) -> AsyncIterator[Target]:
     """Reach the database, trying for `wait` seconds; raises ManagerError."""
+    if config.database_pooler is not None:
+        raise ManagerError(
+            f"DATABASE_POOLER={config.database_pooler}: its pooled transactions cannot hold the lock "
+            "of a migration.\nName the server itself by DATABASE_URL, and unset DATABASE_POOLER."
+        )
     if config.database_url is not None:
         async with _connected(config.database_url, config, wait) as target:
             yield target

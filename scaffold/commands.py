@@ -26,6 +26,7 @@ SERVICE = "service"
 COMMANDS = {
     SERVICE: LazyCommand("scaffold.service", "Generate a service (the word may be left out)."),
     "init": LazyCommand("scaffold.init", "Make a fresh workspace in a folder."),
+    "env": LazyCommand("scaffold.environment", "Make .env, the secrets of the containers."),
     "contracts": LazyCommand("scaffold.contracts.command", "Check who imports whom."),
     "demo": LazyCommand("scaffold.demo.command", "Show four services working, over real HTTP."),
 }

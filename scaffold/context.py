@@ -17,6 +17,8 @@ class ServiceWords:
     image: str
     """In kebab case, for images and containers."""
     port: int
+    project: str
+    """The workspace, as compose.yaml names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,10 @@ class RevisionContext(ResourceContext):
     revision: RevisionWords
 
 
-def describe_service(name: ServiceName, port: int) -> ServiceContext:
+def describe_service(name: ServiceName, port: int, project: str) -> ServiceContext:
     """Return the words of a service that keeps nothing."""
-    return {"service": ServiceWords(name.typed, name.package, name.title, name.image, port)}
+    words = ServiceWords(name.typed, name.package, name.title, name.image, port, project)
+    return {"service": words}
 
 
 def describe_resource(

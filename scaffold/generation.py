@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from scaffold import refusals
+from scaffold import compose, environment, refusals
+from scaffold.compose import ComposeFile
 from scaffold.context import (
     ResourceContext,
     RevisionWords,
@@ -39,11 +40,17 @@ class Draft:
 
     def plan(self) -> Plan:
         """Decide every write; raises ScaffoldError."""
-        service = describe_service(self.name, self.port)
-        files = format_python(self._render(service), self.workspace.root / PROJECT_FILE)
+        root = self.workspace.root
+        composition = ComposeFile.read(root)
+        service = describe_service(self.name, self.port, composition.project)
+        files = format_python(self._render(service), root / PROJECT_FILE)
         contents = {path: text.encode() for path, text in files.items()}
         keep = [path for path in files if path.name == ".env" or path.is_relative_to(VERSIONS)]
-        return Plan.decide(self.workspace.root, contents, keep)
+        plan = Plan.decide(root, contents | environment.find_missing(root), keep)
+        if composition.has(self.name.image) or not composition.takes_entries:
+            return plan
+        entry = render(compose.ENTRY_TEMPLATE, service)
+        return plan.amend(compose.FILE, composition.with_entry(entry).encode())
 
     def _render(self, service: ServiceContext) -> Files:
         files = _below(self.folder, render_tree("service", service))
@@ -83,6 +90,7 @@ def draft_bare_service(workspace: Workspace, name: ServiceName, port: int) -> Dr
     """Return a service that keeps nothing; raises ScaffoldError where something is taken."""
     refusals.refuse_taken_import(workspace, name)
     refusals.refuse_other_spelling(workspace, name)
+    refusals.refuse_taken_container(workspace, name)
     refusals.refuse_taken_port(workspace, name, port)
     return Draft(workspace, name, port)
 

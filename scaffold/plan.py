@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Self
 
@@ -19,6 +19,8 @@ class Plan:
     unchanged: tuple[PurePosixPath, ...] = ()
     kept: tuple[PurePosixPath, ...] = ()
     """Files that are there and stay as they are, although the command has other content."""
+    amended: frozenset[PurePosixPath] = frozenset()
+    """Those of `changed` that only gain lines."""
 
     @classmethod
     def decide(
@@ -41,6 +43,16 @@ class Plan:
             else:
                 changed[path] = content
         return cls(root, created, changed, tuple(unchanged), tuple(kept))
+
+    def amend(self, path: PurePosixPath, content: bytes) -> Self:
+        """Return the plan that also adds lines to a file that is there."""
+        changed = self.changed | {path: content}
+        return replace(self, changed=changed, amended=self.amended | {path})
+
+    @property
+    def overwritten(self) -> list[PurePosixPath]:
+        """Files whose present content would be lost."""
+        return [path for path in self.changed if path not in self.amended]
 
     @property
     def writes(self) -> dict[PurePosixPath, bytes]:

@@ -5,6 +5,8 @@ import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+from scaffold import compose
+from scaffold.compose import ComposeFile
 from scaffold.errors import ScaffoldError
 from scaffold.names import PORTS, ResourceName, ServiceName
 from scaffold.workspace import SERVICES, Service, Workspace, is_workspace
@@ -35,6 +37,16 @@ def refuse_other_spelling(workspace: Workspace, name: ServiceName) -> None:
         raise ScaffoldError(
             f"{name.typed!r} would be the package {name.package}, which the service "
             f"{other.called!r} has ({SERVICES}/{other.package}). Choose another name."
+        )
+
+
+def refuse_taken_container(workspace: Workspace, name: ServiceName) -> None:
+    """Raise ScaffoldError if compose.yaml calls something else by the name."""
+    composition = ComposeFile.read(workspace.root)
+    if composition.has(name.image) and not composition.extends(name.package):
+        raise ScaffoldError(
+            f"{name.typed!r} cannot name a service: {compose.FILE} has a {name.image!r} of another "
+            f"kind. Choose another name, such as {name.image}-service."
         )
 
 

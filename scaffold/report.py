@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from scaffold import compose
+from scaffold.compose import ComposeFile
 from scaffold.generation import Draft
 from scaffold.plan import Plan
 from scaffold.workspace import SERVICES
@@ -72,6 +74,19 @@ def warn_of_kept_settings(draft: Draft) -> None:
         click.echo(
             f"{draft.folder}/.env stays, with SERVICE_PORT={service.port}: "
             f"edit it to move the service to {draft.port}.",
+            err=True,
+        )
+
+
+def warn_of_unlisted_container(draft: Draft) -> None:
+    """Say so where the workspace's compose.yaml has no marked place for the service."""
+    composition = ComposeFile.read(draft.workspace.root)
+    if not composition.text or composition.takes_entries:
+        return
+    if not composition.extends(draft.name.package):
+        click.echo(
+            f"{compose.FILE} has no line '{compose.MARKER}': add the service there yourself,\n"
+            f"with extends: {{file: {draft.folder}/{compose.FILE}, service: {draft.name.image}}}",
             err=True,
         )
 

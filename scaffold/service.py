@@ -69,15 +69,16 @@ def _generate(draft: Draft, options: Options) -> None:
     if existing and not options.force:
         _ask(draft, existing.missing, options)
     plan = draft.plan()
-    if plan.changed and not existing and not options.force:
+    if plan.overwritten and not existing and not options.force:
         raise ScaffoldError(
-            f"{', '.join(map(str, plan.changed))} exists and is not as generated; "
+            f"{', '.join(map(str, plan.overwritten))} exists and is not as generated; "
             "nothing was written.\nMove it away, or write it anew with --force."
         )
     if options.writes:
         transaction.apply(plan)
     _print(draft, plan, options)
     report.warn_of_kept_settings(draft)
+    report.warn_of_unlisted_container(draft)
 
 
 def _ask(draft: Draft, missing: list[str], options: Options) -> None:

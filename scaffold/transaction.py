@@ -78,6 +78,8 @@ def _stage(plan: Plan, staging: Path, step: Callable[[], None]) -> _Journal:
         target.write_bytes(content)
         if content.startswith(b"#!"):
             target.chmod(target.stat().st_mode | (target.stat().st_mode & 0o444) >> 2)
+        if path.name == ".env":
+            target.chmod(0o600)  # it holds secrets
     for path in plan.changed:
         step()
         backup = staging / "old" / path

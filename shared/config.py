@@ -1,7 +1,7 @@
 """Settings, read once at start from the environment and a service's own `.env`."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from dotenv.parser import parse_stream
 from pydantic import (
@@ -36,6 +36,10 @@ class DatabaseConfig(BaseSettings):
     db_echo: bool = Field(default=False, validation_alias="DB_ECHO")
     db_pool_size: int = Field(default=10, ge=1, le=1000, validation_alias="DB_POOL_SIZE")
     """How many connections one process opens at most."""
+    database_pooler: Literal["pgbouncer"] | None = Field(
+        default=None, validation_alias="DATABASE_POOLER"
+    )
+    """What pools transactions behind DATABASE_URL: then no statement stays prepared."""
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Self:

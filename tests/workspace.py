@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Self
 
 FRAMEWORK = Path(__file__).parents[1]
-FOREIGN = ("DATABASE_URL", "SERVICE_PORT", "PORT", "DEBUG", "TESTING", "SECRET_KEY", "HOST")
+FOREIGN = (
+    *("DATABASE_URL", "DATABASE_POOLER", "SERVICE_PORT", "PORT", "DEBUG", "TESTING"),
+    *("SECRET_KEY", "HOST"),
+)
 """Settings of whoever runs the tests, which must not reach into the workspace."""
 
 

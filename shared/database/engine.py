@@ -21,6 +21,9 @@ from shared.errors import DatabaseUnavailableError
 CONNECT_TIMEOUT = 10.0
 """Seconds to wait for a new connection, and for a free one of the pool."""
 
+STATEMENT_CACHE_SIZE = 100
+"""Statements that a connection keeps prepared; asyncpg's default, and SQLAlchemy's."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -141,6 +144,7 @@ class Database:
             timeout=CONNECT_TIMEOUT,
             init=_log_queries if self._config.db_echo else None,
             reset=_keep_session,
+            statement_cache_size=_statement_cache_size(self._config),
         )
 
 
@@ -155,15 +159,25 @@ async def _log_queries(connection: asyncpg.Connection) -> None:
     connection.add_query_logger(lambda query: _log.info("%s %s", query.query, query.args))
 
 
+def _statement_cache_size(config: DatabaseConfig) -> int:
+    """Return how many statements a connection keeps prepared: behind a pooler, none.
+
+    There, each transaction may be served by another connection, which knows none of them.
+    """
+    return 0 if config.database_pooler else STATEMENT_CACHE_SIZE
+
+
 def create_engine(url: str, config: DatabaseConfig) -> AsyncEngine:
     """Make an SQLAlchemy engine for ORM sessions and migrations."""
+    cached = _statement_cache_size(config)
 
     async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT)
+        return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, statement_cache_size=cached)
 
     return create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=connect,
+        # What async_creator is for, which has no place for SQLAlchemy's own cache.
+        connect_args={"async_creator_fn": connect, "prepared_statement_cache_size": cached},
         echo=config.db_echo,
         pool_size=config.db_pool_size,
         max_overflow=0,

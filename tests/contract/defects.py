@@ -74,7 +74,7 @@ DEFECTS = (
     Defect("indented in production", _GET, _JSON, "= app.debug", "= True"),
     Defect("a charset", "GET /health", _JSON, "super().__init__(app)",
            "super().__init__(app); self.mimetype = 'application/json; charset=utf-8'"),
-    Defect("empty fields left out", _GET, _JSON, "return dict(value)",
+    Defect("empty fields left out", _GET, _JSON, "return vars(value)",
            "return {k: v for k, v in value if v is not None}"),
     Defect("an id as text", _GET, _DTO, "    id: int", "    id: str"),
     Defect("another refusal of the unknown", _GET, _ERRORS, "{resource} not found",

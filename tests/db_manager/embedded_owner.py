@@ -106,8 +106,12 @@ def get_wheel() -> tuple[Path, Path]:
 def copy_code(target: Path) -> None:
     """The embedded PostgreSQL and its wheel, where everybody can read them."""
     shutil.copytree(ROOT / "db_manager" / "embedded", target / "db_manager" / "embedded")
-    for name in ("__init__.py", "postgres.py"):
-        shutil.copy(ROOT / "db_manager" / name, target / "db_manager")
+    (target / "shared").mkdir()
+    for name in (
+        *("db_manager/__init__.py", "db_manager/postgres.py"),
+        *("shared/__init__.py", "shared/errors.py"),
+    ):
+        shutil.copy(ROOT / name, target / name)
     ignore = shutil.ignore_patterns("__pycache__", "include", "doc")
     for folder in filter(Path.is_dir, get_wheel()):
         shutil.copytree(folder, target / folder.name, ignore=ignore)

@@ -41,5 +41,7 @@ def _copy_what_is_read(workspace: Path, folder: Path) -> Path:
     """Copy the parts of a workspace that a generation reads."""
     for part in ("db_manager/migrations", "shared/models", "services"):
         shutil.copytree(workspace / part, folder / part)
-    shutil.copy(workspace / "pyproject.toml", folder)
+    for name in ("pyproject.toml", "compose.yaml", ".env"):
+        if (workspace / name).exists():
+            shutil.copy(workspace / name, folder)
     return folder

@@ -241,7 +241,8 @@ def test_a_table_that_a_revision_already_creates_gets_no_second_one(workspace: P
 def test_the_shipped_revision_is_what_would_be_generated() -> None:
     [name] = SHIPPED[VERSIONS]
     service = ServiceName.parse("user-service")
-    resource = describe_resource(describe_service(service, 8081), ResourceName.of(service), USER)
+    context = describe_service(service, 8081, "fleet")
+    resource = describe_resource(context, ResourceName.of(service), USER)
     words = RevisionWords(revision_id("users"), None)
 
     text = render("models/revision.py.jinja", describe_revision(resource, words))

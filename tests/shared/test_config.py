@@ -12,6 +12,7 @@ from shared.errors import ConfigurationError
 def a_clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         *("DEBUG", "TESTING", "SECRET_KEY", "DATABASE_URL", "DB_ECHO", "DB_POOL_SIZE", "HOST"),
+        "DATABASE_POOLER",
         *("SERVICE_NAME", "SERVICE_PORT", "PORT", "SERVICE_REGISTRY_URL", "MAX_CONTENT_LENGTH"),
     ):
         monkeypatch.delenv(name, raising=False)
@@ -71,6 +72,7 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
         ("DATABASE_URL", "mysql://localhost/fleet"),
         ("DATABASE_URL", "postgresql://localhost:port/fleet"),
         ("DATABASE_URL", "localhost"),
+        ("DATABASE_POOLER", "odyssey"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_name_of_its_variable(

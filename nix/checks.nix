@@ -1,0 +1,34 @@
+# `nix flake check`: what `make lint`, `make types` and `make test` look at, without a network.
+{
+  pkgs,
+  self,
+  tools,
+}:
+let
+  check =
+    name: inputs: script:
+    pkgs.runCommand name { nativeBuildInputs = inputs; } ''
+      cp -r ${self} workspace
+      chmod -R u+w workspace
+      cd workspace
+      export HOME="$PWD/../home" PYTHONPATH="$PWD:$PWD/services"
+      ${script}
+      : > $out
+    '';
+
+  # Tests of what a sandbox has not: Nix itself, a git history, a package index.
+  pytest = "python -m pytest -q -p no:cacheprovider -p nix.selection --ignore=tests/nix --ignore=tests/readme";
+in
+{
+  lint = check "lint" tools.withoutDatabase ''
+    ruff check .
+    ruff format --check .
+  '';
+  types = check "types" tools.withoutDatabase "python -m mypy .";
+  contracts = check "contracts" tools.withoutDatabase "python -m scaffold contracts";
+  unit = check "unit" tools.withoutDatabase "${pytest} -m unit";
+}
+// pkgs.lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
+  # Exit code 5: a workspace without services has no such tests.
+  database = check "database" tools.all "${pytest} -m database || [ $? -eq 5 ]";
+}

@@ -1,0 +1,19 @@
+# `nix develop`: the tools on PATH and the workspace importable; nothing is started or written.
+{ pkgs, tools }:
+pkgs.mkShellNoCC {
+  packages = tools.all;
+  shellHook = ''
+    ${builtins.readFile ./workspace.sh}
+    if [ -n "$workspace" ]; then
+      export PYTHONPATH="$workspace:$workspace/services"
+    fi
+    unset workspace
+    # nixpkgs sets these for builds; a service wants hashes that nobody can foresee.
+    unset PYTHONHASHSEED DETERMINISTIC_BUILD SOURCE_DATE_EPOCH
+    cat >&2 <<'END'
+    A service:     python -m scaffold user-service 8081
+    The database:  python -m db_manager migrate
+    Run it:        python services/user_service/app.py   (pytest runs its tests)
+    END
+  '';
+}

@@ -1,0 +1,160 @@
+"""compose.yaml: what Docker Compose makes of the workspace, and of one service by itself."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.containers.requirement import get_program
+from tests.workspace import GeneratedWorkspace, run
+
+FLEET = {"postgres", "migrate", "user-service", "metrics-service"}
+SERVICES = {"user-service": 8081, "metrics-service": 8082}
+FILES = [
+    "compose.yaml",
+    "services/user_service/compose.yaml",
+    "services/metrics_service/compose.yaml",
+]
+
+
+def compose(folder: Path) -> Any:
+    """Return what Docker Compose reads in a folder, every default filled in."""
+    command = [get_program("docker-compose"), "config", "--format", "json"]
+    return json.loads(run(command, folder, {"PATH": "", "HOME": str(folder)}))
+
+
+@pytest.fixture(scope="module")
+def fleet(workspace: GeneratedWorkspace) -> Any:
+    """The whole workspace."""
+    return compose(workspace.root)
+
+
+@pytest.fixture(scope="module")
+def alone(workspace: GeneratedWorkspace) -> Any:
+    """The user service by itself."""
+    return compose(workspace.root / "services/user_service")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_follows_the_specification(name: str, workspace: GeneratedWorkspace) -> None:
+    assert _find_fault(workspace.root / name) is None
+
+
+def test_a_file_that_does_not_follow_it_is_found(
+    workspace: GeneratedWorkspace, tmp_path: Path
+) -> None:
+    text = (workspace.root / "compose.yaml").read_text()
+    (tmp_path / "compose.yaml").write_text(text.replace("depends_on:", "depend_on:"))
+
+    assert "depend_on" in str(_find_fault(tmp_path / "compose.yaml"))
+
+
+def _find_fault(path: Path) -> str | None:
+    """Return what the schema of the specification says against a file, None for nothing."""
+    command = [get_program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode else None
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_names_are_composes_own(name: str, workspace: GeneratedWorkspace) -> None:
+    text = (workspace.root / name).read_text()
+
+    assert "container_name" not in text
+    assert not text.startswith("version:")
+    assert "\nversion:" not in text
+
+
+def test_the_fleet_is_every_generated_service(fleet: Any) -> None:
+    assert fleet["name"] == "shop"
+    assert fleet["services"].keys() == FLEET
+
+
+def test_the_fleet_follows_the_database_and_its_migration(fleet: Any) -> None:
+    postgres, migrate = fleet["services"]["postgres"], fleet["services"]["migrate"]
+
+    assert postgres["image"].startswith("postgres:17")
+    assert postgres["healthcheck"]["test"][:2] == ["CMD", "pg_isready"]
+    assert [volume["source"] for volume in postgres["volumes"]] == ["postgres-data"]
+    assert migrate["restart"] == "no"
+    assert migrate["depends_on"]["postgres"]["condition"] == "service_healthy"
+    for name in SERVICES:
+        condition = fleet["services"][name]["depends_on"]["migrate"]["condition"]
+        assert condition == "service_completed_successfully"
+
+
+def test_ports_are_published_to_this_machine_alone(fleet: Any) -> None:
+    ports = {
+        (name, port["host_ip"], port["published"], port["target"])
+        for name, service in fleet["services"].items()
+        for port in service.get("ports", [])
+    }
+
+    services = {(name, "127.0.0.1", str(port), port) for name, port in SERVICES.items()}
+    assert ports == {("postgres", "127.0.0.1", "5432", 5432), *services}
+
+
+def test_every_build_starts_at_the_root_with_a_dockerfile_that_exists(
+    fleet: Any, workspace: GeneratedWorkspace
+) -> None:
+    builds = [service["build"] for service in fleet["services"].values() if "build" in service]
+
+    assert len(builds) == 1 + len(SERVICES)
+    for build in builds:
+        assert Path(build["context"]) == workspace.root
+        assert (workspace.root / build["dockerfile"]).is_file()
+
+
+def test_secrets_come_from_a_file_that_git_ignores(
+    fleet: Any, workspace: GeneratedWorkspace
+) -> None:
+    committed = [(workspace.root / name).read_text() for name in FILES]
+    environments = [service["environment"] for service in fleet["services"].values()]
+
+    for name in ("SECRET_KEY", "PGPASSWORD", "POSTGRES_PASSWORD"):
+        [value] = {environment[name] for environment in environments}
+        assert len(value) >= 32
+        assert all(value not in text for text in committed)
+    assert ".env\n" in (workspace.root / ".gitignore").read_text()
+
+
+def test_only_its_owner_reads_the_secrets(workspace: GeneratedWorkspace) -> None:
+    assert (workspace.root / ".env").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_container_writes_nothing_and_may_nothing(fleet: Any) -> None:
+    for name in ("migrate", *SERVICES):
+        service = fleet["services"][name]
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_a_container_is_given_the_time_that_its_requests_get(fleet: Any) -> None:
+    for name in SERVICES:
+        assert fleet["services"][name]["stop_grace_period"] == "40s"
+
+
+def test_changed_code_is_built_anew(fleet: Any, workspace: GeneratedWorkspace) -> None:
+    for name in SERVICES:
+        watched = fleet["services"][name]["develop"]["watch"]
+        package = f"services/{name.replace('-', '_')}"
+        assert [each["path"] for each in watched] == [
+            str(workspace.root / path) for path in (package, "shared", "db_manager")
+        ]
+        assert {each["action"] for each in watched} == {"rebuild"}
+
+
+def test_a_service_by_itself_joins_the_same_network(fleet: Any, alone: Any) -> None:
+    assert alone["services"].keys() == {"user-service"}
+    assert alone["name"] == fleet["name"]
+    assert alone["networks"] == fleet["networks"]
+
+
+def test_a_service_by_itself_is_the_fleets_but_for_its_order(fleet: Any, alone: Any) -> None:
+    in_fleet = dict(fleet["services"]["user-service"])
+    in_fleet.pop("depends_on")
+
+    assert alone["services"]["user-service"] == in_fleet

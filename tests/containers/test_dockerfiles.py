@@ -1,0 +1,107 @@
+"""Every Dockerfile: small, pinned, without root, and true to the code that it holds."""
+
+import json
+import re
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from tests.containers.dockerfile import Stage, read_stages
+from tests.containers.ignored import build_context
+from tests.workspace import FRAMEWORK, GeneratedWorkspace
+
+SERVICES = ["services/user_service/Dockerfile", "services/metrics_service/Dockerfile"]
+DOCKERFILES = [*SERVICES, "db_manager/Dockerfile"]
+BASE = re.compile(r"python:3\.\d+(\.\d+)?-slim-[a-z]+")
+
+
+@pytest.fixture(params=DOCKERFILES)
+def dockerfile(request: pytest.FixtureRequest, workspace: GeneratedWorkspace) -> Path:
+    """Each in turn."""
+    return workspace.root / str(request.param)
+
+
+@pytest.fixture
+def final(dockerfile: Path) -> Stage:
+    """The stage that is shipped."""
+    return read_stages(dockerfile)[-1]
+
+
+def test_packages_are_installed_in_a_stage_that_is_left_behind(dockerfile: Path) -> None:
+    build, final = read_stages(dockerfile)
+
+    assert "pip install" in build.get("RUN").text
+    assert all("pip" not in each.text for each in final.all("RUN"))
+    assert final.all("COPY")[0].text == "--from=build /venv /venv"
+
+
+def test_the_base_is_a_slim_python_of_one_version(dockerfile: Path) -> None:
+    [base] = {stage.base for stage in read_stages(dockerfile)}
+
+    assert BASE.fullmatch(base)
+
+
+def test_nobody_is_root_and_the_user_is_a_number(final: Stage) -> None:
+    assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", final.get("USER").text)
+    assert final.all("COPY")[-1].name == "COPY"
+    names = [each.name for each in final.instructions]
+    assert names.index("USER") > max(
+        number for number, name in enumerate(names) if name in ("COPY", "RUN")
+    )
+
+
+def test_a_signal_reaches_python(final: Stage) -> None:
+    program = (final.all("ENTRYPOINT") or final.all("CMD"))[0]
+
+    assert program.words[0] == "python"
+
+
+def test_the_image_says_what_it_is(final: Stage) -> None:
+    labels = final.get("LABEL").settings
+
+    prefix = "org.opencontainers.image."
+    assert labels.keys() == {
+        f"{prefix}{name}" for name in ("title", "description", "version", "revision")
+    }
+    assert all(labels.values())
+
+
+def test_no_registry_is_asked_for_the_syntax(dockerfile: Path) -> None:
+    assert "syntax=" not in dockerfile.read_text()
+
+
+def test_every_copied_path_exists(dockerfile: Path, workspace: GeneratedWorkspace) -> None:
+    context = build_context(workspace.root)
+    copies = [each.text for stage in read_stages(dockerfile) for each in stage.all("COPY")]
+    sources = [text.split()[0] for text in copies if not text.startswith("--from=")]
+
+    assert sources
+    for source in sources:
+        assert any(path.is_relative_to(source) for path in context), source
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_default_server_runs(name: str, workspace: GeneratedWorkspace) -> None:
+    final = read_stages(workspace.root / name)[-1]
+
+    assert final.get("CMD").words == ["python", str(PurePosixPath(name).parent / "app.py")]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_port_is_the_services(name: str, workspace: GeneratedWorkspace) -> None:
+    final = read_stages(workspace.root / name)[-1]
+    example = (workspace.root / name).parent / ".env.example"
+
+    port = final.get("EXPOSE").text
+    assert f"SERVICE_PORT={port}\n" in example.read_text()
+    assert final.get("ENV").settings["SERVICE_PORT"] == port
+    assert final.get("ENV").settings["HOST"] == "0.0.0.0"
+
+
+def test_what_migrates_needs_nothing_that_the_project_does_not_declare() -> None:
+    project = (FRAMEWORK / "pyproject.toml").read_text()
+    lines = (FRAMEWORK / "db_manager/requirements.txt").read_text().splitlines()
+
+    needed = [line for line in lines if line and not line.startswith("#")]
+    assert needed
+    assert [line for line in needed if json.dumps(line) not in project] == []

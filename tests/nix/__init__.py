@@ -1,0 +1,1 @@
+"""The flake, run by Nix against the offline stand-in for nixpkgs."""

@@ -1,0 +1,43 @@
+"""Nix and a workspace that its template made; without them a skip, in CI a failure."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.nix.offline import OfflineNix, commit, done, find_obstacle
+from tests.workspace import FRAMEWORK
+
+
+@pytest.fixture(scope="session")
+def nix() -> Iterator[OfflineNix]:
+    """Nix, in a folder where the user that PostgreSQL runs as can read the store."""
+    if obstacle := find_obstacle():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(obstacle)
+    root = Path(tempfile.mkdtemp(prefix="nix-")).resolve()
+    root.chmod(0o755)
+    yield OfflineNix.prepare(root)
+    subprocess.run(["chmod", "-R", "u+w", root], check=True)
+    shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def template(nix: OfflineNix, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that only the template has written to; tests only read it."""
+    folder = tmp_path_factory.mktemp("template") / "quart-fleet"
+    folder.mkdir()
+    done(nix.run("flake", "init", "-t", FRAMEWORK, folder=folder))
+    return folder
+
+
+@pytest.fixture
+def workspace(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace made by the template, in git, at a path with a space."""
+    folder = tmp_path_factory.mktemp("workspace") / "my fleet"
+    shutil.copytree(template, folder)
+    commit(folder)
+    return folder

@@ -1,0 +1,34 @@
+"""`nix flake check` passes a workspace that is right, and each check fails one that is not."""
+
+from pathlib import Path
+
+from tests.nix.offline import SYSTEM, OfflineNix, commit, done, flake_of
+from tests.workspace import GeneratedWorkspace
+
+_PLANTS = {
+    "lint": ("services/user_service/app.py", "import this\n"),
+    "types": ("shared/utils/response.py", "COUNT: int = 'many'\n"),
+    "contracts": ("services/user_service/domain/entities/user.py", "import pydantic as pydantic\n"),
+    "unit": ("services/user_service/tests/test_unit.py", "def test_it() -> None:\n    assert 0\n"),
+    "database": (
+        "services/user_service/tests/test_database.py",
+        "def test_it(fresh_database_url: str) -> None:\n    assert not fresh_database_url\n",
+    ),
+}
+"""For each check, what it must find, at the end of which file."""
+
+
+def test_every_check_passes_and_every_check_can_fail(nix: OfflineNix, workspace: Path) -> None:
+    GeneratedWorkspace(workspace).python("-m", "scaffold", "user-service", "8081")
+    commit(workspace)
+    done(nix.run_overridden("flake check", flake_of(workspace)))
+
+    for file, text in _PLANTS.values():
+        with (workspace / file).open("a") as planted:
+            planted.write(text)
+    commit(workspace)
+    for name, (file, _) in _PLANTS.items():
+        check = f"{flake_of(workspace)}#checks.{SYSTEM}.{name}"
+        completed = nix.run_overridden("build", "--print-build-logs", "--no-link", check)
+        assert completed.returncode, f"{name} passes what it must not"
+        assert Path(file).name in completed.stderr

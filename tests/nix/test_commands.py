@@ -1,0 +1,78 @@
+"""`nix run`, `nix build` and `nix fmt`."""
+
+import re
+import shutil
+from pathlib import Path
+
+from tests.nix.offline import SYSTEM, OfflineNix, commit, done, flake_of
+from tests.workspace import FRAMEWORK
+
+
+def test_the_demo_runs_to_its_end(nix: OfflineNix, tmp_path: Path) -> None:
+    completed = nix.run_overridden("run", f"{FRAMEWORK}#demo", folder=tmp_path)
+
+    last = done(completed).splitlines()[-1]
+    found = re.fullmatch(r"(\d+) of (\d+) checks passed in .* s\.", last)
+    assert found, last
+    assert int(found[1]) == int(found[2]) >= 60
+    assert "Installing" not in completed.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_default_is_the_generator_and_without_arguments_the_demo(
+    nix: OfflineNix, tmp_path: Path
+) -> None:
+    version = done(nix.run_overridden("run", FRAMEWORK, "--", "--version", folder=tmp_path))
+
+    assert re.fullmatch(r"scaffold [\d.]+\n", version)
+    default, demo = (
+        str(nix.evaluate(str(FRAMEWORK), f"apps.{SYSTEM}.{name}.program"))
+        for name in ("default", "demo")
+    )
+    assert f"if [ $# -eq 0 ]; then\n  exec {demo}\nfi" in Path(default).read_text()
+
+
+def test_the_generator_serves_any_workspace_from_any_folder_of_it(
+    nix: OfflineNix, workspace: Path, tmp_path: Path
+) -> None:
+    words = ("--", "order-service", "8083")
+
+    done(nix.run_overridden("run", FRAMEWORK, *words, folder=workspace / "services"))
+    elsewhere = nix.run_overridden("run", FRAMEWORK, *words, folder=tmp_path)
+
+    assert (workspace / "services/order_service/app.py").is_file()
+    assert (elsewhere.returncode, elsewhere.stdout) == (1, "")
+    assert "is in no workspace" in elsewhere.stderr
+
+
+def test_the_tests_of_the_workspace_run_from_any_folder_of_it(
+    nix: OfflineNix, workspace: Path, tmp_path: Path
+) -> None:
+    def run(folder: Path) -> tuple[int, str]:
+        words = ("--", "-q", "-n0", "tests/architecture")
+        completed = nix.run_overridden("run", f"{FRAMEWORK}#test", *words, folder=folder)
+        return completed.returncode, completed.stdout + completed.stderr
+
+    assert run(workspace / "services")[0] == 0
+    code, output = run(tmp_path)
+    assert code == 1
+    assert "is in no workspace" in output
+    (workspace / "shared/errors.py").write_text("import quart\n")
+    assert run(workspace)[0] == 1
+
+
+def test_the_package_is_the_generator(nix: OfflineNix, workspace: Path, tmp_path: Path) -> None:
+    done(nix.run_overridden("build", flake_of(workspace), "-o", tmp_path / "result"))
+
+    assert [path.name for path in (tmp_path / "result/bin").iterdir()] == ["scaffold"]
+
+
+def test_the_formatter_formats_what_it_is_told(
+    nix: OfflineNix, template: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(template, tmp_path / "fleet")
+    commit(folder)
+
+    output = done(nix.run_overridden("fmt", "flake.nix", folder=folder))
+
+    assert output == "flake.nix\n"  # the stand-in's formatter only repeats its arguments

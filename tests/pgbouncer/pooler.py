@@ -1,0 +1,110 @@
+"""A PgBouncer in transaction mode, between a test and the run's PostgreSQL."""
+
+import asyncio
+import re
+import shutil
+import subprocess
+import tempfile
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from db_manager.embedded.account import Account
+from tests.contract.wire import PATIENCE
+from tests.generated.test_generated_services import free_port
+
+SERVER_CONNECTIONS = 3
+"""Fewer than any of the clients would like to have, so that they share them."""
+
+_SETTINGS = """\
+[databases]
+* = host={host} port={port} user={user}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {listen_port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = {size}
+max_client_conn = 200
+{prepared}
+"""
+_PREPARED_SINCE = (1, 21)
+"""Versions that can follow prepared statements; told not to, they are as the older ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pooler:
+    """Where databases are reached through it."""
+
+    port: int
+    server: str
+
+    def url(self, database_url: str) -> str:
+        """Return the way to a database of the server through the pooler."""
+        parts = urlsplit(database_url)
+        user = parts.username or "postgres"
+        return f"postgresql://{user}@127.0.0.1:{self.port}{parts.path}?sslmode=disable"
+
+
+def find_program() -> str | None:
+    """Return where pgbouncer is, None where it is not installed."""
+    return shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
+
+
+@asynccontextmanager
+async def pooling(program: str, server_url: str) -> AsyncIterator[Pooler]:
+    """Run a PgBouncer before a server; as another user where we are root, which it refuses."""
+    with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        account, port = Account.for_data(folder / "data"), free_port()
+        settings = folder / "pgbouncer.ini"
+        settings.write_text(_render(program, server_url, port))
+        with (folder / "log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                program, str(settings), cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                user=account.uid if account.borrowed else None,
+                group=account.gid if account.borrowed else None,
+                extra_groups=[] if account.borrowed else None,
+            )  # fmt: skip
+        try:
+            await _answers(process, port, folder / "log")
+            yield Pooler(port, server_url)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+def _render(program: str, server_url: str, port: int) -> str:
+    parts = urlsplit(server_url)
+    options = parse_qs(parts.query)
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    major, minor = re.findall(r"\d+", version.stdout)[:2]
+    follows = (int(major), int(minor)) >= _PREPARED_SINCE
+    return _SETTINGS.format(
+        host=parts.hostname or options["host"][0],
+        port=parts.port or options.get("port", ["5432"])[0],
+        user=parts.username or "postgres",
+        listen_port=port,
+        size=SERVER_CONNECTIONS,
+        prepared="max_prepared_statements = 0" if follows else "",
+    )
+
+
+async def _answers(process: Process, port: int, log: Path) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if process.returncode is not None:
+                raise AssertionError(f"pgbouncer ended:\n{log.read_text()}")
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return

@@ -1,0 +1,22 @@
+"""The contract does not depend on a PgBouncer in between: every test that asks a service is run
+again, on two processes whose connections are more than PgBouncer has, in the midst of a crowd.
+"""
+
+from tests.contract import (
+    test_bodies,
+    test_concurrency,
+    test_order_of_checks,
+    test_table,
+    test_values,
+)
+
+_MODULES = (test_bodies, test_concurrency, test_order_of_checks, test_table, test_values)
+
+globals().update(
+    {
+        name: value
+        for module in _MODULES
+        for name, value in vars(module).items()
+        if name.startswith("test_")
+    }
+)
