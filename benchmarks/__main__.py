@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from benchmarks import comparison, report
+from benchmarks import comparison, layers, report, startup
 from benchmarks import instructions as counts
 from benchmarks.environment import PYTHON, ROOT
 from benchmarks.errors import BenchmarkError
@@ -29,6 +29,19 @@ def instructions(action: str | None) -> None:
     """Count the instructions of a request, with valgrind."""
     actions = {"check": counts.check, "record": counts.record, None: counts.show}
     actions[action]()
+
+
+@main.command()
+@click.option("--times", default=5, show_default=True, help="How often what leaves nothing.")
+def start(times: int) -> None:
+    """Measure what it costs to begin: a service, the generator, the database manager."""
+    startup.show(times)
+
+
+@main.command()
+def profile() -> None:
+    """Show by layer where the application's time goes."""
+    print(layers.profile())
 
 
 def _compare(plan: comparison.Plan, name: str) -> None:

@@ -28,7 +28,7 @@ class Plan:
     scenarios: Sequence[Scenario] = scenarios.ALL
 
 
-FULL = Plan(rounds=7, seconds=3, warm_up=2)
+FULL = Plan(rounds=5, seconds=3, warm_up=1)
 QUICK = Plan(rounds=1, seconds=1, warm_up=1)
 
 

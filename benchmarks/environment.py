@@ -37,7 +37,8 @@ def _install() -> None:
     uv = _find_uv()
     if uv:
         _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(_FOLDER)])
-        _run([uv, "pip", "install", "--quiet", "--python", str(PYTHON), "-r", str(REQUIREMENTS)])
+        install = [uv, "pip", "install", "--quiet", "--compile-bytecode"]
+        _run([*install, "--python", str(PYTHON), "-r", str(REQUIREMENTS)])
         return
     _run([sys.executable, "-m", "venv", "--clear", str(_FOLDER)])
     _run([str(PYTHON), "-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS)])

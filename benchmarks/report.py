@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.comparison import Comparison
 from benchmarks.figures import Figure, document, figures
 from benchmarks.load import CONNECTIONS, generator
-from benchmarks.machine import describe
+from benchmarks.machine import describe, load_average
 
 RESULTS = Path(__file__).with_name("results")
 
@@ -26,6 +26,11 @@ def save(name: str, content: Mapping[str, object]) -> Path:
     path.write_text(f"{json.dumps(content, indent=2)}\n")
     print(f"written: benchmarks/results/{path.name}", file=sys.stderr)
     return path
+
+
+def surroundings() -> dict[str, object]:
+    """Return what every result is kept with."""
+    return {"machine": describe(), "load_average": load_average()}
 
 
 def machine_line() -> str:

@@ -18,7 +18,17 @@ from benchmarks.errors import BenchmarkError
 from db_manager.postgres import EmbeddedPostgres
 
 FOREIGN = frozenset(
-    {"DATABASE_URL", "SERVICE_PORT", "PORT", "DEBUG", "TESTING", "SECRET_KEY", "HOST", "DB_ECHO"}
+    {
+        "DATABASE_URL",
+        "SERVICE_PORT",
+        "PORT",
+        "DEBUG",
+        "TESTING",
+        "SECRET_KEY",
+        "HOST",
+        "DB_ECHO",
+        "PYTHONDONTWRITEBYTECODE",
+    }
 )
 """Settings of whoever measures, which must not reach into what is measured."""
 
@@ -54,13 +64,15 @@ class Stage:
 
     def create_database(self, name: str) -> "Stage":
         """Return the same stage on another database, made and migrated."""
-        asyncio.run(execute(self.server_url, f'CREATE DATABASE "{name}"'))
-        url = url_of(self.server_url, name)
-        stage = Stage(self.root, self.server_url, url)
-        run(
-            PYTHON, "-m", "db_manager", "migrate", folder=self.root, environment=stage.environment()
-        )
+        stage = self.create_empty_database(name)
+        environment = stage.environment()
+        run(PYTHON, "-m", "db_manager", "migrate", folder=self.root, environment=environment)
         return stage
+
+    def create_empty_database(self, name: str) -> "Stage":
+        """Return the same stage on another database, without tables."""
+        asyncio.run(execute(self.server_url, f'CREATE DATABASE "{name}"'))
+        return Stage(self.root, self.server_url, url_of(self.server_url, name))
 
 
 @contextmanager
