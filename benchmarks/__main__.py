@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from benchmarks import comparison, layers, report, startup
+from benchmarks import comparison, growth, layers, report, restart, startup, workers
 from benchmarks import instructions as counts
 from benchmarks.environment import PYTHON, ROOT
 from benchmarks.errors import BenchmarkError
@@ -42,6 +42,27 @@ def start(times: int) -> None:
 def profile() -> None:
     """Show by layer where the application's time goes."""
     print(layers.profile())
+
+
+@main.command(name="restart")
+@click.option("--times", "times", default=3, show_default=True, help="How often.")
+def restart_command(times: int) -> None:
+    """Count what clients lose when a server is told to stop under load."""
+    restart.show(times)
+
+
+@main.command(name="workers")
+@click.option("--rounds", "rounds", default=5, show_default=True, help="How often.")
+def workers_command(rounds: int) -> None:
+    """Compare two workers with one, and many connections with few."""
+    workers.show(rounds)
+
+
+@main.command(name="growth")
+@click.option("--rounds", "rounds", default=5, show_default=True, help="How often.")
+def growth_command(rounds: int) -> None:
+    """Measure what a table's size costs."""
+    growth.show(rounds)
 
 
 def _compare(plan: comparison.Plan, name: str) -> None:

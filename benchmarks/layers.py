@@ -68,13 +68,13 @@ def _count(stacks: str) -> Counter[str]:
     counts: Counter[str] = Counter()
     for line in stacks.splitlines():
         stack, _, times = line.rpartition(" ")
-        layer = _find_layer(stack.split(";"))
+        layer = find_layer(stack.split(";"))
         if layer:  # others are threads that sleep
             counts[layer] += int(times)
     return counts
 
 
-def _find_layer(frames: list[str]) -> str | None:
+def find_layer(frames: list[str]) -> str | None:
     """Return the layer that the innermost frame of a known one belongs to."""
     for frame in reversed(frames):
         folders = set(frame.replace("(", "/").split("/"))

@@ -1,0 +1,53 @@
+"""The load generator that stands in for wrk."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from benchmarks.client import drive
+from benchmarks.scenarios import CREATE, HEALTH
+
+
+@asynccontextmanager
+async def answering(status: str, seen: list[bytes]) -> AsyncIterator[int]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readline():
+            while (line := await reader.readline()) != b"\r\n":
+                if line.startswith(b"Content-Length"):
+                    length = int(line.split()[1])
+            seen.append(head if head.startswith(b"GET") else await reader.readexactly(length))
+            writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\n".encode())
+            await asyncio.sleep(0)
+            writer.write(b"{}")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_every_answer_is_counted() -> None:
+    seen: list[bytes] = []
+
+    async with answering("200 OK", seen) as port:
+        found = await drive(port, HEALTH, 0.1, 3, "")
+
+    assert len(seen) - 3 <= found["requests"] <= len(seen)
+    assert found["failed"] == 0
+    assert 0 < found["p50"] <= found["p99"]
+
+
+async def test_refusals_are_failures() -> None:
+    async with answering("500 Internal Server Error", []) as port:
+        found = await drive(port, HEALTH, 0.1, 1, "")
+
+    assert found["failed"] == found["requests"] > 0
+
+
+async def test_no_user_is_created_twice() -> None:
+    seen: list[bytes] = []
+
+    async with answering("201 Created", seen) as port:
+        await drive(port, CREATE, 0.1, 3, "someone")
+
+    assert len(set(seen)) == len(seen) > 3
