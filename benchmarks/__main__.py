@@ -1,6 +1,8 @@
 """`python -m benchmarks`: everyone compared; a command of its own for each other question."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from tempfile import TemporaryDirectory
 
 import click
@@ -24,10 +26,16 @@ def main(context: click.Context, quick: bool) -> None:
 
 @main.command()
 @click.option("--check", "action", flag_value="check", help="Fail where ours needs 5 % more.")
-@click.option("--record", "action", flag_value="record", help="Keep the counts for --check.")
+@click.option("--record", "action", flag_value="record", help="Keep ours, for --check.")
+@click.option("--record-peers", "action", flag_value="record-peers", help="Keep the others'.")
 def instructions(action: str | None) -> None:
     """Count the instructions of a request, with valgrind."""
-    actions = {"check": counts.check, "record": counts.record, None: counts.show}
+    actions: dict[str | None, Callable[[], None]] = {
+        "check": counts.check,
+        "record": partial(counts.record, counts.SERVICE),
+        "record-peers": partial(counts.record, counts.PEERS),
+        None: counts.show,
+    }
     actions[action]()
 
 
