@@ -54,6 +54,15 @@ def migrate(revision: str, wait: float) -> None:
     click.echo(f"Migrated to {applied[-1]}." if applied else "Nothing to do.")
 
 
+@commands.command("wait")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), default=600, metavar="SECONDS", show_default=True
+)
+def wait_for_revisions(timeout: float) -> None:
+    """Wait until somebody has migrated the database as far as this code knows, or further."""
+    open_manager_and(lambda manager: manager.wait(timeout), timeout)
+
+
 @commands.command(context_settings={"ignore_unknown_options": True})
 @click.argument("revision")
 @YES

@@ -1,7 +1,9 @@
 """The operations of the database manager, each a method that returns what it found or did."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import TypeVar
 
 from alembic import command
@@ -25,6 +27,9 @@ from shared.models import load_metadata
 
 ResultT = TypeVar("ResultT")
 
+WAIT_INTERVAL = 1.0
+"""Seconds between two looks at a database that somebody else migrates."""
+
 
 class DatabaseManager:
     """Reads and changes the schema of one database.
@@ -43,6 +48,17 @@ class DatabaseManager:
     async def status(self) -> Status:
         """Compare the database with the revisions, and with the models if it has them all."""
         return await self._read(self._observe)
+
+    async def wait(self, seconds: float) -> None:
+        """Return when no revision is pending; a database that is ahead of this code lacks none.
+
+        Raises ManagerError when that takes longer.
+        """
+        deadline = monotonic() + seconds
+        while (status := await self.status()).pending:
+            if monotonic() >= deadline:
+                raise ManagerError(f"Nobody migrated it in time. {status.problem}")
+            await asyncio.sleep(WAIT_INTERVAL)
 
     async def migrate(self, revision: str = "head") -> list[str]:
         """Bring the database up to `revision`; return the ids of what was applied."""
