@@ -9,6 +9,17 @@ ifneq "$(shell cat $(STAMP) 2>/dev/null)" "$(CURDIR)"
 .PHONY: $(STAMP)
 endif
 
+# So is one of another version than the Python that was named.
+VERSION := -c 'import sys; print(*sys.version_info[:2])' 2>/dev/null
+ifneq "$(origin PYTHON)" "file"
+WANTED := $(shell "$(PYTHON)" $(VERSION))
+PRESENT := $(shell $(VENV) $(VERSION))
+ifneq "$(WANTED)" "$(PRESENT)"
+OUTDATED := yes
+.PHONY: $(STAMP)
+endif
+endif
+
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -37,10 +48,16 @@ lint: $(STAMP) ## ruff, its formatter, and who may import whom
 types: $(STAMP) ## mypy --strict
 	@$(VENV) -m mypy .
 
+.PHONY: bench
+bench: $(STAMP) ## the speed of a generated service beside others, measured here
+	@[ -d benchmarks ] || { echo 'The benchmark is in the repository of the framework.' >&2; exit 1; }
+	@$(VENV) -m benchmarks
+
 # uv where there is one, since it takes seconds; pip knows the indexes that only pip was told of.
 $(STAMP): pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo 'Python 3.11 or newer is needed. Name yours: make PYTHON=python3.13 install' >&2; exit 1; }
+	@[ -z "$(OUTDATED)" ] || rm -rf .venv
 	@[ ! -f $(STAMP) ] || [ "$$(cat $(STAMP))" = "$$(pwd -P)" ] || rm -rf .venv
 	@if command -v uv >/dev/null; then \
 	  echo 'Installing into .venv with uv ...' >&2; \

@@ -29,9 +29,11 @@ def start() -> None:
 
 @postgres.command()
 def stop() -> None:
-    """Stop the server."""
+    """Stop the server, whoever uses it; the next command that needs it starts it again."""
     with _server() as server:
+        was_running = server.status().running
         server.stop()
+    click.echo("Stopped." if was_running else "It was not running.")
 
 
 @postgres.command()

@@ -14,7 +14,7 @@ from scaffold.errors import ScaffoldError
 from scaffold.signals import Interrupted, heeded
 
 _INTERRUPTED = "Interrupted: nothing was written."
-_OWN_OPTIONS = ("--help", "--version")
+_OWN_OPTIONS = ("--help", "-h", "--version")
 
 
 class Commands(click.Group):
@@ -89,7 +89,7 @@ def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -
 @click.group(
     cls=Commands,
     subcommand_metavar="COMMAND | NAME PORT",
-    context_settings={"max_content_width": 100},
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
 )
 @click.option(
     "--version",

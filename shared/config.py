@@ -1,5 +1,6 @@
 """Settings, read once at start from the environment and a service's own `.env`."""
 
+import logging
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -17,6 +18,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.database.url import normalise
 from shared.errors import ConfigurationError
+
+_log = logging.getLogger(__name__)
 
 SAMPLE_SECRET_KEY = "change-me"  # noqa: S105 - a placeholder that a running service refuses
 """What a generated `.env` holds; good for development only."""
@@ -50,12 +53,19 @@ class DatabaseConfig(BaseSettings):
         dotenv = folder / ".env" if folder else None
         try:
             if dotenv and dotenv.is_file():
-                _refuse_unreadable_lines(dotenv)
+                _check_lines(dotenv, cls._variables())
             return cls(_env_file=dotenv)  # type: ignore[call-arg]  # pydantic-settings' own keyword
         except ValidationError as error:
             reasons = [_explain(details) for details in error.errors(include_input=False)]
             sources = f"the environment or {dotenv}" if dotenv else "the environment"
             raise ConfigurationError("\n".join([*reasons, f"Set it in {sources}."])) from None
+
+    @classmethod
+    def _variables(cls) -> frozenset[str]:
+        """Return the names by which the settings are set."""
+        aliases = (field.validation_alias for field in cls.model_fields.values())
+        choices = (a.choices if isinstance(a, AliasChoices) else [a] for a in aliases)
+        return frozenset(str(name) for names in choices for name in names)
 
 
 class BaseServiceConfig(DatabaseConfig):
@@ -87,14 +97,16 @@ class BaseServiceConfig(DatabaseConfig):
         )
 
 
-def _refuse_unreadable_lines(dotenv: Path) -> None:
+def _check_lines(dotenv: Path, variables: frozenset[str]) -> None:
+    """Refuse a line that cannot be read, and warn of a name that nobody asks for."""
     with dotenv.open(encoding="utf-8") as lines:
         for binding in parse_stream(lines):
+            place = f"{dotenv}, line {binding.original.line}"
             if binding.error or (binding.key is not None and binding.value is None):
                 line = binding.original.string.strip()
-                raise ConfigurationError(
-                    f"{dotenv}, line {binding.original.line}: expected NAME=value, got {line!r}"
-                )
+                raise ConfigurationError(f"{place}: expected NAME=value, got {line!r}")
+            if binding.key is not None and binding.key not in variables:
+                _log.warning("%s: %s is no setting of this service", place, binding.key)
 
 
 def _explain(details: ErrorDetails) -> str:

@@ -57,12 +57,15 @@ class Statement:
     def arguments(self, parameters: Parameters) -> list[object]:
         """Return the values in the order in which asyncpg takes them.
 
-        Raises KeyError where one is missing.
+        Raises KeyError, which names the parameter and the statement, where one is missing.
         """
         values = {**self._defaults, **parameters}
-        if not self._writers:
-            return [values[name] for name in self._names]
-        written = {name: write(values[name]) for name, write in self._writers.items()}
+        try:
+            if not self._writers:
+                return [values[name] for name in self._names]
+            written = {name: write(values[name]) for name, write in self._writers.items()}
+        except KeyError as missing:
+            raise KeyError(f"no value for {missing} is given to: {self.sql}") from None
         return [written.get(name, values[name]) for name in self._names]
 
     def row(self, record: Row) -> Row:

@@ -1,7 +1,7 @@
 """The application factory: one Quart application in the contract's manner."""
 
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from types import TracebackType
 
 from quart import Blueprint, Quart
 
@@ -22,17 +22,6 @@ PREFIX = "/api/v1"
 StartCheck = Callable[[Database], Awaitable[None]]
 """Runs once when the database is open, before the first request."""
 
-ExceptionInfo = tuple[type, BaseException, TracebackType] | tuple[None, None, None]
-
-
-class Service(Quart):
-    """Quart, but what we refuse in our own words is no crash: the server says it, once."""
-
-    def log_exception(self, exception_info: ExceptionInfo) -> None:
-        """Log what nobody foresaw, with its traceback."""
-        if not isinstance(exception_info[1], ServiceError):
-            super().log_exception(exception_info)
-
 
 def build_app(
     config: BaseServiceConfig,
@@ -51,7 +40,7 @@ def build_app(
         provides: what the controllers ask for by type, with `provided`.
         start_checks: awaited in order at start.
     """
-    app = Service(config.service_name, static_folder=None)
+    app = Quart(config.service_name, static_folder=None)
     _configure(app, config)
     app.url_map.converters["int"] = IdConverter
     for blueprint in (health.bp, *blueprints):
@@ -76,6 +65,12 @@ def _configure(app: Quart, config: BaseServiceConfig) -> None:
     )
     app.json = ContractJSONProvider(app)
     app.session_interface = NoSessions()
+    app.logger.addFilter(_is_unforeseen)
+
+
+def _is_unforeseen(record: logging.LogRecord) -> bool:
+    """Keep what we refuse in our own words from being logged as a crash: the server says it."""
+    return not (record.exc_info and isinstance(record.exc_info[1], ServiceError))
 
 
 def _open_while_serving(app: Quart, database: Database, checks: Iterable[StartCheck]) -> None:

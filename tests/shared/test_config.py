@@ -113,6 +113,17 @@ def test_a_bad_line_of_the_dotenv_is_shown_with_its_place(tmp_path: Path, line: 
     assert refusal.value.message.startswith(f"{tmp_path / '.env'}, line 2: ")
 
 
+def test_a_name_that_nobody_asks_for_is_pointed_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = load(tmp_path, "DEBUG=True\nPORT=9000\nSERVICE_PROT=8081\n")
+
+    assert config.service_port == 9000
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / '.env'}, line 3: SERVICE_PROT is no setting of this service"
+    ]
+
+
 @pytest.mark.parametrize("secret", [None, SAMPLE_SECRET_KEY, ""])
 def test_a_service_refuses_to_run_on_the_sample_secret(tmp_path: Path, secret: str | None) -> None:
     line = "" if secret is None else f"SECRET_KEY={secret}"

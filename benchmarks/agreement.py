@@ -1,0 +1,59 @@
+"""Before anyone is measured: the same requests, answered in the same bytes."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from benchmarks import wire
+from benchmarks.competitors import Competitor
+from benchmarks.errors import BenchmarkError
+from benchmarks.processes import Server
+from benchmarks.scenarios import USERS, new_user
+
+Request = tuple[str, str, bytes | None]
+
+MEASURED: tuple[Request, ...] = (
+    ("GET", "/api/v1/health", None),
+    ("GET", "/api/v1/", None),
+    ("GET", f"{USERS}/7", None),
+    ("GET", USERS, None),
+    ("POST", USERS, new_user("agreed")),
+    ("POST", USERS, b'{"username":"spare","email":"spare@example.com"}'),
+)
+REFUSED: tuple[Request, ...] = (
+    ("GET", f"{USERS}/999", None),
+    ("GET", "/api/v1/nowhere", None),
+    ("POST", USERS, new_user("agreed")),
+    ("POST", USERS, new_user("agreed").replace(b'"agreed"', b'"other"')),
+    ("POST", USERS, b'{"email":"x@example.com"}'),
+    ("POST", USERS, b'{"username":"x"}'),
+    ("POST", USERS, b'{"username"'),
+    ("POST", USERS, b'{"username":7,"email":"x@example.com"}'),
+    ("POST", USERS, b'{"username":"%s","email":"x@example.com"}' % (b"x" * 81)),
+)
+_DATES = re.compile(rb"\w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} GMT")
+
+
+def answers(competitor: Competitor, server: Server) -> list[wire.Answer]:
+    """Ask everything of one competitor, whose table was just filled anew."""
+    requests = MEASURED if competitor.bare else MEASURED + REFUSED
+    with wire.Connection(server.port) as connection:
+        return [_comparable(each, connection.ask(wire.spell(*each))) for each in requests]
+
+
+def require_agreement(found: Mapping[str, Sequence[wire.Answer]], model: str) -> None:
+    """Raise BenchmarkError where somebody answers otherwise than the model."""
+    for name, given in found.items():
+        for request, expected, answer in zip(MEASURED + REFUSED, found[model], given, strict=False):
+            if answer != expected:
+                method, path, body = request
+                raise BenchmarkError(
+                    f"{name} answers {method} {path} {(body or b'').decode()} with\n"
+                    f"  {answer.status} {answer.body.decode()}\nand not\n"
+                    f"  {expected.status} {expected.body.decode()}"
+                )
+
+
+def _comparable(request: Request, answer: wire.Answer) -> wire.Answer:
+    """Leave out the moment of a creation, and the newline by which our bodies end."""
+    body = answer.body.strip()
+    return wire.Answer(answer.status, _DATES.sub(b"now", body) if request[0] == "POST" else body)

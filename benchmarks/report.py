@@ -1,0 +1,106 @@
+"""What was measured as tables of Markdown, and where results are kept."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.comparison import Comparison
+from benchmarks.figures import Figure, document, figures
+from benchmarks.load import CONNECTIONS, generator
+from benchmarks.machine import describe
+
+RESULTS = Path(__file__).with_name("results")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Write a table of Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def save(name: str, content: Mapping[str, object]) -> Path:
+    """Keep a result in JSON and return its place."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(f"{json.dumps(content, indent=2)}\n")
+    print(f"written: benchmarks/results/{path.name}", file=sys.stderr)
+    return path
+
+
+def machine_line() -> str:
+    """Say in a line what measured."""
+    machine = describe()
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB,"
+        f" {machine['system']}, Python {machine['python']}"
+    )
+
+
+def comparison_page(comparison: Comparison) -> str:
+    """Write all tables of a comparison."""
+    found = figures(comparison)
+    plan = comparison.plan
+    pinned = "the server on a core of its own" if comparison.cores.divided else "nothing pinned"
+    low, high = min(comparison.load_averages), max(comparison.load_averages)
+    parts = [
+        "# Speed",
+        f"{machine_line()}. One worker, {pinned}, {CONNECTIONS} connections by {generator()};"
+        f" medians of {plan.rounds} interleaved rounds of {plan.seconds} s, least and most in"
+        f" brackets. Load average {low:.1f} to {high:.1f}.",
+        "## Throughput as a ratio to FastAPI",
+        summary(comparison),
+    ]
+    for scenario in plan.scenarios:
+        rows = [each for each in found if each.scenario == scenario.name]
+        parts += [f"## {scenario.title}", _details(comparison, rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def summary(comparison: Comparison) -> str:
+    """Write who serves how many times as much as FastAPI, one line for each competitor."""
+    plan = comparison.plan
+    by_key = {(each.scenario, each.competitor): each for each in figures(comparison)}
+    rows = [
+        [
+            competitor.title,
+            *(
+                f"{by_key[each.name, competitor.name].to_fastapi.median:.2f}"
+                for each in plan.scenarios
+            ),
+        ]
+        for competitor in plan.competitors
+    ]
+    return table(["", *(each.title for each in plan.scenarios)], rows)
+
+
+def _details(comparison: Comparison, found: Sequence[Figure]) -> str:
+    titles = {each.name: each.title for each in comparison.plan.competitors}
+    rows = [
+        [
+            titles[each.competitor],
+            f"{each.throughput.median:,.0f} ({each.throughput.min:,.0f} to {each.throughput.max:,.0f})",
+            f"{each.to_fastapi.median:.2f} ({each.to_fastapi.min:.2f} to {each.to_fastapi.max:.2f})",
+            f"{each.to_limit.median:.2f}",
+            f"{each.cpu.median:.0f} ({each.cpu.min:.0f} to {each.cpu.max:.0f})",
+            f"{each.cpu_to_fastapi.median:.2f}",
+            f"{each.p50.median:.1f} / {each.p99.median:.1f}",
+        ]
+        for each in found
+    ]
+    header = [
+        "",
+        "requests/s",
+        "to FastAPI",
+        "to the limit",
+        "CPU µs/request",
+        "FastAPI's CPU to it",
+    ]
+    return table([*header, "p50 / p99 ms"], rows)
+
+
+def save_comparison(comparison: Comparison, name: str) -> Path:
+    """Keep a comparison as JSON and as a page, and return the place of the JSON."""
+    path = save(name, document(comparison))
+    path.with_suffix(".md").write_text(comparison_page(comparison))
+    return path
