@@ -1,5 +1,6 @@
 """What the schemas of Kubernetes, and of CloudNativePG, say against a document."""
 
+from importlib import import_module
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -147,8 +148,7 @@ def find_fault(document: Document) -> str | None:
     if document.get("apiVersion") == OPERATOR and document.get("kind") in _OF_THE_OPERATOR:
         return _find_fault_of_operator(document)
     require_module("kubernetes_validate")
-    import kubernetes_validate  # noqa: PLC0415 - only the extra `manifests` has it
-
+    kubernetes_validate = import_module("kubernetes_validate")  # which has no types of its own
     try:
         kubernetes_validate.validate(document, KUBERNETES, strict=True)
     except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
