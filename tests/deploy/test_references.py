@@ -1,17 +1,24 @@
 """What the manifests name is there: pods, ports, settings, secrets, images, commands."""
 
+import math
+import re
 from pathlib import Path
 
 import pytest
 
 from db_manager.cli import commands
+from db_manager.connection import CONNECTIONS
 from shared.config import BaseServiceConfig
 from shared.web.servers import GRACEFUL_TIMEOUT
 from tests.deploy.conftest import REGISTRY
 from tests.deploy.documents import Document, Documents, build, containers, of_kind, pods
+from tests.readme.guide import section
 
 SERVICES = {"user-service": 8081, "order-item-service": 8082, "metrics-service": 8083}
 SECRETS = {("service-secrets", "SECRET_KEY"), ("postgres-app", "password")}
+SERVICES_OF_THE_README = 4
+RESERVED = 3
+"""What PostgreSQL keeps for its administrator."""
 DRIVER = {"PGPASSWORD", "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD", "PGDATA"}
 
 
@@ -127,15 +134,30 @@ def test_services_go_through_the_pooler_and_migrations_past_it(production: Docum
 def test_connections_fit(production: Documents) -> None:
     [pooler] = of_kind(production, "Pooler")
     [cluster] = of_kind(production, "Cluster")
-    per_process = BaseServiceConfig.model_fields["db_pool_size"].default
-    processes = sum(
+    [most] = {
         each["spec"]["maxReplicas"] for each in of_kind(production, "HorizontalPodAutoscaler")
-    )
+    }
+    [surge] = {
+        each["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+        for each in of_kind(production, "Deployment")
+    }
+    added = math.ceil(most * int(surge.removesuffix("%")) / 100)
     parameters = pooler["spec"]["pgbouncer"]["parameters"]
-    opened = pooler["spec"]["instances"] * int(parameters["default_pool_size"])
+    poolers, pool = pooler["spec"]["instances"], int(parameters["default_pool_size"])
+    wanted = SERVICES_OF_THE_README * (most + added) * _default_pool_size()
+    opened = poolers * pool + CONNECTIONS + SERVICES_OF_THE_README * added
+    server = int(cluster["spec"]["postgresql"]["parameters"]["max_connections"])
 
-    assert processes * per_process <= int(parameters["max_client_conn"])
-    assert opened < int(cluster["spec"]["postgresql"]["parameters"]["max_connections"]) - 10
+    assert (most, added, wanted, opened) == (10, 3, 520, 64)
+    assert wanted <= poolers * int(parameters["max_client_conn"]) == 2000
+    assert opened <= server - RESERVED == 97
+    told = section("From laptop to cluster").replace("\N{MULTIPLICATION SIGN}", "x")
+    for number in ("4 x 10 x 10 = 400", "4 x 13 x 10 = 520", "2 x 25 = 50", "64 of 97"):
+        assert number in told
+
+
+def _default_pool_size() -> int:
+    return int(BaseServiceConfig.model_fields["db_pool_size"].default)
 
 
 def test_images_are_those_that_dockerfiles_make(
@@ -149,6 +171,15 @@ def test_images_are_those_that_dockerfiles_make(
     for name in SERVICES:
         assert (fleet / "services" / name.replace("-", "_") / "Dockerfile").is_file()
     assert (fleet / "db_manager/Dockerfile").is_file()
+
+
+def test_images_are_built_as_the_page_says(fleet: Path, production: Documents) -> None:
+    told = re.findall(r"docker build -f (\S+) -t (\S+) \.", section("From laptop to cluster"))
+    found = {container["image"] for pod in pods(production) for container in containers(pod)}
+
+    assert len(told) == 2
+    assert {image for _, image in told} <= found
+    assert all((fleet / dockerfile).is_file() for dockerfile, _ in told)
 
 
 def test_commands_of_the_migration_exist(documents: Documents) -> None:
