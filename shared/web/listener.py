@@ -26,8 +26,8 @@ def shown(host: str) -> str:
 
 def _explain(error: OSError, host: str, port: int) -> str:
     if error.errno != errno.EADDRINUSE:
-        resolved = not isinstance(error, socket.gaierror) and error.errno is not None
-        reason = os.strerror(error.errno) if resolved else error.strerror
+        by_name = isinstance(error, socket.gaierror)
+        reason = error.strerror if by_name else os.strerror(error.errno or 0)
         return f"Cannot listen on {host}:{port}: {reason} (HOST and SERVICE_PORT set it)"
     owner = _find_owner(port)
     taken_by = f"{owner} is running there" if owner else "another program listens there"
