@@ -136,7 +136,7 @@ def test_an_unreachable_server_is_said_in_one_line(
     assert outcome.code == 1
     assert outcome.err == (
         "Error: PostgreSQL cannot be reached: app at 127.0.0.1:1 (Connection refused). "
-        "Start it or correct DATABASE_URL; --wait SECONDS keeps trying.\n"
+        "Start it or correct DATABASE_URL. --wait SECONDS keeps trying.\n"
     )
 
 
