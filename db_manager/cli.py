@@ -50,8 +50,16 @@ def status(as_json: bool, wait: float) -> None:
 @WAIT
 def migrate(revision: str, wait: float) -> None:
     """Bring the database up to REVISION, by default the newest; several at once are safe."""
-    applied = open_manager_and(lambda manager: manager.migrate(revision), wait)
-    click.echo(f"Migrated to {applied[-1]}." if applied else "Nothing to do.")
+    click.echo(open_manager_and(lambda manager: manager.migrate(revision), wait))
+
+
+@commands.command("wait")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), default=600, metavar="SECONDS", show_default=True
+)
+def wait_for_revisions(timeout: float) -> None:
+    """Wait until somebody has migrated the database as far as this code knows, or further."""
+    open_manager_and(lambda manager: manager.wait(timeout), timeout)
 
 
 @commands.command(context_settings={"ignore_unknown_options": True})
@@ -156,8 +164,8 @@ def reset(yes: bool, wait: float) -> None:
     """Drop everything in the database's schema, then migrate."""
     if not yes:
         confirm("This drops everything in the database's schema, whoever made it")
-    applied = open_manager_and(lambda manager: manager.reset(), wait)
-    click.echo(f"Dropped everything, then migrated to {applied[-1] if applied else 'nothing'}.")
+    done = open_manager_and(lambda manager: manager.reset(), wait)
+    click.echo(f"Dropped everything, then migrated to {', '.join(done.current) or 'nothing'}.")
 
 
 commands.add_command(postgres)

@@ -16,8 +16,13 @@ let
       : > $out
     '';
 
-  # Tests of what a sandbox has not: Nix itself, a git history, a package index.
-  pytest = "python -m pytest -q -p no:cacheprovider -p nix.selection --ignore=tests/nix --ignore=tests/readme";
+  # Left out are the tests of what a sandbox has not: Nix, a git history, a package index, PgBouncer.
+  pytest = toString [
+    "python -m pytest -q -p no:cacheprovider -p nix.selection"
+    "--ignore=tests/nix"
+    "--ignore=tests/readme"
+    "--ignore=tests/pgbouncer"
+  ];
 in
 {
   lint = check "lint" tools.withoutDatabase ''

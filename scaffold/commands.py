@@ -27,6 +27,7 @@ COMMANDS = {
     SERVICE: LazyCommand("scaffold.service", "Generate a service (the word may be left out)."),
     "init": LazyCommand("scaffold.init", "Make a fresh workspace in a folder."),
     "env": LazyCommand("scaffold.environment", "Make .env, the secrets of the containers."),
+    "deploy": LazyCommand("scaffold.deploy.command", "Describe the fleet for Kubernetes."),
     "contracts": LazyCommand("scaffold.contracts.command", "Check who imports whom."),
     "demo": LazyCommand("scaffold.demo.command", "Show four services working, over real HTTP."),
 }

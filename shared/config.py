@@ -52,13 +52,15 @@ class DatabaseConfig(BaseSettings):
         """
         dotenv = folder / ".env" if folder else None
         try:
-            if dotenv and dotenv.is_file():
+            if dotenv and dotenv.exists():
                 _check_lines(dotenv, cls._variables())
             return cls(_env_file=dotenv)  # type: ignore[call-arg]  # pydantic-settings' own keyword
         except ValidationError as error:
             reasons = [_explain(details) for details in error.errors(include_input=False)]
             sources = f"the environment or {dotenv}" if dotenv else "the environment"
             raise ConfigurationError("\n".join([*reasons, f"Set it in {sources}."])) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{dotenv} cannot be read: {error}") from None
 
     @classmethod
     def _variables(cls) -> frozenset[str]:
@@ -89,7 +91,7 @@ class BaseServiceConfig(DatabaseConfig):
 
     @model_validator(mode="after")
     def _refuse_the_sample_secret(self) -> Self:
-        usable = self.secret_key.get_secret_value() not in ("", SAMPLE_SECRET_KEY)
+        usable = self.secret_key.get_secret_value().strip() not in ("", SAMPLE_SECRET_KEY)
         if usable or self.debug or self.testing:
             return self
         raise PydanticCustomError(

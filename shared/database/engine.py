@@ -20,6 +20,10 @@ from shared.errors import DatabaseUnavailableError
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to wait for a new connection, and for a free one of the pool."""
+STATEMENT_TIMEOUT = 60.0
+"""Seconds after which a statement is given up, and a server that hangs is called unavailable."""
+PING_TIMEOUT = 2.0
+"""Seconds that a probe of readiness takes at most."""
 
 STATEMENT_CACHE_SIZE = 100
 """Statements that a connection keeps prepared; asyncpg's default, and SQLAlchemy's."""
@@ -99,18 +103,26 @@ class Database:
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[asyncpg.Connection]:
-        """Lend a connection for the length of a block; raises DatabaseUnavailableError."""
+        """Lend a connection for the length of a block, to do with it whatever is wanted.
+
+        What it leaves in the session (SET, advisory locks, LISTEN) is cleared afterwards.
+        Raises DatabaseUnavailableError.
+        """
         connection = await self.acquire()
         try:
             yield connection
+            await connection.reset(timeout=CONNECT_TIMEOUT)
+        except BaseException:
+            connection.terminate()
+            raise
         finally:
             await self.release(connection)
 
     async def ping(self) -> None:
-        """Ask the server for nothing; raises DatabaseUnavailableError."""
-        async with self.connect() as connection:
-            with reported_as_unavailable():
-                await connection.execute("SELECT 1", timeout=CONNECT_TIMEOUT)
+        """Ask the server for nothing; raises DatabaseUnavailableError, soon."""
+        with reported_as_unavailable():
+            async with asyncio.timeout(PING_TIMEOUT), self.connect() as connection:
+                await connection.execute("SELECT 1")
 
     def sessions(self) -> async_sessionmaker[AsyncSession]:
         """Return a maker of ordinary ORM sessions, on connections of their own."""
@@ -142,6 +154,7 @@ class Database:
             min_size=0,
             max_size=self._config.db_pool_size,
             timeout=CONNECT_TIMEOUT,
+            command_timeout=STATEMENT_TIMEOUT,
             init=_log_queries if self._config.db_echo else None,
             reset=_keep_session,
             statement_cache_size=_statement_cache_size(self._config),
@@ -149,9 +162,9 @@ class Database:
 
 
 async def _keep_session(_connection: asyncpg.Connection) -> None:
-    """Spare the round trip that clears a session: no statement of ours leaves anything in it.
+    """Spare the round trip that clears a session: no statement of a repository leaves anything.
 
-    asyncpg has ended an open transaction before it calls this.
+    `connect` clears it for others. asyncpg has ended an open transaction before it calls this.
     """
 
 

@@ -10,7 +10,6 @@ from shared.errors import DatabaseUnavailableError
 CONNECTION_LOST = (
     ConnectionError,
     asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
 )
@@ -27,6 +26,20 @@ _UNREACHABLE = (
     asyncpg.OperatorInterventionError,
 )
 """A server that is away, starting, stopping, full or not ours: worth another try later."""
+
+
+def is_lost(connection: asyncpg.Connection, error: Exception) -> bool:
+    """Tell a connection that the server has closed from a mistake of the caller.
+
+    asyncpg has InterfaceError for both, and for a connection that its pool has taken back since
+    it was closed.
+    """
+    if not isinstance(error, asyncpg.InterfaceError):
+        return isinstance(error, CONNECTION_LOST)
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
 
 
 @contextmanager

@@ -77,23 +77,16 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         it was; should the record in the way be gone by then, the insert is tried again.
         """
         values = self._to_row(entity)
-        while True:
-            row = await self._transaction.write(self._statements.add, values)
-            if row is not None:
-                return self._to_entity(row)
+        row = await self._transaction.write(self._statements.add, values)
+        if row is None:
             await self._raise_if_taken(values)
+            row = await self._write_unique(self._statements.insert, values)
+        return self._entity_of(row)
 
     async def update(self, entity: EntityT) -> EntityT:
         """Store the entity's values; raises NotFoundError or AlreadyExistsError."""
-        parameters = {**self._to_row(entity), RECORD_ID: entity.id}
-        try:
-            row = await self._transaction.write(self._statements.update, parameters)
-        except asyncpg.UniqueViolationError as error:
-            field = self._statements.unique_constraints.get(error.constraint_name)
-            if field is None:
-                raise
-            raise AlreadyExistsError(field) from error
-        return self._entity_of(row)
+        values = {**self._to_row(entity), RECORD_ID: entity.id}
+        return self._entity_of(await self._write_unique(self._statements.update, values))
 
     async def delete(self, record_id: int) -> None:
         """Delete the entity with this id; raises NotFoundError."""
@@ -111,6 +104,16 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
             return None  # PostgreSQL's text holds no NUL, so nobody has it
         row = await self._transaction.fetch_first(self._statements.find_by[field], {field: value})
         return None if row is None else self._to_entity(row)
+
+    async def _write_unique(self, statement: Statement, values: Parameters) -> Row | None:
+        """Write; a unique constraint of a unique field raises AlreadyExistsError."""
+        try:
+            return await self._transaction.write(statement, values)
+        except asyncpg.UniqueViolationError as error:
+            field = self._statements.unique_constraints.get(error.constraint_name)
+            if field is None:
+                raise
+            raise AlreadyExistsError(field) from error
 
     async def _raise_if_taken(self, values: Parameters) -> None:
         for field in self.unique_fields:

@@ -35,6 +35,8 @@ class Statements:
     page: Statement
     add: Statement
     """Returns no row where a unique field refuses it."""
+    insert: Statement
+    """Fails where a unique field refuses it."""
     update: Statement
     delete: Statement
     find_by: dict[str, Statement]
@@ -50,12 +52,13 @@ class Statements:
             c.name: bindparam(c.name) for c in table.c if c.name not in SET_BY_DATABASE
         }
         rows = select(table)
-        add = insert(table).values(values).on_conflict_do_nothing()
+        new = insert(table).values(values)
         return cls(
             find=Statement(rows.where(chosen)),
             find_for_update=Statement(rows.where(chosen).with_for_update()),
             page=page_of(rows, table.c.id),
-            add=Statement(add.returning(*table.c)),
+            add=Statement(new.on_conflict_do_nothing().returning(*table.c)),
+            insert=Statement(new.returning(*table.c)),
             update=Statement(update(table).where(chosen).values(values).returning(*table.c)),
             delete=Statement(delete(table).where(chosen).returning(table.c.id)),
             find_by={f: Statement(rows.where(table.c[f] == bindparam(f))) for f in unique_fields},

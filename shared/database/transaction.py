@@ -4,8 +4,10 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
+import asyncpg
+
 from shared.database.engine import Database
-from shared.database.errors import CONNECTION_LOST, reported_as_unavailable
+from shared.database.errors import CONNECTION_LOST, is_lost, reported_as_unavailable
 from shared.database.statement import Parameters, Row, Statement
 from shared.errors import DatabaseUnavailableError
 
@@ -17,7 +19,8 @@ class Transaction:
     has a snapshot of its own inside a transaction too, so a BEGIN before them buys nothing.
     The first statement may find that the server has restarted since the connection was used
     last; as nothing is lost with it, it is sent once more on a new one.
-    Every method raises DatabaseUnavailableError.
+    Every method raises DatabaseUnavailableError. One statement at a time: PostgreSQL answers
+    them in turn, so there is nothing to gather.
     """
 
     def __init__(self, database: Database) -> None:
@@ -82,9 +85,11 @@ class Transaction:
         with reported_as_unavailable():
             try:
                 answer = await getattr(self._connection, method)(sql, *arguments)
-            except CONNECTION_LOST:
-                if self._answered:
+            except (*CONNECTION_LOST, asyncpg.InterfaceError) as error:
+                if not is_lost(self._connection, error):
                     raise
+                if self._answered:
+                    raise DatabaseUnavailableError from error
                 self._connection = await self._database.replace(self._connection)
                 answer = await getattr(self._connection, method)(sql, *arguments)
             self._answered = True

@@ -1,10 +1,11 @@
 """The forms in which a database's address is written, brought to the one that asyncpg reads."""
 
-from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from pydantic_core import PydanticCustomError
 
 _SCHEMES = frozenset({"postgresql", "postgres", "postgresql+asyncpg"})
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -21,6 +22,8 @@ def normalise(url: str) -> str:
         query["sslmode"] = query.pop("ssl")
     if parts.hostname in _LOCAL_HOSTS:
         query.setdefault("sslmode", "disable")
+    if query.get("sslmode", "prefer") not in _SSL_MODES:
+        raise PydanticCustomError("database_url", f"sslmode is one of {', '.join(_SSL_MODES)}")
     parameters = f"?{urlencode(query, safe='/', quote_via=quote)}" if query else ""
     return f"postgresql://{parts.netloc}{parts.path}{parameters}"
 
@@ -29,7 +32,7 @@ def describe(url: str) -> str:
     """Say which database `url` means without its password: `name at host:port`."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
-    host = query.get("host") or parts.hostname or "localhost"
+    host = query.get("host") or unquote(parts.hostname or "localhost")
     place = host if host.startswith("/") else f"{host}:{parts.port or 5432}"
     return f"{parts.path.lstrip('/') or parts.username or 'postgres'} at {place}"
 

@@ -48,7 +48,8 @@ async def _answer_service_error(error: ServiceError) -> Response:
     if status is None:
         return await _answer_unexpected(error)
     if status == 503:
-        _log.error("%s %s: %s", request.method, request.path, error.__cause__ or error)
+        cause = error.__cause__ or error
+        _log.warning("%s %s: no answer from the database: %r", request.method, request.path, cause)
     return APIResponse.error(error.message, status)
 
 

@@ -1,6 +1,7 @@
 """The port that a service listens on, or the reason why it cannot be had."""
 
 import errno
+import os
 import socket
 from http.client import HTTPConnection, HTTPException
 from json import JSONDecodeError, loads
@@ -25,7 +26,9 @@ def shown(host: str) -> str:
 
 def _explain(error: OSError, host: str, port: int) -> str:
     if error.errno != errno.EADDRINUSE:
-        return f"Cannot listen on {host}:{port}: {error.strerror} (HOST and SERVICE_PORT set it)"
+        by_name = isinstance(error, socket.gaierror)
+        reason = error.strerror if by_name else os.strerror(error.errno or 0)
+        return f"Cannot listen on {host}:{port}: {reason} (HOST and SERVICE_PORT set it)"
     owner = _find_owner(port)
     taken_by = f"{owner} is running there" if owner else "another program listens there"
     return (

@@ -11,8 +11,12 @@ _KEY = "shared.web.provision"
 
 
 def provide(app: Quart, objects: Iterable[object]) -> None:
-    """Keep one object of each type for the controllers of `app`."""
-    app.extensions[_KEY] = {type(each): each for each in objects}
+    """Keep one object of each type for the controllers of `app`; raises ValueError at two."""
+    kept = app.extensions.setdefault(_KEY, {})
+    for each in objects:
+        if type(each) in kept:
+            raise ValueError(f"two objects of one type are provided: {type(each).__name__}")
+        kept[type(each)] = each
 
 
 def provided(kind: type[ProvidedT]) -> ProvidedT:

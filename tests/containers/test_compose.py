@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.containers.requirement import get_program
+from tests.requirement import get_program
 from tests.workspace import GeneratedWorkspace, run
 
 FLEET = {"postgres", "migrate", "user-service", "metrics-service"}

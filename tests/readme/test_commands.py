@@ -26,8 +26,11 @@ TABLE = {
     "python -m scaffold NAME PORT": ["python -m scaffold order-service 8083 --dry-run"],
     "python -m scaffold init DIR": ["python -m scaffold init ../shop-of-the-table"],
     "python -m scaffold contracts": ["python -m scaffold contracts"],
+    "python -m scaffold env": ["python -m scaffold env --dry-run"],
+    "python -m scaffold deploy k8s": ["python -m scaffold deploy k8s --dry-run"],
     "python -m db_manager status": ["python -m db_manager status --json"],
     "python -m db_manager migrate": ["python -m db_manager migrate"],
+    "python -m db_manager wait": ["python -m db_manager wait"],
     "python -m db_manager downgrade REVISION": [
         "python -m db_manager downgrade --yes -- -1",
         "python -m db_manager migrate",

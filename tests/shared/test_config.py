@@ -72,6 +72,7 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
         ("DATABASE_URL", "mysql://localhost/fleet"),
         ("DATABASE_URL", "postgresql://localhost:port/fleet"),
         ("DATABASE_URL", "localhost"),
+        ("DATABASE_URL", "postgresql://localhost/fleet?sslmode=often"),
         ("DATABASE_POOLER", "odyssey"),
     ],
 )
@@ -124,9 +125,16 @@ def test_a_name_that_nobody_asks_for_is_pointed_out(
     ]
 
 
-@pytest.mark.parametrize("secret", [None, SAMPLE_SECRET_KEY, ""])
+def test_a_dotenv_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xff\xfe\n")
+
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        BaseServiceConfig.load(tmp_path)
+
+
+@pytest.mark.parametrize("secret", [None, SAMPLE_SECRET_KEY, "", " "])
 def test_a_service_refuses_to_run_on_the_sample_secret(tmp_path: Path, secret: str | None) -> None:
-    line = "" if secret is None else f"SECRET_KEY={secret}"
+    line = "" if secret is None else f"SECRET_KEY='{secret}'"
 
     with pytest.raises(ConfigurationError, match="SECRET_KEY"):
         load(tmp_path, f"DEBUG=False\n{line}\n")

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 import pytest
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -256,3 +257,30 @@ async def test_queries_are_logged_where_that_is_asked_for(
             await database.ping()
 
     assert "SELECT 1" in caplog.text
+
+
+async def test_what_a_block_leaves_in_its_session_is_cleared(
+    database: Database, database_url: str
+) -> None:
+    async with Database(config(database_url, DB_POOL_SIZE=1)) as small:
+        async with small.connect() as connection:
+            await connection.execute("SET statement_timeout = 7000")
+            await connection.execute("SELECT pg_advisory_lock(7)")
+
+        async with small.connect() as connection:
+            timeout = await connection.fetchval("SHOW statement_timeout")
+            locks = await connection.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+            )
+
+    assert (timeout, locks) == ("0", 0)
+
+
+async def test_a_mistake_of_ours_is_not_taken_for_a_lost_connection(database: Database) -> None:
+    async with Transaction(database) as transaction:
+        await transaction.fetch(COUNT, {})
+        reads = (transaction.fetch(COUNT, {}), transaction.fetch(COUNT, {}))
+
+        outcomes = await asyncio.gather(*reads, return_exceptions=True)
+
+    assert any(isinstance(outcome, asyncpg.InterfaceError) for outcome in outcomes)

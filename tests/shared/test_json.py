@@ -10,6 +10,7 @@ from typing import cast
 from uuid import UUID
 
 import pytest
+from pydantic import Field, field_serializer
 from quart import Quart, Response
 from quart.json.provider import DefaultJSONProvider
 
@@ -72,6 +73,23 @@ async def test_a_dto_is_written_with_http_dates_and_sorted_keys() -> None:
     body = await body_of(ContractJSONProvider(Quart(__name__)), PersonDTO(name="Ada", born=BORN))
 
     assert body == b'{"born":"Mon, 23 Nov 2026 09:24:02 GMT","name":"Ada"}\n'
+
+
+class AccountDTO(ResponseDTO):
+    name: str = Field(serialization_alias="holder")
+    password_hash: str = Field(exclude=True)
+
+    @field_serializer("name")
+    def shout(self, name: str) -> str:
+        return name.upper()
+
+
+async def test_a_dto_is_written_as_its_fields_say() -> None:
+    account = AccountDTO(name="Ada", password_hash="secret")
+
+    body = await body_of(ContractJSONProvider(Quart(__name__)), [account])
+
+    assert body == b'[{"holder":"ADA"}]\n'
 
 
 async def test_what_is_no_number_is_still_json() -> None:

@@ -1,0 +1,1 @@
+"""Descriptions of the workspace for platforms that run it."""

@@ -1,0 +1,97 @@
+"""`python -m scaffold deploy k8s`: the fleet, described for Kubernetes."""
+
+import json
+import re
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+
+from scaffold import report, transaction
+from scaffold.deploy.fleet import Fleet, Target
+from scaffold.deploy.manifests import OVERLAYS, plan_manifests
+from scaffold.errors import MisuseError
+from scaffold.plan import Plan
+from scaffold.workspace import Workspace
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,57}[a-z0-9])?")
+"""A name of Kubernetes that leaves room for `-dev`."""
+_REGISTRY = re.compile(r"([a-z0-9][a-zA-Z0-9._-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*/?)?")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
+
+
+@click.group("deploy")
+def command() -> None:
+    """Describe the fleet for the platform that runs it."""
+
+
+@command.command("k8s")
+@click.option("--registry", default="", help="Where images are, like registry.example.com/shop.")
+@click.option("--namespace", default="", help="Production's; by default the project's name.")
+@click.option("--tag", default="0.1.0", show_default=True, help="The release that production runs.")
+@click.option("--host", default="api.example.com", show_default=True, help="Production's address.")
+@click.option(
+    "--ingress-namespace",
+    default="ingress-nginx",
+    show_default=True,
+    help="Where the ingress controller runs.",
+)
+@click.option("--force", is_flag=True, help="Write the overlays anew too.")
+@click.option("--dry-run", is_flag=True, help="List the files; write nothing.")
+@click.option("--diff", is_flag=True, help="Print the changes as a unified diff; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
+def kubernetes(force: bool, dry_run: bool, diff: bool, as_json: bool, **target: str) -> None:
+    """Write manifests with kustomize to deploy/k8s: a base, and overlays for dev and production.
+
+    The base is written anew each time, as services come and go; overlays are yours and stay.
+    """
+    wanted = _parse(Target(**target))
+    workspace = Workspace.find(Path.cwd())
+    writes = not (dry_run or diff)
+    with workspace.locked() if writes else nullcontext():
+        if writes:
+            transaction.recover(workspace.root)
+        plan = plan_manifests(workspace, Fleet.read(workspace, wanted), overlays_anew=force)
+        if writes:
+            transaction.apply(plan)
+    if as_json:
+        _print_json(plan)
+    elif diff:
+        report.print_diff(plan)
+    else:
+        report.print_list(plan)
+        _print_next(plan)
+
+
+def _parse(target: Target) -> Target:
+    """Accept what manifests can hold; raises MisuseError."""
+    for option, value, pattern in (
+        ("--registry", target.registry, _REGISTRY),
+        ("--namespace", target.namespace or "fleet", _LABEL),
+        ("--tag", target.tag, _TAG),
+        ("--host", target.host, _HOST),
+        ("--ingress-namespace", target.ingress_namespace, _LABEL),
+    ):
+        if not pattern.fullmatch(value):
+            raise MisuseError(f"{value!r} cannot be used for {option}: Kubernetes would refuse it.")
+    return target
+
+
+def _print_json(plan: Plan) -> None:
+    result = {
+        "workspace": str(plan.root),
+        "created": [str(path) for path in plan.created],
+        "changed": [str(path) for path in plan.changed],
+        "kept": [str(path) for path in plan.kept],
+        "unchanged": [str(path) for path in plan.unchanged],
+    }
+    click.echo(json.dumps(result, indent=2))
+
+
+def _print_next(plan: Plan) -> None:
+    click.echo(f"\nNext:\n  kubectl kustomize {OVERLAYS}/dev\n  kubectl apply -k {OVERLAYS}/dev")
+    if plan.kept:
+        click.echo(
+            "Overlays that differ from the generated ones stay; --force replaces them.", err=True
+        )

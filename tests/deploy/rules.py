@@ -1,0 +1,114 @@
+"""What every manifest must say, beyond being one: a value, by kind and place."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tests.deploy.documents import Document, Documents, Place, find, name_of
+
+_HEALTH = "/api/v1/health"
+_NOBODY = {
+    "runAsNonRoot": True,
+    "runAsUser": 10001,
+    "runAsGroup": 10001,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+_POWERLESS = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+_POD = "spec.template.spec"
+_SERVICE = f"{_POD}.containers.0"
+_WAITING = f"{_POD}.initContainers.0"
+_PASSWORD = {"secretKeyRef": {"name": "postgres-app", "key": "password"}}
+_KEY = {"secretKeyRef": {"name": "service-secrets", "key": "SECRET_KEY"}}
+
+RULES: dict[str, dict[str, Any]] = {
+    "Namespace": {"metadata.labels.pod-security": "restricted"},
+    "Deployment": {
+        "spec.strategy.rollingUpdate.maxUnavailable": 0,
+        f"{_POD}.automountServiceAccountToken": False,
+        f"{_POD}.enableServiceLinks": False,
+        f"{_POD}.terminationGracePeriodSeconds": 45,
+        f"{_POD}.securityContext": _NOBODY,
+        f"{_POD}.topologySpreadConstraints.0.topologyKey": "topology.kubernetes.io/zone",
+        f"{_POD}.topologySpreadConstraints.1.topologyKey": "kubernetes.io/hostname",
+        f"{_WAITING}.args": ["wait", "--timeout", "600"],
+        f"{_WAITING}.securityContext": _POWERLESS,
+        f"{_WAITING}.env.0.valueFrom": _PASSWORD,
+        f"{_SERVICE}.startupProbe.httpGet": {"path": _HEALTH, "port": "http"},
+        f"{_SERVICE}.livenessProbe.httpGet": {"path": _HEALTH, "port": "http"},
+        f"{_SERVICE}.readinessProbe.httpGet": {"path": f"{_HEALTH}/ready", "port": "http"},
+        f"{_SERVICE}.lifecycle.preStop.exec.command": ["sleep", "10"],
+        f"{_SERVICE}.env.1.valueFrom": _KEY,
+        f"{_SERVICE}.env.2.valueFrom": _PASSWORD,
+        f"{_SERVICE}.resources.requests": {"cpu": "250m", "memory": "128Mi"},
+        f"{_SERVICE}.resources.limits": {"memory": "256Mi"},
+        f"{_SERVICE}.securityContext": _POWERLESS,
+    },
+    "Service": {"spec.ports.0.targetPort": ("http", "postgres")},
+    "HorizontalPodAutoscaler": {
+        "spec.scaleTargetRef.kind": "Deployment",
+        "spec.minReplicas": (1, 3),
+        "spec.maxReplicas": (1, 10),
+        "spec.metrics.0.resource.name": "cpu",
+        "spec.metrics.0.resource.target.averageUtilization": 70,
+    },
+    "PodDisruptionBudget": {"spec.maxUnavailable": 1},
+    "Job": {
+        "spec.template.spec.containers.0.args": ["migrate", "--wait", "300"],
+        "spec.template.spec.containers.0.env.0.valueFrom": _PASSWORD,
+        "spec.template.spec.containers.0.securityContext": _POWERLESS,
+        f"{_POD}.securityContext": _NOBODY,
+        f"{_POD}.restartPolicy": "Never",
+    },
+    "NetworkPolicy": {"spec.policyTypes.0": "Ingress"},
+    "Ingress": {"spec.rules.0.http.paths.0.pathType": "Prefix"},
+    "Cluster": {
+        "spec.inheritedMetadata.labels": {"app.kubernetes.io/component": "database"},
+        "spec.bootstrap.initdb": {"database": "fleet", "owner": "fleet"},
+        "spec.postgresql.parameters.max_connections": "100",
+    },
+    "Pooler": {
+        "spec.cluster.name": "postgres",
+        "spec.template.metadata.labels": {"app.kubernetes.io/component": "database"},
+        "spec.pgbouncer.parameters": {"max_client_conn": "1000", "default_pool_size": "25"},
+    },
+}
+"""A tuple holds the values that are right in one overlay or another."""
+
+_LABEL = "pod-security.kubernetes.io/enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What must be at a place of every document of a kind."""
+
+    kind: str
+    place: Place
+    wanted: Any
+
+    def find_fault(self, document: Document) -> str | None:
+        """Return what is wrong there, None for nothing."""
+        found = find(document, self.place)
+        right = found in self.wanted if isinstance(self.wanted, tuple) else found == self.wanted
+        return None if right else f"{name_of(document)} {self.place}: {found!r}"
+
+
+def rules_of(kind: str) -> list[Rule]:
+    """Return the rules for a kind."""
+    return [Rule(kind, _place(path), wanted) for path, wanted in RULES.get(kind, {}).items()]
+
+
+def find_faults(documents: Documents) -> Iterator[str]:
+    """Yield everything that some document says wrongly, or not at all."""
+    for document in documents:
+        for rule in rules_of(document["kind"]):
+            if (fault := rule.find_fault(document)) is not None:
+                yield fault
+
+
+def _place(path: str) -> Place:
+    steps = (int(step) if step.isdigit() else step for step in path.split("."))
+    return tuple(_LABEL if step == "pod-security" else step for step in steps)

@@ -1,0 +1,166 @@
+"""What the schemas of Kubernetes, and of CloudNativePG, say against a document."""
+
+from importlib import import_module
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tests.deploy.documents import Document
+from tests.requirement import require_module
+
+KUBERNETES = "1.34"
+OPERATOR = "postgresql.cnpg.io/v1"
+
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+Texts = dict[Text, Text]
+
+
+class Strict(BaseModel):
+    """Of the operator's own definitions, as much as we use; nothing else may be there."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Metadata(Strict):
+    """Of the operator's documents."""
+
+    name: Text
+    namespace: Text
+
+
+class Labels(Strict):
+    """What pods are called besides."""
+
+    labels: Texts
+
+
+class Name(Strict):
+    """A reference."""
+
+    name: Text
+
+
+class Initialisation(Strict):
+    """The database that the cluster begins with."""
+
+    database: Text
+    owner: Text
+
+
+class Bootstrap(Strict):
+    """How a cluster begins."""
+
+    initdb: Initialisation
+
+
+class Storage(Strict):
+    """Of each instance."""
+
+    size: Annotated[str, Field(pattern=r"^\d+Gi$")]
+
+
+class Parameters(Strict):
+    """Of postgresql.conf."""
+
+    parameters: Texts
+
+
+class Resources(Strict):
+    """Of each instance."""
+
+    requests: Texts
+    limits: Texts
+
+
+class Affinity(Strict):
+    """Where instances may be."""
+
+    enablePodAntiAffinity: bool  # noqa: N815 - the operator's spelling
+    topologyKey: Text  # noqa: N815
+
+
+class ClusterSpec(Strict):
+    """PostgreSQL, several times."""
+
+    instances: Annotated[int, Field(ge=3)]
+    imageName: Annotated[str, Field(pattern=r"/postgresql:17")]  # noqa: N815
+    inheritedMetadata: Labels  # noqa: N815
+    bootstrap: Bootstrap
+    storage: Storage
+    postgresql: Parameters
+    resources: Resources
+    affinity: Affinity
+
+
+class PodSpec(Strict):
+    """The operator fills it in."""
+
+    containers: Annotated[list[None], Field(max_length=0)]
+
+
+class PodTemplate(Strict):
+    """Of the pooler."""
+
+    metadata: Labels
+    spec: PodSpec
+
+
+class PgBouncer(Parameters):
+    """How connections are shared."""
+
+    poolMode: Literal["transaction"]  # noqa: N815
+
+
+class PoolerSpec(Strict):
+    """PgBouncer before the cluster."""
+
+    cluster: Name
+    type: Literal["rw"]
+    instances: Annotated[int, Field(ge=2)]
+    template: PodTemplate
+    pgbouncer: PgBouncer
+
+
+class Cluster(Strict):
+    """`kind: Cluster`."""
+
+    apiVersion: Literal["postgresql.cnpg.io/v1"]  # noqa: N815
+    kind: Literal["Cluster"]
+    metadata: Metadata
+    spec: ClusterSpec
+
+
+class Pooler(Strict):
+    """`kind: Pooler`."""
+
+    apiVersion: Literal["postgresql.cnpg.io/v1"]  # noqa: N815
+    kind: Literal["Pooler"]
+    metadata: Metadata
+    spec: PoolerSpec
+
+
+_OF_THE_OPERATOR: dict[str, type[Strict]] = {"Cluster": Cluster, "Pooler": Pooler}
+
+
+def find_fault(document: Document) -> str | None:
+    """Return what is wrong with a document, None for nothing; an unknown kind is wrong."""
+    if document.get("apiVersion") == OPERATOR and document.get("kind") in _OF_THE_OPERATOR:
+        return _find_fault_of_operator(document)
+    require_module("kubernetes_validate")
+    kubernetes_validate = import_module("kubernetes_validate")  # which has no types of its own
+    try:
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+    except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
+        return str(error.message)
+    except KeyError as error:
+        return f"{error} is missing"
+    return None
+
+
+def _find_fault_of_operator(document: Document) -> str | None:
+    try:
+        _OF_THE_OPERATOR[document["kind"]].model_validate(document)
+    except ValidationError as error:
+        return str(error)
+    return None

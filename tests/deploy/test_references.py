@@ -1,0 +1,252 @@
+"""What the manifests name is there: pods, ports, settings, secrets, images, commands."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from db_manager.cli import commands
+from db_manager.connection import CONNECTIONS
+from shared.config import BaseServiceConfig
+from shared.web.servers import GRACEFUL_TIMEOUT
+from tests.deploy.conftest import REGISTRY
+from tests.deploy.documents import Document, Documents, build, containers, of_kind, pods
+from tests.readme.guide import section
+
+SERVICES = {"user-service": 8081, "order-item-service": 8082, "metrics-service": 8083}
+SECRETS = {("service-secrets", "SECRET_KEY"), ("postgres-app", "password")}
+SERVICES_OF_THE_README = 4
+RESERVED = 3
+"""What PostgreSQL keeps for its administrator."""
+DRIVER = {"PGPASSWORD", "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD", "PGDATA"}
+
+
+def labels(pod: Document) -> set[tuple[str, str]]:
+    """Return the labels of a pod's template."""
+    return set(pod["metadata"]["labels"].items())
+
+
+def settings(documents: Documents, name: str) -> dict[str, str]:
+    """Return the values of the one config map whose name begins like this."""
+    [found] = [
+        each["data"]
+        for each in of_kind(documents, "ConfigMap")
+        if each["metadata"]["name"].startswith(f"{name}-")
+    ]
+    return dict(found)
+
+
+def test_every_selector_finds_pods(documents: Documents) -> None:
+    known = [labels(pod) for pod in pods(documents)]
+    selectors = [
+        each["spec"]["selector"]["matchLabels"]
+        for kind in ("Deployment", "StatefulSet", "PodDisruptionBudget")
+        for each in of_kind(documents, kind)
+    ] + [each["spec"]["selector"] for each in of_kind(documents, "Service")]
+
+    assert len(selectors) >= 3 * len(SERVICES)
+    for selector in selectors:
+        assert sum(selector.items() <= pod for pod in known) == 1, selector
+
+
+def test_every_service_scales_by_its_own_load(documents: Documents) -> None:
+    targets = [
+        each["spec"]["scaleTargetRef"]["name"]
+        for each in of_kind(documents, "HorizontalPodAutoscaler")
+    ]
+
+    assert sorted(targets) == sorted(SERVICES)
+    assert all("replicas" not in each["spec"] for each in of_kind(documents, "Deployment"))
+
+
+def test_every_path_leads_to_the_service_that_has_it(documents: Documents) -> None:
+    [ingress] = of_kind(documents, "Ingress")
+    [rule] = ingress["spec"]["rules"]
+    leads = {path["path"]: path["backend"]["service"]["name"] for path in rule["http"]["paths"]}
+
+    assert leads == {
+        "/api/v1/order-items": "order-item-service",
+        "/api/v1/users": "user-service",
+    }
+
+
+def test_each_service_listens_where_it_is_asked(documents: Documents) -> None:
+    for deployment in of_kind(documents, "Deployment"):
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        port = SERVICES[deployment["metadata"]["name"]]
+        assert container["ports"] == [{"name": "http", "containerPort": port}]
+        assert {"name": "SERVICE_PORT", "value": str(port)} in container["env"]
+
+
+def test_secrets_are_named_and_never_held(documents: Documents) -> None:
+    environment = [
+        variable
+        for pod in pods(documents)
+        for container in containers(pod)
+        for variable in container.get("env", [])
+    ]
+    references = [each["valueFrom"]["secretKeyRef"] for each in environment if "valueFrom" in each]
+
+    assert {(each["name"], each["key"]) for each in references} == SECRETS
+    for variable in environment:
+        if any(word in variable["name"] for word in ("PASSWORD", "SECRET")):
+            assert "value" not in variable
+    for map_ in of_kind(documents, "ConfigMap"):
+        assert ":" not in map_["data"]["DATABASE_URL"].partition("//")[2].partition("@")[0]
+
+
+def test_every_setting_is_one_that_services_know(documents: Documents) -> None:
+    known = {str(field.validation_alias) for field in BaseServiceConfig.model_fields.values()}
+    given = {name for each in of_kind(documents, "ConfigMap") for name in each["data"]} | {
+        variable["name"]
+        for pod in pods(documents)
+        for container in containers(pod)
+        for variable in container.get("env", [])
+    }
+
+    assert given - DRIVER - {"SERVICE_PORT"} <= known
+
+
+def test_every_config_map_that_is_read_exists(documents: Documents) -> None:
+    known = {each["metadata"]["name"] for each in of_kind(documents, "ConfigMap")}
+    read = {
+        source["configMapRef"]["name"]
+        for pod in pods(documents)
+        for container in containers(pod)
+        for source in container.get("envFrom", [])
+    }
+
+    assert read == known
+
+
+def test_services_go_through_the_pooler_and_migrations_past_it(production: Documents) -> None:
+    services, migration = settings(production, "settings"), settings(production, "migration")
+    [pooler] = of_kind(production, "Pooler")
+    [cluster] = of_kind(production, "Cluster")
+
+    assert f"@{pooler['metadata']['name']}:5432/" in services["DATABASE_URL"]
+    assert services["DATABASE_POOLER"] == "pgbouncer"
+    assert f"@{cluster['metadata']['name']}-rw:5432/" in migration["DATABASE_URL"]
+    assert "DATABASE_POOLER" not in migration
+
+
+def test_connections_fit(production: Documents) -> None:
+    [pooler] = of_kind(production, "Pooler")
+    [cluster] = of_kind(production, "Cluster")
+    [most] = {
+        each["spec"]["maxReplicas"] for each in of_kind(production, "HorizontalPodAutoscaler")
+    }
+    [surge] = {
+        each["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+        for each in of_kind(production, "Deployment")
+    }
+    added = math.ceil(most * int(surge.removesuffix("%")) / 100)
+    parameters = pooler["spec"]["pgbouncer"]["parameters"]
+    poolers, pool = pooler["spec"]["instances"], int(parameters["default_pool_size"])
+    wanted = SERVICES_OF_THE_README * (most + added) * _default_pool_size()
+    opened = poolers * pool + CONNECTIONS + SERVICES_OF_THE_README * added
+    server = int(cluster["spec"]["postgresql"]["parameters"]["max_connections"])
+
+    assert (most, added, wanted, opened) == (10, 3, 520, 64)
+    assert wanted <= poolers * int(parameters["max_client_conn"]) == 2000
+    assert opened <= server - RESERVED == 97
+    told = section("From laptop to cluster").replace("\N{MULTIPLICATION SIGN}", "x")
+    for number in ("4 x 10 x 10 = 400", "4 x 13 x 10 = 520", "2 x 25 = 50", "64 of 97"):
+        assert number in told
+
+
+def _default_pool_size() -> int:
+    return int(BaseServiceConfig.model_fields["db_pool_size"].default)
+
+
+def test_images_are_those_that_dockerfiles_make(
+    fleet: Path, documents: Documents, production: Documents
+) -> None:
+    tag = ":0.1.0" if documents == production else ""
+    wanted = {f"{REGISTRY}/{name}{tag}" for name in ("migrate", *SERVICES)}
+    found = {container["image"] for pod in pods(documents) for container in containers(pod)}
+
+    assert found - {"postgres:17-trixie"} == wanted
+    for name in SERVICES:
+        assert (fleet / "services" / name.replace("-", "_") / "Dockerfile").is_file()
+    assert (fleet / "db_manager/Dockerfile").is_file()
+
+
+def test_images_are_built_as_the_page_says(fleet: Path, production: Documents) -> None:
+    told = re.findall(r"docker build -f (\S+) -t (\S+) \.", section("From laptop to cluster"))
+    found = {container["image"] for pod in pods(production) for container in containers(pod)}
+
+    assert len(told) == 2
+    assert {image for _, image in told} <= found
+    assert all((fleet / dockerfile).is_file() for dockerfile, _ in told)
+
+
+def test_commands_of_the_migration_exist(documents: Documents) -> None:
+    migrating = [
+        container
+        for pod in pods(documents)
+        for container in containers(pod)
+        if "/migrate" in container["image"]
+    ]
+
+    assert len(migrating) == 1 + len(SERVICES)
+    for container in migrating:
+        name, *options = container["args"]
+        commands.commands[name].make_context(name, list(options))
+
+
+def test_a_pod_outlives_its_requests(documents: Documents) -> None:
+    for deployment in of_kind(documents, "Deployment"):
+        spec = deployment["spec"]["template"]["spec"]
+        [container] = spec["containers"]
+        command, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
+        assert command == "sleep"
+        assert int(seconds) + GRACEFUL_TIMEOUT < spec["terminationGracePeriodSeconds"]
+
+
+@pytest.mark.parametrize(("overlay", "namespace"), [("dev", "store-dev"), ("production", "store")])
+def test_everything_is_in_one_namespace(overlay: str, namespace: str, fleet: Path) -> None:
+    built = build(fleet / "deploy/k8s/overlays" / overlay)
+    [made] = of_kind(built, "Namespace")
+
+    assert made["metadata"]["name"] == namespace
+    others = {each["metadata"]["namespace"] for each in built if each["kind"] != "Namespace"}
+    assert others == {namespace}
+
+
+class TestNetwork:
+    """The policies let through what the fleet needs."""
+
+    def test_every_pod_is_under_a_policy(self, documents: Documents) -> None:
+        selectors = [
+            each["spec"]["podSelector"]["matchLabels"]
+            for each in of_kind(documents, "NetworkPolicy")
+        ]
+
+        for pod in pods(documents):
+            assert any(selector.items() <= labels(pod) for selector in selectors)
+
+    def test_services_and_migrations_reach_the_database_and_names(
+        self, documents: Documents
+    ) -> None:
+        for policy in of_kind(documents, "NetworkPolicy"):
+            if policy["metadata"]["name"] not in ("services", "migration"):
+                continue
+            assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+            ports = {
+                port["port"] for rule in policy["spec"]["egress"] for port in rule.get("ports", [])
+            }
+            assert ports == {53, 5432}
+
+    def test_the_database_lets_them_in_and_nobody_else(self, documents: Documents) -> None:
+        [policy] = [
+            each
+            for each in of_kind(documents, "NetworkPolicy")
+            if each["metadata"]["name"] == "database"
+        ]
+        [rule] = policy["spec"]["ingress"]
+        [expression] = rule["from"][0]["podSelector"]["matchExpressions"]
+
+        assert expression["values"] == ["service", "migration", "database"]
+        assert [port["port"] for port in rule["ports"]] == [5432]
