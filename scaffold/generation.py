@@ -54,6 +54,7 @@ class Draft:
 
     def _render(self, service: ServiceContext) -> Files:
         files = _below(self.folder, render_tree("service", service))
+        files[self.folder / ".env"] = files[self.folder / ".env.example"]
         if self.resource is None:
             return files
         resource = describe_resource(service, self.resource, _fields(self.resource))
