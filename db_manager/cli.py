@@ -50,8 +50,7 @@ def status(as_json: bool, wait: float) -> None:
 @WAIT
 def migrate(revision: str, wait: float) -> None:
     """Bring the database up to REVISION, by default the newest; several at once are safe."""
-    applied = open_manager_and(lambda manager: manager.migrate(revision), wait)
-    click.echo(f"Migrated to {applied[-1]}." if applied else "Nothing to do.")
+    click.echo(open_manager_and(lambda manager: manager.migrate(revision), wait))
 
 
 @commands.command("wait")
@@ -165,8 +164,8 @@ def reset(yes: bool, wait: float) -> None:
     """Drop everything in the database's schema, then migrate."""
     if not yes:
         confirm("This drops everything in the database's schema, whoever made it")
-    applied = open_manager_and(lambda manager: manager.reset(), wait)
-    click.echo(f"Dropped everything, then migrated to {applied[-1] if applied else 'nothing'}.")
+    done = open_manager_and(lambda manager: manager.reset(), wait)
+    click.echo(f"Dropped everything, then migrated to {', '.join(done.current) or 'nothing'}.")
 
 
 commands.add_command(postgres)
@@ -179,12 +178,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except click.Abort:
         say("Interrupted.")
         sys.exit(130)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        say(f"{click.style('Error:', fg='red')} {_describe(error)}")
         sys.exit(error.exit_code)
     except ManagerError as error:
         say(f"{click.style('Error:', fg='red')} {error}")
         sys.exit(1)
+
+
+def _describe(error: click.UsageError) -> str:
+    path = error.ctx.command_path if error.ctx else "python -m db_manager"
+    return f"{error.format_message()}\nTry: {path} --help"
 
 
 def _find_status(wait: float) -> "Status":

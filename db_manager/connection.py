@@ -107,7 +107,7 @@ async def _reach(target: Target, deadline: float) -> None:
         try:
             async with target.connect():
                 return
-        except UnreachableError:
+        except UnreachableError as error:
             if monotonic() >= deadline:
-                raise
+                raise UnreachableError(f"{error} --wait SECONDS keeps trying.") from error
         await asyncio.sleep(RETRY_INTERVAL)

@@ -1,6 +1,7 @@
 """What PostgreSQL, its driver and the system complain of, in a line or two for people."""
 
 import os
+import socket
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -23,6 +24,10 @@ def explain(error: BaseException, url: str) -> ManagerError:
     """Say what went wrong with the database at `url`, and what to do next."""
     cause, place = driver_error(error), describe(url)
     match cause:
+        case asyncpg.ClientConfigurationError() | FileNotFoundError() if not _lacks_socket(
+            cause, url
+        ):
+            return ManagerError(f"DATABASE_URL cannot be used: {place} ({reason_of(cause)}).")
         case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
             return ManagerError(
                 f"PostgreSQL refuses the login: {place} ({reason_of(cause)}). Check DATABASE_URL."
@@ -44,10 +49,15 @@ def explain(error: BaseException, url: str) -> ManagerError:
         ):
             return UnreachableError(
                 f"PostgreSQL cannot be reached: {place} ({reason_of(cause)}). "
-                "Start it or correct DATABASE_URL; --wait SECONDS keeps trying."
+                "Start it or correct DATABASE_URL."
             )
         case _:
             return ManagerError(f"PostgreSQL refuses: {place} ({reason_of(cause)}).")
+
+
+def _lacks_socket(error: BaseException, url: str) -> bool:
+    """Tell a server that is away from a certificate's file: only one of them is connected to."""
+    return isinstance(error, FileNotFoundError) and " at /" in describe(url)
 
 
 def driver_error(error: BaseException) -> BaseException:
@@ -62,8 +72,12 @@ def reason_of(error: BaseException) -> str:
         case asyncpg.PostgresError(message=str(message)):
             detail = getattr(error, "detail", None)
             return " ".join((f"{message} ({detail})" if detail else message).split())
+        case asyncpg.ClientConfigurationError():
+            return " ".join(str(error).split())
         case TimeoutError():
             return "no answer in time"
+        case socket.gaierror(errno=number):
+            return "its name cannot be looked up" if number == socket.EAI_AGAIN else "no such host"
         case OSError(errno=int(number)):
             return os.strerror(number)
         case _:

@@ -13,7 +13,7 @@ from db_manager.comparison import compare
 from db_manager.connection import Target
 from db_manager.errors import ManagerError
 from db_manager.lock import migration_lock
-from db_manager.report import MIGRATE, Status, find_problem
+from db_manager.report import MIGRATE, Migration, Status, find_problem
 from db_manager.revisions import Revisions
 from db_manager.runner import Say, create_tables, render_sql, run, write_revision
 from db_manager.schema import (
@@ -60,8 +60,8 @@ class DatabaseManager:
                 raise ManagerError(f"Nobody migrated it in time. {status.problem}")
             await asyncio.sleep(WAIT_INTERVAL)
 
-    async def migrate(self, revision: str = "head") -> list[str]:
-        """Bring the database up to `revision`; return the ids of what was applied."""
+    async def migrate(self, revision: str = "head") -> Migration:
+        """Bring the database up to `revision`."""
         async with migration_lock(self._target, self._say):
             return await self._upgrade(revision)
 
@@ -107,18 +107,24 @@ class DatabaseManager:
         async with migration_lock(self._target, self._say):
             await self._write(lambda connection: drop_tables(connection, self._metadata))
 
-    async def reset(self) -> list[str]:
-        """Empty the schema, then migrate; return the ids of what was applied."""
+    async def reset(self) -> Migration:
+        """Empty the schema, then migrate."""
+        self._revisions.get_head()
         async with migration_lock(self._target, self._say):
             await self._write(drop_everything)
             return await self._upgrade("head")
 
-    async def _upgrade(self, revision: str) -> list[str]:
+    async def _upgrade(self, revision: str) -> Migration:
         current = await self._read_known_revisions()
+        if revision == "head":
+            self._revisions.get_head()
         if self._revisions.pending(current):
             for index in await self._write(drop_invalid_indexes):
                 self._say(f"Dropped the invalid index {index}, which an interrupted run left.")
-        return await run(self._target, lambda config: command.upgrade(config, revision), self._say)
+        applied = await run(
+            self._target, lambda config: command.upgrade(config, revision), self._say
+        )
+        return Migration(self._target.place, applied, await self._read(read_revisions))
 
     async def _read_known_revisions(self) -> tuple[str, ...]:
         current = await self._read(read_revisions)

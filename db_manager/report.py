@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from json import dumps
 from typing import Self
 
-from db_manager.revisions import Revision
+from db_manager.revisions import Revision, describe_heads
 
 MIGRATE = "python -m db_manager migrate"
+RESET = "python -m db_manager reset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,24 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Migration:
+    """What a migration did, and to which database."""
+
+    database: str
+    """Where it is, without its password."""
+    applied: list[str]
+    """The ids, in their order."""
+    current: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        revision = ", ".join(self.current) or "no revision"
+        if not self.applied:
+            return f"Nothing to do: {self.database} is at {revision}."
+        return f"Migrated {self.database} to {revision}."
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """Whether the revisions, and the database that they made, say what the models say."""
 
@@ -82,12 +101,11 @@ def find_problem(heads: tuple[str, ...], unknown: Iterable[str], pending: int) -
     if names := ", ".join(sorted(unknown)):
         return (
             f"The database is at {names}, which no file in "
-            "db_manager/migrations/versions holds: bring the newer revisions here."
+            "db_manager/migrations/versions holds: bring the newer revisions here, or empty a "
+            f"database of development: {RESET}"
         )
     if len(heads) > 1:
-        return (
-            f"The revisions have {len(heads)} heads: {', '.join(heads)}; let one follow the other."
-        )
+        return describe_heads(heads)
     if pending:
         count = "1 revision" if pending == 1 else f"{pending} revisions"
         return f"The database is behind by {count}. Run: {MIGRATE}"

@@ -79,6 +79,14 @@ def refuse_bad_message(message: str) -> None:
         )
 
 
+def describe_heads(heads: tuple[str, ...]) -> str:
+    """Say what is wrong with several heads, and how to make them one."""
+    return (
+        f"The revisions have {len(heads)} heads: {', '.join(heads)}. Let one follow the other: "
+        "set down_revision in the file of the later one."
+    )
+
+
 class Revisions:
     """The history as a whole; raises ManagerError where it does not hold together."""
 
@@ -100,10 +108,7 @@ class Revisions:
         """Return the newest revision, None where there is none yet; raises on several."""
         heads = self.heads()
         if len(heads) > 1:
-            raise ManagerError(
-                f"The revisions have {len(heads)} heads: {', '.join(heads)}.\n"
-                "Let one follow the other: set its down_revision in db_manager/migrations/versions."
-            )
+            raise ManagerError(describe_heads(heads))
         return heads[0] if heads else None
 
     def unknown(self, current: tuple[str, ...]) -> tuple[str, ...]:

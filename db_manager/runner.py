@@ -103,7 +103,8 @@ def _reported_by_revision(steps: list[str]) -> Iterator[None]:
     try:
         yield
     except (CommandError, RevisionError) as error:
-        raise ManagerError(" ".join(str(error).split())) from error
+        reason = " ".join(str(error).split())
+        raise ManagerError(f"{reason}\nSee: python -m db_manager history") from error
     except Exception as error:
         where = find_line(error) or (f"{steps[-1]}, at its commit" if steps else None)
         if where is None:

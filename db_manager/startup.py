@@ -10,9 +10,12 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from db_manager.explanations import reason_of
+from db_manager.explanations import CONNECTION_ERRORS, explain, reason_of
+from db_manager.postgres import EmbeddedPostgres
+from shared.config import DatabaseConfig
 from shared.database.engine import Database
 from shared.database.url import describe
+from shared.errors import DatabaseUnavailableError
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
@@ -21,22 +24,34 @@ _log = logging.getLogger(__name__)
 
 async def warn_when_behind(database: Database) -> None:
     """Log one warning if `database`, which is open, lacks a revision; change and raise nothing."""
-    place = describe(database.url or "postgresql://")
+    if warning := await _find_warning(database, database.url or "postgresql://"):
+        _log.warning("%s", warning)
+
+
+async def _find_warning(database: Database, url: str) -> str | None:
     try:
         heads = await asyncio.to_thread(find_heads, VERSIONS)
         current = await _read_current(database)
-    except Exception as error:
-        reason = reason_of(error.__cause__ or error)
-        _log.warning("The database does not tell its revision: %s (%s)", place, reason)
-        return
-    if heads - current:
-        _log.warning(
-            "The database is behind the code: %s is at %s, the newest revision is %s. "
-            "Run: python -m db_manager migrate",
-            place,
-            _names(current),
-            _names(heads),
-        )
+    except (SyntaxError, ValueError) as error:
+        return f"The revisions cannot be read: {reason_of(error)}. Correct that file."
+    except DatabaseUnavailableError as error:
+        reason = explain(error.__cause__ or error, url)
+        return f"{reason} Requests that need it answer 503 until then."
+    except CONNECTION_ERRORS as error:
+        return f"The database does not tell its revision: {describe(url)} ({reason_of(error)})."
+    if heads <= current:
+        return None
+    return (
+        f"The database is behind the code: {describe(url)} is at {_names(current)}, "
+        f"the newest revision is {_names(heads)}. Run: {_migrate(url)}"
+    )
+
+
+def _migrate(url: str) -> str:
+    """Return the command for this database: it reads the environment, and no service's .env."""
+    its_own = DatabaseConfig.load().database_url or EmbeddedPostgres.of_workspace().url()
+    command = "python -m db_manager migrate"
+    return command if url == its_own else f"DATABASE_URL=… {command}"
 
 
 def find_heads(versions: Path) -> frozenset[str]:

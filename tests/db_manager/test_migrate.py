@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
+from shared.database.url import describe
 from tests.db_manager.conftest import Run
 from tests.db_manager.outcome import USERS, execute, fetch, revisions, schema
 from tests.db_manager.workspace_copy import WorkspaceCopy
@@ -19,9 +20,11 @@ LOCK = "pg_advisory_lock(hashtextextended('db_manager:' || current_database(), 0
 def test_migrating_makes_the_tables_once(run: Run, fresh_database_url: str) -> None:
     first, second = run("migrate"), run("migrate")
 
-    assert (first.code, first.out) == (0, f"Migrated to {USERS}.\n")
+    place = describe(fresh_database_url)
+    assert (first.code, first.out) == (0, f"Migrated {place} to {USERS}.\n")
     assert first.err == f"Applying {USERS} create users\n"
-    assert (second.code, second.out, second.err) == (0, "Nothing to do.\n", "")
+    assert (second.code, second.err) == (0, "")
+    assert second.out == f"Nothing to do: {place} is at {USERS}.\n"
     assert revisions(fresh_database_url) == [(USERS,)]
 
 
@@ -29,7 +32,27 @@ def test_an_unknown_revision_is_refused(run: Run) -> None:
     outcome = run("migrate", "nonsense")
 
     assert outcome.code == 1
-    assert outcome.err == "Error: Can't locate revision identified by 'nonsense'\n"
+    assert outcome.err == (
+        "Error: Can't locate revision identified by 'nonsense'\nSee: python -m db_manager history\n"
+    )
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["reset", "--yes"]], ids=" ".join)
+def test_two_heads_change_nothing(
+    copy: WorkspaceCopy, fresh_database_url: str, command: list[str]
+) -> None:
+    copy.run("migrate")
+    copy.add_revision("aaaaaaaaaaa1", USERS, "pass")
+    copy.add_revision("aaaaaaaaaaa2", USERS, "pass")
+
+    outcome = copy.run(*command)
+
+    assert outcome.code == 1
+    assert outcome.err == (
+        "Error: The revisions have 2 heads: aaaaaaaaaaa1, aaaaaaaaaaa2. "
+        "Let one follow the other: set down_revision in the file of the later one.\n"
+    )
+    assert revisions(fresh_database_url) == [(USERS,)]
 
 
 def test_of_many_at_once_one_migrates(copy: WorkspaceCopy) -> None:
@@ -39,9 +62,10 @@ def test_of_many_at_once_one_migrates(copy: WorkspaceCopy) -> None:
     printed = [process.communicate(timeout=60) for process in processes]
 
     assert [process.returncode for process in processes] == [0, 0, 0, 0]
+    place = describe(copy.url)
     assert sorted(out for out, _ in printed) == [
-        "Migrated to aaaaaaaaaaa1.\n",
-        *["Nothing to do.\n"] * 3,
+        f"Migrated {place} to aaaaaaaaaaa1.\n",
+        *[f"Nothing to do: {place} is at aaaaaaaaaaa1.\n"] * 3,
     ]
 
 
@@ -56,7 +80,8 @@ async def test_who_waits_says_so(copy: WorkspaceCopy, fresh_database_url: str) -
     out, _ = await asyncio.to_thread(process.communicate, timeout=60)
 
     assert line.startswith("Waiting for another process that is changing ")
-    assert (process.returncode, out) == (0, f"Migrated to {USERS}.\n")
+    assert process.returncode == 0
+    assert out.startswith("Migrated ")
 
 
 async def test_an_interrupt_ends_it_cleanly(copy: WorkspaceCopy, fresh_database_url: str) -> None:
@@ -154,7 +179,8 @@ def test_an_index_that_a_killed_run_left_is_made_anew(
 
     outcome = copy.run("migrate")
 
-    assert (outcome.code, outcome.out) == (0, "Migrated to aaaaaaaaaaa1.\n")
+    assert outcome.code == 0
+    assert outcome.out.endswith(" to aaaaaaaaaaa1.\n")
     assert outcome.err.startswith(
         "Dropped the invalid index ages, which an interrupted run left.\n"
     )
@@ -175,7 +201,7 @@ async def test_a_server_that_is_starting_is_waited_for(
         out, _ = await asyncio.to_thread(waiting.communicate, timeout=60)
 
     assert (impatient.returncode, waiting.returncode) == (1, 0)
-    assert out == f"Migrated to {USERS}.\n"
+    assert out == f"Migrated {describe(copy.url)} to {USERS}.\n"
 
 
 def test_down_to_nothing_and_up_again_equals_the_models(run: Run, fresh_database_url: str) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from db_manager import startup
+from db_manager.postgres import EmbeddedPostgres
 from db_manager.revisions import Revisions
 from db_manager.startup import VERSIONS, find_heads, warn_when_behind
 from shared.config import DatabaseConfig
@@ -21,8 +23,9 @@ async def test_a_migrated_database_is_not_mentioned(
 
 
 async def test_a_database_behind_is_warned_of_and_left_alone(
-    fresh_database_url: str, caplog: pytest.LogCaptureFixture
+    fresh_database_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("DATABASE_URL", fresh_database_url)
     async with opened(fresh_database_url) as database:
         await warn_when_behind(database)
         async with database.connect() as connection:
@@ -37,6 +40,27 @@ async def test_a_database_behind_is_warned_of_and_left_alone(
     assert tables == 0
 
 
+async def test_the_embedded_database_needs_no_url(
+    fresh_database_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setattr(EmbeddedPostgres, "url", lambda _self: fresh_database_url)
+    async with opened(fresh_database_url) as database:
+        await warn_when_behind(database)
+
+    assert caplog.messages[0].endswith("Run: python -m db_manager migrate")
+
+
+async def test_a_database_that_only_the_service_knows_is_to_be_named(
+    fresh_database_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    async with opened(fresh_database_url) as database:
+        await warn_when_behind(database)
+
+    assert caplog.messages[0].endswith("Run: DATABASE_URL=… python -m db_manager migrate")
+
+
 async def test_an_unreachable_database_is_named_and_nothing_raised(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -45,8 +69,36 @@ async def test_an_unreachable_database_is_named_and_nothing_raised(
 
     [record] = caplog.records
     assert record.levelno == logging.WARNING
-    assert "app at 127.0.0.1:1 (Connection refused)" in record.getMessage()
-    assert "s3cret" not in record.getMessage()
+    assert record.getMessage() == (
+        "PostgreSQL cannot be reached: app at 127.0.0.1:1 (Connection refused). "
+        "Start it or correct DATABASE_URL. Requests that need it answer 503 until then."
+    )
+
+
+async def test_a_revision_that_cannot_be_read_is_named(
+    database: Database,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "torn.py").write_text("revision = (")
+    monkeypatch.setattr(startup, "VERSIONS", tmp_path)
+
+    await warn_when_behind(database)
+
+    assert caplog.messages == [
+        "The revisions cannot be read: SyntaxError: '(' was never closed (torn.py, line 1). "
+        "Correct that file."
+    ]
+
+
+async def test_a_mistake_of_ours_is_not_taken_for_the_database_s(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(startup, "find_heads", lambda _versions: None)
+
+    with pytest.raises(TypeError):
+        await warn_when_behind(database)
 
 
 def test_heads_read_without_alembic_are_its_own() -> None:

@@ -113,6 +113,7 @@ def test_a_database_of_newer_code_is_named(run: Run, fresh_database_url: str) ->
     assert status.code == migrate.code == 1
     assert status.err == migrate.err
     assert "The database is at fffffffffff1, which no file" in status.err
+    assert "database of development: python -m db_manager reset" in status.err
 
 
 def test_settings_of_services_change_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +137,7 @@ def test_an_unreachable_server_is_said_in_one_line(
     assert outcome.code == 1
     assert outcome.err == (
         "Error: PostgreSQL cannot be reached: app at 127.0.0.1:1 (Connection refused). "
-        "Start it or correct DATABASE_URL; --wait SECONDS keeps trying.\n"
+        "Start it or correct DATABASE_URL. --wait SECONDS keeps trying.\n"
     )
 
 
