@@ -178,12 +178,20 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except click.Abort:
         say("Interrupted.")
         sys.exit(130)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        say(f"{click.style('Error:', fg='red')} {_describe(error)}")
         sys.exit(error.exit_code)
     except ManagerError as error:
         say(f"{click.style('Error:', fg='red')} {error}")
         sys.exit(1)
+
+
+def _describe(error: click.UsageError) -> str:
+    path = error.ctx.command_path if error.ctx else "python -m db_manager"
+    return f"{error.format_message()}\nTry: {path} --help"
 
 
 def _find_status(wait: float) -> "Status":

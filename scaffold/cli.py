@@ -13,6 +13,7 @@ from scaffold.commands import COMMANDS, SERVICE
 from scaffold.errors import ScaffoldError
 from scaffold.signals import Interrupted, heeded
 
+_PROGRAM = "python -m scaffold"
 _INTERRUPTED = "Interrupted: nothing was written."
 _OWN_OPTIONS = ("--help", "-h", "--version")
 
@@ -40,8 +41,7 @@ class Commands(click.Group):
         elif args and args[0] != SERVICE and "".join(args[1:2]).isdigit():
             raise click.UsageError(
                 f"{args[0]!r} is a command, so no service can have this name: "
-                f"try {args[0]}-service.",
-                ctx,
+                f"try {args[0]}-service."
             )
         return super().parse_args(ctx, args)
 
@@ -51,7 +51,13 @@ class Commands(click.Group):
             signal.signal(number, _interrupt)
         try:
             return super().invoke(ctx)
-        except (ScaffoldError, OSError, ModuleNotFoundError, Interrupted) as error:
+        except (
+            ScaffoldError,
+            click.UsageError,
+            OSError,
+            ModuleNotFoundError,
+            Interrupted,
+        ) as error:
             message, exit_code = _explain(error)
             click.echo(f"Error: {message}", err=True)
             ctx.exit(exit_code)
@@ -62,6 +68,9 @@ def _explain(error: BaseException) -> tuple[str, int]:
     match error:
         case ScaffoldError():
             return str(error), error.exit_code
+        case click.UsageError():
+            path = error.ctx.command_path if error.ctx else _PROGRAM
+            return f"{error.format_message()}\nTry: {path} --help", error.exit_code
         case Interrupted():
             return _INTERRUPTED, 128 + error.number
         case OSError() if error.errno != errno.EPIPE:  # then the reader has seen enough

@@ -54,6 +54,7 @@ class Draft:
 
     def _render(self, service: ServiceContext) -> Files:
         files = _below(self.folder, render_tree("service", service))
+        files[self.folder / ".env"] = files[self.folder / ".env.example"]
         if self.resource is None:
             return files
         resource = describe_resource(service, self.resource, _fields(self.resource))
@@ -79,15 +80,21 @@ class Draft:
 
 def draft_service(workspace: Workspace, name: ServiceName, port: int) -> Draft:
     """Return a service with its resource; raises ScaffoldError where something is taken."""
-    bare = draft_bare_service(workspace, name, port)
+    refusals.refuse_bare_service(workspace, name)
+    draft = _draft(workspace, name, port)
     resource = ResourceName.of(name)
     table = resource.table([field.name for field in _fields(resource).unique])
     refusals.refuse_taken_resource(workspace, name, resource, table)
-    return replace(bare, resource=resource)
+    return replace(draft, resource=resource)
 
 
 def draft_bare_service(workspace: Workspace, name: ServiceName, port: int) -> Draft:
     """Return a service that keeps nothing; raises ScaffoldError where something is taken."""
+    refusals.refuse_keeping_service(workspace, name)
+    return _draft(workspace, name, port)
+
+
+def _draft(workspace: Workspace, name: ServiceName, port: int) -> Draft:
     refusals.refuse_taken_import(workspace, name)
     refusals.refuse_other_spelling(workspace, name)
     refusals.refuse_taken_container(workspace, name)

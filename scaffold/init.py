@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.plan import Plan
 from scaffold.project import Project
 from scaffold.render import render_tree
-from scaffold.workspace import PROJECT_FILE, Workspace
+from scaffold.workspace import PROJECT_FILE, Workspace, is_workspace
 
 _DESCRIPTION = "A fleet of asynchronous Quart microservices"
 
@@ -46,6 +47,7 @@ def command(folder: Path, dry_run: bool, diff: bool, as_json: bool) -> None:
 
 def plan_workspace(root: Path) -> Plan:
     """Decide every write of a workspace at `root`; raises ScaffoldError."""
+    _refuse_nested(root)
     _refuse_occupied(root)
     source = Project.read(framework.SOURCE)
     name = project_name(root, source)
@@ -61,6 +63,12 @@ def project_name(root: Path, source: Project) -> str:
     words = re.findall(r"[a-z0-9]+", plain.lower())
     name = "-".join(words) or "fleet"
     return f"{name}-fleet" if name in source.dependencies else name
+
+
+def _refuse_nested(root: Path) -> None:
+    outer = next(filter(is_workspace, root.parents), None)
+    if outer is not None:
+        raise ScaffoldError(f"{root} is inside the workspace {outer}: name a folder outside of it.")
 
 
 def _refuse_occupied(root: Path) -> None:
@@ -111,7 +119,7 @@ def _print_json(plan: Plan) -> None:
 
 def _next_commands(folder: Path) -> list[str]:
     return [
-        f"cd {folder}",
+        shlex.join(["cd", str(folder)]),
         "make install && . .venv/bin/activate",
         "python -m scaffold user-service 8081",
     ]

@@ -141,8 +141,9 @@ def normalise(typed: str) -> str:
 def parse_port(typed: str) -> int:
     """Accept a decimal number without leading zeros; raises MisuseError."""
     if not _PORT.fullmatch(typed) or int(typed) not in PORTS:
+        advice = "" if typed[:1].isdigit() else "\npython -m scaffold --help lists the commands."
         raise MisuseError(
             f"{typed!r} is no port for a service: give a whole number from {PORTS.start} "
-            f"to {PORTS.stop - 1}, without leading zeros, as in 8081."
+            f"to {PORTS.stop - 1}, without leading zeros, as in 8081.{advice}"
         )
     return int(typed)

@@ -49,6 +49,12 @@ class Plan:
         changed = self.changed | {path: content}
         return replace(self, changed=changed, amended=self.amended | {path})
 
+    def missing(self, folder: PurePosixPath) -> list[str]:
+        """Return what is to be created in a folder, by its path below it."""
+        return [
+            str(path.relative_to(folder)) for path in self.created if path.is_relative_to(folder)
+        ]
+
     @property
     def overwritten(self) -> list[PurePosixPath]:
         """Files whose present content would be lost."""

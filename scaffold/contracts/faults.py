@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from scaffold.contracts.dangling import find_dangling
 from scaffold.contracts.packages import Packages, find_sources
 from scaffold.contracts.rules import LAYERS
 from scaffold.workspace import Service
@@ -18,7 +19,7 @@ def find_faults(packages: Packages) -> list[str]:
     faults = [fault for one in packages.workspace.services() for fault in _service(one, packages)]
     for folder in packages.folders.values():
         faults += [*_unmarked(folder, packages), *_escapes(folder, packages)]
-    return faults or [*_strangers(packages)]
+    return faults or [*_strangers(packages)] or [*_dangling(packages)]
 
 
 def _service(service: Service, packages: Packages) -> Iterator[str]:
@@ -79,3 +80,11 @@ def _strangers(packages: Packages) -> Iterator[str]:
         places = (spec and spec.submodule_search_locations) or []
         if [Path(place).resolve() for place in places] != [folder.resolve()]:
             yield f"{packages.place(folder)} is hidden by another package {name}: rename it."
+
+
+def _dangling(packages: Packages) -> Iterator[str]:
+    """Yield imports of a service's own modules that are gone."""
+    for service in packages.workspace.services():
+        for source, line, module in find_dangling(service.folder):
+            place = f"{packages.place(source)}:{line}"
+            yield f"{place}: {module} does not exist: restore it, or remove the import."

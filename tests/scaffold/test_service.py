@@ -30,6 +30,15 @@ def test_a_service_is_a_folder_with_its_settings(workspace: Path) -> None:
     assert "http://localhost:8081/api/v1/users" in output
 
 
+def test_settings_begin_as_their_example(workspace: Path) -> None:
+    done(scaffold(workspace, "user-service", "8081"))
+
+    folder = workspace / "services/user_service"
+    example = (folder / ".env.example").read_text()
+    assert (folder / ".env").read_text() == example
+    assert "python -m db_manager reads the environment only." in example
+
+
 def test_the_word_service_may_be_written(workspace: Path, tmp_path: Path) -> None:
     other = shutil.copytree(workspace, tmp_path / "other")
 

@@ -1,0 +1,35 @@
+"""The command line of the database manager: what it says of words that it does not know."""
+
+import pytest
+
+from tests.db_manager.conftest import Run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["migrat"], "No such command 'migrat'."),
+        (["--fast"], "No such option"),
+    ],
+)
+def test_misuse_is_said_in_two_lines(run: Run, arguments: list[str], message: str) -> None:
+    outcome = run(*arguments)
+
+    first, second = outcome.err.splitlines()
+    assert (outcome.code, outcome.out) == (2, "")
+    assert first.startswith(f"Error: {message}")
+    assert second == "Try: python -m db_manager --help"
+
+
+def test_misuse_of_a_command_points_to_its_own_help(run: Run) -> None:
+    outcome = run("migrate", "--wait", "long")
+
+    assert (outcome.code, len(outcome.err.splitlines())) == (2, 2)
+    assert outcome.err.endswith("\nTry: python -m db_manager migrate --help\n")
+
+
+def test_no_words_show_the_help_as_misuse(run: Run) -> None:
+    outcome = run()
+
+    assert outcome.code == 2
+    assert "migrate" in outcome.err
