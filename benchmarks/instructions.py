@@ -21,7 +21,7 @@ SERVICE = (competitors.OURS, competitors.ON_HYPERCORN)
 PEERS = tuple(each for each in competitors.ALL if each not in SERVICE)
 RECORD = Path(__file__).with_name("instructions.json")
 TOLERANCE = 0.05
-"""What a change may add before it is called a regression; two runs differ by less than 1 %."""
+"""What a change may add before it is called a regression; two runs differ by about 1 %."""
 
 Counts = dict[str, dict[str, int]]
 """By competitor and scenario."""
