@@ -4,8 +4,15 @@ PYTHON ?= python3
 VENV := .venv/bin/python
 STAMP := .venv/.installed
 
+# In `nix develop` everything is there already: nothing is installed, and no .venv is made.
+ifdef FLEET_NIX_SHELL
+VENV := python
+STAMP :=
+DEMO_OPTIONS := --no-install
+endif
+
 # A workspace that was moved or copied would run the old place's code: it is installed anew.
-ifneq "$(shell cat $(STAMP) 2>/dev/null)" "$(CURDIR)"
+ifneq "$(shell cat /dev/null $(STAMP) 2>/dev/null)" "$(CURDIR)"
 .PHONY: $(STAMP)
 endif
 
@@ -31,7 +38,7 @@ install: $(STAMP) ## .venv with the project and all it needs
 
 .PHONY: demo
 demo: $(STAMP) ## four services, generated and running, asked over HTTP
-	@$(VENV) -m scaffold demo
+	@$(VENV) -m scaffold demo $(DEMO_OPTIONS)
 
 # Exit code 5 says that there are no tests yet, as in a fresh workspace.
 .PHONY: test

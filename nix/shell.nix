@@ -8,6 +8,8 @@ pkgs.mkShellNoCC {
       export PYTHONPATH="$workspace:$workspace/services"
     fi
     unset workspace
+    # Tells make that it has nothing to install.
+    export FLEET_NIX_SHELL=1
     # nixpkgs sets these for builds; a service wants hashes that nobody can foresee.
     unset PYTHONHASHSEED DETERMINISTIC_BUILD SOURCE_DATE_EPOCH
     cat >&2 <<'END'

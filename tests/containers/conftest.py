@@ -1,6 +1,5 @@
 """A workspace as its owner would put it into containers."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -37,9 +36,3 @@ def lived_in(workspace: GeneratedWorkspace) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return workspace.root
-
-
-@pytest.fixture(scope="session")
-def system_path() -> str:
-    """A PATH without this test run's virtual environment."""
-    return os.environ["PATH"]

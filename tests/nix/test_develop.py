@@ -31,7 +31,7 @@ def test_the_shell_changes_nothing_but_the_search_path(nix: OfflineNix, workspac
     before = picture(workspace)
     script = """
         state() { set +o; shopt; alias; echo "PS1=${PS1-}"; }
-        unset PYTHONPATH
+        unset PYTHONPATH FLEET_NIX_SHELL
         settings=$(state); names=$(compgen -v)
         eval "$shellHook" 2>/dev/null
         [ "$settings" = "$(state)" ]
@@ -42,7 +42,7 @@ def test_the_shell_changes_nothing_but_the_search_path(nix: OfflineNix, workspac
     output = done(nix.develop(flake_of(workspace), script, workspace / "services"))
 
     new = set(output.splitlines()[:-1]) - {"names", "settings", "BASH_REMATCH", "PIPESTATUS"}
-    assert new == {"PYTHONPATH"}
+    assert new == {"PYTHONPATH", "FLEET_NIX_SHELL"}
     assert output.splitlines()[-1] == f"{workspace}:{workspace}/services"
     assert picture(workspace) == before
 
@@ -64,6 +64,7 @@ def test_the_commands_of_the_readme_work_in_the_shell(nix: OfflineNix, workspace
         trap 'kill $service; wait $service' EXIT
         curl -sS --retry 60 --retry-connrefused --retry-delay 1 "localhost:$SERVICE_PORT/api/v1/health/ready" >ready.json
         python -m pytest -q services >tests.txt
+        make lint
     """
 
     done(nix.develop(flake_of(workspace), script, workspace))

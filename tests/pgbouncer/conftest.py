@@ -26,11 +26,14 @@ async def pooler(database_url: str) -> AsyncIterator[Pooler]:
         yield running_pooler
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def sound_service(
     workspace: Path, database_url: str, pooler: Pooler, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[RunningService]:
-    """The service as it runs in a cluster: several processes, which share few connections."""
+    """The service as it runs in a cluster: several processes, which share few connections.
+
+    For one module: other tests cut connections, which the crowd would see.
+    """
     log = tmp_path_factory.mktemp("pooled") / "log"
     settings = {"DATABASE_POOLER": "pgbouncer"}
     options = ("--workers", "2")
