@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+import asyncpg
+
 from db_manager.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,3 +148,12 @@ def _is_within_reach(interpreter: str) -> bool:
     except OSError:
         return False
     return done.returncode == 0
+
+
+async def ask(url: str, question: str) -> object:
+    """Return the one value that answers a query."""
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(question)
+    finally:
+        await connection.close()
