@@ -168,7 +168,8 @@ def test_a_stubborn_process_ends_with_its_children(
     end([process])
 
     assert process.returncode == -signal.SIGKILL
-    assert not _is_alive(int(words))
+    while _is_alive(int(words)):  # killed with its parent, it ends on its own
+        time.sleep(0.01)
 
 
 def test_a_service_that_dies_is_named_with_its_last_words(sandbox: Sandbox) -> None:
