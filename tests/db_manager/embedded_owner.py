@@ -89,6 +89,13 @@ def find_users_of(folder: Path) -> set[int]:
     return users
 
 
+def read_command(pid: int) -> bytes:
+    """What a process was started as; nothing where it has ended since."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
 def is_gone(folder: Path) -> bool:
     """No server, no reaper, no initdb, no folder for the socket."""
     # The name's middle part is the user's number, which only the server's owner knows.

@@ -19,6 +19,7 @@ from tests.db_manager.embedded_owner import (
     await_that,
     find_users_of,
     is_gone,
+    read_command,
     read_url,
     spawn,
 )
@@ -32,11 +33,7 @@ LEAVE_A_CHILD = (
 
 
 def kill_reaper(folder: Path) -> None:
-    [reaper] = [
-        user
-        for user in find_users_of(folder)
-        if b"embedded.reaper" in Path(f"/proc/{user}/cmdline").read_bytes()
-    ]
+    [reaper] = [user for user in find_users_of(folder) if b"embedded.reaper" in read_command(user)]
     os.kill(reaper, signal.SIGKILL)
     await_that(lambda: reaper not in find_users_of(folder))
 
