@@ -12,7 +12,7 @@ from tests.contract.service import RunningService, running
 from tests.pgbouncer.crowd import crowd
 from tests.pgbouncer.pooler import Pooler, find_program, pooling
 
-__all__ = ["people", "pooler", "port", "sound_service", "workspace"]
+__all__ = ["debug_service", "people", "pooler", "port", "sound_service", "workspace"]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -42,3 +42,14 @@ async def sound_service(
             yield service
         assert set(seen) == {200}, seen
     assert service.find_in_log("ERROR") is None, log.read_text()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def debug_service(
+    workspace: Path, database_url: str, pooler: Pooler, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RunningService]:
+    """The service as a developer runs it, behind the same PgBouncer."""
+    log = tmp_path_factory.mktemp("pooled-debug") / "log"
+    settings = {"DEBUG": "True", "SECRET_KEY": "change-me", "DATABASE_POOLER": "pgbouncer"}
+    async with running(workspace, pooler.url(database_url), log, settings) as service:
+        yield service

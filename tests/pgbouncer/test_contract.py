@@ -3,14 +3,30 @@ again, on two processes whose connections are more than PgBouncer has, in the mi
 """
 
 from tests.contract import (
+    test_answers,
     test_bodies,
     test_concurrency,
+    test_cors,
+    test_long_lists,
+    test_methods,
     test_order_of_checks,
+    test_paths,
     test_table,
     test_values,
 )
 
-_MODULES = (test_bodies, test_concurrency, test_order_of_checks, test_table, test_values)
+_MODULES = (
+    test_answers,
+    test_bodies,
+    test_concurrency,
+    test_cors,
+    test_long_lists,
+    test_methods,
+    test_order_of_checks,
+    test_paths,
+    test_table,
+    test_values,
+)
 
 globals().update(
     {
