@@ -56,9 +56,9 @@ types: $(STAMP) ## mypy --strict
 	@$(VENV) -m mypy .
 
 .PHONY: bench
-bench: $(STAMP) ## the speed of a generated service beside others, measured here
+bench: $(STAMP) ## the speed of a generated service beside others (BENCH=--quick: in a minute)
 	@[ -d benchmarks ] || { echo 'The benchmark is in the repository of the framework.' >&2; exit 1; }
-	@$(VENV) -m benchmarks
+	@$(VENV) -m benchmarks $(BENCH)
 
 # uv where there is one, since it takes seconds; pip knows the indexes that only pip was told of.
 $(STAMP): pyproject.toml
