@@ -9,13 +9,11 @@ from shared.config import BaseServiceConfig
 from shared.database.engine import Database
 from shared.errors import ServiceError
 from shared.web import health
-from shared.web.cors import allow_every_origin
 from shared.web.errors import map_errors
 from shared.web.json import ContractJSONProvider
-from shared.web.lingering import LingeringBodies
 from shared.web.provision import provide
-from shared.web.routing import IdConverter, UndecodablePaths
-from shared.web.sessions import NoSessions
+from shared.web.routing import IdConverter
+from shared.web.service import Service
 
 PREFIX = "/api/v1"
 
@@ -40,16 +38,14 @@ def build_app(
         provides: what the controllers ask for by type, with `provided`.
         start_checks: awaited in order at start.
     """
-    app = Quart(config.service_name, static_folder=None)
+    app = Service(config.service_name, static_folder=None)
     _configure(app, config)
     app.url_map.converters["int"] = IdConverter
     for blueprint in (health.bp, *blueprints):
         app.register_blueprint(blueprint, url_prefix=PREFIX)
     map_errors(app)
-    allow_every_origin(app)
     provide(app, (database, *provides))
     _open_while_serving(app, database, start_checks)
-    app.asgi_app = LingeringBodies(UndecodablePaths(app.asgi_app))  # type: ignore[method-assign]  # as Quart's manual has it
     return app
 
 
@@ -63,8 +59,7 @@ def _configure(app: Quart, config: BaseServiceConfig) -> None:
         SERVICE_PORT=config.service_port,
         HOST=config.host,
     )
-    app.json = ContractJSONProvider(app)
-    app.session_interface = NoSessions()
+    app.json = ContractJSONProvider(app)  # anew, for it depends on DEBUG
     app.logger.addFilter(_is_unforeseen)
 
 

@@ -60,7 +60,7 @@ def parse_query(dto: type[BodyT]) -> BodyT:
 
 
 async def _read_json() -> object:
-    body = await request.get_data(as_text=False)
+    body = await request.body
     if not body:
         return None
     if not request.is_json:

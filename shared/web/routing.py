@@ -3,13 +3,19 @@
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from werkzeug.routing import IntegerConverter
+from quart.routing import QuartMap
+from quart.wrappers.base import BaseRequestWebsocket
+from werkzeug.routing import IntegerConverter, MapAdapter
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
+    from hypercorn.typing import HTTPScope
 
 _TOO_MANY_DIGITS = 20
 """No bigint has as many; Python refuses to read more than 4300."""
+
+
+_NOWHERE = " "
+"""A path that no route has, for what is outside of the application's root."""
 
 
 class IdConverter(IntegerConverter):
@@ -23,22 +29,43 @@ class IdConverter(IntegerConverter):
         return int((digits or "0")[:_TOO_MANY_DIGITS])
 
 
-class UndecodablePaths:
-    """ASGI middleware that keeps bytes which are no UTF-8 from matching real text.
+class AnyHostMap(QuartMap):
+    """Routes that are the same on every host, which therefore is not taken apart.
 
-    Servers decode such bytes to U+FFFD, which a username may hold. A NUL stands for them
-    instead: no stored text has one.
+    With SERVER_NAME set, or host matching, it is.
     """
 
-    def __init__(self, app: "ASGIFramework") -> None:
-        self._app = app
+    def bind_to_request(
+        self, request: BaseRequestWebsocket, subdomain: str | None, server_name: str | None
+    ) -> MapAdapter:
+        """Return what matches this request; its Host is seen in redirects alone."""
+        if server_name is not None or self.host_matching:
+            return super().bind_to_request(request, subdomain, server_name)
+        return MapAdapter(
+            self,
+            request.headers.get("Host", ""),
+            request.root_path,
+            "",
+            request.scheme,
+            request.path,
+            request.method,
+            request.query_string.decode("latin1"),
+        )
 
-    async def __call__(
-        self, scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
-    ) -> None:
-        if scope["type"] == "http" and "\ufffd" in scope["path"]:
-            scope["path"] = _decode(scope["raw_path"])
-        await self._app(scope, receive, send)
+
+def path_of(scope: "HTTPScope") -> str:
+    """Return the path below the application's root.
+
+    Servers decode bytes that are no UTF-8 to U+FFFD, which a username may hold, so that they
+    would match real text. A NUL stands for them instead: no stored text has one.
+    """
+    path = scope["path"]
+    if "\ufffd" in path:
+        path = _decode(scope["raw_path"])
+    root = scope.get("root_path", "")
+    if not root:
+        return path
+    return path.removeprefix(root) if path.startswith(f"{root}/") else _NOWHERE
 
 
 def _decode(raw_path: bytes) -> str:

@@ -1,7 +1,8 @@
 """Services keep no session between requests, so none is opened."""
 
 from quart import Quart
-from quart.sessions import SecureCookieSessionInterface
+from quart.sessions import NullSession, SecureCookieSessionInterface
+from quart.wrappers.base import BaseRequestWebsocket
 
 
 class NoSessions(SecureCookieSessionInterface):
@@ -10,5 +11,6 @@ class NoSessions(SecureCookieSessionInterface):
     A service that wants sessions sets `app.session_interface` in its bootstrap.
     """
 
-    def get_signing_serializer(self, app: Quart) -> None:
-        """Have none, which Quart takes for "there are no sessions"."""
+    async def open_session(self, _app: Quart, _request: BaseRequestWebsocket) -> NullSession:
+        """Open one that is empty, and refuses to be written."""
+        return NullSession()

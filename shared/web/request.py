@@ -1,0 +1,81 @@
+"""The request as Quart has it, made from what the server knows about it."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import quart
+from quart import Quart
+from werkzeug.datastructures import Headers
+
+from shared.web.request_body import RequestBody
+from shared.web.routing import path_of
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIReceiveCallable, HTTPScope
+
+_FRAMING = {b"content-length", b"transfer-encoding"}
+
+
+class Request(quart.Request):
+    """Quart's, with a body that is asked for when somebody wants it."""
+
+    body_class = RequestBody  # type: ignore[assignment]  # has all that Quart asks of one
+    body: RequestBody  # type: ignore[assignment]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.has_body = _announces_body(options["scope"])
+        super().__init__(*args, **options)
+
+    @classmethod
+    def received(cls, app: Quart, scope: "HTTPScope", receive: "ASGIReceiveCallable") -> Self:
+        """Make the request of a scope; nothing of the body is read."""
+        config = app.config
+        request = cls(
+            scope["method"],
+            scope["scheme"],
+            path_of(scope),
+            scope["query_string"],
+            _headers_of(scope),
+            scope.get("root_path", ""),
+            scope["http_version"],
+            scope=scope,
+            max_content_length=config["MAX_CONTENT_LENGTH"],
+            body_timeout=config["BODY_TIMEOUT"],
+            send_push_promise=_push_nothing,
+        )
+        if request.has_body:
+            request.body.read_from(receive, config["BODY_TIMEOUT"])
+        return request
+
+    @property
+    def content_length(self) -> int | None:
+        """The bytes that the body has, where they are announced."""
+        return super().content_length if self.has_body else None
+
+    @cached_property
+    def blueprints(self) -> list[str]:
+        """The names of the blueprints that the route belongs to, the innermost first."""
+        return super().blueprints
+
+
+def _announces_body(scope: "HTTPScope") -> bool:
+    """Say whether HTTP/1 announces one (RFC 9112, section 6.3); HTTP/2 need not."""
+    return scope["http_version"] >= "2" or any(name in _FRAMING for name, _ in scope["headers"])
+
+
+def _headers_of(scope: "HTTPScope") -> Headers:
+    headers = Headers(
+        [
+            (name.decode("latin1").title(), value.decode("latin1"))
+            for name, value in scope["headers"]
+        ]
+    )
+    client = scope.get("client")
+    headers.add("Remote-Addr", client[0] if client else "<local>")
+    if scope["http_version"] < "1.1":
+        headers.setdefault("Host", "")
+    return headers
+
+
+async def _push_nothing(path: str, headers: Headers) -> None:
+    """Leave out HTTP/2's server push, which clients have given up."""

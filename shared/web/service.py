@@ -1,0 +1,40 @@
+"""Quart as services use it: its own classes replaced where a request pays for what no one needs."""
+
+from collections.abc import Awaitable, Callable
+from inspect import CO_COROUTINE
+from typing import TYPE_CHECKING, Any
+
+from quart import Quart
+from quart.sessions import SecureCookieSessionInterface
+
+from shared.web.connection import HTTPConnection
+from shared.web.cors import allow_origin
+from shared.web.request import Request
+from shared.web.routing import AnyHostMap
+from shared.web.sessions import NoSessions
+
+if TYPE_CHECKING:
+    import quart
+    from quart.typing import ResponseTypes
+
+
+class Service(Quart):
+    """A Quart application in the contract's manner, by the extension points that Quart has."""
+
+    asgi_http_class = HTTPConnection
+    request_class = Request
+    session_interface: SecureCookieSessionInterface = NoSessions()
+    url_map_class = AnyHostMap
+
+    async def handle_request(self, request: "quart.Request") -> "ResponseTypes":
+        """Answer, with the cross-origin headers that every response has."""
+        response = await super().handle_request(request)
+        allow_origin(request, response)
+        return response
+
+    def ensure_async(self, func: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+        """Return a coroutine function as it is, which its code tells soonest."""
+        code = getattr(func, "__code__", None)
+        if code is not None and code.co_flags & CO_COROUTINE:
+            return func
+        return super().ensure_async(func)
