@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, HTTPScope
 
 _FRAMING = {b"content-length", b"transfer-encoding"}
+_USUALLY_WITHOUT = {"GET", "HEAD", "DELETE", "OPTIONS"}
 
 
 class Request(quart.Request):
@@ -23,7 +24,7 @@ class Request(quart.Request):
     body: RequestBody  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self.has_body = _announces_body(options["scope"])
+        self.has_body = _may_have_body(options["scope"])
         super().__init__(*args, **options)
 
     @classmethod
@@ -58,9 +59,16 @@ class Request(quart.Request):
         return super().blueprints
 
 
-def _announces_body(scope: "HTTPScope") -> bool:
-    """Say whether HTTP/1 announces one (RFC 9112, section 6.3); HTTP/2 need not."""
-    return scope["http_version"] >= "2" or any(name in _FRAMING for name, _ in scope["headers"])
+def _may_have_body(scope: "HTTPScope") -> bool:
+    """Say whether a body is announced (RFC 9112, section 6.3), or need not be: it is asked for.
+
+    HTTP/2 need not, nor test clients.
+    """
+    return (
+        scope["method"] not in _USUALLY_WITHOUT
+        or scope["http_version"] >= "2"
+        or any(name in _FRAMING for name, _ in scope["headers"])
+    )
 
 
 def _headers_of(scope: "HTTPScope") -> Headers:
