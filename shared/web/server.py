@@ -17,7 +17,7 @@ from shared.web.servers import SERVERS
 
 @contextmanager
 def complete(package: str) -> Iterator[None]:
-    """Import what a service is made of, or end the process with the lines that say what is not there.
+    """Import what a service is made of, or end the process with lines that say what is not there.
 
     A module of anybody else's is left to Python's own words: it is not the service's to restore.
     """
