@@ -34,6 +34,7 @@ let
     "Makefile"
     "README.md"
     "compose.yaml"
+    "docs/cluster.md"
     "flake.lock"
     "flake.nix"
     "pyproject.toml"

@@ -13,7 +13,7 @@ let
       hypercorn
       orjson
       pydantic
-      pydantic-settings
+      python-dotenv
       quart
       rich
       sqlalchemy

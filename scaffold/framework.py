@@ -23,6 +23,7 @@ FILES = (
     ".gitignore",
     "LICENSE",
     "Makefile",
+    "docs/cluster.md",
     "flake.lock",
     "flake.nix",
     "services/README.md",

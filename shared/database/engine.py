@@ -4,19 +4,17 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import asyncpg
-from sqlalchemy.ext.asyncio import (
-    AsyncEngine,
-    AsyncSession,
-    async_sessionmaker,
-    create_async_engine,
-)
 
 from shared.config import DatabaseConfig
 from shared.database.errors import reported_as_unavailable
 from shared.errors import DatabaseUnavailableError
+
+if TYPE_CHECKING:
+    # Repositories do without: who asks for a session or an engine pays for it, in start and memory.
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to wait for a new connection, and for a free one of the pool."""
@@ -124,8 +122,10 @@ class Database:
             async with asyncio.timeout(PING_TIMEOUT), self.connect() as connection:
                 await connection.execute("SELECT 1")
 
-    def sessions(self) -> async_sessionmaker[AsyncSession]:
+    def sessions(self) -> "async_sessionmaker[AsyncSession]":
         """Return a maker of ordinary ORM sessions, on connections of their own."""
+        from sqlalchemy.ext.asyncio import async_sessionmaker  # noqa: PLC0415
+
         if self._engine is None:
             self._engine = create_engine(self.url or "", self._config)
             self._resources.push_async_callback(self._engine.dispose)
@@ -180,8 +180,10 @@ def _statement_cache_size(config: DatabaseConfig) -> int:
     return 0 if config.database_pooler else STATEMENT_CACHE_SIZE
 
 
-def create_engine(url: str, config: DatabaseConfig) -> AsyncEngine:
+def create_engine(url: str, config: DatabaseConfig) -> "AsyncEngine":
     """Make an SQLAlchemy engine for ORM sessions and migrations."""
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
+
     cached = _statement_cache_size(config)
 
     async def connect() -> asyncpg.Connection:

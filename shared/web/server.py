@@ -1,9 +1,11 @@
-"""How `python app.py` starts: settings checked, the port taken, a server until a signal."""
+"""How `python app.py` starts: nothing gone, settings checked, the port taken, then a server."""
 
 import argparse
 import logging
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from quart import Quart
 
@@ -11,6 +13,25 @@ from shared.errors import ConfigurationError
 from shared.web.application import PREFIX
 from shared.web.listener import listen, shown
 from shared.web.servers import SERVERS
+
+
+@contextmanager
+def complete(package: str) -> Iterator[None]:
+    """Import what a service is made of, or end the process with lines that say what is not there.
+
+    A module of anybody else's is left to Python's own words: it is not the service's to restore.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith(f"{package}."):
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        sys.exit(
+            f"{error.name} is not there, and {place.filename}, line {place.lineno}, imports it.\n"
+            "Restore it from version control, or write every generated file of the service anew: "
+            "python -m scaffold NAME PORT --force"
+        )
 
 
 def start(factory: Callable[[], Quart]) -> Quart:

@@ -12,11 +12,12 @@ from shared.config import BaseServiceConfig
 from shared.web.servers import GRACEFUL_TIMEOUT
 from tests.deploy.conftest import REGISTRY
 from tests.deploy.documents import Document, Documents, build, containers, of_kind, pods
-from tests.readme.guide import section
+from tests.workspace import FRAMEWORK
 
+PAGE = FRAMEWORK / "docs/cluster.md"
 SERVICES = {"user-service": 8081, "order-item-service": 8082, "metrics-service": 8083}
 SECRETS = {("service-secrets", "SECRET_KEY"), ("postgres-app", "password")}
-SERVICES_OF_THE_README = 4
+SERVICES_OF_THE_PAGE = 4
 RESERVED = 3
 """What PostgreSQL keeps for its administrator."""
 DRIVER = {"PGPASSWORD", "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD", "PGDATA"}
@@ -144,14 +145,14 @@ def test_connections_fit(production: Documents) -> None:
     added = math.ceil(most * int(surge.removesuffix("%")) / 100)
     parameters = pooler["spec"]["pgbouncer"]["parameters"]
     poolers, pool = pooler["spec"]["instances"], int(parameters["default_pool_size"])
-    wanted = SERVICES_OF_THE_README * (most + added) * _default_pool_size()
-    opened = poolers * pool + CONNECTIONS + SERVICES_OF_THE_README * added
+    wanted = SERVICES_OF_THE_PAGE * (most + added) * _default_pool_size()
+    opened = poolers * pool + CONNECTIONS + SERVICES_OF_THE_PAGE * added
     server = int(cluster["spec"]["postgresql"]["parameters"]["max_connections"])
 
     assert (most, added, wanted, opened) == (10, 3, 520, 64)
     assert wanted <= poolers * int(parameters["max_client_conn"]) == 2000
     assert opened <= server - RESERVED == 97
-    told = section("From laptop to cluster").replace("\N{MULTIPLICATION SIGN}", "x")
+    told = PAGE.read_text().replace("\N{MULTIPLICATION SIGN}", "x")
     for number in ("4 x 10 x 10 = 400", "4 x 13 x 10 = 520", "2 x 25 = 50", "64 of 97"):
         assert number in told
 
@@ -174,7 +175,7 @@ def test_images_are_those_that_dockerfiles_make(
 
 
 def test_images_are_built_as_the_page_says(fleet: Path, production: Documents) -> None:
-    told = re.findall(r"docker build -f (\S+) -t (\S+) \.", section("From laptop to cluster"))
+    told = re.findall(r"docker build -f (\S+) -t (\S+) \.", PAGE.read_text())
     found = {container["image"] for pod in pods(production) for container in containers(pod)}
 
     assert len(told) == 2

@@ -13,6 +13,11 @@ _STEP = re.compile(
 )
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"^    (?=\S)(?P<line>.+)$", re.MULTILINE)
+_SPAN = re.compile(r"`([^`]+)`")
+_ROW = re.compile(r"^\| (`.+?) \|", re.MULTILINE)
+_PROGRAM = re.compile(
+    r"(\w+=\S+ )*(\.|make|python|pip|pytest|hypercorn|nix|git|curl|psql|docker|kubectl)\s"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,13 @@ def section(title: str) -> str:
     return rest.partition("\n## ")[0]
 
 
+def advice(problem: str) -> str:
+    """Return what the page says against a problem, in one line."""
+    paragraphs = section("Troubleshooting").split("\n\n")
+    [found] = [each for each in paragraphs if each.lstrip().startswith(f"**{problem}**")]
+    return " ".join(found.split())
+
+
 def steps(text: str) -> list[Step]:
     """Return the guide's blocks of code; one whose place is not said fails."""
     found = [Step(**match.groupdict()) for match in _STEP.finditer(text)]
@@ -57,3 +69,19 @@ def steps(text: str) -> list[Step]:
 def commands(text: str) -> list[str]:
     """Return the lines that a reader would paste into a shell, in order."""
     return [match["line"] for match in _COMMAND.finditer(_FENCE.sub("", text))]
+
+
+def listed() -> list[str]:
+    """Return the commands of the README's table, those that were shortened to a word in full."""
+    found = []
+    for row in _ROW.findall(section("Commands")):
+        first, *others = _SPAN.findall(row)
+        stem = first.rpartition(" ")[0]
+        found += [first, *(f"{stem} {word}" for word in others if not _PROGRAM.match(word))]
+    return found
+
+
+def mentioned(text: str) -> list[str]:
+    """Return the commands that stand in the midst of a text."""
+    spans = (" ".join(span.split()) for span in _SPAN.findall(_FENCE.sub("", text)))
+    return [span for span in spans if _PROGRAM.match(span)]

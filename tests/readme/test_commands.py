@@ -1,4 +1,4 @@
-"""Every command of the README does what the page says, in a fresh clone, pasted as it stands."""
+"""The README's commands do what the page says, in a fresh clone, pasted as they stand."""
 
 import os
 import re
@@ -14,46 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.readme.guide import README, commands, section
+from tests.readme.guide import README, advice, commands, mentioned, section
+from tests.readme.proofs import TABLE
 from tests.workspace import FOREIGN, FRAMEWORK, run
-
-TABLE = {
-    "make install": [],  # every clone below begins with it
-    "make demo": [],  # tests/scaffold/test_demo.py
-    "make test": [],  # what runs this
-    "make lint": ["make lint"],
-    "make types": [],  # .ci/run, since it takes long
-    "python -m scaffold NAME PORT": ["python -m scaffold order-service 8083 --dry-run"],
-    "python -m scaffold init DIR": ["python -m scaffold init ../shop-of-the-table"],
-    "python -m scaffold contracts": ["python -m scaffold contracts"],
-    "python -m scaffold env": ["python -m scaffold env --dry-run"],
-    "python -m scaffold deploy k8s": ["python -m scaffold deploy k8s --dry-run"],
-    "python -m db_manager status": ["python -m db_manager status --json"],
-    "python -m db_manager migrate": ["python -m db_manager migrate"],
-    "python -m db_manager wait": ["python -m db_manager wait"],
-    "python -m db_manager downgrade REVISION": [
-        "python -m db_manager downgrade --yes -- -1",
-        "python -m db_manager migrate",
-    ],
-    'python -m db_manager revision -m "…"': [
-        'python -m db_manager revision -m "nothing yet" --empty',
-        "python -m db_manager migrate",
-    ],
-    "python -m db_manager check": ["python -m db_manager check"],
-    "python -m db_manager history": ["python -m db_manager history"],
-    "python -m db_manager sql": ["python -m db_manager sql"],
-    "python -m db_manager create-tables": [
-        "python -m db_manager drop-tables --yes",
-        "python -m db_manager create-tables",
-    ],
-    "drop-tables": [],
-    "reset": ["python -m db_manager reset --yes"],
-    "python -m db_manager postgres start": ["python -m db_manager postgres start"],
-    "stop": ["python -m db_manager postgres stop"],
-    "status": ["python -m db_manager postgres status"],
-    "url": ["python -m db_manager postgres url"],
-}
-"""What is run for each command of the README's table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +45,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     if not (FRAMEWORK / ".git").exists():
         pytest.skip("not a git checkout: there is nothing to clone")
     root = tmp_path_factory.mktemp("readme") / "fleet"
-    run(["git", "clone", "--quiet", str(FRAMEWORK), str(root)], root.parent, dict(os.environ))
+    cloning = commands(README.read_text())[0].replace("<this repository>", f"'{FRAMEWORK}'")
+    run(["bash", "-ec", cloning], root.parent, dict(os.environ))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         cloned = Clone(root, probe.getsockname()[1])
@@ -138,28 +102,24 @@ def _wait_until_listening(port: int, service: subprocess.Popen[bytes]) -> None:
 
 def test_a_workspace_of_ones_own_is_made_and_installed(clone: Clone) -> None:
     lines = commands(section("Quick start").partition("\n### ")[2])
-    proof = "python -m scaffold product-service 8082 && python -m db_manager migrate"
+    proof = [
+        "python -m scaffold product-service 8082 && python -m db_manager migrate",
+        *("pytest -q services", "make lint", "make types"),
+    ]
 
-    clone.bash(
-        "\n".join([". .venv/bin/activate", *lines, proof, "pytest -q services", "make lint"])
-    )
+    clone.bash("\n".join([". .venv/bin/activate", *lines, *proof]))
 
 
 def test_every_command_of_the_table_runs(clone: Clone) -> None:
-    rows = re.findall(r"^\| (`.+?) \|", section("Commands"), re.MULTILINE)
-    named = [command for row in rows for command in re.findall(r"`([^`]+)`", row)]
-
-    assert named == list(TABLE)
-    for command in named:
-        for line in TABLE[command]:
+    for lines in TABLE.values():
+        for line in lines:
             clone.bash(f". .venv/bin/activate\n{line}")
 
 
 def test_troubleshooting_with_psql_works(clone: Clone) -> None:
     if shutil.which("psql") is None:
         pytest.skip("psql is not installed")
-    text = section("Troubleshooting")
-    start, psql = re.findall(r"`(python -m db_manager postgres start|psql [^`]+)`", text)
+    start, psql = mentioned(advice("A server must stay up"))
 
     printed = clone.bash(
         f". .venv/bin/activate\n{start}\n{psql} -Atc 'select 40 + 2'\n"

@@ -1,8 +1,10 @@
-"""The guide "Add a feature" leads where it says, pasted as it stands."""
+"""The guide "Add a feature" leads where it says, pasted as it stands, and so does the way back."""
+
+import shutil
 
 import pytest
 
-from tests.readme.guide import commands, section, steps
+from tests.readme.guide import advice, commands, mentioned, section, steps
 from tests.workspace import GeneratedWorkspace, run
 
 
@@ -30,3 +32,25 @@ def test_the_feature_of_the_guide_works(
     assert [line.split()[0] for line in rest] == ["pytest", "python", "python"]
     for check in ("ruff check", "ruff format --check", "mypy"):
         workspace.python("-m", *check.split(), "services", "shared", "db_manager/migrations")
+
+
+def test_a_service_goes_as_the_page_says(
+    tmp_path_factory: pytest.TempPathFactory, fresh_database_url: str
+) -> None:
+    workspace = GeneratedWorkspace.make(tmp_path_factory.mktemp("end") / "shop")
+    untouched = (workspace.root / "compose.yaml").read_text()
+    workspace.python("-m", "scaffold", "product-service", "8082")
+    workspace.python("-m", "db_manager", "migrate", DATABASE_URL=fresh_database_url)
+    text = advice("A service is to go.")
+
+    assert "its folder, its model in `shared/models/` and its entry in `compose.yaml`" in text
+    shutil.rmtree(workspace.root / "services/product_service")
+    (workspace.root / "shared/models/product.py").unlink()
+    (workspace.root / "compose.yaml").write_text(untouched)
+    environment = workspace.environment | {"DATABASE_URL": fresh_database_url}
+    for line in mentioned(text):
+        run(["bash", "-ec", line], workspace.root, environment)
+
+    [revision] = (workspace.root / "db_manager/migrations/versions").glob("*_drop_products.py")
+    assert 'op.drop_table("products")' in revision.read_text()
+    workspace.python("-m", "db_manager", "check", DATABASE_URL=fresh_database_url)

@@ -1,0 +1,79 @@
+"""What proves each command of the README that is not simply pasted from the page into a shell."""
+
+TABLE = {
+    "make lint": ["make lint"],
+    "python -m scaffold NAME PORT": ["python -m scaffold order-service 8083 --dry-run"],
+    "python -m scaffold init DIR": ["python -m scaffold init ../shop-of-the-table"],
+    "python -m scaffold contracts": ["python -m scaffold contracts"],
+    "python -m scaffold env": ["python -m scaffold env --dry-run"],
+    "python -m scaffold deploy k8s": ["python -m scaffold deploy k8s --dry-run"],
+    "python -m db_manager status": ["python -m db_manager status --json"],
+    "python -m db_manager migrate": ["python -m db_manager migrate"],
+    "python -m db_manager wait": ["python -m db_manager wait"],
+    "python -m db_manager downgrade REVISION": [
+        "python -m db_manager downgrade --yes -- -1",
+        "python -m db_manager migrate",
+    ],
+    'python -m db_manager revision -m "…"': [
+        'python -m db_manager revision -m "nothing yet" --empty',
+        "python -m db_manager migrate",
+    ],
+    "python -m db_manager check": ["python -m db_manager check"],
+    "python -m db_manager history": ["python -m db_manager history"],
+    "python -m db_manager sql": ["python -m db_manager sql"],
+    "python -m db_manager create-tables": [
+        "python -m db_manager drop-tables --yes",
+        "python -m db_manager create-tables",
+    ],
+    "python -m db_manager drop-tables": ["python -m db_manager drop-tables --yes"],
+    "python -m db_manager reset": ["python -m db_manager reset --yes"],
+    "python -m db_manager postgres start": ["python -m db_manager postgres start"],
+    "python -m db_manager postgres stop": ["python -m db_manager postgres stop"],
+    "python -m db_manager postgres status": ["python -m db_manager postgres status"],
+    "python -m db_manager postgres url": ["python -m db_manager postgres url"],
+}
+"""What is run for a command of the README's table, in a clone of it, in this order."""
+
+PASTED = ("Quick start", "Add a feature, step by step")
+"""Sections whose commands test_commands.py and test_guide.py run as they stand."""
+
+IN_CI = ("make demo", "make test", "make bench BENCH=--quick")
+"""Lines of .ci/run."""
+
+_HERE = "tests/readme/test_commands.py"
+_NIX = "tests/nix/test_commands.py"
+
+IN_TESTS = {
+    "git clone <this repository> fleet && cd fleet": (f"{_HERE}::clone", "<this repository>"),
+    "make types": (f"{_HERE}::test_a_workspace_of_ones_own_is_made_and_installed", "make types"),
+    "python app.py": (f"{_HERE}::_while_running", '"app.py"'),
+    "SERVICE_PORT=8090 python app.py": (f"{_HERE}::_while_running", '"SERVICE_PORT"'),
+    "python app.py --server hypercorn": ("tests/contract/test_servers.py::hypercorn", '"--server"'),
+    'psql "$(python -m db_manager postgres url)"': (
+        f"{_HERE}::test_troubleshooting_with_psql_works",
+        "{psql}",
+    ),
+    'python -m db_manager revision -m "drop products"': (
+        "tests/readme/test_guide.py::test_a_service_goes_as_the_page_says",
+        "mentioned(",
+    ),
+    "nix develop": (
+        "tests/nix/test_develop.py::test_the_commands_of_the_readme_work_in_the_shell",
+        "nix.develop(",
+    ),
+    "nix run .#demo": (f"{_NIX}::test_the_demo_runs_to_its_end", "#demo"),
+    "nix run . -- user-service 8081": (
+        f"{_NIX}::test_the_generator_serves_any_workspace_from_any_folder_of_it",
+        '"run", FRAMEWORK',
+    ),
+    "nix run .#test": (
+        f"{_NIX}::test_the_tests_of_the_workspace_run_from_any_folder_of_it",
+        "#test",
+    ),
+    "nix flake check": (
+        "tests/nix/test_checks.py::test_every_check_passes_and_every_check_can_fail",
+        "flake check",
+    ),
+    "nix flake init -t <this flake>": ("tests/nix/conftest.py::template", '"init", "-t"'),
+}
+"""By command, the function that runs it and words by which that is seen there."""

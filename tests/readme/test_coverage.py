@@ -1,0 +1,61 @@
+"""No command is on the README that nothing runs, and what is said to run one does."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.readme.guide import README, commands, listed, mentioned, section
+from tests.readme.proofs import IN_CI, IN_TESTS, PASTED, TABLE
+from tests.workspace import FRAMEWORK
+
+
+def on_the_page() -> set[str]:
+    """Return every command that the README tells its reader to type."""
+    page = README.read_text()
+    return {*commands(page), *mentioned(page), *listed()}
+
+
+def pasted() -> set[str]:
+    """Return those that are run as they stand."""
+    return {line for title in PASTED for line in commands(section(title))}
+
+
+def source(place: str) -> str:
+    """Return a function, named as in `tests/a.py::b`."""
+    path, _, name = place.partition("::")
+    text = Path(FRAMEWORK, path).read_text()
+    functions = [
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
+    ]
+    assert len(functions) == 1, f"{path} has {len(functions)} functions {name}"
+    return ast.get_source_segment(text, functions[0]) or ""
+
+
+def test_every_command_of_the_page_is_run() -> None:
+    assert on_the_page() - pasted() - {*TABLE, *IN_CI, *IN_TESTS} == set()
+
+
+def test_what_is_fenced_is_no_command() -> None:
+    kinds = re.findall(r"^```(.*)\n(?:.*\n)*?```$", README.read_text(), re.MULTILINE)
+
+    assert set(kinds) == {"python", "text"}
+
+
+def test_every_proof_is_of_a_command_of_the_page() -> None:
+    assert {*TABLE, *IN_CI, *IN_TESTS} - on_the_page() == set()
+
+
+@pytest.mark.parametrize("command", IN_CI)
+def test_ci_runs_what_it_is_said_to_run(command: str) -> None:
+    assert command in (FRAMEWORK / ".ci/run").read_text().splitlines()
+
+
+@pytest.mark.parametrize("command", IN_TESTS)
+def test_a_test_runs_what_it_is_said_to_run(command: str) -> None:
+    place, words = IN_TESTS[command]
+
+    assert words in source(place)
