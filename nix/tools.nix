@@ -13,7 +13,7 @@ let
       hypercorn
       orjson
       pydantic
-      python-dotenv
+      pydantic-settings
       quart
       rich
       sqlalchemy

@@ -1,25 +1,20 @@
 """Settings, read once at start from the environment and a service's own `.env`."""
 
 import logging
-import os
-from collections.abc import Iterator, Mapping, Set
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
     model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.database.url import normalise
 from shared.errors import ConfigurationError
@@ -29,14 +24,13 @@ _log = logging.getLogger(__name__)
 SAMPLE_SECRET_KEY = "change-me"  # noqa: S105 - a placeholder that a running service refuses
 """What a generated `.env` holds; good for development only."""
 
-Settings = Mapping[str, str | None]
-"""Values by the names of variables, as the environment and `.env` hold them."""
 
-
-class DatabaseConfig(BaseModel):
+class DatabaseConfig(BaseSettings):
     """Where the database is and how it is used."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", case_sensitive=True, env_ignore_empty=True
+    )
 
     database_url: Annotated[str, AfterValidator(normalise)] | None = Field(
         default=None, validation_alias="DATABASE_URL", repr=False
@@ -58,7 +52,9 @@ class DatabaseConfig(BaseModel):
         """
         dotenv = folder / ".env" if folder else None
         try:
-            return cls.model_validate(dict(cls._find_values(os.environ, cls._read(dotenv))))
+            if dotenv and dotenv.exists():
+                _check_lines(dotenv, cls._variables())
+            return cls(_env_file=dotenv)  # type: ignore[call-arg]  # pydantic-settings' own keyword
         except ValidationError as error:
             reasons = [_explain(details) for details in error.errors(include_input=False)]
             sources = f"the environment or {dotenv}" if dotenv else "the environment"
@@ -67,28 +63,11 @@ class DatabaseConfig(BaseModel):
             raise ConfigurationError(f"{dotenv} cannot be read: {error}") from None
 
     @classmethod
-    def _find_values(cls, *sources: Settings) -> Iterator[tuple[str, str]]:
-        """Yield each setting's variable and value from the first source where one is not empty."""
-        for names in cls._variables():
-            found = ((name, source.get(name)) for source in sources for name in names)
-            yield from islice(((name, value) for name, value in found if value), 1)
-
-    @classmethod
-    def _read(cls, dotenv: Path | None) -> Settings:
-        if dotenv is None or not dotenv.exists():
-            return {}
-        _check_lines(dotenv, {name for names in cls._variables() for name in names})
-        return dotenv_values(dotenv)
-
-    @classmethod
-    def _variables(cls) -> list[list[str]]:
-        """Return for every setting the names by which it is set, the one that wins first."""
-        fields = cls.model_fields.items()
-        aliases = [field.validation_alias or name for name, field in fields]
-        return [
-            [str(name) for name in (each.choices if isinstance(each, AliasChoices) else [each])]
-            for each in aliases
-        ]
+    def _variables(cls) -> frozenset[str]:
+        """Return the names by which the settings are set."""
+        aliases = (field.validation_alias for field in cls.model_fields.values())
+        choices = (a.choices if isinstance(a, AliasChoices) else [a] for a in aliases)
+        return frozenset(str(name) for names in choices for name in names)
 
 
 class BaseServiceConfig(DatabaseConfig):
@@ -120,7 +99,7 @@ class BaseServiceConfig(DatabaseConfig):
         )
 
 
-def _check_lines(dotenv: Path, variables: Set[str]) -> None:
+def _check_lines(dotenv: Path, variables: frozenset[str]) -> None:
     """Refuse a line that cannot be read, and warn of a name that nobody asks for."""
     with dotenv.open(encoding="utf-8") as lines:
         for binding in parse_stream(lines):

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from pydantic import Field
 
 from shared.config import SAMPLE_SECRET_KEY, BaseServiceConfig, DatabaseConfig
 from shared.errors import ConfigurationError
@@ -50,29 +49,6 @@ def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
     config = load(tmp_path, "DEBUG=True\nDATABASE_URL=\nSERVICE_PORT=\n")
 
     assert (config.database_url, config.service_port) == (None, 8080)
-
-
-def test_an_empty_variable_of_the_environment_leaves_the_dotenv(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SERVICE_NAME", "")
-
-    assert load(tmp_path, "DEBUG=True\nSERVICE_NAME=user-service").service_name == "user-service"
-
-
-def test_a_service_adds_settings_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class MailingConfig(BaseServiceConfig):
-        mail_host: str = Field(validation_alias="MAIL_HOST")
-        retries: int = 3
-
-    (tmp_path / ".env").write_text("DEBUG=True\nMAIL_HOST=mail.example\n", encoding="utf-8")
-    monkeypatch.setenv("retries", "5")
-
-    config = MailingConfig.load(tmp_path)
-
-    assert (config.mail_host, config.retries) == ("mail.example", 5)
 
 
 def test_settings_cannot_be_changed(tmp_path: Path) -> None:

@@ -30,7 +30,6 @@ let
     pkgs = base.python313.pkgs // {
       httptools = pythonPackage "httptools";
       inflect = pythonPackage "inflect";
-      python-dotenv = pythonPackage "python-dotenv";
       # Evaluates all that the real ones would be given; the host's Python has the packages.
       fetchPypi = arguments: builtins.deepSeq arguments "/stub/${arguments.hash}";
       buildPythonPackage =
