@@ -6,6 +6,9 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -109,6 +112,18 @@ class OfflineNix:
     def evaluate(self, flake: str, attribute: str) -> object:
         """Return the JSON value of a flake's attribute."""
         return json.loads(done(self.run_overridden("eval", "--json", f"{flake}#{attribute}")))
+
+
+@contextmanager
+def prepared() -> Iterator[OfflineNix]:
+    """Nix in a folder that is gone afterwards, where PostgreSQL's user can read the store."""
+    root = Path(tempfile.mkdtemp(prefix="nix-")).resolve()
+    root.chmod(0o755)
+    try:
+        yield OfflineNix.prepare(root)
+    finally:
+        subprocess.run(["chmod", "-R", "u+w", root], check=True)
+        shutil.rmtree(root)
 
 
 def done(completed: Completed) -> str:

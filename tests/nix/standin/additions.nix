@@ -56,5 +56,6 @@ base
     meta.mainProgram = "treefmt";
   };
   gnumake = program "make" "/usr/bin/make";
+  pgbouncer = program "pgbouncer" "/usr/sbin/pgbouncer";
   uv = program "uv" "${host.python}/uv";
 }
