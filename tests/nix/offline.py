@@ -62,6 +62,7 @@ class OfflineNix:
         for file in _ADDITIONS.iterdir():
             (root / "nixpkgs" / file.name).unlink(missing_ok=True)
             shutil.copy(file, root / "nixpkgs")
+        _give_pip(root / "nixpkgs/host.json")
         return cls(root)
 
     @property
@@ -112,6 +113,12 @@ class OfflineNix:
     def evaluate(self, flake: str, attribute: str) -> object:
         """Return the JSON value of a flake's attribute."""
         return json.loads(done(self.run_overridden("eval", "--json", f"{flake}#{attribute}")))
+
+
+def _give_pip(host: Path) -> None:
+    """Have the stand-in's Python bring its pip, as that of nixpkgs does."""
+    facts = json.loads(host.read_text())
+    host.write_text(json.dumps(facts | {"pythonBins": [*facts["pythonBins"], "pip"]}))
 
 
 @contextmanager

@@ -28,6 +28,7 @@ let
 
   python313 = base.python313 // rec {
     pkgs = base.python313.pkgs // {
+      pip = pythonPackage "pip";
       httptools = pythonPackage "httptools";
       inflect = pythonPackage "inflect";
       # Evaluates all that the real ones would be given; the host's Python has the packages.
