@@ -1,8 +1,8 @@
 # `nix flake init -t`: the files that `python -m scaffold init` makes, straight from the framework.
 #
-# Only what init renders for its folder's name, which Nix cannot know, is here as the framework has
-# it: README.md, the name in compose.yaml, and three lines of pyproject.toml. tests/nix holds the
-# rest to init's very bytes.
+# Only what init renders for its folder, which Nix cannot, is here as the framework has it: the names
+# in compose.yaml and pyproject.toml, the version beside the latter, and README.md. tests/nix holds
+# the rest to init's very bytes.
 let
   root = toString ../.;
 
@@ -62,8 +62,8 @@ in
 {
   description = "A fresh workspace: the framework, and no services yet";
   welcomeText = ''
-    Give it a name in pyproject.toml and compose.yaml, put it into git (a flake sees tracked files
-    only), then
+    Give it a name in pyproject.toml and compose.yaml and a README.md of its own, put it into git
+    (a flake sees tracked files only), then
 
         nix develop
         python -m scaffold user-service 8081

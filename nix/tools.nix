@@ -25,6 +25,7 @@ let
       # Everything a developer of the workspace runs.
       httpx
       mypy
+      pip # finds all that a service's requirements.txt wants
       pytest
       pytest-asyncio
       pytest-xdist

@@ -17,8 +17,6 @@ from scaffold.project import Project
 from scaffold.render import render_tree
 from scaffold.workspace import PROJECT_FILE, Workspace, is_workspace
 
-_DESCRIPTION = "A fleet of asynchronous Quart microservices"
-
 
 @click.command("init")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
@@ -52,7 +50,7 @@ def plan_workspace(root: Path) -> Plan:
     source = Project.read(framework.SOURCE)
     name = project_name(root, source)
     rendered = render_tree("workspace", {"name": name, "framework": source.framework})
-    rendered[PurePosixPath(PROJECT_FILE)] = source.text_for(name, _DESCRIPTION)
+    rendered[PurePosixPath(PROJECT_FILE)] = source.text_for(name)
     files = {path: text.encode() for path, text in rendered.items()}
     return Plan.decide(root, framework.collect() | files)
 

@@ -44,10 +44,10 @@ class Project:
         names = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in lines}
         return cls(text, project["name"], framework, frozenset(names - {project["name"]}))
 
-    def text_for(self, name: str, description: str) -> str:
+    def text_for(self, name: str) -> str:
         """Return the file for a new workspace; every setting and comment stays."""
         before, heading, table = self.text.partition("[project]\n")
-        words = {"name": name, "version": _FIRST_VERSION, "description": description}
+        words = {"name": name, "version": _FIRST_VERSION}
         for key, value in words.items():
             line = re.compile(rf"^{key} *=.*$", re.MULTILINE)
             table = line.sub(f'{key} = "{value}"', table, count=1)

@@ -66,13 +66,13 @@ RULES: dict[str, dict[str, Any]] = {
     "NetworkPolicy": {"spec.policyTypes.0": "Ingress"},
     "Ingress": {"spec.rules.0.http.paths.0.pathType": "Prefix"},
     "Cluster": {
-        "spec.inheritedMetadata.labels": {"app.kubernetes.io/component": "database"},
+        "spec.inheritedMetadata.labels": {"tier": "database"},
         "spec.bootstrap.initdb": {"database": "fleet", "owner": "fleet"},
         "spec.postgresql.parameters.max_connections": "100",
     },
     "Pooler": {
         "spec.cluster.name": "postgres",
-        "spec.template.metadata.labels": {"app.kubernetes.io/component": "database"},
+        "spec.template.metadata.labels": {"tier": "database"},
         "spec.pgbouncer.parameters": {"max_client_conn": "1000", "default_pool_size": "25"},
     },
 }

@@ -14,6 +14,7 @@ OPERATOR = "postgresql.cnpg.io/v1"
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Texts = dict[Text, Text]
+Quantity = Annotated[str, Field(pattern=r"^\d+(m|[KMGT]i)?$")]
 
 
 class Strict(BaseModel):
@@ -69,8 +70,8 @@ class Parameters(Strict):
 class Resources(Strict):
     """Of each instance."""
 
-    requests: Texts
-    limits: Texts
+    requests: dict[Literal["cpu", "memory"], Quantity]
+    limits: dict[Literal["cpu", "memory"], Quantity]
 
 
 class Affinity(Strict):

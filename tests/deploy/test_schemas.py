@@ -46,7 +46,7 @@ def test_every_misspelt_key_is_found(production: Documents) -> None:
         (name_of(document), place)
         for document in _one_of_each_kind(production)
         for place in keys(document)
-        if not _is_free(place) and find_fault(_renamed(document, place)) is None
+        if not is_free(place) and find_fault(renamed(document, place)) is None
     ]
 
     assert unnoticed == []
@@ -59,7 +59,7 @@ def test_every_missing_or_changed_value_of_the_rules_is_found(
     document = next(each for each in production if each["kind"] == kind)
 
     for rule in rules_of(kind):
-        for spoilt in (_without(document, rule.place), _with(document, rule.place, "changed")):
+        for spoilt in (_without(document, rule.place), with_value(document, rule.place, "changed")):
             assert list(find_faults([spoilt])), rule
 
 
@@ -67,14 +67,15 @@ def _one_of_each_kind(documents: Documents) -> Documents:
     return list({each["kind"]: each for each in documents}.values())
 
 
-def _is_free(place: Place) -> bool:
+def is_free(place: Place) -> bool:
     """Whether no schema could know the key."""
     return not FREE.isdisjoint(place[:-1])
 
 
-def _renamed(document: Document, place: Place) -> Document:
+def renamed(document: Document, place: Place) -> Document:
+    """Return a document with a key misspelt."""
     value = find(document, place)
-    return _with(_without(document, place), (*place[:-1], f"{place[-1]}x"), value)
+    return with_value(_without(document, place), (*place[:-1], f"{place[-1]}x"), value)
 
 
 def _without(document: Document, place: Place) -> Document:
@@ -83,7 +84,8 @@ def _without(document: Document, place: Place) -> Document:
     return copy
 
 
-def _with(document: Document, place: Place, value: Any) -> Document:
+def with_value(document: Document, place: Place, value: Any) -> Document:
+    """Return a document with another value at a place."""
     copy = deepcopy(document)
     find(copy, place[:-1])[place[-1]] = value
     return copy

@@ -2,14 +2,12 @@
 
 import os
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.nix.offline import OfflineNix, commit, done, find_obstacle
+from tests.nix.offline import OfflineNix, commit, done, find_obstacle, prepared
 from tests.workspace import FRAMEWORK
 
 
@@ -18,11 +16,8 @@ def nix() -> Iterator[OfflineNix]:
     """Nix, in a folder where the user that PostgreSQL runs as can read the store."""
     if obstacle := find_obstacle():
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(obstacle)
-    root = Path(tempfile.mkdtemp(prefix="nix-")).resolve()
-    root.chmod(0o755)
-    yield OfflineNix.prepare(root)
-    subprocess.run(["chmod", "-R", "u+w", root], check=True)
-    shutil.rmtree(root)
+    with prepared() as nix:
+        yield nix
 
 
 @pytest.fixture(scope="session")

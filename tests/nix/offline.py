@@ -6,6 +6,9 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -59,6 +62,7 @@ class OfflineNix:
         for file in _ADDITIONS.iterdir():
             (root / "nixpkgs" / file.name).unlink(missing_ok=True)
             shutil.copy(file, root / "nixpkgs")
+        _give_pip(root / "nixpkgs/host.json")
         return cls(root)
 
     @property
@@ -109,6 +113,24 @@ class OfflineNix:
     def evaluate(self, flake: str, attribute: str) -> object:
         """Return the JSON value of a flake's attribute."""
         return json.loads(done(self.run_overridden("eval", "--json", f"{flake}#{attribute}")))
+
+
+def _give_pip(host: Path) -> None:
+    """Have the stand-in's Python bring its pip, as that of nixpkgs does."""
+    facts = json.loads(host.read_text())
+    host.write_text(json.dumps(facts | {"pythonBins": [*facts["pythonBins"], "pip"]}))
+
+
+@contextmanager
+def prepared() -> Iterator[OfflineNix]:
+    """Nix in a folder that is gone afterwards, where PostgreSQL's user can read the store."""
+    root = Path(tempfile.mkdtemp(prefix="nix-")).resolve()
+    root.chmod(0o755)
+    try:
+        yield OfflineNix.prepare(root)
+    finally:
+        subprocess.run(["chmod", "-R", "u+w", root], check=True)
+        shutil.rmtree(root)
 
 
 def done(completed: Completed) -> str:

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from tests.nix.offline import SYSTEM, OfflineNix, commit, done, flake_of
-from tests.workspace import FRAMEWORK
+from tests.workspace import FRAMEWORK, run
 
 
 def test_the_demo_runs_to_its_end(nix: OfflineNix, tmp_path: Path) -> None:
@@ -48,23 +48,24 @@ def test_the_generator_serves_any_workspace_from_any_folder_of_it(
 def test_the_tests_of_the_workspace_run_from_any_folder_of_it(
     nix: OfflineNix, workspace: Path, tmp_path: Path
 ) -> None:
-    def run(folder: Path) -> tuple[int, str]:
+    def run_tests(folder: Path) -> tuple[int, str]:
         words = ("--", "-q", "-n0", "tests/architecture")
         completed = nix.run_overridden("run", f"{FRAMEWORK}#test", *words, folder=folder)
         return completed.returncode, completed.stdout + completed.stderr
 
-    assert run(workspace / "services")[0] == 0
-    code, output = run(tmp_path)
+    assert run_tests(workspace / "services")[0] == 0
+    code, output = run_tests(tmp_path)
     assert code == 1
     assert "is in no workspace" in output
     (workspace / "shared/errors.py").write_text("import quart\n")
-    assert run(workspace)[0] == 1
+    assert run_tests(workspace)[0] == 1
 
 
 def test_the_package_is_the_generator(nix: OfflineNix, workspace: Path, tmp_path: Path) -> None:
     done(nix.run_overridden("build", flake_of(workspace), "-o", tmp_path / "result"))
 
-    assert [path.name for path in (tmp_path / "result/bin").iterdir()] == ["scaffold"]
+    [program] = (tmp_path / "result/bin").iterdir()
+    assert run([str(program), "--version"], tmp_path, nix.environment).startswith("scaffold ")
 
 
 def test_the_formatter_formats_what_it_is_told(

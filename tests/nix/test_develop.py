@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.nix.offline import OfflineNix, done, flake_of
 from tests.scaffold.commands import picture
 
-_PROGRAMS = ("python", "pytest", "ruff", "postgres", "psql", "git", "make", "uv", "curl")
+_PROGRAMS = ("python", "pip", "pytest", "ruff", "postgres", "psql", "git", "make", "uv", "curl")
 
 
 def test_the_shell_says_in_three_lines_what_to_do(nix: OfflineNix, workspace: Path) -> None:
@@ -60,7 +60,10 @@ def test_the_commands_of_the_readme_work_in_the_shell(nix: OfflineNix, workspace
         python -m db_manager migrate
         python -m db_manager postgres status --json >status.json
         export SERVICE_PORT=$(python -c 'import socket; s = socket.create_server(("", 0)); print(s.getsockname()[1])')
-        python services/user_service/app.py & service=$!
+        cd services/user_service
+        pip install --no-index -r requirements.txt >/dev/null
+        python app.py & service=$!
+        cd ../..
         trap 'kill $service; wait $service' EXIT
         curl -sS --retry 60 --retry-connrefused --retry-delay 1 "localhost:$SERVICE_PORT/api/v1/health/ready" >ready.json
         python -m pytest -q services >tests.txt

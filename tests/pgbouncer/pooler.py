@@ -66,7 +66,7 @@ async def pooling(program: str, server_url: str) -> AsyncIterator[Pooler]:
         settings.write_text(_render(program, server_url, port))
         with (folder / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                program, str(settings), cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                program, settings.name, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 user=account.uid if account.borrowed else None,
                 group=account.gid if account.borrowed else None,
                 extra_groups=[] if account.borrowed else None,

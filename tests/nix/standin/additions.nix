@@ -28,6 +28,7 @@ let
 
   python313 = base.python313 // rec {
     pkgs = base.python313.pkgs // {
+      pip = pythonPackage "pip";
       httptools = pythonPackage "httptools";
       inflect = pythonPackage "inflect";
       # Evaluates all that the real ones would be given; the host's Python has the packages.
@@ -56,5 +57,6 @@ base
     meta.mainProgram = "treefmt";
   };
   gnumake = program "make" "/usr/bin/make";
+  pgbouncer = program "pgbouncer" "/usr/sbin/pgbouncer";
   uv = program "uv" "${host.python}/uv";
 }

@@ -1,0 +1,148 @@
+"""A pod that ends loses no request, because of what its manifest says.
+
+Two pods, run as their image runs them, behind a balancer that learns late that one of them ends;
+the manifest's seconds go by faster here.
+"""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import DEVNULL, STDOUT
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from tests.containers.dockerfile import read_stages
+from tests.contract.wire import PATIENCE, exchange, spell
+from tests.deploy.cluster import Pod, balancing
+from tests.deploy.documents import Documents, name_of
+from tests.deploy.traffic import LOST, Seen, traffic
+from tests.generated.test_generated_services import free_port
+from tests.workspace import GeneratedWorkspace
+
+_PACE = 5
+"""How many of the manifest's seconds go by in one."""
+_LAG = 0.5
+"""How much of the wait has gone by when the balancer learns of the end."""
+_SLOW_DOWN = """
+    CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END $$;
+    CREATE TRIGGER slow BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION take_time();
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the manifest grants a pod that is to end, at the pace of these tests."""
+
+    hook: str
+    """The program of preStop, which waits."""
+    wait: float
+    grace: float
+
+    @property
+    def lag(self) -> float:
+        """Seconds until the balancer learns of an end."""
+        return _LAG * self.wait
+
+
+@pytest.fixture
+def grant(production: Documents) -> Grant:
+    """The user service's."""
+    [deployment] = [each for each in production if name_of(each) == "Deployment/user-service"]
+    spec = deployment["spec"]["template"]["spec"]
+    hook, seconds = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    return Grant(hook, int(seconds) / _PACE, spec["terminationGracePeriodSeconds"] / _PACE)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def slow_url(fleet: Path, fresh_database_url: str, grant: Grant) -> str:
+    """A database where writing takes as long as the wait: some requests outlast it."""
+    GeneratedWorkspace(fleet).python("-m", "db_manager", "migrate", DATABASE_URL=fresh_database_url)
+    connection = await asyncpg.connect(fresh_database_url)
+    await connection.execute(_SLOW_DOWN.format(seconds=grant.wait))
+    await connection.close()
+    return fresh_database_url
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def pods(fleet: Path, slow_url: str) -> AsyncIterator[list[Pod]]:
+    """Two that are ready."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(_running(fleet, slow_url)) for _ in range(2)]
+
+
+@asynccontextmanager
+async def _running(fleet: Path, database_url: str) -> AsyncIterator[Pod]:
+    image = read_stages(fleet / "services/user_service/Dockerfile")[-1]
+    port = free_port()
+    settings = image.get("ENV").settings | {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{fleet}:{fleet / 'services'}",
+        "HOME": os.environ.get("HOME", "/"),
+        "SECRET_KEY": "of the tests",
+        "SERVICE_PORT": str(port),
+        "DATABASE_URL": database_url,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *image.get("CMD").words[1:], cwd=fleet, env=settings,
+        stdin=DEVNULL, stdout=DEVNULL, stderr=STDOUT,
+    )  # fmt: skip
+    try:
+        await _answers(port)
+        yield Pod(port, process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _answers(port: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                await exchange(port, spell("GET", "/api/v1/health/ready"))
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+async def _count_users(url: str) -> int:
+    connection = await asyncpg.connect(url)
+    count: int = await connection.fetchval("SELECT count(*) FROM users")
+    await connection.close()
+    return count
+
+
+async def _ask_while_one_ends(pods: list[Pod], hook: list[str], grant: Grant) -> tuple[Seen, int]:
+    """Return what clients saw, and how many requests outlasted the hook."""
+    async with balancing(*(pod.port for pod in pods)) as balancer, traffic(balancer.port) as seen:
+        await asyncio.sleep(grant.lag)
+        running = await pods[0].end(hook, grant.grace, balancer, grant.lag)
+    assert pods[0].process.returncode == 0
+    return seen, running
+
+
+async def test_no_request_is_lost_while_a_pod_ends(
+    pods: list[Pod], grant: Grant, slow_url: str
+) -> None:
+    hook = [grant.hook, str(grant.wait)]
+
+    seen, running = await _ask_while_one_ends(pods, hook, grant)
+
+    assert seen.keys() == {200, 201}, seen
+    assert running
+    assert await _count_users(slow_url) == seen[201]
+
+
+async def test_without_the_wait_requests_are_lost(pods: list[Pod], grant: Grant) -> None:
+    seen, running = await _ask_while_one_ends(pods, [grant.hook, "0"], grant)
+
+    assert seen[LOST]
+    assert running

@@ -1,0 +1,25 @@
+"""`python -m tests.nix`: `nix flake check` of this very repository, against the stand-in.
+
+It runs nearly every test once more, one after the other: too long for a test among them.
+"""
+
+import sys
+
+from tests.nix.offline import find_obstacle, prepared
+from tests.workspace import FRAMEWORK
+
+
+def main() -> int:
+    """Run the check to its end, print its log, and return its exit code."""
+    if obstacle := find_obstacle():
+        print(obstacle, file=sys.stderr)
+        return 1
+    print(f"nix flake check {FRAMEWORK}: this takes minutes ...", file=sys.stderr, flush=True)
+    with prepared() as nix:
+        completed = nix.run_overridden("flake check", "--print-build-logs", FRAMEWORK)
+    print(completed.stdout + completed.stderr)
+    return completed.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
