@@ -14,6 +14,7 @@ let
       orjson
       pydantic
       pydantic-settings
+      python-dotenv
       quart
       rich
       sqlalchemy

@@ -31,6 +31,7 @@ let
       pip = pythonPackage "pip";
       httptools = pythonPackage "httptools";
       inflect = pythonPackage "inflect";
+      python-dotenv = pythonPackage "python-dotenv";
       # Evaluates all that the real ones would be given; the host's Python has the packages.
       fetchPypi = arguments: builtins.deepSeq arguments "/stub/${arguments.hash}";
       buildPythonPackage =
