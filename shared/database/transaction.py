@@ -4,10 +4,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-import asyncpg
-
 from shared.database.engine import Database
-from shared.database.errors import CONNECTION_LOST, is_lost, reported_as_unavailable
+from shared.database.errors import LOST, UNREACHABLE, is_lost
 from shared.database.statement import Parameters, Row, Statement
 from shared.errors import DatabaseUnavailableError
 
@@ -25,7 +23,7 @@ class Transaction:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._answered = False
+        self._asked = False
         self._begun = False
 
     async def open(self) -> None:
@@ -35,9 +33,10 @@ class Transaction:
     async def close(self) -> None:
         """Forget what was not committed, and give the connection back."""
         try:
-            await self._rollback()
+            if self._begun:
+                await self._roll_back()
         finally:
-            await self._database.release(self._connection)
+            self._database.release(self._connection)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -64,8 +63,8 @@ class Transaction:
     async def write(self, statement: Statement, parameters: Parameters) -> Row | None:
         """Change or lock a row and return it, or None where there is none."""
         if not self._begun:
+            self._begun = True  # even where the answer does not come
             await self._ask("execute", "BEGIN")
-            self._begun = True
         return await self.fetch_first(statement, parameters)
 
     async def commit(self) -> None:
@@ -74,23 +73,26 @@ class Transaction:
             await self._ask("execute", "COMMIT")
             self._begun = False
 
-    async def _rollback(self) -> None:
-        """Roll back; the pool would too, but with an error in the log for each refused write."""
-        if self._begun:
-            with suppress(DatabaseUnavailableError):  # whose end rolls back as well
-                await self._ask("execute", "ROLLBACK")
-            self._begun = False
+    async def _roll_back(self) -> None:
+        """Roll back; where that fails, the end of the connection does it."""
+        with suppress(*LOST, *UNREACHABLE):
+            try:
+                await self._connection.execute("ROLLBACK")
+            except BaseException:
+                self._connection.terminate()
+                raise
 
     async def _ask(self, method: str, sql: str, *arguments: object) -> Any:
-        with reported_as_unavailable():
+        is_first, self._asked = not self._asked, True
+        try:
             try:
-                answer = await getattr(self._connection, method)(sql, *arguments)
-            except (*CONNECTION_LOST, asyncpg.InterfaceError) as error:
+                return await getattr(self._connection, method)(sql, *arguments)
+            except LOST as error:
                 if not is_lost(self._connection, error):
                     raise
-                if self._answered:
+                if not is_first:
                     raise DatabaseUnavailableError from error
                 self._connection = await self._database.replace(self._connection)
-                answer = await getattr(self._connection, method)(sql, *arguments)
-            self._answered = True
-            return answer
+                return await getattr(self._connection, method)(sql, *arguments)
+        except UNREACHABLE as error:
+            raise DatabaseUnavailableError from error
