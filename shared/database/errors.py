@@ -32,3 +32,14 @@ def is_lost(connection: asyncpg.Connection, error: Exception) -> bool:
     if isinstance(error, _NOT_SENT):
         return bool(connection.is_closed())
     return isinstance(error, _CONNECTION_LOST)
+
+
+def is_undone(error: Exception) -> bool:
+    """Say of a statement that met this on a lost connection whether it was certainly not done.
+
+    It was not sent, or the server answered that it ends the session instead, which asyncpg
+    gives as the cause of the loss since 0.32. Any other loss may have come after the deed.
+    """
+    return isinstance(error, _NOT_SENT) or isinstance(
+        error.__cause__ or error, asyncpg.AdminShutdownError
+    )
