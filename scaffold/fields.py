@@ -70,6 +70,13 @@ class Field:
         return f"{self.name.upper()}_MAX_LENGTH"
 
     @property
+    def excess(self) -> str:
+        """The condition under which an entity's value is longer than `max_length`."""
+        value = f"self.{self.name}"
+        too_long = f"len({value}) > {self.limit_name}"
+        return too_long if self.required else f"{value} is not None and {too_long}"
+
+    @property
     def entity_line(self) -> str:
         """The field of the dataclass."""
         default = "" if self.required else " = None"

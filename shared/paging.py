@@ -22,12 +22,19 @@ ReadPage = Callable[[int, int], Awaitable[list[NumberedT]]]
 """Reads what follows an id, at most so many, in the order of ids."""
 
 
-async def in_chunks(read: ReadPage[NumberedT]) -> AsyncIterator[list[NumberedT]]:
-    """Yield everything in chunks, at least one; nothing is held between two of them."""
-    after = 0
-    while True:
-        chunk = await read(after, CHUNK)
-        yield chunk
-        if len(chunk) < CHUNK:
-            return
-        after = chunk[-1].id
+class Chunks(AsyncIterator[list[NumberedT]]):
+    """Everything in chunks, at least one; nothing is held between two of them.
+
+    No generator: one that is left before its end, as a short list's would be, costs a task.
+    """
+
+    def __init__(self, read: ReadPage[NumberedT]) -> None:
+        self._read = read
+        self._after: int | None = 0
+
+    async def __anext__(self) -> list[NumberedT]:
+        if self._after is None:
+            raise StopAsyncIteration
+        chunk = await self._read(self._after, CHUNK)
+        self._after = chunk[-1].id if len(chunk) == CHUNK else None
+        return chunk

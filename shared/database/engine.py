@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 import asyncpg
 
 from shared.config import DatabaseConfig
-from shared.database.errors import reported_as_unavailable
+from shared.database.errors import UNREACHABLE
+from shared.database.pool import ConnectionPool
 from shared.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
@@ -54,18 +55,18 @@ class Database:
         self._config = config
         self._server = server
         self._resources = AsyncExitStack()
-        self._turn = asyncio.Semaphore(config.db_pool_size)
-        self._pool: asyncpg.Pool | None = None
+        self._pool = ConnectionPool(
+            self._open_connection, config.db_pool_size, patience=CONNECT_TIMEOUT
+        )
         self._engine: AsyncEngine | None = None
 
     async def __aenter__(self) -> Self:
         if self._config.database_url is None and self._server is not None:
             self.url = await self._resources.enter_async_context(self._server)
-        self._pool = await self._resources.enter_async_context(self._make_pool())
+        await self._resources.enter_async_context(self._pool)
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        self._pool = None
         await self._resources.aclose()
 
     async def acquire(self) -> asyncpg.Connection:
@@ -73,31 +74,18 @@ class Database:
 
         Raises DatabaseUnavailableError when there is none to lend.
         """
-        pool = self._opened_pool()
-        await self._wait_for_turn()
         try:
-            with reported_as_unavailable():
-                return await pool.acquire()
-        except BaseException:
-            self._turn.release()
-            raise
+            return await self._pool.acquire()
+        except UNREACHABLE as error:
+            raise DatabaseUnavailableError from error
 
-    async def release(self, connection: asyncpg.Connection) -> None:
+    def release(self, connection: asyncpg.Connection) -> None:
         """Take a connection back; a transaction that is left open is rolled back."""
-        try:
-            await self._opened_pool().release(connection)
-        finally:
-            self._turn.release()
+        self._pool.release(connection)
 
     async def replace(self, connection: asyncpg.Connection) -> asyncpg.Connection:
-        """Lend another connection in place of one that the server has closed.
-
-        The others in the pool are of the same age: none of them is lent again either.
-        """
-        pool = self._opened_pool()
-        await pool.expire_connections()
-        await pool.release(connection)
-        return await pool.acquire()
+        """Lend another connection in place of one that the server has closed."""
+        return await self._pool.replace(connection)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[asyncpg.Connection]:
@@ -114,13 +102,15 @@ class Database:
             connection.terminate()
             raise
         finally:
-            await self.release(connection)
+            self.release(connection)
 
     async def ping(self) -> None:
         """Ask the server for nothing; raises DatabaseUnavailableError, soon."""
-        with reported_as_unavailable():
+        try:
             async with asyncio.timeout(PING_TIMEOUT), self.connect() as connection:
                 await connection.execute("SELECT 1")
+        except UNREACHABLE as error:
+            raise DatabaseUnavailableError from error
 
     def sessions(self) -> "async_sessionmaker[AsyncSession]":
         """Return a maker of ordinary ORM sessions, on connections of their own."""
@@ -131,45 +121,16 @@ class Database:
             self._resources.push_async_callback(self._engine.dispose)
         return async_sessionmaker(self._engine, expire_on_commit=False)
 
-    def _opened_pool(self) -> asyncpg.Pool:
-        if self._pool is None:
-            raise RuntimeError("the database is not open: use `async with database`")
-        return self._pool
-
-    async def _wait_for_turn(self) -> None:
-        """Wait for a connection in the order of asking, which asyncpg's pool does not keep."""
-        if not self._turn.locked():
-            await self._turn.acquire()
-            return
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                await self._turn.acquire()
-        except TimeoutError:
-            raise DatabaseUnavailableError from None
-
-    def _make_pool(self) -> asyncpg.Pool:
-        """Make a pool that opens connections when they are needed, up to its size."""
-        return asyncpg.create_pool(
+    async def _open_connection(self) -> asyncpg.Connection:
+        connection = await asyncpg.connect(
             self.url,
-            min_size=0,
-            max_size=self._config.db_pool_size,
             timeout=CONNECT_TIMEOUT,
             command_timeout=STATEMENT_TIMEOUT,
-            init=_log_queries if self._config.db_echo else None,
-            reset=_keep_session,
             statement_cache_size=_statement_cache_size(self._config),
         )
-
-
-async def _keep_session(_connection: asyncpg.Connection) -> None:
-    """Spare the round trip that clears a session: no statement of a repository leaves anything.
-
-    `connect` clears it for others. asyncpg has ended an open transaction before it calls this.
-    """
-
-
-async def _log_queries(connection: asyncpg.Connection) -> None:
-    connection.add_query_logger(lambda query: _log.info("%s %s", query.query, query.args))
+        if self._config.db_echo:
+            connection.add_query_logger(lambda query: _log.info("%s %s", query.query, query.args))
+        return connection
 
 
 def _statement_cache_size(config: DatabaseConfig) -> int:

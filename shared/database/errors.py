@@ -1,22 +1,21 @@
 """What PostgreSQL and its driver complain of, in the words of `shared.errors`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import asyncpg
 
-from shared.errors import DatabaseUnavailableError
-
-CONNECTION_LOST = (
+_CONNECTION_LOST = (
     ConnectionError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
 )
-"""What a statement meets on a connection that the server has closed."""
+_NOT_SENT = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg says of a statement before it sends it, be it because the connection is closed."""
 
-_UNREACHABLE = (
-    *CONNECTION_LOST,
+LOST = (*_CONNECTION_LOST, *_NOT_SENT)
+"""What a statement may meet on a connection that the server has closed."""
+
+UNREACHABLE = (
+    *_CONNECTION_LOST,
     OSError,
     TimeoutError,
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -29,23 +28,18 @@ _UNREACHABLE = (
 
 
 def is_lost(connection: asyncpg.Connection, error: Exception) -> bool:
-    """Tell a connection that the server has closed from a mistake of the caller.
-
-    asyncpg has InterfaceError for both, and for a connection that its pool has taken back since
-    it was closed.
-    """
-    if not isinstance(error, asyncpg.InterfaceError):
-        return isinstance(error, CONNECTION_LOST)
-    try:
+    """Tell a connection that the server has closed from a mistake of the caller."""
+    if isinstance(error, _NOT_SENT):
         return bool(connection.is_closed())
-    except asyncpg.InterfaceError:
-        return True
+    return isinstance(error, _CONNECTION_LOST)
 
 
-@contextmanager
-def reported_as_unavailable() -> Iterator[None]:
-    """Turn an unreachable database into DatabaseUnavailableError; pass the rest on."""
-    try:
-        yield
-    except _UNREACHABLE as error:
-        raise DatabaseUnavailableError from error
+def is_undone(error: Exception) -> bool:
+    """Say of a statement that met this on a lost connection whether it was certainly not done.
+
+    It was not sent, or the server answered that it ends the session instead, which asyncpg
+    gives as the cause of the loss since 0.32. Any other loss may have come after the deed.
+    """
+    return isinstance(error, _NOT_SENT) or isinstance(
+        error.__cause__ or error, asyncpg.AdminShutdownError
+    )

@@ -52,7 +52,9 @@ class Statement:
         self._writers = _processors(
             {name: compiled.binds[name].type for name in self._names}, _writer_of
         )
-        self._readers = _processors(_columns_of(element), _reader_of)
+        columns = _columns_of(element)
+        self.returns_rows = bool(columns)
+        self._readers = _processors(columns, _reader_of)
 
     def arguments(self, parameters: Parameters) -> list[object]:
         """Return the values in the order in which asyncpg takes them.

@@ -1,15 +1,16 @@
 """Statements on one connection, and the transaction that the first write begins."""
 
+from collections.abc import Awaitable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
-
-import asyncpg
+from typing import Any, Self, TypeVar
 
 from shared.database.engine import Database
-from shared.database.errors import CONNECTION_LOST, is_lost, reported_as_unavailable
+from shared.database.errors import LOST, UNREACHABLE, is_lost, is_undone
 from shared.database.statement import Parameters, Row, Statement
 from shared.errors import DatabaseUnavailableError
+
+KeptT = TypeVar("KeptT")
 
 
 class Transaction:
@@ -17,16 +18,20 @@ class Transaction:
 
     Reads stand for themselves: under READ COMMITTED, PostgreSQL's default, each statement
     has a snapshot of its own inside a transaction too, so a BEGIN before them buys nothing.
+    So does a write that is the only one, which `commit_with` announces.
     The first statement may find that the server has restarted since the connection was used
-    last; as nothing is lost with it, it is sent once more on a new one.
+    last; as nothing is lost with it, it is sent once more on a new one, but not where it may
+    have been carried out.
     Every method raises DatabaseUnavailableError. One statement at a time: PostgreSQL answers
     them in turn, so there is nothing to gather.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._answered = False
+        self._asked = False
         self._begun = False
+        self._stands_alone = False
+        self._is_done = False
 
     async def open(self) -> None:
         """Borrow a connection; every `open` needs its `close`."""
@@ -35,9 +40,10 @@ class Transaction:
     async def close(self) -> None:
         """Forget what was not committed, and give the connection back."""
         try:
-            await self._rollback()
+            if self._begun:
+                await self._roll_back()
         finally:
-            await self._database.release(self._connection)
+            self._database.release(self._connection)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -63,9 +69,13 @@ class Transaction:
 
     async def write(self, statement: Statement, parameters: Parameters) -> Row | None:
         """Change or lock a row and return it, or None where there is none."""
+        if self._is_done:
+            raise RuntimeError("commit_with has kept its one write: commit several by commit")
+        if self._stands_alone:
+            return await self._write_alone(statement, parameters)
         if not self._begun:
+            self._begun = True  # even where the answer does not come
             await self._ask("execute", "BEGIN")
-            self._begun = True
         return await self.fetch_first(statement, parameters)
 
     async def commit(self) -> None:
@@ -74,23 +84,47 @@ class Transaction:
             await self._ask("execute", "COMMIT")
             self._begun = False
 
-    async def _rollback(self) -> None:
-        """Roll back; the pool would too, but with an error in the log for each refused write."""
-        if self._begun:
-            with suppress(DatabaseUnavailableError):  # whose end rolls back as well
-                await self._ask("execute", "ROLLBACK")
-            self._begun = False
+    async def commit_with(self, write: Awaitable[KeptT]) -> KeptT:
+        """Do the last write, and keep it with everything before it.
+
+        Where there is nothing before it, BEGIN and COMMIT are spared: PostgreSQL makes a
+        statement that stands alone a transaction by itself.
+        """
+        self._stands_alone = not self._begun
+        try:
+            kept = await write
+            await self.commit()
+        finally:
+            self._stands_alone = self._is_done = False
+        return kept
+
+    async def _write_alone(self, statement: Statement, parameters: Parameters) -> Row | None:
+        """Write what PostgreSQL keeps at once; where it changed nothing, others may follow."""
+        row = await self.fetch_first(statement, parameters)
+        self._stands_alone = False
+        self._is_done = row is not None or not statement.returns_rows
+        return row
+
+    async def _roll_back(self) -> None:
+        """Roll back; where that fails, the end of the connection does it."""
+        with suppress(*LOST, *UNREACHABLE):
+            try:
+                await self._connection.execute("ROLLBACK")
+            except BaseException:
+                self._connection.terminate()
+                raise
 
     async def _ask(self, method: str, sql: str, *arguments: object) -> Any:
-        with reported_as_unavailable():
+        is_first, self._asked = not self._asked, True
+        try:
             try:
-                answer = await getattr(self._connection, method)(sql, *arguments)
-            except (*CONNECTION_LOST, asyncpg.InterfaceError) as error:
+                return await getattr(self._connection, method)(sql, *arguments)
+            except LOST as error:
                 if not is_lost(self._connection, error):
                     raise
-                if self._answered:
+                if not is_first or (self._stands_alone and not is_undone(error)):
                     raise DatabaseUnavailableError from error
                 self._connection = await self._database.replace(self._connection)
-                answer = await getattr(self._connection, method)(sql, *arguments)
-            self._answered = True
-            return answer
+                return await getattr(self._connection, method)(sql, *arguments)
+        except UNREACHABLE as error:
+            raise DatabaseUnavailableError from error

@@ -1,11 +1,14 @@
 """One business transaction: what its repositories share, and how it ends."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from shared.database.engine import Database
 from shared.database.transaction import Transaction
+
+KeptT = TypeVar("KeptT")
 
 
 class SQLAlchemyUnitOfWork(ABC):
@@ -33,6 +36,13 @@ class SQLAlchemyUnitOfWork(ABC):
     async def commit(self) -> None:
         """Keep what was written; raises DatabaseUnavailableError."""
         await self._transaction.commit()
+
+    async def commit_with(self, write: Awaitable[KeptT]) -> KeptT:
+        """Do the last write, and keep it with everything before it.
+
+        One round trip where there is nothing before it. Raises DatabaseUnavailableError.
+        """
+        return await self._transaction.commit_with(write)
 
     @abstractmethod
     def _open_repositories(self, transaction: Transaction) -> None:

@@ -7,6 +7,7 @@ from quart import Response, current_app, request
 
 from shared.paging import CHUNK, Numbered
 from shared.utils.streaming import stream_list
+from shared.web.json import ContractJSONProvider
 
 
 class APIResponse:
@@ -73,6 +74,5 @@ class APIResponse:
 
 
 def _respond(payload: dict[str, object], status: int) -> Response:
-    response = cast("Response", current_app.json.response(payload))
-    response.status_code = status
-    return response
+    provider = cast("ContractJSONProvider", current_app.json)
+    return Response(provider.encode(payload), status, content_type=provider.mimetype)

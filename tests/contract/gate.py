@@ -52,10 +52,16 @@ class Gate:
             self._keep(stack, questions)
             await asyncio.wait(
                 [
-                    asyncio.create_task(_copy(reader, questions)),
+                    asyncio.create_task(self._pass_on(reader, questions, writer)),
                     asyncio.create_task(_copy(answers, writer)),
                 ]
             )
+
+    async def _pass_on(
+        self, source: StreamReader, target: StreamWriter, _client: StreamWriter
+    ) -> None:
+        """Pass a client's questions on to the server."""
+        await _copy(source, target)
 
     def _keep(self, stack: AsyncExitStack, writer: StreamWriter) -> None:
         self._connections.add(writer)

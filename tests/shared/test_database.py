@@ -1,6 +1,7 @@
 """The pool and the transaction, on a real PostgreSQL."""
 
 import asyncio
+import itertools
 
 import asyncpg
 import pytest
@@ -65,6 +66,35 @@ async def test_what_a_cancelled_task_wrote_is_gone(database: Database, database_
             await task
 
         assert await count(small) == 0
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("turns", range(1, 9))
+async def test_whenever_a_task_is_cancelled_its_transaction_is_over_for_the_next_one(
+    turns: int, times: int, database: Database, database_url: str
+) -> None:
+    async with Database(config(database_url, DB_POOL_SIZE=1)) as small:
+        await small.ping()
+        task = asyncio.create_task(write_for_ever(small))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for _ in range(times):
+            task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.gather(task, return_exceptions=True)
+
+        async with small.connect() as connection:
+            await connection.execute("SELECT 1")
+            assert not connection.is_in_transaction()
+
+    assert await count(database) == 0
+
+
+async def write_for_ever(database: Database) -> None:
+    """Write in one transaction that never ends."""
+    async with Transaction(database) as transaction:
+        for number in itertools.count():
+            await transaction.write(ADD, {"name": f"ada{number}"})
 
 
 async def test_a_read_begins_no_transaction(database: Database) -> None:

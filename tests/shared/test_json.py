@@ -10,7 +10,7 @@ from typing import cast
 from uuid import UUID
 
 import pytest
-from pydantic import Field, field_serializer
+from pydantic import Field, computed_field, field_serializer
 from quart import Quart, Response
 from quart.json.provider import DefaultJSONProvider
 
@@ -79,17 +79,33 @@ class AccountDTO(ResponseDTO):
     name: str = Field(serialization_alias="holder")
     password_hash: str = Field(exclude=True)
 
+    @computed_field
+    def initial(self) -> str:
+        return self.name[0]
+
     @field_serializer("name")
     def shout(self, name: str) -> str:
         return name.upper()
 
 
-async def test_a_dto_is_written_as_its_fields_say() -> None:
+class BankDTO(ResponseDTO):
+    accounts: dict[str, list[AccountDTO]]
+
+
+@pytest.mark.parametrize("debug", [False, True])
+async def test_a_dto_is_written_as_its_fields_say_wherever_it_is(debug: bool) -> None:
+    app = Quart(__name__)
+    app.config["DEBUG"] = debug
     account = AccountDTO(name="Ada", password_hash="secret")
+    bank = BankDTO(accounts={"open": [account]})
 
-    body = await body_of(ContractJSONProvider(Quart(__name__)), [account])
+    provider, value = ContractJSONProvider(app), {"banks": [bank], "mine": (account,)}
 
-    assert body == b'[{"holder":"ADA"}]\n'
+    body = await body_of(provider, value)
+
+    written = {"holder": "ADA", "initial": "A"}
+    assert json.loads(body) == {"banks": [{"accounts": {"open": [written]}}], "mine": [written]}
+    assert json.loads(provider.dumps(value)) == json.loads(body)
 
 
 async def test_what_is_no_number_is_still_json() -> None:

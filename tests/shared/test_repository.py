@@ -1,5 +1,6 @@
 """What the base of the repositories does where a table says more than its repository."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ import pytest
 
 from shared.database.engine import Database
 from shared.database.repository import SQLAlchemyRepository
-from shared.database.statement import Row
+from shared.database.statement import Parameters, Row
 from shared.database.transaction import Transaction
 from shared.errors import AlreadyExistsError
 from shared.models.user import UserModel
@@ -68,3 +69,39 @@ async def test_a_column_that_is_given_no_value_is_named(database: Database) -> N
     async with Transaction(database) as transaction:
         with pytest.raises(KeyError, match="first_name"):
             await Forgetful(transaction).add(Person("ada", "ada@example.com"))
+
+
+async def test_of_many_who_ask_at_once_one_is_kept(database: Database) -> None:
+    async def register(number: int) -> Person:
+        async with Transaction(database) as work:
+            person = Person("ada", f"{number}@example.com")
+            return await work.commit_with(People(work).add(person))
+
+    outcomes = await asyncio.gather(*map(register, range(20)), return_exceptions=True)
+
+    refusals = [outcome for outcome in outcomes if isinstance(outcome, AlreadyExistsError)]
+    assert {str(refusal) for refusal in refusals} == {"Username already exists"}
+    assert len(refusals) == 19
+    async with Transaction(database) as work:
+        assert len(await People(work).list_page(0, 100)) == 1
+
+
+async def test_when_what_was_in_the_way_is_gone_the_second_try_is_kept(
+    database: Database,
+) -> None:
+    class Late(People):
+        """Looks for what was in the way when that is gone."""
+
+        async def _raise_if_taken(self, values: Parameters) -> None:
+            async with Transaction(database) as other:
+                await other.commit_with(People(other).delete(ada.id or 0))
+            await super()._raise_if_taken(values)
+
+    async with Transaction(database) as work:
+        ada = await work.commit_with(People(work).add(Person("ada", "ada@example.com")))
+
+    async with Transaction(database) as work:
+        other = await work.commit_with(Late(work).add(Person("ada", "other@example.com")))
+
+    async with Transaction(database) as work:
+        assert await People(work).list_page(0, 100) == [other]

@@ -6,7 +6,7 @@ import pytest
 from quart import Quart, Response
 
 from shared.dto import ResponseDTO
-from shared.paging import CHUNK, in_chunks
+from shared.paging import CHUNK, Chunks
 from shared.utils.response import APIResponse
 from shared.web.json import ContractJSONProvider
 
@@ -35,7 +35,7 @@ def application(shelf: Shelf, *, debug: bool = False) -> Quart:
 
     @app.get("/items")
     async def items() -> Response:
-        return await APIResponse.stream(in_chunks(shelf.read))
+        return await APIResponse.stream(Chunks(shelf.read))
 
     @app.get("/at-once")
     async def at_once() -> Response:
@@ -78,7 +78,7 @@ async def test_chunks_end_when_rows_are_deleted_on_the_way() -> None:
     seen = list[int]()
 
     async def chunks() -> AsyncIterator[list[ItemDTO]]:
-        async for chunk in in_chunks(shelf.read):
+        async for chunk in Chunks(shelf.read):
             yield chunk
             shelf.items = shelf.items[:CHUNK]
 
