@@ -1,6 +1,5 @@
 """The request as Quart has it, made from what the server knows about it."""
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import quart
@@ -22,6 +21,7 @@ class Request(quart.Request):
 
     body_class = RequestBody  # type: ignore[assignment]  # has all that Quart asks of one
     body: RequestBody  # type: ignore[assignment]
+    _blueprints: list[str] | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.has_body = _may_have_body(options["scope"])
@@ -53,10 +53,17 @@ class Request(quart.Request):
         """The bytes that the body has, where they are announced."""
         return super().content_length if self.has_body else None
 
-    @cached_property
+    @property
     def blueprints(self) -> list[str]:
-        """The names of the blueprints that the route belongs to, the innermost first."""
-        return super().blueprints
+        """The names of the blueprints that the route belongs to, found once."""
+        if self._blueprints is None:
+            self._blueprints = super().blueprints
+        return self._blueprints
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the body is said to be JSON; the plainest way to say so needs no parsing."""
+        return self.headers.get("Content-Type") == "application/json" or super().is_json
 
 
 def _may_have_body(scope: "HTTPScope") -> bool:
