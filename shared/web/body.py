@@ -33,7 +33,7 @@ _REASONS = {
 }
 """Our words for pydantic's error types, so that an upgrade of it changes no answer."""
 
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_LONG_NUMBER = re.compile(rb"(?:^|[-\[:,\s])[0-9]{19}")
 _MOST_DIGITS = 100
 """What is longer is out of every field's range, whatever its last digits are."""
 
