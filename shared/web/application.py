@@ -9,6 +9,7 @@ from shared.config import BaseServiceConfig
 from shared.database.engine import Database
 from shared.errors import ServiceError
 from shared.web import health
+from shared.web.collector import collecting_requests_alone
 from shared.web.errors import map_errors
 from shared.web.json import ContractJSONProvider
 from shared.web.provision import provide
@@ -74,4 +75,5 @@ def _open_while_serving(app: Quart, database: Database, checks: Iterable[StartCh
         async with database:
             for check in checks:
                 await check(database)
-            yield
+            with collecting_requests_alone():
+                yield

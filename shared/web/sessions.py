@@ -4,6 +4,8 @@ from quart import Quart
 from quart.sessions import NullSession, SecureCookieSessionInterface
 from quart.wrappers.base import BaseRequestWebsocket
 
+_NONE = NullSession()
+
 
 class NoSessions(SecureCookieSessionInterface):
     """Spares every request the signer by which Quart's cookie sessions begin.
@@ -12,5 +14,5 @@ class NoSessions(SecureCookieSessionInterface):
     """
 
     async def open_session(self, _app: Quart, _request: BaseRequestWebsocket) -> NullSession:
-        """Open one that is empty, and refuses to be written."""
-        return NullSession()
+        """Open the one that is empty, and refuses to be written."""
+        return _NONE
