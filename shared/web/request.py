@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 _FRAMING = {b"content-length", b"transfer-encoding"}
 _USUALLY_WITHOUT = {"GET", "HEAD", "DELETE", "OPTIONS"}
 
+_BLUEPRINTS: dict[str | None, list[str]] = {}
+"""By endpoint, of which there are as many as routes: Quart asks three times for each request."""
+
 
 class Request(quart.Request):
     """Quart's, with a body that is asked for when somebody wants it."""
 
     body_class = RequestBody  # type: ignore[assignment]  # has all that Quart asks of one
     body: RequestBody  # type: ignore[assignment]
-    _blueprints: list[str] | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.has_body = _may_have_body(options["scope"])
@@ -55,10 +57,11 @@ class Request(quart.Request):
 
     @property
     def blueprints(self) -> list[str]:
-        """The names of the blueprints that the route belongs to, found once."""
-        if self._blueprints is None:
-            self._blueprints = super().blueprints
-        return self._blueprints
+        """The names of the blueprints that the endpoint says, the innermost first."""
+        endpoint = self.endpoint
+        if endpoint not in _BLUEPRINTS:
+            _BLUEPRINTS[endpoint] = super().blueprints
+        return _BLUEPRINTS[endpoint]
 
     @property
     def is_json(self) -> bool:

@@ -1,11 +1,11 @@
 """How the contract reads a path: what an id is, and what cannot be text."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from quart.routing import QuartMap
 from quart.wrappers.base import BaseRequestWebsocket
-from werkzeug.routing import IntegerConverter, MapAdapter
+from werkzeug.routing import IntegerConverter, MapAdapter, Rule
 
 if TYPE_CHECKING:
     from hypercorn.typing import HTTPScope
@@ -14,6 +14,7 @@ _TOO_MANY_DIGITS = 20
 """No bigint has as many; Python refuses to read more than 4300."""
 
 
+_QUESTION = {"return_rule": True}
 _NOWHERE = " "
 """A path that no route has, for what is outside of the application's root."""
 
@@ -29,11 +30,33 @@ class IdConverter(IntegerConverter):
         return int((digits or "0")[:_TOO_MANY_DIGITS])
 
 
+class _QuickAdapter(MapAdapter):
+    """Finds a route without variables, having found it once, by its path and method alone."""
+
+    map: "AnyHostMap"
+
+    def match(self, *args: Any, **options: Any) -> Any:
+        """Return what werkzeug finds; other questions than Quart's are left to it."""
+        if args or options != _QUESTION:
+            return super().match(*args, **options)
+        key = self.path_info, self.default_method, self.websocket
+        if key in self.map.fixed:
+            return self.map.fixed[key], {}
+        rule, values = super().match(return_rule=True)
+        if not rule.arguments:
+            self.map.fixed[key] = rule
+        return rule, values
+
+
 class AnyHostMap(QuartMap):
     """Routes that are the same on every host, which therefore is not taken apart.
 
     With SERVER_NAME set, or host matching, it is.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fixed: dict[tuple[str, str, bool], Rule] = {}
 
     def bind_to_request(
         self, request: BaseRequestWebsocket, subdomain: str | None, server_name: str | None
@@ -41,7 +64,7 @@ class AnyHostMap(QuartMap):
         """Return what matches this request; its Host is seen in redirects alone."""
         if server_name is not None or self.host_matching:
             return super().bind_to_request(request, subdomain, server_name)
-        return MapAdapter(
+        return _QuickAdapter(
             self,
             request.headers.get("Host", ""),
             request.root_path,
