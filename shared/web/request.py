@@ -82,14 +82,12 @@ def _may_have_body(scope: "HTTPScope") -> bool:
 
 
 def _headers_of(scope: "HTTPScope") -> Headers:
-    headers = Headers(
-        [
-            (name.decode("latin1").title(), value.decode("latin1"))
-            for name, value in scope["headers"]
-        ]
-    )
+    """Return what was sent, after the client's address, which no header of its own comes before."""
     client = scope.get("client")
-    headers.add("Remote-Addr", client[0] if client else "<local>")
+    sent = [
+        (name.decode("latin1").title(), value.decode("latin1")) for name, value in scope["headers"]
+    ]
+    headers = Headers([("Remote-Addr", client[0] if client else "<local>"), *sent])
     if scope["http_version"] < "1.1":
         headers.setdefault("Host", "")
     return headers

@@ -1,7 +1,7 @@
 """How the contract reads a path: what an id is, and what cannot be text."""
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from quart.routing import QuartMap
 from quart.wrappers.base import BaseRequestWebsocket
@@ -12,9 +12,8 @@ if TYPE_CHECKING:
 
 _TOO_MANY_DIGITS = 20
 """No bigint has as many; Python refuses to read more than 4300."""
-
-
 _QUESTION = {"return_rule": True}
+"""What Quart asks of an adapter."""
 _NOWHERE = " "
 """A path that no route has, for what is outside of the application's root."""
 
@@ -77,7 +76,7 @@ class AnyHostMap(QuartMap):
 
 
 def path_of(scope: "HTTPScope") -> str:
-    """Return the path below the application's root.
+    """Return the path below the application's root, of a whole URL too (RFC 9112, section 3.2.2).
 
     Servers decode bytes that are no UTF-8 to U+FFFD, which a username may hold, so that they
     would match real text. A NUL stands for them instead: no stored text has one.
@@ -85,6 +84,8 @@ def path_of(scope: "HTTPScope") -> str:
     path = scope["path"]
     if "\ufffd" in path:
         path = _decode(scope["raw_path"])
+    if not path.startswith("/"):
+        path = urlsplit(path).path
     root = scope.get("root_path", "")
     if not root:
         return path

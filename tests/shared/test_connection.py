@@ -241,6 +241,28 @@ async def test_what_quart_has_for_a_request_is_there(app: Service, serve: Serve)
     ]
 
 
+async def test_no_client_says_where_it_is(app: Service, serve: Serve) -> None:
+    @app.get("/")
+    async def show() -> str:
+        return str(request.remote_addr)
+
+    async with serve(app) as port:
+        answer = await exchange(port, spell("GET", "/", "Remote-Addr: 192.0.2.1"))
+
+    assert answer.endswith(b"\r\n\r\n127.0.0.1")
+
+
+async def test_a_whole_url_is_asked_for_as_its_path(app: Service, serve: Serve) -> None:
+    @app.get("/here")
+    async def here() -> str:
+        return "here"
+
+    async with serve(app) as port:
+        answer = await exchange(port, spell("GET", "http://localhost/here"))
+
+    assert answer.endswith(b"\r\n\r\nhere")
+
+
 async def test_a_service_may_have_sessions(app: Service, serve: Serve) -> None:
     app.secret_key = "secret"
     app.session_interface = SecureCookieSessionInterface()
