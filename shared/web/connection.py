@@ -96,10 +96,9 @@ async def _send_body(
     """Send all of the body; its end comes when the request has ended too."""
     if isinstance(body, bytes):
         await send(_part(body))
-    elif request.body.ended:
-        await _while_connected(receive, _send_parts(body, send))
     else:
-        await _send_parts(body, send)
+        leaving = _until_disconnected(receive) if request.body.ended else request.body.watch()
+        await _while_connected(leaving, _send_parts(body, send))
     await request.body.drop()
     await send(_last_part())
 
@@ -111,9 +110,9 @@ async def _send_parts(body: ResponseBody, send: "ASGISendCallable") -> None:
 
 
 async def _while_connected(
-    receive: "ASGIReceiveCallable", sending: Coroutine[None, None, None]
+    leaving: Coroutine[None, None, None], sending: Coroutine[None, None, None]
 ) -> None:
-    tasks = [asyncio.ensure_future(each) for each in (sending, _until_disconnected(receive))]
+    tasks = [asyncio.ensure_future(each) for each in (sending, leaving)]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

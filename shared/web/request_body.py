@@ -1,14 +1,14 @@
 """What is sent with a request: read when it is asked for, dropped when nobody asks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Coroutine, Generator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGIReceiveCallable
+    from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent
 
 LINGER_TIMEOUT = 5.0
 """Seconds that a client gets to finish a body after it was answered."""
@@ -66,6 +66,27 @@ class RequestBody:
             async with asyncio.timeout(LINGER_TIMEOUT):
                 while not self.ended:
                     await self._receive_part()
+
+    def watch(self) -> Coroutine[None, None, None]:
+        """Return what waits until the client has gone; what comes until then can still be read."""
+        receive = self._receive
+        kept: asyncio.Queue[ASGIReceiveEvent] = asyncio.Queue()
+        self._receive = kept.get
+        return self._keep(receive, kept)
+
+    async def _keep(
+        self, receive: "ASGIReceiveCallable", kept: "asyncio.Queue[ASGIReceiveEvent]"
+    ) -> None:
+        length, is_last = 0, False
+        try:
+            while (message := await receive())["type"] == "http.request":
+                if self._most is None or length <= self._most:
+                    kept.put_nowait(message)  # the one that is too much too: it is refused
+                length += len(message.get("body", b""))
+                is_last = not message.get("more_body", False)
+        finally:
+            self._receive = receive
+            self.ended = self.ended or is_last
 
     async def _read(self) -> bytes:
         if self._whole is None:

@@ -188,6 +188,59 @@ async def test_an_endless_answer_ends_when_its_reader_has_gone(app: Service, ser
     assert ended.is_set()
 
 
+@pytest.mark.parametrize("length", [0, 2])
+async def test_an_endless_answer_ends_so_where_nobody_read_the_body(
+    app: Service, serve: Serve, length: int
+) -> None:
+    ended = asyncio.Event()
+
+    async def ticks() -> AsyncIterator[str]:
+        try:
+            for _ in range(1000):
+                yield "tick\n"
+                await asyncio.sleep(0.01)
+        except (asyncio.CancelledError, GeneratorExit):
+            ended.set()
+            raise
+
+    @app.post("/")
+    async def stream() -> Response:
+        response = Response(ticks())
+        response.timeout = None
+        return response
+
+    async with serve(app) as port, asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(spell("POST", "/", f"Content-Length: {length}", body=b"x" * length))
+        await reader.readuntil(b"tick\n")
+        writer.close()
+        await ended.wait()
+
+    assert ended.is_set()
+
+
+async def test_a_body_is_read_while_it_is_answered(app: Service, serve: Serve) -> None:
+    @app.post("/")
+    async def echo() -> Response:
+        body = request.body
+
+        async def parts() -> AsyncIterator[bytes]:
+            async for part in body:
+                yield part
+
+        return Response(parts(), headers={"Content-Length": "4"})
+
+    async with serve(app) as port, asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(spell("POST", "/", "Content-Length: 4", body=b"ab"))
+        await reader.readuntil(b"\r\n\r\nab")
+        writer.write(b"cd")
+        rest = await reader.read()
+        writer.close()
+
+    assert rest == b"cd"
+
+
 async def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(
     app: Service, serve: Serve
 ) -> None:
