@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from quart import Quart, Response
+from quart.asgi import ASGIHTTPConnection
 from quart.debug import traceback_response
 from quart.wrappers.response import DataBody, ResponseBody
 
@@ -31,6 +32,7 @@ class HTTPConnection:
     Quart's own runs two tasks for every request: one reads, one answers. Here whoever wants the
     body reads it, and only an answer in parts, which may have no end, is stopped when its
     reader has gone. Any other request is finished, with what it began in the database.
+    An application with a request class of its own, not derived from ours, gets Quart's.
     """
 
     def __init__(self, app: Quart, scope: "HTTPScope") -> None:
@@ -38,9 +40,11 @@ class HTTPConnection:
         self._scope = scope
 
     async def __call__(self, receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
-        request = cast("type[Request]", self._app.request_class).received(
-            self._app, self._scope, receive
-        )
+        request_class = cast("type[Request]", self._app.request_class)
+        if not issubclass(request_class, Request):
+            await ASGIHTTPConnection(self._app, self._scope)(receive, send)
+            return
+        request = request_class.received(self._app, self._scope, receive)
         response = await self._answer(request)
         body = _body_of(response)
         if isinstance(body, bytes) and len(body) <= SMALL and request.body.ended:

@@ -72,10 +72,11 @@ class Request(quart.Request):
 def _may_have_body(scope: "HTTPScope") -> bool:
     """Say whether a body is announced (RFC 9112, section 6.3), or need not be: it is asked for.
 
-    HTTP/2 need not, nor test clients.
+    HTTP/2 need not, nor test clients, which have no address.
     """
     return (
         scope["method"] not in _USUALLY_WITHOUT
+        or not scope.get("client")
         or scope["http_version"] >= "2"
         or any(name in _FRAMING for name, _ in scope["headers"])
     )

@@ -8,7 +8,7 @@ import hypercorn.asyncio
 import pytest
 import uvicorn
 from hypercorn.config import Config
-from quart import Blueprint, Response, g, request, request_finished, session
+from quart import Blueprint, Request, Response, g, request, request_finished, session
 from quart.sessions import SecureCookieSessionInterface
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -346,3 +346,29 @@ async def test_an_application_may_be_mounted_below_a_path(app: Service, serve: S
 
     assert inside.endswith(b"\r\n\r\n/below")
     assert outside.startswith(b"HTTP/1.1 404")
+
+
+async def test_a_service_may_have_a_request_class_of_quarts(app: Service, serve: Serve) -> None:
+    class OwnRequest(Request):
+        greeting = "hello"
+
+    @app.post("/")
+    async def show() -> str:
+        return f"{request.greeting} {await request.body!r}"  # type: ignore[attr-defined]
+
+    app.request_class = OwnRequest  # type: ignore[assignment]  # as Quart's manual has it
+    async with serve(app) as port:
+        answer = await exchange(port, spell("POST", "/", "Content-Length: 2", body=b"ab"))
+
+    assert answer.endswith(b"\r\n\r\nhello b'ab'")
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
+async def test_quarts_test_client_sends_a_body_with_any_method(app: Service, method: str) -> None:
+    @app.route("/", methods=[method])
+    async def repeat() -> str:
+        return str(await request.body)
+
+    response = await getattr(app.test_client(), method.lower())("/", data=b"body")
+
+    assert await response.get_data() == b"b'body'"
