@@ -24,6 +24,7 @@ class RequestBody:
     def __init__(self, announced: int | None, most: int | None) -> None:
         self._most = most
         self._length = announced or 0
+        self._come = 0
         self._whole: bytes | None = b""
         self.ended = True
 
@@ -46,14 +47,13 @@ class RequestBody:
         return self._read().__await__()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        self._raise_if_too_large(self._length)
+        self._raise_if_too_large(max(self._length, self._come))
         if self._whole is not None:
             yield self._whole
-        length = 0
         while not self.ended:
             part = await self._receive_part()
-            length += len(part)
-            self._raise_if_too_large(length)
+            self._come += len(part)
+            self._raise_if_too_large(self._come)
             yield part
 
     async def drop(self) -> None:

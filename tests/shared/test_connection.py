@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import hypercorn.asyncio
 import pytest
@@ -10,6 +10,7 @@ import uvicorn
 from hypercorn.config import Config
 from quart import Blueprint, Request, Response, g, request, request_finished, session
 from quart.sessions import SecureCookieSessionInterface
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from shared.web.listener import listen
@@ -97,6 +98,22 @@ async def test_a_body_is_the_same_however_often_it_is_asked_for(app: Service, se
         answer = await exchange(port, spell("POST", "/", "Content-Length: 2", body=b"ab"))
 
     assert answer.endswith(b"\r\n\r\n[b'ab', b'ab'] [b'ab']")
+
+
+async def test_a_body_that_was_too_large_stays_so(app: Service, serve: Serve) -> None:
+    app.config["MAX_CONTENT_LENGTH"] = 4
+
+    @app.post("/")
+    async def read_twice() -> str:
+        with suppress(RequestEntityTooLarge):
+            await request.body
+        return str(await request.body)
+
+    chunks = b"5\r\n12345\r\n0\r\n\r\n"
+    async with serve(app) as port:
+        answer = await exchange(port, spell("POST", "/", "Transfer-Encoding: chunked", body=chunks))
+
+    assert answer.startswith(b"HTTP/1.1 413")
 
 
 async def test_a_form_is_read(app: Service, serve: Serve) -> None:
