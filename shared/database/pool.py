@@ -13,6 +13,9 @@ import asyncpg
 SWEEP = 150.0
 """Seconds between two looks for connections that nobody has needed."""
 
+FAREWELL = 5.0
+"""Seconds in which a connection is closed in good order."""
+
 
 class ConnectionPool:
     """Lends inside `async with`, and keeps what comes back.
@@ -51,8 +54,11 @@ class ConnectionPool:
     async def __aexit__(self, *exception: object) -> None:
         self._open = False
         self._sweeper.cancel()
-        while self._idle:
-            await self._idle.pop().close()
+        idle, self._idle = self._idle, []
+        # One that does not answer any more is aborted, which is an end too.
+        await asyncio.gather(
+            *(connection.close(timeout=FAREWELL) for connection in idle), return_exceptions=True
+        )
 
     async def acquire(self) -> asyncpg.Connection:
         """Lend a connection; raises TimeoutError, or what opening one raises."""

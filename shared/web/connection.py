@@ -60,7 +60,7 @@ class HTTPConnection:
         try:
             return await self._app.handle_request(request)
         except Exception as error:
-            if not self._app.debug:
+            if not (self._app.debug or self._app.testing):
                 raise
             return await traceback_response(error)
 

@@ -33,12 +33,15 @@ class Request(quart.Request):
     def received(cls, app: Quart, scope: "HTTPScope", receive: "ASGIReceiveCallable") -> Self:
         """Make the request of a scope; nothing of the body is read."""
         config = app.config
+        headers = _headers_of(scope)
+        if scope["http_version"] < "1.1":
+            headers.setdefault("Host", config["SERVER_NAME"] or "")
         request = cls(
             scope["method"],
             scope["scheme"],
             path_of(scope),
             scope["query_string"],
-            _headers_of(scope),
+            headers,
             scope.get("root_path", ""),
             scope["http_version"],
             scope=scope,
@@ -88,10 +91,7 @@ def _headers_of(scope: "HTTPScope") -> Headers:
     sent = [
         (name.decode("latin1").title(), value.decode("latin1")) for name, value in scope["headers"]
     ]
-    headers = Headers([("Remote-Addr", client[0] if client else "<local>"), *sent])
-    if scope["http_version"] < "1.1":
-        headers.setdefault("Host", "")
-    return headers
+    return Headers([("Remote-Addr", client[0] if client else "<local>"), *sent])
 
 
 async def _push_nothing(path: str, headers: Headers) -> None:

@@ -5,7 +5,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from quart.routing import QuartMap
 from quart.wrappers.base import BaseRequestWebsocket
-from werkzeug.routing import IntegerConverter, MapAdapter, Rule
+from werkzeug.routing import IntegerConverter, MapAdapter, RequestRedirect, Rule
 
 if TYPE_CHECKING:
     from hypercorn.typing import HTTPScope
@@ -33,6 +33,7 @@ class _QuickAdapter(MapAdapter):
     """Finds a route without variables, having found it once, by its path and method alone."""
 
     map: "AnyHostMap"
+    request: BaseRequestWebsocket
 
     def match(self, *args: Any, **options: Any) -> Any:
         """Return what werkzeug finds; other questions than Quart's are left to it."""
@@ -41,7 +42,10 @@ class _QuickAdapter(MapAdapter):
         key = self.path_info, self.default_method, self.websocket
         if key in self.map.fixed:
             return self.map.fixed[key], {}
-        rule, values = super().match(return_rule=True)
+        try:
+            rule, values = super().match(return_rule=True)
+        except RequestRedirect:  # shows the host, which is therefore looked at
+            return QuartMap.bind_to_request(self.map, self.request, None, None).match(**options)
         if not rule.arguments:
             self.map.fixed[key] = rule
         return rule, values
@@ -63,7 +67,7 @@ class AnyHostMap(QuartMap):
         """Return what matches this request; its Host is seen in redirects alone."""
         if server_name is not None or self.host_matching:
             return super().bind_to_request(request, subdomain, server_name)
-        return _QuickAdapter(
+        adapter = _QuickAdapter(
             self,
             request.headers.get("Host", ""),
             request.root_path,
@@ -73,6 +77,8 @@ class AnyHostMap(QuartMap):
             request.method,
             request.query_string.decode("latin1"),
         )
+        adapter.request = request
+        return adapter
 
 
 def path_of(scope: "HTTPScope") -> str:

@@ -2,6 +2,7 @@
 
 import pytest
 from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import RequestRedirect
 
 from shared.web.routing import AnyHostMap
 from shared.web.service import Service
@@ -12,6 +13,7 @@ def app() -> Service:
     app = Service(__name__, static_folder=None)
     app.add_url_rule("/users", "list", methods=["GET"])
     app.add_url_rule("/users", "create", methods=["POST"])
+    app.add_url_rule("/shop/users", "list_of_shop", methods=["GET"])
     app.add_url_rule("/users/<int:number>", "get", methods=["GET"])
     return app
 
@@ -46,3 +48,15 @@ async def test_only_routes_without_variables_are_remembered(app: Service) -> Non
             pass
 
     assert [path for path, _, _ in app.url_map.fixed] == ["/users"]
+
+
+async def test_a_redirect_shows_a_host_only_where_it_is_one(app: Service) -> None:
+    for host, shown in (
+        ("Shop.example:80", "http://shop.example/shop/users"),
+        ("a/b?x", "http:///shop/users"),
+    ):
+        async with app.test_request_context("/shop//users", headers={"Host": host}) as context:
+            redirect = context.request.routing_exception
+
+        assert isinstance(redirect, RequestRedirect)
+        assert redirect.new_url == shown
