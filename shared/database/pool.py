@@ -14,7 +14,7 @@ SWEEP = 150.0
 """Seconds between two looks for connections that nobody has needed."""
 
 FAREWELL = 5.0
-"""Seconds in which a connection is closed in good order."""
+"""Seconds that a connection gets to end in good order."""
 
 
 class ConnectionPool:
@@ -74,8 +74,8 @@ class ConnectionPool:
     def release(self, connection: asyncpg.Connection) -> None:
         """Take a connection back; one that is still in a transaction is closed, which ends it.
 
-        What was set in its session is still set, and a statement that was cancelled may still
-        be ending: asyncpg has the next one wait for that.
+        What was set in its session is still set. Who cancelled a statement sees to its end:
+        `shared.database.transaction` does.
         """
         if not connection.is_closed():
             if self._open and not connection.is_in_transaction():

@@ -7,6 +7,7 @@ from typing import Any, Self, TypeVar
 
 from shared.database.engine import Database
 from shared.database.errors import LOST, UNREACHABLE, is_lost, is_undone
+from shared.database.pool import FAREWELL
 from shared.database.statement import Parameters, Row, Statement
 from shared.errors import DatabaseUnavailableError
 
@@ -24,6 +25,9 @@ class Transaction:
     have been carried out.
     Every method raises DatabaseUnavailableError. One statement at a time: PostgreSQL answers
     them in turn, so there is nothing to gather.
+    asyncpg sends a new statement in two parts. One that failed or was cancelled in between
+    leaves the server waiting for the second, with its locks, so that the connection is settled
+    before anybody else gets it.
     """
 
     def __init__(self, database: Database) -> None:
@@ -32,6 +36,7 @@ class Transaction:
         self._begun = False
         self._stands_alone = False
         self._is_done = False
+        self._is_settled = True
 
     async def open(self) -> None:
         """Borrow a connection; every `open` needs its `close`."""
@@ -41,7 +46,9 @@ class Transaction:
         """Forget what was not committed, and give the connection back."""
         try:
             if self._begun:
-                await self._roll_back()
+                await self._end_with("ROLLBACK")
+            elif not self._is_settled:
+                await self._end_with("SELECT 1")
         finally:
             self._database.release(self._connection)
 
@@ -105,11 +112,11 @@ class Transaction:
         self._is_done = row is not None or not statement.returns_rows
         return row
 
-    async def _roll_back(self) -> None:
-        """Roll back; where that fails, the end of the connection does it."""
+    async def _end_with(self, sql: str) -> None:
+        """End what is open on the server; where that fails, the connection's end does it."""
         with suppress(*LOST, *UNREACHABLE):
             try:
-                await self._connection.execute("ROLLBACK")
+                await self._connection.execute(sql, timeout=FAREWELL)
             except BaseException:
                 self._connection.terminate()
                 raise
@@ -126,5 +133,8 @@ class Transaction:
                     raise DatabaseUnavailableError from error
                 self._connection = await self._database.replace(self._connection)
                 return await getattr(self._connection, method)(sql, *arguments)
-        except UNREACHABLE as error:
-            raise DatabaseUnavailableError from error
+        except BaseException as error:
+            self._is_settled = False
+            if isinstance(error, UNREACHABLE):
+                raise DatabaseUnavailableError from error
+            raise

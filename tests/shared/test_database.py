@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 
 import asyncpg
 import pytest
@@ -21,6 +22,8 @@ ADD = Statement(
 )
 RENAME = Statement(update(UserModel).values(email=bindparam("email")).returning(USERS))
 COUNT = Statement(select(func.count().label("users")).select_from(UserModel))
+
+NAMED = Statement(select(USERS).where(UserModel.username == bindparam("name")))
 
 
 def config(url: str | None, **settings: object) -> DatabaseConfig:
@@ -88,6 +91,46 @@ async def test_whenever_a_task_is_cancelled_its_transaction_is_over_for_the_next
             assert not connection.is_in_transaction()
 
     assert await count(database) == 0
+
+
+TRANSACTIONS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
+        AND backend_type = 'client backend'
+"""
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"DATABASE_POOLER": "pgbouncer"}], ids=["direct", "pooled"]
+)
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_read_that_is_cancelled_as_its_answer_comes_leaves_nothing_open(
+    turns: int, settings: dict[str, str], database: Database, database_url: str
+) -> None:
+    async with Database(config(database_url, **settings)) as other:
+        await other.ping()
+        reading = asyncio.create_task(count(other))
+        for turn in range(turns):
+            if turn == turns // 2:
+                time.sleep(0.02)  # noqa: ASYNC251  # the server's answer shall lie there
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+        async with database.connect() as connection:
+            assert await connection.fetchval(TRANSACTIONS) == 0
+
+
+async def test_a_value_that_cannot_be_sent_leaves_nothing_open(
+    database: Database, database_url: str
+) -> None:
+    async with Database(config(database_url)) as other:
+        with pytest.raises(asyncpg.DataError):
+            async with Transaction(other) as transaction:
+                await transaction.fetch_first(NAMED, {"name": 1})
+
+        async with database.connect() as connection:
+            assert await connection.fetchval(TRANSACTIONS) == 0
 
 
 async def write_for_ever(database: Database) -> None:
