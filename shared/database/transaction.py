@@ -67,7 +67,7 @@ class Transaction:
     async def fetch(self, statement: Statement, parameters: Parameters) -> list[Row]:
         """Read every row."""
         records = await self._ask("fetch", statement.sql, *statement.arguments(parameters))
-        return [statement.row(record) for record in records]
+        return statement.rows(records)
 
     async def fetch_first(self, statement: Statement, parameters: Parameters) -> Row | None:
         """Read one row, or None where there is none."""
