@@ -15,6 +15,7 @@ from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 from shared.errors import DatabaseUnavailableError
 from shared.models.user import UserModel
+from tests.shared.accidents import opened_road, swallowed
 
 USERS = UserModel.__table__
 ADD = Statement(
@@ -22,8 +23,8 @@ ADD = Statement(
 )
 RENAME = Statement(update(UserModel).values(email=bindparam("email")).returning(USERS))
 COUNT = Statement(select(func.count().label("users")).select_from(UserModel))
-
 NAMED = Statement(select(USERS).where(UserModel.username == bindparam("name")))
+PATIENCE = 60.0
 
 
 def config(url: str | None, **settings: object) -> DatabaseConfig:
@@ -131,6 +132,27 @@ async def test_a_value_that_cannot_be_sent_leaves_nothing_open(
 
         async with database.connect() as connection:
             assert await connection.fetchval(TRANSACTIONS) == 0
+
+
+async def test_a_statement_without_an_answer_ends_soon_after_its_task(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever asyncpg it is: 0.31 waits for a cancelled statement before its own timeout begins."""
+    monkeypatch.setattr("shared.database.transaction.FAREWELL", 0.01)
+    async with (
+        opened_road(database_url) as road,
+        Database(config(road.url, DB_POOL_SIZE=1)) as other,
+    ):
+        await count(other)
+        road.accident = swallowed
+        reading = asyncio.create_task(count(other))
+        while road.accident:  # noqa: ASYNC110  # nobody is told
+            await asyncio.sleep(0.001)
+
+        reading.cancel()
+
+        assert await asyncio.wait_for(count(other), PATIENCE) == 0
+        assert reading.cancelled()
 
 
 async def write_for_ever(database: Database) -> None:
