@@ -22,8 +22,8 @@ ADD = Statement(
 )
 RENAME = Statement(update(UserModel).values(email=bindparam("email")).returning(USERS))
 COUNT = Statement(select(func.count().label("users")).select_from(UserModel))
-
 NAMED = Statement(select(USERS).where(UserModel.username == bindparam("name")))
+PATIENCE = 60.0
 
 
 def config(url: str | None, **settings: object) -> DatabaseConfig:
@@ -131,6 +131,31 @@ async def test_a_value_that_cannot_be_sent_leaves_nothing_open(
 
         async with database.connect() as connection:
             assert await connection.fetchval(TRANSACTIONS) == 0
+
+
+SLEEPING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND query = 'SELECT pg_sleep(600)' AND state = 'active'
+"""
+
+
+async def test_a_statement_of_a_block_that_is_cancelled_ends_with_it(
+    database: Database, database_url: str
+) -> None:
+    async def sleep(other: Database) -> None:
+        async with other.connect() as connection:
+            await connection.execute("SELECT pg_sleep(600)")
+
+    async with Database(config(database_url)) as other, database.connect() as connection:
+        sleeping = asyncio.create_task(sleep(other))
+        async with asyncio.timeout(PATIENCE):
+            while await connection.fetchval(SLEEPING) == 0:  # noqa: ASYNC110  # nobody is told
+                await asyncio.sleep(0.01)
+
+        sleeping.cancel()
+        await asyncio.gather(sleeping, return_exceptions=True)
+
+        assert await connection.fetchval(SLEEPING) == 0
 
 
 async def write_for_ever(database: Database) -> None:
