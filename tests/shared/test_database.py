@@ -212,7 +212,7 @@ async def close_others(database: Database) -> None:
     """Have the server close every other connection to this database, as a restart does."""
     async with database.connect() as connection:
         await connection.execute(
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             " AND backend_type = 'client backend'"
         )
