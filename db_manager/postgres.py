@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from db_manager.embedded.account import Account
 from db_manager.embedded.cluster import find_major
@@ -14,6 +14,9 @@ from db_manager.embedded.postmaster import find_ready_postmaster
 from db_manager.embedded.programs import Programs, get_programs
 from db_manager.embedded.server import get_running, give_back, take_lease
 from db_manager.embedded.shutdown import shut_down
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "ServerStatus"]
 
@@ -77,8 +80,21 @@ class EmbeddedPostgres:
 
     async def __aenter__(self) -> str:
         import asyncio  # noqa: PLC0415 - importing this module must stay cheap
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
-        return await asyncio.to_thread(self.__enter__)
+        thread = ThreadPoolExecutor(1)
+        entering = thread.submit(self.__enter__)
+        thread.shutdown(wait=False)
+        try:
+            return await asyncio.wrap_future(entering)
+        except asyncio.CancelledError:
+            entering.add_done_callback(self._leave)
+            raise
+
+    def _leave(self, entering: "Future[str]") -> None:
+        """Leave as soon as it was entered: nobody waits for that any more."""
+        if not entering.cancelled() and entering.exception() is None:
+            self.__exit__()
 
     async def __aexit__(self, *exc: object) -> None:
         self.__exit__(*exc)

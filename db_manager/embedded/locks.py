@@ -49,9 +49,11 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def moments(seconds: float) -> Iterator[None]:
-    """Turns of a loop that waits, until its time is up."""
+    """Turns of a loop that waits; the last one comes when its time is up, if one turn took it all."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    is_last = False
+    while not is_last:
+        is_last = time.monotonic() >= end
         yield
         time.sleep(0.01)
 

@@ -15,6 +15,11 @@ class Guard:
         self._holds = 0
         self._received: int | None = None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether a signal has come."""
+        return self._received is not None
+
     def receive(self, number: int, _frame: FrameType | None) -> None:
         """Handle a signal: raise now, or when the last hold ends."""
         if self._received is not None:
@@ -42,11 +47,15 @@ class Guard:
 
 @contextmanager
 def guarded() -> Iterator[Guard]:
-    """Have a guard receive SIGINT, SIGTERM and SIGHUP, then put back what received them before."""
+    """Have a guard receive SIGINT, SIGTERM and SIGHUP, then put back what received them before.
+
+    Once one has come the process is ending, and no other is heeded: Python takes its handlers
+    away before it is gone, so that a late Ctrl-C would kill it.
+    """
     guard = Guard()
     previous = {number: signal.signal(number, guard.receive) for number in ENDING}
     try:
         yield guard
     finally:
         for number, handler in previous.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if guard.is_over else handler)

@@ -55,16 +55,17 @@ class Demo:
         if self.options.keep:
             self.stack.callback(say_how_to_start, installation)
         meanwhile = installation.warming_up() if self.options.install else nullcontext()
-        with reserved_ports(USUAL_PORTS.values()) as ports:
-            services = [Service(*pair) for pair in zip(USUAL_PORTS, ports, strict=True)]
+        with reserved_ports(USUAL_PORTS.values()) as reserved:
+            services = [Service(*pair) for pair in zip(USUAL_PORTS, reserved.ports, strict=True)]
             with step(f"Generating {', '.join(USUAL_PORTS)}"), meanwhile:
                 generate(services, installation)
             installation = self._give_database(installation)
             with step("Setting up the database and migrating it"):
                 installation.run("migrate", "-m", "db_manager", "migrate")
-        self.prepare(sandbox.workspace)
-        with step("Starting the services"):
-            self.stack.enter_context(started(services, installation))
+            self.prepare(sandbox.workspace)
+            with step("Starting the services"):
+                reserved.hand_over()
+                self.stack.enter_context(started(services, installation))
         return services, self._ask(services)
 
     def _open_sandbox(self) -> Sandbox:

@@ -3,14 +3,14 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, Self
 
 import asyncpg
 
 from shared.config import DatabaseConfig
-from shared.database.errors import UNREACHABLE
-from shared.database.pool import ConnectionPool
+from shared.database.errors import LOST, UNREACHABLE
+from shared.database.pool import FAREWELL, ConnectionPool
 from shared.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ class Database:
     async def connect(self) -> AsyncIterator[asyncpg.Connection]:
         """Lend a connection for the length of a block, to do with it whatever is wanted.
 
-        What it leaves in the session (SET, advisory locks, LISTEN) is cleared afterwards.
+        What it leaves in the session (SET, advisory locks, LISTEN) is cleared afterwards; a
+        statement in the midst of which the block is left is over then, on the server too.
         Raises DatabaseUnavailableError.
         """
         connection = await self.acquire()
@@ -99,7 +100,7 @@ class Database:
             yield connection
             await connection.reset(timeout=CONNECT_TIMEOUT)
         except BaseException:
-            connection.terminate()
+            await _end(connection)
             raise
         finally:
             self.release(connection)
@@ -107,10 +108,20 @@ class Database:
     async def ping(self) -> None:
         """Ask the server for nothing; raises DatabaseUnavailableError, soon."""
         try:
-            async with asyncio.timeout(PING_TIMEOUT), self.connect() as connection:
-                await connection.execute("SELECT 1")
+            async with asyncio.timeout(PING_TIMEOUT):
+                await self._ask_for_nothing()
         except UNREACHABLE as error:
             raise DatabaseUnavailableError from error
+
+    async def _ask_for_nothing(self) -> None:
+        connection = await self.acquire()
+        try:
+            await connection.execute("SELECT 1")
+        except BaseException:
+            connection.terminate()  # no farewell: whoever probes has no time for it
+            raise
+        finally:
+            self.release(connection)
 
     def sessions(self) -> "async_sessionmaker[AsyncSession]":
         """Return a maker of ordinary ORM sessions, on connections of their own."""
@@ -131,6 +142,13 @@ class Database:
         if self._config.db_echo:
             connection.add_query_logger(lambda query: _log.info("%s %s", query.query, query.args))
         return connection
+
+
+async def _end(connection: asyncpg.Connection) -> None:
+    """Close a connection in good order: cut, its server would go on with the statement."""
+    with suppress(*LOST, *UNREACHABLE):
+        async with asyncio.timeout(FAREWELL):
+            await connection.close()
 
 
 def _statement_cache_size(config: DatabaseConfig) -> int:

@@ -17,6 +17,8 @@ from db_manager.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
+PATIENCE = 60.0
+"""Seconds that a test waits for anything at all."""
 USE = """
 import sys, pathlib
 from db_manager.embedded import programs
@@ -72,7 +74,7 @@ def read_url(process: subprocess.Popen[str]) -> str:
 
 
 def await_that(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, f"never came true: {condition}"
         time.sleep(0.005)

@@ -10,6 +10,7 @@ from subprocess import Popen
 
 import pytest
 
+from db_manager.embedded.locks import moments
 from db_manager.postgres import EmbeddedPostgres
 from tests.db_manager.embedded_owner import (
     ENTER,
@@ -112,6 +113,23 @@ async def test_whoever_arrives_while_it_stops_gets_a_new_one(postgres: EmbeddedP
     for _ in range(5):
         async with postgres as url:
             assert await ask(url, "SELECT 1") == 1
+
+
+async def test_who_is_cancelled_while_it_starts_leaves_it(
+    folder: Path, postgres: EmbeddedPostgres
+) -> None:
+    entering = asyncio.create_task(postgres.__aenter__())
+    await asyncio.to_thread(await_that, (folder / "server.lock").exists)
+
+    entering.cancel()
+    await asyncio.gather(entering, return_exceptions=True)
+
+    await asyncio.to_thread(await_that, lambda: is_gone(folder))
+
+
+def test_who_is_out_of_time_looks_once_more() -> None:
+    """A single look may have taken all of it, on a machine that is busy."""
+    assert list(moments(0)) == [None]
 
 
 async def test_a_second_workspace_has_its_own(tmp_path: Path, postgres: EmbeddedPostgres) -> None:

@@ -131,8 +131,8 @@ def run_pytest(
 
 
 def eventually_gone(pid: int) -> bool:
-    """Wait up to 15 seconds for a process to end."""
-    for _ in range(150):
+    """Wait up to a minute for a process to end."""
+    for _ in range(600):
         try:
             os.kill(pid, 0)
         except ProcessLookupError:

@@ -70,13 +70,14 @@ def caller(tmp_path: Path) -> _Caller:
 
 @pytest.fixture
 def taken_ports() -> Iterator[set[int]]:
-    """The fleet's usual ports, in use by other programs."""
-    usual = {8081, 8082, 8083, 8084}
+    """The fleet's usual ports, in use by another program, which keeps them to the end."""
+    taken = set()
     with ExitStack() as stack:
-        for port in usual:
-            with suppress(OSError):  # then it is taken already
+        for port in (8081, 8082, 8083, 8084):
+            with suppress(OSError):  # taken already, by whom may let it go meanwhile
                 stack.enter_context(socket.create_server(("127.0.0.1", port)))
-        yield usual
+                taken.add(port)
+        yield taken
 
 
 def test_an_installed_fleet_answers_as_the_contract_has_it(caller: _Caller) -> None:
@@ -135,8 +136,12 @@ def test_a_server_that_is_not_there_ends_the_demo(caller: _Caller) -> None:
     assert caller.leftovers() == []
 
 
+@pytest.mark.usefixtures("taken_ports")
 def test_a_kept_workspace_starts_again(caller: _Caller) -> None:
-    """With the very command that was printed; until then nothing of it runs."""
+    """With the very command that was printed; until then nothing of it runs.
+
+    On other ports than the usual ones, which other demos would take in between.
+    """
     completed = caller.run("--no-install", "--keep")
     assert completed.returncode == 0, completed.stdout + completed.stderr
     assert caller.processes() == []

@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -23,7 +23,7 @@ from scaffold.demo.ports import reserved_ports
 from scaffold.demo.processes import Place, end, run, start
 from scaffold.demo.requests import get
 from scaffold.demo.sandbox import Installation, Sandbox, environment
-from scaffold.signals import Interrupted
+from scaffold.signals import ENDING, Interrupted
 
 
 def _now(**shift: float) -> str:
@@ -113,6 +113,16 @@ def test_only_unknown_values_come_from_the_answer() -> None:
     assert filled(expected, None) == {**expected, "id": "<a positive integer>"}
 
 
+@pytest.fixture
+def own_handlers() -> Iterator[None]:
+    """Whatever becomes of the signals in this test, the next one finds them as they were."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("own_handlers")
 def test_signals_wait_while_something_is_opened() -> None:
     """And come through when it is noted for closing; no later one does."""
     opened: list[str] = []
@@ -139,6 +149,15 @@ def test_the_handlers_of_signals_come_back() -> None:
         assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] != before
 
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.usefixtures("own_handlers")
+def test_whoever_was_interrupted_ends_undisturbed() -> None:
+    """Python takes its own handlers away before it is gone: the next signal would kill it then."""
+    with suppress(Interrupted), guarded():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert [signal.getsignal(each) for each in ENDING] == [signal.SIG_IGN] * len(ENDING)
 
 
 def test_a_failing_command_is_told_with_its_last_words(sandbox: Sandbox, here: Place) -> None:
@@ -203,11 +222,23 @@ def test_a_taken_port_is_replaced_by_a_free_one() -> None:
     """And nobody else gets it while it is kept."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
-        with reserved_ports([taken]) as [port]:
+        with reserved_ports([taken]) as reserved:
+            [port] = reserved.ports
             assert port != taken
             with pytest.raises(OSError, match="in use"):
                 socket.create_server(("127.0.0.1", port))
-        socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_a_port_is_kept_from_other_demos_until_a_service_listens(free_port: int) -> None:
+    """Which takes it seconds: it is a process that has to start first."""
+    with reserved_ports([free_port]) as ours:
+        ours.hand_over()
+
+        with reserved_ports(ours.ports) as theirs, _listening(*ours.ports):
+            assert theirs.ports != ours.ports
+
+    with reserved_ports([free_port]) as later:
+        assert later.ports == [free_port]
 
 
 def test_the_callers_settings_stay_outside(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,6 +250,10 @@ def test_the_callers_settings_stay_outside(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert "PORT" not in variables
     assert (variables["LANG"], variables["DEBUG"]) == ("C.UTF-8", "False")
+
+
+def _listening(port: int) -> socket.socket:
+    return socket.create_server(("127.0.0.1", port))
 
 
 def _is_alive(pid: int) -> bool:

@@ -37,9 +37,9 @@ RENAME = Statement(
 )
 COUNT = Statement(select(func.count().label("users")).select_from(UserModel))
 ADA, GRACE = {"name": "ada"}, {"name": "grace"}
-PATIENCE = 10.0
+PATIENCE = 60.0
 TERMINATION = """
-    SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+    SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
     AND backend_type = 'client backend'
 """

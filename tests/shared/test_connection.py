@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from shared.web.listener import listen
 from shared.web.service import Service
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that a test waits for anything at all."""
 
 Serve = Callable[[Service], AbstractAsyncContextManager[int]]

@@ -146,13 +146,39 @@ async def test_a_statement_without_an_answer_ends_soon_after_its_task(
         await count(other)
         road.accident = swallowed
         reading = asyncio.create_task(count(other))
-        while road.accident:  # noqa: ASYNC110  # nobody is told
-            await asyncio.sleep(0.001)
+        async with asyncio.timeout(PATIENCE):
+            while road.accident is not None:  # noqa: ASYNC110  # nobody is told
+                await asyncio.sleep(0.001)
 
-        reading.cancel()
+            reading.cancel()
 
-        assert await asyncio.wait_for(count(other), PATIENCE) == 0
+            assert await count(other) == 0
         assert reading.cancelled()
+
+
+SLEEPING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND query = 'SELECT pg_sleep(600)' AND state = 'active'
+"""
+
+
+async def test_a_statement_of_a_block_that_is_cancelled_ends_with_it(
+    database: Database, database_url: str
+) -> None:
+    async def sleep(other: Database) -> None:
+        async with other.connect() as connection:
+            await connection.execute("SELECT pg_sleep(600)")
+
+    async with Database(config(database_url)) as other, database.connect() as connection:
+        sleeping = asyncio.create_task(sleep(other))
+        async with asyncio.timeout(PATIENCE):
+            while await connection.fetchval(SLEEPING) == 0:  # noqa: ASYNC110  # nobody is told
+                await asyncio.sleep(0.01)
+
+        sleeping.cancel()
+        await asyncio.gather(sleeping, return_exceptions=True)
+
+        assert await connection.fetchval(SLEEPING) == 0
 
 
 async def write_for_ever(database: Database) -> None:
@@ -209,7 +235,7 @@ async def close_others(database: Database) -> None:
     """Have the server close every other connection to this database, as a restart does."""
     async with database.connect() as connection:
         await connection.execute(
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             " AND backend_type = 'client backend'"
         )

@@ -8,7 +8,7 @@ import pytest
 
 from shared.database.pool import ConnectionPool
 
-PATIENCE = 5.0
+PATIENCE = 60.0
 
 
 class Connector:
