@@ -21,7 +21,7 @@ class EmbeddedPostgres:
             ...
 
     A process that dies leaves too, however it dies. May be entered several times at once.
-    Every method raises EmbeddedPostgresError.
+    Whatever reaches for it may raise EmbeddedPostgresError.
     """
 
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
