@@ -10,7 +10,7 @@ import pytest
 from tests.requirement import get_program
 from tests.workspace import GeneratedWorkspace, run
 
-FLEET = {"postgres", "migrate", "user-service", "metrics-service"}
+FLEET = {"postgres", "migrate", "migrated", "user-service", "metrics-service"}
 SERVICES = {"user-service": 8081, "metrics-service": 8082}
 FILES = [
     "compose.yaml",
@@ -85,6 +85,18 @@ def test_the_fleet_follows_the_database_and_its_migration(fleet: Any) -> None:
         assert condition == "service_completed_successfully"
 
 
+def test_a_fleet_without_a_service_waits_for_its_migration_too(tmp_path: Path) -> None:
+    fleet = compose(GeneratedWorkspace.make(tmp_path / "shop", "env").root)["services"]
+
+    waiting = {
+        name: service["depends_on"]["migrate"]["condition"]
+        for name, service in fleet.items()
+        if "migrate" in service.get("depends_on", {})
+    }
+    assert waiting == {"migrated": "service_completed_successfully"}
+    assert fleet["migrated"]["scale"] == 0
+
+
 def test_ports_are_published_to_this_machine_alone(fleet: Any) -> None:
     ports = {
         (name, port["host_ip"], port["published"], port["target"])
@@ -111,7 +123,8 @@ def test_secrets_come_from_a_file_that_git_ignores(
     fleet: Any, workspace: GeneratedWorkspace
 ) -> None:
     committed = [(workspace.root / name).read_text() for name in FILES]
-    environments = [service["environment"] for service in fleet["services"].values()]
+    running = fleet["services"].keys() - {"migrated"}
+    environments = [fleet["services"][name]["environment"] for name in running]
 
     for name in ("SECRET_KEY", "PGPASSWORD", "POSTGRES_PASSWORD"):
         [value] = {environment[name] for environment in environments}
