@@ -10,6 +10,7 @@ from shared.database.engine import Database
 from shared.errors import ServiceError
 from shared.web import health
 from shared.web.collector import collecting_requests_alone
+from shared.web.drain import draining_when_told
 from shared.web.errors import map_errors
 from shared.web.json import ContractJSONProvider
 from shared.web.provision import provide
@@ -69,11 +70,11 @@ def _is_unforeseen(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], ServiceError))
 
 
-def _open_while_serving(app: Quart, database: Database, checks: Iterable[StartCheck]) -> None:
+def _open_while_serving(app: Service, database: Database, checks: Iterable[StartCheck]) -> None:
     @app.while_serving
     async def serve() -> AsyncGenerator[None, None]:
         async with database:
             for check in checks:
                 await check(database)
-            with collecting_requests_alone():
+            with collecting_requests_alone(), draining_when_told(app.drain):
                 yield

@@ -9,6 +9,7 @@ from quart.sessions import SecureCookieSessionInterface
 
 from shared.web.connection import HTTPConnection
 from shared.web.cors import allow_origin
+from shared.web.drain import end_connection
 from shared.web.request import Request
 from shared.web.routing import AnyHostMap
 from shared.web.sessions import NoSessions
@@ -25,11 +26,18 @@ class Service(Quart):
     request_class = Request
     session_interface: SecureCookieSessionInterface = NoSessions()
     url_map_class = AnyHostMap
+    draining = False
+
+    def drain(self) -> None:
+        """Make every answer from now on its connection's last."""
+        self.draining = True
 
     async def handle_request(self, request: "quart.Request") -> "ResponseTypes":
-        """Answer, with the cross-origin headers that every response has."""
+        """Answer, with the headers that every response has."""
         response = await super().handle_request(request)
         allow_origin(request, response)
+        if self.draining:
+            end_connection(request, response)
         return response
 
     def ensure_async(self, func: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

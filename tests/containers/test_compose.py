@@ -2,16 +2,19 @@
 
 import json
 import subprocess
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
+from tests.containers.ignored import Rule, build_context
 from tests.requirement import get_program
 from tests.workspace import GeneratedWorkspace, run
 
-FLEET = {"postgres", "migrate", "user-service", "metrics-service"}
+FLEET = {"postgres", "migrate", "migrated", "user-service", "metrics-service"}
 SERVICES = {"user-service": 8081, "metrics-service": 8082}
+BUILD_FILES = {"Dockerfile", "compose.yaml"}
+"""What an image is built by."""
 FILES = [
     "compose.yaml",
     "services/user_service/compose.yaml",
@@ -85,6 +88,18 @@ def test_the_fleet_follows_the_database_and_its_migration(fleet: Any) -> None:
         assert condition == "service_completed_successfully"
 
 
+def test_a_fleet_without_a_service_waits_for_its_migration_too(tmp_path: Path) -> None:
+    fleet = compose(GeneratedWorkspace.make(tmp_path / "shop", "env").root)["services"]
+
+    waiting = {
+        name: service["depends_on"]["migrate"]["condition"]
+        for name, service in fleet.items()
+        if "migrate" in service.get("depends_on", {})
+    }
+    assert waiting == {"migrated": "service_completed_successfully"}
+    assert fleet["migrated"]["scale"] == 0
+
+
 def test_ports_are_published_to_this_machine_alone(fleet: Any) -> None:
     ports = {
         (name, port["host_ip"], port["published"], port["target"])
@@ -111,7 +126,8 @@ def test_secrets_come_from_a_file_that_git_ignores(
     fleet: Any, workspace: GeneratedWorkspace
 ) -> None:
     committed = [(workspace.root / name).read_text() for name in FILES]
-    environments = [service["environment"] for service in fleet["services"].values()]
+    running = fleet["services"].keys() - {"migrated"}
+    environments = [fleet["services"][name]["environment"] for name in running]
 
     for name in ("SECRET_KEY", "PGPASSWORD", "POSTGRES_PASSWORD"):
         [value] = {environment[name] for environment in environments}
@@ -145,6 +161,21 @@ def test_changed_code_is_built_anew(fleet: Any, workspace: GeneratedWorkspace) -
             str(workspace.root / path) for path in (package, "shared", "db_manager")
         ]
         assert {each["action"] for each in watched} == {"rebuild"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_no_image_holds_builds_nothing(name: str, fleet: Any, lived_in: Path) -> None:
+    context = build_context(lived_in)
+
+    for rule in fleet["services"][name]["develop"]["watch"]:
+        ignored = [Rule.parse(line) for line in rule["ignore"]]
+        files = [path for path in Path(rule["path"]).rglob("*") if path.is_file()]
+        for path in files:
+            inside = PurePosixPath(path.relative_to(rule["path"]))
+            builds = not any(each.covers(inside) for each in ignored)
+            held = PurePosixPath(path.relative_to(lived_in)) in context
+            assert builds is (held or path.name in BUILD_FILES), path
+        assert files
 
 
 def test_a_service_by_itself_joins_the_same_network(fleet: Any, alone: Any) -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 import signal
-from asyncio.subprocess import Process
+from asyncio.subprocess import DEVNULL, Process
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 _CHUNK = 65536
 
@@ -61,14 +62,40 @@ async def balancing(*endpoints: int) -> AsyncIterator[Balancer]:
 
 
 @dataclass(frozen=True, slots=True)
+class Hook:
+    """A preStop: what a container's `sh -c` runs."""
+
+    script: str
+    wait: float
+    """Seconds that its `sleep` takes here."""
+
+    async def run(self, process: Process) -> None:
+        """Run it as inside a container, where 1 is the process and -1 are all others."""
+        everyone = " ".join(str(pid) for pid in _with_children(process.pid))
+        script = _INSIDE.format(everyone=everyone, wait=self.wait) + self.script
+        await (await asyncio.create_subprocess_exec("sh", "-c", script, stdin=DEVNULL)).wait()
+
+
+_INSIDE = """
+kill() {{ [ "$2 $3" = "1 -1" ] && command kill "$1" {everyone}; }}
+sleep() {{ command sleep {wait}; }}
+"""
+
+
+def _with_children(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(each for child in children for each in _with_children(int(child)))]
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
     """A container that serves."""
 
     port: int
     process: Process
 
-    async def end(self, hook: list[str], grace: float, balancer: Balancer, lag: float) -> int:
-        """End as the kubelet ends pods; returns how many requests ran when SIGTERM came.
+    async def end(self, hook: Hook, grace: float, balancer: Balancer, lag: float) -> int:
+        """End as the kubelet ends pods; returns how many connections there are at SIGTERM.
 
         Args:
             hook: the command of preStop.
@@ -78,7 +105,7 @@ class Pod:
         """
         news = asyncio.create_task(balancer.remove(self.port, lag))
         async with asyncio.timeout(grace):
-            await (await asyncio.create_subprocess_exec(*hook)).wait()
+            await hook.run(self.process)
             running = balancer.open[self.port]
             self.process.send_signal(signal.SIGTERM)
             await self.process.wait()

@@ -40,7 +40,7 @@ RULES: dict[str, dict[str, Any]] = {
         f"{_SERVICE}.startupProbe.httpGet": {"path": _HEALTH, "port": "http"},
         f"{_SERVICE}.livenessProbe.httpGet": {"path": _HEALTH, "port": "http"},
         f"{_SERVICE}.readinessProbe.httpGet": {"path": f"{_HEALTH}/ready", "port": "http"},
-        f"{_SERVICE}.lifecycle.preStop.exec.command": ["sleep", "10"],
+        f"{_SERVICE}.lifecycle.preStop.exec.command": ["sh", "-c", "kill -URG 1 -1; sleep 10"],
         f"{_SERVICE}.env.1.valueFrom": _KEY,
         f"{_SERVICE}.env.2.valueFrom": _PASSWORD,
         f"{_SERVICE}.resources.requests": {"cpu": "250m", "memory": "128Mi"},

@@ -1,4 +1,4 @@
-"""A pod that ends loses no request, because of what its manifest says.
+"""A pod that ends loses no request, nor do clients that stay: because of what its manifest says.
 
 Two pods, run as their image runs them, behind a balancer that learns late that one of them ends;
 the manifest's seconds go by faster here.
@@ -6,11 +6,12 @@ the manifest's seconds go by faster here.
 
 import asyncio
 import os
+import re
 import sys
 from asyncio.subprocess import DEVNULL, STDOUT
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import asyncpg
@@ -19,9 +20,9 @@ import pytest_asyncio
 
 from tests.containers.dockerfile import read_stages
 from tests.contract.wire import PATIENCE, exchange, spell
-from tests.deploy.cluster import Pod, balancing
+from tests.deploy.cluster import Hook, Pod, balancing
 from tests.deploy.documents import Documents, name_of
-from tests.deploy.traffic import LOST, Seen, traffic
+from tests.deploy.traffic import CLIENTS, LOST, TOLD, Seen, loyal_traffic, traffic
 from tests.generated.test_generated_services import free_port
 from tests.workspace import GeneratedWorkspace
 
@@ -29,6 +30,7 @@ _PACE = 5
 """How many of the manifest's seconds go by in one."""
 _LAG = 0.5
 """How much of the wait has gone by when the balancer learns of the end."""
+_COMMANDS = ["", "--workers 2", "--server hypercorn", "--server hypercorn --workers 2"]
 _SLOW_DOWN = """
     CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END $$;
@@ -40,15 +42,13 @@ _SLOW_DOWN = """
 class Grant:
     """What the manifest grants a pod that is to end, at the pace of these tests."""
 
-    hook: str
-    """The program of preStop, which waits."""
-    wait: float
+    hook: Hook
     grace: float
 
     @property
     def lag(self) -> float:
         """Seconds until the balancer learns of an end."""
-        return _LAG * self.wait
+        return _LAG * self.hook.wait
 
 
 @pytest.fixture
@@ -56,8 +56,11 @@ def grant(production: Documents) -> Grant:
     """The user service's."""
     [deployment] = [each for each in production if name_of(each) == "Deployment/user-service"]
     spec = deployment["spec"]["template"]["spec"]
-    hook, seconds = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
-    return Grant(hook, int(seconds) / _PACE, spec["terminationGracePeriodSeconds"] / _PACE)
+    *shell, script = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    [seconds] = re.findall(r"sleep (\d+)", script)
+    assert shell == ["sh", "-c"]
+    hook = Hook(script, int(seconds) / _PACE)
+    return Grant(hook, spec["terminationGracePeriodSeconds"] / _PACE)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -65,20 +68,25 @@ async def slow_url(fleet: Path, fresh_database_url: str, grant: Grant) -> str:
     """A database where writing takes as long as the wait: some requests outlast it."""
     GeneratedWorkspace(fleet).python("-m", "db_manager", "migrate", DATABASE_URL=fresh_database_url)
     connection = await asyncpg.connect(fresh_database_url)
-    await connection.execute(_SLOW_DOWN.format(seconds=grant.wait))
+    await connection.execute(_SLOW_DOWN.format(seconds=grant.hook.wait))
     await connection.close()
     return fresh_database_url
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def pods(fleet: Path, slow_url: str) -> AsyncIterator[list[Pod]]:
-    """Two that are ready."""
+async def pods(
+    fleet: Path, slow_url: str, request: pytest.FixtureRequest
+) -> AsyncIterator[list[Pod]]:
+    """Two that are ready; the parameter is what is added to their command."""
+    options = getattr(request, "param", "").split()
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(_running(fleet, slow_url)) for _ in range(2)]
+        yield [
+            await stack.enter_async_context(_running(fleet, slow_url, options)) for _ in range(2)
+        ]
 
 
 @asynccontextmanager
-async def _running(fleet: Path, database_url: str) -> AsyncIterator[Pod]:
+async def _running(fleet: Path, database_url: str, options: list[str]) -> AsyncIterator[Pod]:
     image = read_stages(fleet / "services/user_service/Dockerfile")[-1]
     port = free_port()
     settings = image.get("ENV").settings | {
@@ -90,7 +98,7 @@ async def _running(fleet: Path, database_url: str) -> AsyncIterator[Pod]:
         "DATABASE_URL": database_url,
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *image.get("CMD").words[1:], cwd=fleet, env=settings,
+        sys.executable, *image.get("CMD").words[1:], *options, cwd=fleet, env=settings,
         stdin=DEVNULL, stdout=DEVNULL, stderr=STDOUT,
     )  # fmt: skip
     try:
@@ -98,7 +106,7 @@ async def _running(fleet: Path, database_url: str) -> AsyncIterator[Pod]:
         yield Pod(port, process)
     finally:
         if process.returncode is None:
-            process.kill()
+            process.terminate()
         await process.wait()
 
 
@@ -120,7 +128,7 @@ async def _count_users(url: str) -> int:
     return count
 
 
-async def _ask_while_one_ends(pods: list[Pod], hook: list[str], grant: Grant) -> tuple[Seen, int]:
+async def _ask_while_one_ends(pods: list[Pod], hook: Hook, grant: Grant) -> tuple[Seen, int]:
     """Return what clients saw, and how many requests outlasted the hook."""
     async with balancing(*(pod.port for pod in pods)) as balancer, traffic(balancer.port) as seen:
         await asyncio.sleep(grant.lag)
@@ -132,9 +140,7 @@ async def _ask_while_one_ends(pods: list[Pod], hook: list[str], grant: Grant) ->
 async def test_no_request_is_lost_while_a_pod_ends(
     pods: list[Pod], grant: Grant, slow_url: str
 ) -> None:
-    hook = [grant.hook, str(grant.wait)]
-
-    seen, running = await _ask_while_one_ends(pods, hook, grant)
+    seen, running = await _ask_while_one_ends(pods, grant.hook, grant)
 
     assert seen.keys() == {200, 201}, seen
     assert running
@@ -142,7 +148,31 @@ async def test_no_request_is_lost_while_a_pod_ends(
 
 
 async def test_without_the_wait_requests_are_lost(pods: list[Pod], grant: Grant) -> None:
-    seen, running = await _ask_while_one_ends(pods, [grant.hook, "0"], grant)
+    seen, running = await _ask_while_one_ends(pods, replace(grant.hook, wait=0), grant)
 
     assert seen[LOST]
     assert running
+
+
+@pytest.mark.parametrize("pods", _COMMANDS, indirect=True)
+async def test_clients_that_keep_their_connection_have_left_when_a_pod_ends(
+    pods: list[Pod], grant: Grant
+) -> None:
+    ports = [pod.port for pod in pods]
+    async with balancing(*ports) as balancer, loyal_traffic(balancer.port) as seen:
+        left_over = await pods[0].end(grant.hook, grant.grace, balancer, grant.lag)
+
+    assert seen.keys() == {200, TOLD}, seen
+    assert left_over == 0
+    assert pods[0].process.returncode == 0
+
+
+async def test_without_the_signal_they_stay(pods: list[Pod], grant: Grant) -> None:
+    waiting = Hook("sleep", grant.hook.wait)
+
+    async with balancing(pods[0].port) as balancer, loyal_traffic(balancer.port) as seen:
+        await waiting.run(pods[0].process)
+        staying = balancer.open[pods[0].port]
+
+    assert seen.keys() == {200}, seen
+    assert staying == CLIENTS

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import uvicorn
 
 from db_manager.cli import commands
 from db_manager.connection import CONNECTIONS
@@ -197,13 +198,14 @@ def test_commands_of_the_migration_exist(documents: Documents) -> None:
         commands.commands[name].make_context(name, list(options))
 
 
-def test_a_pod_outlives_its_requests(documents: Documents) -> None:
+def test_a_pod_outlives_its_requests_and_its_idle_connections(documents: Documents) -> None:
     for deployment in of_kind(documents, "Deployment"):
         spec = deployment["spec"]["template"]["spec"]
         [container] = spec["containers"]
-        command, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
-        assert command == "sleep"
-        assert int(seconds) + GRACEFUL_TIMEOUT < spec["terminationGracePeriodSeconds"]
+        script = container["lifecycle"]["preStop"]["exec"]["command"][-1]
+        seconds = int(script.rpartition(" sleep ")[2])
+        assert seconds + GRACEFUL_TIMEOUT < spec["terminationGracePeriodSeconds"]
+        assert seconds > uvicorn.Config("app:app").timeout_keep_alive
 
 
 @pytest.mark.parametrize(("overlay", "namespace"), [("dev", "store-dev"), ("production", "store")])

@@ -1,19 +1,26 @@
-"""Clients of a fleet: every request on a connection of its own, which the balancer may lead anywhere."""
+"""Clients of a fleet, who count what they see: some come anew each time, others stay."""
 
 import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from itertools import count
 
 from tests.contract.row import JSON, PREFIX
-from tests.contract.wire import exchange, spell
+from tests.contract.wire import Answer, exchange, spell
 
 LOST = "lost"
 """What a client writes down that got no answer, or not all of one."""
 
+TOLD = "told to close"
+"""What a client writes down that keeps its connection, and may not any more."""
+
+CLIENTS = 16
+"""How many keep their connections."""
+
 _INTERVAL = 0.05
+_KEPT = spell("GET", f"{PREFIX}/health", {"Connection": "keep-alive"})
 _WRITES = 5
 """One request in this many writes; odd, so that two pods get as many."""
 
@@ -22,7 +29,7 @@ Seen = Counter[int | str]
 
 @asynccontextmanager
 async def traffic(port: int) -> AsyncIterator[Seen]:
-    """Ask at a steady pace for the length of the block; counts what came back, by status."""
+    """Ask at a steady pace, on a connection each, for the length of the block."""
     seen: Seen = Counter()
 
     async def ask(request: bytes) -> None:
@@ -47,3 +54,44 @@ def _request(number: int) -> bytes:
         return spell("GET", f"{PREFIX}/users/active")
     user = {"username": f"user-{number}", "email": f"user-{number}@example.com"}
     return spell("POST", f"{PREFIX}/users", JSON, json.dumps(user).encode())
+
+
+@asynccontextmanager
+async def loyal_traffic(port: int) -> AsyncIterator[Seen]:
+    """Ask on connections that are kept for as long as they may be, for the length of the block."""
+    seen: Seen = Counter()
+    leaving = asyncio.Event()
+
+    async def stay() -> None:
+        while not leaving.is_set():
+            with suppress(OSError):
+                await _ask_until_told(port, seen, leaving)
+
+    async with asyncio.TaskGroup() as clients:
+        for _ in range(CLIENTS):
+            clients.create_task(stay())
+        yield seen
+        leaving.set()
+
+
+async def _ask_until_told(port: int, seen: Seen, leaving: asyncio.Event) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    with closing(writer):
+        while not (leaving.is_set() or reader.at_eof()):
+            writer.write(_KEPT)
+            try:
+                answer = await _read(reader)
+            except (OSError, EOFError):
+                seen[LOST] += 1
+                return
+            seen[answer.status] += 1
+            if answer.find("Connection") == "close":
+                seen[TOLD] += 1
+                return
+            await asyncio.sleep(_INTERVAL)
+
+
+async def _read(reader: asyncio.StreamReader) -> Answer:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(Answer.read(head).find("Content-Length") or 0)
+    return Answer.read(head + await reader.readexactly(length))

@@ -124,7 +124,7 @@ def test_a_dry_run_and_a_diff_tell_of_the_entry(workspace: Path) -> None:
 def test_a_container_of_another_kind_keeps_its_name(workspace: Path) -> None:
     before = picture(workspace)
 
-    for name in ("postgres", "migrate"):
+    for name in ("postgres", "migrate", "migrated"):
         message = refused(scaffold(workspace, name, "8081", "--bare"))
         assert f"has a {name!r} of another kind" in message
         assert f"{name}-service" in message
