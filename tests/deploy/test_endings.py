@@ -1,7 +1,7 @@
 """A pod that ends loses no request, because of what its manifest says.
 
 Two pods, run as their image runs them, behind a balancer that learns late that one of them ends;
-the manifest's seconds go by faster here.
+the seconds that the manifest has it wait go by faster here.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from tests.generated.test_generated_services import free_port
 from tests.workspace import GeneratedWorkspace
 
 _PACE = 5
-"""How many of the manifest's seconds go by in one."""
+"""How many seconds of the manifest's wait go by in one."""
 _LAG = 0.5
 """How much of the wait has gone by when the balancer learns of the end."""
 _SLOW_DOWN = """
@@ -38,12 +38,14 @@ _SLOW_DOWN = """
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What the manifest grants a pod that is to end, at the pace of these tests."""
+    """What the manifest grants a pod that is to end."""
 
     hook: str
     """The program of preStop, which waits."""
     wait: float
+    """Its seconds, at the pace of these tests."""
     grace: float
+    """The pod's seconds; a process that ends is no faster here than elsewhere."""
 
     @property
     def lag(self) -> float:
@@ -57,7 +59,7 @@ def grant(production: Documents) -> Grant:
     [deployment] = [each for each in production if name_of(each) == "Deployment/user-service"]
     spec = deployment["spec"]["template"]["spec"]
     hook, seconds = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
-    return Grant(hook, int(seconds) / _PACE, spec["terminationGracePeriodSeconds"] / _PACE)
+    return Grant(hook, int(seconds) / _PACE, spec["terminationGracePeriodSeconds"])
 
 
 @pytest_asyncio.fixture(loop_scope="session")
