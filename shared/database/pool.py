@@ -10,6 +10,8 @@ from typing import Self
 
 import asyncpg
 
+from shared.database.turns import Turns
+
 SWEEP = 150.0
 """Seconds between two looks for connections that nobody has needed."""
 
@@ -39,8 +41,7 @@ class ConnectionPool:
         sweep: float = SWEEP,
     ) -> None:
         self._connect = connect
-        self._turn = asyncio.Semaphore(size)
-        self._patience = patience
+        self._turns = Turns(size, patience)
         self._sweep = sweep
         self._idle: list[asyncpg.Connection] = []
         self._untouched = 0
@@ -64,11 +65,11 @@ class ConnectionPool:
         """Lend a connection; raises TimeoutError, or what opening one raises."""
         if not self._open:
             raise RuntimeError("the database is not open: use `async with database`")
-        await self._wait_for_turn()
+        await self._turns.take()
         try:
             return self._find_idle() or await self._connect()
         except BaseException:
-            self._turn.release()
+            self._turns.give_back()
             raise
 
     def release(self, connection: asyncpg.Connection) -> None:
@@ -82,7 +83,7 @@ class ConnectionPool:
                 self._idle.append(connection)
             else:
                 connection.terminate()
-        self._turn.release()
+        self._turns.give_back()
 
     async def replace(self, connection: asyncpg.Connection) -> asyncpg.Connection:
         """Lend another connection in place of one that the server has closed.
@@ -92,13 +93,6 @@ class ConnectionPool:
         connection.terminate()
         self._close_oldest(len(self._idle))
         return await self._connect()
-
-    async def _wait_for_turn(self) -> None:
-        if not self._turn.locked():
-            await self._turn.acquire()
-            return
-        async with asyncio.timeout(self._patience):
-            await self._turn.acquire()
 
     def _find_idle(self) -> asyncpg.Connection | None:
         while self._idle:

@@ -70,8 +70,12 @@ class Statement:
             raise KeyError(f"no value for {missing} is given to: {self.sql}") from None
         return [written.get(name, values[name]) for name in self._names]
 
+    def rows(self, records: list[Row]) -> list[Row]:
+        """Return the records of an answer with their values converted."""
+        return [self.row(record) for record in records] if self._readers else records
+
     def row(self, record: Row) -> Row:
-        """Return a record of the answer with its values converted."""
+        """Do so with one."""
         if not self._readers:
             return record
         values: dict[str, Any] = dict(cast("Mapping[str, Any]", record))

@@ -1,5 +1,6 @@
 """Statements on one connection, and the transaction that the first write begins."""
 
+import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
 from types import TracebackType
@@ -67,7 +68,7 @@ class Transaction:
     async def fetch(self, statement: Statement, parameters: Parameters) -> list[Row]:
         """Read every row."""
         records = await self._ask("fetch", statement.sql, *statement.arguments(parameters))
-        return [statement.row(record) for record in records]
+        return statement.rows(records)
 
     async def fetch_first(self, statement: Statement, parameters: Parameters) -> Row | None:
         """Read one row, or None where there is none."""
@@ -116,7 +117,9 @@ class Transaction:
         """End what is open on the server; where that fails, the connection's end does it."""
         with suppress(*LOST, *UNREACHABLE):
             try:
-                await self._connection.execute(sql, timeout=FAREWELL)
+                # asyncpg's own timeout covers the end of a cancelled statement since 0.32 only.
+                async with asyncio.timeout(FAREWELL):
+                    await self._connection.execute(sql)
             except BaseException:
                 self._connection.terminate()
                 raise

@@ -1,14 +1,16 @@
 """The JSON of the contract: sorted keys, ASCII, HTTP dates, a newline at the end."""
 
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from quart import Quart, Response
 from quart.json.provider import DefaultJSONProvider
 from werkzeug.http import http_date
+
+from shared.web.fields import fields_of
 
 _OPTIONS = (
     orjson.OPT_SORT_KEYS
@@ -16,8 +18,6 @@ _OPTIONS = (
     | orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_PASSTHROUGH_DATACLASS
 )
-_as_fields_say = partial(TypeAdapter(object).dump_python, by_alias=True)
-"""Make dictionaries of all DTOs in a value at once, in half the time of one by one."""
 _DELETE = b"\x7f"
 """The one ASCII character that the standard library escapes and orjson does not."""
 
@@ -46,7 +46,7 @@ class ContractJSONProvider(DefaultJSONProvider):
         if self._indented:
             return f"{self.dumps(value, indent=2)}\n".encode()
         try:
-            body = orjson.dumps(_as_fields_say(value), default=self.default, option=_OPTIONS)
+            body = orjson.dumps(value, default=self.default, option=_OPTIONS)
         except orjson.JSONEncodeError:
             return self._encode_slowly(value)
         return body if body.isascii() and _DELETE not in body else self._encode_slowly(value)
@@ -58,7 +58,7 @@ class ContractJSONProvider(DefaultJSONProvider):
         if isinstance(value, datetime):
             return _http_date(value)
         if isinstance(value, BaseModel):
-            return _as_fields_say(value)
+            return fields_of(value)
         return self._default_of_quart(value)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 import quart
 from quart import Quart
 from werkzeug.datastructures import Headers
+from werkzeug.sansio.utils import get_content_length
 
 from shared.web.request_body import RequestBody
 from shared.web.routing import path_of
@@ -12,7 +13,7 @@ from shared.web.routing import path_of
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, HTTPScope
 
-_FRAMING = {b"content-length", b"transfer-encoding"}
+_FRAMING = (b"content-length", b"transfer-encoding")
 _USUALLY_WITHOUT = {"GET", "HEAD", "DELETE", "OPTIONS"}
 
 _BLUEPRINTS: dict[str | None, list[str]] = {}
@@ -26,7 +27,9 @@ class Request(quart.Request):
     body: RequestBody  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self.has_body = _may_have_body(options["scope"])
+        scope: HTTPScope = options["scope"]
+        self._framing = {name: value for name, value in scope["headers"] if name in _FRAMING}
+        self.has_body = bool(self._framing) or _need_not_announce(scope)
         super().__init__(*args, **options)
 
     @classmethod
@@ -56,7 +59,10 @@ class Request(quart.Request):
     @property
     def content_length(self) -> int | None:
         """The bytes that the body has, where they are announced."""
-        return super().content_length if self.has_body else None
+        if not self.has_body:
+            return None
+        length, coding = (_text(self._framing.get(name)) for name in _FRAMING)
+        return get_content_length(length, coding)
 
     @property
     def blueprints(self) -> list[str]:
@@ -72,16 +78,16 @@ class Request(quart.Request):
         return self.headers.get("Content-Type") == "application/json" or super().is_json
 
 
-def _may_have_body(scope: "HTTPScope") -> bool:
-    """Say whether a body is announced (RFC 9112, section 6.3), or need not be: it is asked for.
+def _need_not_announce(scope: "HTTPScope") -> bool:
+    """Say whether a body may come unannounced, so that it has to be asked for.
 
-    HTTP/2 need not, nor test clients, which have no address.
+    One of HTTP/1.1 may not (RFC 9112, section 6.3). One of HTTP/2 may, and that of a test client,
+    which has no address; where bodies are usual, servers are asked too.
     """
     return (
         scope["method"] not in _USUALLY_WITHOUT
         or not scope.get("client")
         or scope["http_version"] >= "2"
-        or any(name in _FRAMING for name, _ in scope["headers"])
     )
 
 
@@ -92,6 +98,10 @@ def _headers_of(scope: "HTTPScope") -> Headers:
         (name.decode("latin1").title(), value.decode("latin1")) for name, value in scope["headers"]
     ]
     return Headers([("Remote-Addr", client[0] if client else "<local>"), *sent])
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin1")
 
 
 async def _push_nothing(path: str, headers: Headers) -> None:

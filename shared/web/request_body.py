@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout
 
+from shared.web.deadline import within
+
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent
 
@@ -91,12 +93,14 @@ class RequestBody:
     async def _read(self) -> bytes:
         if self._whole is None:
             try:
-                async with asyncio.timeout(self._timeout):
-                    self._whole = b"".join([part async for part in self])
+                self._whole = await within(self._timeout, self._join())
             except TimeoutError:
                 self.ended = True  # for all that anybody will wait
                 raise RequestTimeout from None
         return self._whole
+
+    async def _join(self) -> bytes:
+        return b"".join([part async for part in self])
 
     async def _receive_part(self) -> bytes:
         message = await self._receive()

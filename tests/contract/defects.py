@@ -46,6 +46,7 @@ _APPLICATION = "shared/web/application.py"
 _BODY = "shared/web/body.py"
 _CORS = "shared/web/cors.py"
 _HEALTH = "shared/web/health.py"
+_FIELDS = "shared/web/fields.py"
 _JSON = "shared/web/json.py"
 _MAPPING = "shared/web/errors.py"
 _ROUTING = "shared/web/routing.py"
@@ -74,8 +75,8 @@ DEFECTS = (
     Defect("indented in production", _GET, _JSON, "= app.debug", "= True"),
     Defect("a charset", "GET /health", _JSON, "super().__init__(app)",
            "super().__init__(app); self.mimetype = 'application/json; charset=utf-8'"),
-    Defect("empty fields left out", _GET, _JSON, "by_alias=True",
-           "exclude_none=True"),
+    Defect("empty fields left out", _GET, _FIELDS, "return kept if",
+           "return {n: v for n, v in kept.items() if v is not None} if"),
     Defect("an id as text", _GET, _DTO, "    id: int", "    id: str"),
     Defect("another refusal of the unknown", _GET, _ERRORS, "{resource} not found",
            "{resource} does not exist"),

@@ -34,6 +34,10 @@ def lost_on_the_way_back(client: StreamWriter, server: StreamWriter, statement: 
     server.write(statement)
 
 
+def swallowed(_client: StreamWriter, _server: StreamWriter, _statement: bytes) -> None:
+    """Leave the client waiting for an answer."""
+
+
 class Road(Gate):
     """A gate; the next statement that comes by meets `accident`."""
 

@@ -15,6 +15,7 @@ from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 from shared.errors import DatabaseUnavailableError
 from shared.models.user import UserModel
+from tests.shared.accidents import opened_road, swallowed
 
 USERS = UserModel.__table__
 ADD = Statement(
@@ -131,6 +132,28 @@ async def test_a_value_that_cannot_be_sent_leaves_nothing_open(
 
         async with database.connect() as connection:
             assert await connection.fetchval(TRANSACTIONS) == 0
+
+
+async def test_a_statement_without_an_answer_ends_soon_after_its_task(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever asyncpg it is: 0.31 waits for a cancelled statement before its own timeout begins."""
+    monkeypatch.setattr("shared.database.transaction.FAREWELL", 0.01)
+    async with (
+        opened_road(database_url) as road,
+        Database(config(road.url, DB_POOL_SIZE=1)) as other,
+    ):
+        await count(other)
+        road.accident = swallowed
+        reading = asyncio.create_task(count(other))
+        async with asyncio.timeout(PATIENCE):
+            while road.accident is not None:  # noqa: ASYNC110  # nobody is told
+                await asyncio.sleep(0.001)
+
+            reading.cancel()
+
+            assert await count(other) == 0
+        assert reading.cancelled()
 
 
 SLEEPING = """
