@@ -5,7 +5,6 @@ and its memory, for two names in each file.
 """
 
 import ast
-import asyncio
 import logging
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,7 +29,7 @@ async def warn_when_behind(database: Database) -> None:
 
 async def _find_warning(database: Database, url: str) -> str | None:
     try:
-        heads = await asyncio.to_thread(find_heads, VERSIONS)
+        heads = find_heads(VERSIONS)  # needs no thread: nobody is served yet
         current = await _read_current(database)
     except (SyntaxError, ValueError) as error:
         return f"The revisions cannot be read: {reason_of(error)}. Correct that file."

@@ -1,6 +1,8 @@
 """What a service says at its start about its database."""
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,20 @@ def test_heads_are_what_nothing_follows(tmp_path: Path) -> None:
         (tmp_path / f"{name}.py").write_text(text)
 
     assert find_heads(tmp_path) == {"d", "e"}
+
+
+def test_a_service_that_has_a_database_loads_nothing_of_the_embedded_one() -> None:
+    code = """
+import sys
+from db_manager import startup
+startup.EmbeddedPostgres.of_workspace()
+print(*(name for name in sys.modules if name.startswith("db_manager.embedded.")))
+"""
+    loaded = subprocess.run(
+        (sys.executable, "-c", code), capture_output=True, text=True, check=True
+    )
+
+    assert loaded.stdout.split() == ["db_manager.embedded.errors"]
 
 
 def opened(url: str) -> Database:
