@@ -47,11 +47,13 @@ async def _acquire(session: AsyncConnection, target: Target, say: Callable[[str]
 @asynccontextmanager
 async def _guarded(session: AsyncConnection, target: Target) -> AsyncIterator[None]:
     """Cancel the body as soon as the lock's connection is closed under it."""
-    task, lost = _get_task(), asyncio.Event()
+    task, lost, over = _get_task(), asyncio.Event(), asyncio.Event()
 
     def cancel(_connection: object) -> None:
-        lost.set()
-        task.cancel()
+        # The driver says it a turn of the loop later: the body may have failed in between.
+        if not over.is_set():
+            lost.set()
+            task.cancel()
 
     driver: asyncpg.Connection = (await session.get_raw_connection()).driver_connection
     driver.add_termination_listener(cancel)
@@ -66,6 +68,7 @@ async def _guarded(session: AsyncConnection, target: Target) -> AsyncIterator[No
             "another process may be migrating now.\nRun the command again."
         ) from error
     finally:
+        over.set()
         driver.remove_termination_listener(cancel)
 
 

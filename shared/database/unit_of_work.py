@@ -21,8 +21,8 @@ class SQLAlchemyUnitOfWork(ABC):
         self._transaction = Transaction(database)
 
     async def __aenter__(self) -> Self:
-        await self._transaction.open()
         self._open_repositories(self._transaction)
+        await self._transaction.open()  # the last thing that can fail: only then is it closed
         return self
 
     async def __aexit__(

@@ -118,13 +118,13 @@ async def _while_connected(
 ) -> None:
     tasks = [asyncio.ensure_future(each) for each in (sending, leaving)]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    if not tasks[0].cancelled():
-        tasks[0].result()
+    if tasks[0] in ended or not tasks[0].cancelled():
+        tasks[0].result()  # one that was not cancelled here is no whole answer either
 
 
 async def _until_disconnected(receive: "ASGIReceiveCallable") -> None:

@@ -1,7 +1,7 @@
 """A pod that ends loses no request, nor do clients that stay: because of what its manifest says.
 
 Two pods, run as their image runs them, behind a balancer that learns late that one of them ends;
-the manifest's seconds go by faster here.
+the seconds that the manifest has it wait go by faster here.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from tests.generated.test_generated_services import free_port
 from tests.workspace import GeneratedWorkspace
 
 _PACE = 5
-"""How many of the manifest's seconds go by in one."""
+"""How many seconds of the manifest's wait go by in one."""
 _LAG = 0.5
 """How much of the wait has gone by when the balancer learns of the end."""
 _COMMANDS = ["", "--workers 2", "--server hypercorn", "--server hypercorn --workers 2"]
@@ -40,10 +40,11 @@ _SLOW_DOWN = """
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What the manifest grants a pod that is to end, at the pace of these tests."""
+    """What the manifest grants a pod that is to end."""
 
     hook: Hook
     grace: float
+    """The pod's seconds; a process that ends is no faster here than elsewhere."""
 
     @property
     def lag(self) -> float:
@@ -60,7 +61,7 @@ def grant(production: Documents) -> Grant:
     [seconds] = re.findall(r"sleep (\d+)", script)
     assert shell == ["sh", "-c"]
     hook = Hook(script, int(seconds) / _PACE)
-    return Grant(hook, spec["terminationGracePeriodSeconds"] / _PACE)
+    return Grant(hook, spec["terminationGracePeriodSeconds"])
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -258,12 +258,13 @@ async def test_a_body_is_read_while_it_is_answered(app: Service, serve: Serve) -
     assert rest == b"cd"
 
 
+@pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError])
 async def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(
-    app: Service, serve: Serve
+    app: Service, serve: Serve, error: type[BaseException]
 ) -> None:
     async def broken() -> AsyncIterator[str]:
         yield "begun"
-        raise RuntimeError("broken")
+        raise error
 
     @app.get("/")
     async def stream() -> Response:
