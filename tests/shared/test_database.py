@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import time
 
 import asyncpg
 import pytest
@@ -15,7 +14,6 @@ from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 from shared.errors import DatabaseUnavailableError
 from shared.models.user import UserModel
-from tests.shared.accidents import opened_road, swallowed
 
 USERS = UserModel.__table__
 ADD = Statement(
@@ -23,8 +21,6 @@ ADD = Statement(
 )
 RENAME = Statement(update(UserModel).values(email=bindparam("email")).returning(USERS))
 COUNT = Statement(select(func.count().label("users")).select_from(UserModel))
-NAMED = Statement(select(USERS).where(UserModel.username == bindparam("name")))
-PATIENCE = 60.0
 
 
 def config(url: str | None, **settings: object) -> DatabaseConfig:
@@ -92,93 +88,6 @@ async def test_whenever_a_task_is_cancelled_its_transaction_is_over_for_the_next
             assert not connection.is_in_transaction()
 
     assert await count(database) == 0
-
-
-TRANSACTIONS = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
-        AND backend_type = 'client backend'
-"""
-
-
-@pytest.mark.parametrize(
-    "settings", [{}, {"DATABASE_POOLER": "pgbouncer"}], ids=["direct", "pooled"]
-)
-@pytest.mark.parametrize("turns", range(8))
-async def test_a_read_that_is_cancelled_as_its_answer_comes_leaves_nothing_open(
-    turns: int, settings: dict[str, str], database: Database, database_url: str
-) -> None:
-    async with Database(config(database_url, **settings)) as other:
-        await other.ping()
-        reading = asyncio.create_task(count(other))
-        for turn in range(turns):
-            if turn == turns // 2:
-                time.sleep(0.02)  # noqa: ASYNC251  # the server's answer shall lie there
-            await asyncio.sleep(0)
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-
-        async with database.connect() as connection:
-            assert await connection.fetchval(TRANSACTIONS) == 0
-
-
-async def test_a_value_that_cannot_be_sent_leaves_nothing_open(
-    database: Database, database_url: str
-) -> None:
-    async with Database(config(database_url)) as other:
-        with pytest.raises(asyncpg.DataError):
-            async with Transaction(other) as transaction:
-                await transaction.fetch_first(NAMED, {"name": 1})
-
-        async with database.connect() as connection:
-            assert await connection.fetchval(TRANSACTIONS) == 0
-
-
-async def test_a_statement_without_an_answer_ends_soon_after_its_task(
-    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whichever asyncpg it is: 0.31 waits for a cancelled statement before its own timeout begins."""
-    monkeypatch.setattr("shared.database.transaction.FAREWELL", 0.01)
-    async with (
-        opened_road(database_url) as road,
-        Database(config(road.url, DB_POOL_SIZE=1)) as other,
-    ):
-        await count(other)
-        road.accident = swallowed
-        reading = asyncio.create_task(count(other))
-        async with asyncio.timeout(PATIENCE):
-            while road.accident is not None:  # noqa: ASYNC110  # nobody is told
-                await asyncio.sleep(0.001)
-
-            reading.cancel()
-
-            assert await count(other) == 0
-        assert reading.cancelled()
-
-
-SLEEPING = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND query = 'SELECT pg_sleep(600)' AND state = 'active'
-"""
-
-
-async def test_a_statement_of_a_block_that_is_cancelled_ends_with_it(
-    database: Database, database_url: str
-) -> None:
-    async def sleep(other: Database) -> None:
-        async with other.connect() as connection:
-            await connection.execute("SELECT pg_sleep(600)")
-
-    async with Database(config(database_url)) as other, database.connect() as connection:
-        sleeping = asyncio.create_task(sleep(other))
-        async with asyncio.timeout(PATIENCE):
-            while await connection.fetchval(SLEEPING) == 0:  # noqa: ASYNC110  # nobody is told
-                await asyncio.sleep(0.01)
-
-        sleeping.cancel()
-        await asyncio.gather(sleeping, return_exceptions=True)
-
-        assert await connection.fetchval(SLEEPING) == 0
 
 
 async def write_for_ever(database: Database) -> None:
