@@ -49,7 +49,7 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def moments(seconds: float) -> Iterator[None]:
-    """Turns of a loop that waits; the last one comes when its time is up, if one turn took it all."""
+    """Turns of a loop that waits; one more comes when its time is up, however long a turn took."""
     end = time.monotonic() + seconds
     is_last = False
     while not is_last:

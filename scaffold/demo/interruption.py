@@ -47,10 +47,10 @@ class Guard:
 
 @contextmanager
 def guarded() -> Iterator[Guard]:
-    """Have a guard receive SIGINT, SIGTERM and SIGHUP, then put back what received them before.
+    """Have a guard receive SIGINT, SIGTERM and SIGHUP, and put back what did so before.
 
-    Once one has come the process is ending, and no other is heeded: Python takes its handlers
-    away before it is gone, so that a late Ctrl-C would kill it.
+    But not once one has come: the process is ending then, and no other is heeded. Python takes
+    its handlers away before it is gone, so that a late Ctrl-C would kill it.
     """
     guard = Guard()
     previous = {number: signal.signal(number, guard.receive) for number in ENDING}

@@ -16,7 +16,7 @@ class Reservation:
     _listening: ExitStack
 
     def hand_over(self) -> None:
-        """Let the services listen; until they do, the ports are kept from other demos."""
+        """Let the services listen; marks keep the ports from other demos to the end."""
         self._listening.close()
 
 

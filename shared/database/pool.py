@@ -41,7 +41,8 @@ class ConnectionPool:
         sweep: float = SWEEP,
     ) -> None:
         self._connect = connect
-        self._turns = Turns(size, patience)
+        self._size = size
+        self._patience = patience
         self._sweep = sweep
         self._idle: list[asyncpg.Connection] = []
         self._untouched = 0
@@ -49,6 +50,7 @@ class ConnectionPool:
 
     async def __aenter__(self) -> Self:
         self._open = True
+        self._turns = Turns(self._size, self._patience)
         self._await_sweep()
         return self
 

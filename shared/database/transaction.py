@@ -114,7 +114,7 @@ class Transaction:
         return row
 
     async def _end_with(self, sql: str) -> None:
-        """End what is open on the server; where that fails, the connection's end does it."""
+        """End what is open on the server; where that fails, cut the connection."""
         with suppress(*LOST, *UNREACHABLE):
             try:
                 # asyncpg's own timeout covers the end of a cancelled statement since 0.32 only.

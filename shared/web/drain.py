@@ -31,7 +31,7 @@ def draining_when_told(drain: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(SIGNAL, before)
+        signal.signal(SIGNAL, before or signal.SIG_DFL)
 
 
 def end_connection(request: Request, response: "ResponseTypes") -> None:

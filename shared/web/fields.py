@@ -1,6 +1,6 @@
 """What a client gets of a DTO: its values by name, as its fields say."""
 
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -47,6 +47,8 @@ def _count_plain(kind: type[BaseModel]) -> int:
         and "serialization" not in model
         and not inner.get("computed_fields")
         and kind.model_config.get("extra") != "allow"
+        and kind.model_dump is BaseModel.model_dump
+        and not _remembers(kind)
         and all(_is_plain(field) for field in fields.values())
     )
     return len(fields) if is_plain else -1
@@ -56,3 +58,9 @@ def _is_plain(schema: dict[str, Any]) -> bool:
     if any(key.startswith("serialization") for key in schema):
         return False
     return schema["type"] in _VALUES or (schema["type"] in _AROUND and _is_plain(schema["schema"]))
+
+
+def _remembers(kind: type) -> bool:
+    """Whether values that are no fields may lie beside them."""
+    values = (value for base in kind.__mro__ for value in vars(base).values())
+    return any(isinstance(value, cached_property) for value in values)

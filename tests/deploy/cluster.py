@@ -24,6 +24,9 @@ class Balancer:
     port: int = 0
     open: Counter[int] = field(default_factory=Counter)
     """How many connections there are, by endpoint."""
+    _carried: set[object] = field(default_factory=set)
+    """What the event loop does not hold where the client has said its last word: it holds sockets
+    that it reads from, and those hold their readers weakly."""
 
     async def remove(self, endpoint: int, lag: float) -> None:
         """Send nothing new to an endpoint, from so many seconds on."""
@@ -35,6 +38,7 @@ class Balancer:
         endpoint = self.endpoints.pop(0)
         self.endpoints.append(endpoint)
         self.open[endpoint] += 1
+        self._carried.add(task := asyncio.current_task())
         with suppress(OSError):
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", endpoint)
             asking = asyncio.create_task(_carry(reader, far_writer))
@@ -42,6 +46,7 @@ class Balancer:
             asking.cancel()
             far_writer.close()
         self.open[endpoint] -= 1
+        self._carried.discard(task)
         writer.close()
 
 

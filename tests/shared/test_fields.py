@@ -90,6 +90,13 @@ class RememberingDTO(ResponseDTO):
         return "remembered"
 
 
+class OverridingDTO(ResponseDTO):
+    name: str = "Ada"
+
+    def model_dump(self, **_options: Any) -> dict[str, Any]:
+        return {"all": self.name}
+
+
 class NestingDTO(ResponseDTO):
     one: RenamedDTO
     each: tuple[SecretDTO, ...]
@@ -113,6 +120,14 @@ def remembering() -> RememberingDTO:
     return dto
 
 
+def remembering_alone() -> RememberingDTO:
+    """As many values as fields, but another one."""
+    dto = RememberingDTO.model_construct()
+    del dto.__dict__["name"]
+    assert dto.secret
+    return dto
+
+
 DTOS: list[BaseModel] = [
     PlainDTO(id=1),
     *(
@@ -123,6 +138,8 @@ DTOS: list[BaseModel] = [
     ),
     OpenDTO.model_validate({"name": "Ada", "more": 1}),
     remembering(),
+    remembering_alone(),
+    OverridingDTO(),
     NestingDTO.model_validate({"one": {"name": "Ada"}, "each": [{"name": "Ada"}]}),
     NestingBaseDTO(base=WithMoreDTO(id=1)),
     Names(["Ada"]),

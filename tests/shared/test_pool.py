@@ -164,3 +164,28 @@ async def test_a_connection_that_cannot_be_opened_takes_no_turn(
 async def test_nothing_is_lent_before_the_pool_is_open(connector: Connector) -> None:
     with pytest.raises(RuntimeError, match="not open"):
         await ConnectionPool(connector, 1, patience=PATIENCE).acquire()
+
+
+def test_waiting_ends_too_in_a_loop_that_follows_another(connector: Connector) -> None:
+    pool = ConnectionPool(connector, 1, patience=0.01)
+
+    async def give_up_waiting() -> None:
+        async with pool:
+            connection = await pool.acquire()
+            waiting = asyncio.create_task(pool.acquire())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            pool.release(connection)
+
+    async def wait_in_vain() -> None:
+        async with pool:
+            connection = await pool.acquire()
+            waiting = asyncio.create_task(pool.acquire())
+            ended, _ = await asyncio.wait([waiting], timeout=PATIENCE)
+            pool.release(connection)
+        assert ended
+        assert isinstance(waiting.exception(), TimeoutError)
+
+    asyncio.run(give_up_waiting())
+    asyncio.run(wait_in_vain())
