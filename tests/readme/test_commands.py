@@ -33,9 +33,13 @@ class Clone:
 
     @property
     def environment(self) -> dict[str, str]:
-        """A user's: no Python path, no virtual environment, no settings; uv, which saves time."""
-        foreign = {*FOREIGN, "PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL"}
-        own = {name: value for name, value in os.environ.items() if name not in foreign}
+        """A user's: no settings, none of Python's, no virtual environment; uv, which saves time."""
+        foreign = {*FOREIGN, "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL"}
+        own = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in foreign and not name.startswith("PYTHON")
+        }
         tools = self.root.parent / "tools"
         return own | {"PATH": os.pathsep.join([own.get("PATH", os.defpath), str(tools)])}
 
