@@ -7,7 +7,8 @@ with the first test that asks. Each process has a database of its own, migrated 
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -24,6 +25,9 @@ _FOLDER = "DB_MANAGER_TEST_FOLDER"
 """The variable that tells workers and inner runs where the run's server lives."""
 
 _owned_folder = pytest.StashKey[Path]()
+
+NewDatabase = Callable[[], AbstractAsyncContextManager[str]]
+"""Gives the URL of an empty database, which is dropped at the end of the block."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -66,12 +70,24 @@ async def database_url(_server_url: str) -> AsyncIterator[str]:
     await _drop_database(_server_url, name)
 
 
+@pytest.fixture(scope="session")
+def new_database(_server_url: str) -> NewDatabase:
+    """Makes empty databases, each for a block: for fixtures that serve more than one test."""
+
+    @asynccontextmanager
+    async def create() -> AsyncIterator[str]:
+        name = f"test_{os.getpid()}_{token_hex(4)}"
+        yield await _create_database(_server_url, name)
+        await _drop_database(_server_url, name)
+
+    return create
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def fresh_database_url(_server_url: str) -> AsyncIterator[str]:
+async def fresh_database_url(new_database: NewDatabase) -> AsyncIterator[str]:
     """The URL of a new, empty database, dropped after the test."""
-    name = f"test_{os.getpid()}_{token_hex(4)}"
-    yield await _create_database(_server_url, name)
-    await _drop_database(_server_url, name)
+    async with new_database() as url:
+        yield url
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

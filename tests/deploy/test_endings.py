@@ -18,6 +18,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from db_manager.testing import NewDatabase
 from tests.containers.dockerfile import read_stages
 from tests.contract.wire import PATIENCE, exchange, spell
 from tests.deploy.cluster import Hook, Pod, balancing
@@ -32,9 +33,10 @@ _LAG = 0.5
 """How much of the wait has gone by when the balancer learns of the end."""
 _COMMANDS = ["", "--workers 2", "--server hypercorn", "--server hypercorn --workers 2"]
 _SLOW_DOWN = """
-    CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS
+    TRUNCATE users;
+    CREATE OR REPLACE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END $$;
-    CREATE TRIGGER slow BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION take_time();
+    CREATE OR REPLACE TRIGGER slow BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION take_time();
 """
 
 
@@ -64,14 +66,21 @@ def grant(production: Documents) -> Grant:
     return Grant(hook, spec["terminationGracePeriodSeconds"])
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def migrated_url(fleet: Path, new_database: NewDatabase) -> AsyncIterator[str]:
+    """A database that every test writes to."""
+    async with new_database() as url:
+        GeneratedWorkspace(fleet).python("-m", "db_manager", "migrate", DATABASE_URL=url)
+        yield url
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def slow_url(fleet: Path, fresh_database_url: str, grant: Grant) -> str:
-    """A database where writing takes as long as the wait: some requests outlast it."""
-    GeneratedWorkspace(fleet).python("-m", "db_manager", "migrate", DATABASE_URL=fresh_database_url)
-    connection = await asyncpg.connect(fresh_database_url)
+async def slow_url(migrated_url: str, grant: Grant) -> str:
+    """The database, empty, where writing takes as long as the wait: some requests outlast it."""
+    connection = await asyncpg.connect(migrated_url)
     await connection.execute(_SLOW_DOWN.format(seconds=grant.hook.wait))
     await connection.close()
-    return fresh_database_url
+    return migrated_url
 
 
 @pytest_asyncio.fixture(loop_scope="session")

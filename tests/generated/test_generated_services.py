@@ -7,14 +7,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+import pytest_asyncio
 
+from db_manager.testing import NewDatabase
 from tests.workspace import GeneratedWorkspace
 
 
@@ -50,6 +52,16 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     return GeneratedWorkspace.make(root, *services)
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def migrated_url(
+    workspace: GeneratedWorkspace, new_database: NewDatabase
+) -> AsyncIterator[str]:
+    """Its database at the newest revision, which tests only read."""
+    async with new_database() as url:
+        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
+        yield url
+
+
 def _with_port(service: str, port: int) -> str:
     name, *options = service.split()
     return " ".join([name, str(port), *options])
@@ -74,23 +86,17 @@ class TestGeneratedServices:
         assert " passed" in printed
 
     def test_models_and_migrations_agree(
-        self, workspace: GeneratedWorkspace, fresh_database_url: str
+        self, workspace: GeneratedWorkspace, migrated_url: str
     ) -> None:
-        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=fresh_database_url)
-
-        report = workspace.python(
-            "-m", "db_manager", "check", "--json", DATABASE_URL=fresh_database_url
-        )
+        report = workspace.python("-m", "db_manager", "check", "--json", DATABASE_URL=migrated_url)
 
         assert json.loads(report)["ok"] is True
 
     @pytest.mark.parametrize("kind", KINDS, ids=str)
     def test_each_boots_and_answers(
-        self, workspace: GeneratedWorkspace, fresh_database_url: str, kind: Kind
+        self, workspace: GeneratedWorkspace, migrated_url: str, kind: Kind
     ) -> None:
-        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=fresh_database_url)
-
-        with booted(workspace, kind.package, fresh_database_url) as address:
+        with booted(workspace, kind.package, migrated_url) as address:
             assert get(f"{address}/health") == {"status": "healthy"}
             assert get(f"{address}/health/ready") == {"status": "ready"}
             name = kind.service.split()[0]
