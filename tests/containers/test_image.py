@@ -117,6 +117,10 @@ def test_no_secret_and_no_test_is_in_the_image(service: Image) -> None:
     assert [path for path in app if path.name.startswith(".env") or "tests" in path.parts] == []
 
 
+def test_what_installs_packages_is_left_behind(service: Image) -> None:
+    assert [path for path in service.files() if path.name == "pip"] == []
+
+
 def test_two_services_share_no_code_but_the_mechanism(service: Image) -> None:
     assert [path.name for path in (service.root / "app/services").iterdir()] == ["user_service"]
 
