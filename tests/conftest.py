@@ -1,5 +1,6 @@
 """What the tests need of the process that they run in."""
 
+import os
 import signal
 
 HEEDED = (signal.SIGINT, signal.SIGHUP)
@@ -16,3 +17,8 @@ def heed_signals() -> None:
 
 
 heed_signals()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Have half as many workers again as processors: tests wait for much of what they start."""
+    return (os.cpu_count() or 1) * 3 // 2
