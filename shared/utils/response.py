@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import cast
 
 from quart import Response, current_app, request
+from quart.wrappers.response import DataBody
+from werkzeug.datastructures import Headers
 
 from shared.paging import CHUNK, Numbered
 from shared.utils.streaming import stream_list
@@ -75,4 +77,8 @@ class APIResponse:
 
 def _respond(payload: dict[str, object], status: int) -> Response:
     provider = cast("ContractJSONProvider", current_app.json)
-    return Response(provider.encode(payload), status, content_type=provider.mimetype)
+    body = provider.encode(payload)
+    headers = Headers()
+    headers.add("Content-Type", provider.mimetype)
+    headers.add("Content-Length", str(len(body)))
+    return Response(DataBody(body), status, headers)

@@ -68,11 +68,12 @@ class _Writers(dict[type, _Writer]):
         self._otherwise = otherwise
 
     def __missing__(self, kind: type) -> _Writer:
+        return self.setdefault(kind, self._choose(kind))
+
+    def _choose(self, kind: type) -> _Writer:
         if issubclass(kind, datetime):
-            writer: _Writer = _http_date
-        else:
-            writer = reader_of(kind) if issubclass(kind, BaseModel) else self._otherwise
-        return self.setdefault(kind, writer)
+            return _http_date
+        return reader_of(kind) if issubclass(kind, BaseModel) else self._otherwise
 
 
 _http_date = lru_cache(maxsize=4096)(http_date)
