@@ -9,6 +9,8 @@ import orjson
 from pydantic import BaseModel
 from quart import Quart, Response
 from quart.json.provider import DefaultJSONProvider
+from quart.wrappers.response import DataBody
+from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
 from shared.web.fields import reader_of
@@ -40,11 +42,13 @@ class ContractJSONProvider(DefaultJSONProvider):
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """Make a response of the value that is given."""
-        value = self._prepare_response_obj(args, kwargs)
-        return Response(self.encode(value), content_type=self.mimetype)
+        body = self._encode(self._prepare_response_obj(args, kwargs))
+        headers = Headers()
+        headers.add("Content-Type", self.mimetype)
+        headers.add("Content-Length", str(len(body)))
+        return Response(DataBody(body), headers=headers)
 
-    def encode(self, value: object) -> bytes:
-        """Return the value in the contract's form, with a newline at the end."""
+    def _encode(self, value: object) -> bytes:
         if self._indented:
             return f"{self.dumps(value, indent=2)}\n".encode()
         try:
