@@ -55,11 +55,12 @@ class Competitor:
 OURS = Competitor("ours", "ours, uvicorn")
 FASTAPI = Competitor("fastapi", "FastAPI, SQLAlchemy ORM", "fastapi_orm")
 LITESTAR = Competitor("litestar", "Litestar, advanced-alchemy", "litestar_orm")
-TUNED = Competitor("fastapi-tuned", "FastAPI, our data access", "fastapi_tuned")
+BY_HAND = Competitor("fastapi-asyncpg", "FastAPI, asyncpg by hand", "fastapi_asyncpg")
+SHARING = Competitor("fastapi-shared", "FastAPI, our data access", "fastapi_shared")
 LIMIT = Competitor("limit", "bare ASGI, asyncpg, orjson: the limit", "bare", bare=True)
 ON_HYPERCORN = Competitor("ours-hypercorn", "ours, hypercorn", server="hypercorn")
 
-ALL = (FASTAPI, LITESTAR, TUNED, ON_HYPERCORN, OURS, LIMIT)
+ALL = (FASTAPI, LITESTAR, BY_HAND, SHARING, ON_HYPERCORN, OURS, LIMIT)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from secrets import token_urlsafe
 
 import click
 
-from scaffold import report, transaction
+from scaffold import preview, transaction
 from scaffold.plan import Plan
 from scaffold.workspace import Workspace
 
@@ -32,7 +32,7 @@ def command(dry_run: bool) -> None:
         plan = Plan.decide(workspace.root, make(), keep=[FILE])
         if not dry_run:
             transaction.apply(plan)
-    report.print_list(plan)
+    preview.print_list(plan)
 
 
 def make() -> dict[PurePosixPath, bytes]:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import click
 
-from scaffold import framework, report, transaction
+from scaffold import framework, preview, transaction
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.plan import Plan
 from scaffold.project import Project
@@ -36,9 +36,9 @@ def command(folder: Path, dry_run: bool, diff: bool, as_json: bool) -> None:
     if as_json:
         _print_json(plan)
     elif diff:
-        report.print_diff(plan)
+        preview.print_diff(plan)
     elif dry_run:
-        report.print_list(plan)
+        preview.print_list(plan)
     else:
         _print_result(folder, plan)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from scaffold import report, transaction
+from scaffold import preview, report, transaction
 from scaffold.commands import COMMANDS
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.generation import Draft, draft_bare_service, draft_service
@@ -108,8 +108,8 @@ def _print(draft: Draft, plan: Plan, options: Options) -> None:
     if options.json:
         report.print_json(draft, plan)
     elif options.diff:
-        report.print_diff(plan)
+        preview.print_diff(plan)
     elif options.dry_run:
-        report.print_list(plan)
+        preview.print_list(plan)
     else:
         report.print_result(draft, plan)

@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 # FastAPI is installed in the benchmark's own environment only.
-"""What the two FastAPI peers have in common: their models, and the contract's refusals."""
+"""What the FastAPI peers have in common: their models, and the contract's refusals."""
 
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar

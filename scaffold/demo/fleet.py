@@ -9,7 +9,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from scaffold.demo.errors import DemoError
-from scaffold.demo.processes import end, start, tail
+from scaffold.demo.processes import tail
 from scaffold.demo.sandbox import Installation
 
 PREFIX = "/api/v1"
@@ -65,18 +65,18 @@ def generate(services: Iterable[Service], installation: Installation) -> None:
 @contextmanager
 def started(services: Iterable[Service], installation: Installation) -> Iterator[None]:
     """Start all at once, and stop them at the end; raises DemoError."""
-    sandbox = installation.sandbox
+    sandbox, processes = installation.sandbox, installation.sandbox.processes
     running: list[_Running] = []
     try:
         for service in services:
             log, place = sandbox.log(service.name), installation.place(service.folder)
-            with sandbox.guard.held():
-                process = start([installation.python, *SERVE], place, log)
+            with processes.guard.held():
+                process = processes.start([installation.python, *SERVE], place, log)
                 running.append(_Running(service, process, log))
         _await_health(running)
         yield
     finally:
-        end([each.process for each in running])
+        processes.end([each.process for each in running])
 
 
 def _await_health(running: Sequence[_Running]) -> None:

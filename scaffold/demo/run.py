@@ -16,6 +16,8 @@ from scaffold.demo.fleet import USUAL_PORTS, Service, generate, started
 from scaffold.demo.interruption import Guard, guarded
 from scaffold.demo.keeping import say_how_to_start, say_where, say_which_database
 from scaffold.demo.ports import reserved_ports
+from scaffold.demo.processes import Processes
+from scaffold.demo.reaper import Reaper
 from scaffold.demo.report import Outcome, Report, step
 from scaffold.demo.resource_checks import check_resource
 from scaffold.demo.sandbox import (
@@ -70,8 +72,11 @@ class Demo:
 
     def _open_sandbox(self) -> Sandbox:
         with self.guard.held():
-            sandbox = Sandbox.make(self.guard)
+            reaper = self.stack.enter_context(Reaper())
+            sandbox = Sandbox.make(Processes(self.guard, reaper))
             self._at_the_end(sandbox.remove, partial(say_where, sandbox))
+            if not self.options.keep:
+                reaper.watch(sandbox.root)
         return sandbox
 
     def _install(self, sandbox: Sandbox) -> Installation:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from scaffold.demo.errors import DemoError
-from scaffold.demo.interruption import Guard
-from scaffold.demo.processes import Place, alongside, run
+from scaffold.demo.processes import Place, Processes
 
 SOURCE = Path(__file__).resolve().parents[2]
 """The workspace whose scaffold runs the demo."""
@@ -47,14 +46,14 @@ class Sandbox:
     """A folder with a workspace and the logs of all that ran in it."""
 
     root: Path
-    guard: Guard
+    processes: Processes
 
     @classmethod
-    def make(cls, guard: Guard) -> Self:
+    def make(cls, processes: Processes) -> Self:
         """Make the folder; whoever makes it removes it."""
         root = Path(tempfile.mkdtemp(prefix="quart-fleet-demo-"))
         (root / "logs").mkdir()
-        return cls(root, guard)
+        return cls(root, processes)
 
     @property
     def workspace(self) -> Path:
@@ -67,7 +66,7 @@ class Sandbox:
 
     def run(self, name: str, command: Sequence[str], place: Place) -> None:
         """Run a command to its end; raises DemoError."""
-        run(command, place, self.log(name), self.guard)
+        self.processes.run(command, place, self.log(name))
 
     def remove(self) -> None:
         """Remove all of it; raises DemoError."""
@@ -99,7 +98,7 @@ class Installation:
         """
         modules = "import db_manager.manager, db_manager.postgres, shared.web.server"
         log = self.sandbox.log("warming-up")
-        return alongside([self.python, "-c", modules], self.place(), log, self.sandbox.guard)
+        return self.sandbox.processes.alongside([self.python, "-c", modules], self.place(), log)
 
     def with_variables(self, more: Mapping[str, str]) -> Self:
         """Return one whose commands get these variables too."""

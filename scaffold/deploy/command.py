@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from scaffold import report, transaction
+from scaffold import preview, transaction
 from scaffold.deploy.fleet import Fleet, Target
 from scaffold.deploy.manifests import OVERLAYS, plan_manifests
 from scaffold.errors import MisuseError
@@ -58,9 +58,9 @@ def kubernetes(force: bool, dry_run: bool, diff: bool, as_json: bool, **target: 
     if as_json:
         _print_json(plan)
     elif diff:
-        report.print_diff(plan)
+        preview.print_diff(plan)
     else:
-        report.print_list(plan)
+        preview.print_list(plan)
         _print_next(plan)
 
 

@@ -1,13 +1,11 @@
 """The envelope of every answer: `data`, `message` and `success`, or `errors` in place of data."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import cast
 
-from quart import Response, current_app, request
+from quart import Response, jsonify, request
 
 from shared.paging import CHUNK, Numbered
 from shared.utils.streaming import stream_list
-from shared.web.json import ContractJSONProvider
 
 
 class APIResponse:
@@ -74,5 +72,7 @@ class APIResponse:
 
 
 def _respond(payload: dict[str, object], status: int) -> Response:
-    provider = cast("ContractJSONProvider", current_app.json)
-    return Response(provider.encode(payload), status, content_type=provider.mimetype)
+    response = jsonify(payload)
+    if status != response.status_code:
+        response.status_code = status
+    return response

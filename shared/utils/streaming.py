@@ -5,8 +5,7 @@ from textwrap import indent
 from typing import cast
 
 from quart import Response, current_app, request
-
-from shared.web.json import ContractJSONProvider
+from quart.json.provider import JSONProvider
 
 
 def stream_list(first: Sequence[object], rest: AsyncIterator[Sequence[object]]) -> Response:
@@ -15,8 +14,7 @@ def stream_list(first: Sequence[object], rest: AsyncIterator[Sequence[object]]) 
     The bytes are those of the same list answered at once. Should reading fail on the way, the
     connection is cut, since the status has been sent.
     """
-    provider = cast("ContractJSONProvider", current_app.json)
-    layout = _IndentedLayout(provider) if current_app.debug else _Layout(provider)
+    layout = (_IndentedLayout if current_app.debug else _Layout)(current_app.json)
     body = _nothing() if request.method == "HEAD" else _write(layout, first, rest)
     response = Response(body, content_type="application/json")
     response.timeout = None  # a long list may take a slow reader longer than any single answer
@@ -30,12 +28,13 @@ class _Layout:
     separator = b","
     closing = b'],"message":"Success","success":true}\n'
 
-    def __init__(self, provider: ContractJSONProvider) -> None:
+    def __init__(self, provider: JSONProvider) -> None:
         self._provider = provider
 
-    def items(self, chunk: Sequence[object]) -> bytes:
+    async def items(self, chunk: Sequence[object]) -> bytes:
         """Return the items with the commas between them."""
-        return self._provider.encode(chunk).strip()[1:-1]
+        written = cast("Response", self._provider.response(chunk))
+        return (await written.get_data(as_text=False)).strip()[1:-1]
 
 
 class _IndentedLayout(_Layout):
@@ -45,19 +44,19 @@ class _IndentedLayout(_Layout):
     separator = b",\n"
     closing = b'\n  ],\n  "message": "Success",\n  "success": true\n}\n'
 
-    def items(self, chunk: Sequence[object]) -> bytes:
+    async def items(self, chunk: Sequence[object]) -> bytes:
         """Return the items, each of their lines further to the right, below `data`."""
-        lines = super().items(chunk).decode().strip("\n")
+        lines = (await super().items(chunk)).decode().strip("\n")
         return indent(lines, "  ").encode()
 
 
 async def _write(
     layout: _Layout, first: Sequence[object], rest: AsyncIterator[Sequence[object]]
 ) -> AsyncGenerator[bytes, None]:
-    yield layout.opening + layout.items(first)
+    yield layout.opening + await layout.items(first)
     async for chunk in rest:
         if chunk:
-            yield layout.separator + layout.items(chunk)
+            yield layout.separator + await layout.items(chunk)
     yield layout.closing
 
 

@@ -1,6 +1,7 @@
 """What a client gets of a DTO: its values by name, as its fields say."""
 
-from functools import cache, cached_property
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -26,23 +27,33 @@ _AROUND = frozenset({"default", "model-field", "nullable"})
 """Types of pydantic's schemas: of values that are dumped as they are, and of what is around one."""
 
 
-def fields_of(dto: BaseModel) -> object:
-    """Return the values to write, not to be changed.
+def reader_of(kind: type[BaseModel]) -> Callable[[Any], object]:
+    """Return what reads a DTO of this type: its values to write, not to be changed.
 
     Where fields are dumped as they are kept, which most are, there is nothing to copy: a list
     of twenty is written in three quarters of the time.
     """
-    kept = dto.__dict__
-    return kept if len(kept) == _count_plain(type(dto)) else dto.model_dump(by_alias=True)
+    return _reader_of_kept(len(kind.model_fields)) if _keeps_plain(kind) else _dump
 
 
-@cache
-def _count_plain(kind: type[BaseModel]) -> int:
-    """Count the fields; -1 where something is left out, added, named or written otherwise."""
+def _reader_of_kept(number: int) -> Callable[[Any], object]:
+    def read(dto: BaseModel) -> object:
+        kept = dto.__dict__
+        return kept if len(kept) == number else _dump(dto)
+
+    return read
+
+
+def _dump(dto: BaseModel) -> object:
+    return dto.model_dump(by_alias=True)
+
+
+def _keeps_plain(kind: type[BaseModel]) -> bool:
+    """Whether nothing is left out, added, named or written otherwise than it is kept."""
     model = cast("dict[str, Any]", kind.__pydantic_core_schema__)
     inner = model.get("schema", {})
     fields = inner.get("fields", {})
-    is_plain = (
+    return (
         (model["type"], inner.get("type")) == ("model", "model-fields")
         and "serialization" not in model
         and not inner.get("computed_fields")
@@ -51,7 +62,6 @@ def _count_plain(kind: type[BaseModel]) -> int:
         and not _remembers(kind)
         and all(_is_plain(field) for field in fields.values())
     )
-    return len(fields) if is_plain else -1
 
 
 def _is_plain(schema: dict[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """The JSON of the contract: sorted keys, ASCII, HTTP dates, a newline at the end."""
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -8,9 +9,11 @@ import orjson
 from pydantic import BaseModel
 from quart import Quart, Response
 from quart.json.provider import DefaultJSONProvider
+from quart.wrappers.response import DataBody
+from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
-from shared.web.fields import fields_of
+from shared.web.fields import reader_of
 
 _OPTIONS = (
     orjson.OPT_SORT_KEYS
@@ -18,6 +21,7 @@ _OPTIONS = (
     | orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_PASSTHROUGH_DATACLASS
 )
+_Writer = Callable[[Any], object]
 _DELETE = b"\x7f"
 """The one ASCII character that the standard library escapes and orjson does not."""
 
@@ -32,17 +36,19 @@ class ContractJSONProvider(DefaultJSONProvider):
 
     def __init__(self, app: Quart) -> None:
         super().__init__(app)
-        self._default_of_quart = self.default
+        self._writers = _Writers(self.default)
         self.default = self._write
         self._indented = app.debug
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """Make a response of the value that is given."""
-        value = self._prepare_response_obj(args, kwargs)
-        return Response(self.encode(value), content_type=self.mimetype)
+        body = self._encode(self._prepare_response_obj(args, kwargs))
+        headers = Headers()
+        headers.add("Content-Type", self.mimetype)
+        headers.add("Content-Length", str(len(body)))
+        return Response(DataBody(body), headers=headers)
 
-    def encode(self, value: object) -> bytes:
-        """Return the value in the contract's form, with a newline at the end."""
+    def _encode(self, value: object) -> bytes:
         if self._indented:
             return f"{self.dumps(value, indent=2)}\n".encode()
         try:
@@ -55,11 +61,23 @@ class ContractJSONProvider(DefaultJSONProvider):
         return f"{self.dumps(value, separators=(',', ':'))}\n".encode()
 
     def _write(self, value: object) -> object:
-        if isinstance(value, datetime):
-            return _http_date(value)
-        if isinstance(value, BaseModel):
-            return fields_of(value)
-        return self._default_of_quart(value)
+        return self._writers[type(value)](value)
+
+
+class _Writers(dict[type, _Writer]):
+    """What makes a value of a type one that JSON has, found once for each type."""
+
+    def __init__(self, otherwise: _Writer) -> None:
+        super().__init__()
+        self._otherwise = otherwise
+
+    def __missing__(self, kind: type) -> _Writer:
+        return self.setdefault(kind, self._choose(kind))
+
+    def _choose(self, kind: type) -> _Writer:
+        if issubclass(kind, datetime):
+            return _http_date
+        return reader_of(kind) if issubclass(kind, BaseModel) else self._otherwise
 
 
 _http_date = lru_cache(maxsize=4096)(http_date)

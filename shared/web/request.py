@@ -94,10 +94,11 @@ def _need_not_announce(scope: "HTTPScope") -> bool:
 def _headers_of(scope: "HTTPScope") -> Headers:
     """Return what was sent, after the client's address, which no header of its own comes before."""
     client = scope.get("client")
-    sent = [
-        (name.decode("latin1").title(), value.decode("latin1")) for name, value in scope["headers"]
-    ]
-    return Headers([("Remote-Addr", client[0] if client else "<local>"), *sent])
+    headers = Headers()
+    headers.add("Remote-Addr", client[0] if client else "<local>")
+    for name, value in scope["headers"]:
+        headers.add(name.decode("latin1").title(), value.decode("latin1"))
+    return headers
 
 
 def _text(value: bytes | None) -> str | None:

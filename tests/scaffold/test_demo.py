@@ -184,6 +184,26 @@ def test_an_interrupted_demo_leaves_nothing(
     assert caller.leftovers() == []
 
 
+@pytest.mark.parametrize(
+    ("options", "moment"),
+    [
+        ((), "Installing it"),
+        (("--no-install",), "migrating it"),
+        (("--no-install",), r"Starting the services \.\.\. .* s\n"),
+    ],
+    ids=["installing", "migrating", "asking"],
+)
+def test_a_killed_demo_leaves_nothing(
+    caller: _Caller, options: tuple[str, ...], moment: str
+) -> None:
+    """Though it can do nothing about it itself."""
+    with caller.start(*options) as process:
+        _await_words(process, moment)
+        process.kill()
+
+    assert caller.leftovers() == []
+
+
 class _Connected:
     """A connection for a block."""
 

@@ -20,7 +20,8 @@ from scaffold.demo.examination import Examination, Result
 from scaffold.demo.fleet import Service, started
 from scaffold.demo.interruption import Guard, guarded
 from scaffold.demo.ports import reserved_ports
-from scaffold.demo.processes import Place, end, run, start
+from scaffold.demo.processes import Place, Processes
+from scaffold.demo.reaper import Reaper
 from scaffold.demo.requests import get
 from scaffold.demo.sandbox import Installation, Sandbox, environment
 from scaffold.signals import ENDING, Interrupted
@@ -31,11 +32,12 @@ def _now(**shift: float) -> str:
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path) -> Sandbox:
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     """A sandbox with an empty workspace."""
     (tmp_path / "logs").mkdir()
     (tmp_path / "fleet").mkdir()
-    return Sandbox(tmp_path, Guard())
+    with Reaper() as reaper:
+        yield Sandbox(tmp_path, Processes(Guard(), reaper))
 
 
 @pytest.fixture
@@ -165,13 +167,13 @@ def test_a_failing_command_is_told_with_its_last_words(sandbox: Sandbox, here: P
     command = [sys.executable, "-c", "import sys; print('one'); sys.exit('two')"]
 
     with pytest.raises(DemoError, match=r"exit code 1:\n  one\n  two"):
-        run(command, here, sandbox.log("failing"), sandbox.guard)
+        sandbox.processes.run(command, here, sandbox.log("failing"))
 
 
 def test_a_command_that_is_not_there_is_told(sandbox: Sandbox, here: Place) -> None:
     """As on a machine without make."""
     with pytest.raises(DemoError, match="`no-such-make install` does not start"):
-        run(["no-such-make", "install"], here, sandbox.log("missing"), sandbox.guard)
+        sandbox.processes.run(["no-such-make", "install"], here, sandbox.log("missing"))
 
 
 def test_a_stubborn_process_ends_with_its_children(
@@ -180,11 +182,11 @@ def test_a_stubborn_process_ends_with_its_children(
     """It gets its time, then it is killed."""
     monkeypatch.setattr(processes, "PATIENCE", 0.1)
     script = "trap '' TERM; sleep 600 & echo $!; wait"
-    process = start(["/bin/sh", "-c", script], here, sandbox.log("stubborn"))
+    process = sandbox.processes.start(["/bin/sh", "-c", script], here, sandbox.log("stubborn"))
     while not (words := sandbox.log("stubborn").read_text()).endswith("\n"):
         time.sleep(0.01)
 
-    end([process])
+    sandbox.processes.end([process])
 
     assert process.returncode == -signal.SIGKILL
     while _is_alive(int(words)):  # killed with its parent, it ends on its own

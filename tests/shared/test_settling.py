@@ -5,12 +5,13 @@ import time
 
 import asyncpg
 import pytest
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from shared.config import DatabaseConfig
 from shared.database.engine import Database
 from shared.database.statement import Statement
 from shared.database.transaction import Transaction
+from shared.errors import DatabaseUnavailableError
 from shared.models.user import UserModel
 from tests.shared.accidents import opened_road, swallowed
 
@@ -90,6 +91,21 @@ async def test_a_statement_without_an_answer_ends_soon_after_its_task(
 
             assert await find(other) is None
         assert reading.cancelled()
+
+
+async def test_a_statement_that_takes_too_long_is_given_up_on_the_server_too(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.database.engine.STATEMENT_TIMEOUT", 0.1)
+    sleep = Statement(select(func.pg_sleep(30)))
+
+    async with Database(config(database_url)) as other:
+        with pytest.raises(DatabaseUnavailableError):
+            async with Transaction(other) as transaction:
+                await transaction.fetch_first(sleep, {})
+
+        async with database.connect() as connection:
+            assert await connection.fetchval(TRANSACTIONS) == 0
 
 
 async def test_a_statement_of_a_block_that_is_cancelled_ends_with_it(

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from quart import Quart, Response
+from quart.json.provider import DefaultJSONProvider
 
 from shared.dto import ResponseDTO
 from shared.paging import CHUNK, Chunks
@@ -14,6 +15,14 @@ from shared.web.json import ContractJSONProvider
 class ItemDTO(ResponseDTO):
     id: int
     name: str
+
+
+class NamingProvider(DefaultJSONProvider):
+    """Somebody's own, as Quart documents it."""
+
+    @staticmethod
+    def default(value: object) -> str:
+        return f"<{type(value).__name__}>"
 
 
 class Shelf:
@@ -86,3 +95,15 @@ async def test_chunks_end_when_rows_are_deleted_on_the_way() -> None:
         seen.extend(item.id for item in chunk)
 
     assert seen == list(range(1, CHUNK + 1))
+
+
+@pytest.mark.parametrize("length", [1, CHUNK + 1])
+async def test_another_way_to_write_json_is_used_for_lists_too(length: int) -> None:
+    app = application(Shelf(length))
+    app.json = NamingProvider(app)
+    client = app.test_client()
+
+    streamed = await client.get("/items")
+
+    assert len((await streamed.get_json())["data"]) == length
+    assert b"<ItemDTO>" in await streamed.get_data()

@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 # FastAPI is installed in the benchmark's own environment only.
-"""FastAPI with our way to the database: prepared SQL run by asyncpg, one insert that decides."""
+"""FastAPI with asyncpg by hand: prepared SQL, its own pool, one insert that decides."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

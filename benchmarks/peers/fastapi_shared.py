@@ -1,0 +1,63 @@
+# mypy: ignore-errors
+# FastAPI is installed in the benchmark's own environment only.
+"""FastAPI with the data access of our services: their pool, their transaction, their statements."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, HTTPException
+from sqlalchemy import select
+
+from benchmarks.peers.contract import DATABASE_URL, POOL_SIZE
+from benchmarks.peers.fastapi_schemas import Envelope, UserCreate, UserPublic, prepare
+from shared.config import DatabaseConfig
+from shared.database.engine import Database
+from shared.database.statement import Statement
+from shared.database.statements import RECORD_ID, Statements
+from shared.database.transaction import Transaction
+from shared.models.user import UserModel
+
+_USERS = UserModel.__table__
+_STATEMENTS = Statements.of(_USERS, ("username", "email"))
+_LIST = Statement(select(_USERS).order_by(_USERS.c.id))
+_CONFIG = DatabaseConfig.model_validate({"DATABASE_URL": DATABASE_URL, "DB_POOL_SIZE": POOL_SIZE})
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Hold the pool."""
+    async with Database(_CONFIG) as app.state.database:
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+prepare(app)
+
+
+@app.get("/api/v1/users", response_model=Envelope[list[UserPublic]])
+async def list_users():
+    async with Transaction(app.state.database) as transaction:
+        rows = await transaction.fetch(_LIST, {})
+    return {"data": [dict(row) for row in rows]}
+
+
+@app.get("/api/v1/users/{user_id}", response_model=Envelope[UserPublic])
+async def get_user(user_id: int):
+    async with Transaction(app.state.database) as transaction:
+        row = await transaction.fetch_first(_STATEMENTS.find, {RECORD_ID: user_id})
+    if row is None:
+        raise HTTPException(404, "User not found")
+    return {"data": dict(row)}
+
+
+@app.post("/api/v1/users", response_model=Envelope[UserPublic], status_code=201)
+async def create_user(body: UserCreate):
+    values = {**body.model_dump(), "is_active": True}
+    async with Transaction(app.state.database) as transaction:
+        row = await transaction.commit_with(transaction.write(_STATEMENTS.add, values))
+        if row is None:
+            named = await transaction.fetch_first(_STATEMENTS.find_by["username"], values)
+            raise HTTPException(
+                400, "Email already exists" if named is None else "Username already exists"
+            )
+    return {"data": dict(row), "message": "User created successfully"}
