@@ -19,17 +19,18 @@ from shared.web.servers import SERVERS
 def complete(package: str) -> Iterator[None]:
     """Import what a service is made of, or end the process with lines that say what is not there.
 
-    A module of anybody else's is left to Python's own words: it is not the service's to restore.
+    Its model is a part of it. A module of anybody else's is left to Python's own words: it is not
+    the service's to restore.
     """
     try:
         yield
     except ModuleNotFoundError as error:
-        if not (error.name or "").startswith(f"{package}."):
+        if not (error.name or "").startswith((f"{package}.", "shared.models")):
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
         sys.exit(
             f"{error.name} is not there, and {place.filename}, line {place.lineno}, imports it.\n"
-            "Restore it from version control, or write every generated file of the service anew: "
+            "Restore it from version control, or write what the scaffold wrote anew: "
             "python -m scaffold NAME PORT --force"
         )
 
