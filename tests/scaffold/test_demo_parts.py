@@ -163,7 +163,7 @@ def test_whoever_was_interrupted_ends_undisturbed() -> None:
 
 def test_a_failing_command_is_told_with_its_last_words(sandbox: Sandbox, here: Place) -> None:
     """Its name, its exit code, and what it said on either stream."""
-    command = [sys.executable, "-c", "import sys; print('one'); sys.exit('two')"]
+    command = [sys.executable, "-c", "import sys; print('one', flush=True); sys.exit('two')"]
 
     with pytest.raises(DemoError, match=r"exit code 1:\n  one\n  two"):
         sandbox.processes.run(command, here, sandbox.log("failing"))
