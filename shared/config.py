@@ -1,6 +1,8 @@
 """Settings, read once at start from the environment and a service's own `.env`."""
 
 import logging
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -53,21 +55,22 @@ class DatabaseConfig(BaseSettings):
         dotenv = folder / ".env" if folder else None
         try:
             if dotenv and dotenv.exists():
-                _check_lines(dotenv, cls._variables())
+                _check_lines(dotenv, frozenset(chain.from_iterable(cls._variables())))
             return cls(_env_file=dotenv)  # type: ignore[call-arg]  # pydantic-settings' own keyword
         except ValidationError as error:
-            reasons = [_explain(details) for details in error.errors(include_input=False)]
+            names = {names[0]: " or ".join(names) for names in cls._variables()}
+            reasons = [_explain(each, names) for each in error.errors(include_input=False)]
             sources = f"the environment or {dotenv}" if dotenv else "the environment"
             raise ConfigurationError("\n".join([*reasons, f"Set it in {sources}."])) from None
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"{dotenv} cannot be read: {error}") from None
 
     @classmethod
-    def _variables(cls) -> frozenset[str]:
-        """Return the names by which the settings are set."""
-        aliases = (field.validation_alias for field in cls.model_fields.values())
+    def _variables(cls) -> list[list[str]]:
+        """Return for each setting the names that set it, the one that wins first."""
+        aliases = (field.validation_alias or name for name, field in cls.model_fields.items())
         choices = (a.choices if isinstance(a, AliasChoices) else [a] for a in aliases)
-        return frozenset(str(name) for names in choices for name in names)
+        return [[str(name) for name in names] for names in choices]
 
 
 class BaseServiceConfig(DatabaseConfig):
@@ -111,6 +114,6 @@ def _check_lines(dotenv: Path, variables: frozenset[str]) -> None:
                 _log.warning("%s: %s is no setting of this service", place, binding.key)
 
 
-def _explain(details: ErrorDetails) -> str:
+def _explain(details: ErrorDetails, names: Mapping[str, str]) -> str:
     variable = ".".join(str(part) for part in details["loc"])
-    return f"{variable}: {details['msg']}" if variable else details["msg"]
+    return f"{names.get(variable, variable)}: {details['msg']}" if variable else details["msg"]

@@ -10,7 +10,7 @@ from scaffold.demo.sandbox import Installation, Sandbox
 
 def say_where(sandbox: Sandbox) -> None:
     """Tell the folder."""
-    click.echo(f"\nKept: {sandbox.workspace}, with its logs in {sandbox.root / 'logs'}", err=True)
+    click.echo(f"Kept: {sandbox.workspace}, with its logs in {sandbox.root / 'logs'}", err=True)
 
 
 def say_how_to_start(installation: Installation) -> None:

@@ -2,10 +2,14 @@
 
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
+from scaffold.demo.errors import DemoError
+
 _HOST = "127.0.0.1"
+_ANY = 0
+_REPLACEMENTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +33,21 @@ def reserved_ports(wanted: Iterable[int]) -> Iterator[Reservation]:
 
 
 def _reserve(port: int, marks: ExitStack, listening: ExitStack) -> int:
-    try:
-        listener, mark = _take(port)
-    except OSError:
-        listener, mark = _take(0)
+    listener, mark = _take_or_replace(port)
     listening.enter_context(listener)
     marks.enter_context(mark)
     return int(listener.getsockname()[1])
+
+
+def _take_or_replace(port: int) -> tuple[socket.socket, socket.socket]:
+    """Take another port where this one is taken; raises DemoError if none can be had.
+
+    What is free for TCP need not be free for UDP, which many programs have ports of at random.
+    """
+    for candidate in (port, *[_ANY] * _REPLACEMENTS):
+        with suppress(OSError):
+            return _take(candidate)
+    raise DemoError(f"Port {port} is taken, and {_REPLACEMENTS} others that were tried for it.")
 
 
 def _take(port: int) -> tuple[socket.socket, socket.socket]:

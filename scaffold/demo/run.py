@@ -47,6 +47,8 @@ class Demo:
     prepare: Callable[[Path], None]
     guard: Guard
     stack: ExitStack = field(default_factory=ExitStack)
+    kept: list[Callable[[], None]] = field(default_factory=list)
+    """Words about what stays, for when nothing runs any more."""
 
     def run(self) -> tuple[list[Service], list[Result]]:
         """Do everything but the cleaning up; raises DemoError or Interrupted."""
@@ -55,7 +57,7 @@ class Demo:
             make_workspace(sandbox)
         installation = self._install(sandbox)
         if self.options.keep:
-            self.stack.callback(say_how_to_start, installation)
+            self.kept.append(partial(say_how_to_start, installation))
         meanwhile = installation.warming_up() if self.options.install else nullcontext()
         with reserved_ports(USUAL_PORTS.values()) as reserved:
             services = [Service(*pair) for pair in zip(USUAL_PORTS, reserved.ports, strict=True)]
@@ -98,7 +100,19 @@ class Demo:
         return installation.with_variables({**settings, "DATABASE_URL": database.url})
 
     def _at_the_end(self, remove: Callable[[], None], say_kept: Callable[[], None]) -> None:
-        self.stack.callback(say_kept if self.options.keep else remove)
+        if self.options.keep:
+            self.kept.append(say_kept)
+        else:
+            self.stack.callback(remove)
+
+    def close(self) -> None:
+        """Stop everything, then remove it or say where it is kept."""
+        try:
+            with step("Stopping" if self.options.keep else "Stopping and removing everything"):
+                self.stack.close()
+        finally:
+            for say in self.kept:
+                say()
 
     def _ask(self, services: Sequence[Service]) -> list[Result]:
         results: list[Result] = []
@@ -129,8 +143,7 @@ def run_demo(
             services, results = demo.run()
         finally:
             guard.hold()
-            with step("Stopping" if options.keep else "Stopping and removing everything"):
-                demo.stack.close()
+            demo.close()
     outcome = Outcome(services, results, time.perf_counter() - began)
     report.outcome(outcome)
     return outcome

@@ -9,10 +9,16 @@ from json import JSONDecodeError, loads
 from shared.errors import ConfigurationError
 from shared.web.application import PREFIX
 
+_WELCOME = "Welcome to "
+
 
 def listen(host: str, port: int) -> socket.socket:
     """Take the port; raises ConfigurationError, which names who has it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.getaddrinfo(host, port, family)
+    except (socket.gaierror, UnicodeError):
+        raise ConfigurationError(f"HOST: no such host as {host!r}") from None
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
@@ -26,8 +32,7 @@ def shown(host: str) -> str:
 
 def _explain(error: OSError, host: str, port: int) -> str:
     if error.errno != errno.EADDRINUSE:
-        by_name = isinstance(error, socket.gaierror)
-        reason = error.strerror if by_name else os.strerror(error.errno or 0)
+        reason = os.strerror(error.errno or 0)
         return f"Cannot listen on {host}:{port}: {reason} (HOST and SERVICE_PORT set it)"
     owner = _find_owner(port)
     taken_by = f"{owner} is running there" if owner else "another program listens there"
@@ -42,9 +47,9 @@ def _find_owner(port: int) -> str | None:
     connection = HTTPConnection("127.0.0.1", port, timeout=1)
     try:
         connection.request("GET", f"{PREFIX}/")
-        greeting = loads(connection.getresponse().read())["data"]["message"]
+        greeting = str(loads(connection.getresponse().read())["data"]["message"])
     except (OSError, HTTPException, JSONDecodeError, UnicodeDecodeError, LookupError, TypeError):
         return None
     finally:
         connection.close()
-    return str(greeting).removeprefix("Welcome to ")
+    return greeting.removeprefix(_WELCOME) if greeting.startswith(_WELCOME) else None

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
 
 from quart import Quart
 
@@ -14,22 +15,26 @@ from shared.web.application import PREFIX
 from shared.web.listener import listen, shown
 from shared.web.servers import SERVERS
 
+if TYPE_CHECKING:
+    from shared.web.service import Service
+
 
 @contextmanager
 def complete(package: str) -> Iterator[None]:
     """Import what a service is made of, or end the process with lines that say what is not there.
 
-    A module of anybody else's is left to Python's own words: it is not the service's to restore.
+    Its model is a part of it. A module of anybody else's is left to Python's own words: it is not
+    the service's to restore.
     """
     try:
         yield
     except ModuleNotFoundError as error:
-        if not (error.name or "").startswith(f"{package}."):
+        if not (error.name or "").startswith((f"{package}.", "shared.models")):
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
         sys.exit(
             f"{error.name} is not there, and {place.filename}, line {place.lineno}, imports it.\n"
-            "Restore it from version control, or write every generated file of the service anew: "
+            "Restore it from version control, or write what the scaffold wrote anew: "
             "python -m scaffold NAME PORT --force"
         )
 
@@ -59,7 +64,22 @@ def serve(app: Quart, path: str) -> None:
     except ConfigurationError as error:
         sys.exit(error.message)
     print(f"{name} on http://{shown(host)}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
-    SERVERS[options.server](app, path, listener, options.workers)
+    with _refusals_in_two_lines(cast("Service", app)):
+        SERVERS[options.server](app, path, listener, options.workers)
+
+
+@contextmanager
+def _refusals_in_two_lines(app: "Service") -> Iterator[None]:
+    """End the process with the reason why the service could not start, and nothing besides.
+
+    A server logs it with words of its own, and ends with an exit code of its own.
+    """
+    logging.getLogger("uvicorn.error").addFilter(lambda _record: app.refusal is None)
+    try:
+        yield
+    finally:
+        if app.refusal is not None:
+            sys.exit(app.refusal)
 
 
 def _parse_options() -> argparse.Namespace:

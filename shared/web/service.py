@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from quart import Quart
 from quart.sessions import SecureCookieSessionInterface
 
+from shared.errors import ServiceError
 from shared.web.connection import HTTPConnection
 from shared.web.cors import allow_origin
 from shared.web.drain import end_connection
@@ -27,6 +28,16 @@ class Service(Quart):
     session_interface: SecureCookieSessionInterface = NoSessions()
     url_map_class = AnyHostMap
     draining = False
+    refusal: str | None = None
+    """Why it could not start, where that was said in words of ours."""
+
+    async def startup(self) -> None:
+        """Start, or keep the reason for whoever runs the server, which exits without it."""
+        try:
+            await super().startup()
+        except ServiceError as error:
+            self.refusal = error.message
+            raise
 
     def drain(self) -> None:
         """Make every answer from now on its connection's last."""

@@ -42,7 +42,7 @@ async def running(
     options: Sequence[str] = (),
 ) -> AsyncIterator[RunningService]:
     """Start the user service of a workspace as its README says, and stop it at the end."""
-    service = RunningService(_free_port(), log)
+    service = RunningService(free_port(), log)
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": os.environ.get("HOME", "/"),
@@ -90,7 +90,7 @@ async def _stop(process: Process) -> None:
         raise
 
 
-def _free_port() -> int:
+def free_port() -> int:
     while True:
         port = random.choice(_PORTS)
         try:

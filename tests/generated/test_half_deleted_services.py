@@ -10,22 +10,24 @@ import pytest
 
 from tests.workspace import GeneratedWorkspace
 
-SERVICE = "services/user_service"
+SERVICE = "services/product_service"
 GONE = {
-    "infrastructure": "user_service.infrastructure",
-    "application": "user_service.application",
-    "domain": "user_service.domain",
-    "domain/entities/user.py": "user_service.domain.entities.user",
-    "bootstrap.py": "user_service.bootstrap",
+    f"{SERVICE}/infrastructure": "product_service.infrastructure",
+    f"{SERVICE}/infrastructure/web": "product_service.infrastructure.web",
+    f"{SERVICE}/application": "product_service.application",
+    f"{SERVICE}/domain": "product_service.domain",
+    f"{SERVICE}/domain/entities/product.py": "product_service.domain.entities.product",
+    f"{SERVICE}/bootstrap.py": "product_service.bootstrap",
+    "shared/models/product.py": "shared.models.product",
 }
 """What is deleted, and the module that Python then misses."""
 
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with a user service, which tests only copy."""
+    """A workspace with a service, which tests only copy."""
     root = tmp_path_factory.mktemp("generated") / "fleet"
-    return GeneratedWorkspace.make(root, "user-service 8081").root
+    return GeneratedWorkspace.make(root, "product-service 8082").root
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def delete(path: Path) -> None:
 
 @pytest.mark.parametrize("path", GONE)
 def test_what_is_gone_is_named(workspace: GeneratedWorkspace, path: str) -> None:
-    delete(workspace.root / SERVICE / path)
+    delete(workspace.root / path)
 
     ended = start(workspace)
 
@@ -67,10 +69,11 @@ def test_what_is_gone_is_named(workspace: GeneratedWorkspace, path: str) -> None
 
 
 def test_the_remedy_helps(workspace: GeneratedWorkspace) -> None:
-    delete(workspace.root / SERVICE / "infrastructure")
-    delete(workspace.root / SERVICE / "bootstrap.py")
+    for path in ("infrastructure", "bootstrap.py"):
+        delete(workspace.root / SERVICE / path)
+    delete(workspace.root / "shared/models/product.py")
 
-    workspace.python("-m", "scaffold", "user-service", "8081", "--force")
+    workspace.python("-m", "scaffold", "product-service", "8082", "--force")
 
     assert start(workspace, "--help").returncode == 0
 

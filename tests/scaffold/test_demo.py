@@ -145,6 +145,7 @@ def test_a_kept_workspace_starts_again(caller: _Caller) -> None:
     completed = caller.run("--no-install", "--keep")
     assert completed.returncode == 0, completed.stdout + completed.stderr
     assert caller.processes() == []
+    assert re.search(r"^Stopping \.\.\. \d+\.\d s\nKept: ", completed.stderr, re.MULTILINE)
     folder, command = re.findall(r"^  (?:cd )?(.*)$", completed.stderr, re.MULTILINE)
     url = re.findall(r"^user-service +(\S+)", completed.stdout, re.MULTILINE)[0]
 

@@ -19,7 +19,6 @@ from scaffold.demo.errors import DemoError
 from scaffold.demo.examination import Examination, Result
 from scaffold.demo.fleet import Service, started
 from scaffold.demo.interruption import Guard, guarded
-from scaffold.demo.ports import reserved_ports
 from scaffold.demo.processes import Place, Processes
 from scaffold.demo.reaper import Reaper
 from scaffold.demo.requests import get
@@ -164,7 +163,7 @@ def test_whoever_was_interrupted_ends_undisturbed() -> None:
 
 def test_a_failing_command_is_told_with_its_last_words(sandbox: Sandbox, here: Place) -> None:
     """Its name, its exit code, and what it said on either stream."""
-    command = [sys.executable, "-c", "import sys; print('one'); sys.exit('two')"]
+    command = [sys.executable, "-c", "import sys; print('one', flush=True); sys.exit('two')"]
 
     with pytest.raises(DemoError, match=r"exit code 1:\n  one\n  two"):
         sandbox.processes.run(command, here, sandbox.log("failing"))
@@ -220,29 +219,6 @@ def test_a_service_that_does_not_answer_is_red(free_port: int) -> None:
     assert results[0].faults[0].startswith("expected status 200, got no answer: ConnectError")
 
 
-def test_a_taken_port_is_replaced_by_a_free_one() -> None:
-    """And nobody else gets it while it is kept."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        taken = other.getsockname()[1]
-        with reserved_ports([taken]) as reserved:
-            [port] = reserved.ports
-            assert port != taken
-            with pytest.raises(OSError, match="in use"):
-                socket.create_server(("127.0.0.1", port))
-
-
-def test_a_port_is_kept_from_other_demos_until_a_service_listens(free_port: int) -> None:
-    """Which takes it seconds: it is a process that has to start first."""
-    with reserved_ports([free_port]) as ours:
-        ours.hand_over()
-
-        with reserved_ports(ours.ports) as theirs, _listening(*ours.ports):
-            assert theirs.ports != ours.ports
-
-    with reserved_ports([free_port]) as later:
-        assert later.ports == [free_port]
-
-
 def test_the_callers_settings_stay_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A PORT of the shell would put all four services on it."""
     monkeypatch.setenv("PORT", "3000")
@@ -252,10 +228,6 @@ def test_the_callers_settings_stay_outside(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert "PORT" not in variables
     assert (variables["LANG"], variables["DEBUG"]) == ("C.UTF-8", "False")
-
-
-def _listening(port: int) -> socket.socket:
-    return socket.create_server(("127.0.0.1", port))
 
 
 def _is_alive(pid: int) -> bool:

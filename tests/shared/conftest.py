@@ -1,0 +1,17 @@
+"""A bare application, and the servers that run it."""
+
+import pytest
+
+from shared.web.service import Service
+from tests.shared.serving import Serve, under_hypercorn, under_uvicorn
+
+
+@pytest.fixture(params=[under_uvicorn, under_hypercorn], ids=["uvicorn", "hypercorn"])
+def serve(request: pytest.FixtureRequest) -> Serve:
+    chosen: Serve = request.param
+    return chosen
+
+
+@pytest.fixture
+def app() -> Service:
+    return Service(__name__, static_folder=None)
