@@ -77,8 +77,11 @@ def new_database(_server_url: str) -> NewDatabase:
     @asynccontextmanager
     async def create() -> AsyncIterator[str]:
         name = f"test_{os.getpid()}_{token_hex(4)}"
-        yield await _create_database(_server_url, name)
-        await _drop_database(_server_url, name)
+        url = await _create_database(_server_url, name)
+        try:
+            yield url
+        finally:
+            await _drop_database(_server_url, name)
 
     return create
 
