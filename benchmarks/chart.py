@@ -4,6 +4,7 @@
 
 import json
 import sys
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib as mpl
@@ -13,7 +14,7 @@ mpl.use("Agg")
 from matplotlib import pyplot
 
 _COLOURS = {"ours": "#2c7fb8", "ours-hypercorn": "#7fcdbb", "limit": "#969696"}
-_OTHERS = ("#fdae6b", "#fdd0a2", "#e6550d")
+_OTHERS = ("#fdae6b", "#fdd0a2", "#e6550d", "#a63603")
 
 
 def draw(result: dict, path: Path) -> None:
@@ -31,7 +32,7 @@ def draw(result: dict, path: Path) -> None:
 
 
 def _draw_panel(panel, found, titles) -> None:
-    others = iter(_OTHERS)
+    others = cycle(_OTHERS)
     for each in found:
         spread = each["throughput"]
         whiskers = [[spread["median"] - spread["min"]], [spread["max"] - spread["median"]]]
