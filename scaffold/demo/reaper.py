@@ -87,7 +87,7 @@ def _reaches(session: int, number: int) -> bool:
     """Send a signal, and tell whether anybody was there to get it."""
     try:
         os.killpg(session, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # gone, and its number perhaps another's
         return False
     return True
 

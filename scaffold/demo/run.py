@@ -72,6 +72,15 @@ class Demo:
                 self.stack.enter_context(started(services, installation))
         return services, self._ask(services)
 
+    def close(self) -> None:
+        """Stop everything, then remove it or say where it is kept."""
+        try:
+            with step("Stopping" if self.options.keep else "Stopping and removing everything"):
+                self.stack.close()
+        finally:
+            for say in self.kept:
+                say()
+
     def _open_sandbox(self) -> Sandbox:
         with self.guard.held():
             reaper = self.stack.enter_context(Reaper())
@@ -104,15 +113,6 @@ class Demo:
             self.kept.append(say_kept)
         else:
             self.stack.callback(remove)
-
-    def close(self) -> None:
-        """Stop everything, then remove it or say where it is kept."""
-        try:
-            with step("Stopping" if self.options.keep else "Stopping and removing everything"):
-                self.stack.close()
-        finally:
-            for say in self.kept:
-                say()
 
     def _ask(self, services: Sequence[Service]) -> list[Result]:
         results: list[Result] = []
