@@ -22,4 +22,5 @@ class LockLostError(ManagerError):
 
 
 class RevisionFailedError(ManagerError):
-    """The database is at the revision before the one that the message names."""
+    """The message names the revision, and says what is left of it: nothing, but where the
+    connection was lost as it was committed, which nobody can tell then."""

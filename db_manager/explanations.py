@@ -72,7 +72,7 @@ def reason_of(error: BaseException) -> str:
         case asyncpg.PostgresError(message=str(message)):
             detail = getattr(error, "detail", None)
             return " ".join((f"{message} ({detail})" if detail else message).split())
-        case asyncpg.ClientConfigurationError():
+        case asyncpg.ClientConfigurationError() | asyncpg.ConnectionDoesNotExistError():
             return " ".join(str(error).split())
         case TimeoutError():
             return "no answer in time"

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationInfo
@@ -19,6 +20,9 @@ from db_manager.errors import ManagerError, RevisionFailedError
 from db_manager.explanations import driver_error, reason_of
 from db_manager.revisions import Revisions, find_line, format_file, make_config
 from db_manager.schema import VERSION_TABLE
+
+_UNDONE = "The database stays at the revision before it."
+_UNKNOWN = "It may have been kept or undone. See: python -m db_manager status"
 
 Say = Callable[[str], None]
 """Takes a line for the user while an operation runs."""
@@ -106,12 +110,13 @@ def _reported_by_revision(steps: list[str]) -> Iterator[None]:
         reason = " ".join(str(error).split())
         raise ManagerError(f"{reason}\nSee: python -m db_manager history") from error
     except Exception as error:
-        where = find_line(error) or (f"{steps[-1]}, at its commit" if steps else None)
-        if where is None:
+        line, cause = find_line(error), driver_error(error)
+        if line is None and not steps:
             raise
+        is_unknown = line is None and isinstance(cause, asyncpg.ConnectionDoesNotExistError)
         raise RevisionFailedError(
-            f"{where}: {reason_of(driver_error(error))}\n"
-            "The database stays at the revision before it."
+            f"{line or f'{steps[-1]}, at its commit'}: {reason_of(cause)}\n"
+            + (_UNKNOWN if is_unknown else _UNDONE)
         ) from error
 
 

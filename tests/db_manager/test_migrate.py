@@ -2,28 +2,18 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
 
-from db_manager.connection import Target, open_target
-from db_manager.errors import LockLostError
-from db_manager.lock import migration_lock
-from shared.config import DatabaseConfig
 from shared.database.url import describe
 from tests.db_manager.conftest import Run
 from tests.db_manager.outcome import USERS, execute, fetch, revisions, schema
 from tests.db_manager.workspace_copy import WorkspaceCopy
 
-TERMINATE = """
-    SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid() AND {}
-"""
-HOLDS_LOCK = "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
 LOCK = "pg_advisory_lock(hashtextextended('db_manager:' || current_database(), 0))"
 
 
@@ -106,59 +96,6 @@ async def test_an_interrupt_ends_it_cleanly(copy: WorkspaceCopy, fresh_database_
     await holder.close()
 
     assert (process.returncode, out, err.strip()) == (130, "", "Interrupted.")
-
-
-@pytest.mark.parametrize(
-    ("lost", "reasons"),
-    [
-        (HOLDS_LOCK, ["The connection that holds the lock on"]),
-        ("true", ["The connection that holds the lock on", "terminating connection"]),
-    ],
-    ids=["the lock alone", "as when the server stops"],
-)
-async def test_who_loses_the_lock_stops(
-    copy: WorkspaceCopy, fresh_database_url: str, lost: str, reasons: list[str]
-) -> None:
-    copy.add_revision("aaaaaaaaaaa1", USERS, 'op.execute("SELECT pg_sleep(60)")')
-    process = copy.start("migrate")
-    observer = await asyncpg.connect(fresh_database_url)
-    await until(
-        observer, "FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
-    )
-
-    await observer.execute(TERMINATE.format(lost))
-    _, err = await asyncio.to_thread(process.communicate, timeout=60)
-    current = await observer.fetchval("SELECT version_num FROM alembic_version")
-    await observer.close()
-
-    assert (process.returncode, current) == (1, USERS)
-    assert any(reason in err for reason in reasons)
-    assert "Traceback" not in err
-
-
-@pytest.mark.parametrize("turns", range(8))
-async def test_a_lock_that_is_lost_as_the_work_fails_interrupts_nothing_else(
-    turns: int, fresh_database_url: str
-) -> None:
-    async def lose_and_fail(target: Target) -> None:
-        async with migration_lock(target, say=lambda _line: None):
-            _do_meanwhile(execute, fresh_database_url, TERMINATE.format(HOLDS_LOCK))
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            raise ZeroDivisionError
-
-    config = DatabaseConfig.model_validate({"DATABASE_URL": fresh_database_url})
-    async with open_target(config) as target:
-        with pytest.raises((ZeroDivisionError, LockLostError)):
-            await lose_and_fail(target)
-
-        await asyncio.sleep(0)
-
-
-def _do_meanwhile(work: Callable[..., None], *arguments: str) -> None:
-    """Do it in a thread, with the loop standing still."""
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(work, *arguments).result()
 
 
 @pytest.mark.parametrize(
@@ -264,12 +201,6 @@ def test_one_step_down_is_minus_one(run: Run, fresh_database_url: str) -> None:
 
     assert outcome.code == 0
     assert revisions(fresh_database_url) == []
-
-
-async def until(connection: asyncpg.Connection, condition: str) -> None:
-    """Wait for a row that another process makes."""
-    while not await connection.fetchval(f"SELECT EXISTS (SELECT {condition})"):  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
