@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
@@ -134,7 +133,7 @@ def wait_for(address: str, process: subprocess.Popen[str]) -> None:
         assert process.poll() is None, process.stderr and process.stderr.read()
         try:
             urlopen(address, timeout=5).close()
-        except (URLError, ConnectionError):
+        except OSError:  # nobody listens yet, or whoever does is still starting
             time.sleep(0.05)
         else:
             return
