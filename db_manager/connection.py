@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from time import monotonic
 
+import asyncpg
+from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -13,11 +15,15 @@ from db_manager.errors import ManagerError, UnreachableError
 from db_manager.explanations import CONNECTION_ERRORS, explain
 from shared.config import DatabaseConfig
 from shared.database.engine import create_engine
+from shared.database.pool import FAREWELL
 from shared.database.url import describe
 from shared.errors import ConfigurationError
 
 CONNECTIONS = 2
 """One for the work, one for the lock."""
+
+_END_TIMEOUT = 5_000
+"""Milliseconds that the server waits for a session to end."""
 
 RETRY_INTERVAL = 0.25
 """Seconds between two tries to reach a server that is starting."""
@@ -29,6 +35,9 @@ class Target:
 
     url: str
     engine: AsyncEngine
+    _lent: set[asyncpg.Connection] = field(
+        default_factory=set, init=False, repr=False, compare=False
+    )
 
     @property
     def place(self) -> str:
@@ -41,12 +50,35 @@ class Target:
         async with AsyncExitStack() as resources:
             try:
                 connection = await resources.enter_async_context(self.engine.connect())
+                driver = (await connection.get_raw_connection()).driver_connection
             except CONNECTION_ERRORS as error:
                 raise explain(error, self.url) from error
+            self._lent.add(driver)
+            resources.callback(self._lent.discard, driver)
             try:
                 yield connection
             except DBAPIError as error:
                 raise explain(error, self.url) from error
+
+    def cut(self) -> list[int]:
+        """Close the connections that are lent, at once; return the server's processes behind them.
+
+        Who waits for a statement gets an error. To cancel the task would not do: its ROLLBACK waits
+        for the statement's end, which asyncpg before 0.32 misses where the connection is lost.
+        """
+        cut = [driver for driver in self._lent if not driver.is_closed()]
+        processes = [driver.get_server_pid() for driver in cut]
+        for driver in cut:
+            driver.terminate()
+        return processes
+
+    async def end(self, processes: list[int]) -> None:
+        """Have the server end sessions that were cut, and with them their statements, if it can."""
+        with suppress(UnreachableError, TimeoutError):
+            async with asyncio.timeout(FAREWELL), self.connect() as connection:
+                for process in processes:
+                    end = func.pg_terminate_backend(process, _END_TIMEOUT)
+                    await connection.execute(select(end))
 
 
 @asynccontextmanager

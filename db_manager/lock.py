@@ -7,7 +7,7 @@ and holds a snapshot that CREATE INDEX CONCURRENTLY waits for, for ever.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from time import monotonic
 
 import asyncpg
@@ -26,7 +26,7 @@ _KEY = func.hashtextextended(literal("db_manager:") + func.current_database(), 0
 
 @asynccontextmanager
 async def migration_lock(target: Target, say: Callable[[str], None]) -> AsyncIterator[None]:
-    """Hold the lock; the body is cancelled and LockLostError raised when its connection ends."""
+    """Hold the lock; when its connection ends, so do the body's, and LockLostError is raised."""
     async with target.connect() as connection:
         session = await connection.execution_options(isolation_level="AUTOCOMMIT")
         await _acquire(session, target, say)
@@ -46,41 +46,23 @@ async def _acquire(session: AsyncConnection, target: Target, say: Callable[[str]
 
 @asynccontextmanager
 async def _guarded(session: AsyncConnection, target: Target) -> AsyncIterator[None]:
-    """Cancel the body as soon as the lock's connection is closed under it."""
-    task, lost, over = _get_task(), asyncio.Event(), asyncio.Event()
-
-    def cancel(_connection: object) -> None:
-        # The driver says it a turn of the loop later: the body may have failed in between.
-        if not over.is_set():
-            lost.set()
-            task.cancel()
-
+    """Cut the body's connections as soon as the lock's is closed under it."""
     driver: asyncpg.Connection = (await session.get_raw_connection()).driver_connection
-    driver.add_termination_listener(cancel)
+    cut: list[int] = []
+
+    def cut_others(_connection: object) -> None:
+        cut.extend(target.cut())
+
+    driver.add_termination_listener(cut_others)
     try:
         yield
-    except BaseException as error:
-        if not lost.is_set():
+    except Exception as error:
+        if not driver.is_closed():
             raise
-        await _absorb_cancellation(task)
+        await target.end(cut)
         raise LockLostError(
             f"The connection that holds the lock on {target.place} was closed: stopped, since "
             "another process may be migrating now.\nRun the command again."
         ) from error
     finally:
-        over.set()
-        driver.remove_termination_listener(cancel)
-
-
-async def _absorb_cancellation(task: "asyncio.Task[object]") -> None:
-    """End our own cancellation, which has not arrived yet where another error came first."""
-    with suppress(asyncio.CancelledError):
-        await asyncio.sleep(0)
-    task.uncancel()
-
-
-def _get_task() -> "asyncio.Task[object]":
-    task = asyncio.current_task()
-    if task is None:
-        raise RuntimeError("only a task can hold the lock")
-    return task
+        driver.remove_termination_listener(cut_others)

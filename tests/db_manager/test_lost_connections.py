@@ -1,16 +1,16 @@
 """A migration whose connections end under it: the lock's, the work's, or both."""
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
 import pytest
+from sqlalchemy import select
 
 from db_manager.connection import Target, open_target
 from db_manager.errors import LockLostError
 from db_manager.lock import migration_lock
 from shared.config import DatabaseConfig
+from tests.contract.gate import opened
 from tests.db_manager.outcome import USERS, execute
 from tests.db_manager.workspace_copy import WorkspaceCopy
 
@@ -42,12 +42,27 @@ async def test_a_connection_that_is_lost_stops_it(
 
     await observer.execute(TERMINATE.format(lost))
     _, err = await asyncio.to_thread(process.communicate, timeout=60)
+    asleep = await observer.fetchval(SLEEPS)
     current = await observer.fetchval("SELECT version_num FROM alembic_version")
     await observer.close()
 
-    assert (process.returncode, current) == (1, USERS)
+    assert (process.returncode, current, asleep) == (1, USERS, None)
     assert any(reason in err for reason in reasons)
     assert "Traceback" not in err
+
+
+async def test_what_was_cut_is_left_to_a_server_that_cannot_be_told(
+    fresh_database_url: str,
+) -> None:
+    async with opened(fresh_database_url) as gate:
+        config = DatabaseConfig.model_validate({"DATABASE_URL": gate.url})
+        async with open_target(config) as target, target.connect():
+            cut = target.cut()
+            await gate.close()
+
+            await target.end(cut)
+
+    assert len(cut) == 1
 
 
 def test_a_connection_that_is_lost_at_the_commit_leaves_it_unsaid(
@@ -78,26 +93,15 @@ def test_a_connection_that_is_lost_at_the_commit_leaves_it_unsaid(
     assert after == "It may have been kept or undone. See: python -m db_manager status"
 
 
-@pytest.mark.parametrize("turns", range(8))
-async def test_a_lock_that_is_lost_as_the_work_fails_interrupts_nothing_else(
-    turns: int, fresh_database_url: str
-) -> None:
-    async def lose_and_fail(target: Target) -> None:
-        async with migration_lock(target, say=lambda _line: None):
-            _do_meanwhile(execute, fresh_database_url, TERMINATE.format(HOLDS_LOCK))
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            raise ZeroDivisionError
-
+async def test_work_between_two_statements_gets_to_no_third(fresh_database_url: str) -> None:
     config = DatabaseConfig.model_validate({"DATABASE_URL": fresh_database_url})
-    async with open_target(config) as target:
-        with pytest.raises((ZeroDivisionError, LockLostError)):
-            await lose_and_fail(target)
 
-        await asyncio.sleep(0)
+    async def work_on(target: Target) -> None:
+        async with migration_lock(target, say=lambda _line: None), target.connect() as connection:
+            await asyncio.to_thread(execute, fresh_database_url, TERMINATE.format(HOLDS_LOCK))
+            while True:  # until the driver has heard of it
+                await connection.execute(select(1))
 
-
-def _do_meanwhile(work: Callable[..., None], *arguments: str) -> None:
-    """Do it in a thread, with the loop standing still."""
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(work, *arguments).result()
+    async with open_target(config) as target, asyncio.timeout(60):
+        with pytest.raises(LockLostError):
+            await work_on(target)
