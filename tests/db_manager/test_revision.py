@@ -59,6 +59,24 @@ def test_an_empty_revision_asks_no_database_and_needs_no_touch(copy: WorkspaceCo
     assert_passes(file, "ruff", "format", "--check")
 
 
+@pytest.mark.parametrize("options", [[], ["--empty"]], ids=["generated", "empty"])
+def test_a_revision_that_the_disk_does_not_hold_leaves_no_half_of_it(
+    options: list[str], run: Run, copy: WorkspaceCopy
+) -> None:
+    run("migrate")
+    copy.add_column_to_users(NICKNAME)
+    before = sorted(copy.versions.iterdir())
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+    call = f"from db_manager.cli import main; main(['revision', '-m', 'too much', *{options}])"
+
+    process = copy.start_python("-B", "-c", limit + call)
+    out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, out) == (1, "")
+    assert err == f"Error: Nothing was written: {copy.versions}: File too large\n"
+    assert sorted(copy.versions.iterdir()) == before
+
+
 def test_without_changes_nothing_is_written(run: Run, copy: WorkspaceCopy) -> None:
     run("migrate")
     before = sorted(copy.versions.glob("*.py"))
