@@ -6,6 +6,9 @@ import signal
 from pathlib import Path
 
 import pytest
+from quart import Quart
+
+from shared.web.server import serve
 
 from .service import RunningService, running
 from .wire import PATIENCE
@@ -22,6 +25,20 @@ async def test_workers_end_where_their_parent_is_killed(
         async with asyncio.timeout(PATIENCE):
             while await listens(service):  # noqa: ASYNC110  # nobody is told
                 await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", ["0", "129", "-1", "2.0", "two"])
+def test_a_number_of_workers_that_cannot_be_is_refused_in_a_line(
+    number: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["app.py", f"--workers={number}"])
+
+    with pytest.raises(SystemExit) as refusal:
+        serve(Quart("app"), "app:app")
+
+    assert refusal.value.code == 2
+    reason = f"argument --workers: '{number}' is no whole number from 1 to 128"
+    assert capsys.readouterr().err.splitlines()[-1] == f"app.py: error: {reason}"
 
 
 async def listens(service: RunningService) -> bool:
