@@ -14,6 +14,7 @@ from db_manager.terminal import (
     WAIT,
     YES,
     confirm,
+    get_revision,
     open_manager_and,
     print_fields,
     say,
@@ -46,7 +47,7 @@ def status(as_json: bool, wait: float) -> None:
 
 
 @commands.command()
-@click.argument("revision", default="head")
+@click.argument("revision", default="head", callback=get_revision)
 @WAIT
 def migrate(revision: str, wait: float) -> None:
     """Bring the database up to REVISION, by default the newest; several at once are safe."""
@@ -63,7 +64,7 @@ def wait_for_revisions(timeout: float) -> None:
 
 
 @commands.command(context_settings={"ignore_unknown_options": True})
-@click.argument("revision")
+@click.argument("revision", callback=get_revision)
 @YES
 @WAIT
 def downgrade(revision: str, yes: bool, wait: float) -> None:
@@ -126,7 +127,7 @@ def history(as_json: bool) -> None:
 
 
 @commands.command()
-@click.argument("revision", default="head")
+@click.argument("revision", default="head", callback=get_revision)
 @WAIT
 def sql(revision: str, wait: float) -> None:
     """Print what migrating to REVISION would run (FROM:TO asks no database)."""

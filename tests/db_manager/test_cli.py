@@ -28,6 +28,17 @@ def test_misuse_of_a_command_points_to_its_own_help(run: Run) -> None:
     assert outcome.err.endswith("\nTry: python -m db_manager migrate --help\n")
 
 
+@pytest.mark.parametrize("revision", ["", "@", ":", "head:", "a:b:c"])
+@pytest.mark.parametrize("command", [["migrate"], ["sql"], ["downgrade", "--yes"]], ids=" ".join)
+def test_what_can_name_no_revision_is_misuse(run: Run, command: list[str], revision: str) -> None:
+    outcome = run(*command, revision)
+
+    first, second = outcome.err.splitlines()
+    assert (outcome.code, outcome.out) == (2, "")
+    assert first.endswith(f": {revision!r} names no revision.")
+    assert second == f"Try: python -m db_manager {command[0]} --help"
+
+
 def test_no_words_show_the_help_as_misuse(run: Run) -> None:
     outcome = run()
 
