@@ -1,5 +1,6 @@
 """The commands of `python -m db_manager`; what they need is imported when they run."""
 
+import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -187,6 +188,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(error.exit_code)
     except ManagerError as error:
         say(f"{click.style('Error:', fg='red')} {error}")
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        say(f"{click.style('Error:', fg='red')} The output is not whole: {error.strerror}")
         sys.exit(1)
 
 
