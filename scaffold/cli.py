@@ -59,7 +59,7 @@ class Commands(click.Group):
             Interrupted,
         ) as error:
             message, exit_code = _explain(error)
-            click.echo(f"Error: {message}", err=True)
+            click.echo(f"{click.style('Error:', fg='red')} {message}", err=True)
             ctx.exit(exit_code)
 
 

@@ -85,6 +85,8 @@ def draft_service(workspace: Workspace, name: ServiceName, port: int) -> Draft:
     resource = ResourceName.of(name)
     table = resource.table([field.name for field in _fields(resource).unique])
     refusals.refuse_taken_resource(workspace, name, resource, table)
+    if resource.name == _SHIPPED_RESOURCE:
+        refusals.refuse_missing_model(workspace, name, resource)
     return replace(draft, resource=resource)
 
 

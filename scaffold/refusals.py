@@ -108,6 +108,16 @@ def refuse_taken_resource(
         )
 
 
+def refuse_missing_model(workspace: Workspace, name: ServiceName, resource: ResourceName) -> None:
+    """Raise ScaffoldError if the model, which is not generated, is gone."""
+    model = f"{MODELS}/{resource.name}.py"
+    if not (workspace.root / model).is_file():
+        raise ScaffoldError(
+            f"{name.typed!r} is built on {model}, which came with the workspace and is not there.\n"
+            "Restore it from version control, or copy it from a new one: python -m scaffold init DIR"
+        )
+
+
 def _next_free(port: int, services: list[Service]) -> int:
     taken = {service.port for service in services}
     candidates: tuple[int, ...] = (*range(port, PORTS.stop), *range(PORTS.start, port))

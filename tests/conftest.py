@@ -1,7 +1,11 @@
-"""What the tests need of the process that they run in."""
+"""What the tests need of the process that they run in, and of the machine."""
 
 import os
 import signal
+import socket
+from collections.abc import Iterator
+
+import pytest
 
 HEEDED = (signal.SIGINT, signal.SIGHUP)
 
@@ -22,3 +26,11 @@ heed_signals()
 def pytest_xdist_auto_num_workers() -> int:
     """Have half as many workers again as processors: tests wait for much of what they start."""
     return (os.cpu_count() or 1) * 3 // 2
+
+
+@pytest.fixture
+def deaf_socket() -> Iterator[socket.socket]:
+    """A socket with a port of its own, which no other program gets, where nobody listens yet."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound

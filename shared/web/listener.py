@@ -10,6 +10,8 @@ from shared.errors import ConfigurationError
 from shared.web.application import PREFIX
 
 _WELCOME = "Welcome to "
+_PATIENCE = 5.0
+"""Seconds that whoever listens gets to say its name; a fleet that starts is a machine that is busy."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -44,7 +46,7 @@ def _explain(error: OSError, host: str, port: int) -> str:
 
 def _find_owner(port: int) -> str | None:
     """Ask who listens: every service of a workspace says its name at the root of its API."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=1)
+    connection = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
     try:
         connection.request("GET", f"{PREFIX}/")
         greeting = str(loads(connection.getresponse().read())["data"]["message"])

@@ -11,7 +11,8 @@ import pytest
 
 from tests.containers.dockerfile import read_stages
 from tests.containers.image import Image, build
-from tests.generated.test_generated_services import free_port, get
+from tests.generated.test_generated_services import get
+from tests.ports import reserve_port
 from tests.workspace import GeneratedWorkspace
 
 USER_SERVICE = "services/user_service/Dockerfile"
@@ -56,7 +57,7 @@ def migrated_url(lived_in: Path, migrate: Image, fresh_database_url: str) -> str
 @pytest.fixture
 def running(lived_in: Path, service: Image, migrated_url: str) -> Iterator[tuple[int, str]]:
     """The service's port, and the settings of its container."""
-    port = str(free_port())
+    port = str(reserve_port())
     words = read_stages(lived_in / USER_SERVICE)[-1].get("CMD").words
     process = service.start(
         words, DATABASE_URL=migrated_url, SECRET_KEY="of the tests", SERVICE_PORT=port
@@ -107,7 +108,7 @@ def test_nothing_is_written_where_the_file_system_is_read_only(
 
 
 def test_the_health_check_fails_where_nothing_answers(lived_in: Path, service: Image) -> None:
-    assert _health(lived_in, service, str(free_port())) != 0
+    assert _health(lived_in, service, str(reserve_port())) != 0
 
 
 def test_no_secret_and_no_test_is_in_the_image(service: Image) -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import random
-import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -11,13 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ports import reserve_port
+
 from .wire import PATIENCE, exchange, spell
 
 _POLL_INTERVAL = 0.02
 _PRODUCTION = {"DEBUG": "False", "SECRET_KEY": "a secret of the tests", "DB_POOL_SIZE": "5"}
 """The pool is small, so that many services share the run's server and requests wait for it."""
-_PORTS = range(20000, 32000)
-"""Below those that Linux gives to clients, so that no exchange of a test is in the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ async def running(
     options: Sequence[str] = (),
 ) -> AsyncIterator[RunningService]:
     """Start the user service of a workspace as its README says, and stop it at the end."""
-    port = free_port()
+    port = reserve_port()
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": os.environ.get("HOME", "/"),
@@ -90,13 +88,3 @@ async def _stop(process: Process) -> None:
         process.kill()
         await process.wait()
         raise
-
-
-def free_port() -> int:
-    while True:
-        port = random.choice(_PORTS)
-        try:
-            with socket.create_server(("127.0.0.1", port)):
-                return port
-        except OSError:
-            continue

@@ -170,10 +170,19 @@ async def test_every_request_after_a_restart_works(
     assert {answer.status for answer in answers} == {200}
 
 
+async def test_the_law_holds_through_the_gate(
+    gated_service: RunningService, people: Database
+) -> None:
+    row = Row("", "GET", "/users", 200, EVERYBODY)
+
+    assert await find_deviation(row, gated_service.port) is None
+
+
 @pytest.mark.parametrize("impatient", ["GET", "PUT", "POST", "DELETE"])
 async def test_clients_that_hang_up_cost_nothing(
     impatient: str, gated_service: RunningService, people: Database
 ) -> None:
+    """After all others that use this service, which may still be doing what nobody waits for."""
     path, body = ("/users", GRACE) if impatient == "POST" else ("/users/1", b'{"age":1}')
     request = spell(impatient, PREFIX + path, JSON, body)
 
@@ -181,14 +190,6 @@ async def test_clients_that_hang_up_cost_nothing(
 
     answers = await _get_at_once("/users/2", gated_service)
     assert {answer.status for answer in answers} == {200}
-
-
-async def test_the_law_holds_through_the_gate(
-    gated_service: RunningService, people: Database
-) -> None:
-    row = Row("", "GET", "/users", 200, EVERYBODY)
-
-    assert await find_deviation(row, gated_service.port) is None
 
 
 async def _get(path: str, service: RunningService) -> Answer:

@@ -8,7 +8,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from .service import free_port, running
+from tests.ports import reserve_port
+
+from .service import running
 from .workspace import copy
 
 NOWHERE = "postgresql://nobody:hunter2@127.0.0.1:1/none"
@@ -54,7 +56,7 @@ def test_the_sample_secret_is_refused_in_production(workspace: Path) -> None:
 def test_where_there_is_no_postgresql_the_way_to_one_is_told(
     workspace: Path, tmp_path: Path, server: str
 ) -> None:
-    port = str(free_port())
+    port = str(reserve_port())
 
     words = refused(
         workspace, "--server", server, SERVICE_PORT=port, EMBEDDED_POSTGRES_BIN=str(tmp_path)

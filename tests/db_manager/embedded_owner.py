@@ -36,6 +36,9 @@ with postgres as url:
     sys.stdin.read()
 """
 )
+KEEP_THE_DRAFT = "pathlib.Path.rename = lambda *_: sys.stdin.read()\n"
+"""Nothing follows the making of the data, so that whoever looks for that comes in time."""
+ENTER_A_DRAFT = ENTER.replace("with postgres", f"{KEEP_THE_DRAFT}with postgres")
 START_AND_STOP = USE + "print(postgres.start(), flush=True)\npostgres.stop()"
 
 
@@ -126,6 +129,7 @@ def copy_code(target: Path) -> None:
     ignore = shutil.ignore_patterns("__pycache__", "include", "doc")
     for folder in filter(Path.is_dir, get_wheel()):
         shutil.copytree(folder, target / folder.name, ignore=ignore)
+    _open_to_all(target)
 
 
 def get_interpreter(public: Path) -> str:
@@ -139,7 +143,13 @@ def get_interpreter(public: Path) -> str:
     shutil.copytree(Path(sys.base_prefix, "lib", library), copy / "lib" / library, ignore=ignore)
     (copy / "bin").mkdir()
     shutil.copy(Path(sys.executable).resolve(), copy / "bin" / "python3")
+    _open_to_all(copy)
     return str(copy / "bin" / "python3")
+
+
+def _open_to_all(folder: Path) -> None:
+    """Let everybody read it, whatever the umask of who copied it, and of who checked it out."""
+    subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
 
 
 def _is_within_reach(interpreter: str) -> bool:

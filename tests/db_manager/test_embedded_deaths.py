@@ -12,6 +12,7 @@ import pytest
 
 from tests.db_manager.embedded_owner import (
     ENTER,
+    ENTER_A_DRAFT,
     NOBODY,
     START_AND_STOP,
     Home,
@@ -50,7 +51,7 @@ def home(request: pytest.FixtureRequest, public: Path, tmp_path: Path) -> Home:
 @pytest.fixture(params=["system", "wheel"])
 def own(request: pytest.FixtureRequest, home: Home) -> Iterator[Own]:
     """Starts one owner; what it leaves must be nothing."""
-    path = "/usr/bin:/bin" if request.param == "wheel" else os.environ["PATH"]
+    path = "/nowhere" if request.param == "wheel" else os.environ["PATH"]
     owners: list[Popen[str]] = []
 
     def start(program: str) -> Popen[str]:
@@ -65,7 +66,7 @@ def own(request: pytest.FixtureRequest, home: Home) -> Iterator[Own]:
 
 
 async def test_an_owner_killed_at_start_leaves_nothing(home: Home, own: Own) -> None:
-    owner = own(ENTER)
+    owner = own(ENTER_A_DRAFT)
     await_that((home.folder / "data.new" / "base").exists)
 
     owner.kill()

@@ -14,6 +14,7 @@ from db_manager.embedded.locks import moments
 from db_manager.postgres import EmbeddedPostgres
 from tests.db_manager.embedded_owner import (
     ENTER,
+    ENTER_A_DRAFT,
     ROOT,
     Home,
     ask,
@@ -140,12 +141,16 @@ async def test_a_second_workspace_has_its_own(tmp_path: Path, postgres: Embedded
 
 
 @pytest.mark.parametrize(
-    "sign", ["reaper.lock", "data.new", "data.new/base/1", "data", "data/postmaster.pid"]
+    ("program", "sign"),
+    [
+        pytest.param(ENTER_A_DRAFT if "data.new" in sign else ENTER, sign, id=sign)
+        for sign in ("reaper.lock", "data.new", "data.new/base/1", "data", "data/postmaster.pid")
+    ],
 )
 def test_an_owner_killed_at_start_leaves_nothing(
-    sign: str, folder: Path, postgres: EmbeddedPostgres, own: Own
+    program: str, sign: str, folder: Path, postgres: EmbeddedPostgres, own: Own
 ) -> None:
-    process = own(ENTER)
+    process = own(program)
     await_that((folder / sign).exists)
     process.kill()
 

@@ -18,7 +18,7 @@ Install = Callable[[str, str], Path]
 
 @pytest.fixture(autouse=True)
 def _bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.delenv(programs.SETTING, raising=False)
     monkeypatch.setattr(programs, "SYSTEM_FOLDERS", ())
     monkeypatch.setattr(programs, "_WHEEL", "no_such_wheel")

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
@@ -165,15 +166,15 @@ def test_an_index_that_a_killed_run_left_is_made_anew(
 
 
 async def test_a_server_that_is_starting_is_waited_for(
-    copy: WorkspaceCopy, fresh_database_url: str, unused_tcp_port: int
+    copy: WorkspaceCopy, fresh_database_url: str, deaf_socket: socket.socket
 ) -> None:
     parts = urlsplit(fresh_database_url)
-    copy.url = f"postgresql://postgres@127.0.0.1:{unused_tcp_port}{parts.path}"
-    waiting = copy.start("migrate", "--wait", "30")
+    copy.url = f"postgresql://postgres@127.0.0.1:{deaf_socket.getsockname()[1]}{parts.path}"
+    waiting = copy.start("migrate", "--wait", "60")
     impatient = copy.start("migrate")
     await asyncio.to_thread(impatient.communicate, timeout=60)
 
-    async with forwarded(unused_tcp_port, parse_qs(parts.query)["host"][0]):
+    async with forwarded(deaf_socket, parse_qs(parts.query)["host"][0]):
         out, _ = await asyncio.to_thread(waiting.communicate, timeout=60)
 
     assert (impatient.returncode, waiting.returncode) == (1, 0)
@@ -204,8 +205,8 @@ def test_one_step_down_is_minus_one(run: Run, fresh_database_url: str) -> None:
 
 
 @asynccontextmanager
-async def forwarded(port: int, folder: str) -> AsyncIterator[None]:
-    """Have a TCP port lead to the server's unix socket."""
+async def forwarded(listener: socket.socket, folder: str) -> AsyncIterator[None]:
+    """Have a TCP socket listen, and lead to the server's unix socket."""
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
@@ -216,7 +217,7 @@ async def forwarded(port: int, folder: str) -> AsyncIterator[None]:
         up_reader, up_writer = await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432")
         await asyncio.gather(carry(reader, up_writer), carry(up_reader, writer))
 
-    server = await asyncio.start_server(connect, "127.0.0.1", port)
+    server = await asyncio.start_server(connect, sock=listener)
     try:
         yield
     finally:

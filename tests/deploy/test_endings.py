@@ -24,7 +24,7 @@ from tests.contract.wire import PATIENCE, exchange, spell
 from tests.deploy.cluster import Hook, Pod, balancing
 from tests.deploy.documents import Documents, name_of
 from tests.deploy.traffic import CLIENTS, LOST, TOLD, Seen, loyal_traffic, traffic
-from tests.generated.test_generated_services import free_port
+from tests.ports import reserve_port
 from tests.workspace import GeneratedWorkspace
 
 _PACE = 5
@@ -98,7 +98,7 @@ async def pods(
 @asynccontextmanager
 async def _running(fleet: Path, database_url: str, options: list[str]) -> AsyncIterator[Pod]:
     image = read_stages(fleet / "services/user_service/Dockerfile")[-1]
-    port = free_port()
+    port = reserve_port()
     settings = image.get("ENV").settings | {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{fleet}:{fleet / 'services'}",

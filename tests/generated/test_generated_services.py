@@ -3,20 +3,19 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 import pytest_asyncio
 
 from db_manager.testing import NewDatabase
+from tests.ports import reserve_port
 from tests.workspace import GeneratedWorkspace
 
 
@@ -108,7 +107,7 @@ class TestGeneratedServices:
 @contextmanager
 def booted(workspace: GeneratedWorkspace, package: str, database_url: str) -> Iterator[str]:
     """Run a service as its README says; gives the address of its API."""
-    port = free_port()
+    port = reserve_port()
     process = subprocess.Popen(
         [sys.executable, "app.py"],
         cwd=workspace.root / "services" / package,
@@ -134,7 +133,7 @@ def wait_for(address: str, process: subprocess.Popen[str]) -> None:
         assert process.poll() is None, process.stderr and process.stderr.read()
         try:
             urlopen(address, timeout=5).close()
-        except (URLError, ConnectionError):
+        except OSError:  # nobody listens yet, or whoever does is still starting
             time.sleep(0.05)
         else:
             return
@@ -145,14 +144,6 @@ def get(address: str) -> object:
     """Return the data of an answer."""
     with urlopen(address, timeout=30) as response:
         return json.load(response)["data"]
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def test_generation_is_byte_identical(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from db_manager.embedded.account import Account
 from tests.contract.wire import PATIENCE
-from tests.generated.test_generated_services import free_port
+from tests.ports import reserve_port
 
 SERVER_CONNECTIONS = 3
 """Fewer than any of the clients would like to have, so that they share them."""
@@ -61,7 +61,7 @@ async def pooling(program: str, server_url: str) -> AsyncIterator[Pooler]:
     with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        account, port = Account.for_data(folder / "data"), free_port()
+        account, port = Account.for_data(folder / "data"), reserve_port()
         settings = folder / "pgbouncer.ini"
         settings.write_text(_render(program, server_url, port))
         with (folder / "log").open("wb") as log:

@@ -18,6 +18,7 @@ from shared.config import DatabaseConfig
 from shared.database.engine import Database
 from shared.models.user import UserModel
 from tests.contract.people import move_in
+from tests.contract.wire import PATIENCE
 from tests.pgbouncer.pooler import SERVER_CONNECTIONS, Pooler
 
 CLIENTS = 4 * SERVER_CONNECTIONS
@@ -46,7 +47,16 @@ async def _backend(database: Database) -> int:
 
 
 async def test_many_connections_share_few(pooled: Database) -> None:
-    backends = await asyncio.gather(*(_backend(pooled) for _ in range(CLIENTS)))
+    two = asyncio.Barrier(2)
+
+    async def find_backend() -> int:
+        async with pooled.connect() as connection, connection.transaction():
+            await two.wait()
+            backend: int = await connection.fetchval("SELECT pg_backend_pid()")
+            return backend
+
+    async with asyncio.timeout(PATIENCE):
+        backends = await asyncio.gather(*(find_backend() for _ in range(CLIENTS)))
 
     assert len(backends) == CLIENTS
     assert 1 < len(set(backends)) <= SERVER_CONNECTIONS

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import reserve_port
 from tests.readme.guide import README, advice, commands, mentioned, section
 from tests.readme.proofs import TABLE
 from tests.workspace import FOREIGN, FRAMEWORK, run
@@ -51,9 +52,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     root = tmp_path_factory.mktemp("readme") / "fleet"
     cloning = commands(README.read_text())[0].replace("<this repository>", f"'{FRAMEWORK}'")
     run(["bash", "-ec", cloning], root.parent, dict(os.environ))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        cloned = Clone(root, probe.getsockname()[1])
+    cloned = Clone(root, reserve_port())
     if uv := shutil.which("uv", path=str(Path(sys.executable).parent)):
         (root.parent / "tools").mkdir()
         (root.parent / "tools" / "uv").symlink_to(uv)
@@ -97,7 +96,7 @@ def _wait_until_listening(port: int, service: subprocess.Popen[bytes]) -> None:
         assert service.poll() is None, "the service ended"
         try:
             socket.create_connection(("127.0.0.1", port), timeout=5).close()
-        except ConnectionError:
+        except OSError:
             time.sleep(0.05)
         else:
             return

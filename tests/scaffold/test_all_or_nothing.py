@@ -32,7 +32,7 @@ def place(tmp_path: Path) -> Path:
     (folder / "folder").mkdir(parents=True)
     for name in ("changed.txt", "folder/changed.sh", "folder/other.txt"):
         (folder / name).write_text("old")
-    (folder / "changed.txt").chmod(0o600)
+    (folder / "changed.txt").chmod(0o700)  # which no umask gives to what is written
     (folder / "same.txt").write_text("same")
     return folder
 

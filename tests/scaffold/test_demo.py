@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,10 +54,7 @@ class _Caller:
 
     def leftovers(self) -> list[str]:
         """Return what is still there when everything has had time to go."""
-        end = time.monotonic() + _PATIENCE
-        while self.processes() and time.monotonic() < end:
-            time.sleep(0.1)
-        return self.processes() + [str(path) for path in self.temporary.iterdir()]
+        return _lasting(lambda: self.processes() + [str(each) for each in self.temporary.iterdir()])
 
 
 @pytest.fixture
@@ -144,7 +141,7 @@ def test_a_kept_workspace_starts_again(caller: _Caller) -> None:
     """
     completed = caller.run("--no-install", "--keep")
     assert completed.returncode == 0, completed.stdout + completed.stderr
-    assert caller.processes() == []
+    assert _lasting(caller.processes) == []
     assert re.search(r"^Stopping \.\.\. \d+\.\d s\nKept: ", completed.stderr, re.MULTILINE)
     folder, command = re.findall(r"^  (?:cd )?(.*)$", completed.stderr, re.MULTILINE)
     url = re.findall(r"^user-service +(\S+)", completed.stdout, re.MULTILINE)[0]
@@ -175,7 +172,7 @@ def test_an_interrupted_demo_leaves_nothing(
     with caller.start(*options) as process:
         _await_words(process, moment)
         process.send_signal(number)
-        time.sleep(0.1)
+        _await_words(process, "Stopping and removing")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate()
 
@@ -239,6 +236,14 @@ def _await_answer(url: str) -> bytes:
         except OSError:
             assert time.monotonic() < end, url
             time.sleep(0.1)
+
+
+def _lasting(find: Callable[[], list[str]]) -> list[str]:
+    """Return what is still found when everything has had time to go."""
+    end = time.monotonic() + _PATIENCE
+    while (found := find()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
 
 
 def _row(line: str) -> str:

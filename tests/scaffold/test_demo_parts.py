@@ -40,13 +40,6 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def free_port() -> int:
-    """A port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-@pytest.fixture
 def here(tmp_path: Path) -> Place:
     """A folder to run commands in."""
     return Place(tmp_path, dict(os.environ))
@@ -207,11 +200,12 @@ def test_a_service_that_dies_is_named_with_its_last_words(sandbox: Sandbox) -> N
         pass
 
 
-def test_a_service_that_does_not_answer_is_red(free_port: int) -> None:
+def test_a_service_that_does_not_answer_is_red(deaf_socket: socket.socket) -> None:
     """The demo goes on: the others may be well."""
+    service = Service("user-service", deaf_socket.getsockname()[1])
     results: list[Result] = []
 
-    with Examination(Service("user-service", free_port), results.append) as examination:
+    with Examination(service, results.append) as examination:
         data = examination.ask("one", get("/users/1"), success({"id": NEW_ID}))
 
     assert data == {"id": "<a positive integer>"}

@@ -193,3 +193,13 @@ def test_a_revision_that_is_no_python_is_named(workspace: Path) -> None:
     (workspace / "db_manager/migrations/versions/broken.py").write_text("def (")
 
     assert "broken.py" in refused(scaffold(workspace, "order-service", "8081"))
+
+
+def test_a_model_that_is_not_generated_is_not_passed_over(with_user_service: Path) -> None:
+    (with_user_service / "shared/models/user.py").unlink()
+    before = picture(with_user_service)
+
+    message = refused(scaffold(with_user_service, "user-service", "8081", "--force"))
+
+    assert "built on shared/models/user.py, which came with the workspace" in message
+    assert picture(with_user_service) == before

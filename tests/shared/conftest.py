@@ -3,7 +3,13 @@
 import pytest
 
 from shared.web.service import Service
-from tests.shared.serving import Serve, under_hypercorn, under_uvicorn
+from tests.shared.serving import PATIENCE, Serve, under_hypercorn, under_uvicorn
+
+
+@pytest.fixture(autouse=True)
+def a_patient_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is busy may take seconds to open a connection, which `ping` does."""
+    monkeypatch.setattr("shared.database.engine.PING_TIMEOUT", PATIENCE)
 
 
 @pytest.fixture(params=[under_uvicorn, under_hypercorn], ids=["uvicorn", "hypercorn"])

@@ -2,7 +2,15 @@
 
 import gc
 
+import pytest
+
 from shared.web.collector import collecting_requests_alone
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_out_before() -> None:
+    """Commands of the database manager, which other tests run here, leave out what they import."""
+    gc.unfreeze()
 
 
 class Knot:

@@ -9,6 +9,7 @@ from shared.config import DatabaseConfig
 from shared.database.engine import Database
 from shared.errors import DatabaseUnavailableError
 from shared.models.user import UserModel
+from tests.shared.serving import PATIENCE
 from tests.shared.users import close_others, config
 
 
@@ -38,17 +39,20 @@ async def test_those_who_wait_are_served_in_the_order_of_asking(database_url: st
 
 async def test_a_process_opens_no_more_connections_than_its_pool_has(database_url: str) -> None:
     open_now, most = 0, 0
+    three = asyncio.Barrier(3)
 
     async def ask(small: Database) -> None:
         nonlocal open_now, most
         async with small.connect():
             open_now += 1
             most = max(most, open_now)
-            await asyncio.sleep(0.001)
+            await three.wait()
+            await asyncio.sleep(0.01)  # time enough for a fourth
             open_now -= 1
 
     async with Database(config(database_url, DB_POOL_SIZE=3)) as small:
-        await asyncio.gather(*(ask(small) for _ in range(30)))
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.gather(*(ask(small) for _ in range(30)))
 
     assert most == 3
 

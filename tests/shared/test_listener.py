@@ -66,7 +66,8 @@ def test_a_program_that_is_no_service_has_no_name(body: bytes) -> None:
         )
 
 
-def test_a_program_that_never_answers_has_no_name() -> None:
+def test_a_program_that_never_answers_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.web.listener._PATIENCE", 0.01)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
 
