@@ -1,5 +1,6 @@
 """The commands of `python -m db_manager`; what they need is imported when they run."""
 
+import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from db_manager.terminal import (
     WAIT,
     YES,
     confirm,
+    get_revision,
     open_manager_and,
     print_fields,
     say,
@@ -46,7 +48,7 @@ def status(as_json: bool, wait: float) -> None:
 
 
 @commands.command()
-@click.argument("revision", default="head")
+@click.argument("revision", default="head", callback=get_revision)
 @WAIT
 def migrate(revision: str, wait: float) -> None:
     """Bring the database up to REVISION, by default the newest; several at once are safe."""
@@ -63,7 +65,7 @@ def wait_for_revisions(timeout: float) -> None:
 
 
 @commands.command(context_settings={"ignore_unknown_options": True})
-@click.argument("revision")
+@click.argument("revision", callback=get_revision)
 @YES
 @WAIT
 def downgrade(revision: str, yes: bool, wait: float) -> None:
@@ -126,7 +128,7 @@ def history(as_json: bool) -> None:
 
 
 @commands.command()
-@click.argument("revision", default="head")
+@click.argument("revision", default="head", callback=get_revision)
 @WAIT
 def sql(revision: str, wait: float) -> None:
     """Print what migrating to REVISION would run (FROM:TO asks no database)."""
@@ -186,6 +188,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(error.exit_code)
     except ManagerError as error:
         say(f"{click.style('Error:', fg='red')} {error}")
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        say(f"{click.style('Error:', fg='red')} The output is not whole: {error.strerror}")
         sys.exit(1)
 
 

@@ -3,11 +3,42 @@
 from typing import Any
 
 from alembic.autogenerate import compare_metadata
+from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import JSON, Column, Connection, MetaData
+from sqlalchemy.dialects.postgresql import JSONB
 
 _ONLY_IN_MODELS = "in the models, not in the database"
 _ONLY_IN_DATABASE = "in the database, not in the models"
+
+
+class ImplThatReadsJSON(PostgresqlImpl):
+    """Alembic's for PostgreSQL, in whose place it is by being defined.
+
+    Alembic asks the server whether two defaults are equal, which it does not know of `json`.
+    """
+
+    __dialect__ = "postgresql"
+
+    def compare_server_default(
+        self,
+        inspector_column: Column[Any],
+        metadata_column: Column[Any],
+        rendered_metadata_default: str | None,
+        rendered_inspector_default: str | None,
+    ) -> bool:
+        """Say whether the model's default is another than the database's."""
+        defaults = (rendered_metadata_default, rendered_inspector_default)
+        if not isinstance(inspector_column.type, JSON) or isinstance(inspector_column.type, JSONB):
+            columns = (inspector_column, metadata_column)
+            return bool(super().compare_server_default(*columns, *defaults))  # type: ignore[no-untyped-call]  # has no annotation
+        in_model, in_database = (each and _text_of(each) for each in defaults)
+        return in_model != in_database
+
+
+def _text_of(default: str) -> str:
+    """Leave out what only some of the spellings have: `{}`, `'{}'`, `'{}'::json`."""
+    return default.removesuffix("::json").strip("'")
 
 
 def compare(connection: Connection, metadata: MetaData) -> list[str]:

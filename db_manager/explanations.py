@@ -2,13 +2,12 @@
 
 import os
 import socket
-from urllib.parse import urlsplit
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 
 from db_manager.errors import ManagerError, UnreachableError
-from shared.database.url import describe
+from shared.database.url import describe, name_of
 
 CONNECTION_ERRORS = (
     OSError,
@@ -33,10 +32,9 @@ def explain(error: BaseException, url: str) -> ManagerError:
                 f"PostgreSQL refuses the login: {place} ({reason_of(cause)}). Check DATABASE_URL."
             )
         case asyncpg.InvalidCatalogNameError():
-            name = urlsplit(url).path.lstrip("/")
             return ManagerError(
                 f"The database does not exist: {place}. "
-                f'Create it (CREATE DATABASE "{name}") or correct DATABASE_URL.'
+                f'Create it (CREATE DATABASE "{name_of(url)}") or correct DATABASE_URL.'
             )
         case (
             OSError()

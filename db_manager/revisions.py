@@ -1,9 +1,12 @@
 """The revisions on disk, as Alembic reads them."""
 
+import os
 import subprocess
 import sys
 import traceback
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Self
 
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
+from alembic.util import rev_id as new_id
 
 from db_manager.errors import ManagerError
 from db_manager.explanations import reason_of
@@ -51,6 +55,25 @@ def make_config() -> Config:
     for name, value in settings.items():
         config.set_main_option(name, str(value).replace("%", "%%"))
     return config
+
+
+@contextmanager
+def whole_or_not_at_all() -> Iterator[str]:
+    """Give a new revision's id; raises ManagerError where its file cannot be written.
+
+    What was written of it goes: no command reads the others beside half a revision.
+    """
+    rev_id = str(new_id())
+    try:
+        yield rev_id
+    except OSError as error:
+        begun = list(VERSIONS.glob(f"{rev_id}_*"))
+        for file in begun:
+            file.unlink()
+        if not begun and error.filename is None:  # of the database, not of the disk
+            raise
+        reason = os.strerror(error.errno or 0)
+        raise ManagerError(f"Nothing was written: {VERSIONS}: {reason}") from error
 
 
 def format_file(file: Path) -> None:

@@ -18,7 +18,13 @@ from sqlalchemy import Connection, MetaData
 from db_manager.connection import Target
 from db_manager.errors import ManagerError, RevisionFailedError
 from db_manager.explanations import driver_error, reason_of
-from db_manager.revisions import Revisions, find_line, format_file, make_config
+from db_manager.revisions import (
+    Revisions,
+    find_line,
+    format_file,
+    make_config,
+    whole_or_not_at_all,
+)
 from db_manager.schema import VERSION_TABLE
 
 _UNDONE = "The database stays at the revision before it."
@@ -79,7 +85,9 @@ async def write_revision(target: Target, message: str) -> Path:
     written = list[Path]()
 
     def write(config: Config) -> None:
-        written.append(_path_of(command.revision(config, message, autogenerate=True)))
+        with whole_or_not_at_all() as rev_id:
+            script = command.revision(config, message, autogenerate=True, rev_id=rev_id)
+        written.append(_path_of(script))
 
     await run(target, write, _say_nothing)
     await asyncio.to_thread(format_file, written[0])
@@ -89,8 +97,8 @@ async def write_revision(target: Target, message: str) -> Path:
 def write_empty_revision(message: str) -> Path:
     """Write a revision that changes nothing, for hands to fill in; return its file."""
     Revisions().get_head()
-    with _reported_by_revision([]):
-        file = _path_of(command.revision(make_config(), message))
+    with _reported_by_revision([]), whole_or_not_at_all() as rev_id:
+        file = _path_of(command.revision(make_config(), message, rev_id=rev_id))
     format_file(file)
     return file
 

@@ -27,6 +27,14 @@ WAIT = click.option(
 )
 
 
+def get_revision(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
+    """Refuse what can name none, as the `""` of an unset variable, which Alembic trips over."""
+    parts = text.split(":")
+    if len(parts) > 2 or not all(part.strip("@") for part in parts):
+        raise click.BadParameter(f"{text!r} names no revision.")
+    return text
+
+
 def say(line: str) -> None:
     """Tell the user how things go."""
     click.echo(line, err=True)

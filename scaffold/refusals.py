@@ -80,7 +80,7 @@ def refuse_taken_port(workspace: Workspace, name: ServiceName, port: int) -> Non
             free = _next_free(port, services)
             raise ScaffoldError(
                 f"Port {port} belongs to the service {other.called!r} "
-                f"({SERVICES}/{other.package}/.env). Choose another port, such as {free}."
+                f"({SERVICES}/{other.package}). Choose another port, such as {free}."
             )
 
 

@@ -6,6 +6,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import asyncpg
+
 from shared.database.engine import Database
 from shared.database.errors import LOST, UNREACHABLE, is_lost, is_undone
 from shared.database.pool import FAREWELL
@@ -82,15 +84,16 @@ class Transaction:
         if self._stands_alone:
             return await self._write_alone(statement, parameters)
         if not self._begun:
-            self._begun = True  # even where the answer does not come
-            await self._ask("execute", "BEGIN")
+            return await self._begin_with(statement, parameters)
         return await self.fetch_first(statement, parameters)
 
     async def commit(self) -> None:
-        """Keep what was written."""
+        """Keep what was written; raises RuntimeError where a failed statement has undone it."""
         if self._begun:
-            await self._ask("execute", "COMMIT")
+            ending = await self._ask("execute", "COMMIT")
             self._begun = False
+            if ending == "ROLLBACK":  # PostgreSQL says no more than that
+                raise RuntimeError("nothing was kept: a statement of this transaction failed")
 
     async def commit_with(self, write: Awaitable[KeptT]) -> KeptT:
         """Do the last write, and keep it with everything before it.
@@ -105,6 +108,19 @@ class Transaction:
         finally:
             self._stands_alone = self._is_done = False
         return kept
+
+    async def _begin_with(self, statement: Statement, parameters: Parameters) -> Row | None:
+        """Begin; where a migration has changed a type since the statement was prepared, twice.
+
+        asyncpg prepares it anew, but in a transaction leaves it to us to send it once more.
+        """
+        self._begun = True  # even where the answer does not come
+        await self._ask("execute", "BEGIN")
+        try:
+            return await self.fetch_first(statement, parameters)
+        except asyncpg.InvalidCachedStatementError:
+            await self._ask("execute", "ROLLBACK AND CHAIN")
+            return await self.fetch_first(statement, parameters)
 
     async def _write_alone(self, statement: Statement, parameters: Parameters) -> Row | None:
         """Write what PostgreSQL keeps at once; where it changed nothing, others may follow."""

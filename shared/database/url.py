@@ -34,7 +34,13 @@ def describe(url: str) -> str:
     query = dict(parse_qsl(parts.query))
     host = query.get("host") or unquote(parts.hostname or "localhost")
     place = host if host.startswith("/") else f"{host}:{parts.port or 5432}"
-    return f"{parts.path.lstrip('/') or parts.username or 'postgres'} at {place}"
+    return f"{name_of(url)} at {place}"
+
+
+def name_of(url: str) -> str:
+    """Return the database's name, which is the user's where `url` has none."""
+    parts = urlsplit(url)
+    return unquote(parts.path.lstrip("/") or parts.username or "postgres")
 
 
 def _split(url: str) -> SplitResult:

@@ -25,7 +25,8 @@ class APIResponse:
         data = found[:limit]
         response = cls.success(data)
         if len(found) > limit:
-            following = f"{request.path}?limit={limit}&after={data[-1].id}"
+            place = f"{request.script_root}{request.path}"
+            following = f"{place}?limit={limit}&after={data[-1].id}"
             response.headers["Link"] = f'<{following}>; rel="next"'
         return response
 

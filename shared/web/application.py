@@ -13,6 +13,7 @@ from shared.web.collector import collecting_requests_alone
 from shared.web.drain import draining_when_told
 from shared.web.errors import map_errors
 from shared.web.json import ContractJSONProvider
+from shared.web.parent import ending_with_parent
 from shared.web.provision import provide
 from shared.web.routing import IdConverter
 from shared.web.service import Service
@@ -76,5 +77,5 @@ def _open_while_serving(app: Service, database: Database, checks: Iterable[Start
         async with database:
             for check in checks:
                 await check(database)
-            with collecting_requests_alone(), draining_when_told(app.drain):
+            with collecting_requests_alone(), draining_when_told(app.drain), ending_with_parent():
                 yield

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from enum import Enum
 from functools import lru_cache
 from typing import Any
 
@@ -29,9 +30,10 @@ _DELETE = b"\x7f"
 class ContractJSONProvider(DefaultJSONProvider):
     """Quart's provider, which has the contract's form, able to write DTOs too.
 
-    orjson writes text, whole numbers and times in the same bytes, about ten times as quickly;
-    text beyond ASCII, numbers beyond 64 bits and indented answers are left to the standard
-    library. Fractions are equal, but may be spelt otherwise (1e-7 for 1e-07).
+    orjson writes text, whole numbers and times in the same bytes, about ten times as quickly. What
+    it writes of text beyond ASCII and for indented answers, the standard library spells anew, and
+    it alone writes numbers beyond 64 bits. Fractions are equal, but may be spelt otherwise (1e-7
+    for 1e-07).
     """
 
     def __init__(self, app: Quart) -> None:
@@ -49,16 +51,18 @@ class ContractJSONProvider(DefaultJSONProvider):
         return Response(DataBody(body), headers=headers)
 
     def _encode(self, value: object) -> bytes:
-        if self._indented:
-            return f"{self.dumps(value, indent=2)}\n".encode()
         try:
             body = orjson.dumps(value, default=self.default, option=_OPTIONS)
         except orjson.JSONEncodeError:
-            return self._encode_slowly(value)
-        return body if body.isascii() and _DELETE not in body else self._encode_slowly(value)
+            return self._spell(value)
+        if self._indented or _DELETE in body or not body.isascii():
+            return self._spell(orjson.loads(body))
+        return body
 
-    def _encode_slowly(self, value: object) -> bytes:
-        return f"{self.dumps(value, separators=(',', ':'))}\n".encode()
+    def _spell(self, value: object) -> bytes:
+        """Write with the escapes and the indentation of the standard library."""
+        indent, separators = (2, None) if self._indented else (None, (",", ":"))
+        return f"{self.dumps(value, indent=indent, separators=separators)}\n".encode()
 
     def _write(self, value: object) -> object:
         return self._writers[type(value)](value)
@@ -77,7 +81,13 @@ class _Writers(dict[type, _Writer]):
     def _choose(self, kind: type) -> _Writer:
         if issubclass(kind, datetime):
             return _http_date
+        if issubclass(kind, Enum):
+            return _value_of
         return reader_of(kind) if issubclass(kind, BaseModel) else self._otherwise
+
+
+def _value_of(member: Enum) -> object:
+    return member.value
 
 
 _http_date = lru_cache(maxsize=4096)(http_date)

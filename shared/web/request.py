@@ -37,8 +37,8 @@ class Request(quart.Request):
         """Make the request of a scope; nothing of the body is read."""
         config = app.config
         headers = _headers_of(scope)
-        if scope["http_version"] < "1.1":
-            headers.setdefault("Host", config["SERVER_NAME"] or "")
+        if config["SERVER_NAME"] and scope["http_version"] < "1.1":
+            headers.setdefault("Host", config["SERVER_NAME"])
         request = cls(
             scope["method"],
             scope["scheme"],

@@ -15,7 +15,7 @@ _TOO_MANY_DIGITS = 20
 _QUESTION = {"return_rule": True}
 """What Quart asks of an adapter."""
 _NOWHERE = " "
-"""A path that no route has, for what is outside of the application's root."""
+"""A path that no route has, for what is outside of the application's root, or no URL."""
 
 
 class IdConverter(IntegerConverter):
@@ -91,11 +91,18 @@ def path_of(scope: "HTTPScope") -> str:
     if "\ufffd" in path:
         path = _decode(scope["raw_path"])
     if not path.startswith("/"):
-        path = urlsplit(path).path
+        path = _path_of_url(path)
     root = scope.get("root_path", "")
     if not root:
         return path
     return path.removeprefix(root) if path.startswith(f"{root}/") else _NOWHERE
+
+
+def _path_of_url(url: str) -> str:
+    try:
+        return urlsplit(url).path
+    except ValueError:  # of an address in brackets that is none
+        return _NOWHERE
 
 
 def _decode(raw_path: bytes) -> str:

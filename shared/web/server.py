@@ -18,6 +18,8 @@ from shared.web.servers import SERVERS
 if TYPE_CHECKING:
     from shared.web.service import Service
 
+MOST_WORKERS = 128
+
 
 @contextmanager
 def complete(package: str) -> Iterator[None]:
@@ -92,10 +94,16 @@ def _parse_options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--workers",
-        type=int,
-        choices=range(1, 129),
+        type=_number_of_workers,
         default=1,
         metavar="N",
         help="processes that share the port (default: %(default)s)",
     )
     return parser.parse_args()
+
+
+def _number_of_workers(text: str) -> int:
+    """Read the option; argparse itself would list every number that there is to choose from."""
+    if text in map(str, range(1, MOST_WORKERS + 1)):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {MOST_WORKERS}")

@@ -71,7 +71,7 @@ DEFECTS = (
     Defect("dates of ISO 8601", _GET, _JSON, "return _http_date",
            "return datetime.isoformat"),
     Defect("keys as they come", _GET, _JSON, "orjson.OPT_SORT_KEYS", "0"),
-    Defect("no escapes", _USERNAME, _JSON, "body.isascii() and ", ""),
+    Defect("no escapes", _USERNAME, _JSON, " or not body.isascii()", ""),
     Defect("indented in production", _GET, _JSON, "= app.debug", "= True"),
     Defect("a charset", "GET /health", _JSON, "super().__init__(app)",
            "super().__init__(app); self.mimetype = 'application/json; charset=utf-8'"),

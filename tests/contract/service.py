@@ -24,6 +24,7 @@ class RunningService:
 
     port: int
     log: Path
+    pid: int
 
     def find_in_log(self, words: str) -> str | None:
         """Return the first line of the log that holds the words, None where none does."""
@@ -40,13 +41,13 @@ async def running(
     options: Sequence[str] = (),
 ) -> AsyncIterator[RunningService]:
     """Start the user service of a workspace as its README says, and stop it at the end."""
-    service = RunningService(reserve_port(), log)
+    port = reserve_port()
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": os.environ.get("HOME", "/"),
         "PYTHONPATH": f"{workspace}{os.pathsep}{workspace / 'services'}",
         "DATABASE_URL": database_url,
-        "SERVICE_PORT": str(service.port),
+        "SERVICE_PORT": str(port),
         **_PRODUCTION,
         **(settings or {}),
     }
@@ -55,6 +56,7 @@ async def running(
             sys.executable, "app.py", *options, cwd=workspace / "services" / "user_service",
             env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
         )  # fmt: skip
+    service = RunningService(port, log, process.pid)
     try:
         await _answers(service, process)
         yield service

@@ -27,6 +27,16 @@ async def test_a_socket_that_is_not_there_is_an_unreachable_server() -> None:
     assert message.startswith("PostgreSQL cannot be reached: app at /nowhere (No such file or")
 
 
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [("postgresql://app@db/the%20fleet", "the fleet"), ("postgresql://app@db", "app")],
+)
+def test_a_missing_database_is_named_as_it_is_to_be_created(url: str, name: str) -> None:
+    message = str(explain(asyncpg.InvalidCatalogNameError(), url))
+
+    assert f'does not exist: {name} at db:5432. Create it (CREATE DATABASE "{name}")' in message
+
+
 def test_a_host_that_does_not_exist_is_said_so() -> None:
     error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 

@@ -59,6 +59,43 @@ def test_an_empty_revision_asks_no_database_and_needs_no_touch(copy: WorkspaceCo
     assert_passes(file, "ruff", "format", "--check")
 
 
+@pytest.mark.parametrize("kind", ["JSON", "dialects.postgresql.JSONB"])
+def test_a_default_of_json_is_compared_too(run: Run, copy: WorkspaceCopy, kind: str) -> None:
+    run("migrate")
+    column = f'settings: Mapped[str] = mapped_column(sqlalchemy.{kind}, server_default="{{}}")'
+    copy.add_column_to_users(column)
+    source = copy.user_model.read_text()
+    copy.user_model.write_text(source.replace("\n\n", "\n\nimport sqlalchemy.dialects\n", 1))
+
+    copy.run("revision", "-m", "add settings")
+    copy.run("migrate")
+    same = copy.run("check")
+    copy.user_model.write_text(copy.user_model.read_text().replace("{}", "[]"))
+    other = copy.run("check")
+
+    assert (same.code, same.err) == (0, "")
+    assert other.code == 1
+    assert "column users.settings: default '{}'::json" in other.out + other.err
+
+
+@pytest.mark.parametrize("options", [[], ["--empty"]], ids=["generated", "empty"])
+def test_a_revision_that_the_disk_does_not_hold_leaves_no_half_of_it(
+    options: list[str], run: Run, copy: WorkspaceCopy
+) -> None:
+    run("migrate")
+    copy.add_column_to_users(NICKNAME)
+    before = sorted(copy.versions.iterdir())
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+    call = f"from db_manager.cli import main; main(['revision', '-m', 'too much', *{options}])"
+
+    process = copy.start_python("-B", "-c", limit + call)
+    out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, out) == (1, "")
+    assert err == f"Error: Nothing was written: {copy.versions}: File too large\n"
+    assert sorted(copy.versions.iterdir()) == before
+
+
 def test_without_changes_nothing_is_written(run: Run, copy: WorkspaceCopy) -> None:
     run("migrate")
     before = sorted(copy.versions.glob("*.py"))

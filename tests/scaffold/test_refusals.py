@@ -60,7 +60,7 @@ def test_the_owner_of_a_port_is_named(with_user_service: Path, settings: str) ->
 
     message = refused(scaffold(with_user_service, "product-service", "8081"))
 
-    assert "Port 8081 belongs to the service 'user-service'" in message
+    assert "Port 8081 belongs to the service 'user-service' (services/user_service)." in message
     assert "such as 8082" in message
     assert picture(with_user_service) == before
 

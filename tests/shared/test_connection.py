@@ -65,6 +65,28 @@ async def test_a_whole_url_is_asked_for_as_its_path(app: Service, serve: Serve) 
     assert answer.endswith(b"\r\n\r\nhere")
 
 
+async def test_what_looks_like_a_whole_url_and_is_none_is_refused(
+    app: Service, serve: Serve
+) -> None:
+    async with serve(app) as port:
+        answer = await exchange(port, spell("GET", "http://[::1/here"))
+
+    assert answer.startswith(b"HTTP/1.1 4")
+
+
+async def test_a_redirect_shows_the_address_where_no_host_is_sent(
+    app: Service, serve: Serve
+) -> None:
+    @app.get("/here/")
+    async def here() -> str:
+        return "here"
+
+    async with serve(app) as port:
+        answer = await exchange(port, b"GET /here HTTP/1.0\r\n\r\n")
+
+    assert f"\r\nlocation: http://127.0.0.1:{port}/here/\r\n".encode() in answer
+
+
 async def test_a_service_may_have_sessions(app: Service, serve: Serve) -> None:
     app.secret_key = "secret"
     app.session_interface = SecureCookieSessionInterface()

@@ -108,10 +108,32 @@ async def test_a_dto_is_written_as_its_fields_say_wherever_it_is(debug: bool) ->
     assert json.loads(provider.dumps(value)) == json.loads(body)
 
 
-async def test_what_is_no_number_is_still_json() -> None:
-    body = await body_of(ContractJSONProvider(Quart(__name__)), {"ratio": math.nan})
+class Size(enum.Enum):
+    SMALL = "s"
 
-    assert json.loads(body, parse_constant=pytest.fail) == {"ratio": None}
+
+@pytest.mark.parametrize("beside", ["Ada", "José", 2**64], ids=repr)
+@pytest.mark.parametrize("debug", [False, True])
+async def test_whatever_is_beside_it_an_enumeration_is_written_by_its_value(
+    debug: bool, beside: object
+) -> None:
+    app = Quart(__name__)
+    app.config["DEBUG"] = debug
+
+    body = await body_of(ContractJSONProvider(app), {"size": Size.SMALL, "beside": beside})
+
+    assert json.loads(body) == {"size": "s", "beside": beside}
+
+
+@pytest.mark.parametrize("beside", ["Ada", "José"])
+@pytest.mark.parametrize("debug", [False, True])
+async def test_what_is_no_number_is_still_json(debug: bool, beside: str) -> None:
+    app = Quart(__name__)
+    app.config["DEBUG"] = debug
+
+    body = await body_of(ContractJSONProvider(app), {"ratio": math.nan, "beside": beside})
+
+    assert json.loads(body, parse_constant=pytest.fail) == {"ratio": None, "beside": beside}
 
 
 async def test_what_cannot_be_written_is_refused() -> None:

@@ -5,7 +5,7 @@ import itertools
 
 import asyncpg
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import column, func, select, table
 
 from shared.database.engine import Database
 from shared.database.statement import Statement
@@ -38,6 +38,20 @@ async def test_a_second_write_after_a_commit_needs_a_commit_of_its_own(
         await transaction.write(ADD, {"name": "grace"})
 
     assert await count(database) == 1
+
+
+async def test_a_commit_after_a_statement_that_failed_does_not_pass_for_one(
+    database: Database,
+) -> None:
+    async with Transaction(database) as transaction:
+        await transaction.write(ADD, {"name": "ada"})
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await transaction.write(ADD, {"name": "ada"})
+
+        with pytest.raises(RuntimeError, match="nothing was kept"):
+            await transaction.commit()
+
+    assert await count(database) == 0
 
 
 async def test_what_a_cancelled_task_wrote_is_gone(database: Database, database_url: str) -> None:
@@ -129,6 +143,24 @@ async def test_what_is_lost_in_the_middle_of_a_transaction_is_not_sent_again(
             await work.write(ADD, {"name": "grace"})
 
     assert await count(database) == 0
+
+
+async def test_a_column_may_get_another_type_between_two_transactions(database_url: str) -> None:
+    drafts = Statement(select(table("drafts", column("pages"))))
+    async with Database(config(database_url, DB_POOL_SIZE=1)) as small:
+        async with small.connect() as connection:
+            await connection.execute("CREATE TEMP TABLE drafts AS SELECT 7::integer AS pages")
+        async with Transaction(small) as transaction:
+            await transaction.write(drafts, {})
+        async with small.connect() as connection:
+            await connection.execute("ALTER TABLE drafts ALTER pages TYPE bigint")
+
+        async with Transaction(small) as transaction:
+            row = await transaction.write(drafts, {})
+            await transaction.commit()
+
+    assert row is not None
+    assert row["pages"] == 7
 
 
 async def test_a_mistake_of_ours_is_not_taken_for_a_lost_connection(database: Database) -> None:

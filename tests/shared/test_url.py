@@ -11,6 +11,7 @@ from shared.database.url import describe
         ("postgresql://ada:hunter2@db.example:5433/fleet", "fleet at db.example:5433"),
         ("postgresql://ada@db.example", "ada at db.example:5432"),
         ("postgresql:///fleet?host=/run/postgresql", "fleet at /run/postgresql"),
+        ("postgresql://ada@db.example/the%20fleet", "the fleet at db.example:5432"),
         ("postgresql://", "postgres at localhost:5432"),
     ],
 )
