@@ -15,7 +15,8 @@ _ONLY_IN_DATABASE = "in the database, not in the models"
 class ImplThatReadsJSON(PostgresqlImpl):
     """Alembic's for PostgreSQL, in whose place it is by being defined.
 
-    Alembic asks the server whether two defaults are equal, which it does not know of `json`.
+    Alembic asks the server whether two defaults are equal, which it does not know of `json`. The
+    hook that Alembic has for this, `compare_server_default`, fails on identity columns (1.20).
     """
 
     __dialect__ = "postgresql"
