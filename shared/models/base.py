@@ -1,8 +1,9 @@
 """The base of every table: one metadata, names for its constraints, and the common columns."""
 
+import enum
 from datetime import datetime
 
-from sqlalchemy import BigInteger, DateTime, Identity, MetaData, func
+from sqlalchemy import BigInteger, DateTime, Enum, Identity, MetaData, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NAMING_CONVENTION = {
@@ -20,6 +21,8 @@ class BaseModel(DeclarativeBase):
     """A table with an id and two times that the database sets, in its own clock."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    # As text: Alembic neither creates PostgreSQL's own type for a new column nor lets it grow.
+    type_annotation_map = {enum.Enum: Enum(enum.Enum, native_enum=False)}  # noqa: RUF012
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True, sort_order=-1)
     created_at: Mapped[datetime] = mapped_column(

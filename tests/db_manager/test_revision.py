@@ -63,9 +63,7 @@ def test_an_empty_revision_asks_no_database_and_needs_no_touch(copy: WorkspaceCo
 def test_a_default_of_json_is_compared_too(run: Run, copy: WorkspaceCopy, kind: str) -> None:
     run("migrate")
     column = f'settings: Mapped[str] = mapped_column(sqlalchemy.{kind}, server_default="{{}}")'
-    copy.add_column_to_users(column)
-    source = copy.user_model.read_text()
-    copy.user_model.write_text(source.replace("\n\n", "\n\nimport sqlalchemy.dialects\n", 1))
+    copy.add_column_to_users(column, needs="import sqlalchemy.dialects")
 
     copy.run("revision", "-m", "add settings")
     copy.run("migrate")
@@ -76,6 +74,22 @@ def test_a_default_of_json_is_compared_too(run: Run, copy: WorkspaceCopy, kind: 
     assert (same.code, same.err) == (0, "")
     assert other.code == 1
     assert "column users.settings: default '{}'::json" in other.out + other.err
+
+
+def test_an_enumeration_may_be_added_and_grow(run: Run, copy: WorkspaceCopy) -> None:
+    run("migrate")
+    sizes = "import enum\n\nclass Size(enum.Enum):\n    SMALL = 's'\n"
+    copy.add_column_to_users("size: Mapped[Size | None]", needs=sizes)
+
+    copy.run("revision", "-m", "add size")
+    added = copy.run("migrate")
+    model = copy.user_model.read_text()
+    copy.user_model.write_text(model.replace("SMALL = 's'", "SMALL = 's'\n    MEDIUM = 'm'"))
+    grown = copy.run("check")
+
+    assert (added.code, "Applying" in added.err) == (0, True)
+    assert grown.code == 1
+    assert "type VARCHAR(5) in the database, VARCHAR(6) in the models" in grown.err
 
 
 @pytest.mark.parametrize("options", [[], ["--empty"]], ids=["generated", "empty"])

@@ -57,7 +57,7 @@ class WorkspaceCopy:
             "def downgrade() -> None:\n    pass\n"
         )
 
-    def add_column_to_users(self, definition: str) -> None:
-        """Give the model of users a column."""
-        source = self.user_model.read_text()
-        self.user_model.write_text(f"{source.rstrip()}\n    {definition}\n")
+    def add_column_to_users(self, definition: str, needs: str = "") -> None:
+        """Give the model of users a column, and its module what that needs."""
+        docstring, code = self.user_model.read_text().split("\n\n", 1)
+        self.user_model.write_text(f"{docstring}\n\n{needs}\n{code.rstrip()}\n    {definition}\n")
