@@ -22,5 +22,7 @@ class LockLostError(ManagerError):
 
 
 class RevisionFailedError(ManagerError):
-    """The message names the revision, and says what is left of it: nothing, but where the
-    connection was lost as it was committed, which nobody can tell then."""
+    """The database is at the revision before the one that the message names.
+
+    Unless the connection was lost at its commit, which may have been done or not: that is said.
+    """

@@ -121,11 +121,10 @@ def _reported_by_revision(steps: list[str]) -> Iterator[None]:
         line, cause = find_line(error), driver_error(error)
         if line is None and not steps:
             raise
+        where = line or f"{steps[-1]}, at its commit"
         is_unknown = line is None and isinstance(cause, asyncpg.ConnectionDoesNotExistError)
-        raise RevisionFailedError(
-            f"{line or f'{steps[-1]}, at its commit'}: {reason_of(cause)}\n"
-            + (_UNKNOWN if is_unknown else _UNDONE)
-        ) from error
+        rest = _UNKNOWN if is_unknown else _UNDONE
+        raise RevisionFailedError(f"{where}: {reason_of(cause)}\n{rest}") from error
 
 
 def _name(step: MigrationInfo) -> str:
