@@ -15,7 +15,7 @@ import asyncpg
 
 from benchmarks.environment import PYTHON, ROOT, ensure
 from benchmarks.errors import BenchmarkError
-from db_manager.postgres import EmbeddedPostgres
+from quart_fleet.postgres._embedded import EmbeddedPostgres
 
 FOREIGN = frozenset(
     {

@@ -12,12 +12,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db_manager.errors import ManagerError, UnreachableError
-from db_manager.explanations import CONNECTION_ERRORS, explain
-from shared.config import DatabaseConfig
-from shared.database.engine import create_engine
-from shared.database.pool import FAREWELL
-from shared.database.url import describe
-from shared.errors import ConfigurationError
+from db_manager.workspace import get_workspace
+from quart_fleet.database._engine import create_engine
+from quart_fleet.database._pool import FAREWELL
+from quart_fleet.database.explanations import CONNECTION_ERRORS, explain
+from quart_fleet.database_url import describe
+from quart_fleet.errors import ConfigurationError
+from quart_fleet.settings import DatabaseSettings
 
 CONNECTIONS = 2
 """One for the work, one for the lock."""
@@ -52,13 +53,13 @@ class Target:
                 connection = await resources.enter_async_context(self.engine.connect())
                 driver = (await connection.get_raw_connection()).driver_connection
             except CONNECTION_ERRORS as error:
-                raise explain(error, self.url) from error
+                raise _refusal(error, self.url) from error
             self._lent.add(driver)
             resources.callback(self._lent.discard, driver)
             try:
                 yield connection
             except DBAPIError as error:
-                raise explain(error, self.url) from error
+                raise _refusal(error, self.url) from error
 
     def cut(self) -> list[int]:
         """Close the connections that are lent, at once; return the server's processes behind them.
@@ -82,7 +83,7 @@ class Target:
 
 
 @asynccontextmanager
-async def open_target(config: DatabaseConfig, wait: float = 0) -> AsyncIterator[Target]:
+async def open_target(config: DatabaseSettings, wait: float = 0) -> AsyncIterator[Target]:
     """Reach the database, trying for `wait` seconds; raises ManagerError."""
     if config.database_pooler is not None:
         raise ManagerError(
@@ -97,10 +98,10 @@ async def open_target(config: DatabaseConfig, wait: float = 0) -> AsyncIterator[
         yield target
 
 
-def load_config() -> DatabaseConfig:
+def load_config() -> DatabaseSettings:
     """Read the environment; raises ManagerError."""
     try:
-        return DatabaseConfig.load()
+        return get_workspace().load_settings().load()
     except ConfigurationError as error:
         raise ManagerError(error.message) from None
 
@@ -113,17 +114,17 @@ def place_of_database() -> str:
 
 @asynccontextmanager
 async def _embedded_server() -> AsyncIterator[str]:
-    from db_manager.postgres import EmbeddedPostgres, EmbeddedPostgresError  # noqa: PLC0415
+    from quart_fleet.postgres import EmbeddedPostgres, EmbeddedPostgresError  # noqa: PLC0415
 
     try:
-        async with EmbeddedPostgres.of_workspace() as url:
+        async with EmbeddedPostgres(get_workspace().postgres_folder) as url:
             yield url
     except EmbeddedPostgresError as error:
         raise ManagerError(str(error)) from error
 
 
 @asynccontextmanager
-async def _connected(url: str, config: DatabaseConfig, wait: float) -> AsyncIterator[Target]:
+async def _connected(url: str, config: DatabaseSettings, wait: float) -> AsyncIterator[Target]:
     # DB_ECHO would print between the results, and DB_POOL_SIZE is about services.
     ours = config.model_copy(update={"db_echo": False, "db_pool_size": CONNECTIONS})
     target = Target(url, create_engine(url, ours))
@@ -132,6 +133,13 @@ async def _connected(url: str, config: DatabaseConfig, wait: float) -> AsyncIter
         yield target
     finally:
         await target.engine.dispose()
+
+
+def _refusal(error: BaseException, url: str) -> ManagerError:
+    """Say what went wrong with the database at `url`."""
+    explanation = explain(error, url)
+    kind = UnreachableError if explanation.is_unreachable else ManagerError
+    return kind(explanation.message)
 
 
 async def _reach(target: Target, deadline: float) -> None:

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from shared.models import load_metadata
+from db_manager.workspace import get_workspace
 
 
 def _run() -> None:
@@ -12,7 +12,7 @@ def _run() -> None:
         connection=None if offline else context.config.attributes["connection"],
         dialect_name="postgresql",
         literal_binds=offline,
-        target_metadata=load_metadata(),
+        target_metadata=get_workspace().load_metadata(),
         compare_type=True,
         compare_server_default=True,
         transaction_per_migration=True,

@@ -1,12 +1,12 @@
 """What the database manager refuses or cannot do, said in one or two lines.
 
-ManagerError (a ServiceError of shared.errors)
+ManagerError (a ServiceError of quart_fleet.errors)
 ├── UnreachableError       no connection; worth another try while a server starts
 ├── LockLostError          the connection that kept others away is gone
 └── RevisionFailedError    a revision's statements were refused
 """
 
-from shared.errors import ServiceError
+from quart_fleet.errors import ServiceError
 
 
 class ManagerError(ServiceError):

@@ -23,7 +23,7 @@ from db_manager.schema import (
     read_revisions,
     read_tables,
 )
-from shared.models import load_metadata
+from db_manager.workspace import get_workspace
 
 ResultT = TypeVar("ResultT")
 
@@ -43,7 +43,7 @@ class DatabaseManager:
         self._target = target
         self._say = say
         self._revisions = Revisions()
-        self._metadata = load_metadata()
+        self._metadata = get_workspace().load_metadata()
 
     async def status(self) -> Status:
         """Compare the database with the revisions, and with the models if it has them all."""

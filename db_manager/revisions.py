@@ -17,10 +17,10 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import rev_id as new_id
 
 from db_manager.errors import ManagerError
-from db_manager.explanations import reason_of
+from db_manager.workspace import get_workspace
+from quart_fleet.database.explanations import reason_of
 
 PACKAGE = Path(__file__).parent
-VERSIONS = PACKAGE / "migrations" / "versions"
 
 LONGEST_MESSAGE = 90
 
@@ -48,7 +48,7 @@ def make_config() -> Config:
     config = Config(cmd_opts=Namespace(quiet=True))
     settings = {
         "script_location": PACKAGE,
-        "version_locations": VERSIONS,
+        "version_locations": get_workspace().versions,
         "path_separator": "newline",
         "version_path_separator": "newline",
     }
@@ -67,13 +67,14 @@ def whole_or_not_at_all() -> Iterator[str]:
     try:
         yield rev_id
     except OSError as error:
-        begun = list(VERSIONS.glob(f"{rev_id}_*"))
+        versions = get_workspace().versions
+        begun = list(versions.glob(f"{rev_id}_*"))
         for file in begun:
             file.unlink()
         if not begun and error.filename is None:  # of the database, not of the disk
             raise
         reason = os.strerror(error.errno or 0)
-        raise ManagerError(f"Nothing was written: {VERSIONS}: {reason}") from error
+        raise ManagerError(f"Nothing was written: {versions}: {reason}") from error
 
 
 def format_file(file: Path) -> None:
@@ -87,9 +88,10 @@ def format_file(file: Path) -> None:
 
 def find_line(error: Exception) -> str | None:
     """Name the line of a revision's file in which an error arose."""
+    versions = get_workspace().versions
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        if path.parent == VERSIONS:
+        if path.parent == versions:
             return f"{path.name}, line {frame.lineno}"
     return None
 

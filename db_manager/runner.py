@@ -17,7 +17,6 @@ from sqlalchemy import Connection, MetaData
 
 from db_manager.connection import Target
 from db_manager.errors import ManagerError, RevisionFailedError
-from db_manager.explanations import driver_error, reason_of
 from db_manager.revisions import (
     Revisions,
     find_line,
@@ -26,6 +25,7 @@ from db_manager.revisions import (
     whole_or_not_at_all,
 )
 from db_manager.schema import VERSION_TABLE
+from quart_fleet.database.explanations import driver_error, reason_of
 
 _UNDONE = "The database stays at the revision before it."
 _UNKNOWN = "It may have been kept or undone. See: python -m db_manager status"

@@ -10,9 +10,10 @@ import click
 
 from db_manager.errors import ManagerError
 from db_manager.terminal import JSON, print_fields
+from db_manager.workspace import get_workspace
 
 if TYPE_CHECKING:
-    from db_manager.postgres import EmbeddedPostgres
+    from quart_fleet.postgres import EmbeddedPostgres
 
 
 @click.group()
@@ -57,10 +58,10 @@ def url() -> None:
 
 @contextmanager
 def _server() -> Iterator["EmbeddedPostgres"]:
-    from db_manager.postgres import EmbeddedPostgres, EmbeddedPostgresError  # noqa: PLC0415
+    from quart_fleet.postgres import EmbeddedPostgres, EmbeddedPostgresError  # noqa: PLC0415
 
     try:
-        yield EmbeddedPostgres.of_workspace()
+        yield EmbeddedPostgres(get_workspace().postgres_folder)
     except EmbeddedPostgresError as error:
         raise ManagerError(str(error)) from error
 

@@ -3,7 +3,7 @@
 import pytest
 
 _SERVER = "_server_url"
-"""The fixture of db_manager.testing that every test with a database stands on."""
+"""The fixture of quart_fleet.testing that every test with a database stands on."""
 _SERVERS_OF_THEIR_OWN = ("tests/db_manager/", "tests/generated/", "tests/scaffold/test_demo")
 """What starts servers without asking for it."""
 

@@ -10,6 +10,7 @@ let
   folders = [
     "db_manager"
     "nix"
+    "quart_fleet"
     "scaffold"
     "shared"
     "tests/architecture"

@@ -165,7 +165,7 @@ class FieldSet:
 
     @property
     def dto_types(self) -> list[str]:
-        """Names that the DTOs import of shared.dto for these fields."""
+        """Names that the DTOs import of quart_fleet.dto for these fields."""
         return sorted({field.kind.dto for field in self.fields})
 
 

@@ -9,7 +9,7 @@ from scaffold.revisions import VERSIONS
 SOURCE = Path(__file__).parents[1]
 """The workspace that this very module belongs to."""
 
-FOLDERS = ("scaffold", "shared", "db_manager", "nix", "tests/architecture")
+FOLDERS = ("quart_fleet", "scaffold", "shared", "db_manager", "nix", "tests/architecture")
 """Carried whole, but for what the workspace itself adds to those of `SHIPPED`."""
 SHIPPED = {
     "tests/architecture": frozenset({"__init__.py", "test_contracts.py"}),

@@ -1,1 +1,1 @@
-"""The mechanism that every service of the workspace uses; decisions live in the services."""
+"""What the services of this workspace share: settings, models, the envelope of their answers."""

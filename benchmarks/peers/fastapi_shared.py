@@ -10,17 +10,17 @@ from sqlalchemy import select
 
 from benchmarks.peers.contract import DATABASE_URL, POOL_SIZE
 from benchmarks.peers.fastapi_schemas import Envelope, UserCreate, UserPublic, prepare
-from shared.config import DatabaseConfig
-from shared.database.engine import Database
-from shared.database.statement import Statement
-from shared.database.statements import RECORD_ID, Statements
-from shared.database.transaction import Transaction
+from quart_fleet.database._engine import Database
+from quart_fleet.database._statement import Statement
+from quart_fleet.database._table_statements import RECORD_ID, Statements
+from quart_fleet.database._transaction import Transaction
+from quart_fleet.settings import DatabaseSettings
 from shared.models.user import UserModel
 
 _USERS = UserModel.__table__
 _STATEMENTS = Statements.of(_USERS, ("username", "email"))
 _LIST = Statement(select(_USERS).order_by(_USERS.c.id))
-_CONFIG = DatabaseConfig.model_validate({"DATABASE_URL": DATABASE_URL, "DB_POOL_SIZE": POOL_SIZE})
+_CONFIG = DatabaseSettings.model_validate({"DATABASE_URL": DATABASE_URL, "DB_POOL_SIZE": POOL_SIZE})
 
 
 @asynccontextmanager

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 EVERYTHING = "*"
-FRAMEWORK = ("shared", "db_manager", "scaffold")
+FRAMEWORK = ("quart_fleet", "shared", "db_manager", "scaffold")
 LAYERS = ("app", "bootstrap", "infrastructure", "application", "domain")
-OUTSIDE = frozenset({"quart", "pydantic", "pydantic_core", "sqlalchemy", "services", *LAYERS})
+OUTSIDE = frozenset(
+    {"quart", "pydantic", "pydantic_core", "pydantic_settings", "sqlalchemy", "services", *LAYERS}
+)
 """Names in rules that are no module of the workspace; any other unknown name is a mistake."""
 
 _PYDANTIC = ("pydantic", "pydantic_core")
-_OPEN = ("shared.errors", "shared.dto", "shared.paging")
-"""What of shared an application may know."""
+_OPEN = ("quart_fleet.errors", "quart_fleet.dto", "quart_fleet.paging")
+"""What of the chassis an application may know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,21 +59,27 @@ def make_rules(services: Sequence[ServicePackage]) -> list[Rule]:
         for service in services
         for rule in (*_purity(service), *_layers(service), *_strangers(service, names))
     )
-    return [*of_services, *_shared(names), *_tools(names), *_spelling((*FRAMEWORK, *names))]
+    return [
+        *of_services,
+        *_chassis(names),
+        *_shared(names),
+        *_tools(names),
+        *_spelling((*FRAMEWORK, *names)),
+    ]
 
 
 def _purity(service: ServicePackage) -> list[Rule]:
     domain, application = service.below("domain"), service.below("application")
     return [
         Rule(
-            says="a domain imports only the standard library, shared.errors and itself",
+            says="a domain imports only the standard library, quart_fleet.errors and itself",
             binds=(domain,),
             forbids=(EVERYTHING,),
-            allows=("shared.errors", domain),
+            allows=("quart_fleet.errors", domain),
         ),
         Rule(
-            says="an application imports only the standard library, pydantic, shared.errors, "
-            "shared.dto, shared.paging, its domain and itself",
+            says="an application imports only the standard library, pydantic, quart_fleet.errors, "
+            "quart_fleet.dto, quart_fleet.paging, its domain and itself",
             binds=(application,),
             forbids=(EVERYTHING,),
             allows=(*_PYDANTIC, *_OPEN, application, domain),
@@ -104,24 +112,24 @@ def _layers(service: ServicePackage) -> list[Rule]:
 
 def _strangers(service: ServicePackage, services: tuple[str, ...]) -> list[Rule]:
     others = tuple(name for name in services if name != service.name)
+    outer = (service.below("bootstrap"), service.below("app"), *service.tests)
     return [
         Rule(
-            says="only bootstrap imports db_manager, and of it db_manager.postgres and "
-            "db_manager.startup",
-            binds=(service.below("bootstrap"),),
-            forbids=("db_manager",),
-            allows=("db_manager.postgres", "db_manager.startup"),
+            says="services never import each other, nor db_manager, nor scaffold",
+            binds=(service.name,),
+            forbids=(*others, "db_manager", "scaffold"),
         ),
         Rule(
-            says="only bootstrap imports db_manager",
+            says="only bootstrap and app import quart_fleet.server and quart_fleet.postgres",
             binds=(service.name,),
-            spares=(service.below("bootstrap"), *service.tests),
-            forbids=("db_manager",),
+            spares=outer,
+            forbids=("quart_fleet.server", "quart_fleet.postgres"),
         ),
         Rule(
-            says="services never import each other, nor scaffold",
+            says="only tests import quart_fleet.testing",
             binds=(service.name,),
-            forbids=(*others, "scaffold"),
+            spares=service.tests,
+            forbids=("quart_fleet.testing",),
         ),
         Rule(
             says="a layer is imported by its full name: two services share a bare one",
@@ -131,34 +139,77 @@ def _strangers(service: ServicePackage, services: tuple[str, ...]) -> list[Rule]
     ]
 
 
-def _shared(services: tuple[str, ...]) -> list[Rule]:
+def _chassis(services: tuple[str, ...]) -> list[Rule]:
     return [
         Rule(
-            says="shared.errors and shared.paging import only the standard library",
-            binds=("shared.errors", "shared.paging"),
+            says="quart_fleet.errors and quart_fleet.paging import only the standard library",
+            binds=("quart_fleet.errors", "quart_fleet.paging"),
             forbids=(EVERYTHING,),
         ),
+        Rule(
+            says="quart_fleet/__init__.py imports only the standard library: every module runs it",
+            binds=("quart_fleet.__init__",),
+            forbids=(EVERYTHING,),
+        ),
+        Rule(
+            says="quart_fleet.dto imports only pydantic",
+            binds=("quart_fleet.dto",),
+            forbids=(EVERYTHING,),
+            allows=(*_PYDANTIC, "quart_fleet.dto"),
+        ),
+        Rule(
+            says="quart_fleet.models imports only sqlalchemy",
+            binds=("quart_fleet.models",),
+            forbids=(EVERYTHING,),
+            allows=("sqlalchemy", "quart_fleet.models"),
+        ),
+        Rule(
+            says="quart_fleet.postgres knows nothing of the rest",
+            binds=("quart_fleet.postgres",),
+            forbids=(EVERYTHING,),
+            allows=("quart_fleet.postgres",),
+        ),
+        Rule(
+            says="quart_fleet.database knows neither quart nor what is built on it",
+            binds=("quart_fleet.database", "quart_fleet.settings"),
+            forbids=("quart", "quart_fleet.asgi", "quart_fleet.web", "quart_fleet.server"),
+        ),
+        Rule(
+            says="quart_fleet.asgi knows neither quart_fleet.web nor quart_fleet.server",
+            binds=("quart_fleet.asgi",),
+            forbids=("quart_fleet.web", "quart_fleet.server"),
+        ),
+        Rule(
+            says="quart_fleet.web does not know quart_fleet.server",
+            binds=("quart_fleet.web",),
+            forbids=("quart_fleet.server",),
+        ),
+        Rule(
+            says="quart_fleet imports neither shared nor db_manager nor scaffold nor a service",
+            binds=("quart_fleet",),
+            forbids=("shared", "db_manager", "scaffold", *services),
+        ),
+    ]
+
+
+def _shared(services: tuple[str, ...]) -> list[Rule]:
+    return [
         Rule(
             says="shared/__init__.py imports only the standard library: every module runs it",
             binds=("shared.__init__",),
             forbids=(EVERYTHING,),
         ),
         Rule(
-            says="shared.dto imports only pydantic",
-            binds=("shared.dto",),
-            forbids=(EVERYTHING,),
-            allows=(*_PYDANTIC, "shared.dto"),
-        ),
-        Rule(
-            says="shared.models imports only sqlalchemy and itself",
+            says="shared.models imports only sqlalchemy, quart_fleet.models and itself",
             binds=("shared.models",),
             forbids=(EVERYTHING,),
-            allows=("sqlalchemy", "shared.models"),
+            allows=("sqlalchemy", "quart_fleet.models", "shared.models"),
         ),
         Rule(
-            says="shared.database knows neither quart nor what is built on it",
-            binds=("shared.database", "shared.config"),
-            forbids=("quart", "shared.web", "shared.utils"),
+            says="shared.config imports only quart_fleet.settings and pydantic",
+            binds=("shared.config",),
+            forbids=(EVERYTHING,),
+            allows=("quart_fleet.settings", *_PYDANTIC, "pydantic_settings"),
         ),
         Rule(
             says="shared imports neither db_manager nor scaffold nor a service",
@@ -171,15 +222,15 @@ def _shared(services: tuple[str, ...]) -> list[Rule]:
 def _tools(services: tuple[str, ...]) -> list[Rule]:
     return [
         Rule(
-            says="db_manager imports neither scaffold nor a service",
+            says="db_manager imports neither shared nor scaffold nor a service",
             binds=("db_manager",),
-            forbids=("scaffold", *services),
+            forbids=("shared", "scaffold", *services),
         ),
         Rule(
-            says="scaffold imports neither shared nor db_manager nor a service: "
+            says="scaffold imports neither quart_fleet nor shared nor db_manager nor a service: "
             "it runs their commands",
             binds=("scaffold",),
-            forbids=("shared", "db_manager", *services),
+            forbids=("quart_fleet", "shared", "db_manager", *services),
         ),
     ]
 

@@ -96,7 +96,9 @@ class Installation:
 
         Otherwise Python would compile the same fresh packages in each of them at once.
         """
-        modules = "import db_manager.manager, db_manager.postgres, shared.web.server"
+        modules = (
+            "import db_manager.manager, quart_fleet.postgres._embedded, quart_fleet.server._start"
+        )
         log = self.sandbox.log("warming-up")
         return self.sandbox.processes.alongside([self.python, "-c", modules], self.place(), log)
 

@@ -4,27 +4,37 @@ from dataclasses import dataclass
 
 from tests.architecture.generated import USER
 
-DOMAIN = "a domain imports only the standard library, shared.errors and itself"
+DOMAIN = "a domain imports only the standard library, quart_fleet.errors and itself"
 APPLICATION = (
-    "an application imports only the standard library, pydantic, shared.errors, shared.dto, "
-    "shared.paging, its domain and itself"
+    "an application imports only the standard library, pydantic, quart_fleet.errors, quart_fleet.dto, "
+    "quart_fleet.paging, its domain and itself"
 )
 SERVICE_INIT = "a service's __init__.py imports only the standard library: every layer runs it"
 BOOTSTRAP = "only app imports bootstrap"
 TOP = "only tests import app and other tests"
-DATABASE = "only bootstrap imports db_manager"
-DATABASE_PARTS = f"{DATABASE}, and of it db_manager.postgres and db_manager.startup"
-STRANGERS = "services never import each other, nor scaffold"
+OUTSIDERS = "services never import each other, nor db_manager, nor scaffold"
+PROCESS = "only bootstrap and app import quart_fleet.server and quart_fleet.postgres"
+TESTING = "only tests import quart_fleet.testing"
 FULL_NAME = "a layer is imported by its full name: two services share a bare one"
 OWN_NAME = "a service is imported by its own name, without `services.`"
-SHARED_ERRORS = "shared.errors and shared.paging import only the standard library"
+ERRORS = "quart_fleet.errors and quart_fleet.paging import only the standard library"
+CHASSIS_INIT = "quart_fleet/__init__.py imports only the standard library: every module runs it"
+DTO = "quart_fleet.dto imports only pydantic"
+MODELS = "quart_fleet.models imports only sqlalchemy"
+POSTGRES = "quart_fleet.postgres knows nothing of the rest"
+CHASSIS_DATABASE = "quart_fleet.database knows neither quart nor what is built on it"
+ASGI = "quart_fleet.asgi knows neither quart_fleet.web nor quart_fleet.server"
+WEB = "quart_fleet.web does not know quart_fleet.server"
+CHASSIS = "quart_fleet imports neither shared nor db_manager nor scaffold nor a service"
 SHARED_INIT = "shared/__init__.py imports only the standard library: every module runs it"
-SHARED_DTO = "shared.dto imports only pydantic"
-SHARED_MODELS = "shared.models imports only sqlalchemy and itself"
-SHARED_DATABASE = "shared.database knows neither quart nor what is built on it"
+SHARED_MODELS = "shared.models imports only sqlalchemy, quart_fleet.models and itself"
+SHARED_CONFIG = "shared.config imports only quart_fleet.settings and pydantic"
 SHARED = "shared imports neither db_manager nor scaffold nor a service"
-MANAGER = "db_manager imports neither scaffold nor a service"
-SCAFFOLD = "scaffold imports neither shared nor db_manager nor a service: it runs their commands"
+MANAGER = "db_manager imports neither shared nor scaffold nor a service"
+SCAFFOLD = (
+    "scaffold imports neither quart_fleet nor shared nor db_manager nor a service: "
+    "it runs their commands"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +86,9 @@ PLANTS = [
         ("from sqlalchemy import *", "sqlalchemy"),
         ("import json, quart", "quart"),
         ("from pydantic import BaseModel", "pydantic"),
-        ("from shared.dto import RequestDTO", "shared.dto"),
+        ("from quart_fleet.dto import RequestDTO", "quart_fleet.dto"),
         ("from shared import config", "shared.config"),
-        ("import db_manager.startup", "db_manager.startup"),
+        ("import db_manager.manager", "db_manager.manager"),
         (f"from {_PRODUCT} import ProductEntity", _PRODUCT),
         (f"from {_CONTROLLERS} import bp", _CONTROLLERS),
         ("from ..infrastructure.web import controllers", _CONTROLLERS),
@@ -106,7 +116,7 @@ PLANTS = [
         ("import sqlalchemy", "sqlalchemy"),
         ("from quart import request", "quart"),
         ("from ..infrastructure import database", "user_service.infrastructure.database"),
-        ("from shared.database.engine import Database", "shared.database.engine"),
+        ("from quart_fleet.database import Database", "quart_fleet.database"),
         ("import user_service.app", "user_service.app"),
         (f"from {_PRODUCT} import ProductEntity", _PRODUCT),
     ),
@@ -117,19 +127,23 @@ PLANTS = [
         ("from bootstrap import create_app", "bootstrap", FULL_NAME),
         ("from user_service.app import app", "user_service.app", TOP),
         ("import user_service.tests.fakes", "user_service.tests.fakes", TOP),
-        ("import db_manager.postgres", "db_manager.postgres", DATABASE),
-        ("import scaffold", "scaffold", STRANGERS),
-        (f"import {_PRODUCT}", _PRODUCT, STRANGERS),
+        ("import db_manager.manager", "db_manager.manager", OUTSIDERS),
+        ("import scaffold", "scaffold", OUTSIDERS),
+        (f"import {_PRODUCT}", _PRODUCT, OUTSIDERS),
+        ("from quart_fleet.postgres import EmbeddedPostgres", "quart_fleet.postgres", PROCESS),
+        ("from quart_fleet.server import serve", "quart_fleet.server", PROCESS),
+        ("import quart_fleet.testing", "quart_fleet.testing", TESTING),
     ),
     *_file(
         f"{USER}/bootstrap.py",
-        ("from db_manager.manager import x", "db_manager.manager", DATABASE_PARTS),
+        ("from db_manager.manager import x", "db_manager.manager", OUTSIDERS),
         ("import user_service.app", "user_service.app", TOP),
-        ("from scaffold.names import normalise", "scaffold.names", STRANGERS),
+        ("from scaffold.names import normalise", "scaffold.names", OUTSIDERS),
+        ("import quart_fleet.testing", "quart_fleet.testing", TESTING),
     ),
     *_file(
         f"{USER}/app.py",
-        ("import db_manager.startup", "db_manager.startup", DATABASE),
+        ("import db_manager", "db_manager", OUTSIDERS),
         ("from user_service.tests import fakes", "user_service.tests.fakes", TOP),
     ),
     *_file(
@@ -138,36 +152,60 @@ PLANTS = [
         ("import quart", "quart", SERVICE_INIT),
     ),
     *_modules(USER, BOOTSTRAP, ("from user_service import bootstrap", "user_service.bootstrap")),
-    *_modules(f"{USER}/tests", STRANGERS, (f"import {_PRODUCT}", _PRODUCT)),
+    *_modules(f"{USER}/tests", OUTSIDERS, (f"import {_PRODUCT}", _PRODUCT)),
     *_file(
-        "shared/web/application.py",
-        ("import user_service.domain", "user_service.domain", SHARED),
+        "quart_fleet/web/_application.py",
+        ("import user_service.domain", "user_service.domain", CHASSIS),
         ("import services.user_service", "services", OWN_NAME),
-        ("def use() -> None:\n    import db_manager.startup", "db_manager.startup", SHARED),
-        ("from scaffold import names", "scaffold.names", SHARED),
+        ("def use() -> None:\n    import db_manager.manager", "db_manager.manager", CHASSIS),
+        ("from scaffold import names", "scaffold.names", CHASSIS),
+        ("from shared import config", "shared.config", CHASSIS),
+        ("from quart_fleet.server import serve", "quart_fleet.server", WEB),
     ),
-    *_file("shared/errors.py", ("import pydantic", "pydantic", SHARED_ERRORS)),
-    *_file("shared/errors.py", ("from . import dto", "shared.dto", SHARED_ERRORS)),
-    *_file("shared/paging.py", ("import quart", "quart", SHARED_ERRORS)),
-    *_file("shared/__init__.py", ("from . import web", "shared.web", SHARED_INIT)),
-    *_file("shared/dto.py", ("import sqlalchemy", "sqlalchemy", SHARED_DTO)),
-    *_file("shared/models/user.py", ("import pydantic", "pydantic", SHARED_MODELS)),
-    *_file("shared/models/user.py", ("import shared.errors", "shared.errors", SHARED_MODELS)),
-    *_file("shared/config.py", ("import quart", "quart", SHARED_DATABASE)),
-    *_file("shared/database/engine.py", ("import quart", "quart", SHARED_DATABASE)),
-    *_file("shared/database/url.py", ("import shared.web", "shared.web", SHARED_DATABASE)),
+    *_file("quart_fleet/errors.py", ("import pydantic", "pydantic", ERRORS)),
+    *_file("quart_fleet/errors.py", ("from . import dto", "quart_fleet.dto", ERRORS)),
+    *_file("quart_fleet/paging.py", ("import quart", "quart", ERRORS)),
+    *_file("quart_fleet/__init__.py", ("from . import web", "quart_fleet.web", CHASSIS_INIT)),
+    *_file("quart_fleet/dto.py", ("import sqlalchemy", "sqlalchemy", DTO)),
+    *_file("quart_fleet/models.py", ("import pydantic", "pydantic", MODELS)),
+    *_file(
+        "quart_fleet/postgres/_locks.py",
+        ("import quart_fleet.errors", "quart_fleet.errors", POSTGRES),
+        ("import asyncpg", "asyncpg", POSTGRES),
+    ),
+    *_file("quart_fleet/settings.py", ("import quart", "quart", CHASSIS_DATABASE)),
+    *_file(
+        "quart_fleet/database/_engine.py",
+        ("import quart", "quart", CHASSIS_DATABASE),
+        ("import quart_fleet.web", "quart_fleet.web", CHASSIS_DATABASE),
+    ),
+    *_file("quart_fleet/asgi/_routing.py", ("import quart_fleet.web", "quart_fleet.web", ASGI)),
+    *_file("shared/__init__.py", ("from . import config", "shared.config", SHARED_INIT)),
+    *_file(
+        "shared/models/user.py",
+        ("import pydantic", "pydantic", SHARED_MODELS),
+        ("import quart_fleet.errors", "quart_fleet.errors", SHARED_MODELS),
+    ),
+    *_file("shared/config.py", ("import sqlalchemy", "sqlalchemy", SHARED_CONFIG)),
+    *_file(
+        "shared/utils/response.py",
+        ("import user_service.domain", "user_service.domain", SHARED),
+        ("from scaffold import names", "scaffold.names", SHARED),
+        ("from db_manager import manager", "db_manager.manager", SHARED),
+    ),
     *_modules(
         "db_manager",
         MANAGER,
         ("from user_service.domain import entities", "user_service.domain.entities"),
         ("from scaffold.names import normalise", "scaffold.names"),
+        ("from shared.models import load_metadata", "shared.models"),
     ),
     *_modules(
         "scaffold",
         SCAFFOLD,
         ("from shared.models import load_metadata", "shared.models"),
-        ("def use() -> None:\n    from shared import errors", "shared.errors"),
-        ("import db_manager.startup", "db_manager.startup"),
+        ("def use() -> None:\n    from quart_fleet import errors", "quart_fleet.errors"),
+        ("import db_manager.manager", "db_manager.manager"),
         ("import user_service", "user_service"),
     ),
 ]

@@ -13,30 +13,34 @@ from tests.architecture.plants import PLANTS, Plant
 
 PERMITTED = {
     f"{USER}/tests/planted.py": """
-import db_manager.testing, httpx, quart, sqlalchemy
+import quart_fleet.testing, httpx, quart, sqlalchemy
 from user_service import app, application, bootstrap, domain, infrastructure
 """,
     f"{USER}/bootstrap.py": """
-from db_manager import postgres, startup
+from quart_fleet import database, postgres, server, web, workspace
+from shared import config
 from . import infrastructure, domain
 """,
     f"{USER}/infrastructure/planted.py": """
 import httpx, quart, sqlalchemy
-from shared import models, web
+from quart_fleet import database, web
+from shared import models
+from shared.utils import response
 from user_service.application import dto
 """,
     f"{USER}/application/planted.py": """
 import asyncio, pydantic
-from shared import dto, errors
+from quart_fleet import dto, errors, paging
 from ..domain import entities
 """,
     f"{USER}/domain/planted.py": """
 import dataclasses
-from shared import errors
+from quart_fleet import errors
 from . import entities
 """,
-    "shared/web/planted.py": "from shared import config, database, dto, errors, models, utils\n",
-    "db_manager/planted.py": "from shared import config, database, models\n",
+    "shared/utils/planted.py": "from quart_fleet import database, dto, errors, web\n",
+    "quart_fleet/server/planted.py": "from quart_fleet import asgi, web\n",
+    "db_manager/planted.py": "from quart_fleet import database, settings, workspace\n",
 }
 
 
@@ -44,7 +48,7 @@ def test_a_generated_workspace_keeps_every_contract(workspace: DamageableWorkspa
     run = workspace.scaffold("contracts")
 
     assert (run.returncode, run.stderr) == (0, "")
-    assert "shared, db_manager, scaffold, product_service, user_service" in run.stdout
+    assert "quart_fleet, shared, db_manager, scaffold, product_service, user_service" in run.stdout
 
 
 def test_every_rule_has_an_import_that_breaks_it() -> None:

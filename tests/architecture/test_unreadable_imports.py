@@ -156,7 +156,7 @@ def test_a_program_reads_what_is_broken(workspace: DamageableWorkspace) -> None:
             "line": 1,
             "module": "user_service.domain.planted",
             "imported": "quart",
-            "rule": "a domain imports only the standard library, shared.errors and itself",
+            "rule": "a domain imports only the standard library, quart_fleet.errors and itself",
         }
     ]
     assert run.returncode == 1
@@ -184,7 +184,7 @@ def test_a_missing_linter_says_how_to_install_it(
 
 @pytest.mark.parametrize("misspelt", ["binds", "forbids", "allows"])
 def test_a_rule_that_names_no_module_is_refused(misspelt: str) -> None:
-    names = {"binds": "shared", "forbids": "db_manager", "allows": "shared.errors"}
+    names = {"binds": "shared", "forbids": "db_manager", "allows": "quart_fleet.errors"}
     graph = grimp.ImportGraph()
     for name in names.values():
         graph.add_module(name)

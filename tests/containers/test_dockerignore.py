@@ -10,7 +10,9 @@ from tests.containers.ignored import build_context
 def test_only_what_services_run_on_is_sent(lived_in: Path) -> None:
     context = build_context(lived_in)
 
-    assert {path.parts[0] for path in context} == {"shared", "db_manager", "services"}
+    assert {path.parts[0] for path in context} == {
+        *("db_manager", "pyproject.toml", "quart_fleet", "services", "shared")
+    }
     assert PurePosixPath("services/user_service/app.py") in context
     assert PurePosixPath("db_manager/migrations/versions/3ef43f3fe70a_create_users.py") in context
 

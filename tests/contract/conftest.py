@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from shared.database.engine import Database
+from quart_fleet.database._engine import Database
 
 from .people import move_in
 from .service import RunningService, running

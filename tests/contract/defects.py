@@ -38,18 +38,18 @@ _CONTROLLERS = f"{_SERVICE}/infrastructure/web/controllers.py"
 _ADAPTER = f"{_SERVICE}/infrastructure/adapters/user_repository.py"
 _ENTITY = f"{_SERVICE}/domain/entities/user.py"
 _DTO = f"{_SERVICE}/application/dto/user_dto.py"
-_STATEMENTS = "shared/database/statements.py"
-_REPOSITORY = "shared/database/repository.py"
-_ERRORS = "shared/errors.py"
-_RESPONSE = "shared/utils/response.py"
-_APPLICATION = "shared/web/application.py"
-_BODY = "shared/web/body.py"
-_CORS = "shared/web/cors.py"
-_HEALTH = "shared/web/health.py"
-_FIELDS = "shared/web/fields.py"
-_JSON = "shared/web/json.py"
-_MAPPING = "shared/web/errors.py"
-_ROUTING = "shared/web/routing.py"
+_STATEMENTS = "quart_fleet/database/_table_statements.py"
+_REPOSITORY = "quart_fleet/database/_repository.py"
+_ERRORS = "quart_fleet/errors.py"
+_RESPONSE = "quart_fleet/web/_envelope.py"
+_APPLICATION = "quart_fleet/web/_application.py"
+_BODY = "quart_fleet/web/_parsing.py"
+_CORS = "quart_fleet/web/_cors.py"
+_HEALTH = "quart_fleet/web/_health.py"
+_FIELDS = "quart_fleet/asgi/_fields.py"
+_JSON = "quart_fleet/asgi/_json.py"
+_MAPPING = "quart_fleet/web/_error_responses.py"
+_ROUTING = "quart_fleet/asgi/_routing.py"
 
 _CREATE = "POST /users"
 _GET = "GET /users/<int>"
@@ -101,9 +101,9 @@ DEFECTS = (
            "for field in self.unique_fields:", "for field in reversed(self.unique_fields):"),
     Defect("users begin inactive", _CREATE, _ENTITY, "is_active: bool = True",
            "is_active: bool = False"),
-    Defect("other keys are refused", _CREATE, "shared/dto.py",
+    Defect("other keys are refused", _CREATE, "quart_fleet/dto.py",
            'strict=True, frozen=True, extra="ignore"', 'strict=True, extra="forbid"'),
-    Defect("text becomes numbers", _CREATE, "shared/dto.py", "strict=True", "strict=False"),
+    Defect("text becomes numbers", _CREATE, "quart_fleet/dto.py", "strict=True", "strict=False"),
     Defect("one wrong value is enough", _CREATE, _BODY,
            "{_field(detail): _reason(detail) for detail in details}",
            "{_field(detail): _reason(detail) for detail in details[:1]}"),
@@ -122,7 +122,7 @@ DEFECTS = (
     Defect("existence before the body", _UPDATE, _CONTROLLERS,
            "dto = await parse_body(UpdateUserDTO)",
            "await use_cases().get(record_id); dto = await parse_body(UpdateUserDTO)"),
-    Defect("an update keeps its time", _UPDATE, "shared/models/base.py", ", onupdate=func.now()",
+    Defect("an update keeps its time", _UPDATE, "quart_fleet/models.py", ", onupdate=func.now()",
            ""),
     Defect("another deactivation message", _DEACTIVATE, _CONTROLLERS,
            "User deactivated successfully", "User disabled successfully"),

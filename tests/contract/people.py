@@ -1,6 +1,6 @@
 """Who is in the database when a test begins, and how the contract spells them."""
 
-from shared.database.engine import Database
+from quart_fleet.database._engine import Database
 
 ADA = (
     b'{"age":36,"created_at":"Fri, 02 Jan 2026 01:04:05 GMT","email":"ada@example.com",'

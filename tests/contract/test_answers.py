@@ -6,7 +6,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from shared.database.engine import Database
+from quart_fleet.database._engine import Database
 
 from .row import JSON, PREFIX, Row
 from .service import RunningService

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from shared.database.engine import Database
+from quart_fleet.database._engine import Database
 
 from .gate import Gate, opened
 from .people import EVERYBODY

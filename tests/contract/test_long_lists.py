@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from shared.database.engine import Database
+from quart_fleet.database._engine import Database
 
 from .row import PREFIX
 from .service import RunningService

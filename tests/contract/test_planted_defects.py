@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.database.engine import Database
+from quart_fleet.database._engine import Database
 
 from .defects import DEFECTS, Defect
 from .people import move_in

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from quart import Quart
 
-from shared.web.server import serve
+from quart_fleet.server._start import serve
 
 from .service import RunningService, running
 from .wire import PATIENCE

@@ -9,7 +9,8 @@ from pathlib import Path
 
 _GENERATED_PORT = "8081"
 _RUNNING_PARTS = ("shared", "db_manager", "services")
-"""What a service runs on."""
+"""What a service of the workspace runs on, besides the framework."""
+_FRAMEWORK = Path(__file__).parents[2]
 
 
 def generate(folder: Path) -> Path:
@@ -31,7 +32,12 @@ def _run_scaffold(folder: Path, *arguments: str) -> None:
 
 
 def copy(workspace: Path, folder: Path) -> Path:
-    """Copy what a service runs on, with the bytecode that is still valid there."""
+    """Copy what a service runs on, with the bytecode that is still valid there.
+
+    The chassis too, so that a test may damage it.
+    """
+    shutil.copytree(_FRAMEWORK / "quart_fleet", folder / "quart_fleet")
+    shutil.copy(workspace / "pyproject.toml", folder)
     for part in _RUNNING_PARTS:
         shutil.copytree(workspace / part, folder / part)
     return folder

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from db_manager.connection import Target, open_target
 from db_manager.errors import LockLostError
 from db_manager.lock import migration_lock
-from shared.config import DatabaseConfig
+from quart_fleet.settings import DatabaseSettings
 from tests.contract.gate import opened
 from tests.db_manager.outcome import USERS, execute
 from tests.db_manager.workspace_copy import WorkspaceCopy
@@ -55,7 +55,7 @@ async def test_what_was_cut_is_left_to_a_server_that_cannot_be_told(
     fresh_database_url: str,
 ) -> None:
     async with opened(fresh_database_url) as gate:
-        config = DatabaseConfig.model_validate({"DATABASE_URL": gate.url})
+        config = DatabaseSettings.model_validate({"DATABASE_URL": gate.url})
         async with open_target(config) as target, target.connect():
             cut = target.cut()
             await gate.close()
@@ -94,7 +94,7 @@ def test_a_connection_that_is_lost_at_the_commit_leaves_it_unsaid(
 
 
 async def test_work_between_two_statements_gets_to_no_third(fresh_database_url: str) -> None:
-    config = DatabaseConfig.model_validate({"DATABASE_URL": fresh_database_url})
+    config = DatabaseSettings.model_validate({"DATABASE_URL": fresh_database_url})
 
     async def work_on(target: Target) -> None:
         async with migration_lock(target, say=lambda _line: None), target.connect() as connection:

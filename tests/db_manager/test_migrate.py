@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
-from shared.database.url import describe
+from quart_fleet.database_url import describe
 from tests.db_manager.conftest import Run
 from tests.db_manager.outcome import USERS, execute, fetch, revisions, schema
 from tests.db_manager.workspace_copy import WorkspaceCopy

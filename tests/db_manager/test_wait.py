@@ -4,7 +4,7 @@ import pytest
 
 from db_manager.connection import open_target
 from db_manager.manager import DatabaseManager
-from shared.config import DatabaseConfig
+from quart_fleet.settings import DatabaseSettings
 from tests.db_manager.conftest import Run
 from tests.db_manager.outcome import USERS, execute
 
@@ -38,7 +38,7 @@ def test_a_database_of_newer_code_will_do(run: Run, fresh_database_url: str) -> 
 async def test_waiting_ends_when_another_process_has_migrated(
     fresh_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = DatabaseConfig.model_validate({"DATABASE_URL": fresh_database_url})
+    config = DatabaseSettings.model_validate({"DATABASE_URL": fresh_database_url})
     async with open_target(config) as target:
         manager = DatabaseManager(target, say=lambda _line: None)
 

@@ -18,7 +18,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from db_manager.testing import NewDatabase
+from quart_fleet.testing import NewDatabase
 from tests.containers.dockerfile import read_stages
 from tests.contract.wire import PATIENCE, exchange, spell
 from tests.deploy.cluster import Hook, Pod, balancing

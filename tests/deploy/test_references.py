@@ -9,8 +9,8 @@ import uvicorn
 
 from db_manager.cli import commands
 from db_manager.connection import CONNECTIONS
-from shared.config import BaseServiceConfig
-from shared.web.servers import GRACEFUL_TIMEOUT
+from quart_fleet.server._servers import GRACEFUL_TIMEOUT
+from quart_fleet.settings import ServiceSettings
 from tests.deploy.conftest import REGISTRY
 from tests.deploy.documents import Document, Documents, build, containers, of_kind, pods
 from tests.workspace import FRAMEWORK
@@ -99,7 +99,7 @@ def test_secrets_are_named_and_never_held(documents: Documents) -> None:
 
 
 def test_every_setting_is_one_that_services_know(documents: Documents) -> None:
-    known = {str(field.validation_alias) for field in BaseServiceConfig.model_fields.values()}
+    known = {str(field.validation_alias) for field in ServiceSettings.model_fields.values()}
     given = {name for each in of_kind(documents, "ConfigMap") for name in each["data"]} | {
         variable["name"]
         for pod in pods(documents)
@@ -159,7 +159,7 @@ def test_connections_fit(production: Documents) -> None:
 
 
 def _default_pool_size() -> int:
-    return int(BaseServiceConfig.model_fields["db_pool_size"].default)
+    return int(ServiceSettings.model_fields["db_pool_size"].default)
 
 
 def test_images_are_those_that_dockerfiles_make(

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 import pytest_asyncio
 
-from db_manager.testing import NewDatabase
+from quart_fleet.testing import NewDatabase
 from tests.ports import reserve_port
 from tests.workspace import GeneratedWorkspace
 

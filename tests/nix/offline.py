@@ -20,7 +20,7 @@ SYSTEMS = ("x86_64-linux", "aarch64-linux", "aarch64-darwin")
 STANDIN = FRAMEWORK.parent / "shared" / "nix_offline"
 
 _ADDITIONS = Path(__file__).parent / "standin"
-_LEAKING = ("PYTHONPATH", "VIRTUAL_ENV", "DB_MANAGER_TEST_FOLDER", "MAKEFLAGS", "MAKELEVEL")
+_LEAKING = ("PYTHONPATH", "VIRTUAL_ENV", "QUART_FLEET_TEST_FOLDER", "MAKEFLAGS", "MAKELEVEL")
 
 Completed = subprocess.CompletedProcess[str]
 

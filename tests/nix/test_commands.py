@@ -57,7 +57,7 @@ def test_the_tests_of_the_workspace_run_from_any_folder_of_it(
     code, output = run_tests(tmp_path)
     assert code == 1
     assert "is in no workspace" in output
-    (workspace / "shared/errors.py").write_text("import quart\n")
+    (workspace / "quart_fleet/errors.py").write_text("import quart\n")
     assert run_tests(workspace)[0] == 1
 
 

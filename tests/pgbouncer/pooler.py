@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from db_manager.embedded.account import Account
+from quart_fleet.postgres._account import Account
 from tests.contract.wire import PATIENCE
 from tests.ports import reserve_port
 

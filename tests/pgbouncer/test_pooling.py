@@ -14,8 +14,8 @@ from sqlalchemy import func, select
 
 from db_manager.connection import open_target
 from db_manager.errors import ManagerError
-from shared.config import DatabaseConfig
-from shared.database.engine import Database
+from quart_fleet.database._engine import Database
+from quart_fleet.settings import DatabaseSettings
 from shared.models.user import UserModel
 from tests.contract.people import move_in
 from tests.contract.wire import PATIENCE
@@ -24,9 +24,9 @@ from tests.pgbouncer.pooler import SERVER_CONNECTIONS, Pooler
 CLIENTS = 4 * SERVER_CONNECTIONS
 
 
-def config(url: str, **settings: str) -> DatabaseConfig:
+def config(url: str, **settings: str) -> DatabaseSettings:
     """Return the settings of a process."""
-    return DatabaseConfig.model_validate({"DATABASE_URL": url, **settings})
+    return DatabaseSettings.model_validate({"DATABASE_URL": url, **settings})
 
 
 @pytest_asyncio.fixture(loop_scope="session")

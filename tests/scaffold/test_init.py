@@ -6,6 +6,7 @@ import shutil
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def own_scaffold(workspace: Path, *arguments: str) -> Completed:
     )
 
 
-def project(workspace: Path) -> dict[str, dict[str, object]]:
+def project(workspace: Path) -> dict[str, Any]:
     """Read the project file."""
     return tomllib.loads((workspace / "pyproject.toml").read_text())
 
@@ -44,7 +45,7 @@ def templates(workspace: Path) -> dict[str, bytes]:
 
 def test_a_workspace_carries_the_framework(fresh: Path) -> None:
     assert is_workspace(fresh)
-    for part in ("shared/config.py", "db_manager/cli.py", "scaffold/cli.py", "Makefile"):
+    for part in ("quart_fleet/settings.py", "db_manager/cli.py", "scaffold/cli.py", "Makefile"):
         assert (fresh / part).read_bytes() == (REPOSITORY / part).read_bytes()
     assert templates(fresh) == templates(REPOSITORY)
     assert [path.name for path in (fresh / "services").iterdir()] == ["README.md"]
@@ -71,7 +72,7 @@ def test_the_project_file_differs_by_the_name_alone(fresh: Path) -> None:
 def test_a_workspace_remembers_the_version_of_its_framework(fresh: Path) -> None:
     framework = project(REPOSITORY)["project"]["version"]
 
-    assert project(fresh)["tool"]["scaffold"] == {"framework": framework}
+    assert project(fresh)["tool"]["scaffold"]["framework"] == framework
     assert done(own_scaffold(fresh, "--version")) == f"scaffold {framework}\n"
 
 

@@ -1,7 +1,0 @@
-"""What can go wrong with the embedded PostgreSQL, told in one or two lines."""
-
-from shared.errors import ServiceError
-
-
-class EmbeddedPostgresError(ServiceError):
-    """The embedded PostgreSQL cannot be had; the message says why, where and what to do next."""

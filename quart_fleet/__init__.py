@@ -1,0 +1,1 @@
+"""The chassis: what every service of a fleet runs on. Each room has its public face in its package."""

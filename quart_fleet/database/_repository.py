@@ -1,0 +1,131 @@
+"""The base of the repositories: what every table answers, in plain Core statements."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Generic, Protocol, TypeVar, cast
+
+import asyncpg
+from sqlalchemy import Table
+from sqlalchemy.orm import DeclarativeBase
+
+from quart_fleet.database._statement import Parameters, Row, Statement
+from quart_fleet.database._table_statements import AFTER, LIMIT, RECORD_ID, Statements
+from quart_fleet.database._transaction import Transaction
+from quart_fleet.errors import AlreadyExistsError, NotFoundError
+
+LARGEST_ID = 2**63 - 1
+"""What PostgreSQL's bigint holds; the driver refuses a larger one."""
+
+
+class Identified(Protocol):
+    """An entity: None until the database has given it an id."""
+
+    id: int | None
+
+
+EntityT = TypeVar("EntityT", bound=Identified)
+ModelT = TypeVar("ModelT", bound=DeclarativeBase)
+
+
+class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
+    """The entities of one table, mapped explicitly in both directions.
+
+    A derived class names its model, what a message calls one entity, and the unique fields in
+    the order in which a refusal names them.
+    """
+
+    model: type[ModelT]
+    resource: ClassVar[str]
+    unique_fields: ClassVar[tuple[str, ...]] = ()
+    _statements: ClassVar[Statements]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._statements = Statements.of(cast("Table", cls.model.__table__), cls.unique_fields)
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    @abstractmethod
+    def _to_entity(self, row: Row) -> EntityT:
+        """Make the entity of a whole row."""
+
+    @abstractmethod
+    def _to_row(self, entity: EntityT) -> dict[str, object]:
+        """Return the values of all columns but those that the database sets."""
+
+    async def get(self, record_id: int) -> EntityT:
+        """Return the entity with this id; raises NotFoundError."""
+        row = await self._transaction.fetch_first(self._statements.find, _chosen(record_id))
+        return self._entity_of(row)
+
+    async def get_for_update(self, record_id: int) -> EntityT:
+        """Return the entity and keep others from changing it until the unit of work ends.
+
+        Raises NotFoundError.
+        """
+        row = await self._transaction.write(self._statements.find_for_update, _chosen(record_id))
+        return self._entity_of(row)
+
+    async def list_page(self, after: int, limit: int) -> list[EntityT]:
+        """Return at most `limit` entities whose ids are above `after`, oldest first."""
+        return await self._list_page(self._statements.page, after, limit)
+
+    async def add(self, entity: EntityT) -> EntityT:
+        """Insert the entity and return it as stored; raises AlreadyExistsError.
+
+        One statement decides, however many ask at once. Only a refusal looks up which field
+        it was; should the record in the way be gone by then, the insert is tried again.
+        """
+        values = self._to_row(entity)
+        row = await self._transaction.write(self._statements.add, values)
+        if row is None:
+            await self._raise_if_taken(values)
+            row = await self._write_unique(self._statements.insert, values)
+        return self._entity_of(row)
+
+    async def update(self, entity: EntityT) -> EntityT:
+        """Store the entity's values; raises NotFoundError or AlreadyExistsError."""
+        values = {**self._to_row(entity), RECORD_ID: entity.id}
+        return self._entity_of(await self._write_unique(self._statements.update, values))
+
+    async def delete(self, record_id: int) -> None:
+        """Delete the entity with this id; raises NotFoundError."""
+        if await self._transaction.write(self._statements.delete, _chosen(record_id)) is None:
+            raise NotFoundError(self.resource)
+
+    async def _list_page(self, page: Statement, after: int, limit: int) -> list[EntityT]:
+        """Return the entities of a statement that `page_of` made."""
+        rows = await self._transaction.fetch(page, {AFTER: after, LIMIT: limit})
+        return [self._to_entity(row) for row in rows]
+
+    async def _find_by(self, field: str, value: object) -> EntityT | None:
+        """Return the entity that holds this value of a unique field."""
+        if isinstance(value, str) and "\x00" in value:
+            return None  # PostgreSQL's text holds no NUL, so nobody has it
+        row = await self._transaction.fetch_first(self._statements.find_by[field], {field: value})
+        return None if row is None else self._to_entity(row)
+
+    async def _write_unique(self, statement: Statement, values: Parameters) -> Row | None:
+        """Write; a unique constraint of a unique field raises AlreadyExistsError."""
+        try:
+            return await self._transaction.write(statement, values)
+        except asyncpg.UniqueViolationError as error:
+            field = self._statements.unique_constraints.get(error.constraint_name)
+            if field is None:
+                raise
+            raise AlreadyExistsError(field) from error
+
+    async def _raise_if_taken(self, values: Parameters) -> None:
+        for field in self.unique_fields:
+            if await self._find_by(field, values[field]) is not None:
+                raise AlreadyExistsError(field)
+
+    def _entity_of(self, row: Row | None) -> EntityT:
+        if row is None:
+            raise NotFoundError(self.resource)
+        return self._to_entity(row)
+
+
+def _chosen(record_id: int) -> Parameters:
+    """Pass an id on; one that no bigint can be is nobody's, as 0 is."""
+    return {RECORD_ID: record_id if 0 < record_id <= LARGEST_ID else 0}

@@ -1,0 +1,95 @@
+"""What PostgreSQL, its driver and the system complain of, in a line or two for people."""
+
+import os
+import socket
+from dataclasses import dataclass
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+
+from quart_fleet.database_url import describe, name_of
+
+CONNECTION_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    DBAPIError,
+)
+"""What opening a connection may raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What went wrong with a database, and what to do next, in a line or two."""
+
+    message: str
+    is_unreachable: bool = False
+    """No PostgreSQL answers, or it is not ready yet: another attempt may succeed."""
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def explain(error: BaseException, url: str) -> Explanation:
+    """Say what went wrong with the database at `url`, and what to do next."""
+    cause, place = driver_error(error), describe(url)
+    match cause:
+        case asyncpg.ClientConfigurationError() | FileNotFoundError() if not _lacks_socket(
+            cause, url
+        ):
+            return Explanation(f"DATABASE_URL cannot be used: {place} ({reason_of(cause)}).")
+        case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
+            return Explanation(
+                f"PostgreSQL refuses the login: {place} ({reason_of(cause)}). Check DATABASE_URL."
+            )
+        case asyncpg.InvalidCatalogNameError():
+            return Explanation(
+                f"The database does not exist: {place}. "
+                f'Create it (CREATE DATABASE "{name_of(url)}") or correct DATABASE_URL.'
+            )
+        case (
+            OSError()
+            | TimeoutError()
+            | asyncpg.PostgresConnectionError()
+            | asyncpg.CannotConnectNowError()
+            | asyncpg.TooManyConnectionsError()
+            | asyncpg.OperatorInterventionError()
+            | asyncpg.InterfaceError()
+        ):
+            return Explanation(
+                f"PostgreSQL cannot be reached: {place} ({reason_of(cause)}). "
+                "Start it or correct DATABASE_URL.",
+                is_unreachable=True,
+            )
+        case _:
+            return Explanation(f"PostgreSQL refuses: {place} ({reason_of(cause)}).")
+
+
+def _lacks_socket(error: BaseException, url: str) -> bool:
+    """Tell a server that is away from a certificate's file: only one of them is connected to."""
+    return isinstance(error, FileNotFoundError) and " at /" in describe(url)
+
+
+def driver_error(error: BaseException) -> BaseException:
+    """Dig out asyncpg's own exception, which SQLAlchemy's adapter chains below its own."""
+    below = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else None
+    return below or error
+
+
+def reason_of(error: BaseException) -> str:
+    """Return in one line what the system, PostgreSQL (with its detail) or Python says."""
+    match error:
+        case asyncpg.PostgresError(message=str(message)):
+            detail = getattr(error, "detail", None)
+            return " ".join((f"{message} ({detail})" if detail else message).split())
+        case asyncpg.ClientConfigurationError() | asyncpg.ConnectionDoesNotExistError():
+            return " ".join(str(error).split())
+        case TimeoutError():
+            return "no answer in time"
+        case socket.gaierror(errno=number):
+            return "its name cannot be looked up" if number == socket.EAI_AGAIN else "no such host"
+        case OSError(errno=int(number)):
+            return os.strerror(number)
+        case _:
+            return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,171 @@
+"""The pytest plugin of the workspace: real PostgreSQL for every test that asks for it.
+
+One embedded server serves a whole run, its workers and the runs that its tests start; it begins
+with the first test that asks. Each process has a database of its own, migrated once.
+"""
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+import pytest_asyncio
+
+from quart_fleet.workspace import Workspace
+
+if TYPE_CHECKING:
+    from quart_fleet.database import Database
+    from quart_fleet.settings import DatabaseSettings
+
+_FOLDER = "QUART_FLEET_TEST_FOLDER"
+"""The variable that tells workers and inner runs where the run's server lives."""
+
+_owned_folder = pytest.StashKey[Path]()
+
+NewDatabase = Callable[[], AbstractAsyncContextManager[str]]
+"""Gives the URL of an empty database, which is dropped at the end of the block."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the server's folder, and forget the developer's database: no test may touch it."""
+    os.environ.pop("DATABASE_URL", None)
+    if _FOLDER not in os.environ:
+        folder = Path(tempfile.gettempdir(), f"pg-test-{token_hex(4)}")
+        config.stash[_owned_folder] = folder
+        os.environ[_FOLDER] = str(folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the run's server, if a test began it, and remove its folder."""
+    folder = config.stash.get(_owned_folder, None)
+    if folder is None:
+        return
+    del os.environ[_FOLDER]
+    if folder.exists():
+        from quart_fleet.postgres import EmbeddedPostgres  # noqa: PLC0415
+
+        EmbeddedPostgres(folder, durable=False).stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _workspace(pytestconfig: pytest.Config) -> Workspace:
+    configured = pytestconfig.inipath
+    return Workspace.find(configured.parent if configured else pytestconfig.rootpath)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def _server_url() -> AsyncIterator[str]:
+    from quart_fleet.postgres import EmbeddedPostgres  # noqa: PLC0415
+
+    async with EmbeddedPostgres(Path(os.environ[_FOLDER]), durable=False) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def database_url(_workspace: Workspace, _server_url: str) -> AsyncIterator[str]:
+    """The URL of this process's database, at the newest revision."""
+    name = f"test_{os.getpid()}"
+    url = await _create_database(_server_url, name)
+    await _migrate(_workspace, url)
+    yield url
+    await _drop_database(_server_url, name)
+
+
+@pytest.fixture(scope="session")
+def new_database(_server_url: str) -> NewDatabase:
+    """Makes empty databases, each for a block: for fixtures that serve more than one test."""
+
+    @asynccontextmanager
+    async def create() -> AsyncIterator[str]:
+        name = f"test_{os.getpid()}_{token_hex(4)}"
+        url = await _create_database(_server_url, name)
+        try:
+            yield url
+        finally:
+            await _drop_database(_server_url, name)
+
+    return create
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fresh_database_url(new_database: NewDatabase) -> AsyncIterator[str]:
+    """The URL of a new, empty database, dropped after the test."""
+    async with new_database() as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def _open_database(database_url: str) -> AsyncIterator["Database"]:
+    from quart_fleet.database import Database  # noqa: PLC0415
+
+    async with Database(_config_of(database_url)) as database:
+        yield database
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def database(_workspace: Workspace, _open_database: "Database") -> "Database":
+    """This process's database, open, its tables empty and their ids beginning at 1."""
+    await _empty_tables(_workspace, _open_database)
+    return _open_database
+
+
+async def _migrate(workspace: Workspace, url: str) -> None:
+    """Run the workspace's database manager, as its owner would."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "db_manager", "migrate"),
+        cwd=workspace.root,
+        env=os.environ | {"DATABASE_URL": url},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    if process.returncode != 0:
+        raise pytest.UsageError(f"The test database cannot be migrated:\n{output.decode()}")
+
+
+async def _empty_tables(workspace: Workspace, database: "Database") -> None:
+    tables = ", ".join(f'"{table.name}"' for table in workspace.load_metadata().sorted_tables)
+    async with database.connect() as connection:
+        if tables:
+            await connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+
+
+async def _create_database(server_url: str, name: str) -> str:
+    await _execute(
+        server_url,
+        f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)',
+        f'CREATE DATABASE "{name}"',
+    )
+    parts = urlsplit(server_url)
+    return f"postgresql://{parts.netloc}/{name}?{parts.query}"
+
+
+async def _drop_database(server_url: str, name: str) -> None:
+    await _execute(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+async def _execute(url: str, *statements: str) -> None:
+    import asyncpg  # noqa: PLC0415
+
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _config_of(url: str) -> "DatabaseSettings":
+    from quart_fleet.settings import DatabaseSettings  # noqa: PLC0415
+
+    return DatabaseSettings.model_validate({"DATABASE_URL": url})

@@ -1,0 +1,29 @@
+"""The routes that every service has: is it alive, can it work, which service is it."""
+
+from quart import Blueprint, Response, current_app
+
+from quart_fleet.database import Database
+from quart_fleet.web._envelope import Envelope
+
+
+def make_health_blueprint(envelope: type[Envelope], database: Database) -> Blueprint:
+    """Make the routes, which answer in the service's envelope."""
+    bp = Blueprint("health", __name__)
+
+    @bp.get("/health")
+    async def health() -> Response:
+        """Say that the process answers; the database is not asked."""
+        return envelope.success({"status": "healthy"})
+
+    @bp.get("/health/ready")
+    async def ready() -> Response:
+        """Say whether requests that need the database can be served: 200, or 503."""
+        await database.ping()
+        return envelope.success({"status": "ready"})
+
+    @bp.get("/")
+    async def welcome() -> Response:
+        """Say which service this is."""
+        return envelope.success({"message": f"Welcome to {current_app.config['SERVICE_NAME']}"})
+
+    return bp

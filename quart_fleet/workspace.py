@@ -1,0 +1,81 @@
+"""Where the installed framework finds a workspace: `[tool.scaffold]` in the nearest pyproject.toml."""
+
+import tomllib
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from quart_fleet.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy import MetaData
+
+    from quart_fleet.settings import DatabaseSettings
+
+PROJECT_FILE = "pyproject.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A folder whose project file has `[tool.scaffold]`, and what that table says.
+
+    The defaults are what `python -m scaffold init` writes.
+    """
+
+    root: Path
+    metadata: str = "shared.models:load_metadata"
+    """The function that returns the metadata of all models, as `module:name`."""
+    settings: str = "shared.config:DatabaseConfig"
+    """The class that the database manager reads its settings with, as `module:name`."""
+    migrations: str = "db_manager/migrations"
+    """The folder whose `versions` holds the revisions, below the root."""
+
+    @classmethod
+    def find(cls, start: Path) -> Self:
+        """Return the nearest workspace at or above `start`; raises ConfigurationError."""
+        for folder in (start, *start.parents):
+            table = _find_table(folder / PROJECT_FILE)
+            if table is not None:
+                known = ("metadata", "settings", "migrations")
+                return cls(folder, **{name: str(table[name]) for name in known if name in table})
+        raise ConfigurationError(
+            f"{start} is in no workspace: no {PROJECT_FILE} with [tool.scaffold] here or above.\n"
+            "Change to one, or create one: python -m scaffold init DIR"
+        )
+
+    @property
+    def versions(self) -> Path:
+        """The folder of the revisions."""
+        return self.root / self.migrations / "versions"
+
+    @property
+    def postgres_folder(self) -> Path:
+        """Where the workspace's embedded PostgreSQL keeps its data."""
+        return self.root / ".postgres"
+
+    def load_metadata(self) -> "MetaData":
+        """Import every model and return their metadata."""
+        return cast("MetaData", _load(self.metadata)())
+
+    def load_settings(self) -> "type[DatabaseSettings]":
+        """Return the class of the database's settings."""
+        return cast("type[DatabaseSettings]", _load(self.settings))
+
+
+def _find_table(project_file: Path) -> dict[str, Any] | None:
+    """Return `[tool.scaffold]` of a project file, or None; raises ConfigurationError."""
+    try:
+        document = tomllib.loads(project_file.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{project_file} cannot be read: {error}") from None
+    table: dict[str, Any] | None = document.get("tool", {}).get("scaffold")
+    return table
+
+
+def _load(name: str) -> Any:
+    """Return what `module:name` names."""
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)

@@ -1,1 +1,0 @@
-"""What stands between HTTP and a service's controllers."""

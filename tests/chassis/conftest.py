@@ -1,0 +1,23 @@
+"""A bare application, and the servers that run it."""
+
+import pytest
+
+from quart_fleet.asgi._application import Service
+from tests.chassis.serving import PATIENCE, Serve, under_hypercorn, under_uvicorn
+
+
+@pytest.fixture(autouse=True)
+def a_patient_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is busy may take seconds to open a connection, which `ping` does."""
+    monkeypatch.setattr("quart_fleet.database._engine.PING_TIMEOUT", PATIENCE)
+
+
+@pytest.fixture(params=[under_uvicorn, under_hypercorn], ids=["uvicorn", "hypercorn"])
+def serve(request: pytest.FixtureRequest) -> Serve:
+    chosen: Serve = request.param
+    return chosen
+
+
+@pytest.fixture
+def app() -> Service:
+    return Service(__name__, static_folder=None)

@@ -1,0 +1,53 @@
+"""What the garbage collector is spared while a service runs."""
+
+import gc
+
+import pytest
+
+from quart_fleet.server._collector import collecting_requests_alone
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_out_before() -> None:
+    """Commands of the database manager, which other tests run here, leave out what they import."""
+    gc.unfreeze()
+
+
+class Knot:
+    """An object that only the collector can free."""
+
+    def __init__(self, freed: list[str]) -> None:
+        self.itself = self
+        self._freed = freed
+
+    def __del__(self) -> None:
+        self._freed.append("freed")
+
+
+def test_what_was_there_before_is_left_out() -> None:
+    known = Knot([])
+
+    with collecting_requests_alone():
+        watched = {id(each) for each in gc.get_objects()}
+
+    assert id(known) not in watched
+    assert id(known) in {id(each) for each in gc.get_objects()}
+
+
+def test_the_garbage_of_requests_is_collected() -> None:
+    freed = list[str]()
+
+    with collecting_requests_alone():
+        Knot(freed)
+        gc.collect()
+
+    assert freed == ["freed"]
+
+
+def test_the_collector_is_as_it_was_afterwards() -> None:
+    before = gc.get_threshold(), gc.get_freeze_count()
+
+    with collecting_requests_alone():
+        pass
+
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before

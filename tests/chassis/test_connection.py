@@ -1,0 +1,134 @@
+"""Requests and answers between a real server and the application."""
+
+from quart import Blueprint, Request, Response, g, request, request_finished, session
+from quart.sessions import SecureCookieSessionInterface
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from quart_fleet.asgi._application import Service
+from tests.chassis.serving import Serve, exchange, spell
+
+
+async def test_what_quart_has_for_a_request_is_there(app: Service, serve: Serve) -> None:
+    calls = list[str]()
+    pages = Blueprint("pages", __name__)
+    pages.before_request(lambda: calls.append("before the blueprint's"))
+    app.before_request(lambda: calls.append("before"))
+    app.teardown_request(lambda _error: calls.append("teardown"))
+
+    @pages.after_request
+    async def note_answer(response: Response) -> Response:
+        calls.append("after the blueprint's")
+        return response
+
+    @pages.get("/")
+    async def show() -> WerkzeugResponse:
+        g.seen = True
+        return WerkzeugResponse(f"{g.seen} {request.blueprint} {request.remote_addr}")
+
+    async def note(_app: Service, **_: object) -> None:
+        calls.append("signal")
+
+    app.register_blueprint(pages)
+    with request_finished.connected_to(note, app):
+        async with serve(app) as port:
+            answer = await exchange(port, spell("GET", "/"))
+
+    assert answer.endswith(b"\r\n\r\nTrue pages 127.0.0.1")
+    assert calls == [
+        "before",
+        "before the blueprint's",
+        "after the blueprint's",
+        "signal",
+        "teardown",
+    ]
+
+
+async def test_no_client_says_where_it_is(app: Service, serve: Serve) -> None:
+    @app.get("/")
+    async def show() -> str:
+        return str(request.remote_addr)
+
+    async with serve(app) as port:
+        answer = await exchange(port, spell("GET", "/", "Remote-Addr: 192.0.2.1"))
+
+    assert answer.endswith(b"\r\n\r\n127.0.0.1")
+
+
+async def test_a_whole_url_is_asked_for_as_its_path(app: Service, serve: Serve) -> None:
+    @app.get("/here")
+    async def here() -> str:
+        return "here"
+
+    async with serve(app) as port:
+        answer = await exchange(port, spell("GET", "http://localhost/here"))
+
+    assert answer.endswith(b"\r\n\r\nhere")
+
+
+async def test_what_looks_like_a_whole_url_and_is_none_is_refused(
+    app: Service, serve: Serve
+) -> None:
+    async with serve(app) as port:
+        answer = await exchange(port, spell("GET", "http://[::1/here"))
+
+    assert answer.startswith(b"HTTP/1.1 4")
+
+
+async def test_a_redirect_shows_the_address_where_no_host_is_sent(
+    app: Service, serve: Serve
+) -> None:
+    @app.get("/here/")
+    async def here() -> str:
+        return "here"
+
+    async with serve(app) as port:
+        answer = await exchange(port, b"GET /here HTTP/1.0\r\n\r\n")
+
+    assert f"\r\nlocation: http://127.0.0.1:{port}/here/\r\n".encode() in answer
+
+
+async def test_a_service_may_have_sessions(app: Service, serve: Serve) -> None:
+    app.secret_key = "secret"
+    app.session_interface = SecureCookieSessionInterface()
+
+    @app.get("/")
+    async def remember() -> str:
+        session["name"] = "Ada"
+        return "remembered"
+
+    async with serve(app) as port:
+        answer = await exchange(port, spell("GET", "/"))
+
+    assert b"\r\nset-cookie: session=" in answer.lower()
+
+
+async def test_an_application_may_be_mounted_below_a_path(app: Service, serve: Serve) -> None:
+    @app.get("/here")
+    async def here() -> str:
+        return request.script_root
+
+    async def mount(scope: dict[str, object], receive: object, send: object) -> None:
+        await inner({**scope, "root_path": "/below"}, receive, send)  # type: ignore[arg-type]
+
+    inner, app.asgi_app = app.asgi_app, mount  # type: ignore[method-assign, assignment]
+    async with serve(app) as port:
+        inside = await exchange(port, spell("GET", "/below/here"))
+        outside = await exchange(port, spell("GET", "/belowhere"))
+
+    assert inside.endswith(b"\r\n\r\n/below")
+    assert outside.startswith(b"HTTP/1.1 404")
+
+
+async def test_a_service_may_have_a_request_class_of_quarts(app: Service, serve: Serve) -> None:
+    class OwnRequest(Request):
+        greeting = "hello"
+
+    @app.post("/")
+    async def show() -> str:
+        return f"{request.greeting} {await request.body!r}"  # type: ignore[attr-defined]
+
+    app.request_class = OwnRequest  # type: ignore[assignment]  # as Quart's manual has it
+    async with serve(app) as port:
+        answer = await exchange(port, spell("POST", "/", "Content-Length: 2", body=b"ab"))
+
+    assert answer.endswith(b"\r\n\r\nhello b'ab'")

@@ -1,0 +1,161 @@
+"""The database that a process has open, on a real PostgreSQL."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import select
+
+from quart_fleet.database._engine import Database
+from quart_fleet.errors import DatabaseUnavailableError
+from quart_fleet.settings import DatabaseSettings
+from shared.models.user import UserModel
+from tests.chassis.serving import PATIENCE
+from tests.chassis.users import close_others, config
+
+
+async def test_connections_that_the_server_closed_cost_no_request(
+    database: Database, database_url: str
+) -> None:
+    async with Database(config(database_url, DB_POOL_SIZE=1)) as small:
+        await small.ping()
+        await close_others(database)
+
+        await small.ping()
+
+
+async def test_those_who_wait_are_served_in_the_order_of_asking(database_url: str) -> None:
+    served = list[int]()
+
+    async def ask(number: int, small: Database) -> None:
+        async with small.connect():
+            served.append(number)
+            await asyncio.sleep(0)
+
+    async with Database(config(database_url, DB_POOL_SIZE=1)) as small:
+        await asyncio.gather(*(ask(number, small) for number in range(20)))
+
+    assert served == list(range(20))
+
+
+async def test_a_process_opens_no_more_connections_than_its_pool_has(database_url: str) -> None:
+    open_now, most = 0, 0
+    three = asyncio.Barrier(3)
+
+    async def ask(small: Database) -> None:
+        nonlocal open_now, most
+        async with small.connect():
+            open_now += 1
+            most = max(most, open_now)
+            await three.wait()
+            await asyncio.sleep(0.01)  # time enough for a fourth
+            open_now -= 1
+
+    async with Database(config(database_url, DB_POOL_SIZE=3)) as small:
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.gather(*(ask(small) for _ in range(30)))
+
+    assert most == 3
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://postgres@127.0.0.1:1/nowhere",
+        "postgresql:///postgres?host=/nonexistent",
+    ],
+)
+async def test_a_server_that_is_away_is_said_to_be_unavailable(url: str) -> None:
+    async with Database(config(url)) as database:
+        with pytest.raises(DatabaseUnavailableError):
+            await database.ping()
+
+
+async def test_a_database_that_does_not_exist_is_said_to_be_unavailable(
+    database_url: str,
+) -> None:
+    absent = database_url.replace("/test_", "/absent_")
+    async with Database(config(absent)) as database:
+        with pytest.raises(DatabaseUnavailableError):
+            await database.ping()
+
+
+async def test_a_database_is_used_only_while_it_is_open(database_url: str) -> None:
+    database = Database(config(database_url))
+
+    with pytest.raises(RuntimeError, match="not open"):
+        await database.ping()
+
+
+class RecordingServer:
+    """A server that says when it is held."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.held = False
+
+    async def __aenter__(self) -> str:
+        self.held = True
+        return self.url
+
+    async def __aexit__(self, *exception: object) -> None:
+        self.held = False
+
+
+async def test_the_embedded_server_is_held_while_the_database_is_open(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    server = RecordingServer(database_url)
+
+    async with Database(DatabaseSettings.load(), server) as database:
+        held_inside = server.held
+        await database.ping()
+
+    assert (held_inside, server.held) == (True, False)
+
+
+async def test_a_configured_database_leaves_the_embedded_server_alone(database_url: str) -> None:
+    server = RecordingServer("postgresql://nobody/")
+
+    async with Database(config(database_url), server) as database:
+        await database.ping()
+
+        assert not server.held
+
+
+async def test_ordinary_sessions_are_there_for_who_wants_them(database: Database) -> None:
+    sessions = database.sessions()
+    async with sessions() as session, session.begin():
+        session.add(UserModel(username="ada", email="ada@example.com"))
+
+    async with sessions() as session:
+        user = (await session.scalars(select(UserModel))).one()
+
+    assert (user.username, user.is_active) == ("ada", True)
+
+
+async def test_queries_are_logged_where_that_is_asked_for(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="quart_fleet.database._engine"):
+        async with Database(config(database_url, DB_ECHO=True)) as database:
+            await database.ping()
+
+    assert "SELECT 1" in caplog.text
+
+
+async def test_what_a_block_leaves_in_its_session_is_cleared(
+    database: Database, database_url: str
+) -> None:
+    async with Database(config(database_url, DB_POOL_SIZE=1)) as small:
+        async with small.connect() as connection:
+            await connection.execute("SET statement_timeout = 7000")
+            await connection.execute("SELECT pg_advisory_lock(7)")
+
+        async with small.connect() as connection:
+            timeout = await connection.fetchval("SHOW statement_timeout")
+            locks = await connection.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+            )
+
+    assert (timeout, locks) == ("0", 0)

@@ -1,0 +1,144 @@
+"""What a service says at its start about its database."""
+
+import logging
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from db_manager.revisions import Revisions
+from quart_fleet.database import _revision_check as revision_check
+from quart_fleet.database._engine import Database
+from quart_fleet.database._revision_check import RevisionCheck, find_heads
+from quart_fleet.postgres import EmbeddedPostgres
+from quart_fleet.settings import DatabaseSettings
+from quart_fleet.workspace import Workspace
+from tests.db_manager.outcome import USERS
+
+WORKSPACE = Workspace.find(Path(__file__))
+
+
+async def test_a_migrated_database_is_not_mentioned(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    await RevisionCheck(WORKSPACE)(database)
+
+    assert caplog.records == []
+
+
+async def test_a_database_behind_is_warned_of_and_left_alone(
+    fresh_database_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", fresh_database_url)
+    async with opened(fresh_database_url) as database:
+        await RevisionCheck(WORKSPACE)(database)
+        async with database.connect() as connection:
+            tables = await connection.fetchval(
+                "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+            )
+
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert f"is at no revision, the newest revision is {USERS}." in record.getMessage()
+    assert record.getMessage().endswith("Run: python -m db_manager migrate")
+    assert tables == 0
+
+
+async def test_the_embedded_database_needs_no_url(
+    fresh_database_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setattr(EmbeddedPostgres, "url", lambda _self: fresh_database_url)
+    async with opened(fresh_database_url) as database:
+        await RevisionCheck(WORKSPACE)(database)
+
+    assert caplog.messages[0].endswith("Run: python -m db_manager migrate")
+
+
+async def test_a_database_that_only_the_service_knows_is_to_be_named(
+    fresh_database_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    async with opened(fresh_database_url) as database:
+        await RevisionCheck(WORKSPACE)(database)
+
+    assert caplog.messages[0].endswith("Run: DATABASE_URL=… python -m db_manager migrate")
+
+
+async def test_an_unreachable_database_is_named_and_nothing_raised(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with opened("postgresql://app:s3cret@127.0.0.1:1/app") as database:
+        await RevisionCheck(WORKSPACE)(database)
+
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == (
+        "PostgreSQL cannot be reached: app at 127.0.0.1:1 (Connection refused). "
+        "Start it or correct DATABASE_URL. Requests that need it answer 503 until then."
+    )
+
+
+async def test_a_revision_that_cannot_be_read_is_named(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    versions = tmp_path / "versions"
+    versions.mkdir()
+    (versions / "torn.py").write_text("revision = (")
+
+    await RevisionCheck(replace(WORKSPACE, migrations=str(tmp_path)))(database)
+
+    assert caplog.messages == [
+        "The revisions cannot be read: SyntaxError: '(' was never closed (torn.py, line 1). "
+        "Correct that file."
+    ]
+
+
+async def test_a_mistake_of_ours_is_not_taken_for_the_database_s(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revision_check, "find_heads", lambda _versions: None)
+
+    with pytest.raises(TypeError):
+        await RevisionCheck(WORKSPACE)(database)
+
+
+def test_heads_read_without_alembic_are_its_own() -> None:
+    assert find_heads(WORKSPACE.versions) == frozenset(Revisions().heads())
+
+
+def test_heads_are_what_nothing_follows(tmp_path: Path) -> None:
+    for name, text in {
+        "a": 'revision = "a"\ndown_revision = None',
+        "b": 'revision: str = "b"\ndown_revision: str | None = "a"',
+        "c": 'revision = "c"\ndown_revision = "a"',
+        "d": 'revision = "d"\ndown_revision = ("b", "c")',
+        "e": 'revision = "e"\ndown_revision = "c"',
+    }.items():
+        (tmp_path / f"{name}.py").write_text(text)
+
+    assert find_heads(tmp_path) == {"d", "e"}
+
+
+def test_a_service_that_has_a_database_loads_nothing_of_the_embedded_one() -> None:
+    code = """
+import pathlib, sys
+from quart_fleet.postgres import EmbeddedPostgres
+EmbeddedPostgres(pathlib.Path(".postgres"))
+print(*(name for name in sys.modules if name.startswith("quart_fleet.postgres.")))
+"""
+    loaded = subprocess.run(
+        (sys.executable, "-c", code), capture_output=True, text=True, check=True
+    )
+
+    assert loaded.stdout.split() == [
+        "quart_fleet.postgres._embedded",
+        "quart_fleet.postgres._errors",
+    ]
+
+
+def opened(url: str) -> Database:
+    """Make a service's database at `url`."""
+    return Database(DatabaseSettings.model_validate({"DATABASE_URL": url}))

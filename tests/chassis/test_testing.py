@@ -1,0 +1,141 @@
+"""The pytest plugin: what tests are given, and what is left of it afterwards."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from textwrap import dedent
+
+from quart_fleet.database._engine import Database
+
+ROOT = Path(__file__).parents[2]
+
+
+async def test_a_test_writes_what_it_likes(database: Database) -> None:
+    async with database.connect() as connection:
+        insert = "INSERT INTO users (username, email) VALUES ('a', 'a') RETURNING id"
+        assert await connection.fetchval(insert) == 1
+
+
+async def test_the_next_test_finds_nothing_of_it(database: Database) -> None:
+    await test_a_test_writes_what_it_likes(database)
+
+
+def test_the_developers_database_is_out_of_reach(tmp_path: Path) -> None:
+    outcome = run_pytest(
+        tmp_path,
+        """
+        import os
+        def test_url(): assert "DATABASE_URL" not in os.environ
+        """,
+        {"DATABASE_URL": "postgresql://localhost/precious"},
+    )
+
+    assert outcome.returncode == 0, outcome.stdout
+
+
+def test_a_run_without_databases_starts_no_server(tmp_path: Path) -> None:
+    outcome = run_pytest(
+        tmp_path,
+        """
+        import os, pathlib, sys
+        def test_nothing():
+            assert not pathlib.Path(os.environ["QUART_FLEET_TEST_FOLDER"]).exists()
+            assert not {"sqlalchemy", "alembic", "asyncpg", "pydantic"} & set(sys.modules)
+        """,
+    )
+
+    assert outcome.returncode == 0, outcome.stdout
+
+
+def test_workers_share_a_server_that_goes_with_the_run(tmp_path: Path) -> None:
+    outcome = run_pytest(
+        tmp_path,
+        """
+        import os, pathlib
+        async def test_users(database, database_url):
+            folder = os.environ["QUART_FLEET_TEST_FOLDER"]
+            pathlib.Path("urls", database_url.replace("/", "|")).touch()
+            pathlib.Path("folders", folder.replace("/", "|")).touch()
+        """,
+        arguments=["-n", "2", "--dist", "each"],
+    )
+
+    assert outcome.returncode == 0, outcome.stdout
+    assert len(list((tmp_path / "urls").iterdir())) == 2
+    [folder] = (tmp_path / "folders").iterdir()
+    assert not Path(folder.name.replace("|", "/")).exists()
+
+
+def test_a_killed_run_leaves_no_server(tmp_path: Path) -> None:
+    process = start_pytest(
+        tmp_path,
+        """
+        import os, pathlib, time
+        async def test_users(database):
+            async with database.connect() as connection:
+                pid = await connection.fetchval(
+                    "SELECT pg_read_file('postmaster.pid', 0, 20)"
+                )
+            text = pid.splitlines()[0] + " " + os.environ["QUART_FLEET_TEST_FOLDER"]
+            pathlib.Path("written").write_text(text)
+            pathlib.Path("written").rename("pid")
+            time.sleep(60)
+        """,
+    )
+    while not (tmp_path / "pid").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    pid, data = (tmp_path / "pid").read_text().split()
+    assert eventually_gone(int(pid))
+    shutil.rmtree(data)
+
+
+def start_pytest(
+    folder: Path, source: str, environment: dict[str, str] | None = None, *arguments: str
+) -> "subprocess.Popen[str]":
+    """Start a run of its own, on one file."""
+    for name in ("urls", "folders"):
+        (folder / name).mkdir()
+    (folder / "test_it.py").write_text(dedent(source))
+    ours = ("QUART_FLEET_TEST_FOLDER", "PYTEST_")
+    theirs = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    options = ["-q", "-c", str(ROOT / "pyproject.toml"), "-p", "no:cacheprovider"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", *options, *arguments, "--rootdir", ".", "."],
+        cwd=folder,
+        env=theirs | (environment or {}),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def run_pytest(
+    folder: Path,
+    source: str,
+    environment: dict[str, str] | None = None,
+    arguments: list[str] | None = None,
+) -> "subprocess.CompletedProcess[str]":
+    """Run pytest to its end."""
+    process = start_pytest(folder, source, environment, *(arguments or []))
+    out, _ = process.communicate(timeout=120)
+    return subprocess.CompletedProcess([], process.returncode, out, "")
+
+
+def eventually_gone(pid: int) -> bool:
+    """Wait up to a minute for a process to end."""
+    for _ in range(600):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False

@@ -1,0 +1,1 @@
+"""The embedded PostgreSQL: real servers, real processes, and what they leave."""
