@@ -1,6 +1,7 @@
 """The commands of `python -m db_manager`; what they need is imported when they run."""
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from db_manager.terminal import (
     JSON,
     WAIT,
     YES,
+    Commands,
     confirm,
     get_revision,
     open_manager_and,
@@ -21,12 +23,17 @@ from db_manager.terminal import (
     say,
     use_no_colour_if_asked,
 )
+from quart_fleet import __version__
 
 if TYPE_CHECKING:
     from db_manager.report import Status
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="db_manager", message="%(prog)s %(version)s")
 @click.pass_context
 def commands(context: click.Context) -> None:
     """Look after the database: DATABASE_URL, or else the workspace's embedded PostgreSQL."""
@@ -37,7 +44,7 @@ def commands(context: click.Context) -> None:
 @JSON
 @WAIT
 def status(as_json: bool, wait: float) -> None:
-    """Show the database beside the revisions and the models; exit 1 when it is behind."""
+    """Show the database beside revisions and models; exit 1 when it is behind."""
     found = _find_status(wait)
     if as_json:
         click.echo(found.to_json())
@@ -51,7 +58,10 @@ def status(as_json: bool, wait: float) -> None:
 @click.argument("revision", default="head", callback=get_revision)
 @WAIT
 def migrate(revision: str, wait: float) -> None:
-    """Bring the database up to REVISION, by default the newest; several at once are safe."""
+    """Bring the database up to REVISION, by default the newest.
+
+    Safe to run several times at once.
+    """
     click.echo(open_manager_and(lambda manager: manager.migrate(revision), wait))
 
 
@@ -60,7 +70,7 @@ def migrate(revision: str, wait: float) -> None:
     "--timeout", type=click.FloatRange(min=0), default=600, metavar="SECONDS", show_default=True
 )
 def wait_for_revisions(timeout: float) -> None:
-    """Wait until somebody has migrated the database as far as this code knows, or further."""
+    """Wait until the database is migrated as far as this code knows, or further."""
     open_manager_and(lambda manager: manager.wait(timeout), timeout)
 
 
@@ -69,7 +79,7 @@ def wait_for_revisions(timeout: float) -> None:
 @YES
 @WAIT
 def downgrade(revision: str, yes: bool, wait: float) -> None:
-    """Take the database back to REVISION: an id, -1 for one step, or base for all."""
+    """Take the database back to REVISION: an id, -1 for one step, base for all."""
     if not yes:
         confirm("Going back drops what the newer revisions made, with its rows")
     reverted = open_manager_and(lambda manager: manager.downgrade(revision), wait)
@@ -81,7 +91,10 @@ def downgrade(revision: str, yes: bool, wait: float) -> None:
 @click.option("--empty", is_flag=True, help="Write a revision without changes, to fill in.")
 @WAIT
 def revision(message: str, empty: bool, wait: float) -> None:
-    """Write the revision that brings the database to the models, which it is compared with."""
+    """Write the revision that makes the models' changes.
+
+    The models are compared with the database, which must be at the newest revision.
+    """
     from db_manager.revisions import refuse_bad_message  # noqa: PLC0415
     from db_manager.runner import write_empty_revision  # noqa: PLC0415
 
@@ -100,7 +113,7 @@ def revision(message: str, empty: bool, wait: float) -> None:
 @JSON
 @WAIT
 def check(as_json: bool, wait: float) -> None:
-    """Compare models and migrated database, and count the heads; exit 1 when they differ."""
+    """Compare models and migrated database; exit 1 when they differ."""
     from db_manager.report import Check  # noqa: PLC0415
 
     found = Check.of(_find_status(wait))
@@ -131,7 +144,7 @@ def history(as_json: bool) -> None:
 @click.argument("revision", default="head", callback=get_revision)
 @WAIT
 def sql(revision: str, wait: float) -> None:
-    """Print what migrating to REVISION would run (FROM:TO asks no database)."""
+    """Print the SQL of migrating to REVISION; FROM:TO asks no database."""
     from db_manager.runner import render_sql  # noqa: PLC0415
 
     if ":" in revision:
@@ -143,7 +156,7 @@ def sql(revision: str, wait: float) -> None:
 @commands.command()
 @WAIT
 def create_tables(wait: float) -> None:
-    """Create all tables of the models at once, in a database that has none of them."""
+    """Create the models' tables at once, in a database without them."""
     created = open_manager_and(lambda manager: manager.create_tables(), wait)
     click.echo(f"Created: {', '.join(created)}." if created else "Nothing to do.")
 
@@ -165,12 +178,18 @@ def drop_tables(yes: bool, wait: float) -> None:
 def reset(yes: bool, wait: float) -> None:
     """Drop everything in the database's schema, then migrate."""
     if not yes:
-        confirm("This drops everything in the database's schema, whoever made it")
+        confirm("This drops everything in the database's schema, other applications' tables too")
     done = open_manager_and(lambda manager: manager.reset(), wait)
     click.echo(f"Dropped everything, then migrated to {', '.join(done.current) or 'nothing'}.")
 
 
 commands.add_command(postgres)
+
+commands.sections = {
+    "See": ("status", "check", "history", "sql"),
+    "Change": ("migrate", "downgrade", "revision", "wait"),
+    "Development": ("create-tables", "drop-tables", "reset", "postgres"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -192,8 +211,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
+        _discard_unwritten_output()
         say(f"{click.style('Error:', fg='red')} The output is not whole: {error.strerror}")
         sys.exit(1)
+
+
+def _discard_unwritten_output() -> None:
+    """Send what is still buffered nowhere: Python would exit with 120 when it fails once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _describe(error: click.UsageError) -> str:

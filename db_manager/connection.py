@@ -2,29 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from time import monotonic
 
-import asyncpg
-from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db_manager.errors import ManagerError, UnreachableError
 from db_manager.workspace import get_workspace
 from quart_fleet.database._engine import create_engine
-from quart_fleet.database._pool import FAREWELL
 from quart_fleet.database.explanations import CONNECTION_ERRORS, explain
 from quart_fleet.database_url import describe
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.settings import DatabaseSettings
-
-CONNECTIONS = 2
-"""One for the work, one for the lock."""
-
-_END_TIMEOUT = 5_000
-"""Milliseconds that the server waits for a session to end."""
 
 RETRY_INTERVAL = 0.25
 """Seconds between two tries to reach a server that is starting."""
@@ -36,9 +27,6 @@ class Target:
 
     url: str
     engine: AsyncEngine
-    _lent: set[asyncpg.Connection] = field(
-        default_factory=set, init=False, repr=False, compare=False
-    )
 
     @property
     def place(self) -> str:
@@ -47,39 +35,16 @@ class Target:
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection; raises ManagerError in place of the driver's errors."""
+        """Open a connection; raises ManagerError in place of the driver's errors."""
         async with AsyncExitStack() as resources:
             try:
                 connection = await resources.enter_async_context(self.engine.connect())
-                driver = (await connection.get_raw_connection()).driver_connection
             except CONNECTION_ERRORS as error:
                 raise _refusal(error, self.url) from error
-            self._lent.add(driver)
-            resources.callback(self._lent.discard, driver)
             try:
                 yield connection
             except DBAPIError as error:
                 raise _refusal(error, self.url) from error
-
-    def cut(self) -> list[int]:
-        """Close the connections that are lent, at once; return the server's processes behind them.
-
-        Who waits for a statement gets an error. To cancel the task would not do: its ROLLBACK waits
-        for the statement's end, which asyncpg before 0.32 misses where the connection is lost.
-        """
-        cut = [driver for driver in self._lent if not driver.is_closed()]
-        processes = [driver.get_server_pid() for driver in cut]
-        for driver in cut:
-            driver.terminate()
-        return processes
-
-    async def end(self, processes: list[int]) -> None:
-        """Have the server end sessions that were cut, and with them their statements, if it can."""
-        with suppress(UnreachableError, TimeoutError):
-            async with asyncio.timeout(FAREWELL), self.connect() as connection:
-                for process in processes:
-                    end = func.pg_terminate_backend(process, _END_TIMEOUT)
-                    await connection.execute(select(end))
 
 
 @asynccontextmanager
@@ -126,7 +91,7 @@ async def _embedded_server() -> AsyncIterator[str]:
 @asynccontextmanager
 async def _connected(url: str, config: DatabaseSettings, wait: float) -> AsyncIterator[Target]:
     # DB_ECHO would print between the results, and DB_POOL_SIZE is about services.
-    ours = config.model_copy(update={"db_echo": False, "db_pool_size": CONNECTIONS})
+    ours = config.model_copy(update={"db_echo": False, "db_pool_size": 1})
     target = Target(url, create_engine(url, ours))
     try:
         await _reach(target, monotonic() + wait)

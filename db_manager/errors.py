@@ -2,7 +2,6 @@
 
 ManagerError (a ServiceError of quart_fleet.errors)
 ├── UnreachableError       no connection; worth another try while a server starts
-├── LockLostError          the connection that kept others away is gone
 └── RevisionFailedError    a revision's statements were refused
 """
 
@@ -15,10 +14,6 @@ class ManagerError(ServiceError):
 
 class UnreachableError(ManagerError):
     """No PostgreSQL answers, or it is not ready yet."""
-
-
-class LockLostError(ManagerError):
-    """Another process may be migrating now."""
 
 
 class RevisionFailedError(ManagerError):

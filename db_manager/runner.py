@@ -14,8 +14,8 @@ from alembic.script import Script
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db_manager.connection import Target
 from db_manager.errors import ManagerError, RevisionFailedError
 from db_manager.revisions import (
     Revisions,
@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 """Takes a line for the user while an operation runs."""
 
 
-async def run(target: Target, work: Callable[[Config], object], say: Say) -> list[str]:
+async def run(connection: AsyncConnection, work: Callable[[Config], object], say: Say) -> list[str]:
     """Run Alembic's commands on a connection; return the ids that they applied or reverted.
 
     Raises RevisionFailedError, or ManagerError for what Alembic itself refuses.
@@ -49,9 +49,9 @@ async def run(target: Target, work: Callable[[Config], object], say: Say) -> lis
         config.attributes.update(connection=connection, on_version_apply=(note,))
         work(config)
 
-    async with target.connect() as connection:
-        with _reported_by_revision(steps):
-            await connection.run_sync(on_connection)
+    with _reported_by_revision(steps):
+        await connection.run_sync(on_connection)
+    await connection.rollback()  # what Alembic has only read
     return steps
 
 
@@ -68,19 +68,19 @@ def render_sql(revisions: str) -> str:
     )
 
 
-async def create_tables(target: Target, metadata: MetaData) -> None:
+async def create_tables(connection: AsyncConnection, metadata: MetaData) -> None:
     """Create every table and call that the newest revision, in one transaction."""
 
     def create(config: Config) -> None:
-        connection: Connection = config.attributes["connection"]
-        with connection.begin():
-            metadata.create_all(connection)
+        current: Connection = config.attributes["connection"]
+        with current.begin():
+            metadata.create_all(current)
             command.stamp(config, "head")
 
-    await run(target, create, _say_nothing)
+    await run(connection, create, _say_nothing)
 
 
-async def write_revision(target: Target, message: str) -> Path:
+async def write_revision(connection: AsyncConnection, message: str) -> Path:
     """Write a revision that brings the database to the models; return its file."""
     written = list[Path]()
 
@@ -89,7 +89,7 @@ async def write_revision(target: Target, message: str) -> Path:
             script = command.revision(config, message, autogenerate=True, rev_id=rev_id)
         written.append(_path_of(script))
 
-    await run(target, write, _say_nothing)
+    await run(connection, write, _say_nothing)
     await asyncio.to_thread(format_file, written[0])
     return written[0]
 

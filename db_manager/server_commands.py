@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from db_manager.errors import ManagerError
-from db_manager.terminal import JSON, print_fields
+from db_manager.terminal import JSON, Commands, print_fields
 from db_manager.workspace import get_workspace
 
 if TYPE_CHECKING:
     from quart_fleet.postgres import EmbeddedPostgres
 
 
-@click.group()
+@click.group(cls=Commands)
 def postgres() -> None:
-    """Look after the embedded PostgreSQL, which serves where DATABASE_URL is not set."""
+    """Look after the embedded PostgreSQL, used where DATABASE_URL is not set."""
 
 
 @postgres.command()
@@ -30,7 +30,7 @@ def start() -> None:
 
 @postgres.command()
 def stop() -> None:
-    """Stop the server, whoever uses it; the next command that needs it starts it again."""
+    """Stop the server, used or not; the next command that needs it starts it again."""
     with _server() as server:
         was_running = server.status().running
         server.stop()

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -27,6 +27,21 @@ WAIT = click.option(
 )
 
 
+class Commands(click.Group):
+    """A group whose help shows each command's whole line, in sections where they are given."""
+
+    sections: Mapping[str, Sequence[str]] | None = None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections."""
+        for title, names in (self.sections or {"Commands": self.list_commands(ctx)}).items():
+            commands = [(name, self.commands[name]) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name, each.get_short_help_str(limit=100)) for name, each in commands]
+                )
+
+
 def get_revision(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
     """Refuse what can name none, as the `""` of an unset variable, which Alembic trips over."""
     parts = text.split(":")
@@ -47,14 +62,14 @@ def use_no_colour_if_asked(context: click.Context) -> None:
 
 
 def confirm(consequence: str) -> None:
-    """Ask before a destructive operation; raises ManagerError unless somebody agrees."""
+    """Ask before a destructive operation; raises ManagerError unless the user agrees."""
     from db_manager.connection import place_of_database  # noqa: PLC0415
 
     warning = f"{consequence}: {place_of_database()}."
     if not sys.stdin.isatty():
-        raise ManagerError(f"{warning}\nNobody is there to ask: repeat it with --yes.")
+        raise ManagerError(f"{warning}\nThere is no terminal to ask at: repeat it with --yes.")
     say(warning)
-    if not click.confirm("Go on?", err=True):
+    if not click.confirm("Continue?", err=True):
         raise ManagerError("Nothing was changed.")
 
 

@@ -109,7 +109,7 @@ def test_without_a_terminal_nothing_is_destroyed(
     outcome = run(*command)
 
     assert (outcome.code, outcome.out) == (1, "")
-    assert "Nobody is there to ask: repeat it with --yes." in outcome.err
+    assert "There is no terminal to ask at: repeat it with --yes." in outcome.err
     assert run("check").code == 0
 
 
@@ -133,5 +133,5 @@ def test_on_a_terminal_the_answer_decides(
     os.close(terminal)
 
     assert process.returncode == code
-    assert "Go on? [y/N]" in process.stderr
+    assert "Continue? [y/N]" in process.stderr
     assert bool(schema(fresh_database_url)) == (answer == "n")

@@ -22,7 +22,7 @@ def test_who_waits_in_vain_is_told_what_is_missing(run: Run) -> None:
 
     assert outcome.code == 1
     assert outcome.err == (
-        "Error: Nobody migrated it in time. "
+        "Error: It was not migrated in time. "
         "The database is behind by 1 revision. Run: python -m db_manager migrate\n"
     )
 
