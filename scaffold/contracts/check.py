@@ -17,9 +17,9 @@ from scaffold.workspace import SERVICES, Workspace
 
 def check(workspace: Workspace) -> Verdict:
     """Judge every import of the workspace; raises ScaffoldError when some cannot be read."""
-    if find_spec("importlinter") is None:
+    if find_spec("grimp") is None:
         raise ScaffoldError(
-            "The import contracts need import-linter. Install it with the developer's tools:\n"
+            "The import contracts need grimp. Install it with the developer's tools:\n"
             "python -m pip install -e '.[dev]'"
         )
     document = _run_linter(workspace)
@@ -39,7 +39,7 @@ def _run_linter(workspace: Workspace) -> dict[str, Any]:
     )
     if process.returncode:
         *_, reason = process.stderr.splitlines() or ["it gave no reason"]
-        raise ScaffoldError(f"import-linter stopped before it was done: {reason}")
+        raise ScaffoldError(f"The linter stopped before it was done: {reason}")
     document: dict[str, Any] = json.loads(process.stdout)
     return document
 

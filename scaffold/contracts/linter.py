@@ -5,27 +5,25 @@ It needs the root and services/ first on PYTHONPATH, and prints a verdict or a r
 
 import json
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Iterator
 from dataclasses import asdict
-from io import StringIO
 from pathlib import Path
 
+from grimp import ImportGraph, build_graph
 from grimp.exceptions import SourceSyntaxError
-from importlinter import configuration
-from importlinter.application.ports.reporting import Report
-from importlinter.application.use_cases import create_report
-from importlinter.application.user_options import UserOptions
-from importlinter.domain.contract import registry
 
-from scaffold.contracts.contract import RuleContract, UnknownModuleError
 from scaffold.contracts.faults import find_faults
 from scaffold.contracts.packages import Packages
-from scaffold.contracts.rules import Rule, make_rules
+from scaffold.contracts.rules import EVERYTHING, Rule, make_rules
 from scaffold.contracts.verdict import BrokenImport, Verdict
 from scaffold.errors import ScaffoldError
 from scaffold.workspace import Workspace
 
-_TYPE = "rule"
+_ALONE = ".__init__"
+
+
+class UnknownModuleError(Exception):
+    """A rule names what does not exist, so it could only ever pass."""
 
 
 def lint(workspace: Workspace) -> Verdict:
@@ -35,35 +33,53 @@ def lint(workspace: Workspace) -> Verdict:
         raise ScaffoldError("\n".join(faults))
     rules = make_rules(packages.services)
     try:
-        report = _run(packages.names, rules)
+        # Without grimp's cache, which could be stale.
+        graph = build_graph(*packages.names, include_external_packages=True, cache_dir=None)
+        broken = find_broken(graph, rules)
     except (SourceSyntaxError, UnicodeError, UnknownModuleError) as error:
         raise ScaffoldError(str(error).replace(f"{workspace.root}/", "")) from None
-    return Verdict(packages.names, len(rules), _broken(report, packages))
-
-
-def _run(packages: tuple[str, ...], rules: list[Rule]) -> Report:
-    """Run import-linter without its cache, which could be stale, and without its display."""
-    configuration.configure()
-    registry.register(RuleContract, _TYPE)
-    options = UserOptions(
-        {"root_packages": list(packages), "include_external_packages": "True"},
-        [{"name": rule.says, "type": _TYPE, "rule": rule} for rule in rules],
+    found = (
+        BrokenImport(packages.file_of(module), line, module, imported, rule)
+        for (module, line, imported), rule in broken.items()
     )
-    with redirect_stdout(StringIO()):
-        return create_report(options, cache_dir=None)
+    return Verdict(packages.names, len(rules), tuple(sorted(found)))
 
 
-def _broken(report: Report, packages: Packages) -> tuple[BrokenImport, ...]:
-    """Return every broken import once, under the first rule that it breaks."""
-    rules: dict[tuple[str, int, str], str] = {}
-    for contract, check in report.get_contracts_and_checks():
-        for found in check.metadata["broken"]:
-            rules.setdefault(found, contract.name)
-    return tuple(
-        sorted(
-            BrokenImport(packages.file_of(module), line, module, imported, rule)
-            for (module, line, imported), rule in rules.items()
-        )
+def find_broken(graph: ImportGraph, rules: list[Rule]) -> dict[tuple[str, int, str], str]:
+    """Return every broken import (module, line, imported) once, with the first rule that it breaks.
+
+    Chains of imports need no look of their own: each link is a direct import that some rule judges.
+    Raises UnknownModuleError.
+    """
+    broken: dict[tuple[str, int, str], str] = {}
+    for rule in rules:
+        unknown = {name.removesuffix(_ALONE) for name in rule.names} - graph.modules
+        if unknown:
+            names = ", ".join(sorted(unknown))
+            raise UnknownModuleError(
+                f"The rule that {rule.says} names modules that do not exist: {names}."
+            )
+        for found in _judge(rule, graph):
+            broken.setdefault(found, rule.says)
+    return broken
+
+
+def _judge(rule: Rule, graph: ImportGraph) -> Iterator[tuple[str, int, str]]:
+    for module in graph.modules:
+        if not _is_among(module, rule.binds) or _is_among(module, rule.spares):
+            continue
+        for imported in graph.find_modules_directly_imported_by(module):
+            in_standard_library = imported.partition(".")[0] in sys.stdlib_module_names
+            is_allowed = in_standard_library or _is_among(imported, rule.allows)
+            if _is_among(imported, rule.forbids) and not is_allowed:
+                for detail in graph.get_import_details(importer=module, imported=imported):
+                    yield module, detail["line_number"], imported
+
+
+def _is_among(module: str, names: tuple[str, ...]) -> bool:
+    return any(
+        name in (EVERYTHING, module, module + _ALONE) or module.startswith(name + ".")
+        for name in names
     )
 
 
