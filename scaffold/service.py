@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from scaffold import preview, report, transaction
-from scaffold.commands import COMMANDS
+from scaffold.cli import COMMANDS
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.generation import Draft, draft_bare_service, draft_service
 from scaffold.names import ServiceName, parse_port

@@ -24,7 +24,7 @@ from typing import TypedDict
 
 from scaffold.errors import ScaffoldError
 from scaffold.plan import Plan
-from scaffold.signals import Interrupted, heeded
+from scaffold.signals import Interrupted, not_ignored
 
 STAGING = ".scaffold-"
 
@@ -144,7 +144,7 @@ def _signals_between_steps() -> Iterator[Callable[[], None]]:
         if received:
             raise Interrupted(received[0])
 
-    previous = {number: signal.signal(number, remember) for number in heeded()}
+    previous = {number: signal.signal(number, remember) for number in not_ignored()}
     try:
         yield step
     finally:

@@ -26,7 +26,7 @@ def command() -> None:
     """Describe the fleet for the platform that runs it."""
 
 
-@command.command("k8s")
+@command.command("k8s", short_help="Write manifests with kustomize: a base, and two overlays.")
 @click.option("--registry", default="", help="Where images are, like registry.example.com/shop.")
 @click.option("--namespace", default="", help="Production's; by default the project's name.")
 @click.option("--tag", default="0.1.0", show_default=True, help="The release that production runs.")
