@@ -1,7 +1,7 @@
 # `nix flake init -t`: the files that `python -m scaffold init` makes, straight from the framework.
 #
 # Only what init renders for its folder, which Nix cannot, is here as the framework has it: the names
-# in compose.yaml and pyproject.toml, the version beside the latter, and README.md. tests/nix holds
+# in the compose files and pyproject.toml, the version beside the latter, and README.md. tests/nix holds
 # the rest to init's very bytes.
 let
   root = toString ../.;
@@ -30,6 +30,7 @@ let
   files = [
     ".dockerignore"
     ".envrc"
+    ".gitattributes"
     ".gitignore"
     "LICENSE"
     "Makefile"
@@ -40,6 +41,7 @@ let
     "flake.nix"
     "pyproject.toml"
     "services/README.md"
+    "services/compose.yaml"
     "tests/__init__.py"
   ];
 
@@ -63,7 +65,7 @@ in
 {
   description = "A fresh workspace: the framework, and no services yet";
   welcomeText = ''
-    Give it a name in pyproject.toml and compose.yaml and a README.md of its own, put it into git
+    Give it a name in pyproject.toml, in compose.yaml and what it includes, and a README.md of its own, put it into git
     (a flake sees tracked files only), then
 
         nix develop

@@ -1,20 +1,64 @@
-"""The command line: which command is meant, and how it ends."""
+"""The command line: its commands, which of them is meant, and how it ends.
+
+A command's module is imported when it is used, not before.
+"""
 
 import errno
 import os
 import signal
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 
-from scaffold.commands import COMMANDS, SERVICE
 from scaffold.errors import ScaffoldError
-from scaffold.signals import Interrupted, heeded
+from scaffold.signals import Interrupted, not_ignored
+
+
+@dataclass(frozen=True, slots=True)
+class LazyCommand:
+    """Where a command is, and the heading and the line that --help has of it."""
+
+    module: str
+    heading: str
+    help: str
+
+    def load(self) -> click.Command:
+        """Import the module and return its `command`."""
+        command = import_module(self.module).command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{self.module}.command is no command")
+        return command
+
+
+SERVICE = "service"
+
+COMMANDS = {
+    "init": LazyCommand("scaffold.init", "Workspace", "Make a new workspace in a folder."),
+    "env": LazyCommand(
+        "scaffold.environment", "Workspace", "Make .env, the secrets of the containers."
+    ),
+    SERVICE: LazyCommand(
+        "scaffold.service", "Services", "Generate a service (the word may be left out)."
+    ),
+    "contracts": LazyCommand(
+        "scaffold.contracts.command",
+        "Checks",
+        "Check the imports of every package and the ports of the services.",
+    ),
+    "demo": LazyCommand(
+        "scaffold.demo.command", "Checks", "Show four services working, over real HTTP."
+    ),
+    "deploy": LazyCommand(
+        "scaffold.deploy.command", "Deployment", "Write manifests for Kubernetes: deploy k8s."
+    ),
+}
 
 _PROGRAM = "python -m scaffold"
-_INTERRUPTED = "Interrupted: nothing was written."
+_DISTRIBUTION = "quart-fleet"
 _OWN_OPTIONS = ("--help", "-h", "--version")
 
 
@@ -30,9 +74,16 @@ class Commands(click.Group):
         return COMMANDS[cmd_name].load() if cmd_name in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, command.help) for name, command in COMMANDS.items()])
+        """List the commands by their headings, without importing them."""
+        width = max(map(len, COMMANDS))
+        for heading in dict.fromkeys(command.heading for command in COMMANDS.values()):
+            lines = [
+                (f"{name:{width}}", command.help)
+                for name, command in COMMANDS.items()
+                if command.heading == heading
+            ]
+            with formatter.section(heading):
+                formatter.write_dl(lines)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the word `service` where it was left out."""
@@ -47,7 +98,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what it refuses becomes a message and an exit code."""
-        for number in heeded():
+        for number in not_ignored():
             signal.signal(number, _interrupt)
         try:
             return super().invoke(ctx)
@@ -72,7 +123,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
             path = error.ctx.command_path if error.ctx else _PROGRAM
             return f"{error.format_message()}\nTry: {path} --help", error.exit_code
         case Interrupted():
-            return _INTERRUPTED, 128 + error.number
+            return "Interrupted: nothing was written.", 128 + error.number
         case OSError() if error.errno != errno.EPIPE:  # then the reader has seen enough
             return f"{error.filename or Path()}: {error.strerror}", 1
         case ModuleNotFoundError() if error.name and not error.name.startswith("scaffold"):
@@ -87,12 +138,20 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 
 
 def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
-        from scaffold.framework import SOURCE  # noqa: PLC0415 - --help does without them
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib import metadata  # noqa: PLC0415 - slow; --help does without it
+
+    try:
+        version = metadata.version(_DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        # A workspace that carries the scaffold as source has no such distribution.
+        from scaffold.framework import SOURCE  # noqa: PLC0415
         from scaffold.project import Project  # noqa: PLC0415
 
-        click.echo(f"scaffold {Project.read(SOURCE).framework}")
-        ctx.exit()
+        version = Project.read(SOURCE).framework
+    click.echo(f"scaffold {version}")
+    ctx.exit()
 
 
 @click.group(

@@ -1,53 +1,107 @@
-"""The workspace's compose.yaml: what its project is called, and a new service added to it."""
+"""The compose files of a workspace: its project, its containers, and the list of its services.
 
+    compose.yaml                    the owner's: the project's name, and what it includes
+    db_manager/compose.yaml         PostgreSQL and the migrations
+    services/compose.yaml           the list: a line for each service
+    services/<package>/compose.yaml one service, which includes the second for itself
+
+A line a service and nothing else: git merges two branches that each add one (.gitattributes), and
+where it cannot, keeping both lines is right. The files are read line by line, so that what their
+owner wrote stays as it is, to the byte.
+"""
+
+import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Self
 
 FILE = PurePosixPath("compose.yaml")
-ENTRY_TEMPLATE = "compose/service.yaml.jinja"
+LIST = PurePosixPath("services/compose.yaml")
 
-MARKER = "# python -m scaffold adds new services above this line."
-"""Where an entry goes; whoever moves or removes the line decides otherwise."""
-
-_PLACE = re.compile(rf"^ *{re.escape(MARKER)}", re.MULTILINE)
+_TOP = re.compile(r"([\w-]+)[ \t]*:")
+_CONTAINER = re.compile(r"( +)[\"']?([\w.-]+)[\"']?[ \t]*:")
+_EXTENDED = re.compile(r"\bfile:[ \t]*[\"']?([^\s\"',}#]+)")
+_INCLUDED = re.compile(r"([ \t]*)-[ \t]+(?:path:[ \t]*)?[\"']?([^\s\"'#]+)")
+_EMPTY_LIST = re.compile(r"include:[ \t]*\[[ \t]*\]")
 _PROJECT = re.compile(r"^name: *[\"']?([a-z0-9][a-z0-9_-]*)", re.MULTILINE)
-_PROJECT_OF_NONE = "fleet"
+_PROJECT_WITHOUT_NAME = "fleet"
 
 
 @dataclass(frozen=True, slots=True)
-class ComposeFile:
-    """The file as text: whatever its owner wrote stays as it is."""
+class Composition:
+    """What `docker compose` finds at a workspace's root."""
 
-    text: str
-    """Empty where the workspace has no such file."""
+    project: str
+    """The name that containers, volumes and networks begin with."""
+    files: frozenset[PurePosixPath]
+    """compose.yaml and what it includes or extends, directly or not; empty where it is gone."""
+    containers: frozenset[str]
+    """Names of what these files define."""
+    list_text: str
+    """Of services/compose.yaml; empty where it is gone, or nothing includes it."""
 
     @classmethod
     def read(cls, root: Path) -> Self:
-        """Read the file of the workspace at `root`."""
-        path = root / FILE
-        return cls(path.read_bytes().decode() if path.is_file() else "")
+        """Read the files of the workspace at `root`."""
+        texts: dict[PurePosixPath, str] = {}
+        containers: set[str] = set()
+        waiting = [FILE] if (root / FILE).is_file() else []
+        while waiting:
+            file = waiting.pop()
+            if file in texts:
+                continue
+            path = root / file
+            content = path.read_bytes() if path.is_file() else b""
+            texts[file] = content.decode("utf-8", "surrogateescape")
+            names, others = _parse(texts[file])
+            containers |= names
+            waiting += [PurePosixPath(posixpath.normpath(file.parent / one)) for one in others]
+        project = _PROJECT.search(texts.get(FILE, ""))
+        return cls(
+            project[1] if project else _PROJECT_WITHOUT_NAME,
+            frozenset(texts),
+            frozenset(containers),
+            texts.get(LIST, ""),
+        )
 
-    @property
-    def project(self) -> str:
-        """The name that containers, volumes and networks begin with."""
-        found = _PROJECT.search(self.text)
-        return found[1] if found else _PROJECT_OF_NONE
+    def uses(self, package: str) -> bool:
+        """Whether a service's own file is among them."""
+        return PurePosixPath("services", package, FILE) in self.files
 
-    @property
-    def takes_entries(self) -> bool:
-        """Whether the place for new services is marked."""
-        return _PLACE.search(self.text) is not None
+    def list_with(self, package: str) -> bytes | None:
+        """Return the list with a line for the service, None where there is no place for one."""
+        lines = self.list_text.splitlines(keepends=True)
+        start = next((at for at, line in enumerate(lines) if line.startswith("include:")), None)
+        if start is None:
+            return None
+        lines[-1] += "" if lines[-1].endswith("\n") else "\n"
+        lines[start] = _EMPTY_LIST.sub("include:", lines[start])
+        place, indent = start + 1, "  "
+        for at, line in enumerate(lines[place:], place):
+            entry = _INCLUDED.match(line)
+            if _TOP.match(line) or (entry and entry[2] > f"{package}/{FILE}"):
+                break
+            if entry:
+                place, indent = at + 1, entry[1]
+        lines.insert(place, f"{indent}- {package}/{FILE}\n")
+        return "".join(lines).encode("utf-8", "surrogateescape")
 
-    def has(self, service: str) -> bool:
-        """Whether something is called like this container."""
-        return re.search(rf"^  {re.escape(service)} *:", self.text, re.MULTILINE) is not None
 
-    def extends(self, package: str) -> bool:
-        """Whether the service's own file is used."""
-        return f"services/{package}/{FILE}" in self.text
-
-    def with_entry(self, entry: str) -> str:
-        """Return the text with the service in its place."""
-        return _PLACE.sub(lambda marker: f"{entry}\n{marker[0]}", self.text, count=1)
+def _parse(text: str) -> tuple[set[str], list[str]]:
+    """Return the containers that a file defines, and the paths that it includes or extends."""
+    containers: set[str] = set()
+    paths: list[str] = []
+    section = depth = ""
+    for line in text.splitlines():
+        if top := _TOP.match(line):
+            section = top[1]
+        elif section == "include" and (entry := _INCLUDED.match(line)):
+            paths.append(entry[2])
+        elif section == "services":
+            paths += _EXTENDED.findall(line)
+            key = _CONTAINER.match(line)
+            depth = depth or (key[1] if key else "")
+            if key and key[1] == depth:
+                containers.add(key[2])
+    return containers, paths

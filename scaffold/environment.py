@@ -17,7 +17,7 @@ _TEXT = """\
 # Stays on this machine: git and the images ignore it.
 SECRET_KEY={key}
 
-# PostgreSQL takes the first when it fills a new volume; everyone else logs in with the second.
+# PostgreSQL takes the first when it fills a new volume; its clients log in with the second.
 POSTGRES_PASSWORD={password}
 PGPASSWORD={password}
 """

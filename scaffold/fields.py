@@ -1,9 +1,10 @@
-"""The fields of a resource: one definition, and every word that templates need of it."""
+"""A resource and its fields: one definition, and every word that templates need of it."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from scaffold import english
+from scaffold.names import ResourceName
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,3 +223,23 @@ PLAIN = FieldSet(
     )
 )
 """What every other resource starts with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(ResourceName):
+    """What a service keeps: its names, its table and its fields."""
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether its model and its revision come with the framework."""
+        return self.name == "user"
+
+    @property
+    def fields(self) -> FieldSet:
+        """Those that it starts with."""
+        return USER if self.is_shipped else PLAIN
+
+    @property
+    def table(self) -> str:
+        """The name of its table."""
+        return self.table_for(field.name for field in self.fields.unique)

@@ -1,112 +1,96 @@
-"""A service as files: what its name and port, and the workspace that it joins, make of it."""
+"""A service as files: what its draft, and the workspace that it joins, make of the templates."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from scaffold import compose, environment, refusals
-from scaffold.compose import ComposeFile
-from scaffold.context import (
-    ResourceContext,
-    RevisionWords,
-    ServiceContext,
-    describe_resource,
-    describe_revision,
-    describe_service,
-)
-from scaffold.fields import PLAIN, USER, FieldSet
-from scaffold.names import ResourceName, ServiceName
+from scaffold import compose, environment
+from scaffold.draft import Draft
+from scaffold.fields import Resource
+from scaffold.names import ServiceName
 from scaffold.plan import Plan
 from scaffold.render import Files, format_python, render, render_tree
-from scaffold.revisions import VERSIONS, read_history, revision_id
-from scaffold.workspace import PROJECT_FILE, SERVICES, Workspace
+from scaffold.revisions import VERSIONS, revision_id
+from scaffold.workspace import MODELS, PROJECT_FILE
 
-_SHIPPED_RESOURCE = "user"
-"""Its model and its revision come with the framework."""
+Words = dict[str, object]
+"""What templates may name: `service`, and of a resource its `fields` and their kinds too."""
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A service that was asked for and that nothing refuses."""
+class ServiceWords:
+    """`service` in a template."""
 
-    workspace: Workspace
-    name: ServiceName
+    name: str
+    package: str
+    title: str
+    image: str
+    """In kebab case, for images and containers."""
     port: int
-    resource: ResourceName | None = None
-
-    @property
-    def folder(self) -> PurePosixPath:
-        """Where the service goes, below the workspace's root."""
-        return PurePosixPath(SERVICES, self.name.package)
-
-    def plan(self) -> Plan:
-        """Decide every write; raises ScaffoldError."""
-        root = self.workspace.root
-        composition = ComposeFile.read(root)
-        service = describe_service(self.name, self.port, composition.project)
-        files = format_python(self._render(service), root / PROJECT_FILE)
-        contents = {path: text.encode() for path, text in files.items()}
-        keep = [path for path in files if path.name == ".env" or path.is_relative_to(VERSIONS)]
-        plan = Plan.decide(root, contents | environment.find_missing(root), keep)
-        if composition.has(self.name.image) or not composition.takes_entries:
-            return plan
-        entry = render(compose.ENTRY_TEMPLATE, service)
-        return plan.amend(compose.FILE, composition.with_entry(entry).encode())
-
-    def _render(self, service: ServiceContext) -> Files:
-        files = _below(self.folder, render_tree("service", service))
-        files[self.folder / ".env"] = files[self.folder / ".env.example"]
-        if self.resource is None:
-            return files
-        resource = describe_resource(service, self.resource, _fields(self.resource))
-        name = self.resource.name
-        files |= _below(self.folder, render_tree("resource", resource, name))
-        if name != _SHIPPED_RESOURCE:
-            model = PurePosixPath(refusals.MODELS, f"{name}.py")
-            files[model] = render("models/_resource_.py.jinja", resource)
-            files |= self._render_revision(resource)
-        return files
-
-    def _render_revision(self, resource: ResourceContext) -> Files:
-        """Render the revision of a table that no other revision creates."""
-        table = resource["resource"].table
-        history = read_history(self.workspace.root)
-        if history.creates(table):
-            return {}
-        words = RevisionWords(revision_id(table), history.find_head())
-        context = describe_revision(resource, words)
-        path = PurePosixPath(VERSIONS, f"{words.id}_create_{table}.py")
-        return {path: render("models/revision.py.jinja", context)}
+    project: str
+    """The workspace, as compose.yaml names it."""
 
 
-def draft_service(workspace: Workspace, name: ServiceName, port: int) -> Draft:
-    """Return a service with its resource; raises ScaffoldError where something is taken."""
-    refusals.refuse_bare_service(workspace, name)
-    draft = _draft(workspace, name, port)
-    resource = ResourceName.of(name)
-    table = resource.table([field.name for field in _fields(resource).unique])
-    refusals.refuse_taken_resource(workspace, name, resource, table)
-    if resource.name == _SHIPPED_RESOURCE:
-        refusals.refuse_missing_model(workspace, name, resource)
-    return replace(draft, resource=resource)
+@dataclass(frozen=True, slots=True)
+class RevisionWords:
+    """`revision` in a template."""
+
+    id: str
+    down_revision: str | None
 
 
-def draft_bare_service(workspace: Workspace, name: ServiceName, port: int) -> Draft:
-    """Return a service that keeps nothing; raises ScaffoldError where something is taken."""
-    refusals.refuse_keeping_service(workspace, name)
-    return _draft(workspace, name, port)
+def describe_service(name: ServiceName, port: int, project: str) -> Words:
+    """Return the words of every template of a service."""
+    return {
+        "service": ServiceWords(name.typed, name.package, name.title, name.image, port, project)
+    }
 
 
-def _draft(workspace: Workspace, name: ServiceName, port: int) -> Draft:
-    refusals.refuse_taken_import(workspace, name)
-    refusals.refuse_other_spelling(workspace, name)
-    refusals.refuse_taken_container(workspace, name)
-    refusals.refuse_taken_port(workspace, name, port)
-    return Draft(workspace, name, port)
+def describe_resource(resource: Resource) -> Words:
+    """Return the words that templates of a resource get besides."""
+    fields = resource.fields
+    return {
+        "resource": resource,
+        "fields": list(fields.fields),
+        "required_fields": fields.required,
+        "optional_fields": fields.optional,
+        "unique_fields": fields.unique,
+        "updatable_fields": fields.updatable,
+        "lookup_fields": fields.lookup,
+        "limited_fields": fields.limited,
+        "column_types": fields.column_types,
+        "dto_types": fields.dto_types,
+    }
 
 
-def _fields(resource: ResourceName) -> FieldSet:
-    return USER if resource.name == _SHIPPED_RESOURCE else PLAIN
+def render_revision(resource: Resource, down_revision: str | None) -> Files:
+    """Return the revision that creates the resource's table."""
+    revision = RevisionWords(revision_id(resource.table), down_revision)
+    path = PurePosixPath(VERSIONS, f"{revision.id}_create_{resource.table}.py")
+    words = describe_resource(resource) | {"revision": revision}
+    return {path: render("models/revision.py.jinja", words)}
 
 
-def _below(folder: PurePosixPath, files: Files) -> Files:
-    return {folder / path: text for path, text in files.items()}
+def plan_service(draft: Draft) -> Plan:
+    """Decide every write; raises ScaffoldError."""
+    inventory, resource = draft.inventory, draft.resource
+    words = describe_service(draft.name, draft.port, inventory.composition.project)
+    tree = render_tree("service", words)
+    tree[PurePosixPath(".env")] = tree[PurePosixPath(".env.example")]
+    if resource is not None:
+        words |= describe_resource(resource)
+        tree |= render_tree("resource", words, resource.name)
+    files = {draft.folder / path: text for path, text in tree.items()}
+    if resource is not None and not resource.is_shipped:
+        model = PurePosixPath(MODELS, f"{resource.name}.py")
+        files[model] = render("models/_resource_.py.jinja", words)
+        if resource.table not in inventory.history.tables:
+            files |= render_revision(resource, inventory.history.find_head())
+    formatted = format_python(files, inventory.root / PROJECT_FILE)
+    contents = {path: text.encode() for path, text in formatted.items()}
+    contents |= environment.find_missing(inventory.root)
+    keep = [path for path in files if path.name == ".env" or path.is_relative_to(VERSIONS)]
+    plan = Plan.decide(inventory.root, contents, keep)
+    if inventory.composition.uses(draft.name.package):
+        return plan
+    listed = inventory.composition.list_with(draft.name.package)
+    return plan if listed is None else plan.amend(compose.LIST, listed)

@@ -4,6 +4,7 @@ import builtins
 import hashlib
 import keyword
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -123,7 +124,7 @@ class ResourceName:
         """`a` or `an`, for `label_lower`."""
         return english.article(self.label_lower)
 
-    def table(self, columns: list[str]) -> str:
+    def table_for(self, columns: Iterable[str]) -> str:
         """Return a table's name that leaves room for `uq_<table>_<column>`; long ones are cut."""
         room = LONGEST_NAME - len("uq__") - max(map(len, columns), default=0)
         if len(self.many) <= room:

@@ -1,4 +1,7 @@
-"""What a plan does to each file, shown before it is done."""
+"""What a plan does to each file, for people and for programs."""
+
+import json
+from collections.abc import Mapping
 
 import click
 
@@ -20,3 +23,15 @@ def print_list(plan: Plan) -> None:
 def print_diff(plan: Plan) -> None:
     """Print what `patch -p1` would do at the workspace's root."""
     click.echo("".join(plan.diff()), nl=False)
+
+
+def print_json(plan: Plan, about: Mapping[str, object] | None = None) -> None:
+    """Print one object with more `about` the command; paths are below `workspace`."""
+    result = {
+        "workspace": str(plan.root),
+        "created": [str(path) for path in plan.created],
+        "changed": [str(path) for path in plan.changed],
+        "kept": [str(path) for path in plan.kept],
+        "unchanged": [str(path) for path in plan.unchanged],
+    }
+    click.echo(json.dumps(result | dict(about or {}), indent=2))

@@ -58,17 +58,16 @@ def format_python(files: Files, settings: Path) -> Files:
 
 
 def _run_ruff(folder: Path, settings: Path, command: str, *options: str) -> None:
+    """Run the ruff of this environment, else the one on PATH."""
+    ruff = shutil.which("ruff", path=sysconfig.get_path("scripts")) or shutil.which("ruff")
+    if ruff is None:
+        raise ScaffoldError(
+            "ruff is missing, which formats what is generated. "
+            "Install it: pip install -e '.[scaffold]' at the workspace's root."
+        )
+    everywhere = ("--quiet", "--no-cache", "--no-respect-gitignore", f"--config={settings}")
     completed = subprocess.run(  # noqa: S603 - our own arguments
-        [
-            _ruff(),
-            command,
-            *options,
-            "--quiet",
-            "--no-cache",
-            "--no-respect-gitignore",
-            f"--config={settings}",
-            ".",
-        ],
+        [ruff, command, *options, *everywhere, "."],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -77,18 +76,6 @@ def _run_ruff(folder: Path, settings: Path, command: str, *options: str) -> None
     if completed.returncode:
         reason = completed.stderr.strip() or completed.stdout.strip()
         raise ScaffoldError(f"ruff {command} failed on what was rendered: {reason}")
-
-
-@cache
-def _ruff() -> str:
-    """Return the ruff of this environment, else the one on PATH."""
-    found = shutil.which("ruff", path=sysconfig.get_path("scripts")) or shutil.which("ruff")
-    if found is None:
-        raise ScaffoldError(
-            "ruff is missing, which formats what is generated. "
-            "Install it: pip install -e '.[scaffold]' at the workspace's root."
-        )
-    return found
 
 
 @cache
@@ -102,10 +89,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["py"] = _literal
+    # A Python literal; texts in double quotes, as ruff would have them.
+    environment.filters["py"] = lambda value: (
+        json.dumps(value) if isinstance(value, str) else repr(value)
+    )
     return environment
-
-
-def _literal(value: object) -> str:
-    """Return a Python literal; texts in double quotes, as ruff would have them."""
-    return json.dumps(value) if isinstance(value, str) else repr(value)

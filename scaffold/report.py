@@ -1,21 +1,23 @@
 """What the generator says of a plan: to people and to programs."""
 
-import json
 import os
 from pathlib import Path
 
 import click
 
-from scaffold import compose
-from scaffold.compose import ComposeFile
-from scaffold.generation import Draft
+from scaffold import compose, preview
+from scaffold.draft import Draft
 from scaffold.plan import Plan
-from scaffold.workspace import SERVICES
+from scaffold.workspace import SERVICES, Service
 
 
 def print_result(draft: Draft, plan: Plan) -> None:
     """Say what was written, where the service will be, and which commands come next."""
-    click.echo(f"{click.style('✓', fg='green')} {_summary(draft, plan)}")
+    counts = {"created": plan.created, "changed": plan.changed, "kept": plan.kept}
+    summary = ", ".join(f"{len(paths)} {verb}" for verb, paths in counts.items() if paths)
+    place = f"{draft.name.typed} is in {_relative(plan.root / draft.folder)} ({summary})"
+    unchanged = f"{draft.name.typed} is as it would be generated: nothing to write."
+    click.echo(f"{click.style('✓', fg='green')} {place if plan.writes else unchanged}")
     click.echo("\nIts addresses, once it runs:")
     for url in _urls(draft):
         click.echo(f"  {url}")
@@ -27,59 +29,39 @@ def print_result(draft: Draft, plan: Plan) -> None:
 def print_json(draft: Draft, plan: Plan) -> None:
     """Print one object; paths are below `workspace`."""
     resource = draft.resource
-    click.echo(
-        json.dumps(
-            {
-                "workspace": str(plan.root),
-                "service": {
-                    "name": draft.name.typed,
-                    "package": draft.name.package,
-                    "port": draft.port,
-                    "path": str(draft.folder),
-                },
-                "resource": resource and {"name": resource.name, "path": resource.path},
-                "created": [str(path) for path in plan.created],
-                "changed": [str(path) for path in plan.changed],
-                "kept": [str(path) for path in plan.kept],
-                "unchanged": [str(path) for path in plan.unchanged],
-                "urls": _urls(draft),
-                "next": _next_commands(draft),
-            },
-            indent=2,
-        )
-    )
+    service = {
+        "name": draft.name.typed,
+        "package": draft.name.package,
+        "port": draft.port,
+        "path": str(draft.folder),
+    }
+    about = {
+        "service": service,
+        "resource": resource and {"name": resource.name, "path": resource.path},
+        "urls": _urls(draft),
+        "next": _next_commands(draft),
+    }
+    preview.print_json(plan, about)
 
 
-def warn_of_kept_settings(draft: Draft) -> None:
-    """Say so where the service's own .env names another port than was asked for."""
-    service = draft.workspace.find_service(draft.name.package)
-    if service and service.port is not None and service.port != draft.port:
+def print_warnings(draft: Draft, plan: Plan) -> None:
+    """Say what the command left as it was, and what the user has to do about it."""
+    settings = draft.folder / ".env"
+    kept = Service.read(plan.root / draft.folder) if settings in plan.kept else None
+    if kept and kept.port is not None and kept.port != draft.port:
         click.echo(
-            f"{draft.folder}/.env stays, with SERVICE_PORT={service.port}: "
+            f"{settings} stays, with SERVICE_PORT={kept.port}: "
             f"edit it to move the service to {draft.port}.",
             err=True,
         )
-
-
-def warn_of_unlisted_container(draft: Draft) -> None:
-    """Say so where the workspace's compose.yaml has no marked place for the service."""
-    composition = ComposeFile.read(draft.workspace.root)
-    if not composition.text or composition.takes_entries:
-        return
-    if not composition.extends(draft.name.package):
+    composition = draft.inventory.composition
+    is_listed = compose.LIST in plan.writes or composition.uses(draft.name.package)
+    if composition.files and not is_listed:
         click.echo(
-            f"{compose.FILE} has no line '{compose.MARKER}': add the service there yourself,\n"
-            f"with extends: {{file: {draft.folder}/{compose.FILE}, service: {draft.name.image}}}",
+            f"{compose.FILE} includes no list of services ({compose.LIST}): add the service to it "
+            f"yourself,\nwith include: [{draft.folder}/{compose.FILE}]",
             err=True,
         )
-
-
-def _summary(draft: Draft, plan: Plan) -> str:
-    if not plan.writes:
-        return f"{draft.name.typed} is as it would be generated: nothing to write."
-    counts = {"created": plan.created, "changed": plan.changed, "kept": plan.kept}
-    told = ", ".join(f"{len(paths)} {verb}" for verb, paths in counts.items() if paths)
-    return f"{draft.name.typed} is in {_relative(plan.root / draft.folder)} ({told})"
 
 
 def _urls(draft: Draft) -> list[str]:
@@ -89,7 +71,7 @@ def _urls(draft: Draft) -> list[str]:
 
 
 def _next_commands(draft: Draft) -> list[str]:
-    root = _relative(draft.workspace.root)
+    root = _relative(draft.inventory.root)
     to_root = [] if root == "." else [f"cd {root}"]
     return [
         *to_root,

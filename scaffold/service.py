@@ -8,14 +8,17 @@ from pathlib import Path
 import click
 
 from scaffold import preview, report, transaction
-from scaffold.commands import COMMANDS
+from scaffold.cli import COMMANDS
+from scaffold.draft import Draft, draft_service
 from scaffold.errors import MisuseError, ScaffoldError
-from scaffold.generation import Draft, draft_bare_service, draft_service
+from scaffold.fields import Resource
+from scaffold.generation import plan_service
 from scaffold.names import ServiceName, parse_port
 from scaffold.plan import Plan
 from scaffold.workspace import Workspace
 
-_TOLD = 4
+_NAMED = 4
+"""How many missing files a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,68 +51,52 @@ def command(name: str, port: str, bare: bool, **options: bool) -> None:
     items. An existing service is left as it is, unless --force writes its generated files anew;
     its .env, its revision and files of your own stay even then.
     """
-    service, number = _parse_name(name), parse_port(port)
-    workspace = Workspace.find(Path.cwd())
-    drafted = draft_bare_service if bare else draft_service
-    chosen = Options(**options)
+    if name in COMMANDS:
+        raise MisuseError(
+            f"{name!r} is a command, so no service can have this name: try {name}-service."
+        )
+    service, number = ServiceName.parse(name), parse_port(port)
+    resource = None if bare else Resource.of(service)
+    workspace, chosen = Workspace.find(Path.cwd()), Options(**options)
     with workspace.locked() if chosen.writes else nullcontext():
         if chosen.writes and transaction.recover(workspace.root):
             click.echo("Undid what an interrupted scaffold had left.", err=True)
-        _generate(drafted(workspace, service, number), chosen)
-
-
-def _parse_name(typed: str) -> ServiceName:
-    if typed in COMMANDS:
-        raise MisuseError(
-            f"{typed!r} is a command, so no service can have this name: try {typed}-service."
-        )
-    return ServiceName.parse(typed)
-
-
-def _generate(draft: Draft, options: Options) -> None:
-    existing = draft.workspace.find_service(draft.name.package)
-    plan = draft.plan()
-    if existing and not options.force:
-        _ask(draft, plan.missing(draft.folder), options)
-    if plan.overwritten and not existing and not options.force:
-        raise ScaffoldError(
-            f"{', '.join(map(str, plan.overwritten))} exists and is not as generated; "
-            "nothing was written.\nMove it away, or write it anew with --force."
-        )
-    if options.writes:
-        transaction.apply(plan)
-    _print(draft, plan, options)
-    report.warn_of_kept_settings(draft)
-    report.warn_of_unlisted_container(draft)
-
-
-def _ask(draft: Draft, missing: list[str], options: Options) -> None:
-    """Return if a person at a terminal wants it written anew; raises ScaffoldError."""
-    state = f"exists, but lacks {_list(missing)}" if missing else "exists already"
-    problem = f"{draft.folder} {state}"
-    if options.writes and not options.json and sys.stdin.isatty() and sys.stderr.isatty():
-        question = f"{problem}. Write its generated files anew (.env stays)?"
-        if click.confirm(question, err=True):
-            return
-        raise ScaffoldError("Nothing was written.")
-    raise ScaffoldError(
-        f"{problem}; nothing was written.\n"
-        "To write its generated files anew add --force; --diff --force shows what would change."
-    )
-
-
-def _list(names: list[str]) -> str:
-    """Return the first few of the names."""
-    told, rest = names[:_TOLD], len(names) - _TOLD
-    return f"{', '.join(told)} and {rest} more" if rest > 0 else ", ".join(told)
-
-
-def _print(draft: Draft, plan: Plan, options: Options) -> None:
-    if options.json:
+        draft = draft_service(workspace.read(), service, number, resource)
+        plan = plan_service(draft)
+        if not chosen.force:
+            _confirm(draft, plan, chosen)
+        if chosen.writes:
+            transaction.apply(plan)
+    if chosen.json:
         report.print_json(draft, plan)
-    elif options.diff:
+    elif chosen.diff:
         preview.print_diff(plan)
-    elif options.dry_run:
+    elif chosen.dry_run:
         preview.print_list(plan)
     else:
         report.print_result(draft, plan)
+    report.print_warnings(draft, plan)
+
+
+def _confirm(draft: Draft, plan: Plan, options: Options) -> None:
+    """Return if nothing is lost, or a person at a terminal agrees; raises ScaffoldError."""
+    if draft.existing is None:
+        if plan.overwritten:
+            raise ScaffoldError(
+                f"{', '.join(map(str, plan.overwritten))} exists and is not as generated; "
+                "nothing was written.\nMove it away, or write it anew with --force."
+            )
+        return
+    missing = plan.missing(draft.folder)
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    state = (
+        f"exists, but lacks {', '.join(missing[:_NAMED])}{more}" if missing else "exists already"
+    )
+    problem = f"{draft.folder} {state}"
+    if not options.writes or options.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ScaffoldError(
+            f"{problem}; nothing was written.\n"
+            "To write its generated files anew add --force; --diff --force shows what would change."
+        )
+    if not click.confirm(f"{problem}. Write its generated files anew (.env stays)?", err=True):
+        raise ScaffoldError("Nothing was written.")

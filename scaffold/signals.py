@@ -5,7 +5,7 @@ import signal
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def heeded() -> list[signal.Signals]:
+def not_ignored() -> list[signal.Signals]:
     """Return those of `ENDING` that the parent did not switch off, as nohup does."""
     return [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
 

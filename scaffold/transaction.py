@@ -24,7 +24,7 @@ from typing import TypedDict
 
 from scaffold.errors import ScaffoldError
 from scaffold.plan import Plan
-from scaffold.signals import Interrupted, heeded
+from scaffold.signals import Interrupted, not_ignored
 
 STAGING = ".scaffold-"
 
@@ -40,17 +40,27 @@ def apply(plan: Plan) -> None:
     """Write the whole plan or nothing; raises ScaffoldError, or Interrupted."""
     if not plan.writes:
         return
+    root = plan.root
     with _signals_between_steps() as step:
-        staging = _make_staging(plan.root)
+        try:
+            staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=root))
+        except OSError as error:
+            raise ScaffoldError(f"Nothing was written: {_explain(error, root)}") from error
         try:
             journal = _stage(plan, staging, step)
-            _move(plan.root, staging, journal, step)
+            draft = staging / "draft"
+            draft.write_text(json.dumps(journal), "utf-8")
+            draft.rename(staging / _JOURNAL)
+            for name in [*journal["changed"], *journal["moved"]]:
+                step()
+                (staging / "new" / name).rename(root / name)
+            step()
             (staging / _JOURNAL).unlink()
         except OSError as error:
-            _undo(plan.root, staging)
-            raise ScaffoldError(f"Nothing was written: {_explain(error, plan.root)}") from error
+            _undo(root, staging)
+            raise ScaffoldError(f"Nothing was written: {_explain(error, root)}") from error
         except BaseException:
-            _undo(plan.root, staging)
+            _undo(root, staging)
             raise
         shutil.rmtree(staging, ignore_errors=True)  # without a journal, recover() only removes it
 
@@ -61,13 +71,6 @@ def recover(root: Path) -> bool:
     for staging in left:
         _undo(root, staging)
     return bool(left)
-
-
-def _make_staging(root: Path) -> Path:
-    try:
-        return Path(tempfile.mkdtemp(prefix=STAGING, dir=root))
-    except OSError as error:
-        raise ScaffoldError(f"Nothing was written: {_explain(error, root)}") from error
 
 
 def _stage(plan: Plan, staging: Path, step: Callable[[], None]) -> _Journal:
@@ -96,20 +99,17 @@ def _top_of_the_new(root: Path, path: PurePosixPath) -> PurePosixPath:
     return next(part for part in below if not os.path.lexists(root / part))
 
 
-def _move(root: Path, staging: Path, journal: _Journal, step: Callable[[], None]) -> None:
-    draft = staging / "draft"
-    draft.write_text(json.dumps(journal), "utf-8")
-    draft.rename(staging / _JOURNAL)
-    for name in [*journal["changed"], *journal["moved"]]:
-        step()
-        (staging / "new" / name).rename(root / name)
-    step()
-
-
 def _undo(root: Path, staging: Path) -> None:
     try:
         if (staging / _JOURNAL).exists():
-            _move_back(root, staging, json.loads((staging / _JOURNAL).read_text("utf-8")))
+            journal: _Journal = json.loads((staging / _JOURNAL).read_text("utf-8"))
+            for name in journal["changed"]:
+                if (staging / "old" / name).exists():
+                    (staging / "old" / name).replace(root / name)
+            for name in journal["moved"]:
+                # What is no longer staged has arrived; a crash here finds it staged again.
+                if not os.path.lexists(staging / "new" / name) and os.path.lexists(root / name):
+                    (root / name).rename(staging / "new" / name)
             (staging / _JOURNAL).unlink()
         shutil.rmtree(staging)
     except OSError as error:
@@ -117,16 +117,6 @@ def _undo(root: Path, staging: Path) -> None:
             f"{staging} could not be undone ({_explain(error, root)}): "
             "free the disk or its permissions and run the command again."
         ) from error
-
-
-def _move_back(root: Path, staging: Path, journal: _Journal) -> None:
-    for name in journal["changed"]:
-        if (staging / "old" / name).exists():
-            (staging / "old" / name).replace(root / name)
-    for name in journal["moved"]:
-        # What is no longer staged has arrived; a crash here finds it staged again.
-        if not os.path.lexists(staging / "new" / name) and os.path.lexists(root / name):
-            (root / name).rename(staging / "new" / name)
 
 
 @contextmanager
@@ -144,7 +134,7 @@ def _signals_between_steps() -> Iterator[Callable[[], None]]:
         if received:
             raise Interrupted(received[0])
 
-    previous = {number: signal.signal(number, remember) for number in heeded()}
+    previous = {number: signal.signal(number, remember) for number in not_ignored()}
     try:
         yield step
     finally:

@@ -1,4 +1,4 @@
-"""`python -m scaffold contracts`: who imports what must not be imported."""
+"""`python -m scaffold contracts`: forbidden imports, and ports that services share."""
 
 import json
 import sys
@@ -8,20 +8,19 @@ from pathlib import Path
 import click
 
 from scaffold.contracts.check import check
-from scaffold.contracts.verdict import Verdict
-from scaffold.workspace import Workspace
+from scaffold.workspace import Workspace, find_shared_ports
 
 
 @click.command("contracts")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 def command(as_json: bool) -> None:
-    """Check the imports of shared, db_manager, scaffold and every service."""
-    verdict = check(Workspace.find(Path.cwd()))
-    click.echo(json.dumps(asdict(verdict), indent=2) if as_json else _describe(verdict))
-    sys.exit(1 if verdict.broken else 0)
-
-
-def _describe(verdict: Verdict) -> str:
-    if verdict.broken:
-        return "\n".join(map(str, verdict.broken))
-    return f"{verdict.rules} rules hold in {', '.join(verdict.packages)}."
+    """Check the imports of every package, and that no two services have one port."""
+    workspace = Workspace.find(Path.cwd())
+    verdict = check(workspace)
+    shared_ports = find_shared_ports(workspace.services())
+    if as_json:
+        click.echo(json.dumps(asdict(verdict) | {"shared_ports": shared_ports}, indent=2))
+    else:
+        held = f"{verdict.rules} rules hold in {', '.join(verdict.packages)}."
+        click.echo("\n".join([*map(str, verdict.broken), *shared_ports]) or held)
+    sys.exit(1 if verdict.broken or shared_ports else 0)

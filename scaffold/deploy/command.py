@@ -1,6 +1,5 @@
 """`python -m scaffold deploy k8s`: the fleet, described for Kubernetes."""
 
-import json
 import re
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,7 +10,6 @@ from scaffold import preview, transaction
 from scaffold.deploy.fleet import Fleet, Target
 from scaffold.deploy.manifests import OVERLAYS, plan_manifests
 from scaffold.errors import MisuseError
-from scaffold.plan import Plan
 from scaffold.workspace import Workspace
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,57}[a-z0-9])?")
@@ -26,7 +24,7 @@ def command() -> None:
     """Describe the fleet for the platform that runs it."""
 
 
-@command.command("k8s")
+@command.command("k8s", short_help="Write manifests with kustomize: a base, and two overlays.")
 @click.option("--registry", default="", help="Where images are, like registry.example.com/shop.")
 @click.option("--namespace", default="", help="Production's; by default the project's name.")
 @click.option("--tag", default="0.1.0", show_default=True, help="The release that production runs.")
@@ -46,7 +44,16 @@ def kubernetes(force: bool, dry_run: bool, diff: bool, as_json: bool, **target: 
 
     The base is written anew each time, as services come and go; overlays are yours and stay.
     """
-    wanted = _parse(Target(**target))
+    wanted = Target(**target)
+    for option, value, pattern in (
+        ("--registry", wanted.registry, _REGISTRY),
+        ("--namespace", wanted.namespace or "fleet", _LABEL),
+        ("--tag", wanted.tag, _TAG),
+        ("--host", wanted.host, _HOST),
+        ("--ingress-namespace", wanted.ingress_namespace, _LABEL),
+    ):
+        if not pattern.fullmatch(value):
+            raise MisuseError(f"{value!r} cannot be used for {option}: Kubernetes would refuse it.")
     workspace = Workspace.find(Path.cwd())
     writes = not (dry_run or diff)
     with workspace.locked() if writes else nullcontext():
@@ -56,42 +63,16 @@ def kubernetes(force: bool, dry_run: bool, diff: bool, as_json: bool, **target: 
         if writes:
             transaction.apply(plan)
     if as_json:
-        _print_json(plan)
+        preview.print_json(plan)
     elif diff:
         preview.print_diff(plan)
     else:
         preview.print_list(plan)
-        _print_next(plan)
-
-
-def _parse(target: Target) -> Target:
-    """Accept what manifests can hold; raises MisuseError."""
-    for option, value, pattern in (
-        ("--registry", target.registry, _REGISTRY),
-        ("--namespace", target.namespace or "fleet", _LABEL),
-        ("--tag", target.tag, _TAG),
-        ("--host", target.host, _HOST),
-        ("--ingress-namespace", target.ingress_namespace, _LABEL),
-    ):
-        if not pattern.fullmatch(value):
-            raise MisuseError(f"{value!r} cannot be used for {option}: Kubernetes would refuse it.")
-    return target
-
-
-def _print_json(plan: Plan) -> None:
-    result = {
-        "workspace": str(plan.root),
-        "created": [str(path) for path in plan.created],
-        "changed": [str(path) for path in plan.changed],
-        "kept": [str(path) for path in plan.kept],
-        "unchanged": [str(path) for path in plan.unchanged],
-    }
-    click.echo(json.dumps(result, indent=2))
-
-
-def _print_next(plan: Plan) -> None:
-    click.echo(f"\nNext:\n  kubectl kustomize {OVERLAYS}/dev\n  kubectl apply -k {OVERLAYS}/dev")
-    if plan.kept:
         click.echo(
-            "Overlays that differ from the generated ones stay; --force replaces them.", err=True
+            f"\nNext:\n  kubectl kustomize {OVERLAYS}/dev\n  kubectl apply -k {OVERLAYS}/dev"
         )
+        if plan.kept:
+            click.echo(
+                "Overlays that differ from the generated ones stay; --force replaces them.",
+                err=True,
+            )

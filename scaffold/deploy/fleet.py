@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from scaffold.compose import ComposeFile
+from scaffold.compose import Composition
 from scaffold.deploy.routes import read_paths
 from scaffold.errors import ScaffoldError
 from scaffold.workspace import Service, Workspace
@@ -59,8 +59,17 @@ class Fleet:
                 "There is no service to deploy. Make one: python -m scaffold user-service 8081"
             )
         members = tuple(Member(_image(each), each.port or _DEFAULT_PORT) for each in services)
-        project = ComposeFile.read(workspace.root).project
-        return cls(project, target, members, tuple(_read_routes(services)))
+        routes: dict[str, Route] = {}
+        for service in services:
+            for path in read_paths(service.folder):
+                other = routes.setdefault(path, Route(path, _image(service)))
+                if other.service != _image(service):
+                    raise ScaffoldError(
+                        f"{path} belongs to {other.service} and to {_image(service)}: one address "
+                        "cannot lead to both. Rename the routes of one of them."
+                    )
+        project = Composition.read(workspace.root).project
+        return cls(project, target, members, tuple(routes[path] for path in sorted(routes)))
 
     @property
     def namespace(self) -> str:
@@ -98,19 +107,6 @@ class Fleet:
         """Return where an image is; without a registry, as docker compose names what it builds."""
         registry = self.target.registry.rstrip("/")
         return f"{registry}/{image}" if registry else f"{self.project}-{image}"
-
-
-def _read_routes(services: list[Service]) -> list[Route]:
-    routes: dict[str, Route] = {}
-    for service in services:
-        for path in read_paths(service.folder):
-            other = routes.setdefault(path, Route(path, _image(service)))
-            if other.service != _image(service):
-                raise ScaffoldError(
-                    f"{path} belongs to {other.service} and to {_image(service)}: one address "
-                    "cannot lead to both. Rename the routes of one of them."
-                )
-    return [routes[path] for path in sorted(routes)]
 
 
 def _image(service: Service) -> str:

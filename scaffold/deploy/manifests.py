@@ -4,30 +4,23 @@ from pathlib import PurePosixPath
 
 from scaffold.deploy.fleet import Fleet
 from scaffold.plan import Plan
-from scaffold.render import Files, render, render_tree
+from scaffold.render import render, render_tree
 from scaffold.workspace import Workspace
 
 FOLDER = PurePosixPath("deploy/k8s")
 BASE = FOLDER / "base"
 OVERLAYS = FOLDER / "overlays"
 
-_INGRESS = BASE / "ingress.yaml"
-
 
 def plan_manifests(workspace: Workspace, fleet: Fleet, *, overlays_anew: bool) -> Plan:
     """Decide every write; overlays that are there stay, unless they are wanted anew."""
-    files = _render(fleet)
-    contents = {path: text.encode() for path, text in files.items()}
-    kept = [path for path in files if path.is_relative_to(OVERLAYS) and not overlays_anew]
-    return Plan.decide(workspace.root, contents, kept)
-
-
-def _render(fleet: Fleet) -> Files:
     tree = render_tree("deploy/k8s", {"fleet": fleet})
     files = {FOLDER / path: text for path, text in tree.items()}
     if not fleet.routes:
-        del files[_INGRESS]
+        del files[BASE / "ingress.yaml"]
     for member in fleet.members:
         path = BASE / "services" / f"{member.image}.yaml"
         files[path] = render("deploy/service.yaml.jinja", {"service": member})
-    return files
+    contents = {path: text.encode() for path, text in files.items()}
+    kept = [path for path in files if path.is_relative_to(OVERLAYS) and not overlays_anew]
+    return Plan.decide(workspace.root, contents, kept)

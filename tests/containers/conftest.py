@@ -18,7 +18,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
 
 @pytest.fixture(scope="session")
 def lived_in(workspace: GeneratedWorkspace) -> Path:
-    """The same, with the traces of somebody who works there."""
+    """The same, with the traces of work in it."""
     traces = {
         ".git/config": "[core]",
         ".venv/bin/python": "",

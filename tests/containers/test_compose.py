@@ -17,6 +17,8 @@ BUILD_FILES = {"Dockerfile", "compose.yaml"}
 """What an image is built by."""
 FILES = [
     "compose.yaml",
+    "db_manager/compose.yaml",
+    "services/compose.yaml",
     "services/user_service/compose.yaml",
     "services/metrics_service/compose.yaml",
 ]
@@ -26,6 +28,13 @@ def compose(folder: Path) -> Any:
     """Return what Docker Compose reads in a folder, every default filled in."""
     command = [get_program("docker-compose"), "config", "--format", "json"]
     return json.loads(run(command, folder, {"PATH": "", "HOME": str(folder)}))
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Return what Docker Compose compares of each container, by the container's name."""
+    command = [get_program("docker-compose"), "config", "--hash", "*"]
+    lines = run(command, folder, {"PATH": "", "HOME": str(folder)}).splitlines()
+    return dict(line.split() for line in lines)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +57,7 @@ def test_every_file_follows_the_specification(name: str, workspace: GeneratedWor
 def test_a_file_that_does_not_follow_it_is_found(
     workspace: GeneratedWorkspace, tmp_path: Path
 ) -> None:
-    text = (workspace.root / "compose.yaml").read_text()
+    text = (workspace.root / "db_manager/compose.yaml").read_text()
     (tmp_path / "compose.yaml").write_text(text.replace("depends_on:", "depend_on:"))
 
     assert "depend_on" in str(_find_fault(tmp_path / "compose.yaml"))
@@ -178,14 +187,28 @@ def test_what_no_image_holds_builds_nothing(name: str, fleet: Any, lived_in: Pat
         assert files
 
 
-def test_a_service_by_itself_joins_the_same_network(fleet: Any, alone: Any) -> None:
-    assert alone["services"].keys() == {"user-service"}
+def test_a_service_by_itself_has_its_database_and_joins_the_same_network(
+    fleet: Any, alone: Any
+) -> None:
+    assert alone["services"].keys() == FLEET - {"metrics-service"}
     assert alone["name"] == fleet["name"]
     assert alone["networks"] == fleet["networks"]
+    assert alone["volumes"] == fleet["volumes"]
 
 
-def test_a_service_by_itself_is_the_fleets_but_for_its_order(fleet: Any, alone: Any) -> None:
-    in_fleet = dict(fleet["services"]["user-service"])
-    in_fleet.pop("depends_on")
+def test_the_database_by_itself_is_the_fleets(fleet: Any, workspace: GeneratedWorkspace) -> None:
+    database = compose(workspace.root / "db_manager")
 
-    assert alone["services"]["user-service"] == in_fleet
+    assert database["services"].keys() == FLEET - SERVICES.keys()
+    assert database["name"] == fleet["name"]
+
+
+@pytest.mark.parametrize("folder", ["services/user_service", "services", "db_manager"])
+def test_containers_of_the_fleet_are_kept_wherever_compose_is_run(
+    folder: str, workspace: GeneratedWorkspace
+) -> None:
+    """Compose makes a container anew where the hash of its definition differs."""
+    fleet, part = hashes(workspace.root), hashes(workspace.root / folder)
+
+    assert part
+    assert part.items() <= fleet.items()

@@ -44,4 +44,4 @@ def test_what_a_workspace_adds_is_not_in_its_template(
 
     ours, theirs = picture(tmp_path), picture(template)
     assert list(ours) == list(theirs)
-    assert [path for path in ours if ours[path] != theirs[path]] == ["compose.yaml"]
+    assert [path for path in ours if ours[path] != theirs[path]] == ["services/compose.yaml"]

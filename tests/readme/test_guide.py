@@ -38,15 +38,17 @@ def test_a_service_goes_as_the_page_says(
     tmp_path_factory: pytest.TempPathFactory, fresh_database_url: str
 ) -> None:
     workspace = GeneratedWorkspace.make(tmp_path_factory.mktemp("end") / "shop")
-    untouched = (workspace.root / "compose.yaml").read_text()
+    containers = workspace.root / "services/compose.yaml"
+    untouched = containers.read_text()
     workspace.python("-m", "scaffold", "product-service", "8082")
     workspace.python("-m", "db_manager", "migrate", DATABASE_URL=fresh_database_url)
     text = advice("A service is to go.")
 
-    assert "its folder, its model in `shared/models/` and its entry in `compose.yaml`" in text
+    assert "its folder, its model in `shared/models/` and its line in" in text
+    assert "`services/compose.yaml`" in text
     shutil.rmtree(workspace.root / "services/product_service")
     (workspace.root / "shared/models/product.py").unlink()
-    (workspace.root / "compose.yaml").write_text(untouched)
+    containers.write_text(untouched)
     environment = workspace.environment | {"DATABASE_URL": fresh_database_url}
     for line in mentioned(text):
         run(["bash", "-ec", line], workspace.root, environment)

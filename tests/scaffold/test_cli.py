@@ -2,14 +2,16 @@
 
 import os
 import pty
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from scaffold.commands import COMMANDS
-from tests.scaffold.commands import ENVIRONMENT, done, refused, run, scaffold
+from scaffold.cli import COMMANDS
+from tests.scaffold.commands import ENVIRONMENT, REPOSITORY, done, refused, run, scaffold
 
 SLOW = ("jinja2", "inflect", "rich", "importlib.metadata", "pydantic", "sqlalchemy")
 PING = (sys.executable, "-m", "scaffold", "ping", "8081", "--bare")
@@ -25,6 +27,59 @@ def test_help_lists_every_command_and_imports_nothing_slow(tmp_path: Path) -> No
 
     assert imported == "[]"
     assert all(f"  {name} " in "\n".join(help_lines) for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "command", [[], *([name] for name in COMMANDS), ["deploy", "k8s"]], ids=" ".join
+)
+def test_help_says_whole_lines(tmp_path: Path, command: list[str]) -> None:
+    lines = done(scaffold(tmp_path, *command, "--help")).splitlines()
+
+    assert [line for line in lines if line.endswith("...") and "Usage:" not in line] == []
+    assert max(map(len, lines)) <= 100
+
+
+def test_help_groups_the_commands_in_one_column(tmp_path: Path) -> None:
+    lines = done(scaffold(tmp_path, "--help")).splitlines()
+
+    headings = list(dict.fromkeys(f"{command.heading}:" for command in COMMANDS.values()))
+    assert [line for line in lines if line in headings] == headings
+    listed = [line for line in lines if line[2:].split(" ")[0] in COMMANDS]
+    assert {line.index(COMMANDS[line.split()[0]].help) for line in listed} == {13}
+    assert len(listed) == len(COMMANDS)
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """A folder of packages as an installer fills it from a wheel: without pyproject.toml."""
+    site = tmp_path / "site-packages"
+    shutil.copytree(REPOSITORY / "scaffold", site / "scaffold")
+    (site / "quart_fleet-9.8.7.dist-info").mkdir()
+    metadata = "Metadata-Version: 2.1\nName: quart-fleet\nVersion: 9.8.7\n"
+    (site / "quart_fleet-9.8.7.dist-info/METADATA").write_text(metadata)
+    return site
+
+
+def test_the_version_is_that_of_the_installed_distribution(installed: Path) -> None:
+    path = f"PYTHONPATH={installed}"
+
+    version = run(installed.parent, "env", path, sys.executable, "-m", "scaffold", "--version")
+
+    assert done(version) == "scaffold 9.8.7\n"
+
+
+def test_without_a_distribution_the_version_is_that_of_the_source(tmp_path: Path) -> None:
+    code = (
+        "from importlib import metadata\n"
+        "def version(name): raise metadata.PackageNotFoundError(name)\n"
+        "metadata.version = version\n"
+        "from scaffold.cli import main; main(['--version'])"
+    )
+
+    version = done(run(tmp_path, sys.executable, "-c", code))
+
+    framework = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["scaffold"]
+    assert version == f"scaffold {framework['framework']}\n"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

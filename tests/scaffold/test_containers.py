@@ -1,108 +1,167 @@
-"""What a new service does to compose.yaml and to .env, and what it leaves there."""
+"""What a new service does to the compose files and to .env, and what it leaves there."""
 
-import re
 from pathlib import Path
+
+import pytest
 
 from scaffold.project import Project
 from scaffold.render import render
 from tests.scaffold.commands import REPOSITORY, done, picture, refused, scaffold
 
-ENTRY = """\
-  {name}:
-    extends:
-      file: services/{package}/compose.yaml
-      service: {name}
-    depends_on:
-      migrate:
-        condition: service_completed_successfully
-
-"""
-MARKER = "  # python -m scaffold adds new services above this line.\n"
+LIST = "services/compose.yaml"
+NAMED = ("compose.yaml", "db_manager/compose.yaml", LIST)
+"""The workspace's own compose files, which name its project."""
 
 
-def entry(name: str) -> str:
-    """Return what compose.yaml gains for a service."""
-    return ENTRY.format(name=name, package=name.replace("-", "_"))
+def entries(workspace: Path) -> list[str]:
+    """Return the lines of the list that include a service."""
+    lines = (workspace / LIST).read_text().splitlines()
+    return [line.removeprefix("  - ") for line in lines if line.startswith("  - ")]
 
 
 def without_entries(text: str) -> str:
-    """Return the file without services, which somebody may have tried out in a clone."""
-    shape = re.escape(ENTRY).replace(r"\{name\}", r"[\w-]+").replace(r"\{package\}", r"\w+")
-    return re.sub(shape, "", text)
+    """Return the list without services, which may have been tried out in a clone."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("  - "))
 
 
-def compose(workspace: Path) -> str:
-    """Read the workspace's file."""
-    return (workspace / "compose.yaml").read_text()
+@pytest.mark.parametrize("name", NAMED)
+def test_the_repositorys_file_is_what_init_makes(name: str, fresh: Path) -> None:
+    project = Project.read(REPOSITORY).name
+    ours = (REPOSITORY / name).read_text()
+
+    made = render(f"workspace/{name}.jinja", {"name": project})
+    assert made == (without_entries(ours) if name == LIST else ours)
+    assert (fresh / name).read_text() == made.replace(project, "fleet")
 
 
-def test_the_repositorys_file_is_what_init_makes(fresh: Path) -> None:
-    name = Project.read(REPOSITORY).name
+def test_git_is_told_of_the_list_here_and_in_a_workspace(fresh: Path) -> None:
+    attributes = (fresh / ".gitattributes").read_text()
 
-    made = render("workspace/compose.yaml.jinja", {"name": name})
-    assert made == without_entries(compose(REPOSITORY))
-    assert compose(fresh) == made.replace(name, "fleet")
-
-
-def test_entries_are_told_from_the_rest(furnished: Path, fresh: Path) -> None:
-    assert without_entries(compose(furnished)) == compose(fresh) != compose(furnished)
+    assert attributes == (REPOSITORY / ".gitattributes").read_text()
+    assert f"/{LIST} merge=union\n" in attributes
 
 
-def test_services_are_added_one_after_the_other(workspace: Path) -> None:
-    before = compose(workspace)
+def test_a_service_is_one_line_of_a_sorted_list(workspace: Path) -> None:
+    before = picture(workspace)
+    lines = (workspace / LIST).read_text()
 
-    done(scaffold(workspace, "user-service", "8081"))
-    done(scaffold(workspace, "order-item", "8082"))
+    for name, port in (("order-item", "8081"), ("user-service", "8082"), ("address", "8083")):
+        done(scaffold(workspace, name, port))
 
-    added = entry("user-service") + entry("order-item") + MARKER
-    assert compose(workspace) == before.replace(MARKER, added)
-
-
-def test_what_somebody_wrote_stays(workspace: Path) -> None:
-    mine = "# mine\r\n  redis:\n    image: redis:8 # ümlaut\n"
-    (workspace / "compose.yaml").write_bytes(
-        (compose(workspace).replace(MARKER, mine + MARKER)).encode()
-    )
-
-    done(scaffold(workspace, "user-service", "8081"))
-
-    text = (workspace / "compose.yaml").read_bytes().decode()
-    assert mine + entry("user-service") + MARKER in text
+    services = ("address", "order_item", "user_service")
+    added = [f"  - {package}/compose.yaml\n" for package in services]
+    assert (workspace / LIST).read_text() == lines + "".join(added)
+    assert picture(workspace)["compose.yaml"] == before["compose.yaml"]
 
 
-def test_an_entry_that_was_changed_stays_even_by_force(with_user_service: Path) -> None:
-    text = compose(with_user_service).replace("condition: service_completed", "condition: mine")
-    (with_user_service / "compose.yaml").write_text(text)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("include: []\n", "include:\n  - ping/compose.yaml\n"),
+        ("include: # mine\r\n", "include: # mine\r\n  - ping/compose.yaml\n"),
+        (
+            "include:\n    # ümlaut\n    - a/compose.yaml # mine\n    - ../redis.yaml",
+            "include:\n    # ümlaut\n    - a/compose.yaml # mine\n    - ../redis.yaml\n"
+            "    - ping/compose.yaml\n",
+        ),
+        (
+            "include:\n  - path: z/compose.yaml\n\nservices:\n  redis:\n    image: redis:8\n",
+            "include:\n  - ping/compose.yaml\n  - path: z/compose.yaml\n\n"
+            "services:\n  redis:\n    image: redis:8\n",
+        ),
+        (
+            "include:\n  - a/compose.yaml\n\nservices:\n  z:\n    ports:\n      - 1:1\n",
+            "include:\n  - a/compose.yaml\n  - ping/compose.yaml\n\n"
+            "services:\n  z:\n    ports:\n      - 1:1\n",
+        ),
+    ],
+)
+def test_what_the_owner_wrote_in_the_list_stays(workspace: Path, before: str, after: str) -> None:
+    (workspace / LIST).write_bytes(before.encode())
+
+    done(scaffold(workspace, "ping", "8081", "--bare"))
+
+    assert (workspace / LIST).read_bytes().decode() == after
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "include:\n  - path: services/user_service/compose.yaml # mine\n",
+        "include:\n  - path:\n      - services/user_service/compose.yaml\n",
+        "services:\n  user-service:\n    extends:\n"
+        "      file: services/user_service/compose.yaml\n      service: user-service\n",
+        "services:\n  user-service:\n"
+        "    extends: {file: services/user_service/compose.yaml, service: user-service}\n",
+    ],
+)
+def test_a_service_that_the_owner_includes_elsewhere_is_not_listed_again(
+    with_user_service: Path, entry: str
+) -> None:
+    (with_user_service / LIST).write_text("include:\n")
+    own = (with_user_service / "compose.yaml").read_text()
+    mine = entry if entry.startswith("services") else own.replace("include:\n", entry)
+    (with_user_service / "compose.yaml").write_text(f"{own}{mine}" if mine is entry else mine)
+    before = picture(with_user_service)
 
     done(scaffold(with_user_service, "user-service", "8081", "--force"))
 
-    assert compose(with_user_service) == text
+    assert picture(with_user_service) == before
 
 
-def test_without_the_marked_line_the_file_stays_and_the_user_is_told(workspace: Path) -> None:
-    text = compose(workspace).replace(MARKER, "")
-    (workspace / "compose.yaml").write_text(text)
+def test_a_service_whose_own_file_is_gone_is_not_listed_twice(with_user_service: Path) -> None:
+    expected = picture(with_user_service)
+    (with_user_service / "services/user_service/compose.yaml").unlink()
+
+    done(scaffold(with_user_service, "user-service", "8081", "--force"))
+
+    assert picture(with_user_service) == expected
+
+
+def test_a_list_that_nothing_includes_stays_as_it_is(workspace: Path) -> None:
+    (workspace / "compose.yaml").write_text("name: fleet\n")
+    before = (workspace / LIST).read_text()
 
     completed = scaffold(workspace, "user-service", "8081")
 
     done(completed)
-    assert compose(workspace) == text
-    assert "extends: {file: services/user_service/compose.yaml" in completed.stderr
+    assert (workspace / LIST).read_text() == before
+    assert "compose.yaml includes no list of services" in completed.stderr
+
+
+@pytest.mark.parametrize("text", [None, "# mine\nname: fleet\n"])
+def test_without_a_list_nothing_is_listed_and_the_user_is_told(
+    workspace: Path, text: str | None
+) -> None:
+    (workspace / LIST).unlink()
+    if text is not None:
+        (workspace / LIST).write_text(text)
+
+    completed = scaffold(workspace, "user-service", "8081")
+
+    done(completed)
+    assert (workspace / LIST).exists() == (text is not None)
+    assert text is None or (workspace / LIST).read_text() == text
+    assert "with include: [services/user_service/compose.yaml]" in completed.stderr
 
 
 def test_a_workspace_without_compose_gets_none(workspace: Path) -> None:
     (workspace / "compose.yaml").unlink()
+    (workspace / LIST).unlink()
 
     completed = scaffold(workspace, "user-service", "8081")
 
     done(completed)
     assert not (workspace / "compose.yaml").exists()
+    assert not (workspace / LIST).exists()
     assert completed.stderr == ""
 
 
 def test_a_service_takes_the_project_that_the_workspace_names(workspace: Path) -> None:
-    text = compose(workspace).replace("name: fleet", 'name: "shop_2" # mine')
-    (workspace / "compose.yaml").write_text(text)
+    text = (workspace / "compose.yaml").read_text()
+    renamed = text.replace("name: fleet", 'name: "shop_2" # mine')
+    (workspace / "compose.yaml").write_text(renamed)
 
     done(scaffold(workspace, "user-service", "8081"))
 
@@ -116,19 +175,25 @@ def test_a_dry_run_and_a_diff_tell_of_the_entry(workspace: Path) -> None:
     listed = done(scaffold(workspace, "user-service", "8081", "--dry-run"))
     diff = done(scaffold(workspace, "user-service", "8081", "--diff"))
 
-    assert "change     compose.yaml\n" in listed
-    assert "+      file: services/user_service/compose.yaml\n" in diff
+    assert f"change     {LIST}\n" in listed
+    assert "+  - user_service/compose.yaml\n" in diff
     assert picture(workspace) == before
 
 
 def test_a_container_of_another_kind_keeps_its_name(workspace: Path) -> None:
+    own = (workspace / "compose.yaml").read_text()
+    mine = 'include:\n  - "more/redis.yaml" # mine\n'
+    (workspace / "compose.yaml").write_text(own.replace("include:\n", mine))
+    (workspace / "more").mkdir()
+    (workspace / "more/redis.yaml").write_text("services:\n    redis:\n        image: redis:8\n")
     before = picture(workspace)
 
-    for name in ("postgres", "migrate", "migrated"):
+    for name in ("postgres", "migrate", "migrated", "redis"):
         message = refused(scaffold(workspace, name, "8081", "--bare"))
         assert f"has a {name!r} of another kind" in message
         assert f"{name}-service" in message
     assert picture(workspace) == before
+    done(scaffold(workspace, "image", "8081", "--bare"))
 
 
 def test_secrets_are_made_once(workspace: Path) -> None:

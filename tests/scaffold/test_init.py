@@ -48,7 +48,8 @@ def test_a_workspace_carries_the_framework(fresh: Path) -> None:
     for part in ("quart_fleet/settings.py", "db_manager/cli.py", "scaffold/cli.py", "Makefile"):
         assert (fresh / part).read_bytes() == (REPOSITORY / part).read_bytes()
     assert templates(fresh) == templates(REPOSITORY)
-    assert [path.name for path in (fresh / "services").iterdir()] == ["README.md"]
+    names = {path.name for path in (fresh / "services").iterdir()}
+    assert names == {"README.md", "compose.yaml"}
 
 
 def test_everything_that_is_carried_exists_here() -> None:

@@ -121,11 +121,11 @@ def test_variables_hide_nothing_of_python_and_differ(
 def test_constraints_of_the_longest_name_fit_postgresql() -> None:
     long, other = (ResourceName.of(ServiceName.parse("a" * 62 + end)) for end in "xy")
 
-    table = long.table(["name", "sku"])
+    table = long.table_for(["name", "sku"])
 
     assert len(f"uq_{table}_name".encode()) <= 63
-    assert table != other.table(["name", "sku"])
-    assert ResourceName.of(ServiceName.parse("product")).table(["name"]) == "products"
+    assert table != other.table_for(["name", "sku"])
+    assert ResourceName.of(ServiceName.parse("product")).table_for(["name"]) == "products"
 
 
 @pytest.mark.parametrize("typed", ["1024", "8081", "65535"])
@@ -145,9 +145,11 @@ def test_anything_else_is_no_port(typed: str) -> None:
         parse_port(typed)
 
 
-@pytest.mark.parametrize(("typed", "is_told"), [("../x", True), ("80", False)])
-def test_who_may_have_mistyped_a_command_is_told_of_the_commands(typed: str, is_told: bool) -> None:
+@pytest.mark.parametrize(("typed", "is_listed"), [("../x", True), ("80", False)])
+def test_a_port_that_may_be_a_mistyped_command_leads_to_the_list_of_commands(
+    typed: str, is_listed: bool
+) -> None:
     with pytest.raises(MisuseError) as refusal:
         parse_port(typed)
 
-    assert ("python -m scaffold --help lists the commands." in str(refusal.value)) == is_told
+    assert ("python -m scaffold --help lists the commands." in str(refusal.value)) == is_listed

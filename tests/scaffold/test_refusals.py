@@ -1,4 +1,4 @@
-"""What a workspace cannot take, and how that is told."""
+"""What a workspace cannot take, and the messages that say so."""
 
 import sys
 from pathlib import Path

@@ -2,22 +2,18 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from scaffold.context import (
-    RevisionWords,
-    describe_resource,
-    describe_revision,
-    describe_service,
-)
-from scaffold.fields import USER
+from scaffold.fields import Resource
 from scaffold.framework import SHIPPED
-from scaffold.names import ResourceName, ServiceName
-from scaffold.render import format_python, render
+from scaffold.generation import render_revision
+from scaffold.names import ServiceName
+from scaffold.render import format_python
 from scaffold.revisions import VERSIONS, revision_id
-from tests.scaffold.commands import REPOSITORY, done, picture, refused, scaffold
+from tests.scaffold.commands import REPOSITORY, done, picture, refused, run, scaffold
 
 
 def test_a_service_is_a_folder_with_its_settings(workspace: Path) -> None:
@@ -92,6 +88,32 @@ def test_a_bare_service_keeps_nothing(workspace: Path) -> None:
     assert picture(workspace / "shared") | picture(workspace / "db_manager") == before
     assert not list((workspace / "services/product_service/domain/entities").glob("product*"))
     assert "products" not in output
+
+
+def test_a_command_reads_every_file_of_the_workspace_once(with_user_service: Path) -> None:
+    code = (
+        "import collections, os, sys\n"
+        "opened = collections.Counter()\n"
+        "root = os.getcwd() + os.sep\n"
+        "def count(event, arguments):\n"
+        "    if event == 'open' and str(arguments[0]).startswith(root):\n"
+        "        opened[str(arguments[0]).removeprefix(root)] += 1\n"
+        "sys.addaudithook(count)\n"
+        "from scaffold.cli import main\n"
+        "main(['order-service', '8082', '--dry-run'], standalone_mode=False)\n"
+        "import json; print(json.dumps(opened))"
+    )
+
+    *_, printed = done(run(with_user_service, sys.executable, "-c", code)).splitlines()
+
+    opened = json.loads(printed)
+    del opened["pyproject.toml"]  # tells the workspace from the folders above and below it
+    assert set(opened.values()) == {1}
+    assert {
+        *("compose.yaml", "db_manager/compose.yaml", "services/compose.yaml"),
+        *("services/user_service/.env", "services/user_service/.env.example"),
+        *("shared/models/user.py", f"{VERSIONS}/3ef43f3fe70a_create_users.py"),
+    } <= opened.keys()
 
 
 def test_next_commands_begin_where_the_user_is(workspace: Path) -> None:
@@ -249,14 +271,11 @@ def test_a_table_that_a_revision_already_creates_gets_no_second_one(workspace: P
 
 def test_the_shipped_revision_is_what_would_be_generated() -> None:
     [name] = SHIPPED[VERSIONS]
-    service = ServiceName.parse("user-service")
-    context = describe_service(service, 8081, "fleet")
-    resource = describe_resource(context, ResourceName.of(service), USER)
-    words = RevisionWords(revision_id("users"), None)
-
-    text = render("models/revision.py.jinja", describe_revision(resource, words))
-
     path = PurePosixPath(VERSIONS, name)
+
+    rendered = render_revision(Resource.of(ServiceName.parse("user-service")), None)
+
+    text = rendered[PurePosixPath(VERSIONS, f"{revision_id('users')}_create_users.py")]
     formatted = format_python({path: text}, REPOSITORY / "pyproject.toml")
     assert formatted[path] == (REPOSITORY / path).read_text()
 

@@ -1,0 +1,155 @@
+"""Services on branches of git: what a merge makes of them, and what a checkout leaves behind."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.requirement import get_program
+from tests.scaffold.commands import Completed, done, refused, run, scaffold
+
+LIST = "services/compose.yaml"
+AUTHOR = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+    "GIT_AUTHOR_NAME": "Ada",
+    "GIT_AUTHOR_EMAIL": "ada@example.com",
+    "GIT_COMMITTER_NAME": "Ada",
+    "GIT_COMMITTER_EMAIL": "ada@example.com",
+}
+
+
+def git(folder: Path, *arguments: str) -> Completed:
+    """Run git with no settings but the author's."""
+    variables = [f"{name}={value}" for name, value in AUTHOR.items()]
+    return run(folder, "env", *variables, "git", *arguments)
+
+
+def commit(folder: Path) -> None:
+    """Commit everything that git does not ignore."""
+    done(git(folder, "add", "--all"))
+    done(git(folder, "commit", "--quiet", "--message", "Go on"))
+
+
+def branch_with(folder: Path, service: str, port: str) -> None:
+    """Make a branch of main that adds a service, and return to main."""
+    done(git(folder, "checkout", "--quiet", "-b", service, "main"))
+    done(scaffold(folder, service, port))
+    commit(folder)
+    done(git(folder, "checkout", "--quiet", "main"))
+
+
+def contracts(folder: Path, *options: str) -> Completed:
+    """Check the workspace's own packages."""
+    path = os.pathsep.join([str(folder), str(folder / "services")])
+    command = (sys.executable, "-m", "scaffold", "contracts", *options)
+    return run(folder, "env", "-u", "PYTHONSAFEPATH", f"PYTHONPATH={path}", *command)
+
+
+def waits_of(folder: Path) -> dict[str, Any]:
+    """Return what Docker Compose has each service of the fleet wait for."""
+    command = [get_program("docker-compose"), "config", "--format", "json"]
+    services = json.loads(done(run(folder, *command)))["services"]
+    return {name: service.get("depends_on") for name, service in services.items()}
+
+
+@pytest.fixture
+def repository(fresh: Path, tmp_path: Path) -> Path:
+    """A workspace in git, on a branch called main."""
+    folder = shutil.copytree(fresh, tmp_path / "fleet")
+    done(git(folder, "init", "--quiet", "--initial-branch", "main"))
+    commit(folder)
+    return folder
+
+
+def assert_both_are_composed(repository: Path) -> None:
+    """Both services are in the fleet, and each waits for the migrations."""
+    waits = waits_of(repository)
+    expected = {"migrate": {"condition": "service_completed_successfully", "required": True}}
+    assert waits["order-service"] == waits["product-service"] == expected
+
+
+def test_two_branches_that_each_add_a_service_merge_by_themselves(repository: Path) -> None:
+    branch_with(repository, "order-service", "8081")
+    branch_with(repository, "product-service", "8082")
+
+    for name in ("order-service", "product-service"):
+        done(git(repository, "merge", "--quiet", "--no-edit", name))
+
+    assert "<<<<" not in (repository / LIST).read_text()
+    done(contracts(repository))
+    assert_both_are_composed(repository)
+
+
+def test_keeping_both_sides_of_a_conflict_is_right(repository: Path) -> None:
+    (repository / ".gitattributes").unlink()
+    commit(repository)
+    branch_with(repository, "order-service", "8081")
+    branch_with(repository, "product-service", "8082")
+    done(git(repository, "merge", "--quiet", "--no-edit", "order-service"))
+
+    assert git(repository, "merge", "--no-edit", "product-service").returncode == 1
+    unmerged = done(git(repository, "diff", "--name-only", "--diff-filter=U"))
+    assert unmerged == f"{LIST}\n"
+    lines = (repository / LIST).read_text().splitlines(keepends=True)
+    both = [line for line in lines if not line.startswith(("<<<<", "====", ">>>>"))]
+    (repository / LIST).write_text("".join(both))
+    commit(repository)
+
+    assert_both_are_composed(repository)
+
+
+def test_a_port_that_two_branches_took_is_found_once_they_are_merged(repository: Path) -> None:
+    branch_with(repository, "order-service", "8081")
+    branch_with(repository, "product-service", "8081")
+    done(git(repository, "merge", "--quiet", "--no-edit", "order-service"))
+    done(contracts(repository))
+    done(git(repository, "merge", "--quiet", "--no-edit", "product-service"))
+
+    for name in (".env", ".env.example"):
+        path = f"services/product_service/{name}"
+        lines = (repository / path).read_text().splitlines()
+        completed = contracts(repository)
+        assert completed.returncode == 1
+        assert completed.stdout == (
+            f"{path}:{lines.index('SERVICE_PORT=8081') + 1}: port 8081 is also that of "
+            f"'order-service' (services/order_service/{name}:"
+            f"{lines.index('SERVICE_PORT=8081') + 1}): give one of them another, such as 8082.\n"
+        )
+        [sentence] = json.loads(contracts(repository, "--json").stdout)["shared_ports"]
+        assert f"{sentence}\n" == completed.stdout
+        for service in ("order_service", "product_service"):
+            (repository / "services" / service / ".env").unlink(missing_ok=True)  # as in a clone
+
+
+def test_what_a_checkout_leaves_of_a_service_takes_no_port_and_no_name(repository: Path) -> None:
+    branch_with(repository, "product-service", "8081")
+    left = repository / "services/product_service"
+    for path in ("__pycache__/app.cpython-311.pyc", ".mypy_cache/x.json", "tests/.venv/x.py"):
+        (left / path).parent.mkdir(parents=True, exist_ok=True)
+        (left / path).touch()
+    assert (left / ".env").is_file()
+
+    assert "8081/api" in done(scaffold(repository, "order-service", "8081"))
+    assert "product_service" not in done(contracts(repository))
+    message = refused(scaffold(repository, "product-service", "8081"))
+    assert "Port 8081 belongs to the service 'order-service'" in message
+    assert "such as 8082" in message
+
+
+def test_settings_that_a_checkout_left_are_kept_and_told(repository: Path) -> None:
+    branch_with(repository, "product-service", "8081")
+    settings = (repository / "services/product_service/.env").read_bytes()
+
+    completed = scaffold(repository, "product-service", "8082")
+
+    done(completed)
+    assert (repository / "services/product_service/.env").read_bytes() == settings
+    assert completed.stderr == (
+        "services/product_service/.env stays, with SERVICE_PORT=8081: "
+        "edit it to move the service to 8082.\n"
+    )
