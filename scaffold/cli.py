@@ -6,11 +6,12 @@ A command's module is imported when it is used, not before.
 import errno
 import os
 import signal
+import sys
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -94,7 +95,10 @@ class Commands(click.Group):
                 f"{args[0]!r} is a command, so no service can have this name: "
                 f"try {args[0]}-service."
             )
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except OSError as error:  # of --help and --version, which are printed here
+            _end(ctx, error)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what it refuses becomes a message and an exit code."""
@@ -109,9 +113,17 @@ class Commands(click.Group):
             ModuleNotFoundError,
             Interrupted,
         ) as error:
-            message, exit_code = _explain(error)
-            click.echo(f"{click.style('Error:', fg='red')} {message}", err=True)
-            ctx.exit(exit_code)
+            _end(ctx, error)
+
+
+def _end(ctx: click.Context, error: BaseException) -> NoReturn:
+    """Say what went wrong and exit; raises what is neither the user's nor the machine's."""
+    message, exit_code = _explain(error)
+    click.echo(f"{click.style('Error:', fg='red')} {message}", err=True)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        # What is buffered goes nowhere: Python would exit with 120 when it fails once more.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
+    ctx.exit(exit_code)
 
 
 def _explain(error: BaseException) -> tuple[str, int]:
@@ -125,7 +137,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
         case Interrupted():
             return "Interrupted: nothing was written.", 128 + error.number
         case OSError() if error.errno != errno.EPIPE:  # then the reader has seen enough
-            return f"{error.filename or Path()}: {error.strerror}", 1
+            return f"{error.filename or 'The output is not whole'}: {error.strerror}", 1
         case ModuleNotFoundError() if error.name and not error.name.startswith("scaffold"):
             remedy = "pip install -e '.[dev]' at the workspace's root"
             return f"{error.name} is not installed: {remedy}.", 1

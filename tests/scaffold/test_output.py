@@ -4,6 +4,7 @@ import ast
 import builtins
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -105,3 +106,17 @@ def test_a_plural_is_never_its_singular(name: str) -> None:
     assert resource.name != resource.plural
     assert resource.name.isidentifier()
     assert resource.plural.isidentifier()
+
+
+@pytest.mark.parametrize("command", ["--help", "--version", "contracts"])
+def test_an_output_that_the_disk_does_not_hold_is_told_without_a_traceback(command: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "scaffold", command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+
+    assert process.returncode == 1
+    assert process.stderr == b"Error: The output is not whole: No space left on device\n"
