@@ -15,7 +15,7 @@ import asyncpg
 
 from benchmarks.environment import PYTHON, ROOT, ensure
 from benchmarks.errors import BenchmarkError
-from quart_fleet.postgres._embedded import EmbeddedPostgres
+from quart_fleet.postgres import EmbeddedPostgres
 
 FOREIGN = frozenset(
     {

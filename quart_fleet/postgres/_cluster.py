@@ -1,4 +1,4 @@
-"""Makes the data and starts the server on it, with the server's lock in hand."""
+"""The data of one folder and the programs that fit it: how both become a running server."""
 
 import os
 import shlex
@@ -8,16 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from quart_fleet.postgres._account import Account
 from quart_fleet.postgres._errors import EmbeddedPostgresError
-from quart_fleet.postgres._layout import Layout
-from quart_fleet.postgres._postmaster import remove_stale_pid_file
-from quart_fleet.postgres._process import spawn
-from quart_fleet.postgres._programs import Programs, get_programs
-from quart_fleet.postgres._shutdown import evict_stranded
-from quart_fleet.postgres._sockets import prepare_sockets
+from quart_fleet.postgres._layout import Account, Layout
+from quart_fleet.postgres._postmaster import evict, remove_stale_pid_file
+from quart_fleet.postgres._programs import Programs, get_programs, spawn
 
-_MAX_LOG = 1_000_000
+_MAX_LOG_SIZE = 1_000_000
+"""Bytes above which the log begins anew at the next start."""
 _SETTINGS = {
     "listen_addresses": "",
     "port": "5432",
@@ -26,7 +23,7 @@ _SETTINGS = {
     "log_checkpoints": "off",
 }
 _DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
-_FLEETING = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,94 +36,106 @@ class Cluster:
 
     @classmethod
     def of(cls, layout: Layout) -> "Cluster":
+        """Find the programs; raises EmbeddedPostgresError."""
         account = Account.for_data(layout.data)
-        return cls(layout, account, get_programs(account, find_major(layout)))
+        return cls(layout, account, get_programs(account, _find_major(layout)))
 
     def start(self, lock: int, *, durable: bool) -> None:
-        """Returns when the server is on its way; the lock is its from then on."""
-        prepare_sockets(self.layout, self.account)
-        evict_stranded(self.layout)
+        """Start the server, which inherits its lock and is not ready yet."""
+        self.layout.make_socket_folder(self.account)
+        evict(self.layout)
         if not self.layout.data.exists():
             self._initialise(lock)
         remove_stale_pid_file(self.layout)
-        self._launch(lock, _SETTINGS | (_DURABLE if durable else _FLEETING))
+        settings = _SETTINGS | (_DURABLE if durable else _NOT_DURABLE)
+        settings |= {"unix_socket_directories": str(self.layout.sockets)}
+        options = shlex.join(
+            part for name, value in settings.items() for part in ("-c", f"{name}={value}")
+        )
+        log = self._open_log()
+        with _handed_over(self.layout.data, self.account) as handed:
+            command = [self.programs["pg_ctl"], "start", "--no-wait", "--silent"]
+            command += ["-D", handed.name, "-o", options]
+            keep = (lock, *handed.descriptors)
+            with spawn(self.account, command, handed.folder, keep, output=log) as process:
+                os.close(log)
+                process.wait()
+
+    def read_log(self, start: int) -> str:
+        """Return the line that says why the server ended, from byte `start` of its log."""
+        content = self.layout.log.read_bytes()
+        text = content[start if start <= len(content) else 0 :].decode(errors="replace")
+        return _find_reason(text)
 
     def _initialise(self, lock: int) -> None:
-        """Under another name first: whoever dies half-way leaves no half-made data behind."""
+        """Make the data, under another name first: a killed initdb leaves no half-made data."""
         output = ""
         for locale in ("C.UTF-8", "C"):
             shutil.rmtree(self.layout.draft, ignore_errors=True)
             self.layout.draft.mkdir(mode=0o700)
-            if self.account.borrowed:
+            if self.account.is_other:
                 os.chown(self.layout.draft, self.account.uid, self.account.gid)
-            done, output = self._run_initdb(lock, locale)
-            if done:
+            succeeded, output = self._run_initdb(lock, locale)
+            if succeeded:
                 self.layout.draft.rename(self.layout.data)
                 return
         raise EmbeddedPostgresError(
-            f"{self.programs} could not make its data in {self.layout.folder}:\n{_last(output)}"
+            f"{self.programs} could not make its data in {self.layout.folder}:\n"
+            f"{_find_reason(output)}"
         )
 
     def _run_initdb(self, lock: int, locale: str) -> tuple[bool, str]:
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", f"--locale={locale}"]
         options += ["--no-sync", "--no-instructions"]
-        with _reach(self.account, self.layout.draft) as reach:
-            command = [self.programs["initdb"], "-D", reach.name, *options]
-            process = spawn(self.account, command, reach.folder, (lock, *reach.keep))
+        with _handed_over(self.layout.draft, self.account) as handed:
+            command = [self.programs["initdb"], "-D", handed.name, *options]
+            process = spawn(self.account, command, handed.folder, (lock, *handed.descriptors))
         with process:
-            # For the reaper, should we not live to see the end of it.
+            # The reaper kills it by this number, should this process be killed first.
             os.pwrite(lock, f"{process.pid}\n".encode(), 0)
             output, _ = process.communicate()
         os.ftruncate(lock, 0)
         return process.returncode == 0, output
 
-    def _launch(self, lock: int, settings: dict[str, str]) -> None:
-        settings = settings | {"unix_socket_directories": str(self.layout.sockets)}
-        options = shlex.join(
-            part for name, value in settings.items() for part in ("-c", f"{name}={value}")
-        )
-        log = _open_log(self.layout.log)
-        with _reach(self.account, self.layout.data) as reach:
-            command = [self.programs["pg_ctl"], "start", "--no-wait", "--silent"]
-            command += ["-D", reach.name, "-o", options]
-            keep = (lock, *reach.keep)
-            with spawn(self.account, command, reach.folder, keep, output=log) as process:
-                os.close(log)
-                process.wait()
+    def _open_log(self) -> int:
+        log = self.layout.log
+        is_full = log.exists() and log.stat().st_size > _MAX_LOG_SIZE
+        mode = os.O_APPEND | (os.O_TRUNC if is_full else 0)
+        return os.open(log, os.O_WRONLY | os.O_CREAT | mode, 0o600)
 
 
 @dataclass(frozen=True, slots=True)
-class _Reach:
-    """How a program gets at a folder: where it starts, what it calls it, what it keeps open."""
+class _Handed:
+    """A folder as a program is told of it: where to start, its name from there, open descriptors."""
 
     folder: Path
     name: str
-    keep: tuple[int, ...] = ()
+    descriptors: tuple[int, ...] = ()
 
 
 @contextmanager
-def _reach(account: Account, folder: Path) -> Iterator[_Reach]:
-    """Another user may not be let through the parents, as in /root: hand it the open folder.
+def _handed_over(folder: Path, account: Account) -> Iterator[_Handed]:
+    """Hand the folder to another user by an open descriptor: its parents may be closed, as /root.
 
-    It starts in the file system's root, because PostgreSQL 15 returns to where it started.
+    The program starts in the file system's root, because PostgreSQL 15 returns to where it started.
     """
-    if not account.borrowed:
-        yield _Reach(folder, ".")
+    if not account.is_other:
+        yield _Handed(folder, ".")
         return
     if not Path("/proc/self/fd").is_dir():
         raise EmbeddedPostgresError(
             "PostgreSQL does not run as root, and here cannot be handed to another user.\n"
             "Run as an ordinary user, or set DATABASE_URL."
         )
-    opened = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield _Reach(Path("/"), f"/proc/self/fd/{opened}", (opened,))
+        yield _Handed(Path("/"), f"/proc/self/fd/{descriptor}", (descriptor,))
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
-def find_major(layout: Layout) -> int | None:
-    """The major version that made the data."""
+def _find_major(layout: Layout) -> int | None:
+    """Return the major version that made the data, None where there is no data."""
     try:
         return int((layout.data / "PG_VERSION").read_text())
     except (FileNotFoundError, PermissionError):
@@ -138,13 +147,7 @@ def find_major(layout: Layout) -> int | None:
         ) from None
 
 
-def _open_log(log: Path) -> int:
-    kind = os.O_APPEND
-    if log.exists() and log.stat().st_size > _MAX_LOG:
-        kind |= os.O_TRUNC
-    return os.open(log, os.O_WRONLY | os.O_CREAT | kind, 0o600)
-
-
-def _last(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if "error" in line or "FATAL" in line]
-    return (lines or output.strip().splitlines() or ["it said nothing"])[-1]
+def _find_reason(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if "FATAL" in line or "error" in line.lower()]
+    return (telling or lines or ["it printed nothing"])[-1]

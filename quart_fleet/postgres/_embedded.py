@@ -1,5 +1,6 @@
-"""A PostgreSQL of the workspace's own, for as long as somebody uses it."""
+"""The face of the embedded PostgreSQL; it is cheap to import and loads the rest when it is used."""
 
+import logging
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,39 +8,43 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from quart_fleet.postgres._tenant import ServerStatus, Tenant
+    from quart_fleet.postgres._server import Server, ServerStatus
+
+_log = logging.getLogger("quart_fleet.postgres")
 
 
 class EmbeddedPostgres:
-    """One server, shared by every process that enters it, gone soon after the last one left.
+    """A PostgreSQL server of one folder, shared by all processes that enter it.
 
         with EmbeddedPostgres(Path(".postgres")) as url:
             ...
 
-    A process that dies leaves too, however it dies. May be entered several times at once.
-    Whatever reaches for it may raise EmbeddedPostgresError.
+    The first process starts it, and soon after the last one left, or died, it is stopped. An
+    instance may be entered several times at once, by `with` and by `async with`.
+    Every method may raise EmbeddedPostgresError.
     """
 
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
-        """durable=False trades the data's safety in a power cut for speed: tests, demos."""
+        """`durable=False` makes it faster, and a power cut may damage its data: for tests, demos."""
         self._folder = folder
         self._durable = durable
         self._leases: list[int] = []
 
     @cached_property
-    def _tenant(self) -> "Tenant":
-        """Loaded by who uses it: a service with a DATABASE_URL keeps none of it in memory."""
-        from quart_fleet.postgres._tenant import Tenant  # noqa: PLC0415
+    def _server(self) -> "Server":
+        """Loaded late: a service with a DATABASE_URL keeps none of it in memory."""
+        from quart_fleet.postgres._server import Server  # noqa: PLC0415
 
-        return Tenant.of(self._folder, durable=self._durable)
+        return Server.of(self._folder, durable=self._durable)
 
     def __enter__(self) -> str:
-        """The server's URL, for libpq, psql and asyncpg."""
-        self._leases.append(self._tenant.enter())
+        """Return the server's URL, for libpq, psql and asyncpg."""
+        self._leases.append(self._server.enter())
+        _log.info("Using the embedded PostgreSQL in %s", self._folder)
         return self.url()
 
     def __exit__(self, *exc: object) -> None:
-        self._tenant.leave(self._leases.pop())
+        self._server.leave(self._leases.pop())
 
     async def __aenter__(self) -> str:
         import asyncio  # noqa: PLC0415 - importing this module must stay cheap
@@ -55,7 +60,7 @@ class EmbeddedPostgres:
             raise
 
     def _leave(self, entering: "Future[str]") -> None:
-        """Leave as soon as it was entered: nobody waits for that any more."""
+        """Leave as soon as it was entered: the task that entered was cancelled."""
         if not entering.cancelled() and entering.exception() is None:
             self.__exit__()
 
@@ -63,19 +68,19 @@ class EmbeddedPostgres:
         self.__exit__(*exc)
 
     def start(self) -> str:
-        """Starts the server and keeps it running, used or not, until stop()."""
+        """Start the server, which runs without clients too until `stop`; return its URL."""
         with self as url:
-            self._tenant.pin()
+            self._server.pin()
         return url
 
     def stop(self) -> None:
-        """Stops the server at once, even if others are using it; without one, does nothing."""
-        self._tenant.stop()
+        """Stop the server at once, even if it has clients; without a server, do nothing."""
+        self._server.stop()
 
     def status(self) -> "ServerStatus":
-        """What can be said about the server without touching it."""
-        return self._tenant.status()
+        """Return what can be said about the server without changing anything."""
+        return self._server.status()
 
     def url(self) -> str:
-        """Where the server is, or would be, reached."""
-        return self._tenant.layout.url
+        """Return where the server is, or would be, reached."""
+        return self._server.layout.url

@@ -1,5 +1,5 @@
-"""What can go wrong with the embedded PostgreSQL, told in one or two lines."""
+"""The one error of the embedded PostgreSQL."""
 
 
 class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL cannot be had; the message says why, where and what to do next."""
+    """The embedded PostgreSQL cannot be used; one or two lines say why, where and what to do."""

@@ -1,4 +1,4 @@
-"""Kernel locks on files, and patience."""
+"""Kernel locks on files (flock), and loops with a timeout."""
 
 import fcntl
 import os
@@ -7,27 +7,42 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_INTERVAL = 0.01
+"""Seconds between two attempts."""
+
 
 def open_lock(path: Path) -> int:
-    """A descriptor that is closed on exec, so that no child of ours keeps the lock by accident."""
+    """Return a descriptor that is closed on exec: a child process keeps no lock by accident."""
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """Open a lock for a block; a child that inherited the descriptor holds the lock beyond it."""
+    lock = open_lock(path)
+    try:
+        yield lock
+    finally:
+        os.close(lock)
+
+
 def take_shared(lock: int) -> bool:
+    """Take the lock beside other shared holders; False where it is held exclusively."""
     return _take(lock, fcntl.LOCK_SH)
 
 
 def take_exclusive(lock: int) -> bool:
+    """Take the lock alone; False where it is held."""
     return _take(lock, fcntl.LOCK_EX)
 
 
 def await_exclusive(lock: int) -> None:
-    """Sleeps until nobody else holds the lock; newcomers who share it are let in meanwhile."""
+    """Take the lock alone, however long that takes; shared holders may still come meanwhile."""
     fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock exclusively; touches nothing."""
+    """Whether a process holds the lock exclusively; makes no file and takes nothing for long."""
     try:
         lock = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -38,24 +53,18 @@ def is_held(path: Path) -> bool:
         os.close(lock)
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[int]:
-    """Gives up its own hold at the end; a child that inherited the descriptor keeps its."""
-    lock = open_lock(path)
-    try:
-        yield lock
-    finally:
-        os.close(lock)
+def attempts(timeout: float) -> Iterator[None]:
+    """Yield until `timeout` seconds are over, and once more then.
 
-
-def moments(seconds: float) -> Iterator[None]:
-    """Turns of a loop that waits; one more comes when its time is up, however long a turn took."""
-    end = time.monotonic() + seconds
+    The last attempt begins after the timeout, even if a slow machine spent all of it in the one
+    before: a condition that came true in time is seen.
+    """
+    end = time.monotonic() + timeout
     is_last = False
     while not is_last:
         is_last = time.monotonic() >= end
         yield
-        time.sleep(0.01)
+        time.sleep(_INTERVAL)
 
 
 def _take(lock: int, kind: int) -> bool:

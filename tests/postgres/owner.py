@@ -17,8 +17,8 @@ from quart_fleet.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
-PATIENCE = 60.0
-"""Seconds that a test waits for anything at all."""
+TIMEOUT = 60.0
+"""Seconds that a test waits for any condition."""
 USE = """
 import sys, pathlib
 from quart_fleet.postgres import _programs as programs
@@ -37,7 +37,7 @@ with postgres as url:
 """
 )
 KEEP_THE_DRAFT = "pathlib.Path.rename = lambda *_: sys.stdin.read()\n"
-"""Nothing follows the making of the data, so that whoever looks for that comes in time."""
+"""The start stops after the data is made, so that a test that looks for it comes in time."""
 ENTER_A_DRAFT = ENTER.replace("with postgres", f"{KEEP_THE_DRAFT}with postgres")
 START_AND_STOP = USE + "print(postgres.start(), flush=True)\npostgres.stop()"
 
@@ -77,7 +77,7 @@ def read_url(process: subprocess.Popen[str]) -> str:
 
 
 def await_that(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < end, f"never came true: {condition}"
         time.sleep(0.005)
@@ -118,7 +118,7 @@ def get_wheel() -> tuple[Path, Path]:
 
 
 def copy_code(target: Path) -> None:
-    """The embedded PostgreSQL and its wheel, where everybody can read them."""
+    """The embedded PostgreSQL and its wheel, where every user can read them."""
     shutil.copytree(ROOT / "quart_fleet" / "postgres", target / "quart_fleet" / "postgres")
     shutil.copy(ROOT / "quart_fleet/__init__.py", target / "quart_fleet")
     ignore = shutil.ignore_patterns("__pycache__", "include", "doc")
@@ -143,7 +143,7 @@ def get_interpreter(public: Path) -> str:
 
 
 def _open_to_all(folder: Path) -> None:
-    """Let everybody read it, whatever the umask of who copied it, and of who checked it out."""
+    """Let every user read it, whatever the umasks of the copy and of the checkout."""
     subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
 
 

@@ -22,7 +22,7 @@ from tests.postgres.owner import (
     spawn,
 )
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def wheel_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def public() -> Iterator[Path]:
-    """A folder that everybody may enter, unlike pytest's own."""
+    """A folder that every user may enter, unlike pytest's own."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -94,12 +94,12 @@ def test_root_does_not_run_a_copy_that_others_can_write(
     [copy] = public.iterdir()
     os.chown(copy, NOBODY, NOBODY)
 
-    with pytest.raises(EmbeddedPostgresError, match="somebody else can write it"), postgres:
+    with pytest.raises(EmbeddedPostgresError, match="another user can write it"), postgres:
         pass
 
 
 @as_root
-def test_roots_server_runs_as_somebody_else(tmp_path: Path) -> None:
+def test_roots_server_runs_as_another_user(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o700)
     postgres = EmbeddedPostgres(tmp_path / "closed" / ".postgres", durable=False)
     with postgres:

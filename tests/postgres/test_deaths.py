@@ -1,4 +1,4 @@
-"""Whoever owns the server, wherever it comes from and whenever its owner is killed: it goes too."""
+"""For root and others, system and wheel: whenever the owner of a server is killed, it ends too."""
 
 import os
 import sys
@@ -29,7 +29,7 @@ Own = Callable[[str], Popen[str]]
 
 @pytest.fixture(scope="module")
 def public() -> Iterator[Path]:
-    """A folder that everybody may enter, unlike pytest's own, with the code in it."""
+    """A folder that every user may enter, unlike pytest's own, with the code in it."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         copy_code(Path(name, "code"))

@@ -1,4 +1,4 @@
-"""What stands in the way of an embedded server, and what it makes of it."""
+"""What an embedded server finds in its way, and how it deals with it."""
 
 import os
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_a_server_whose_folder_was_deleted_is_ended(
     await_that(lambda: not find_users_of(tmp_path / "deleted"))
 
 
-async def test_a_number_that_now_belongs_to_another_process_is_no_server(
+async def test_a_process_id_that_now_belongs_to_another_process_is_no_server(
     folder: Path, postgres: EmbeddedPostgres
 ) -> None:
     async with postgres:
@@ -47,13 +47,13 @@ async def test_a_long_path_is_no_obstacle(tmp_path: Path) -> None:
     await_that(lambda: is_gone(folder))
 
 
-def test_a_socket_folder_made_by_somebody_else_is_refused(
+def test_a_socket_folder_made_by_another_user_is_refused(
     postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
     sockets = Path(postgres.url().partition("host=")[2])
     sockets.symlink_to(tmp_path)
 
-    with pytest.raises(EmbeddedPostgresError, match="Somebody else made it"), postgres:
+    with pytest.raises(EmbeddedPostgresError, match="Another user made it"), postgres:
         pass
 
     sockets.unlink()

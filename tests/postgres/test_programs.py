@@ -9,9 +9,9 @@ import pytest
 
 from quart_fleet.postgres import EmbeddedPostgres, EmbeddedPostgresError
 from quart_fleet.postgres import _programs as programs
-from quart_fleet.postgres._account import Account
+from quart_fleet.postgres._layout import Account
 
-OURSELVES = Account(os.geteuid(), os.getegid(), borrowed=False)
+OURSELVES = Account(os.geteuid(), os.getegid(), is_other=False)
 
 Install = Callable[[str, str], Path]
 

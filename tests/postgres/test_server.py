@@ -1,4 +1,4 @@
-"""One server for many processes, and none left behind, however they die."""
+"""One server for many processes, and no process left behind, however they die."""
 
 import asyncio
 import os
@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import Popen
 
+import asyncpg
 import pytest
 
 from quart_fleet.postgres import EmbeddedPostgres
-from quart_fleet.postgres._locks import moments
+from quart_fleet.postgres._locks import attempts
 from tests.postgres.owner import (
     ENTER,
     ENTER_A_DRAFT,
@@ -34,20 +35,26 @@ LEAVE_A_CHILD = (
 )
 
 
-def kill_reaper(folder: Path) -> None:
+def get_reaper(folder: Path) -> int:
+    """Return the process that watches the folder's server."""
     [reaper] = [user for user in find_users_of(folder) if b"postgres._reaper" in read_command(user)]
+    return reaper
+
+
+def kill_reaper(folder: Path) -> None:
+    reaper = get_reaper(folder)
     os.kill(reaper, signal.SIGKILL)
     await_that(lambda: reaper not in find_users_of(folder))
 
 
 async def get_birth(url: str) -> object:
-    """Tells one server from another."""
+    """Return what distinguishes one server from another."""
     return await ask(url, "SELECT pg_postmaster_start_time()")
 
 
 @pytest.fixture
 def own(folder: Path) -> Iterator[Own]:
-    """Starts processes that use the server; they all end with the test."""
+    """Start processes that use the server; they all end with the test."""
     home = Home(sys.executable, ROOT, folder)
     owners: list[Popen[str]] = []
 
@@ -96,7 +103,7 @@ async def test_processes_that_start_at_once_share_one_server(
     assert len(births) == 1
 
 
-async def test_a_user_who_leaves_does_not_disturb_the_others(
+async def test_a_client_that_leaves_does_not_disturb_the_others(
     folder: Path, postgres: EmbeddedPostgres, own: Own
 ) -> None:
     async with postgres as url:
@@ -110,13 +117,15 @@ async def test_a_user_who_leaves_does_not_disturb_the_others(
         assert await get_birth(url) == birth
 
 
-async def test_whoever_arrives_while_it_stops_gets_a_new_one(postgres: EmbeddedPostgres) -> None:
+async def test_a_client_that_comes_while_the_server_stops_gets_a_new_one(
+    postgres: EmbeddedPostgres,
+) -> None:
     for _ in range(5):
         async with postgres as url:
             assert await ask(url, "SELECT 1") == 1
 
 
-async def test_who_is_cancelled_while_it_starts_leaves_it(
+async def test_a_client_that_is_cancelled_while_the_server_starts_leaves_it(
     folder: Path, postgres: EmbeddedPostgres
 ) -> None:
     entering = asyncio.create_task(postgres.__aenter__())
@@ -128,9 +137,9 @@ async def test_who_is_cancelled_while_it_starts_leaves_it(
     await asyncio.to_thread(await_that, lambda: is_gone(folder))
 
 
-def test_who_is_out_of_time_looks_once_more() -> None:
-    """A single look may have taken all of it, on a machine that is busy."""
-    assert list(moments(0)) == [None]
+def test_the_last_attempt_comes_after_the_timeout() -> None:
+    """A single attempt may have taken all of it, on a slow machine."""
+    assert list(attempts(timeout=0)) == [None]
 
 
 async def test_a_second_workspace_has_its_own(tmp_path: Path, postgres: EmbeddedPostgres) -> None:
@@ -172,7 +181,7 @@ def test_a_child_that_outlives_the_owner_keeps_nothing_alive(
     os.kill(child, signal.SIGKILL)
 
 
-def test_a_dead_reaper_is_replaced_by_the_next_user(
+def test_a_dead_reaper_is_replaced_by_the_next_client(
     folder: Path, postgres: EmbeddedPostgres, own: Own
 ) -> None:
     first = own(ENTER)
@@ -189,7 +198,7 @@ def test_a_dead_reaper_is_replaced_by_the_next_user(
     await_that(lambda: is_gone(folder))
 
 
-def test_a_dead_reaper_is_replaced_by_the_last_user(
+def test_a_dead_reaper_is_replaced_by_the_last_client(
     folder: Path, postgres: EmbeddedPostgres
 ) -> None:
     with postgres:
@@ -243,3 +252,24 @@ def test_asking_for_the_status_touches_nothing(folder: Path, postgres: EmbeddedP
     assert status.url == postgres.url()
     assert status.source
     assert not folder.exists()
+
+
+async def test_its_processes_get_nothing_of_the_callers_secrets(
+    folder: Path, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DATABASE_URL", "SECRET_KEY", "PGPASSWORD", "POSTGRES_PASSWORD", "API_TOKEN"):
+        monkeypatch.setenv(name, "hunter2")
+
+    async with postgres as url:
+        connection = await asyncpg.connect(url)
+        await connection.execute(
+            "CREATE TEMP TABLE variables (line text); COPY variables FROM PROGRAM 'env'"
+        )
+        of_the_server = await connection.fetch("SELECT line FROM variables")
+        await connection.close()
+        of_the_reaper = Path(f"/proc/{get_reaper(folder)}/environ").read_text()
+
+    assert any(row["line"].startswith("PATH=") for row in of_the_server)
+    assert not any("hunter2" in row["line"] for row in of_the_server)
+    assert "PATH=" in of_the_reaper
+    assert "hunter2" not in of_the_reaper
