@@ -1,6 +1,8 @@
-"""The ASGI servers that run a service on a port which is taken already."""
+"""The port that a service listens on, and the ASGI servers that serve there."""
 
 import asyncio
+import errno
+import os
 import signal
 import socket
 import sys
@@ -9,8 +11,35 @@ from typing import Any, Protocol
 
 from quart import Quart
 
+from quart_fleet.errors import ConfigurationError
+
 GRACEFUL_TIMEOUT = 30
 """Seconds that running requests get after SIGTERM."""
+
+
+_BACKLOG = 2048
+"""Connections that may wait to be accepted."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Listen on the port; raises ConfigurationError, which says what to do about it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.getaddrinfo(host, port, family)
+    except (socket.gaierror, UnicodeError):
+        raise ConfigurationError(f"HOST: no such host as {host!r}") from None
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            message = (
+                f"Port {port} is in use.\nStop the program that listens there, "
+                "or choose another port: SERVICE_PORT=<port> python app.py"
+            )
+        else:
+            reason = os.strerror(error.errno or 0)
+            message = f"Cannot listen on {host}:{port}: {reason} (HOST and SERVICE_PORT set it)"
+        raise ConfigurationError(message) from error
 
 
 class RunServer(Protocol):
@@ -37,7 +66,7 @@ def run_uvicorn(app: Quart, path: str, listener: socket.socket, workers: int) ->
     }
     if workers > 1:
         host, port = listener.getsockname()[:2]
-        listener.close()  # the parent of the workers takes it again, and hands it to them
+        listener.close()  # uvicorn's parent process listens again, for its workers
         uvicorn.run(path, host=host, port=port, workers=workers, **options)
         return
     server = uvicorn.Server(uvicorn.Config(app, **options))

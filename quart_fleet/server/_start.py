@@ -1,56 +1,43 @@
-"""How `python app.py` starts: nothing gone, settings checked, the port taken, then a server."""
+"""How `python app.py` starts: the settings are checked, the port is taken, a server runs."""
 
 import argparse
 import logging
 import sys
-import traceback
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, cast
 
 from quart import Quart
 
 from quart_fleet.errors import ConfigurationError
-from quart_fleet.server._collector import collecting_requests_alone
-from quart_fleet.server._drain import draining_when_told
-from quart_fleet.server._listener import listen, shown
-from quart_fleet.server._parent import ending_with_parent
-from quart_fleet.server._servers import SERVERS
+from quart_fleet.server._lifecycle import (
+    collecting_requests_only,
+    draining_on_signal,
+    ending_with_parent,
+)
+from quart_fleet.server._servers import SERVERS, listen
 from quart_fleet.web import PREFIX
 
 if TYPE_CHECKING:
     from quart_fleet.asgi._application import Service
 
-MOST_WORKERS = 128
-
-
-@contextmanager
-def complete(package: str) -> Iterator[None]:
-    """Import what a service is made of, or end the process with lines that say what is not there.
-
-    Its model is a part of it. A module of anybody else's is left to Python's own words: it is not
-    the service's to restore.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith((f"{package}.", "shared.models")):
-            raise
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        sys.exit(
-            f"{error.name} is not there, and {place.filename}, line {place.lineno}, imports it.\n"
-            "Restore it from version control, or write what the scaffold wrote anew: "
-            "python -m scaffold NAME PORT --force"
-        )
+MAX_WORKERS = 128
+_LOCAL = ("127.0.0.1", "0.0.0.0", "::", "::1")  # noqa: S104 - only compared with
+"""Hosts that a browser on this machine reaches as localhost."""
 
 
 def start(factory: Callable[[], Quart]) -> Quart:
-    """Make the application, or end the process with the line that says what is misconfigured."""
+    """Make the application; settings that cannot be used end the process with their message."""
     try:
         app = factory()
     except ConfigurationError as error:
         sys.exit(error.message)
-    _prepare_process(app)
+
+    @app.while_serving
+    async def run_process() -> AsyncGenerator[None, None]:
+        drain = cast("Service", app).drain
+        with collecting_requests_only(), draining_on_signal(drain), ending_with_parent():
+            yield
+
     logging.basicConfig(
         level=logging.DEBUG if app.debug else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -58,47 +45,11 @@ def start(factory: Callable[[], Quart]) -> Quart:
     return app
 
 
-def _prepare_process(app: Quart) -> None:
-    """Have the process collect garbage, drain and end as a server's should, while it serves."""
-
-    @app.while_serving
-    async def run() -> AsyncGenerator[None, None]:
-        service = cast("Service", app)
-        with collecting_requests_alone(), draining_when_told(service.drain), ending_with_parent():
-            yield
-
-
 def serve(app: Quart, path: str) -> None:
     """Serve as the command line says: `--server`, `--workers`.
 
     `path` is where worker processes import the application from, as in `user_service.app:app`.
     """
-    options = _parse_options()
-    name, host, port = (app.config[key] for key in ("SERVICE_NAME", "HOST", "SERVICE_PORT"))
-    try:
-        listener = listen(host, port)
-    except ConfigurationError as error:
-        sys.exit(error.message)
-    print(f"{name} on http://{shown(host)}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
-    with _refusals_in_two_lines(cast("Service", app)):
-        SERVERS[options.server](app, path, listener, options.workers)
-
-
-@contextmanager
-def _refusals_in_two_lines(app: "Service") -> Iterator[None]:
-    """End the process with the reason why the service could not start, and nothing besides.
-
-    A server logs it with words of its own, and ends with an exit code of its own.
-    """
-    logging.getLogger("uvicorn.error").addFilter(lambda _record: app.refusal is None)
-    try:
-        yield
-    finally:
-        if app.refusal is not None:
-            sys.exit(app.refusal)
-
-
-def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run the service.")
     parser.add_argument(
         "--server",
@@ -113,11 +64,28 @@ def _parse_options() -> argparse.Namespace:
         metavar="N",
         help="processes that share the port (default: %(default)s)",
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    name, host, port = (app.config[key] for key in ("SERVICE_NAME", "HOST", "SERVICE_PORT"))
+    try:
+        listener = listen(host, port)
+    except ConfigurationError as error:
+        sys.exit(error.message)
+    shown = "localhost" if host in _LOCAL else host
+    print(f"{name} on http://{shown}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
+
+    # A start that was refused ends with the reason alone: without a server's words around it, and
+    # with an exit code that does not depend on the server.
+    service = cast("Service", app)
+    logging.getLogger("uvicorn.error").addFilter(lambda _record: service.refusal is None)
+    try:
+        SERVERS[options.server](app, path, listener, options.workers)
+    finally:
+        if service.refusal is not None:
+            sys.exit(service.refusal)
 
 
 def _number_of_workers(text: str) -> int:
-    """Read the option; argparse itself would list every number that there is to choose from."""
-    if text in map(str, range(1, MOST_WORKERS + 1)):
+    """Read the option; argparse's `choices` would list every number in its message."""
+    if text in map(str, range(1, MAX_WORKERS + 1)):
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {MOST_WORKERS}")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MAX_WORKERS}")

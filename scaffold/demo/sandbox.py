@@ -96,9 +96,7 @@ class Installation:
 
         Otherwise Python would compile the same fresh packages in each of them at once.
         """
-        modules = (
-            "import db_manager.manager, quart_fleet.postgres._embedded, quart_fleet.server._start"
-        )
+        modules = "import db_manager.manager, quart_fleet.postgres, quart_fleet.server"
         log = self.sandbox.log("warming-up")
         return self.sandbox.processes.alongside([self.python, "-c", modules], self.place(), log)
 

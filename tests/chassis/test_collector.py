@@ -1,10 +1,10 @@
-"""What the garbage collector is spared while a service runs."""
+"""The garbage collector while a service runs."""
 
 import gc
 
 import pytest
 
-from quart_fleet.server._collector import collecting_requests_alone
+from quart_fleet.server._lifecycle import collecting_requests_only
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +24,10 @@ class Knot:
         self._freed.append("freed")
 
 
-def test_what_was_there_before_is_left_out() -> None:
+def test_objects_from_before_the_block_are_left_out() -> None:
     known = Knot([])
 
-    with collecting_requests_alone():
+    with collecting_requests_only():
         watched = {id(each) for each in gc.get_objects()}
 
     assert id(known) not in watched
@@ -37,7 +37,7 @@ def test_what_was_there_before_is_left_out() -> None:
 def test_the_garbage_of_requests_is_collected() -> None:
     freed = list[str]()
 
-    with collecting_requests_alone():
+    with collecting_requests_only():
         Knot(freed)
         gc.collect()
 
@@ -47,7 +47,7 @@ def test_the_garbage_of_requests_is_collected() -> None:
 def test_the_collector_is_as_it_was_afterwards() -> None:
     before = gc.get_threshold(), gc.get_freeze_count()
 
-    with collecting_requests_alone():
+    with collecting_requests_only():
         pass
 
     assert (gc.get_threshold(), gc.get_freeze_count()) == before

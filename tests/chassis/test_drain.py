@@ -1,11 +1,11 @@
-"""How a service sends its clients elsewhere before it stops."""
+"""How a service that drains makes its clients open their next connection elsewhere."""
 
 import os
 import signal
 from threading import Thread
 
 from quart_fleet.asgi._application import Service
-from quart_fleet.server._drain import SIGNAL, draining_when_told
+from quart_fleet.server._lifecycle import DRAIN_SIGNAL, draining_on_signal
 
 
 async def find_connection(app: Service, http_version: str = "1.1") -> str | None:
@@ -43,27 +43,27 @@ async def test_a_request_that_was_running_already_ends_its_connection_too(app: S
 def test_the_signal_drains() -> None:
     calls = list[str]()
 
-    with draining_when_told(lambda: calls.append("drain")):
-        os.kill(os.getpid(), SIGNAL)
+    with draining_on_signal(lambda: calls.append("drain")):
+        os.kill(os.getpid(), DRAIN_SIGNAL)
 
     assert calls == ["drain"]
 
 
-def test_the_signal_means_nothing_to_who_does_not_serve() -> None:
-    before = signal.getsignal(SIGNAL)
+def test_the_signal_means_nothing_to_a_process_that_does_not_serve() -> None:
+    before = signal.getsignal(DRAIN_SIGNAL)
 
-    with draining_when_told(lambda: None):
+    with draining_on_signal(lambda: None):
         pass
-    os.kill(os.getpid(), SIGNAL)
+    os.kill(os.getpid(), DRAIN_SIGNAL)
 
-    assert signal.getsignal(SIGNAL) == before
+    assert signal.getsignal(DRAIN_SIGNAL) == before
 
 
 def test_where_no_signal_may_be_handled_nothing_is_drained() -> None:
     entered = list[bool]()
 
     def serve() -> None:
-        with draining_when_told(lambda: None):
+        with draining_on_signal(lambda: None):
             entered.append(True)
 
     thread = Thread(target=serve)

@@ -31,10 +31,13 @@ def refused(workspace: Path, *options: str, **settings: str) -> list[str]:
     return ended.stderr.splitlines()
 
 
-def test_a_port_in_use_is_told_with_the_service_that_has_it(workspace: Path, port: int) -> None:
+def test_a_port_in_use_is_refused_with_the_way_to_choose_another(
+    workspace: Path, port: int
+) -> None:
     assert refused(workspace, SERVICE_PORT=str(port)) == [
-        f"Port {port} is in use: user-service is running there.",
-        "Stop it, or start this service elsewhere: SERVICE_PORT=<port> python app.py",
+        f"Port {port} is in use.",
+        "Stop the program that listens there, or choose another port: "
+        "SERVICE_PORT=<port> python app.py",
     ]
 
 

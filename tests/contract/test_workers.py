@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from quart import Quart
 
-from quart_fleet.server._start import serve
+from quart_fleet.server import serve
 
 from .service import RunningService, running
 from .wire import PATIENCE
@@ -23,7 +23,7 @@ async def test_workers_end_where_their_parent_is_killed(
         os.kill(service.pid, signal.SIGKILL)
 
         async with asyncio.timeout(PATIENCE):
-            while await listens(service):  # noqa: ASYNC110  # nobody is told
+            while await listens(service):  # noqa: ASYNC110  # no event tells of it
                 await asyncio.sleep(0.05)
 
 
@@ -37,12 +37,12 @@ def test_a_number_of_workers_that_cannot_be_is_refused_in_a_line(
         serve(Quart("app"), "app:app")
 
     assert refusal.value.code == 2
-    reason = f"argument --workers: '{number}' is no whole number from 1 to 128"
+    reason = f"argument --workers: '{number}' is not a whole number from 1 to 128"
     assert capsys.readouterr().err.splitlines()[-1] == f"app.py: error: {reason}"
 
 
 async def listens(service: RunningService) -> bool:
-    """Say whether anybody takes connections on the service's port."""
+    """Whether a process accepts connections on the service's port."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", service.port)
     except ConnectionRefusedError:
