@@ -1,8 +1,9 @@
-"""Settings, read once at start from the environment and a service's own `.env`."""
+"""Settings, read once at start from the environment and a service's own `.env`.
 
-import logging
-from collections.abc import Mapping
-from itertools import chain
+A field is read from the variable of its name in capitals: `db_echo` from DB_ECHO. The classes of a
+workspace and of its services derive from these, and add fields or give them other defaults.
+"""
+
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -10,110 +11,142 @@ from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
     AliasChoices,
+    AliasGenerator,
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from quart_fleet.database_url import normalise
 from quart_fleet.errors import ConfigurationError
 
-_log = logging.getLogger(__name__)
-
 SAMPLE_SECRET_KEY = "change-me"  # noqa: S105 - a placeholder that a running service refuses
-"""What a generated `.env` holds; good for development only."""
+"""The SECRET_KEY of `.env.example`; good for development only."""
+
+_PORTS = range(1, 65536)
+
+
+def _variable(field: str) -> str | AliasChoices:
+    """Return what a field is read from; hosting platforms say PORT."""
+    name = field.upper()
+    return AliasChoices(name, "PORT") if name == "SERVICE_PORT" else name
 
 
 class DatabaseSettings(BaseSettings):
     """Where the database is and how it is used."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", case_sensitive=True, env_ignore_empty=True
+        frozen=True,
+        extra="ignore",
+        case_sensitive=True,
+        env_ignore_empty=True,
+        alias_generator=AliasGenerator(validation_alias=_variable),
     )
 
-    database_url: Annotated[str, AfterValidator(normalise)] | None = Field(
-        default=None, validation_alias="DATABASE_URL", repr=False
-    )
+    database_url: Annotated[str, AfterValidator(normalise)] | None = Field(default=None, repr=False)
     """A libpq URL for asyncpg; None means the workspace's embedded server."""
-    db_echo: bool = Field(default=False, validation_alias="DB_ECHO")
-    db_pool_size: int = Field(default=10, ge=1, le=1000, validation_alias="DB_POOL_SIZE")
+    db_echo: bool = False
+    db_pool_size: int = Field(default=10, ge=1, le=1000)
     """How many connections one process opens at most."""
-    database_pooler: Literal["pgbouncer"] | None = Field(
-        default=None, validation_alias="DATABASE_POOLER"
-    )
+    database_pooler: Literal["pgbouncer"] | None = None
     """What pools transactions behind DATABASE_URL: then no statement stays prepared."""
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Self:
         """Read the environment, which wins, then `folder/.env` where there is one.
 
-        Raises ConfigurationError, naming every variable that cannot be used.
+        Raises ConfigurationError, which names every variable that cannot be used.
         """
         dotenv = folder / ".env" if folder else None
         try:
             if dotenv and dotenv.exists():
-                _check_lines(dotenv, frozenset(chain.from_iterable(cls._variables())))
+                _refuse_unreadable_line(dotenv)
             return cls(_env_file=dotenv)  # type: ignore[call-arg]  # pydantic-settings' own keyword
         except ValidationError as error:
-            names = {names[0]: " or ".join(names) for names in cls._variables()}
-            reasons = [_explain(each, names) for each in error.errors(include_input=False)]
-            sources = f"the environment or {dotenv}" if dotenv else "the environment"
-            raise ConfigurationError("\n".join([*reasons, f"Set it in {sources}."])) from None
+            reasons = cls._explain(error)
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"{dotenv} cannot be read: {error}") from None
+        if dotenv is None:
+            remedy = "Set it in the environment."
+        elif dotenv.exists():
+            remedy = f"Set it in the environment or {dotenv}."
+        else:
+            remedy = (
+                f"Set it in the environment, or make {dotenv}, for development: "
+                "python -m scaffold env"
+            )
+        raise ConfigurationError("\n".join([*reasons, remedy]))
 
     @classmethod
-    def _variables(cls) -> list[list[str]]:
-        """Return for each setting the names that set it, the one that wins first."""
-        aliases = (field.validation_alias or name for name, field in cls.model_fields.items())
-        choices = (a.choices if isinstance(a, AliasChoices) else [a] for a in aliases)
-        return [[str(name) for name in names] for names in choices]
+    def _explain(cls, error: ValidationError) -> list[str]:
+        """Return a line for each variable that cannot be used, without its value."""
+        aliases = (field.validation_alias for field in cls.model_fields.values())
+        choices = (alias.choices for alias in aliases if isinstance(alias, AliasChoices))
+        # pydantic reports the first of several names: which of them was set is not known.
+        names = {str(each[0]): " or ".join(map(str, each)) for each in choices}
+        lines = []
+        for details in error.errors(include_input=False):
+            variable = ".".join(map(str, details["loc"]))
+            prefix = f"{names.get(variable, variable)}: " if variable else ""
+            lines.append(f"{prefix}{details['msg']}")
+        return lines
 
 
 class ServiceSettings(DatabaseSettings):
-    """What every service is told; a service that needs more derives its own class."""
+    """The settings of every service.
 
-    debug: bool = Field(default=False, validation_alias="DEBUG")
-    testing: bool = Field(default=False, validation_alias="TESTING")
-    secret_key: SecretStr = Field(
-        default=SecretStr(SAMPLE_SECRET_KEY), validation_alias="SECRET_KEY"
-    )
-    service_name: str = Field(default="service", validation_alias="SERVICE_NAME")
-    service_port: int = Field(
-        default=8080, ge=1, le=65535, validation_alias=AliasChoices("SERVICE_PORT", "PORT")
-    )
-    host: str = Field(default="127.0.0.1", validation_alias="HOST")
-    service_registry_url: str | None = Field(default=None, validation_alias="SERVICE_REGISTRY_URL")
-    max_content_length: int = Field(
-        default=1024 * 1024, ge=1, validation_alias="MAX_CONTENT_LENGTH"
-    )
+    `debug` and `testing` are what development and tests run on; without both, the sample secret
+    and the embedded server are refused.
+    """
+
+    debug: bool = False
+    testing: bool = False
+    secret_key: SecretStr = SecretStr(SAMPLE_SECRET_KEY)
+    service_name: str = "service"
+    service_port: int = 8080
+    host: str = "127.0.0.1"
+    service_registry_url: str | None = None
+    """Reserved: nothing reads it yet."""
+    max_content_length: int = Field(default=1024 * 1024, ge=1)
     """The largest request body, in bytes."""
 
+    @field_validator("service_port")
+    @classmethod
+    def _refuse_what_is_no_port(cls, port: int) -> int:
+        """Hold for the defaults and types of derived classes too."""
+        if port not in _PORTS:
+            raise PydanticCustomError(
+                "port", "a port is a number from {first} to {last}",
+                {"first": _PORTS[0], "last": _PORTS[-1]},
+            )  # fmt: skip
+        return port
+
     @model_validator(mode="after")
-    def _refuse_the_sample_secret(self) -> Self:
-        usable = self.secret_key.get_secret_value().strip() not in ("", SAMPLE_SECRET_KEY)
-        if usable or self.debug or self.testing:
+    def _refuse_what_is_for_development(self) -> Self:
+        if self.debug or self.testing:
             return self
-        raise PydanticCustomError(
-            "sample_secret", "SECRET_KEY: set one of your own (or DEBUG=True while developing)"
-        )
+        reasons = []
+        if self.secret_key.get_secret_value().strip() in ("", SAMPLE_SECRET_KEY):
+            reasons.append("SECRET_KEY: set one of your own (or DEBUG=True while developing)")
+        if self.database_url is None:
+            reasons.append(
+                "DATABASE_URL: set it (the embedded PostgreSQL is for DEBUG=True and TESTING=True)"
+            )
+        if reasons:
+            raise PydanticCustomError(
+                "for_development", "{reasons}", {"reasons": "\n".join(reasons)}
+            )
+        return self
 
 
-def _check_lines(dotenv: Path, variables: frozenset[str]) -> None:
-    """Refuse a line that cannot be read, and warn of a name that nobody asks for."""
+def _refuse_unreadable_line(dotenv: Path) -> None:
+    """Refuse what python-dotenv would skip with a warning; the line itself may be a secret."""
     with dotenv.open(encoding="utf-8") as lines:
         for binding in parse_stream(lines):
-            place = f"{dotenv}, line {binding.original.line}"
-            if binding.error or (binding.key is not None and binding.value is None):
-                line = binding.original.string.strip()
-                raise ConfigurationError(f"{place}: expected NAME=value, got {line!r}")
-            if binding.key is not None and binding.key not in variables:
-                _log.warning("%s: %s is no setting of this service", place, binding.key)
-
-
-def _explain(details: ErrorDetails, names: Mapping[str, str]) -> str:
-    variable = ".".join(str(part) for part in details["loc"])
-    return f"{names.get(variable, variable)}: {details['msg']}" if variable else details["msg"]
+            if binding.error:
+                place = f"{dotenv}, line {binding.original.line}"
+                raise ConfigurationError(f"{place} cannot be read: expected NAME=value")

@@ -115,23 +115,16 @@ def test_a_refusal_does_not_show_the_password(
     assert "hunter2" not in refusal.value.message
 
 
-@pytest.mark.parametrize("line", ["=value", "SERVICE_PORT 8081", "DEBUG: True", "'"])
-def test_a_bad_line_of_the_dotenv_is_shown_with_its_place(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize("line", ["=hunter2", "SECRET_KEY hunter2", "SECRET_KEY: hunter2", "'"])
+def test_an_unreadable_line_of_the_dotenv_is_refused_by_its_place_alone(
+    tmp_path: Path, line: str
+) -> None:
     with pytest.raises(ConfigurationError) as refusal:
         load(tmp_path, f"DEBUG=True\n{line}\n")
 
-    assert refusal.value.message.startswith(f"{tmp_path / '.env'}, line 2: ")
-
-
-def test_a_name_that_nobody_asks_for_is_pointed_out(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    config = load(tmp_path, "DEBUG=True\nPORT=9000\nSERVICE_PROT=8081\n")
-
-    assert config.service_port == 9000
-    assert [record.getMessage() for record in caplog.records] == [
-        f"{tmp_path / '.env'}, line 3: SERVICE_PROT is no setting of this service"
-    ]
+    assert refusal.value.message == (
+        f"{tmp_path / '.env'}, line 2 cannot be read: expected NAME=value"
+    )
 
 
 def test_a_dotenv_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
@@ -145,13 +138,50 @@ def test_a_dotenv_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 def test_a_service_refuses_to_run_on_the_sample_secret(tmp_path: Path, secret: str | None) -> None:
     line = "" if secret is None else f"SECRET_KEY='{secret}'"
 
-    with pytest.raises(ConfigurationError, match="SECRET_KEY"):
-        load(tmp_path, f"DEBUG=False\n{line}\n")
+    with pytest.raises(ConfigurationError) as refusal:
+        load(tmp_path, f"DEBUG=False\n{line}\nDATABASE_URL=postgresql://db/fleet\n")
+
+    [reason, _remedy] = refusal.value.message.splitlines()
+    assert reason.startswith("SECRET_KEY: set one of your own")
 
 
-@pytest.mark.parametrize("mode", ["DEBUG=True", "TESTING=True", "SECRET_KEY=of-my-own"])
-def test_development_tests_and_a_secret_of_ones_own_are_fine(tmp_path: Path, mode: str) -> None:
-    assert load(tmp_path, mode).service_name == "service"
+def test_a_service_refuses_to_run_on_an_embedded_database(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        load(tmp_path, "DEBUG=False\nSECRET_KEY=of-my-own\n")
+
+    [reason, _remedy] = refusal.value.message.splitlines()
+    assert reason == (
+        "DATABASE_URL: set it (the embedded PostgreSQL is for DEBUG=True and TESTING=True)"
+    )
+
+
+def test_all_that_only_development_may_run_on_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        load(tmp_path, "DEBUG=False\n")
+
+    lines = refusal.value.message.splitlines()
+    assert [line.partition(":")[0] for line in lines[:2]] == ["SECRET_KEY", "DATABASE_URL"]
+    assert lines[2] == f"Set it in the environment or {tmp_path / '.env'}."
+
+
+def test_without_a_dotenv_the_refusal_names_the_command_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        ServiceSettings.load(tmp_path)
+
+    assert refusal.value.message.splitlines()[-1] == (
+        f"Set it in the environment, or make {tmp_path / '.env'}, for development: "
+        "python -m scaffold env"
+    )
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["DEBUG=True", "TESTING=True", "SECRET_KEY=of-my-own\nDATABASE_URL=postgresql://db/fleet"],
+)
+def test_development_tests_and_settings_of_its_own_let_a_service_run(
+    tmp_path: Path, lines: str
+) -> None:
+    assert load(tmp_path, lines).service_name == "service"
 
 
 def test_secrets_stay_out_of_the_repr(tmp_path: Path) -> None:
@@ -185,13 +215,45 @@ def test_a_database_is_named_in_every_usual_way(
     assert DatabaseSettings.load().database_url == read
 
 
-def test_a_setting_of_the_services_own_is_asked_for_by_its_name(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+class ShopSettings(ServiceSettings):
+    """What a service writes: defaults of its own, and a setting of its own."""
+
+    service_name: str = "shop-service"
+    service_port: int = 8085
+    currency: str = "EUR"
+
+
+def test_a_service_has_defaults_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DEBUG=True\n", encoding="utf-8")
+
+    config = ShopSettings.load(tmp_path)
+
+    assert (config.service_name, config.service_port) == ("shop-service", 8085)
+
+
+@pytest.mark.parametrize("variable", ["SERVICE_PORT", "PORT"])
+def test_the_environment_wins_over_the_defaults_of_a_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    class ShopConfig(ServiceSettings):
-        currency: str
+    (tmp_path / ".env").write_text("DEBUG=True\n", encoding="utf-8")
+    monkeypatch.setenv(variable, "9000")
+    monkeypatch.setenv("SERVICE_NAME", "shop-two")
 
-    (tmp_path / ".env").write_text("DEBUG=True\ncurrency=EUR\n", encoding="utf-8")
+    config = ShopSettings.load(tmp_path)
 
-    assert ShopConfig.load(tmp_path).currency == "EUR"
-    assert caplog.records == []
+    assert (config.service_name, config.service_port) == ("shop-two", 9000)
+
+
+def test_a_port_out_of_range_is_refused_where_a_service_has_a_default_of_its_own(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".env").write_text("DEBUG=True\nSERVICE_PORT=70000\n", encoding="utf-8")
+
+    with pytest.raises(ConfigurationError, match=r"^SERVICE_PORT or PORT: .* from 1 to 65535"):
+        ShopSettings.load(tmp_path)
+
+
+def test_a_setting_of_the_services_own_is_read_from_its_name_in_capitals(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DEBUG=True\nCURRENCY=CHF\n", encoding="utf-8")
+
+    assert ShopSettings.load(tmp_path).currency == "CHF"

@@ -1,4 +1,4 @@
-"""A start that meets an obstacle says in words what it is and what to do, without a traceback."""
+"""A start that fails says what was wrong and what to do, without a traceback."""
 
 import os
 import subprocess
@@ -41,22 +41,46 @@ def test_a_port_in_use_is_refused_with_the_way_to_choose_another(
     ]
 
 
-def test_a_bad_line_of_the_dotenv_is_told_with_its_place(workspace: Path, tmp_path: Path) -> None:
+def test_an_unreadable_line_of_the_dotenv_is_refused_by_its_place_alone(
+    workspace: Path, tmp_path: Path
+) -> None:
     damaged = copy(workspace, tmp_path / "workspace")
     dotenv = damaged / "services/user_service/.env"
-    dotenv.write_text("DEBUG=True\nDB_ECHO loud\n")
+    dotenv.write_text("DEBUG=True\nSECRET_KEY hunter2\n")
 
-    assert refused(damaged) == [f"{dotenv}, line 2: expected NAME=value, got 'DB_ECHO loud'"]
+    assert refused(damaged) == [f"{dotenv}, line 2 cannot be read: expected NAME=value"]
 
 
 def test_the_sample_secret_is_refused_in_production(workspace: Path) -> None:
-    reason, _where = refused(workspace, DEBUG="False")
+    reason, _remedy = refused(
+        workspace, DEBUG="False", SECRET_KEY="change-me", DATABASE_URL=NOWHERE
+    )
 
     assert reason == "SECRET_KEY: set one of your own (or DEBUG=True while developing)"
 
 
+def test_an_embedded_database_is_refused_in_production(workspace: Path) -> None:
+    reason, _remedy = refused(workspace, DEBUG="False", SECRET_KEY="of the tests")
+
+    assert reason == (
+        "DATABASE_URL: set it (the embedded PostgreSQL is for DEBUG=True and TESTING=True)"
+    )
+
+
+def test_without_a_dotenv_the_command_that_makes_it_is_named(
+    workspace: Path, tmp_path: Path
+) -> None:
+    cloned = copy(workspace, tmp_path / "workspace")
+    dotenv = cloned / "services/user_service/.env"
+    dotenv.unlink()
+
+    assert refused(cloned)[-1] == (
+        f"Set it in the environment, or make {dotenv}, for development: python -m scaffold env"
+    )
+
+
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
-def test_where_there_is_no_postgresql_the_way_to_one_is_told(
+def test_where_there_is_no_postgresql_the_refusal_says_how_to_get_one(
     workspace: Path, tmp_path: Path, server: str
 ) -> None:
     port = str(reserve_port())
@@ -72,7 +96,7 @@ def test_where_there_is_no_postgresql_the_way_to_one_is_told(
     ]
 
 
-async def test_a_database_behind_is_told_and_left_alone(
+async def test_a_database_behind_is_warned_of_and_left_alone(
     workspace: Path, fresh_database_url: str, tmp_path: Path
 ) -> None:
     async with running(workspace, fresh_database_url, tmp_path / "log") as service:
@@ -87,7 +111,7 @@ async def test_a_database_behind_is_told_and_left_alone(
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
-async def test_a_database_out_of_reach_is_told_while_the_service_starts(
+async def test_a_database_out_of_reach_is_warned_of_while_the_service_starts(
     workspace: Path, tmp_path: Path, server: str
 ) -> None:
     log, options = tmp_path / "log", ("--server", server)
