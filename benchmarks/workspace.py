@@ -16,21 +16,7 @@ import asyncpg
 from benchmarks.environment import PYTHON, ROOT, ensure
 from benchmarks.errors import BenchmarkError
 from quart_fleet.postgres import EmbeddedPostgres
-
-FOREIGN = frozenset(
-    {
-        "DATABASE_URL",
-        "SERVICE_PORT",
-        "PORT",
-        "DEBUG",
-        "TESTING",
-        "SECRET_KEY",
-        "HOST",
-        "DB_ECHO",
-        "PYTHONDONTWRITEBYTECODE",
-    }
-)
-"""Settings of whoever measures, which must not reach into what is measured."""
+from quart_fleet.testing import without_foreign_variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +34,8 @@ class Stage:
 
     def environment(self, *paths: Path, **settings: str) -> dict[str, str]:
         """Return what a process sees: these folders to import from, and the service's settings."""
-        own = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+        own = without_foreign_variables(os.environ)
+        own.pop("PYTHONDONTWRITEBYTECODE", None)
         return own | {
             "DATABASE_URL": self.database_url,
             "PYTHONPATH": os.pathsep.join(map(str, paths or self.imports)),

@@ -1,16 +1,25 @@
-"""The pytest plugin of the workspace: real PostgreSQL for every test that asks for it.
+"""The pytest plugin of a workspace: real PostgreSQL for every test that asks for it.
 
-One embedded server serves a whole run, its workers and the runs that its tests start; it begins
-with the first test that asks. Each process has a database of its own, migrated once.
+    pytest -p quart_fleet.testing
+
+`database` is this process's database, open and empty; `database_url` is its URL, at the newest
+revision. `fresh_database_url` is the URL of an empty database of one test, `new_database` makes
+such databases for fixtures that serve more than one.
+
+One embedded server serves a whole run, its workers and the runs that its tests start; the first
+test that asks starts it. The revisions are run once, into a template that each process copies.
+Settings of the developer's shell are removed from the environment: no test may depend on them.
 """
 
 import asyncio
+import hashlib
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -25,8 +34,14 @@ if TYPE_CHECKING:
     from quart_fleet.database import Database
     from quart_fleet.settings import DatabaseSettings
 
+FOREIGN_VARIABLES = (
+    *("DATABASE_*", "DB_*", "DEBUG", "HOST", "MAX_CONTENT_LENGTH", "PG*", "PORT"),
+    *("SECRET_KEY", "SERVICE_*", "TESTING"),
+)
+"""Patterns of the variables that a service, the database manager or asyncpg would read."""
+
 _FOLDER = "QUART_FLEET_TEST_FOLDER"
-"""The variable that tells workers and inner runs where the run's server lives."""
+"""The variable that tells workers and inner runs where the run's server is."""
 
 _owned_folder = pytest.StashKey[Path]()
 
@@ -34,9 +49,19 @@ NewDatabase = Callable[[], AbstractAsyncContextManager[str]]
 """Gives the URL of an empty database, which is dropped at the end of the block."""
 
 
+def without_foreign_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that match none of FOREIGN_VARIABLES."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not any(fnmatchcase(name, pattern) for pattern in FOREIGN_VARIABLES)
+    }
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the server's folder, and forget the developer's database: no test may touch it."""
-    os.environ.pop("DATABASE_URL", None)
+    """Remove the settings of the developer's shell, and choose the folder of the run's server."""
+    for name in os.environ.keys() - without_foreign_variables(os.environ).keys():
+        del os.environ[name]
     if _FOLDER not in os.environ:
         folder = Path(tempfile.gettempdir(), f"pg-test-{token_hex(4)}")
         config.stash[_owned_folder] = folder
@@ -44,7 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the run's server, if a test began it, and remove its folder."""
+    """Stop the run's server, if a test started it, and remove its folder."""
     folder = config.stash.get(_owned_folder, None)
     if folder is None:
         return
@@ -73,16 +98,15 @@ async def _server_url() -> AsyncIterator[str]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def database_url(_workspace: Workspace, _server_url: str) -> AsyncIterator[str]:
     """The URL of this process's database, at the newest revision."""
+    template = await _ensure_template(_workspace, _server_url)
     name = f"test_{os.getpid()}"
-    url = await _create_database(_server_url, name)
-    await _migrate(_workspace, url)
-    yield url
+    yield await _create_database(_server_url, name, template)
     await _drop_database(_server_url, name)
 
 
 @pytest.fixture(scope="session")
 def new_database(_server_url: str) -> NewDatabase:
-    """Makes empty databases, each for a block: for fixtures that serve more than one test."""
+    """Make empty databases, each for a block: for fixtures that serve more than one test."""
 
     @asynccontextmanager
     async def create() -> AsyncIterator[str]:
@@ -118,6 +142,30 @@ async def database(_workspace: Workspace, _open_database: "Database") -> "Databa
     return _open_database
 
 
+async def _ensure_template(workspace: Workspace, server_url: str) -> str:
+    """Return the database that has the workspace's revisions; of several processes one makes it.
+
+    Its name depends on the revisions: runs within a run may be of other workspaces.
+    """
+    import asyncpg  # noqa: PLC0415
+
+    content = hashlib.sha256(os.fsencode(workspace.root))
+    for revision in sorted(workspace.versions.glob("*.py")):
+        content.update(revision.read_bytes())
+    name = f"template_{content.hexdigest()[:16]}"
+    connection = await asyncpg.connect(server_url)
+    try:
+        await connection.execute("SELECT pg_advisory_lock(hashtext($1))", name)
+        exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
+        if not await connection.fetchval(exists, name):
+            draft = f"{name}_draft"  # a run that was interrupted leaves it half-migrated
+            await _migrate(workspace, await _create_database(server_url, draft))
+            await connection.execute(f'ALTER DATABASE "{draft}" RENAME TO "{name}"')
+    finally:
+        await connection.close()  # which releases the lock
+    return name
+
+
 async def _migrate(workspace: Workspace, url: str) -> None:
     """Run the workspace's database manager, as its owner would."""
     process = await asyncio.create_subprocess_exec(
@@ -140,11 +188,12 @@ async def _empty_tables(workspace: Workspace, database: "Database") -> None:
             await connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
 
 
-async def _create_database(server_url: str, name: str) -> str:
+async def _create_database(server_url: str, name: str, template: str = "template1") -> str:
+    """Make a database anew, as a copy of another, and return its URL."""
     await _execute(
         server_url,
         f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)',
-        f'CREATE DATABASE "{name}"',
+        f'CREATE DATABASE "{name}" TEMPLATE "{template}"',
     )
     parts = urlsplit(server_url)
     return f"postgresql://{parts.netloc}/{name}?{parts.query}"

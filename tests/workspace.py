@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from quart_fleet.testing import without_foreign_variables
+
 FRAMEWORK = Path(__file__).parents[1]
-FOREIGN = (
-    *("DATABASE_URL", "DATABASE_POOLER", "SERVICE_PORT", "PORT", "DEBUG", "TESTING"),
-    *("SECRET_KEY", "HOST"),
-)
-"""Settings of whoever runs the tests, which must not reach into the workspace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,7 @@ class GeneratedWorkspace:
     @property
     def environment(self) -> dict[str, str]:
         """What a process in this workspace sees."""
-        own = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+        own = without_foreign_variables(os.environ)
         path = [str(Path(sys.executable).parent), own.get("PATH", "")]
         return own | {
             "PATH": os.pathsep.join(path),

@@ -1,4 +1,4 @@
-"""The pytest plugin: what tests are given, and what is left of it afterwards."""
+"""The pytest plugin: what tests get, and what is left of it afterwards."""
 
 import os
 import shutil
@@ -9,32 +9,58 @@ import time
 from pathlib import Path
 from textwrap import dedent
 
+from pydantic import AliasChoices
+
 from quart_fleet.database._engine import Database
+from quart_fleet.settings import ServiceSettings
+from quart_fleet.testing import without_foreign_variables
 
 ROOT = Path(__file__).parents[2]
 
 
-async def test_a_test_writes_what_it_likes(database: Database) -> None:
+async def test_a_test_writes_into_its_database(database: Database) -> None:
     async with database.connect() as connection:
         insert = "INSERT INTO users (username, email) VALUES ('a', 'a') RETURNING id"
         assert await connection.fetchval(insert) == 1
 
 
 async def test_the_next_test_finds_nothing_of_it(database: Database) -> None:
-    await test_a_test_writes_what_it_likes(database)
+    await test_a_test_writes_into_its_database(database)
 
 
-def test_the_developers_database_is_out_of_reach(tmp_path: Path) -> None:
+def test_the_settings_of_the_developers_shell_reach_no_test(tmp_path: Path) -> None:
+    names = {
+        *("DATABASE_URL", "DATABASE_POOLER", "SERVICE_NAME", "SERVICE_PORT", "PORT", "HOST"),
+        *("DEBUG", "TESTING", "SECRET_KEY", "PGPASSWORD", "PGSSLMODE"),
+    }
     outcome = run_pytest(
         tmp_path,
-        """
+        f"""
         import os
-        def test_url(): assert "DATABASE_URL" not in os.environ
+        def test_variables(): assert not {names} & os.environ.keys()
         """,
-        {"DATABASE_URL": "postgresql://localhost/precious"},
+        dict.fromkeys(names, "of the developer"),
     )
 
     assert outcome.returncode == 0, outcome.stdout
+
+
+def test_every_setting_of_a_service_is_a_foreign_variable() -> None:
+    aliases = [field.validation_alias for field in ServiceSettings.model_fields.values()]
+    names = {
+        str(name)
+        for alias in aliases
+        for name in (alias.choices if isinstance(alias, AliasChoices) else [alias])
+    }
+
+    assert {"SECRET_KEY", "PORT"} < names
+    assert without_foreign_variables(dict.fromkeys(names, "")) == {}
+
+
+def test_other_variables_are_kept() -> None:
+    kept = {"PATH": "/bin", "EMBEDDED_POSTGRES_BIN": "/opt/bin", "PYTHONPATH": "."}
+
+    assert without_foreign_variables(kept) == kept
 
 
 def test_a_run_without_databases_starts_no_server(tmp_path: Path) -> None:
@@ -55,10 +81,14 @@ def test_workers_share_a_server_that_goes_with_the_run(tmp_path: Path) -> None:
     outcome = run_pytest(
         tmp_path,
         """
-        import os, pathlib
+        import asyncpg, os, pathlib
         async def test_users(database, database_url):
             folder = os.environ["QUART_FLEET_TEST_FOLDER"]
             pathlib.Path("urls", database_url.replace("/", "|")).touch()
+            connection = await asyncpg.connect(database_url)
+            templates = "SELECT count(*) FROM pg_database WHERE starts_with(datname, 'template_')"
+            assert await connection.fetchval(templates) == 1
+            await connection.close()
             pathlib.Path("folders", folder.replace("/", "|")).touch()
         """,
         arguments=["-n", "2", "--dist", "each"],

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.workspace import FOREIGN, FRAMEWORK
+from quart_fleet.testing import without_foreign_variables
+from tests.workspace import FRAMEWORK
 
 SYSTEM = f"{platform.machine()}-linux"
 SYSTEMS = ("x86_64-linux", "aarch64-linux", "aarch64-darwin")
@@ -74,7 +75,7 @@ class OfflineNix:
     def environment(self) -> dict[str, str]:
         """What a user of this Nix sees."""
         own = {name: value for name, value in os.environ.items() if name not in _LEAKING}
-        return {name: value for name, value in own.items() if name not in FOREIGN} | {
+        return without_foreign_variables(own) | {
             "HOME": str(self.root / "home"),
             "TMPDIR": str(self.root / "tmp"),
             "NIX_CONF_DIR": str(self.root / "conf"),

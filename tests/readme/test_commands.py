@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from quart_fleet.testing import without_foreign_variables
 from tests.ports import reserve_port
 from tests.readme.guide import README, advice, commands, mentioned, section
 from tests.readme.proofs import TABLE
-from tests.workspace import FOREIGN, FRAMEWORK, run
+from tests.workspace import FRAMEWORK, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,10 @@ class Clone:
     @property
     def environment(self) -> dict[str, str]:
         """A user's: no settings, none of Python's, no virtual environment; uv, which saves time."""
-        foreign = {*FOREIGN, "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL"}
+        foreign = {"VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL"}
         own = {
             name: value
-            for name, value in os.environ.items()
+            for name, value in without_foreign_variables(os.environ).items()
             if name not in foreign and not name.startswith("PYTHON")
         }
         tools = self.root.parent / "tools"
