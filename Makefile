@@ -34,7 +34,7 @@ help: ## this list
 
 .PHONY: install
 install: $(STAMP) ## .venv with the project and all it needs
-	@:
+	@$(VENV) -m scaffold env
 
 .PHONY: demo
 demo: $(STAMP) ## four services, generated and running, asked over HTTP

@@ -40,7 +40,9 @@ SERVICE = "service"
 COMMANDS = {
     "init": LazyCommand("scaffold.init", "Workspace", "Make a new workspace in a folder."),
     "env": LazyCommand(
-        "scaffold.environment", "Workspace", "Make .env, the secrets of the containers."
+        "scaffold.environment",
+        "Workspace",
+        "Make each .env that is missing, with secrets of its own.",
     ),
     SERVICE: LazyCommand(
         "scaffold.service", "Services", "Generate a service (the word may be left out)."

@@ -13,7 +13,9 @@ from scaffold.fields import Resource
 from scaffold.names import ServiceName
 from scaffold.workspace import MODELS, SERVICES, Inventory, Service, is_workspace, next_free_port
 
-_IN_EVERY_SERVICE = frozenset({"app", "bootstrap", "domain", "application", "infrastructure"})
+_IN_EVERY_SERVICE = frozenset(
+    {"app", "bootstrap", "settings", "domain", "application", "infrastructure"}
+)
 """Importable in a service's own folder, where `python app.py` runs."""
 _OF_PYTHON = sys.stdlib_module_names | {"test"} | set(sys.builtin_module_names)
 _OF_THE_WORKSPACE = frozenset({"scaffold", "shared", "db_manager", "services", "tests"})

@@ -1,5 +1,9 @@
-"""`python -m scaffold env`: the secrets of the containers, random and never committed."""
+"""`python -m scaffold env`: the files of settings and secrets that git ignores, one .env each.
 
+The workspace's own is for the containers of compose.yaml; a service's is for `python app.py`.
+"""
+
+import re
 from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 from secrets import token_urlsafe
@@ -8,11 +12,12 @@ import click
 
 from scaffold import preview, transaction
 from scaffold.plan import Plan
-from scaffold.workspace import Workspace
+from scaffold.workspace import SERVICES, Workspace
 
-FILE = PurePosixPath(".env")
+NAME = ".env"
+EXAMPLE = ".env.example"
 
-_TEXT = """\
+_OF_THE_CONTAINERS = """\
 # Secrets of the containers of compose.yaml, made at random by `python -m scaffold`.
 # Stays on this machine: git and the images ignore it.
 SECRET_KEY={key}
@@ -21,26 +26,49 @@ SECRET_KEY={key}
 POSTGRES_PASSWORD={password}
 PGPASSWORD={password}
 """
+_SECRET_KEY = re.compile(r"^SECRET_KEY=.*$", re.MULTILINE)
 
 
 @click.command("env")
-@click.option("--dry-run", is_flag=True, help="List the file; write nothing.")
+@click.option("--dry-run", is_flag=True, help="List the files; write nothing.")
 def command(dry_run: bool) -> None:
-    """Make .env, with secrets of its own for docker compose, where there is none."""
+    """Make each .env that is missing, with secrets of its own.
+
+    One at the workspace's root, for docker compose, and one in each service, of its .env.example.
+    A file that is there stays as it is.
+    """
     workspace = Workspace.find(Path.cwd())
     with nullcontext() if dry_run else workspace.locked():
-        plan = Plan.decide(workspace.root, make(), keep=[FILE])
+        files = make() | _make_for_services(workspace)
+        plan = Plan.decide(workspace.root, files, keep=files)
         if not dry_run:
             transaction.apply(plan)
     preview.print_list(plan)
 
 
 def make() -> dict[PurePosixPath, bytes]:
-    """Return the file, with secrets that were never seen before."""
-    text = _TEXT.format(key=token_urlsafe(32), password=token_urlsafe(24))
-    return {FILE: text.encode()}
+    """Return the file of the containers, with new secrets."""
+    text = _OF_THE_CONTAINERS.format(key=token_urlsafe(32), password=token_urlsafe(24))
+    return {PurePosixPath(NAME): text.encode()}
 
 
 def find_missing(root: Path) -> dict[PurePosixPath, bytes]:
-    """Return the file where `root` has none, and nothing where it has one."""
-    return {} if (root / FILE).exists() else make()
+    """Return the file of the containers where `root` has none, and nothing where it has one."""
+    return {} if (root / NAME).exists() else make()
+
+
+def give_secret(example: str) -> str:
+    """Return an example of settings with a new SECRET_KEY in place of its own."""
+    return _SECRET_KEY.sub(f"SECRET_KEY={token_urlsafe(32)}", example)
+
+
+def _make_for_services(workspace: Workspace) -> dict[PurePosixPath, bytes]:
+    examples = {
+        PurePosixPath(SERVICES, service.package): service.folder / EXAMPLE
+        for service in workspace.services()
+    }
+    return {
+        folder / NAME: give_secret(example.read_text("utf-8")).encode()
+        for folder, example in examples.items()
+        if example.is_file()
+    }

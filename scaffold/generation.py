@@ -75,7 +75,8 @@ def plan_service(draft: Draft) -> Plan:
     inventory, resource = draft.inventory, draft.resource
     words = describe_service(draft.name, draft.port, inventory.composition.project)
     tree = render_tree("service", words)
-    tree[PurePosixPath(".env")] = tree[PurePosixPath(".env.example")]
+    example = tree[PurePosixPath(environment.EXAMPLE)]
+    tree[PurePosixPath(environment.NAME)] = environment.give_secret(example)
     if resource is not None:
         words |= describe_resource(resource)
         tree |= render_tree("resource", words, resource.name)
@@ -88,7 +89,9 @@ def plan_service(draft: Draft) -> Plan:
     formatted = format_python(files, inventory.root / PROJECT_FILE)
     contents = {path: text.encode() for path, text in formatted.items()}
     contents |= environment.find_missing(inventory.root)
-    keep = [path for path in files if path.name == ".env" or path.is_relative_to(VERSIONS)]
+    keep = [
+        path for path in files if path.name == environment.NAME or path.is_relative_to(VERSIONS)
+    ]
     plan = Plan.decide(inventory.root, contents, keep)
     if inventory.composition.uses(draft.name.package):
         return plan

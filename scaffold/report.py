@@ -8,7 +8,7 @@ import click
 from scaffold import compose, preview
 from scaffold.draft import Draft
 from scaffold.plan import Plan
-from scaffold.workspace import SERVICES, Service
+from scaffold.workspace import SERVICES, read_settings
 
 
 def print_result(draft: Draft, plan: Plan) -> None:
@@ -47,10 +47,10 @@ def print_json(draft: Draft, plan: Plan) -> None:
 def print_warnings(draft: Draft, plan: Plan) -> None:
     """Say what the command left as it was, and what the user has to do about it."""
     settings = draft.folder / ".env"
-    kept = Service.read(plan.root / draft.folder) if settings in plan.kept else None
-    if kept and kept.port is not None and kept.port != draft.port:
+    port = read_settings(plan.root / settings).get("SERVICE_PORT")
+    if port and port.value != str(draft.port):
         click.echo(
-            f"{settings} stays, with SERVICE_PORT={kept.port}: "
+            f"{settings} stays, with SERVICE_PORT={port.value}: "
             f"edit it to move the service to {draft.port}.",
             err=True,
         )

@@ -21,11 +21,13 @@ SERVICES = "services"
 MODELS = "shared/models"
 PROJECT_FILE = "pyproject.toml"
 
-_SETTINGS_FILES = (".env", ".env.example")
-"""Where a service says its name and port; the first file that says it counts."""
+_SETTINGS_FILES = ("settings.py", ".env", ".env.example")
+"""Where a service says its name and port; the first file that says it counts. Services of 0.1.0
+have no settings.py."""
 _SETTING = re.compile(
-    r"^[ \t]*(?:export[ \t]+)?(SERVICE_NAME|SERVICE_PORT)[ \t]*=[ \t]*[\"']?([^\"'\s#]+)",
-    re.MULTILINE,
+    r"^[ \t]*(?:export[ \t]+)?(SERVICE_NAME|SERVICE_PORT)(?:[ \t]*:[ \t]*\w+)?"
+    r"[ \t]*=[ \t]*[\"']?([^\"'\s#]+)",
+    re.MULTILINE | re.IGNORECASE,
 )
 _RESOURCE_MODULES = {
     "domain/entities": "",
@@ -38,12 +40,30 @@ _IGNORED = re.compile(r"\..*|__pycache__|build|dist|.*\.(egg-info|py[cod])")
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """The value of a setting, and the line of its file."""
+
+    value: str
+    line: int
+
+
+def read_settings(path: Path) -> dict[str, Setting]:
+    """Return the name and the port that a file sets, by variable; nothing where it is missing."""
+    text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
+    # Within one file the last line counts, as for Python and for every reader of .env.
+    return {
+        found[1].upper(): Setting(found[2], text.count("\n", 0, found.start(1)) + 1)
+        for found in _SETTING.finditer(text)
+    }
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A folder below services/, as its files describe it."""
 
     folder: Path
     names: tuple[str, ...]
-    """Of its settings; those of its own .env may differ from the generated example's."""
+    """Of its settings; that of its own .env may differ from the default."""
     port: int | None
     port_place: str
     """File and line of the port, from the workspace's root; empty without a port."""
@@ -53,21 +73,18 @@ class Service:
     missing: tuple[str, ...]
     """Files that a service cannot do without and that are gone."""
     is_bare: bool
-    """Made to keep nothing: bootstrap.py imports nothing of the service's own."""
+    """Made to keep nothing: bootstrap.py imports nothing of the service's own but its settings."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read the service in a folder, half-deleted or whole."""
         names, ports = [], []
         for path in (folder / name for name in _SETTINGS_FILES):
-            text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
-            # Within one file the last line counts, as for every reader of .env.
-            found = {setting[1]: setting for setting in _SETTING.finditer(text)}
-            if name := found.get("SERVICE_NAME"):
-                names.append(name[2])
-            if port := found.get("SERVICE_PORT"):
-                line = text.count("\n", 0, port.start(1)) + 1
-                ports.append((port[2], f"{SERVICES}/{folder.name}/{path.name}:{line}"))
+            settings = read_settings(path)
+            if name := settings.get("SERVICE_NAME"):
+                names.append(name.value)
+            if port := settings.get("SERVICE_PORT"):
+                ports.append((port.value, f"{SERVICES}/{folder.name}/{path.name}:{port.line}"))
         port_text, port_place = ports[0] if ports else ("", "")
         is_port = port_text.isascii() and port_text.isdigit() and len(port_text) < 6
         resources = {
@@ -90,7 +107,11 @@ class Service:
             ),
             is_bare=not resources
             and bootstrap.is_file()
-            and f"from {folder.name}." not in bootstrap.read_text("utf-8", errors="replace"),
+            and not re.search(
+                rf"^from {re.escape(folder.name)}\.(?!settings\b)",
+                bootstrap.read_text("utf-8", errors="replace"),
+                re.MULTILINE,
+            ),
         )
 
     @property

@@ -102,7 +102,8 @@ class Demo:
         url = os.environ.get("DATABASE_URL")
         if not url:
             self.stack.callback(stop_embedded_server, installation)
-            return installation.with_variables(settings)
+            # Only development and tests may run on the embedded server.
+            return installation.with_variables({**settings, "TESTING": "True"})
         with self.guard.held():
             database = OwnDatabase.create(url)
             self._at_the_end(database.drop, partial(say_which_database, database))

@@ -90,10 +90,10 @@ def test_the_default_server_runs(name: str, workspace: GeneratedWorkspace) -> No
 @pytest.mark.parametrize("name", SERVICES)
 def test_the_port_is_the_services(name: str, workspace: GeneratedWorkspace) -> None:
     final = read_stages(workspace.root / name)[-1]
-    example = (workspace.root / name).parent / ".env.example"
+    settings = (workspace.root / name).parent / "settings.py"
 
     port = final.get("EXPOSE").text
-    assert f"SERVICE_PORT={port}\n" in example.read_text()
+    assert f"    service_port: int = {port}\n" in settings.read_text()
     assert final.get("ENV").settings["SERVICE_PORT"] == port
     assert final.get("ENV").settings["HOST"] == "0.0.0.0"
 

@@ -47,12 +47,12 @@ def refused(completed: Completed, exit_code: int = 1) -> str:
 def picture(root: Path) -> dict[str, tuple[int, bytes]]:
     """Return every file and folder below `root`, with its mode and content.
 
-    The content of the root's .env is left out: it is random.
+    The content of every .env is left out: it is random.
     """
     return {
         str(path.relative_to(root)): (
             path.stat().st_mode,
-            path.read_bytes() if path.is_file() and path != root / ".env" else b"",
+            path.read_bytes() if path.is_file() and path.name != ".env" else b"",
         )
         for path in sorted(root.rglob("*"))
         if "__pycache__" not in path.parts

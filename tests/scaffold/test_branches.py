@@ -110,20 +110,16 @@ def test_a_port_that_two_branches_took_is_found_once_they_are_merged(repository:
     done(contracts(repository))
     done(git(repository, "merge", "--quiet", "--no-edit", "product-service"))
 
-    for name in (".env", ".env.example"):
-        path = f"services/product_service/{name}"
-        lines = (repository / path).read_text().splitlines()
-        completed = contracts(repository)
-        assert completed.returncode == 1
-        assert completed.stdout == (
-            f"{path}:{lines.index('SERVICE_PORT=8081') + 1}: port 8081 is also that of "
-            f"'order-service' (services/order_service/{name}:"
-            f"{lines.index('SERVICE_PORT=8081') + 1}): give one of them another, such as 8082.\n"
-        )
-        [sentence] = json.loads(contracts(repository, "--json").stdout)["shared_ports"]
-        assert f"{sentence}\n" == completed.stdout
-        for service in ("order_service", "product_service"):
-            (repository / "services" / service / ".env").unlink(missing_ok=True)  # as in a clone
+    path = "services/product_service/settings.py"
+    line = (repository / path).read_text().splitlines().index("    service_port: int = 8081") + 1
+    completed = contracts(repository)
+    assert completed.returncode == 1
+    assert completed.stdout == (
+        f"{path}:{line}: port 8081 is also that of 'order-service' "
+        f"(services/order_service/settings.py:{line}): give one of them another, such as 8082.\n"
+    )
+    [sentence] = json.loads(contracts(repository, "--json").stdout)["shared_ports"]
+    assert f"{sentence}\n" == completed.stdout
 
 
 def test_what_a_checkout_leaves_of_a_service_takes_no_port_and_no_name(repository: Path) -> None:
@@ -143,7 +139,8 @@ def test_what_a_checkout_leaves_of_a_service_takes_no_port_and_no_name(repositor
 
 def test_settings_that_a_checkout_left_are_kept_and_told(repository: Path) -> None:
     branch_with(repository, "product-service", "8081")
-    settings = (repository / "services/product_service/.env").read_bytes()
+    settings = b"DEBUG=True\nSERVICE_PORT=8081\n"
+    (repository / "services/product_service/.env").write_bytes(settings)
 
     completed = scaffold(repository, "product-service", "8082")
 

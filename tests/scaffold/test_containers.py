@@ -25,6 +25,11 @@ def without_entries(text: str) -> str:
     return "".join(line for line in lines if not line.startswith("  - "))
 
 
+def without_secret(settings: str) -> list[str]:
+    """Return the lines of a .env, but for its random SECRET_KEY."""
+    return [line for line in settings.splitlines() if not line.startswith("SECRET_KEY=")]
+
+
 @pytest.mark.parametrize("name", NAMED)
 def test_the_repositorys_file_is_what_init_makes(name: str, fresh: Path) -> None:
     project = Project.read(REPOSITORY).name
@@ -204,15 +209,23 @@ def test_secrets_are_made_once(workspace: Path) -> None:
     listed = done(scaffold(workspace, "env"))
 
     assert (workspace / ".env").read_text() == first
-    assert listed == "keep       .env\n"
+    kept = (".env", "services/order_service/.env", "services/user_service/.env")
+    assert listed == "".join(f"keep       {path}\n" for path in kept)
 
 
 def test_a_fresh_clone_gets_secrets_of_its_own(with_user_service: Path) -> None:
+    service = with_user_service / "services/user_service"
+    first = (service / ".env").read_text()
     (with_user_service / ".env").unlink()
+    (service / ".env").unlink()
 
     listed = done(scaffold(with_user_service, "env"))
 
-    assert listed == "create     .env\n"
+    assert listed == "create     .env\ncreate     services/user_service/.env\n"
+    second = (service / ".env").read_text()
+    assert second != first
+    assert without_secret(second) == without_secret(first)
+    assert (service / ".env").stat().st_mode & 0o777 == 0o600
     lines = dict(
         line.split("=", 1)
         for line in (with_user_service / ".env").read_text().splitlines()

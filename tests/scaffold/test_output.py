@@ -93,8 +93,8 @@ def test_no_two_services_share_a_table(fleet: Path) -> None:
 
 
 def test_every_port_is_taken_once(fleet: Path) -> None:
-    texts = [path.read_text() for path in (fleet / "services").glob("*/.env")]
-    ports = [line for text in texts for line in text.splitlines() if "SERVICE_PORT=" in line]
+    texts = [path.read_text() for path in (fleet / "services").glob("*/settings.py")]
+    ports = [line for text in texts for line in text.splitlines() if "service_port" in line]
 
     assert len(ports) == len(set(ports)) == len(SERVICES) + 1
 

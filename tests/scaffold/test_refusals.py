@@ -52,10 +52,13 @@ def test_another_spelling_of_a_service_is_refused_even_by_force(
     assert picture(workspace) == before
 
 
-@pytest.mark.parametrize("settings", [".env", ".env.example"])
+@pytest.mark.parametrize("settings", ["settings.py", ".env", ".env.example"])
 def test_the_owner_of_a_port_is_named(with_user_service: Path, settings: str) -> None:
-    if settings == ".env.example":
-        (with_user_service / "services/user_service/.env").unlink()
+    """Services of 0.1.0 have their name and port in .env and its example."""
+    folder = with_user_service / "services/user_service"
+    if settings != "settings.py":
+        (folder / "settings.py").unlink()
+        (folder / settings).write_text("SERVICE_NAME=user-service\nSERVICE_PORT=8081\n")
     before = picture(with_user_service)
 
     message = refused(scaffold(with_user_service, "product-service", "8081"))
@@ -65,9 +68,22 @@ def test_the_owner_of_a_port_is_named(with_user_service: Path, settings: str) ->
     assert picture(with_user_service) == before
 
 
-def test_the_port_that_counts_is_the_one_in_env(with_user_service: Path) -> None:
-    env = with_user_service / "services/user_service/.env"
-    env.write_text("# a comment\nexport SERVICE_PORT='9000'\nSERVICE_NAME=user-service\nbroken\n")
+def test_the_port_that_counts_is_the_tracked_one(with_user_service: Path) -> None:
+    folder = with_user_service / "services/user_service"
+    (folder / ".env").write_text("SERVICE_PORT=9000\n")
+
+    done(scaffold(with_user_service, "product-service", "9000"))
+    message = refused(scaffold(with_user_service, "order-service", "8081"))
+
+    assert "'user-service'" in message
+
+
+def test_a_port_in_env_is_read_in_every_spelling(with_user_service: Path) -> None:
+    folder = with_user_service / "services/user_service"
+    (folder / "settings.py").unlink()
+    (folder / ".env").write_text(
+        "# a comment\nexport SERVICE_PORT='9000'\nSERVICE_NAME=user-service\nbroken\n"
+    )
 
     done(scaffold(with_user_service, "product-service", "8081"))
     message = refused(scaffold(with_user_service, "order-service", "9000"))

@@ -1,6 +1,7 @@
 """`python -m scaffold NAME PORT`: what it writes, and what it leaves alone."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path, PurePosixPath
@@ -21,17 +22,20 @@ def test_a_service_is_a_folder_with_its_settings(workspace: Path) -> None:
 
     folder = workspace / "services/user_service"
     assert (folder / "domain/entities/user.py").is_file()
-    for name in (".env", ".env.example"):
-        assert "SERVICE_NAME=user-service\nSERVICE_PORT=8081\n" in (folder / name).read_text()
+    settings = (folder / "settings.py").read_text()
+    assert '    service_name: str = "user-service"\n    service_port: int = 8081\n' in settings
     assert "http://localhost:8081/api/v1/users" in output
 
 
-def test_settings_begin_as_their_example(workspace: Path) -> None:
+def test_settings_begin_as_their_example_with_a_secret_of_their_own(workspace: Path) -> None:
     done(scaffold(workspace, "user-service", "8081"))
 
     folder = workspace / "services/user_service"
     example = (folder / ".env.example").read_text()
-    assert (folder / ".env").read_text() == example
+    made = (folder / ".env").read_text()
+    [secret] = re.findall(r"^SECRET_KEY=(.{32,})$", made, re.MULTILINE)
+    assert made == example.replace("SECRET_KEY=change-me", f"SECRET_KEY={secret}")
+    assert "DEBUG=True\n" in made
     assert "python -m db_manager reads the environment only." in example
 
 
@@ -149,8 +153,10 @@ def test_force_writes_generated_files_anew_and_keeps_the_rest(workspace: Path) -
     assert "(1 created, 1 changed, 1 kept)" in output
     after = picture(workspace)
     assert after.pop("services/product_service/domain/prices.py")[1] == b"mine"
-    assert after.pop("services/product_service/.env")[1] == b"SERVICE_PORT=8081\nSECRET_KEY=mine\n"
-    expected.pop("services/product_service/.env")
+    assert after.pop("services/product_service/.env") == expected.pop(
+        "services/product_service/.env"
+    )
+    assert (folder / ".env").read_text() == "SERVICE_PORT=8081\nSECRET_KEY=mine\n"
     assert after == expected
 
 
@@ -164,23 +170,43 @@ def test_force_never_repeats_a_revision(workspace: Path) -> None:
     assert picture(workspace / "db_manager") == before
 
 
-def test_force_tells_that_the_settings_keep_their_port(with_user_service: Path) -> None:
+def test_force_moves_a_service_to_another_port(with_user_service: Path) -> None:
+    completed = scaffold(with_user_service, "user-service", "9000", "--force")
+
+    done(completed)
+    assert completed.stderr == ""
+    settings = (with_user_service / "services/user_service/settings.py").read_text()
+    assert "    service_port: int = 9000\n" in settings
+
+
+def test_force_tells_that_a_port_in_env_stays(with_user_service: Path) -> None:
+    env = with_user_service / "services/user_service/.env"
+    env.write_text("DEBUG=True\nSERVICE_PORT=8081\n")
+
     completed = scaffold(with_user_service, "user-service", "9000", "--force")
 
     done(completed)
     assert "SERVICE_PORT=8081" in completed.stderr
-    assert "SERVICE_PORT=8081" in (with_user_service / "services/user_service/.env").read_text()
+    assert env.read_text() == "DEBUG=True\nSERVICE_PORT=8081\n"
 
 
-def test_a_service_renamed_in_its_settings_can_still_be_written_anew(
-    with_user_service: Path,
-) -> None:
+def test_a_service_renamed_in_env_can_still_be_written_anew(with_user_service: Path) -> None:
     env = with_user_service / "services/user_service/.env"
-    env.write_text(env.read_text().replace("SERVICE_NAME=user-service", "SERVICE_NAME=people"))
+    env.write_text("DEBUG=True\nSERVICE_NAME=people\n")
 
     done(scaffold(with_user_service, "user-service", "8081", "--force"))
 
     assert "SERVICE_NAME=people" in env.read_text()
+
+
+def test_a_bare_service_has_settings_and_stays_bare(workspace: Path) -> None:
+    done(scaffold(workspace, "ping", "8081", "--bare"))
+    assert (workspace / "services/ping/settings.py").is_file()
+
+    done(scaffold(workspace, "ping", "8082", "--bare", "--force"))
+    message = refused(scaffold(workspace, "ping", "8082", "--force"))
+
+    assert "services/ping keeps nothing" in message
 
 
 def test_force_gives_a_generated_file_the_mode_that_it_had(with_user_service: Path) -> None:
