@@ -1,4 +1,4 @@
-"""What a service says at its start about a database that is behind its code.
+"""What a service says at its start about a database that is behind its code, or ahead of it.
 
 Revisions are read without Alembic: importing it would cost every service a tenth of a second
 and its memory, for two names in each file.
@@ -7,6 +7,7 @@ and its memory, for two names in each file.
 import ast
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from quart_fleet.database._engine import Database
@@ -20,7 +21,10 @@ _log = logging.getLogger(__name__)
 
 
 class RevisionCheck:
-    """Logs one warning at start if the open database lacks a revision; changes and raises nothing."""
+    """Logs one warning at start where database and code differ in revisions; raises nothing.
+
+    The database is not changed.
+    """
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -32,7 +36,7 @@ class RevisionCheck:
 
     async def _find_warning(self, database: Database, url: str) -> str | None:
         try:
-            heads = find_heads(self._workspace.versions)  # before the first request: may block
+            revisions = read_revisions(self._workspace.versions)  # before any request: may block
             current = await _read_current(database)
         except (SyntaxError, ValueError) as error:
             return f"The revisions cannot be read: {reason_of(error)}. Correct that file."
@@ -41,11 +45,17 @@ class RevisionCheck:
             return f"{reason} Requests that need it answer 503 until then."
         except CONNECTION_ERRORS as error:
             return f"The database does not tell its revision: {describe(url)} ({reason_of(error)})."
-        if heads <= current:
+        if revisions.heads <= current:
             return None
+        place = f"{describe(url)} is at {_names(current)}"
+        if unknown := current - revisions.ids:
+            return (
+                f"The database is ahead of the code: {place}, and the code has no revision "
+                f"{_names(unknown)}; its newest is {_names(revisions.heads)}. Update the code."
+            )
         return (
-            f"The database is behind the code: {describe(url)} is at {_names(current)}, "
-            f"the newest revision is {_names(heads)}. Run: {self._command_for(url)}"
+            f"The database is behind the code: {place}, "
+            f"the newest revision is {_names(revisions.heads)}. Run: {self._command_for(url)}"
         )
 
     def _command_for(self, url: str) -> str:
@@ -56,14 +66,23 @@ class RevisionCheck:
         return command if url == (configured or default) else f"DATABASE_URL=… {command}"
 
 
-def find_heads(versions: Path) -> frozenset[str]:
-    """Return the ids of the revisions in a folder that no other one follows."""
+@dataclass(frozen=True, slots=True)
+class Revisions:
+    """The revisions of a folder, by their ids."""
+
+    ids: frozenset[str]
+    heads: frozenset[str]
+    """Those that no other one follows."""
+
+
+def read_revisions(versions: Path) -> Revisions:
+    """Read a folder of revisions; raises SyntaxError and ValueError for one that is no Python."""
     ids, followed = set[str](), set[str]()
     for path in versions.glob("*.py"):
         values = _constants(path)
         ids.update(_as_ids(values.get("revision")))
         followed.update(_as_ids(values.get("down_revision")))
-    return frozenset(ids - followed)
+    return Revisions(frozenset(ids), frozenset(ids - followed))
 
 
 async def _read_current(database: Database) -> frozenset[str]:

@@ -11,9 +11,10 @@ import pytest
 from db_manager.revisions import Revisions
 from quart_fleet.database import _revision_check as revision_check
 from quart_fleet.database._engine import Database
-from quart_fleet.database._revision_check import RevisionCheck, find_heads
+from quart_fleet.database._revision_check import RevisionCheck, read_revisions
 from quart_fleet.postgres import EmbeddedPostgres
 from quart_fleet.settings import DatabaseSettings
+from quart_fleet.testing import NewDatabase
 from quart_fleet.workspace import Workspace
 from tests.db_manager.outcome import USERS
 
@@ -44,6 +45,32 @@ async def test_a_database_behind_is_warned_of_and_left_alone(
     assert f"is at no revision, the newest revision is {USERS}." in record.getMessage()
     assert record.getMessage().endswith("Run: python -m db_manager migrate")
     assert tables == 0
+
+
+@pytest.mark.parametrize("current", ["0123456789ab", "0123456789ab {known}"])
+async def test_a_database_ahead_is_warned_of_as_such(
+    new_database: NewDatabase, caplog: pytest.LogCaptureFixture, tmp_path: Path, current: str
+) -> None:
+    """Newer code has migrated it; with two branches of revisions, one may still be known."""
+    (tmp_path / "versions").mkdir()
+    for revision, before in (("aaa", None), ("bbb", "aaa")):
+        text = f"revision = {revision!r}\ndown_revision = {before!r}"
+        (tmp_path / "versions" / f"{revision}.py").write_text(text)
+    ids = sorted(current.format(known="aaa").split())
+    async with new_database() as url, opened(url) as database:
+        async with database.connect() as connection:
+            await connection.execute("CREATE TABLE alembic_version (version_num text)")
+            await connection.executemany(
+                "INSERT INTO alembic_version VALUES ($1)", [(each,) for each in ids]
+            )
+        await RevisionCheck(replace(WORKSPACE, migrations=str(tmp_path)))(database)
+
+    [message] = caplog.messages
+    assert message.startswith("The database is ahead of the code: ")
+    assert message.endswith(
+        f" is at {', '.join(ids)}, and the code has no revision 0123456789ab; "
+        "its newest is bbb. Update the code."
+    )
 
 
 async def test_the_embedded_database_needs_no_url(
@@ -96,20 +123,20 @@ async def test_a_revision_that_cannot_be_read_is_named(
     ]
 
 
-async def test_a_mistake_of_ours_is_not_taken_for_the_database_s(
+async def test_an_error_of_the_check_itself_is_raised(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(revision_check, "find_heads", lambda _versions: None)
+    monkeypatch.setattr(revision_check, "read_revisions", lambda _versions: None)
 
-    with pytest.raises(TypeError):
+    with pytest.raises(AttributeError):
         await RevisionCheck(WORKSPACE)(database)
 
 
 def test_heads_read_without_alembic_are_its_own() -> None:
-    assert find_heads(WORKSPACE.versions) == frozenset(Revisions().heads())
+    assert read_revisions(WORKSPACE.versions).heads == frozenset(Revisions().heads())
 
 
-def test_heads_are_what_nothing_follows(tmp_path: Path) -> None:
+def test_heads_are_revisions_that_no_other_follows(tmp_path: Path) -> None:
     for name, text in {
         "a": 'revision = "a"\ndown_revision = None',
         "b": 'revision: str = "b"\ndown_revision: str | None = "a"',
@@ -119,7 +146,10 @@ def test_heads_are_what_nothing_follows(tmp_path: Path) -> None:
     }.items():
         (tmp_path / f"{name}.py").write_text(text)
 
-    assert find_heads(tmp_path) == {"d", "e"}
+    revisions = read_revisions(tmp_path)
+
+    assert revisions.ids == {"a", "b", "c", "d", "e"}
+    assert revisions.heads == {"d", "e"}
 
 
 def test_a_service_that_has_a_database_loads_nothing_of_the_embedded_one() -> None:
