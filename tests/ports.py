@@ -1,4 +1,4 @@
-"""Ports for processes that a test starts, which nobody else takes before they listen."""
+"""Ports for processes that a test starts, which no other process takes before they listen."""
 
 import random
 import socket
@@ -10,7 +10,7 @@ _PORTS = range(20000, 32000)
 def reserve_port() -> int:
     """Return a port that no other call returns for some seconds to come, in no other process.
 
-    A connection that ended lies on it. Servers, which set SO_REUSEADDR, listen there all the same.
+    A connection in TIME_WAIT blocks it. Servers, which set SO_REUSEADDR, listen there all the same.
     """
     while True:
         with socket.socket() as server:
@@ -21,6 +21,6 @@ def reserve_port() -> int:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             server.listen()
             with socket.create_connection(server.getsockname()):
-                server.accept()[0].close()  # who closes first has the connection's remains
+                server.accept()[0].close()  # the side that closes first keeps the port in TIME_WAIT
             port: int = server.getsockname()[1]
             return port

@@ -133,7 +133,7 @@ def wait_for(address: str, process: subprocess.Popen[str]) -> None:
         assert process.poll() is None, process.stderr and process.stderr.read()
         try:
             urlopen(address, timeout=5).close()
-        except OSError:  # nobody listens yet, or whoever does is still starting
+        except OSError:  # nothing listens yet, or the service is still starting
             time.sleep(0.05)
         else:
             return
