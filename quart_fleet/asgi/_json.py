@@ -14,7 +14,7 @@ from quart.wrappers.response import DataBody
 from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
-from quart_fleet.asgi._fields import reader_of
+from quart_fleet.dto import ResponseDTO
 
 _OPTIONS = (
     orjson.OPT_SORT_KEYS
@@ -83,7 +83,13 @@ class _Writers(dict[type, _Writer]):
             return _http_date
         if issubclass(kind, Enum):
             return _value_of
-        return reader_of(kind) if issubclass(kind, BaseModel) else self._otherwise
+        if issubclass(kind, ResponseDTO):
+            return vars  # as it is kept, which is the promise of its class: nothing is copied
+        return _dump if issubclass(kind, BaseModel) else self._otherwise
+
+
+def _dump(model: BaseModel) -> object:
+    return model.model_dump(by_alias=True)
 
 
 def _value_of(member: Enum) -> object:

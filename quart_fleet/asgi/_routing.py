@@ -1,54 +1,34 @@
 """How the contract reads a path: what an id is, and what cannot be text."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from quart.routing import QuartMap
 from quart.wrappers.base import BaseRequestWebsocket
-from werkzeug.routing import IntegerConverter, MapAdapter, RequestRedirect, Rule
+from werkzeug.routing import BaseConverter, MapAdapter
 
 if TYPE_CHECKING:
     from hypercorn.typing import HTTPScope
 
 _TOO_MANY_DIGITS = 20
 """No bigint has as many; Python refuses to read more than 4300."""
-_QUESTION = {"return_rule": True}
-"""What Quart asks of an adapter."""
-_NOWHERE = " "
+_NOWHERE = "/ "
 """A path that no route has, for what is outside of the application's root, or no URL."""
 
 
-class IdConverter(IntegerConverter):
-    """ASCII digits, leading zeros allowed, however many: an id past bigint is nobody's."""
+class IdConverter(BaseConverter):
+    """The id of a row, as in `/users/<id:record_id>`: ASCII digits, leading zeros allowed.
+
+    There may be any number of digits. An id that is too long for a bigint is read as another
+    number that is: no row has either.
+    """
 
     regex = "[0-9]+"
+    weight = 50
 
     def to_python(self, value: str) -> int:
-        """Read the digits; all numbers that are too long stand for the same unused id."""
-        digits = value.lstrip("0")
-        return int((digits or "0")[:_TOO_MANY_DIGITS])
-
-
-class _QuickAdapter(MapAdapter):
-    """Finds a route without variables, having found it once, by its path and method alone."""
-
-    map: "AnyHostMap"
-    request: BaseRequestWebsocket
-
-    def match(self, *args: Any, **options: Any) -> Any:
-        """Return what werkzeug finds; other questions than Quart's are left to it."""
-        if args or options != _QUESTION:
-            return super().match(*args, **options)
-        key = self.path_info, self.default_method, self.websocket
-        if key in self.map.fixed:
-            return self.map.fixed[key], {}
-        try:
-            rule, values = super().match(return_rule=True)
-        except RequestRedirect:  # shows the host, which is therefore looked at
-            return QuartMap.bind_to_request(self.map, self.request, None, None).match(**options)
-        if not rule.arguments:
-            self.map.fixed[key] = rule
-        return rule, values
+        """Read the digits, of no more than a bigint's many."""
+        return int(value.lstrip("0")[:_TOO_MANY_DIGITS] or "0")
 
 
 class AnyHostMap(QuartMap):
@@ -57,19 +37,22 @@ class AnyHostMap(QuartMap):
     With SERVER_NAME set, or host matching, it is.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.fixed: dict[tuple[str, str, bool], Rule] = {}
-
     def bind_to_request(
         self, request: BaseRequestWebsocket, subdomain: str | None, server_name: str | None
     ) -> MapAdapter:
-        """Return what matches this request; its Host is seen in redirects alone."""
+        """Return what matches this request."""
         if server_name is not None or self.host_matching:
             return super().bind_to_request(request, subdomain, server_name)
-        adapter = _QuickAdapter(
-            self,
-            request.headers.get("Host", ""),
+        return _AnyHostAdapter(self, request)
+
+
+class _AnyHostAdapter(MapAdapter):
+    """Reads the Host header when an address is made, for a redirect or by `url_for`."""
+
+    def __init__(self, routes: AnyHostMap, request: BaseRequestWebsocket) -> None:
+        super().__init__(
+            routes,
+            "",
             request.root_path,
             "",
             request.scheme,
@@ -77,32 +60,41 @@ class AnyHostMap(QuartMap):
             request.method,
             request.query_string.decode("latin1"),
         )
-        adapter.request = request
-        return adapter
+        self._routes = routes
+        self._request = request
+
+    def get_host(self, domain_part: str | None) -> str:
+        """Return the host as Quart's own map reads it."""
+        whole = QuartMap.bind_to_request(self._routes, self._request, None, None)
+        self.server_name = whole.server_name
+        return super().get_host(domain_part)
 
 
-def path_of(scope: "HTTPScope") -> str:
-    """Return the path below the application's root, of a whole URL too (RFC 9112, section 3.2.2).
+def normalise(scope: "HTTPScope") -> "HTTPScope":
+    """Return the scope with a path that begins with a slash and lies below the application's root.
 
-    Servers decode bytes that are no UTF-8 to U+FFFD, which a username may hold, so that they
-    would match real text. A NUL stands for them instead: no stored text has one.
+    A whole URL stands for its path (RFC 9112, section 3.2.2). Servers decode bytes that are not
+    UTF-8 to U+FFFD, which a username may hold, so that they would match real text. A NUL stands
+    for them instead: no stored text has one.
     """
-    path = scope["path"]
+    path, root = scope["path"], scope.get("root_path", "")
+    if path.startswith("/") and not root and "\ufffd" not in path:
+        return scope
     if "\ufffd" in path:
         path = _decode(scope["raw_path"])
     if not path.startswith("/"):
         path = _path_of_url(path)
-    root = scope.get("root_path", "")
-    if not root:
-        return path
-    return path.removeprefix(root) if path.startswith(f"{root}/") else _NOWHERE
+    if root and not path.startswith(f"{root}/"):
+        path = _NOWHERE
+    return {**scope, "path": path}
 
 
 def _path_of_url(url: str) -> str:
     try:
-        return urlsplit(url).path
+        path = urlsplit(url).path or "/"
     except ValueError:  # of an address in brackets that is none
         return _NOWHERE
+    return path if path.startswith("/") else _NOWHERE
 
 
 def _decode(raw_path: bytes) -> str:
