@@ -3,8 +3,7 @@
 Authors of services need nothing of it.
 """
 
-from quart_fleet.asgi._application import LeanService, Service, service_class
+from quart_fleet.asgi._application import IdConverter, LeanService, Service, service_class
 from quart_fleet.asgi._json import ContractJSONProvider
-from quart_fleet.asgi._routing import IdConverter
 
 __all__ = ["ContractJSONProvider", "IdConverter", "LeanService", "Service", "service_class"]

@@ -1,23 +1,45 @@
-"""Quart as services use it: which HTTP classes serve it, and when a session is opened."""
+"""Quart as services use it: their paths and ids, their sessions, and the classes that serve."""
 
 import os
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from itsdangerous import BadSignature
 from quart import Quart, request
 from quart.sessions import NullSession, SecureCookieSessionInterface, SessionMixin
+from werkzeug.routing import BaseConverter
 
-from quart_fleet.asgi._http import HTTPConnection, Request
-from quart_fleet.asgi._routing import AnyHostMap, IdConverter, normalise
+from quart_fleet.asgi._http import AnyHostMap, HTTPConnection, Request
 from quart_fleet.errors import ServiceError
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
     from quart.typing import ResponseTypes
     from quart.wrappers.base import BaseRequestWebsocket
     from werkzeug.wrappers import Response as WerkzeugResponse
+
+
+_TOO_MANY_DIGITS = 20
+"""No bigint has as many; Python refuses to read more than 4300."""
+_NOWHERE = "/ "
+"""A path that no route has, for what is outside of the application's root, or no URL."""
+
+
+class IdConverter(BaseConverter):
+    """The id of a row, as in `/users/<id:record_id>`: ASCII digits, leading zeros allowed.
+
+    There may be any number of digits. An id that is too long for a bigint is read as another
+    number that is: no row has either.
+    """
+
+    regex = "[0-9]+"
+    weight = 50
+
+    def to_python(self, value: str) -> int:
+        """Read the digits, of no more than a bigint's many."""
+        return int(value.lstrip("0")[:_TOO_MANY_DIGITS] or "0")
 
 
 class DeferredSession(SessionMixin):
@@ -154,6 +176,41 @@ def service_class() -> type[Service]:
     Nothing that the contract promises may depend on the lean classes: its tests run on both.
     """
     return Service if os.environ.get("QUART_FLEET_PLAIN") == "1" else LeanService
+
+
+def normalise(scope: "HTTPScope") -> "HTTPScope":
+    """Return the scope with a path that begins with a slash and lies below the application's root.
+
+    A whole URL stands for its path (RFC 9112, section 3.2.2). Servers decode bytes that are not
+    UTF-8 to U+FFFD, which a username may hold, so that they would match real text. A NUL stands
+    for them instead: no stored text has one.
+    """
+    path, root = scope["path"], scope.get("root_path", "")
+    if path.startswith("/") and not root and "\ufffd" not in path:
+        return scope
+    if "\ufffd" in path:
+        path = _decode(scope["raw_path"])
+    if not path.startswith("/"):
+        path = _path_of_url(path)
+    if root and not path.startswith(f"{root}/"):
+        path = _NOWHERE
+    return {**scope, "path": path}
+
+
+def _path_of_url(url: str) -> str:
+    try:
+        path = urlsplit(url).path or "/"
+    except ValueError:  # of an address in brackets that is none
+        return _NOWHERE
+    return path if path.startswith("/") else _NOWHERE
+
+
+def _decode(raw_path: bytes) -> str:
+    path = unquote_to_bytes(raw_path.partition(b"?")[0])
+    try:
+        return path.decode()
+    except UnicodeDecodeError:
+        return path.decode(errors="replace").replace("\ufffd", "\x00")
 
 
 async def _close_connection(response: "ResponseTypes") -> "ResponseTypes":

@@ -1,4 +1,4 @@
-"""One request and its answer, between the ASGI server and Quart: connection, request and body.
+"""What serves in place of Quart's own classes: connection, request, body and the map of routes.
 
 Quart's own classes run two tasks for every request: one receives, one answers. Here a body is
 received by the handler that reads it, and only an answer in parts, which may have no end, runs
@@ -15,9 +15,12 @@ import quart
 from quart import Quart, Response
 from quart.asgi import ASGIHTTPConnection
 from quart.debug import traceback_response
+from quart.routing import QuartMap
+from quart.wrappers.base import BaseRequestWebsocket
 from quart.wrappers.response import DataBody, ResponseBody
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout
+from werkzeug.routing import MapAdapter
 from werkzeug.sansio.utils import get_content_length
 
 if TYPE_CHECKING:
@@ -236,6 +239,45 @@ class Request(quart.Request):
         if endpoint not in _BLUEPRINTS:
             _BLUEPRINTS[endpoint] = super().blueprints
         return _BLUEPRINTS[endpoint]
+
+
+class AnyHostMap(QuartMap):
+    """Routes that are the same on every host, which therefore is not taken apart.
+
+    With SERVER_NAME set, or host matching, it is.
+    """
+
+    def bind_to_request(
+        self, request: BaseRequestWebsocket, subdomain: str | None, server_name: str | None
+    ) -> MapAdapter:
+        """Return what matches this request."""
+        if server_name is not None or self.host_matching:
+            return super().bind_to_request(request, subdomain, server_name)
+        return _AnyHostAdapter(self, request)
+
+
+class _AnyHostAdapter(MapAdapter):
+    """Reads the Host header when an address is made, for a redirect or by `url_for`."""
+
+    def __init__(self, routes: AnyHostMap, request: BaseRequestWebsocket) -> None:
+        super().__init__(
+            routes,
+            "",
+            request.root_path,
+            "",
+            request.scheme,
+            request.path,
+            request.method,
+            request.query_string.decode("latin1"),
+        )
+        self._routes = routes
+        self._request = request
+
+    def get_host(self, domain_part: str | None) -> str:
+        """Return the host as Quart's own map reads it."""
+        whole = QuartMap.bind_to_request(self._routes, self._request, None, None)
+        self.server_name = whole.server_name
+        return super().get_host(domain_part)
 
 
 def _need_not_announce(scope: "HTTPScope") -> bool:

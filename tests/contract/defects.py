@@ -48,7 +48,7 @@ _CORS = "quart_fleet/web/_cors.py"
 _HEALTH = "quart_fleet/web/_health.py"
 _JSON = "quart_fleet/asgi/_json.py"
 _MAPPING = "quart_fleet/web/_error_responses.py"
-_ROUTING = "quart_fleet/asgi/_routing.py"
+_PATHS = "quart_fleet/asgi/_application.py"
 
 _CREATE = "POST /users"
 _GET = "GET /users/<int>"
@@ -82,7 +82,7 @@ DEFECTS = (
     Defect("the unknown is no content", _GET, _MAPPING, "NotFoundError: 404", "NotFoundError: 410"),
     Defect("ids for the driver to refuse", _GET, _REPOSITORY,
            "if 0 < record_id <= LARGEST_ID else 0", ""),
-    Defect("digits of all scripts", _GET, _ROUTING, 'regex = "[0-9]+"', 'regex = r"\\d+"'),
+    Defect("digits of all scripts", _GET, _PATHS, 'regex = "[0-9]+"', 'regex = r"\\d+"'),
     Defect("usernames of any case", _USERNAME, _STATEMENTS, "table.c[f] == bindparam(f)",
            "table.c[f].ilike(bindparam(f))"),
     Defect("creation is plain success", _CREATE, _CONTROLLERS, '"User created successfully", 201',
@@ -146,6 +146,6 @@ DEFECTS = (
            'response.headers["Access-Control-Allow-Credentials"] = "true"'),
     Defect("a pre-flight names no methods", "every route", _CORS,
            'response.headers["Access-Control-Allow-Methods"] = _ALLOW_METHODS', "pass"),
-    Defect("broken bytes are read", "every route", _ROUTING,
+    Defect("broken bytes are read", "every route", _PATHS,
            'if "\\ufffd" in path:', "if False:"),
 )  # fmt: skip
