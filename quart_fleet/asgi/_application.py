@@ -11,12 +11,12 @@ from quart import Quart, request
 from quart.sessions import NullSession, SecureCookieSessionInterface, SessionMixin
 from werkzeug.routing import BaseConverter
 
-from quart_fleet.asgi._http import AnyHostMap, HTTPConnection, Request
+from quart_fleet.asgi._http import AnyHostMap, HTTPConnection, LingeringConnection, Request
 from quart_fleet.errors import ServiceError
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
-    from quart.typing import ResponseTypes
+    from quart.typing import ASGIHTTPProtocol, ResponseTypes
     from quart.wrappers.base import BaseRequestWebsocket
     from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -130,6 +130,7 @@ class SecureCookieSessions(SecureCookieSessionInterface):
 class Service(Quart):
     """A Quart application that keeps the contract with Quart's own HTTP classes."""
 
+    asgi_http_class: "type[ASGIHTTPProtocol]" = LingeringConnection
     session_interface: SecureCookieSessionInterface = SecureCookieSessions()
     refusal: str | None = None
     """Why the application could not start, where the reason is a message for users."""

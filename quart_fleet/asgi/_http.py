@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         ASGIReceiveCallable,
         ASGIReceiveEvent,
         ASGISendCallable,
+        ASGISendEvent,
         HTTPResponseBodyEvent,
         HTTPResponseStartEvent,
         HTTPScope,
@@ -59,7 +60,7 @@ class HTTPConnection:
     async def __call__(self, receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
         request_class = cast("type[Request]", self._app.request_class)
         if not issubclass(request_class, Request):
-            await ASGIHTTPConnection(self._app, self._scope)(receive, send)
+            await LingeringConnection(self._app, self._scope)(receive, send)
             return
         request = request_class.received(self._app, self._scope, receive)
         try:
@@ -83,6 +84,31 @@ class HTTPConnection:
         timeout = getattr(response, "timeout", ...)
         chosen = self._app.config["RESPONSE_TIMEOUT"] if timeout is ... else timeout
         return cast("float | None", chosen)
+
+
+class LingeringConnection(ASGIHTTPConnection):
+    """Quart's own, which ends its answer when the request has ended too.
+
+    A server that closes a connection with bytes unread resets it, and its client loses an answer
+    not read yet (RFC 9112, section 9.6): that of 413, which comes before the end of the body.
+    """
+
+    async def __call__(self, receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
+        ended = asyncio.Event()
+
+        async def receive_noting_end() -> "ASGIReceiveEvent":
+            message = await receive()
+            if not message.get("more_body", False):
+                ended.set()
+            return message
+
+        async def send_last_at_end(message: "ASGISendEvent") -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), LINGER_TIMEOUT)
+            await send(message)
+
+        await super().__call__(receive_noting_end, send_last_at_end)
 
 
 class RequestBody:
@@ -128,11 +154,7 @@ class RequestBody:
             yield part
 
     async def drop(self) -> None:
-        """Receive the rest and leave it unread.
-
-        A server that closes a connection with bytes unread resets it, and its client loses an
-        answer not read yet (RFC 9112, section 9.6).
-        """
+        """Receive the rest and leave it unread, as LingeringConnection explains."""
         with suppress(TimeoutError, ClientDisconnected):
             async with asyncio.timeout(LINGER_TIMEOUT):
                 while not self.ended:
