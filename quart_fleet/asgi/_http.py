@@ -74,16 +74,13 @@ class HTTPConnection:
             await send(_head_of(response))
             await send(_last_part(body))
             return
+        timeout = getattr(response, "timeout", ...)
+        if timeout is ...:
+            timeout = self._app.config["RESPONSE_TIMEOUT"]
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._timeout_of(response)):
+            async with asyncio.timeout(cast("float | None", timeout)):
                 await send(_head_of(response))
                 await _send_body(body, request.body, receive, send)
-
-    def _timeout_of(self, response: "ResponseTypes") -> float | None:
-        """Return the seconds that a client gets to take the answer."""
-        timeout = getattr(response, "timeout", ...)
-        chosen = self._app.config["RESPONSE_TIMEOUT"] if timeout is ... else timeout
-        return cast("float | None", chosen)
 
 
 class LingeringConnection(ASGIHTTPConnection):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -82,7 +83,7 @@ class _Writers(dict[type, _Writer]):
         if issubclass(kind, datetime):
             return _http_date
         if issubclass(kind, Enum):
-            return _value_of
+            return attrgetter("value")
         if issubclass(kind, ResponseDTO):
             return vars  # as it is kept, which is the promise of its class: nothing is copied
         return _dump if issubclass(kind, BaseModel) else self._otherwise
@@ -90,10 +91,6 @@ class _Writers(dict[type, _Writer]):
 
 def _dump(model: BaseModel) -> object:
     return model.model_dump(by_alias=True)
-
-
-def _value_of(member: Enum) -> object:
-    return member.value
 
 
 _http_date = lru_cache(maxsize=4096)(http_date)
