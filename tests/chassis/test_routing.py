@@ -1,5 +1,6 @@
 """Routes: which one a path names, what an id is, and which host an address shows."""
 
+from importlib.metadata import version
 from typing import cast
 
 import pytest
@@ -8,11 +9,10 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 
 from quart_fleet.asgi._application import LeanService, Service
+from quart_fleet.asgi._http import AnyHostMap
 
 
-@pytest.fixture(params=[LeanService, Service])
-def app(request: pytest.FixtureRequest) -> Service:
-    kind: type[Service] = request.param
+def make(kind: type[Service]) -> Service:
     app = kind(__name__, static_folder=None)
     app.add_url_rule("/users", "list", methods=["GET"])
     app.add_url_rule("/users", "create", methods=["POST"])
@@ -22,6 +22,11 @@ def app(request: pytest.FixtureRequest) -> Service:
     return app
 
 
+@pytest.fixture(params=[LeanService, Service])
+def app(request: pytest.FixtureRequest) -> Service:
+    return make(request.param)
+
+
 async def found(app: Service, method: str, path: str) -> tuple[str | None, dict[str, object]]:
     async with app.test_request_context(path, method=method) as context:
         if context.request.routing_exception is not None:
@@ -29,14 +34,30 @@ async def found(app: Service, method: str, path: str) -> tuple[str | None, dict[
         return context.request.endpoint, context.request.view_args or {}
 
 
-async def test_a_route_is_found_by_method_and_path(app: Service) -> None:
-    assert await found(app, "GET", "/users") == ("list", {})
-    assert await found(app, "POST", "/users") == ("create", {})
-    assert await found(app, "GET", "/users/7") == ("get", {"record_id": 7})
-    with pytest.raises(NotFound):
-        await found(app, "GET", "/nowhere")
-    with pytest.raises(MethodNotAllowed):
-        await found(app, "PATCH", "/users")
+async def test_a_route_is_the_same_the_second_time(app: Service) -> None:
+    for _ in range(2):
+        assert await found(app, "GET", "/users") == ("list", {})
+        assert await found(app, "POST", "/users") == ("create", {})
+        assert await found(app, "GET", "/users/7") == ("get", {"record_id": 7})
+        assert await found(app, "GET", "/users/8") == ("get", {"record_id": 8})
+
+
+async def test_what_is_no_route_is_none_the_second_time_either(app: Service) -> None:
+    for _ in range(2):
+        with pytest.raises(NotFound):
+            await found(app, "GET", "/nowhere")
+        with pytest.raises(MethodNotAllowed):
+            await found(app, "PATCH", "/users")
+
+
+async def test_only_routes_without_variables_are_remembered() -> None:
+    app = make(LeanService)
+    assert isinstance(app.url_map, AnyHostMap)
+    for path in ("/users", "/users/1", "/users/2", "/users", "//users"):
+        async with app.test_request_context(path):
+            pass
+
+    assert [path for path, _, _ in app.url_map.fixed] == ["/users"]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +93,10 @@ async def test_an_address_for_other_hosts_shows_the_host_that_was_asked(app: Ser
         assert url_for("get", record_id=7, _external=True) == "http://shop.example/users/7"
 
 
+@pytest.mark.skipif(
+    tuple(map(int, version("werkzeug").split("."))) < (3, 1, 8),
+    reason="Werkzeug reads a Host header with invalid characters as empty from 3.1.8 on",
+)
 async def test_a_redirect_shows_a_host_only_where_it_is_one(app: Service) -> None:
     for host, shown in (
         ("Shop.example:80", "http://shop.example/shop/users"),
