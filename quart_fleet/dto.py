@@ -1,10 +1,19 @@
 """Base classes of the objects that cross the application's edge, and the types of their fields."""
 
-from collections.abc import Sequence
-from functools import cache
-from typing import Annotated, Self, TypeVar
+from collections.abc import Iterator, Sequence
+from functools import cache, cached_property
+from typing import Annotated, Any, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    WrapSerializer,
+)
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 
@@ -30,6 +39,8 @@ Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 
 ResponseT = TypeVar("ResponseT", bound="ResponseDTO")
 
+_CONVERT = "convert the value by a validator, before it is kept"
+
 
 class RequestDTO(BaseModel):
     """What a client sends: its JSON types are taken as they are, other keys are ignored."""
@@ -49,9 +60,27 @@ class PageQuery(BaseModel):
 
 
 class ResponseDTO(BaseModel):
-    """What a client gets, read from an entity's attributes."""
+    """What a client gets, read from an entity's attributes.
 
-    model_config = ConfigDict(frozen=True, from_attributes=True)
+    It is written as it is kept: every field, by its name, with its value, without a copy. A class
+    that asks pydantic to write anything else raises TypeError when it is defined. A model of
+    `pydantic.BaseModel` may ask for all of it: it is written by its `model_dump(by_alias=True)`.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, from_attributes=True, revalidate_instances="subclass-instances"
+    )
+    """A subclass of a field's class becomes that class: what it adds is not written."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        super().__pydantic_init_subclass__(**options)
+        for feature, remedy in _features_not_written(cls):
+            raise TypeError(
+                f"{cls.__name__} has {feature}, but a ResponseDTO is written as it is kept: "
+                f"{remedy}, or derive the class from pydantic.BaseModel, "
+                "which is written by model_dump."
+            )
 
     @classmethod
     def of(cls, entity: object) -> Self:
@@ -67,3 +96,41 @@ class ResponseDTO(BaseModel):
 @cache
 def _list_of(kind: type[ResponseT]) -> TypeAdapter[list[ResponseT]]:
     return TypeAdapter(list[kind])  # type: ignore[valid-type]
+
+
+def _features_not_written(kind: type[ResponseDTO]) -> Iterator[tuple[str, str]]:
+    """Yield what the class asks of serialization beyond its fields, each with what to do instead."""
+    decorators = kind.__pydantic_decorators__
+    if decorators.model_serializers or decorators.field_serializers:
+        yield "a serializer", _CONVERT
+    for method in ("model_dump", "model_dump_json"):
+        if getattr(kind, method) is not getattr(BaseModel, method):
+            yield f"a {method} of its own", _CONVERT
+    for name in decorators.computed_fields:
+        yield f"a computed field '{name}'", "make it a field and set it in `of`"
+    for name, value in [each for base in kind.__mro__ for each in vars(base).items()]:
+        if isinstance(value, cached_property):
+            yield f"a cached_property '{name}', kept beside the fields", "make it a property"
+    if kind.model_config.get("extra") == "allow":
+        yield 'extra="allow"', "declare every field"
+    if kind.model_config.get("alias_generator"):
+        yield "an alias_generator", "name the fields as clients know them"
+    for name, field in kind.model_fields.items():
+        yield from _features_of_field(name, field)
+
+
+def _features_of_field(name: str, field: FieldInfo) -> Iterator[tuple[str, str]]:
+    if field.alias or field.serialization_alias:
+        yield f"an alias for '{name}'", "name the field as clients know it"
+    if field.exclude or getattr(field, "exclude_if", None):  # that came with pydantic 2.12
+        yield f"an excluded field '{name}'", "leave the field out"
+    parts = (*field.metadata, *_parts_of(field.annotation))
+    if any(isinstance(part, PlainSerializer | WrapSerializer) for part in parts):
+        yield f"a serializer of '{name}'", _CONVERT
+
+
+def _parts_of(annotation: Any) -> Iterator[object]:
+    """Yield what an annotation is made of, at every depth."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _parts_of(part)

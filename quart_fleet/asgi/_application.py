@@ -1,36 +1,155 @@
-"""Quart as services use it: its own classes replaced where a request pays for what no one needs."""
+"""Quart as services use it: their paths and ids, their sessions, and the classes that serve."""
 
-from collections.abc import Awaitable, Callable
-from inspect import CO_COROUTINE
+import os
+from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes, urlsplit
 
-from quart import Quart
-from quart.sessions import SecureCookieSessionInterface
+from itsdangerous import BadSignature
+from quart import Quart, request
+from quart.sessions import NullSession, SecureCookieSessionInterface, SessionMixin
+from werkzeug.routing import BaseConverter
 
-from quart_fleet.asgi._connection import HTTPConnection
-from quart_fleet.asgi._request import Request
-from quart_fleet.asgi._routing import AnyHostMap
-from quart_fleet.asgi._sessions import NoSessions
+from quart_fleet.asgi._http import AnyHostMap, HTTPConnection, LingeringConnection, Request
 from quart_fleet.errors import ServiceError
 
 if TYPE_CHECKING:
-    import quart
-    from quart.typing import ResponseTypes
+    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
+    from quart.typing import ASGIHTTPProtocol, ResponseTypes
+    from quart.wrappers.base import BaseRequestWebsocket
+    from werkzeug.wrappers import Response as WerkzeugResponse
+
+
+_TOO_MANY_DIGITS = 20
+"""No bigint has as many; Python refuses to read more than 4300."""
+_NOWHERE = "/ "
+"""A path that no route has, for what is outside of the application's root, or no URL."""
+
+
+class IdConverter(BaseConverter):
+    """The id of a row, as in `/users/<id:record_id>`: ASCII digits, leading zeros allowed.
+
+    There may be any number of digits. An id that is too long for a bigint is read as another
+    number that is: no row has either.
+    """
+
+    regex = "[0-9]+"
+    weight = 50
+
+    def to_python(self, value: str) -> int:
+        """Read the digits, of no more than a bigint's many."""
+        return int(value.lstrip("0")[:_TOO_MANY_DIGITS] or "0")
+
+
+class DeferredSession(SessionMixin):
+    """A session whose cookie is read and verified at the first access."""
+
+    def __init__(
+        self, interface: "SecureCookieSessions", app: Quart, request: "BaseRequestWebsocket"
+    ) -> None:
+        self._interface = interface
+        self._app = app
+        self._request = request
+
+    @cached_property
+    def opened(self) -> SessionMixin:
+        """What Quart's own interface opens at the start of every request."""
+        return self._interface.read_cookie(self._app, self._request)
+
+    def find_opened(self) -> SessionMixin | None:
+        """Return the session, None where it was neither read nor written."""
+        found: SessionMixin | None = vars(self).get("opened")
+        return found
+
+    @property
+    def modified(self) -> bool:  # a class variable there
+        """Whether the cookie has to be sent; set it after a change inside of a value."""
+        return self.opened.modified
+
+    @modified.setter
+    def modified(self, value: bool) -> None:
+        self.opened.modified = value
+
+    def __getitem__(self, key: str) -> Any:
+        return self.opened[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.opened[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.opened[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.opened)
+
+    def __len__(self) -> int:
+        return len(self.opened)
+
+
+class SecureCookieSessions(SecureCookieSessionInterface):
+    """Quart's signed cookies, at no cost for a request that does not touch its session.
+
+    The cookie of a permanent session is therefore renewed by the requests that touch it alone.
+    """
+
+    async def open_session(self, app: Quart, request: "BaseRequestWebsocket") -> DeferredSession:  # type: ignore[override]  # a session, but not of that class
+        """Return the session unopened."""
+        return DeferredSession(self, app, request)
+
+    def read_cookie(self, app: Quart, request: "BaseRequestWebsocket") -> SessionMixin:
+        """Return what the cookie holds; empty without one or with one that was not signed here.
+
+        Without a SECRET_KEY, the session can be read and refuses to be written.
+        """
+        signer = self.get_signing_serializer(app)
+        if signer is None:
+            return NullSession()
+        cookie = request.cookies.get(self.get_cookie_name(app), "")
+        age = int(app.permanent_session_lifetime.total_seconds())
+        try:
+            return self.session_class(signer.loads(cookie, max_age=age))
+        except BadSignature:
+            return self.session_class()
+
+    def is_null_session(self, obj: object) -> bool:
+        """Whether there is nothing to save."""
+        opened = obj.find_opened() if isinstance(obj, DeferredSession) else obj
+        return opened is None or super().is_null_session(opened)
+
+    async def save_session(
+        self, app: Quart, session: SessionMixin, response: "ResponseTypes | WerkzeugResponse | None"
+    ) -> None:
+        """Send the cookie where the session was changed, and vary by it where it was read."""
+        if isinstance(session, DeferredSession):
+            session = session.opened
+            session.accessed = True
+        await super().save_session(app, session, response)
 
 
 class Service(Quart):
-    """A Quart application in the contract's manner, by the extension points that Quart has."""
+    """A Quart application that keeps the contract with Quart's own HTTP classes."""
 
-    asgi_http_class = HTTPConnection
-    request_class = Request
-    session_interface: SecureCookieSessionInterface = NoSessions()
-    url_map_class = AnyHostMap
-    draining = False
+    asgi_http_class: "type[ASGIHTTPProtocol]" = LingeringConnection
+    session_interface: SecureCookieSessionInterface = SecureCookieSessions()
     refusal: str | None = None
-    """Why it could not start, where that was said in words of ours."""
+    """Why the application could not start, where the reason is a message for users."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.url_map.converters["id"] = IdConverter
+
+    async def asgi_app(
+        self, scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
+    ) -> None:
+        """Answer a request at its normalised path, whichever class then reads the scope."""
+        if scope["type"] == "http":
+            await self.asgi_http_class(self, normalise(scope))(receive, send)
+        else:
+            await super().asgi_app(scope, receive, send)
 
     async def startup(self) -> None:
-        """Start, or keep the reason for whoever runs the server, which exits without it."""
+        """Start, or keep the reason why not, for the caller of the server to print."""
         try:
             await super().startup()
         except ServiceError as error:
@@ -38,19 +157,64 @@ class Service(Quart):
             raise
 
     def drain(self) -> None:
-        """Make every answer from now on its connection's last."""
-        self.draining = True
+        """Close each connection behind its next answer, from now on."""
+        functions = self.after_request_funcs[None]
+        if _close_connection not in functions:
+            functions.append(_close_connection)
 
-    async def handle_request(self, request: "quart.Request") -> "ResponseTypes":
-        """Answer; while draining, so that the connection ends behind it (HTTP/2 has no such header)."""
-        response = await super().handle_request(request)
-        if self.draining and request.http_version.startswith("1."):
-            response.headers["Connection"] = "close"
-        return response
 
-    def ensure_async(self, func: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-        """Return a coroutine function as it is, which its code tells soonest."""
-        code = getattr(func, "__code__", None)
-        if code is not None and code.co_flags & CO_COROUTINE:
-            return func
-        return super().ensure_async(func)
+class LeanService(Service):
+    """The same with lean classes, put in by the extension points that Quart has for them."""
+
+    asgi_http_class = HTTPConnection
+    request_class = Request
+    url_map_class = AnyHostMap
+
+
+def service_class() -> type[Service]:
+    """Return the lean class, or the plain one where tests set `QUART_FLEET_PLAIN=1`.
+
+    Nothing that the contract promises may depend on the lean classes: its tests run on both.
+    """
+    return Service if os.environ.get("QUART_FLEET_PLAIN") == "1" else LeanService
+
+
+def normalise(scope: "HTTPScope") -> "HTTPScope":
+    """Return the scope with a path that begins with a slash and lies below the application's root.
+
+    A whole URL stands for its path (RFC 9112, section 3.2.2). Servers decode bytes that are not
+    UTF-8 to U+FFFD, which a username may hold, so that they would match real text. A NUL stands
+    for them instead: no stored text has one.
+    """
+    path, root = scope["path"], scope.get("root_path", "")
+    if path.startswith("/") and not root and "\ufffd" not in path:
+        return scope
+    if "\ufffd" in path:
+        path = _decode(scope["raw_path"])
+    if not path.startswith("/"):
+        path = _path_of_url(path)
+    if root and not path.startswith(f"{root}/"):
+        path = _NOWHERE
+    return {**scope, "path": path}
+
+
+def _path_of_url(url: str) -> str:
+    try:
+        path = urlsplit(url).path or "/"
+    except ValueError:  # of an address in brackets that is none
+        return _NOWHERE
+    return path if path.startswith("/") else _NOWHERE
+
+
+def _decode(raw_path: bytes) -> str:
+    path = unquote_to_bytes(raw_path.partition(b"?")[0])
+    try:
+        return path.decode()
+    except UnicodeDecodeError:
+        return path.decode(errors="replace").replace("\ufffd", "\x00")
+
+
+async def _close_connection(response: "ResponseTypes") -> "ResponseTypes":
+    if request.http_version.startswith("1."):  # HTTP/2 has no such header
+        response.headers["Connection"] = "close"
+    return response

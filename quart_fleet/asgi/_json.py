@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -14,7 +15,7 @@ from quart.wrappers.response import DataBody
 from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
-from quart_fleet.asgi._fields import reader_of
+from quart_fleet.dto import ResponseDTO
 
 _OPTIONS = (
     orjson.OPT_SORT_KEYS
@@ -82,12 +83,14 @@ class _Writers(dict[type, _Writer]):
         if issubclass(kind, datetime):
             return _http_date
         if issubclass(kind, Enum):
-            return _value_of
-        return reader_of(kind) if issubclass(kind, BaseModel) else self._otherwise
+            return attrgetter("value")
+        if issubclass(kind, ResponseDTO):
+            return vars  # as it is kept, which is the promise of its class: nothing is copied
+        return _dump if issubclass(kind, BaseModel) else self._otherwise
 
 
-def _value_of(member: Enum) -> object:
-    return member.value
+def _dump(model: BaseModel) -> object:
+    return model.model_dump(by_alias=True)
 
 
 _http_date = lru_cache(maxsize=4096)(http_date)

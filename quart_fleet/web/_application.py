@@ -5,9 +5,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
 from quart import Blueprint, Quart
 
-from quart_fleet.asgi._application import Service
+from quart_fleet.asgi._application import Service, service_class
 from quart_fleet.asgi._json import ContractJSONProvider
-from quart_fleet.asgi._routing import IdConverter
 from quart_fleet.database._engine import Database
 from quart_fleet.errors import ServiceError
 from quart_fleet.settings import ServiceSettings
@@ -42,9 +41,8 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         provides: what the controllers ask for by type, with `provided`.
         start_checks: awaited in order at start.
     """
-    app = Service(config.service_name, static_folder=None)
+    app = service_class()(config.service_name, static_folder=None)
     _configure(app, config)
-    app.url_map.converters["int"] = IdConverter
     for blueprint in (make_health_blueprint(envelope, database), *blueprints):
         app.register_blueprint(blueprint, url_prefix=PREFIX)
     map_errors(app, envelope)

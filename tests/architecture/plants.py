@@ -179,7 +179,7 @@ PLANTS = [
         ("import quart", "quart", CHASSIS_DATABASE),
         ("import quart_fleet.web", "quart_fleet.web", CHASSIS_DATABASE),
     ),
-    *_file("quart_fleet/asgi/_routing.py", ("import quart_fleet.web", "quart_fleet.web", ASGI)),
+    *_file("quart_fleet/asgi/_http.py", ("import quart_fleet.web", "quart_fleet.web", ASGI)),
     *_file("shared/__init__.py", ("from . import config", "shared.config", SHARED_INIT)),
     *_file(
         "shared/models/user.py",

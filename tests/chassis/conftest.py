@@ -2,7 +2,7 @@
 
 import pytest
 
-from quart_fleet.asgi._application import Service
+from quart_fleet.asgi._application import LeanService, Service
 from tests.chassis.serving import PATIENCE, Serve, under_hypercorn, under_uvicorn
 
 
@@ -20,4 +20,4 @@ def serve(request: pytest.FixtureRequest) -> Serve:
 
 @pytest.fixture
 def app() -> Service:
-    return Service(__name__, static_folder=None)
+    return LeanService(__name__, static_folder=None)

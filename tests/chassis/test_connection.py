@@ -1,10 +1,10 @@
 """Requests and answers between a real server and the application."""
 
-from quart import Blueprint, Request, Response, g, request, request_finished, session
-from quart.sessions import SecureCookieSessionInterface
+import pytest
+from quart import Blueprint, Request, Response, g, request, request_finished
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from quart_fleet.asgi._application import Service
+from quart_fleet.asgi._application import LeanService, Service
 from tests.chassis.serving import Serve, exchange, spell
 
 
@@ -54,21 +54,27 @@ async def test_no_client_says_where_it_is(app: Service, serve: Serve) -> None:
     assert answer.endswith(b"\r\n\r\n127.0.0.1")
 
 
-async def test_a_whole_url_is_asked_for_as_its_path(app: Service, serve: Serve) -> None:
-    @app.get("/here")
+@pytest.fixture(params=[LeanService, Service])
+def each_app(request: pytest.FixtureRequest) -> Service:
+    kind: type[Service] = request.param
+    return kind(__name__, static_folder=None)
+
+
+async def test_a_whole_url_is_asked_for_as_its_path(each_app: Service, serve: Serve) -> None:
+    @each_app.get("/here")
     async def here() -> str:
         return "here"
 
-    async with serve(app) as port:
+    async with serve(each_app) as port:
         answer = await exchange(port, spell("GET", "http://localhost/here"))
 
     assert answer.endswith(b"\r\n\r\nhere")
 
 
 async def test_what_looks_like_a_whole_url_and_is_none_is_refused(
-    app: Service, serve: Serve
+    each_app: Service, serve: Serve
 ) -> None:
-    async with serve(app) as port:
+    async with serve(each_app) as port:
         answer = await exchange(port, spell("GET", "http://[::1/here"))
 
     assert answer.startswith(b"HTTP/1.1 4")
@@ -87,31 +93,16 @@ async def test_a_redirect_shows_the_address_where_no_host_is_sent(
     assert f"\r\nlocation: http://127.0.0.1:{port}/here/\r\n".encode() in answer
 
 
-async def test_a_service_may_have_sessions(app: Service, serve: Serve) -> None:
-    app.secret_key = "secret"
-    app.session_interface = SecureCookieSessionInterface()
-
-    @app.get("/")
-    async def remember() -> str:
-        session["name"] = "Ada"
-        return "remembered"
-
-    async with serve(app) as port:
-        answer = await exchange(port, spell("GET", "/"))
-
-    assert b"\r\nset-cookie: session=" in answer.lower()
-
-
-async def test_an_application_may_be_mounted_below_a_path(app: Service, serve: Serve) -> None:
-    @app.get("/here")
+async def test_an_application_may_be_mounted_below_a_path(each_app: Service, serve: Serve) -> None:
+    @each_app.get("/here")
     async def here() -> str:
         return request.script_root
 
     async def mount(scope: dict[str, object], receive: object, send: object) -> None:
         await inner({**scope, "root_path": "/below"}, receive, send)  # type: ignore[arg-type]
 
-    inner, app.asgi_app = app.asgi_app, mount  # type: ignore[method-assign, assignment]
-    async with serve(app) as port:
+    inner, each_app.asgi_app = each_app.asgi_app, mount  # type: ignore[method-assign, assignment]
+    async with serve(each_app) as port:
         inside = await exchange(port, spell("GET", "/below/here"))
         outside = await exchange(port, spell("GET", "/belowhere"))
 
@@ -127,7 +118,7 @@ async def test_a_service_may_have_a_request_class_of_quarts(app: Service, serve:
     async def show() -> str:
         return f"{request.greeting} {await request.body!r}"  # type: ignore[attr-defined]
 
-    app.request_class = OwnRequest  # type: ignore[assignment]  # as Quart's manual has it
+    app.request_class = OwnRequest
     async with serve(app) as port:
         answer = await exchange(port, spell("POST", "/", "Content-Length: 2", body=b"ab"))
 

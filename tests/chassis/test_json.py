@@ -10,7 +10,6 @@ from typing import cast
 from uuid import UUID
 
 import pytest
-from pydantic import Field, computed_field, field_serializer
 from quart import Quart, Response
 from quart.json.provider import DefaultJSONProvider
 
@@ -76,16 +75,7 @@ async def test_a_dto_is_written_with_http_dates_and_sorted_keys() -> None:
 
 
 class AccountDTO(ResponseDTO):
-    name: str = Field(serialization_alias="holder")
-    password_hash: str = Field(exclude=True)
-
-    @computed_field
-    def initial(self) -> str:
-        return self.name[0]
-
-    @field_serializer("name")
-    def shout(self, name: str) -> str:
-        return name.upper()
+    holder: str
 
 
 class BankDTO(ResponseDTO):
@@ -93,17 +83,17 @@ class BankDTO(ResponseDTO):
 
 
 @pytest.mark.parametrize("debug", [False, True])
-async def test_a_dto_is_written_as_its_fields_say_wherever_it_is(debug: bool) -> None:
+async def test_a_dto_is_written_wherever_it_is(debug: bool) -> None:
     app = Quart(__name__)
     app.config["DEBUG"] = debug
-    account = AccountDTO(name="Ada", password_hash="secret")
+    account = AccountDTO(holder="Ada")
     bank = BankDTO(accounts={"open": [account]})
 
     provider, value = ContractJSONProvider(app), {"banks": [bank], "mine": (account,)}
 
     body = await body_of(provider, value)
 
-    written = {"holder": "ADA", "initial": "A"}
+    written = {"holder": "Ada"}
     assert json.loads(body) == {"banks": [{"accounts": {"open": [written]}}], "mine": [written]}
     assert json.loads(provider.dumps(value)) == json.loads(body)
 

@@ -46,10 +46,9 @@ _APPLICATION = "quart_fleet/web/_application.py"
 _BODY = "quart_fleet/web/_parsing.py"
 _CORS = "quart_fleet/web/_cors.py"
 _HEALTH = "quart_fleet/web/_health.py"
-_FIELDS = "quart_fleet/asgi/_fields.py"
 _JSON = "quart_fleet/asgi/_json.py"
 _MAPPING = "quart_fleet/web/_error_responses.py"
-_ROUTING = "quart_fleet/asgi/_routing.py"
+_PATHS = "quart_fleet/asgi/_application.py"
 
 _CREATE = "POST /users"
 _GET = "GET /users/<int>"
@@ -75,15 +74,15 @@ DEFECTS = (
     Defect("indented in production", _GET, _JSON, "= app.debug", "= True"),
     Defect("a charset", "GET /health", _JSON, "super().__init__(app)",
            "super().__init__(app); self.mimetype = 'application/json; charset=utf-8'"),
-    Defect("empty fields left out", _GET, _FIELDS, "return kept if",
-           "return {n: v for n, v in kept.items() if v is not None} if"),
+    Defect("empty fields left out", _GET, _JSON, "return vars",
+           "return lambda dto: {n: v for n, v in vars(dto).items() if v is not None}"),
     Defect("an id as text", _GET, _DTO, "    id: int", "    id: str"),
     Defect("another refusal of the unknown", _GET, _ERRORS, "{resource} not found",
            "{resource} does not exist"),
     Defect("the unknown is no content", _GET, _MAPPING, "NotFoundError: 404", "NotFoundError: 410"),
     Defect("ids for the driver to refuse", _GET, _REPOSITORY,
            "if 0 < record_id <= LARGEST_ID else 0", ""),
-    Defect("digits of all scripts", _GET, _ROUTING, 'regex = "[0-9]+"', 'regex = r"\\d+"'),
+    Defect("digits of all scripts", _GET, _PATHS, 'regex = "[0-9]+"', 'regex = r"\\d+"'),
     Defect("usernames of any case", _USERNAME, _STATEMENTS, "table.c[f] == bindparam(f)",
            "table.c[f].ilike(bindparam(f))"),
     Defect("creation is plain success", _CREATE, _CONTROLLERS, '"User created successfully", 201',
@@ -138,8 +137,7 @@ DEFECTS = (
     Defect("another refusal of a path", "anything else", _MAPPING, "Endpoint not found",
            "Not found"),
     Defect("slashes do not matter", "anything else", _APPLICATION,
-           'app.url_map.converters["int"] = IdConverter',
-           'app.url_map.converters["int"] = IdConverter; app.url_map.strict_slashes = False'),
+           "static_folder=None)", "static_folder=None); app.url_map.strict_slashes = False"),
     Defect("no list of methods", _WRONG_METHOD, _MAPPING, "response.headers[name] = value", "pass"),
     Defect("origins are not echoed", "every route", _CORS, 'origin or "*"', '"*"'),
     Defect("caches are not told", "every route", _CORS, 'response.vary.add("Origin")', "pass"),
@@ -148,6 +146,6 @@ DEFECTS = (
            'response.headers["Access-Control-Allow-Credentials"] = "true"'),
     Defect("a pre-flight names no methods", "every route", _CORS,
            'response.headers["Access-Control-Allow-Methods"] = _ALLOW_METHODS', "pass"),
-    Defect("broken bytes are read", "every route", _ROUTING,
-           'if "\\ufffd" in path', "if False"),
+    Defect("broken bytes are read", "every route", _PATHS,
+           'if "\\ufffd" in path:', "if False:"),
 )  # fmt: skip

@@ -16,6 +16,8 @@ from .wire import PATIENCE, exchange, spell
 _POLL_INTERVAL = 0.02
 _PRODUCTION = {"DEBUG": "False", "SECRET_KEY": "a secret of the tests", "DB_POOL_SIZE": "5"}
 """The pool is small, so that many services share the run's server and requests wait for it."""
+_MODE = {name: os.environ[name] for name in ("QUART_FLEET_PLAIN",) if name in os.environ}
+"""Whether Quart's own HTTP classes serve: the run of this suite says it for every service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ async def running(
         "DATABASE_URL": database_url,
         "SERVICE_PORT": str(port),
         **_PRODUCTION,
+        **_MODE,
         **(settings or {}),
     }
     with log.open("wb") as output:

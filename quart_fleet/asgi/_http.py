@@ -1,0 +1,397 @@
+"""What serves in place of Quart's own classes: connection, request, body and the map of routes.
+
+Quart's own classes run two tasks for every request: one receives, one answers. Here a body is
+received by the handler that reads it, and only an answer in parts, which may have no end, runs
+beside a task that notices a disconnect. Any other request is finished, with what it began in the
+database.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Generator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import quart
+from quart import Quart, Response
+from quart.asgi import ASGIHTTPConnection
+from quart.debug import traceback_response
+from quart.routing import QuartMap
+from quart.wrappers.base import BaseRequestWebsocket
+from quart.wrappers.response import DataBody, ResponseBody
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout
+from werkzeug.routing import MapAdapter, Rule
+from werkzeug.sansio.utils import get_content_length
+
+if TYPE_CHECKING:
+    from hypercorn.typing import (
+        ASGIReceiveCallable,
+        ASGIReceiveEvent,
+        ASGISendCallable,
+        ASGISendEvent,
+        HTTPResponseBodyEvent,
+        HTTPResponseStartEvent,
+        HTTPScope,
+    )
+    from quart.typing import ResponseTypes
+
+SMALL = 16_384
+"""Bytes of an answer that every server buffers, so that sending them never waits."""
+LINGER_TIMEOUT = 5.0
+"""Seconds that a client gets to finish a body after it was answered."""
+
+_FRAMING = (b"content-length", b"transfer-encoding")
+_USUALLY_WITHOUT_BODY = {"GET", "HEAD", "DELETE", "OPTIONS"}
+
+_BLUEPRINTS: dict[str | None, list[str]] = {}
+"""By endpoint, of which there are as many as routes: Quart asks three times for each request."""
+
+
+class HTTPConnection:
+    """What Quart asks of its `asgi_http_class`, without a task or a timer for a small answer.
+
+    An application with a request class that is not derived from ours gets Quart's own.
+    """
+
+    def __init__(self, app: Quart, scope: "HTTPScope") -> None:
+        self._app = app
+        self._scope = scope
+
+    async def __call__(self, receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
+        request_class = cast("type[Request]", self._app.request_class)
+        if not issubclass(request_class, Request):
+            await LingeringConnection(self._app, self._scope)(receive, send)
+            return
+        request = request_class.received(self._app, self._scope, receive)
+        try:
+            response = await self._app.handle_request(request)
+        except Exception as error:
+            if not (self._app.debug or self._app.testing):
+                raise
+            response = await traceback_response(error)
+        body = _body_of(response)
+        if isinstance(body, bytes) and len(body) <= SMALL and request.body.ended:
+            await send(_head_of(response))
+            await send(_last_part(body))
+            return
+        timeout = getattr(response, "timeout", ...)
+        if timeout is ...:
+            timeout = self._app.config["RESPONSE_TIMEOUT"]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(cast("float | None", timeout)):
+                await send(_head_of(response))
+                await _send_body(body, request.body, receive, send)
+
+
+class LingeringConnection(ASGIHTTPConnection):
+    """Quart's own, which ends its answer when the request has ended too.
+
+    A server that closes a connection with bytes unread resets it, and its client loses an answer
+    not read yet (RFC 9112, section 9.6): that of 413, which comes before the end of the body.
+    """
+
+    async def __call__(self, receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
+        ended = asyncio.Event()
+
+        async def receive_noting_end() -> "ASGIReceiveEvent":
+            message = await receive()
+            if not message.get("more_body", False):
+                ended.set()
+            return message
+
+        async def send_last_at_end(message: "ASGISendEvent") -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), LINGER_TIMEOUT)
+            await send(message)
+
+        await super().__call__(receive_noting_end, send_last_at_end)
+
+
+class RequestBody:
+    """Read by `await`, whole, or by `async for`, part by part; in place of Quart's own class.
+
+    Both raise RequestEntityTooLarge, as soon as more than `most` bytes are announced or have
+    come, and ClientDisconnected; `await` raises RequestTimeout too.
+    """
+
+    def __init__(self, announced: int | None, most: int | None) -> None:
+        self._most = most
+        self._length = announced or 0
+        self._come = 0
+        self._whole: bytes | None = b""
+        self.ended = True
+
+    def read_from(self, receive: "ASGIReceiveCallable", timeout: float | None) -> None:
+        """Say that there is a body, where to ask for it, and how many seconds it may take."""
+        self._receive = receive
+        self._timeout = timeout
+        self._whole = None
+        self.ended = False
+
+    def set_result(self, data: bytes) -> None:
+        """Have these bytes for a body, as Quart's test requests do."""
+        self._whole = data
+
+    def clear(self) -> None:
+        """Release the memory of what was read."""
+        self._whole = b""
+
+    def __await__(self) -> Generator[Any, None, bytes]:
+        return self._read().__await__()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self._raise_if_too_large(max(self._length, self._come))
+        if self._whole is not None:
+            yield self._whole
+        while not self.ended:
+            part = await self._receive_part()
+            self._come += len(part)
+            self._raise_if_too_large(self._come)
+            yield part
+
+    async def drop(self) -> None:
+        """Receive the rest and leave it unread, as LingeringConnection explains."""
+        with suppress(TimeoutError, ClientDisconnected):
+            async with asyncio.timeout(LINGER_TIMEOUT):
+                while not self.ended:
+                    await self._receive_part()
+
+    async def wait_for_disconnect(self, receive: "ASGIReceiveCallable") -> None:
+        """Return when the client has gone; parts of the body that come until then stay readable."""
+        if self.ended:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
+        kept: asyncio.Queue[ASGIReceiveEvent] = asyncio.Queue()
+        self._receive = kept.get
+        length, is_last = 0, False
+        try:
+            while (message := await receive())["type"] == "http.request":
+                if self._most is None or length <= self._most:
+                    kept.put_nowait(message)  # the one that is too much too: it is refused
+                length += len(message.get("body", b""))
+                is_last = not message.get("more_body", False)
+        finally:
+            self._receive = receive
+            self.ended = self.ended or is_last
+
+    async def _read(self) -> bytes:
+        if self._whole is None:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    self._whole = b"".join([part async for part in self])
+            except TimeoutError:
+                self.ended = True  # the rest is not waited for
+                raise RequestTimeout from None
+        return self._whole
+
+    async def _receive_part(self) -> bytes:
+        message = await self._receive()
+        if message["type"] != "http.request":
+            self.ended = True
+            raise ClientDisconnected
+        self.ended = not message.get("more_body", False)
+        return message.get("body", b"")
+
+    def _raise_if_too_large(self, length: int) -> None:
+        if self._most is not None and length > self._most:
+            raise RequestEntityTooLarge
+
+
+class Request(quart.Request):
+    """Quart's, with a body that is received when a handler reads it."""
+
+    body_class = RequestBody  # type: ignore[assignment]  # has all that Quart asks of one
+    body: RequestBody  # type: ignore[assignment]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        scope: HTTPScope = options["scope"]
+        self._framing = {name: value for name, value in scope["headers"] if name in _FRAMING}
+        self.has_body = bool(self._framing) or _need_not_announce(scope)
+        super().__init__(*args, **options)
+
+    @classmethod
+    def received(cls, app: Quart, scope: "HTTPScope", receive: "ASGIReceiveCallable") -> Self:
+        """Make the request of a normalised scope; nothing of the body is received."""
+        config = app.config
+        client = scope.get("client")
+        headers = Headers()
+        headers.add("Remote-Addr", client[0] if client else "<local>")  # before one that was sent
+        for name, value in scope["headers"]:
+            headers.add(name.decode("latin1").title(), value.decode("latin1"))
+        if config["SERVER_NAME"] and scope["http_version"] < "1.1":
+            headers.setdefault("Host", config["SERVER_NAME"])
+        root = scope.get("root_path", "")
+        request = cls(
+            scope["method"],
+            scope["scheme"],
+            scope["path"].removeprefix(root),
+            scope["query_string"],
+            headers,
+            root,
+            scope["http_version"],
+            scope=scope,
+            max_content_length=config["MAX_CONTENT_LENGTH"],
+            body_timeout=config["BODY_TIMEOUT"],
+            send_push_promise=_push_nothing,
+        )
+        if request.has_body:
+            request.body.read_from(receive, config["BODY_TIMEOUT"])
+        return request
+
+    @property
+    def content_length(self) -> int | None:
+        """The bytes that the body has, where they are announced."""
+        if not self.has_body:
+            return None
+        length, coding = (
+            self._framing[name].decode("latin1") if name in self._framing else None
+            for name in _FRAMING
+        )
+        return get_content_length(length, coding)
+
+    @property
+    def blueprints(self) -> list[str]:
+        """The names of the blueprints that the endpoint says, the innermost first."""
+        endpoint = self.endpoint
+        if endpoint not in _BLUEPRINTS:
+            _BLUEPRINTS[endpoint] = super().blueprints
+        return _BLUEPRINTS[endpoint]
+
+
+class AnyHostMap(QuartMap):
+    """Routes that are the same on every host, which therefore is not taken apart.
+
+    With SERVER_NAME set, or host matching, it is.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fixed: dict[tuple[str, str, bool], Rule] = {}
+        """Routes without variables that were found once, by path, method and whether WebSocket."""
+
+    def bind_to_request(
+        self, request: BaseRequestWebsocket, subdomain: str | None, server_name: str | None
+    ) -> MapAdapter:
+        """Return what matches this request."""
+        if server_name is not None or self.host_matching:
+            return super().bind_to_request(request, subdomain, server_name)
+        return _AnyHostAdapter(self, request)
+
+
+class _AnyHostAdapter(MapAdapter):
+    """Finds a route; reads the Host header when an address is made, to redirect or by `url_for`."""
+
+    map: AnyHostMap
+
+    def __init__(self, routes: AnyHostMap, request: BaseRequestWebsocket) -> None:
+        super().__init__(
+            routes,
+            "",
+            request.root_path,
+            "",
+            request.scheme,
+            request.path,
+            request.method,
+            request.query_string.decode("latin1"),
+        )
+        self._request = request
+
+    def match(self, *args: Any, **options: Any) -> Any:
+        """Return what werkzeug finds; what Quart asks is kept where no variable is in it.
+
+        A health check needs 7 % less for it.
+        """
+        if args or options != {"return_rule": True}:
+            return super().match(*args, **options)
+        key = self.path_info, self.default_method, self.websocket
+        if key in self.map.fixed:
+            return self.map.fixed[key], {}
+        rule, values = super().match(return_rule=True)
+        if not rule.arguments:
+            self.map.fixed[key] = rule
+        return rule, values
+
+    def get_host(self, domain_part: str | None) -> str:
+        """Return the host as Quart's own map reads it."""
+        whole = QuartMap.bind_to_request(self.map, self._request, None, None)
+        self.server_name = whole.server_name
+        return super().get_host(domain_part)
+
+
+def _need_not_announce(scope: "HTTPScope") -> bool:
+    """Say whether a body may come unannounced, so that it has to be asked for.
+
+    One of HTTP/1.1 may not (RFC 9112, section 6.3). One of HTTP/2 may, and that of a test client,
+    which has no address; where bodies are usual, servers are asked too.
+    """
+    return (
+        scope["method"] not in _USUALLY_WITHOUT_BODY
+        or not scope.get("client")
+        or scope["http_version"] >= "2"
+    )
+
+
+async def _push_nothing(path: str, headers: Headers) -> None:
+    """Leave out HTTP/2's server push, which clients have given up."""
+
+
+def _body_of(response: "ResponseTypes") -> bytes | ResponseBody:
+    if not isinstance(response, Response):
+        return response.get_data()
+    body = response.response
+    return body.data[body.begin : body.end] if isinstance(body, DataBody) else body
+
+
+def _head_of(response: "ResponseTypes") -> "HTTPResponseStartEvent":
+    headers = [(name.lower().encode(), value.encode()) for name, value in response.headers]
+    return {"type": "http.response.start", "status": response.status_code, "headers": headers}
+
+
+def _part(data: bytes) -> "HTTPResponseBodyEvent":
+    return {"type": "http.response.body", "body": data, "more_body": True}
+
+
+def _last_part(data: bytes = b"") -> "HTTPResponseBodyEvent":
+    return {"type": "http.response.body", "body": data, "more_body": False}
+
+
+async def _send_body(
+    body: bytes | ResponseBody,
+    request_body: RequestBody,
+    receive: "ASGIReceiveCallable",
+    send: "ASGISendCallable",
+) -> None:
+    """Send all of the body; its end comes when the request has ended too."""
+    if isinstance(body, bytes):
+        await send(_part(body))
+    else:
+        await _send_while_connected(body, request_body, receive, send)
+    await request_body.drop()
+    await send(_last_part())
+
+
+async def _send_while_connected(
+    body: ResponseBody,
+    request_body: RequestBody,
+    receive: "ASGIReceiveCallable",
+    send: "ASGISendCallable",
+) -> None:
+    # Begun first: from then on what reads the request's body asks that task, not the server.
+    leaving = asyncio.ensure_future(request_body.wait_for_disconnect(receive))
+    sending = asyncio.ensure_future(_send_parts(body, send))
+    try:
+        ended, _ = await asyncio.wait((leaving, sending), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        sending.cancel()
+        await asyncio.gather(leaving, sending, return_exceptions=True)
+    if sending in ended or not sending.cancelled():
+        sending.result()  # one that was not cancelled here is no whole answer either
+
+
+async def _send_parts(body: ResponseBody, send: "ASGISendCallable") -> None:
+    async with body as parts:
+        async for part in parts:
+            await send(_part(part.encode() if isinstance(part, str) else part))
