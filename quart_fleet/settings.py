@@ -1,6 +1,7 @@
 """Settings, read once at start from the environment and a service's own `.env`."""
 
 import logging
+import re
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
@@ -10,13 +11,14 @@ from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
     AliasChoices,
+    BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
     model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from quart_fleet.database_url import normalise
 from quart_fleet.errors import ConfigurationError
@@ -25,6 +27,10 @@ _log = logging.getLogger(__name__)
 
 SAMPLE_SECRET_KEY = "change-me"  # noqa: S105 - a placeholder that a running service refuses
 """What a generated `.env` holds; good for development only."""
+
+
+_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")
+"""As browsers send it: scheme, host and port, without a path (RFC 6454, section 6.2)."""
 
 
 class DatabaseSettings(BaseSettings):
@@ -73,6 +79,22 @@ class DatabaseSettings(BaseSettings):
         return [[str(name) for name in names] for names in choices]
 
 
+def _read_origins(value: object) -> object:
+    """Read `https://a.example,https://b.example`; `*` alone means every origin."""
+    if not isinstance(value, str):
+        return value
+    if value.strip() == "*":
+        return None
+    origins = frozenset(part.strip() for part in value.split(","))
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise PydanticCustomError(
+                "origin", "{origin} is no origin: write each like https://app.example.com",
+                {"origin": repr(origin)},
+            )  # fmt: skip
+    return origins
+
+
 class ServiceSettings(DatabaseSettings):
     """What every service is told; a service that needs more derives its own class."""
 
@@ -91,6 +113,10 @@ class ServiceSettings(DatabaseSettings):
         default=1024 * 1024, ge=1, validation_alias="MAX_CONTENT_LENGTH"
     )
     """The largest request body, in bytes."""
+    cors_origins: Annotated[frozenset[str] | None, NoDecode, BeforeValidator(_read_origins)] = (
+        Field(default=None, validation_alias="CORS_ORIGINS")
+    )
+    """The origins whose scripts may read the answers; None means all of them."""
 
     @model_validator(mode="after")
     def _refuse_the_sample_secret(self) -> Self:
