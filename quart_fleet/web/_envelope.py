@@ -60,8 +60,9 @@ class Envelope:
 
         The bytes are those of `success` with the whole list. A list that ends within the first
         `CHUNK` items is answered at once, with a length; so is any list with DEBUG, or to an
-        HTTP/1.0 client, which cannot read a body of unknown length. Should reading fail on the
-        way, the connection is cut, since the status has been sent.
+        HTTP/1.0 client, which cannot read a body of unknown length, and where a subclass says more
+        of the list than its items, as their number. Should reading fail on the way, the connection
+        is cut, since the status has been sent.
         """
         items: list[object] = []
         async for chunk in chunks:
@@ -71,8 +72,12 @@ class Envelope:
         else:
             return cls.success(items)
         frame = cls.success([_ITEMS])
-        around = (await frame.get_data(as_text=False)).split(f'"{_ITEMS}"'.encode())
-        if current_app.debug or request.http_version == "1.0" or len(around) != 2:
+        around = await _split(frame)
+        if (
+            current_app.debug
+            or request.http_version == "1.0"
+            or await _split(cls.success([_ITEMS, _ITEMS])) != [around[0], b",", around[-1]]
+        ):
             rest = [each async for chunk in chunks for each in chunk]
             return cls.success(items + rest)
         is_head = request.method == "HEAD"
@@ -125,6 +130,11 @@ def _address_of_page(request: Request, limit: int, after: int) -> str:
     ]
     path = quote(f"{request.script_root}{request.path}", safe="!$&'()*+,/:;=@")
     return f"{path}?{'&'.join([*kept, f'limit={limit}', f'after={after}'])}"
+
+
+async def _split(frame: Response) -> list[bytes]:
+    """Return the bytes around each place where items are to be."""
+    return (await frame.get_data(as_text=False)).split(f'"{_ITEMS}"'.encode())
 
 
 async def _write(

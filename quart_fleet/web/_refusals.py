@@ -132,8 +132,8 @@ def _reason(detail: ErrorDetails) -> str:
     kind = detail["type"]
     if isinstance(detail["input"], str) and kind in ("too_short", "too_long"):
         kind = f"string_{kind}"  # of a text with a validator of its own, as quart_fleet.dto.Text
-    words = WORDS.get(kind)
-    if words is None:
-        return detail["msg"]
     context: dict[str, Any] = detail.get("ctx", {})
-    return _FORMATTER.vformat(words, (), context)
+    try:
+        return _FORMATTER.vformat(WORDS[kind], (), context)
+    except KeyError:
+        return detail["msg"]
