@@ -14,11 +14,13 @@ SECRET = "a secret of the tests"
 
 def make_service(
     blueprint: Blueprint,
+    settings: Mapping[str, object] | None = None,
+    *,
     envelope: type[Envelope] = Envelope,
     statuses: Mapping[type[ServiceError], int] | None = None,
-    **settings: object,
 ) -> Quart:
     """Make an application with these routes below /api/v1; settings by their variables."""
-    config = ServiceSettings.model_validate({"SECRET_KEY": SECRET, "DEBUG": False, **settings})
+    given = {"SECRET_KEY": SECRET, "DEBUG": False} | dict(settings or {})
+    config = ServiceSettings.model_validate(given)
     database = Database(config)
     return build_app(config, database, envelope, blueprints=[blueprint], statuses=statuses or {})

@@ -19,14 +19,15 @@ def service(**settings: object) -> Quart:
     async def things() -> Response:
         return Envelope.success()
 
-    return make_service(bp, **settings)
+    return make_service(bp, settings)
 
 
 async def cross_origin_headers(
     app: Quart, origin: str | None, method: str = "GET", path: str = "/things", **more: str
 ) -> dict[str, str]:
     headers = ({} if origin is None else {"Origin": origin}) | more
-    response = await app.test_client().open(f"/api/v1{path}", method=method, headers=headers)
+    send = getattr(app.test_client(), method.lower())
+    response = await send(f"/api/v1{path}", headers=headers)
     sent = [(name.title(), value) for name, value in response.headers.items()]
     found = [(name, value) for name, value in sent if name.startswith((PREFIX, "Vary"))]
     assert len(found) == len(dict(found))

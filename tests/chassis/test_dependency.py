@@ -61,7 +61,7 @@ async def test_what_is_bound_again_is_replaced() -> None:
 
 
 async def test_what_is_not_bound_names_itself_and_the_remedy() -> None:
-    app = make_service(bp, SERVICE_NAME="greeting-service")
+    app = make_service(bp, {"SERVICE_NAME": "greeting-service"})
     other_greeter.bind(app, Greeter("Hello"))
 
     async with app.app_context():

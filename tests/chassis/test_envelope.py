@@ -97,7 +97,8 @@ def routes(envelope: type[Envelope]) -> Blueprint:
 
 
 def service(envelope: type[Envelope], **settings: object) -> Quart:
-    return make_service(routes(envelope), envelope, MAX_CONTENT_LENGTH=100, **settings)
+    given = {"MAX_CONTENT_LENGTH": 100, **settings}
+    return make_service(routes(envelope), given, envelope=envelope)
 
 
 ADDED = {"api": [1, {"minor": []}]}
@@ -132,12 +133,9 @@ async def test_every_answer_has_the_owners_form(  # noqa: PLR0917 - a row of the
 ) -> None:
     client = service(VersionedResponse, DEBUG=debug).test_client()
 
-    response = await client.open(
-        f"/api/v1{path}",
-        method=method,
-        data=body,
-        headers={"Content-Type": "application/json"},
-    )
+    send = getattr(client, method.lower())
+    headers = {"Content-Type": "application/json"}
+    response = await send(f"/api/v1{path}", data=body, headers=headers)
 
     assert response.status_code == status
     assert await response.get_json() == {"success": False, **ADDED} | answer

@@ -39,7 +39,7 @@ class LostError(ServiceError):
     """An owner's, without a status."""
 
 
-INTERNAL = {"message": "Internal server error"}
+INTERNAL: dict[str, object] = {"message": "Internal server error"}
 ANSWERS: list[tuple[Exception, int, dict[str, object]]] = [
     (InvalidRequestError("Unclear"), 400, {"message": "Unclear"}),
     (AlreadyExistsError("user_name"), 400, {"message": "User name already exists"}),
