@@ -1,23 +1,29 @@
-"""The one error tree of the workspace; it knows no HTTP and imports nothing.
+"""The one error tree of the workspace; it knows no HTTP and imports only the standard library.
 
     ServiceError
     ├── ConfigurationError         settings that cannot be used: the process ends with its line
-    ├── DatabaseUnavailableError   PostgreSQL cannot be reached, or has no free connection
+    ├── InvalidRequestError        a request that cannot be understood
+    ├── UnauthorizedError          the caller is not known
+    ├── ForbiddenError             the caller is known, and not allowed to do this
     ├── NotFoundError              no such record
     ├── AlreadyExistsError         a unique value is taken
-    ├── InvalidRequestError        a request that cannot be understood
+    ├── ConflictError              the record's state does not allow this
     ├── ValidationFailedError      values that are refused, by field
+    ├── UnavailableError           something outside of the service cannot be used now
+    │   └── DatabaseUnavailableError   PostgreSQL cannot be reached, or has no free connection
     └── (db_manager adds its own)
 
-`quart_fleet.web._error_responses` is the only module that maps it to responses. Every message is written
-here or by the caller, never taken from a driver, so a stranger may read it.
+A service derives its own errors from these: `class OutOfStockError(ConflictError)`. The module
+`quart_fleet.web._error_responses` alone maps the tree to responses; an error that derives from
+ServiceError directly is a 500 there, unless `build_app` is given a status for it. Every message is
+written here or by the code that raises, never taken from a driver, so that clients may read it.
 """
 
 from collections.abc import Mapping
 
 
 class ServiceError(Exception):
-    """The root: whatever a service refuses or cannot do, said in one line."""
+    """The root: what a service refuses or cannot do; `message` says it in one line."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -28,15 +34,26 @@ class ConfigurationError(ServiceError):
     """A setting is missing or wrong; the message names the variable."""
 
 
-class DatabaseUnavailableError(ServiceError):
-    """The database cannot be asked now; the same request may succeed later."""
+class InvalidRequestError(ServiceError):
+    """The request lacks something, or has a form that cannot be read."""
 
-    def __init__(self, message: str = "Database unavailable") -> None:
+
+class UnauthorizedError(ServiceError):
+    """The caller is not known: no credentials, or none that are valid."""
+
+    def __init__(self, message: str = "Unauthorized") -> None:
+        super().__init__(message)
+
+
+class ForbiddenError(ServiceError):
+    """The caller is known, and not allowed to do this."""
+
+    def __init__(self, message: str = "Forbidden") -> None:
         super().__init__(message)
 
 
 class NotFoundError(ServiceError):
-    """No record answers to what was asked for."""
+    """There is no such record; `resource` is its kind, as in `User`."""
 
     def __init__(self, resource: str) -> None:
         super().__init__(f"{resource} not found")
@@ -44,15 +61,15 @@ class NotFoundError(ServiceError):
 
 
 class AlreadyExistsError(ServiceError):
-    """Another record holds this value of a unique field."""
+    """Another record holds this value of a unique field; `field` is the field's name."""
 
     def __init__(self, field: str) -> None:
         super().__init__(f"{field.replace('_', ' ').capitalize()} already exists")
         self.field = field
 
 
-class InvalidRequestError(ServiceError):
-    """The request says too little, or not in a form that can be read."""
+class ConflictError(ServiceError):
+    """The request is right in itself, and the record's present state does not allow it."""
 
 
 class ValidationFailedError(ServiceError):
@@ -61,3 +78,14 @@ class ValidationFailedError(ServiceError):
     def __init__(self, errors: Mapping[str, str]) -> None:
         super().__init__("Validation failed")
         self.errors = dict(errors)
+
+
+class UnavailableError(ServiceError):
+    """Something that the service needs cannot be used now; the same request may succeed later."""
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """The database cannot be reached, or has no free connection."""
+
+    def __init__(self, message: str = "Database unavailable") -> None:
+        super().__init__(message)

@@ -4,6 +4,7 @@ A field is read from the variable of its name in capitals: `db_echo` from DB_ECH
 workspace and of its services derive from these, and add fields or give them other defaults.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -12,6 +13,7 @@ from pydantic import (
     AfterValidator,
     AliasChoices,
     AliasGenerator,
+    BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
@@ -19,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from quart_fleet.database_url import normalise
 from quart_fleet.errors import ConfigurationError
@@ -34,6 +36,10 @@ def _variable(field: str) -> str | AliasChoices:
     """Return what a field is read from; hosting platforms say PORT."""
     name = field.upper()
     return AliasChoices(name, "PORT") if name == "SERVICE_PORT" else name
+
+
+_ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")
+"""As browsers send it: scheme, host and port, without a path (RFC 6454, section 6.2)."""
 
 
 class DatabaseSettings(BaseSettings):
@@ -96,6 +102,22 @@ class DatabaseSettings(BaseSettings):
         return lines
 
 
+def _read_origins(value: object) -> object:
+    """Read `https://a.example,https://b.example`; `*` alone means every origin."""
+    if not isinstance(value, str):
+        return value
+    if value.strip() == "*":
+        return None
+    origins = frozenset(part.strip() for part in value.split(","))
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise PydanticCustomError(
+                "origin", "{origin} is no origin: write each like https://app.example.com",
+                {"origin": repr(origin)},
+            )  # fmt: skip
+    return origins
+
+
 class ServiceSettings(DatabaseSettings):
     """The settings of every service.
 
@@ -113,6 +135,8 @@ class ServiceSettings(DatabaseSettings):
     """Reserved: nothing reads it yet."""
     max_content_length: int = Field(default=1024 * 1024, ge=1)
     """The largest request body, in bytes."""
+    cors_origins: Annotated[frozenset[str] | None, NoDecode, BeforeValidator(_read_origins)] = None
+    """The origins whose scripts may read the answers; None means all of them."""
 
     @field_validator("service_port")
     @classmethod

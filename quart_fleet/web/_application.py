@@ -1,7 +1,8 @@
 """The application factory: one Quart application in the contract's manner."""
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from quart import Blueprint, Quart
 
@@ -10,11 +11,10 @@ from quart_fleet.asgi._json import ContractJSONProvider
 from quart_fleet.database._engine import Database
 from quart_fleet.errors import ServiceError
 from quart_fleet.settings import ServiceSettings
-from quart_fleet.web._cors import allow_origin
+from quart_fleet.web._cors import CrossOrigin
 from quart_fleet.web._envelope import Envelope
-from quart_fleet.web._error_responses import map_errors
+from quart_fleet.web._error_responses import ErrorResponses
 from quart_fleet.web._health import make_health_blueprint
-from quart_fleet.web._provision import provide
 
 PREFIX = "/api/v1"
 
@@ -28,7 +28,7 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
     envelope: type[Envelope] = Envelope,
     *,
     blueprints: Iterable[Blueprint] = (),
-    provides: Iterable[object] = (),
+    statuses: Mapping[type[ServiceError], int] = MappingProxyType({}),
     start_checks: Iterable[StartCheck] = (),
 ) -> Quart:
     """Make the application of a service.
@@ -36,18 +36,18 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
     Args:
         config: the service's settings.
         database: opened when the application starts, closed when it stops.
-        envelope: the form of all answers, errors included.
+        envelope: the form of all answers: of errors, health routes and streams too.
         blueprints: the service's controllers, mounted below `/api/v1`.
-        provides: what the controllers ask for by type, with `provided`.
-        start_checks: awaited in order at start.
+        statuses: the HTTP status of errors of the service's own, and of classes derived from them;
+            those of `quart_fleet.errors` have theirs, which may be changed here.
+        start_checks: awaited in order at start, with the database open; one that raises ends it.
     """
     app = service_class()(config.service_name, static_folder=None)
     _configure(app, config)
+    app.after_request(CrossOrigin(config.cors_origins).allow)  # the first one, which runs last
     for blueprint in (make_health_blueprint(envelope, database), *blueprints):
         app.register_blueprint(blueprint, url_prefix=PREFIX)
-    map_errors(app, envelope)
-    app.after_request(allow_origin)
-    provide(app, provides)
+    ErrorResponses(envelope, statuses).register(app)
     _open_while_serving(app, database, start_checks)
     return app
 
@@ -62,12 +62,12 @@ def _configure(app: Quart, config: ServiceSettings) -> None:
         SERVICE_PORT=config.service_port,
         HOST=config.host,
     )
-    app.json = ContractJSONProvider(app)  # anew, for it depends on DEBUG
-    app.logger.addFilter(_is_unforeseen)
+    app.json = ContractJSONProvider(app)  # anew, since its form depends on DEBUG
+    app.logger.addFilter(_is_unexpected)
 
 
-def _is_unforeseen(record: logging.LogRecord) -> bool:
-    """Keep what we refuse in our own words from being logged as a crash: the server says it."""
+def _is_unexpected(record: logging.LogRecord) -> bool:
+    """Keep a ServiceError that ends the start from being logged as a crash: the server reports it."""
     return not (record.exc_info and isinstance(record.exc_info[1], ServiceError))
 
 

@@ -9,34 +9,59 @@ from quart import Request, request
 
 if TYPE_CHECKING:
     from quart.typing import ResponseTypes
+    from werkzeug.datastructures import Headers
 
 ALLOWED_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _ALLOW_METHODS = ", ".join(sorted(ALLOWED_METHODS))
 
 
-async def allow_origin(response: "ResponseTypes") -> "ResponseTypes":
-    """Put the headers on the response, whatever the origin is."""
-    origin = _origin_of(request)
-    response.headers["Access-Control-Allow-Origin"] = origin or "*"
-    if origin:
-        response.vary.add("Origin")
-    if request.method == "OPTIONS":
-        _allow_preflight(request, response)
-    return response
+class CrossOrigin:
+    """Adds the headers that let scripts of other origins read the answers.
+
+    Args:
+        origins: those that are allowed; None allows every one.
+    """
+
+    def __init__(self, origins: frozenset[str] | None) -> None:
+        self._origins = origins
+
+    async def allow(self, response: "ResponseTypes") -> "ResponseTypes":
+        """Add what is not set yet; to be registered before all other `after_request` functions.
+
+        Quart runs the first one last, so that what the application or an extension says of CORS
+        is there already, and stays.
+        """
+        headers = response.headers
+        if _is_set(headers, "Access-Control-Allow-Origin"):
+            return response
+        origin = _find_origin(request)
+        if origin or self._origins is not None:
+            response.vary.add("Origin")
+        allowed = origin or "*"
+        if self._origins is not None and origin not in self._origins:
+            return response
+        headers.add("Access-Control-Allow-Origin", allowed)
+        if request.method == "OPTIONS":
+            _allow_preflight(request, headers)
+        return response
 
 
-def _origin_of(request: Request) -> str | None:
-    """Look among the few headers that were sent; most requests have none, which costs least so."""
+def _find_origin(request: Request) -> str | None:
+    """Look among the headers as they were sent, which costs less than to parse them."""
     sent = request.scope["headers"]
     return next((value.decode("latin1") for name, value in sent if name == b"origin"), None)
 
 
-def _allow_preflight(request: Request, response: "ResponseTypes") -> None:
+def _allow_preflight(request: Request, headers: "Headers") -> None:
     asked = request.headers.get("Access-Control-Request-Method", "").upper()
     if asked not in ALLOWED_METHODS:
         return
-    response.headers["Access-Control-Allow-Methods"] = _ALLOW_METHODS
+    headers.setdefault("Access-Control-Allow-Methods", _ALLOW_METHODS)
     wanted = request.headers.get("Access-Control-Request-Headers")
     if wanted:
         names = sorted(name.strip() for name in wanted.split(","))
-        response.headers["Access-Control-Allow-Headers"] = ", ".join(names)
+        headers.setdefault("Access-Control-Allow-Headers", ", ".join(names))
+
+
+def _is_set(headers: "Headers", name: str) -> bool:
+    return bool(headers.getlist(name))  # `in` raises inside where the header is absent

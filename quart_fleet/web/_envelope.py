@@ -1,45 +1,91 @@
 """The envelope of every answer: `data`, `message` and `success`, or `errors` in place of data."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from typing import cast
+from urllib.parse import quote, unquote_plus
 
-from quart import Response, jsonify, request
+from quart import Request, Response, current_app, jsonify, request
+from quart.json.provider import JSONProvider
 
 from quart_fleet.paging import CHUNK, Numbered
-from quart_fleet.web._streaming import stream_list
+
+_ITEMS = "quart_fleet.web: the items of a stream"
+"""Stands for the items where the bytes around them are asked for."""
 
 
 class Envelope:
-    """Makes the responses of the contract; `data` is whatever the JSON provider can write."""
+    """Makes the responses of the contract.
+
+    `data` is whatever the JSON provider can write: DTOs, lists and dicts of them, dates, plain
+    values. The body is JSON with sorted keys and a newline at its end, compact and in ASCII,
+    indented by 2 with DEBUG: `{"data":…,"message":"Success","success":true}`, or
+    `{"errors":{…},"message":…,"success":false}`, `errors` only where there are any.
+
+    A workspace changes the form in a subclass, which `build_app` is given, so that errors, the
+    health routes and streams have it too. `respond` writes every answer: a key that it adds or
+    renames is added or renamed in all of them.
+    """
+
+    @classmethod
+    def respond(cls, payload: dict[str, object], status: int) -> Response:
+        """Write an answer; the payload is this call's own, and may be changed."""
+        response = jsonify(payload)
+        if status != response.status_code:
+            response.status_code = status
+        return response
 
     @classmethod
     def success(cls, data: object = None, message: str = "Success", status: int = 200) -> Response:
         """Answer a request that did what it was asked for."""
-        return _respond({"data": data, "message": message, "success": True}, status)
+        return cls.respond({"data": data, "message": message, "success": True}, status)
 
     @classmethod
     def page(cls, found: Sequence[Numbered], limit: int) -> Response:
         """Answer the first `limit` of what was found; one more means that there is a next page.
 
-        The next page's address is in the Link header (RFC 8288).
+        The next page's address is in the Link header (RFC 8288), with the request's other query
+        parameters in front of `limit` and `after`. Scripts of other origins may read the header.
         """
         data = found[:limit]
         response = cls.success(data)
         if len(found) > limit:
-            place = f"{request.script_root}{request.path}"
-            following = f"{place}?limit={limit}&after={data[-1].id}"
+            following = _address_of_page(request, limit, data[-1].id)
             response.headers["Link"] = f'<{following}>; rel="next"'
+            response.headers["Access-Control-Expose-Headers"] = "Link"
         return response
 
     @classmethod
     async def stream(cls, chunks: AsyncIterator[Sequence[object]]) -> Response:
-        """Answer a list of any length, of which no more than a chunk is held at a time."""
-        first = await anext(chunks)
-        if len(first) < CHUNK:
-            return cls.success(first)
-        if request.http_version == "1.0":  # knows no length in parts, which uvicorn sends it
+        """Answer a list of any length, of which little more than a chunk is held at a time.
+
+        The bytes are those of `success` with the whole list. A list that ends within the first
+        `CHUNK` items is answered at once, with a length; so is any list with DEBUG, or to an
+        HTTP/1.0 client, which cannot read a body of unknown length, and where a subclass says more
+        of the list than its items, as their number. Should reading fail on the way, the connection
+        is cut, since the status has been sent.
+        """
+        items: list[object] = []
+        async for chunk in chunks:
+            items += chunk
+            if len(items) >= CHUNK:
+                break
+        else:
+            return cls.success(items)
+        frame = cls.success([_ITEMS])
+        around = await _split(frame)
+        if (
+            current_app.debug
+            or request.http_version == "1.0"
+            or await _split(cls.success([_ITEMS, _ITEMS])) != [around[0], b",", around[-1]]
+        ):
             rest = [each async for chunk in chunks for each in chunk]
-            return cls.success([*first, *rest])
-        return stream_list(first, chunks)
+            return cls.success(items + rest)
+        is_head = request.method == "HEAD"
+        body = _nothing() if is_head else _write(current_app.json, around, items, chunks)
+        response = Response(body, frame.status_code, frame.headers)
+        del response.headers["Content-Length"]
+        response.timeout = None  # a slow client may take longer for a long list than for any other
+        return response
 
     @classmethod
     def error(
@@ -49,7 +95,7 @@ class Envelope:
         payload: dict[str, object] = {"message": message, "success": False}
         if errors:
             payload["errors"] = errors
-        return _respond(payload, status)
+        return cls.respond(payload, status)
 
     @classmethod
     def not_found(cls, message: str = "Resource not found") -> Response:
@@ -58,12 +104,12 @@ class Envelope:
 
     @classmethod
     def unauthorized(cls, message: str = "Unauthorized") -> Response:
-        """Answer 401: nobody is known to ask."""
+        """Answer 401: the request carries no valid credentials."""
         return cls.error(message, 401)
 
     @classmethod
     def forbidden(cls, message: str = "Forbidden") -> Response:
-        """Answer 403: whoever asks may not."""
+        """Answer 403: the caller is known, and not allowed to do this."""
         return cls.error(message, 403)
 
     @classmethod
@@ -74,8 +120,43 @@ class Envelope:
         return cls.error(message, 422, errors)
 
 
-def _respond(payload: dict[str, object], status: int) -> Response:
-    response = jsonify(payload)
-    if status != response.status_code:
-        response.status_code = status
-    return response
+def _address_of_page(request: Request, limit: int, after: int) -> str:
+    """Return the path and query of the page that follows an id, as a URI (RFC 3986)."""
+    query = request.query_string.decode("latin-1")
+    kept = [
+        quote(parameter, safe="!$'()*+,/:;=?@%", encoding="latin-1")
+        for parameter in query.split("&")
+        if parameter and unquote_plus(parameter.partition("=")[0]) not in ("limit", "after")
+    ]
+    path = quote(f"{request.script_root}{request.path}", safe="!$&'()*+,/:;=@")
+    return f"{path}?{'&'.join([*kept, f'limit={limit}', f'after={after}'])}"
+
+
+async def _split(frame: Response) -> list[bytes]:
+    """Return the bytes around each place where items are to be."""
+    return (await frame.get_data(as_text=False)).split(f'"{_ITEMS}"'.encode())
+
+
+async def _write(
+    provider: JSONProvider,
+    around: Sequence[bytes],
+    first: Sequence[object],
+    rest: AsyncIterator[Sequence[object]],
+) -> AsyncGenerator[bytes, None]:
+    """Yield the body in parts: the items, between the bytes that are around them."""
+    opening, closing = around
+    yield opening + await _items(provider, first)
+    async for chunk in rest:
+        if chunk:
+            yield b"," + await _items(provider, chunk)
+    yield closing
+
+
+async def _items(provider: JSONProvider, chunk: Sequence[object]) -> bytes:
+    """Return the items as JSON, with the commas between them."""
+    written = cast("Response", provider.response(chunk))
+    return (await written.get_data(as_text=False)).strip()[1:-1]
+
+
+async def _nothing() -> AsyncGenerator[bytes, None]:
+    yield b""

@@ -1,28 +1,38 @@
 """The one place where errors become responses."""
 
 import logging
+from collections.abc import Mapping
 
 from quart import Quart, Response, request
 from werkzeug.exceptions import HTTPException
 
 from quart_fleet.errors import (
     AlreadyExistsError,
-    DatabaseUnavailableError,
+    ConflictError,
+    ForbiddenError,
     InvalidRequestError,
     NotFoundError,
     ServiceError,
+    UnauthorizedError,
+    UnavailableError,
     ValidationFailedError,
 )
 from quart_fleet.web._envelope import Envelope
 
 _log = logging.getLogger(__name__)
 
-_STATUSES: dict[type[ServiceError], int] = {
-    NotFoundError: 404,
-    AlreadyExistsError: 400,
+STATUSES: Mapping[type[ServiceError], int] = {
     InvalidRequestError: 400,
-    DatabaseUnavailableError: 503,
+    AlreadyExistsError: 400,
+    UnauthorizedError: 401,
+    ForbiddenError: 403,
+    NotFoundError: 404,
+    ConflictError: 409,
+    ValidationFailedError: 422,
+    UnavailableError: 503,
 }
+"""The status of each error, and of every class derived from it; all others are a 500."""
+
 _MESSAGES = {
     404: "Endpoint not found",
     405: "Method not allowed",
@@ -31,45 +41,50 @@ _MESSAGES = {
 }
 
 
-def map_errors(app: Quart, envelope: type[Envelope]) -> None:
-    """Have every error of `app` answered in the envelope."""
-    responses = _ErrorResponses(envelope)
-    app.register_error_handler(ValidationFailedError, responses.for_invalid_values)
-    app.register_error_handler(ServiceError, responses.for_service_error)
-    app.register_error_handler(HTTPException, responses.for_http_error)
-    app.register_error_handler(Exception, responses.for_unexpected_error)
+class ErrorResponses:
+    """Makes the response of each kind of error, in the service's envelope.
 
+    Args:
+        statuses: what an application adds to `STATUSES`, or maps otherwise.
+    """
 
-class _ErrorResponses:
-    """Makes the response of each kind of error."""
-
-    def __init__(self, envelope: type[Envelope]) -> None:
+    def __init__(
+        self, envelope: type[Envelope], statuses: Mapping[type[ServiceError], int]
+    ) -> None:
         self._envelope = envelope
+        self._statuses = {**STATUSES, **statuses}
 
-    async def for_invalid_values(self, error: ValidationFailedError) -> Response:
-        return self._envelope.validation_error(error.errors, error.message)
+    def register(self, app: Quart) -> None:
+        """Have every error of `app` answered here."""
+        app.register_error_handler(ServiceError, self.for_service_error)
+        app.register_error_handler(HTTPException, self.for_http_error)
+        app.register_error_handler(Exception, self.for_unexpected_error)
 
     async def for_service_error(self, error: ServiceError) -> Response:
-        status = next((_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES), None)
+        """Answer with the status of the error's nearest base class that has one."""
+        known = self._statuses
+        status = next((known[kind] for kind in type(error).__mro__ if kind in known), None)
         if status is None:
             return await self.for_unexpected_error(error)
         if status == 503:
             cause = error.__cause__ or error
-            _log.warning(
-                "%s %s: no answer from the database: %r", request.method, request.path, cause
-            )
+            _log.warning("%s %s: %s: %r", request.method, request.path, error.message, cause)
+        if isinstance(error, ValidationFailedError):
+            return self._envelope.error(error.message, status, error.errors)
         return self._envelope.error(error.message, status)
 
     async def for_http_error(self, error: HTTPException) -> Response:
+        """Answer with the status and the headers of Quart's own error: 404, 405, 413 and others."""
         status = error.code or 500
         response = self._envelope.error(_MESSAGES.get(status, error.name), status)
         for name, value in error.get_headers():
             if name.lower() != "content-type":
                 response.headers[name] = value
         if status == 413 and request.http_version.startswith("1"):
-            response.headers["Connection"] = "close"  # as it is, with the rest of the body unread
+            response.headers["Connection"] = "close"  # the rest of the body stays unread
         return response
 
     async def for_unexpected_error(self, error: Exception) -> Response:
+        """Answer 500 without a word of the cause, which is logged."""
         _log.error("%s %s failed", request.method, request.path, exc_info=error)
         return self._envelope.error("Internal server error", 500)

@@ -3,7 +3,7 @@
 import json
 import re
 from contextlib import suppress
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -11,60 +11,57 @@ from pydantic_core import ErrorDetails
 from quart import request
 from werkzeug.exceptions import UnsupportedMediaType
 
-from quart_fleet.errors import InvalidRequestError, ValidationFailedError
+from quart_fleet.errors import InvalidRequestError
+from quart_fleet.web._refusals import refusal_of
 
-BodyT = TypeVar("BodyT", bound=BaseModel)
+DTO = TypeVar("DTO", bound=BaseModel)
 
-_REASONS = {
-    "string_type": "Must be a string",
-    "string_unicode": "Must be valid Unicode text",
-    "string_too_long": "Must be at most {max_length} characters",
-    "too_long": "Must be at most {max_length} characters",
-    "string_too_short": "Must be at least {min_length} characters",
-    "too_short": "Must be at least {min_length} characters",
-    "int_type": "Must be an integer",
-    "int_parsing": "Must be an integer",
-    "int_parsing_size": "Must be an integer",
-    "int_from_float": "Must be an integer",
-    "bool_type": "Must be true or false",
-    "greater_than_equal": "Must be at least {ge}",
-    "less_than_equal": "Must be at most {le}",
-    "nul_character": "Must not contain NUL characters",
-}
-"""Our words for pydantic's error types, so that an upgrade of it changes no answer."""
+_MALFORMED = "Request body is not valid JSON"
 
 _LONG_NUMBER = re.compile(rb"(?:^|[-\[:,\s])[0-9]{19}")
 _MOST_DIGITS = 100
 """What is longer is out of every field's range, whatever its last digits are."""
 
 
-async def parse_body(dto: type[BodyT]) -> BodyT:
-    """Return the request's JSON as a `dto`.
+async def parse_body(dto: type[DTO]) -> DTO:
+    """Return the request's JSON as a `dto`, each value in the type that its field has.
 
-    Refuses in the contract's order: a body (400), an object (400), the required fields in the
-    order in which the DTO declares them (400), then all values at once (422).
+    A RequestDTO takes the types of JSON as they are ("36" is no integer) and what JSON has no type
+    for from its usual text: a decimal from a string or a number, dates, times and durations from
+    ISO 8601, UUIDs, URLs and enumerations from strings (pydantic's conversion table, JSON, strict).
+
+    Raises InvalidRequestError and ValidationFailedError in the contract's order: a body (400), an
+    object (400), the required fields in the order in which the DTO declares them (400), then all
+    values at once (422); werkzeug's UnsupportedMediaType (415) and RequestEntityTooLarge (413).
     """
-    payload = await _read_json()
+    body = await request.body
+    payload = _read_json(body)
     if not payload:
         raise InvalidRequestError("Request body is required")
     if not isinstance(payload, dict):
         raise InvalidRequestError("Request body must be a JSON object")
     try:
-        return dto.model_validate(payload)
+        return dto.model_validate_json(body)
     except ValidationError as error:
-        _refuse(error.errors(include_url=False, include_input=False))
+        details = _details(error)
+    if _is_unread(details):
+        return _validate_repaired(dto, payload)
+    raise refusal_of(details)
 
 
-def parse_query(dto: type[BodyT]) -> BodyT:
-    """Return the request's query parameters as a `dto`; raises ValidationFailedError."""
+def parse_query(dto: type[DTO]) -> DTO:
+    """Return the request's query parameters as a `dto`; of a repeated one, the first counts.
+
+    Raises InvalidRequestError (400) where a required one is missing, ValidationFailedError (422)
+    where values are refused.
+    """
     try:
         return dto.model_validate_strings(request.args.to_dict())
     except ValidationError as error:
-        _refuse(error.errors(include_url=False, include_input=False))
+        raise refusal_of(_details(error)) from None
 
 
-async def _read_json() -> object:
-    body = await request.body
+def _read_json(body: bytes) -> object:
     if not body:
         return None
     if not request.is_json:
@@ -72,7 +69,7 @@ async def _read_json() -> object:
     try:
         return _parse(body)
     except (ValueError, RecursionError):
-        raise InvalidRequestError("Request body is not valid JSON") from None
+        raise InvalidRequestError(_MALFORMED) from None
 
 
 def _parse(body: bytes) -> object:
@@ -97,17 +94,33 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _refuse(details: list[ErrorDetails]) -> NoReturn:
-    for detail in details:
-        if detail["type"] == "missing":
-            raise InvalidRequestError(f"Field '{_field(detail)}' is required")
-    raise ValidationFailedError({_field(detail): _reason(detail) for detail in details})
+def _validate_repaired(dto: type[DTO], payload: dict[str, object]) -> DTO:
+    """Validate JSON that Python reads and pydantic does not.
+
+    It may hold numbers of more than 4300 digits, which were cut while reading, other encodings than
+    UTF-8, and half surrogate pairs: these are replaced, after the fields that hold one are known.
+    """
+    details: list[ErrorDetails] = []
+    try:
+        dto.model_validate(payload)
+    except ValidationError as error:
+        details += [each for each in _details(error) if each["type"] == "string_unicode"]
+    repaired = json.dumps(payload, ensure_ascii=False).encode(errors="replace")
+    try:
+        validated = dto.model_validate_json(repaired)
+    except ValidationError as error:
+        details += _details(error)
+        if _is_unread(details):  # arrays or objects in one another, hundreds deep
+            raise InvalidRequestError(_MALFORMED) from None
+    if details:
+        raise refusal_of(details)
+    return validated
 
 
-def _field(detail: ErrorDetails) -> str:
-    return ".".join(str(part) for part in detail["loc"])
+def _is_unread(details: list[ErrorDetails]) -> bool:
+    """Whether the body as a whole was not read; an error of a field has its place in `loc`."""
+    return (details[-1]["type"], details[-1]["loc"]) == ("json_invalid", ())
 
 
-def _reason(detail: ErrorDetails) -> str:
-    context: dict[str, Any] = detail.get("ctx", {})
-    return _REASONS.get(detail["type"], "Is not valid").format(**context)
+def _details(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False)

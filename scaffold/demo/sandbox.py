@@ -18,6 +18,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 
 _FOREIGN = frozenset(
     [
+        "CORS_ORIGINS",
         "DATABASE_URL",
         "DB_ECHO",
         "DB_POOL_SIZE",

@@ -4,4 +4,7 @@ from quart_fleet.web import Envelope
 
 
 class APIResponse(Envelope):
-    """What controllers answer with; errors are answered with it too."""
+    """What controllers answer with; `build_app` answers errors, health and streams with it too.
+
+    Override `respond` to add a key to every answer of the fleet, or to rename one.
+    """

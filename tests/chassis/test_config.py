@@ -12,7 +12,7 @@ from quart_fleet.settings import SAMPLE_SECRET_KEY, DatabaseSettings, ServiceSet
 def a_clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         *("DEBUG", "TESTING", "SECRET_KEY", "DATABASE_URL", "DB_ECHO", "DB_POOL_SIZE", "HOST"),
-        "DATABASE_POOLER",
+        *("DATABASE_POOLER", "CORS_ORIGINS"),
         *("SERVICE_NAME", "SERVICE_PORT", "PORT", "SERVICE_REGISTRY_URL", "MAX_CONTENT_LENGTH"),
     ):
         monkeypatch.delenv(name, raising=False)
@@ -51,6 +51,24 @@ def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
     assert (config.database_url, config.service_port) == (None, 8080)
 
 
+@pytest.mark.parametrize(
+    ("value", "origins"),
+    [
+        ("", None),
+        ("*", None),
+        ("https://a.example", {"https://a.example"}),
+        (
+            " https://a.example , http://localhost:3000,null",
+            {"https://a.example", "http://localhost:3000", "null"},
+        ),
+    ],
+)
+def test_allowed_origins_are_separated_by_commas(
+    tmp_path: Path, value: str, origins: set[str] | None
+) -> None:
+    assert load(tmp_path, f"DEBUG=True\nCORS_ORIGINS={value}").cors_origins == origins
+
+
 def test_settings_cannot_be_changed(tmp_path: Path) -> None:
     config = load(tmp_path)
 
@@ -71,6 +89,11 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
         ("DATABASE_URL", "localhost"),
         ("DATABASE_URL", "postgresql://localhost/fleet?sslmode=often"),
         ("DATABASE_POOLER", "odyssey"),
+        ("CORS_ORIGINS", "app.example.com"),
+        ("CORS_ORIGINS", "https://app.example.com/"),
+        ("CORS_ORIGINS", "https://App.example.com"),
+        ("CORS_ORIGINS", "https://a.example,,https://b.example"),
+        ("CORS_ORIGINS", "https://a.example,*"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_name_of_its_variable(

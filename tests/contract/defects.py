@@ -44,6 +44,7 @@ _ERRORS = "quart_fleet/errors.py"
 _RESPONSE = "quart_fleet/web/_envelope.py"
 _APPLICATION = "quart_fleet/web/_application.py"
 _BODY = "quart_fleet/web/_parsing.py"
+_REFUSALS = "quart_fleet/web/_refusals.py"
 _CORS = "quart_fleet/web/_cors.py"
 _HEALTH = "quart_fleet/web/_health.py"
 _JSON = "quart_fleet/asgi/_json.py"
@@ -92,7 +93,7 @@ DEFECTS = (
     Defect("an empty object is a body", _CREATE, _BODY, "if not payload:", "if payload is None:"),
     Defect("another demand for a body", _CREATE, _BODY, "Request body is required",
            "A body is required"),
-    Defect("the email is demanded first", _CREATE, _BODY, "for detail in details:",
+    Defect("the email is demanded first", _CREATE, _REFUSALS, "for detail in details:",
            "for detail in reversed(details):"),
     Defect("what is taken is a conflict", _CREATE, _MAPPING, "AlreadyExistsError: 400",
            "AlreadyExistsError: 409"),
@@ -103,12 +104,12 @@ DEFECTS = (
     Defect("other keys are refused", _CREATE, "quart_fleet/dto.py",
            'strict=True, frozen=True, extra="ignore"', 'strict=True, extra="forbid"'),
     Defect("text becomes numbers", _CREATE, "quart_fleet/dto.py", "strict=True", "strict=False"),
-    Defect("one wrong value is enough", _CREATE, _BODY,
+    Defect("one wrong value is enough", _CREATE, _REFUSALS,
            "{_field(detail): _reason(detail) for detail in details}",
            "{_field(detail): _reason(detail) for detail in details[:1]}"),
     Defect("another key for errors", _CREATE, _RESPONSE, 'payload["errors"]', 'payload["details"]'),
-    Defect("invalid values are bad requests", _CREATE, _RESPONSE, "cls.error(message, 422, errors)",
-           "cls.error(message, 400, errors)"),
+    Defect("invalid values are bad requests", _CREATE, _MAPPING, "ValidationFailedError: 422",
+           "ValidationFailedError: 400"),
     Defect("any content type", _CREATE, _BODY, "if not request.is_json:", "if False:"),
     Defect("no limit", _CREATE, _APPLICATION, "MAX_CONTENT_LENGTH=config.max_content_length",
            "MAX_CONTENT_LENGTH=None"),
@@ -142,10 +143,9 @@ DEFECTS = (
     Defect("origins are not echoed", "every route", _CORS, 'origin or "*"', '"*"'),
     Defect("caches are not told", "every route", _CORS, 'response.vary.add("Origin")', "pass"),
     Defect("credentials are allowed", "every route", _CORS, 'response.vary.add("Origin")',
-           'response.vary.add("Origin"); '
-           'response.headers["Access-Control-Allow-Credentials"] = "true"'),
+           'response.vary.add("Origin"); headers.add("Access-Control-Allow-Credentials", "true")'),
     Defect("a pre-flight names no methods", "every route", _CORS,
-           'response.headers["Access-Control-Allow-Methods"] = _ALLOW_METHODS', "pass"),
+           'headers.setdefault("Access-Control-Allow-Methods", _ALLOW_METHODS)', "pass"),
     Defect("broken bytes are read", "every route", _PATHS,
            'if "\\ufffd" in path:', "if False:"),
 )  # fmt: skip

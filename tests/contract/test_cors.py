@@ -94,6 +94,23 @@ async def test_a_preflight_without_an_origin_allows_everybody(port: int) -> None
     assert answer.find("Access-Control-Allow-Methods") == METHODS
 
 
+@pytest.mark.parametrize("kind", ANSWERS)
+async def test_an_answer_without_a_link_exposes_no_header(kind: str, port: int) -> None:
+    answer = await _ask(kind, {"Origin": "https://app.example.com"}, port)
+
+    assert answer.find("Link") is None
+    assert answer.find("Access-Control-Expose-Headers") is None
+
+
+async def test_scripts_may_read_where_the_next_page_is(port: int) -> None:
+    first = await exchange(port, spell("GET", f"{PREFIX}/users/page?x=%C3%A9&limit=2"))
+    last = await exchange(port, spell("GET", f"{PREFIX}/users/page?limit=3"))
+
+    assert first.find("Link") == f'<{PREFIX}/users/page?x=%C3%A9&limit=2&after=2>; rel="next"'
+    assert first.find("Access-Control-Expose-Headers") == "Link"
+    assert last.find("Access-Control-Expose-Headers") is None
+
+
 async def _ask(kind: str, extra: dict[str, str], port: int) -> Answer:
     method, path, headers, body = ANSWERS[kind]
     return await exchange(port, spell(method, PREFIX + path, headers | extra, body))
