@@ -51,7 +51,7 @@ _Processor = Callable[[Any], Any]
 
 _DIALECT: Dialect = asyncpg_dialect()  # type: ignore[no-untyped-call]  # has no annotation
 _CONVERTED_BY_ASYNCPG = (Boolean, Float, Numeric)
-"""Types that asyncpg takes and gives as Python has them, whatever SQLAlchemy would check."""
+"""Types that asyncpg takes and gives as Python has them, without the checks of SQLAlchemy."""
 
 
 class Row(Protocol):
@@ -171,7 +171,7 @@ def _writer_of(kind: TypeEngine[Any]) -> _Processor | None:
 
 
 def _reader_of(kind: TypeEngine[Any]) -> _Processor | None:
-    if isinstance(kind, (*_CONVERTED_BY_ASYNCPG, JSON)):  # JSON: see JSON_CODECS
+    if isinstance(kind, (*_CONVERTED_BY_ASYNCPG, JSON)):  # JSON: Database installs a codec
         return None
     return kind.dialect_impl(_DIALECT).result_processor(_DIALECT, None)
 
@@ -185,16 +185,12 @@ def records_of(
     if first is None:
         return [], iter(())
     columns = list(first)
-    writers = [_writer_of(table.c[name].type) or _unchanged for name in columns]
+    writers = [(name, _writer_of(table.c[name].type)) for name in columns]
     records = (
-        [write(row[name]) for name, write in zip(columns, writers, strict=True)]
+        [row[name] if write is None else write(row[name]) for name, write in writers]
         for row in chain((first,), remaining)
     )
     return columns, records
-
-
-def _unchanged(value: object) -> object:
-    return value
 
 
 def page_of(rows: Select[Any], key: ColumnElement[int] | InstrumentedAttribute[int]) -> Statement:
@@ -253,40 +249,29 @@ class TableStatements:
         identities that are always generated are never set, whether named or not. Raises
         KeyError for a column that is left out without a default, and for a name of none.
         """
-        writes = self._writes.get(columns)
-        if writes is None:
-            writes = self._writes[columns] = self._build_writes(columns)
-        return writes
-
-    def _build_writes(self, columns: tuple[str, ...]) -> WriteStatements:
+        if columns in self._writes:
+            return self._writes[columns]
         table = self._table
         for name in columns:
             if name not in table.c:
                 raise KeyError(f"{table.name} has no column {name!r}")
         for column in table.c:
-            if column.name not in columns and not _may_be_left_out(column):
+            fills = (column.default, column.server_default, column.onupdate, column.server_onupdate)
+            is_filled = column is table.autoincrement_column or fills.count(None) < len(fills)
+            if column.name not in columns and not is_filled:
                 raise KeyError(f"no value for {column.name!r} is given to a row of {table.name}")
         values: dict[Column[Any], BindParameter[Any]] = {
             column: bindparam(column.name)
             for column in table.c
-            if column.name in columns and not _is_always_generated(column)
+            if column.name in columns
+            and column.computed is None
+            and not (column.identity is not None and column.identity.always)
         }
         changes = {column: value for column, value in values.items() if column.name != "id"}
         new = insert(table).values(values)
-        return WriteStatements(
+        found = self._writes[columns] = WriteStatements(
             add=Statement(new.on_conflict_do_nothing().returning(*table.c)),
             insert=Statement(new.returning(*table.c)),
             update=Statement(update(table).where(self._has_id).values(changes).returning(*table.c)),
         )
-
-
-def _is_always_generated(column: Column[Any]) -> bool:
-    identity = column.identity
-    return column.computed is not None or (identity is not None and bool(identity.always))
-
-
-def _may_be_left_out(column: Column[Any]) -> bool:
-    defaults = (column.default, column.server_default, column.onupdate, column.server_onupdate)
-    return any(each is not None for each in defaults) or (
-        column is column.table.autoincrement_column
-    )
+        return found

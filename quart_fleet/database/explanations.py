@@ -77,8 +77,9 @@ def explain(error: BaseException, url: str) -> Explanation:
     """Say what went wrong with the database at `url`, and what to do next."""
     cause, place = driver_error(error), describe(url)
     match cause:
-        case asyncpg.ClientConfigurationError() | FileNotFoundError() if not _lacks_socket(
-            cause, url
+        # A file that is not found is a certificate's, unless the server's place is a socket.
+        case asyncpg.ClientConfigurationError() | FileNotFoundError() if not (
+            isinstance(cause, FileNotFoundError) and " at /" in place
         ):
             return Explanation(f"DATABASE_URL cannot be used: {place} ({reason_of(cause)}).")
         case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
@@ -106,11 +107,6 @@ def explain(error: BaseException, url: str) -> Explanation:
             )
         case _:
             return Explanation(f"PostgreSQL refuses: {place} ({reason_of(cause)}).")
-
-
-def _lacks_socket(error: BaseException, url: str) -> bool:
-    """Tell a server that is away from a certificate's file: only one of them is connected to."""
-    return isinstance(error, FileNotFoundError) and " at /" in describe(url)
 
 
 def driver_error(error: BaseException) -> BaseException:

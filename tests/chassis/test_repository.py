@@ -1,4 +1,4 @@
-"""What the base of the repositories does where a table says more than its repository."""
+"""The base of the repositories: refusals, ids and columns of every kind, on a real PostgreSQL."""
 
 import asyncio
 import enum
@@ -127,8 +127,8 @@ async def test_an_addition_is_kept_when_the_row_in_its_way_has_gone(
     async with AutocommitTransaction(database) as work:
         other = await Late(work).add(Person("ada", "other@example.com"))
 
-    async with Transaction(database) as work:
-        assert await People(work).list_page(0, 100) == [other]
+    async with Transaction(database) as reading:
+        assert await People(reading).list_page(0, 100) == [other]
 
 
 @pytest.mark.parametrize(
@@ -159,6 +159,9 @@ async def test_a_negative_id_of_a_row_is_found(database: Database, people: Peopl
         )
 
     assert (await people.get(-1)).username == "a"
+
+
+DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # has no annotation
 
 
 class Size(enum.Enum):
@@ -214,7 +217,7 @@ class Crates(SQLAlchemyRepository[Crate, CrateModel]):
 async def crates(database: Database) -> AsyncIterator[Crates]:
     table = cast("Table", CrateModel.__table__)
     async with database.connect() as connection:
-        await connection.execute(str(CreateTable(table).compile(dialect=postgresql.dialect())))
+        await connection.execute(str(CreateTable(table).compile(dialect=DIALECT)))
     async with Transaction(database) as transaction:
         yield Crates(transaction)
     async with database.connect() as connection:

@@ -344,7 +344,9 @@ async def test_sessions_of_transactions_at_the_same_time_are_apart(database: Dat
             await both.wait()
             return len((await session.scalars(select(UserModel))).all())
 
-    assert await asyncio.gather(add("ada"), add("grace")) == [1, 1]
+    seen_by_ada, seen_by_grace = await asyncio.gather(add("ada"), add("grace"))
+
+    assert (seen_by_ada, seen_by_grace) == (1, 1)
 
 
 async def test_a_session_leaves_its_connection_to_the_pool(
