@@ -155,7 +155,7 @@ class Transaction:
         try:
             yield
         except BaseException:
-            await self._send("execute", "ROLLBACK TO SAVEPOINT block; RELEASE SAVEPOINT block")
+            await self._end_with("ROLLBACK TO SAVEPOINT block; RELEASE SAVEPOINT block")
             raise
         await self._send("execute", "RELEASE SAVEPOINT block")
 

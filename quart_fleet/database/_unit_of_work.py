@@ -19,18 +19,22 @@ class SQLAlchemyUnitOfWork(ABC):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._transaction = Transaction(database)
+        self._transaction_type: type[Transaction] = Transaction
 
     def autocommit(self) -> Self:
         """Keep each statement at once, in one round trip; `commit` has nothing to do then.
 
         For use cases that write one statement, called before the unit of work is entered:
         `async with unit_of_work().autocommit() as work`. Reads need it not.
+        Raises RuntimeError inside the block.
         """
-        self._transaction = AutocommitTransaction(self._database)
+        if hasattr(self, "_transaction"):
+            raise RuntimeError("autocommit() is called before the unit of work is entered")
+        self._transaction_type = AutocommitTransaction
         return self
 
     async def __aenter__(self) -> Self:
+        self._transaction = self._transaction_type(self._database)
         self._open_repositories(self._transaction)
         await self._transaction.open()  # the last thing that can fail: only then is it closed
         return self

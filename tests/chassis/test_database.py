@@ -159,3 +159,13 @@ async def test_settings_and_locks_of_a_connect_block_are_cleared(
             )
 
     assert (timeout, locks) == ("0", 0)
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonb"])
+async def test_a_connection_reads_json_as_values_and_takes_it_as_text(
+    kind: str, database: Database
+) -> None:
+    async with database.connect() as connection:
+        value = await connection.fetchval(f"SELECT $1::{kind}", '{"a": [1, null, "é"]}')
+
+    assert value == {"a": [1, None, "é"]}

@@ -45,6 +45,12 @@ async def test_an_autocommit_unit_of_work_keeps_each_statement(database: Databas
         assert await count(database) == 1
 
 
+async def test_autocommit_is_refused_inside_the_unit_of_work(database: Database) -> None:
+    async with Work(database) as work:
+        with pytest.raises(RuntimeError, match="before the unit of work is entered"):
+            work.autocommit()
+
+
 async def test_a_savepoint_of_a_unit_of_work_undoes_its_block_only(database: Database) -> None:
     async with Work(database) as work:
         await work.transaction.execute(ADD, {"name": "ada"})
