@@ -179,9 +179,9 @@ class Transaction:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
-        """Give the driver's connection, inside this transaction, for what is not here.
+        """Give the driver's connection, inside this transaction, for all that has no method here.
 
-        Cursors and COPY to a file are examples. It raises the driver's own exceptions.
+        COPY to a file is an example. It raises the driver's own exceptions.
         """
         await self._begin()
         yield self._connection

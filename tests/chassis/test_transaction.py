@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from io import BytesIO
 
 import asyncpg
 import pytest
@@ -382,7 +383,8 @@ async def test_a_session_whose_connection_is_lost_raises_database_unavailable(
 async def test_the_driver_s_connection_is_inside_the_transaction(database: Database) -> None:
     async with Transaction(database) as transaction, transaction.connection() as connection:
         await connection.execute("INSERT INTO users (username, email) VALUES ('ada', 'ada')")
-        cursor = connection.cursor("SELECT username FROM users")
-        assert [row["username"] async for row in cursor] == ["ada"]
+        file = BytesIO()
+        await connection.copy_from_query("SELECT username FROM users", output=file)
 
+    assert file.getvalue() == b"ada\n"
     assert await count(database) == 0
