@@ -169,14 +169,21 @@ class Database:
             command_timeout=STATEMENT_TIMEOUT,
             statement_cache_size=_statement_cache_size(self._config),
         )
-        await _install_json_codecs(connection)
+        try:
+            await _install_json_codecs(connection)
+        except BaseException:
+            connection.terminate()
+            raise
         if self._config.db_echo:
             connection.add_query_logger(lambda query: _log.info("%s %s", query.query, query.args))
         return connection
 
 
 async def _install_json_codecs(connection: asyncpg.Connection) -> None:
-    """Read JSON as SQLAlchemy's own connections do; asyncpg knows both types, and asks nothing."""
+    """Read JSON as SQLAlchemy's own connections do, so that sessions and statements can share one.
+
+    asyncpg before 0.31 asks the server for each of the two types.
+    """
     await connection.set_type_codec(
         "json",
         schema="pg_catalog",
