@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol, TypeVar
 
 CHUNK = 500
-"""Rows that are read, written and forgotten together."""
+"""Rows that are read, written and released together."""
 
 
 class Numbered(Protocol):
-    """Something that is ordered by its id."""
+    """An object that is ordered by its id."""
 
     @property
     def id(self) -> int:

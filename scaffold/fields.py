@@ -67,15 +67,8 @@ class Field:
 
     @property
     def limit_name(self) -> str:
-        """The constant that holds `max_length`."""
+        """The DTO's constant that holds `max_length`, in characters."""
         return f"{self.name.upper()}_MAX_LENGTH"
-
-    @property
-    def excess(self) -> str:
-        """The condition under which an entity's value is longer than `max_length`."""
-        value = f"self.{self.name}"
-        too_long = f"len({value}) > {self.limit_name}"
-        return too_long if self.required else f"{value} is not None and {too_long}"
 
     @property
     def entity_line(self) -> str:

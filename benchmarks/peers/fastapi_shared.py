@@ -11,14 +11,13 @@ from sqlalchemy import select
 from benchmarks.peers.contract import DATABASE_URL, POOL_SIZE
 from benchmarks.peers.fastapi_schemas import Envelope, UserCreate, UserPublic, prepare
 from quart_fleet.database._engine import Database
-from quart_fleet.database._statement import Statement
-from quart_fleet.database._table_statements import RECORD_ID, Statements
-from quart_fleet.database._transaction import Transaction
+from quart_fleet.database._statement import Statement, TableStatements
+from quart_fleet.database._transaction import AutocommitTransaction, Transaction
 from quart_fleet.settings import DatabaseSettings
 from shared.models.user import UserModel
 
 _USERS = UserModel.__table__
-_STATEMENTS = Statements.of(_USERS, ("username", "email"))
+_STATEMENTS = TableStatements(_USERS, ("username", "email"))
 _LIST = Statement(select(_USERS).order_by(_USERS.c.id))
 _CONFIG = DatabaseSettings.model_validate({"DATABASE_URL": DATABASE_URL, "DB_POOL_SIZE": POOL_SIZE})
 
@@ -44,7 +43,7 @@ async def list_users():
 @app.get("/api/v1/users/{user_id}", response_model=Envelope[UserPublic])
 async def get_user(user_id: int):
     async with Transaction(app.state.database) as transaction:
-        row = await transaction.fetch_first(_STATEMENTS.find, {RECORD_ID: user_id})
+        row = await transaction.fetch_first(_STATEMENTS.find, {"id": user_id})
     if row is None:
         raise HTTPException(404, "User not found")
     return {"data": dict(row)}
@@ -53,8 +52,8 @@ async def get_user(user_id: int):
 @app.post("/api/v1/users", response_model=Envelope[UserPublic], status_code=201)
 async def create_user(body: UserCreate):
     values = {**body.model_dump(), "is_active": True}
-    async with Transaction(app.state.database) as transaction:
-        row = await transaction.commit_with(transaction.write(_STATEMENTS.add, values))
+    async with AutocommitTransaction(app.state.database) as transaction:
+        row = await transaction.fetch_first(_STATEMENTS.writes(tuple(values)).add, values)
         if row is None:
             named = await transaction.fetch_first(_STATEMENTS.find_by["username"], values)
             raise HTTPException(

@@ -1,21 +1,23 @@
-"""The database of one process: its one pool, and who gets a connection."""
+"""The database of one process: its one pool of connections, and ORM sessions for their users."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Protocol, Self
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import asyncpg
 
-from quart_fleet.database._driver_errors import LOST, UNREACHABLE
-from quart_fleet.database._pool import FAREWELL, ConnectionPool
+from quart_fleet.database._pool import CLOSE_TIMEOUT, ConnectionPool
+from quart_fleet.database.explanations import LOST, UNREACHABLE
 from quart_fleet.errors import ConfigurationError, DatabaseUnavailableError
 from quart_fleet.postgres import EmbeddedPostgresError
 from quart_fleet.settings import DatabaseSettings
 
 if TYPE_CHECKING:
-    # Repositories do without: who asks for a session or an engine pays for it, in start and memory.
+    # Repositories do without: only a use of sessions pays for them, in start and memory.
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 CONNECT_TIMEOUT = 10.0
@@ -32,22 +34,22 @@ _log = logging.getLogger(__name__)
 
 
 class DatabaseServer(Protocol):
-    """A server that is there while somebody holds it, such as the workspace's embedded one."""
+    """A server that runs while it is entered, such as the workspace's embedded one."""
 
     async def __aenter__(self) -> str:
-        """Hold the server and return its libpq URL."""
+        """Start or join the server and return its libpq URL."""
         ...
 
     async def __aexit__(self, *exception: object) -> None:
-        """Let the server go."""
+        """Leave the server; it may stop."""
         ...
 
 
 class Database:
-    """Opened once by whoever runs; connections and sessions come from here.
+    """Opened once for each process, by `async with`; connections and sessions come from here.
 
     Args:
-        config: where the database is; without a URL, `server` is held while this is open.
+        config: where the database is; without a URL, `server` is entered while this is open.
         server: stands in when no URL is configured.
     """
 
@@ -57,9 +59,10 @@ class Database:
         self._server = server
         self._resources = AsyncExitStack()
         self._pool = ConnectionPool(
-            self._open_connection, config.db_pool_size, patience=CONNECT_TIMEOUT
+            self._open_connection, config.db_pool_size, timeout=CONNECT_TIMEOUT
         )
         self._engine: AsyncEngine | None = None
+        self._joined_engine: AsyncEngine | None = None
 
     async def __aenter__(self) -> Self:
         if self._config.database_url is None and self._server is not None:
@@ -74,9 +77,9 @@ class Database:
         await self._resources.aclose()
 
     async def acquire(self) -> asyncpg.Connection:
-        """Lend a connection, to be given back by `release`.
+        """Return a connection of the pool, for `release` to take back.
 
-        Raises DatabaseUnavailableError when there is none to lend.
+        Raises DatabaseUnavailableError when the server cannot be reached or all are in use.
         """
         try:
             return await self._pool.acquire()
@@ -88,53 +91,76 @@ class Database:
         self._pool.release(connection)
 
     async def replace(self, connection: asyncpg.Connection) -> asyncpg.Connection:
-        """Lend another connection in place of one that the server has closed."""
+        """Return another connection in place of one that the server has closed."""
         return await self._pool.replace(connection)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[asyncpg.Connection]:
-        """Lend a connection for the length of a block, to do with it whatever is wanted.
+        """Acquire a connection for the length of a block, outside any unit of work.
 
         What it leaves in the session (SET, advisory locks, LISTEN) is cleared afterwards; a
         statement in the midst of which the block is left is over then, on the server too.
-        Raises DatabaseUnavailableError.
+        JSON is read as Python's values and given as text. Raises DatabaseUnavailableError.
         """
         connection = await self.acquire()
         try:
             yield connection
             await connection.reset(timeout=CONNECT_TIMEOUT)
         except BaseException:
-            await _end(connection)
+            # Closed in good order: cut, its server would go on with the statement.
+            with suppress(*LOST, *UNREACHABLE):
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    await connection.close()
             raise
         finally:
             self.release(connection)
 
     async def ping(self) -> None:
-        """Ask the server for nothing; raises DatabaseUnavailableError, soon."""
+        """Send the server a statement; raises DatabaseUnavailableError, soon."""
         try:
             async with asyncio.timeout(PING_TIMEOUT):
-                await self._ask_for_nothing()
+                connection = await self.acquire()
+                try:
+                    await connection.execute("SELECT 1")
+                except BaseException:
+                    connection.terminate()  # closing in good order takes longer than a probe may
+                    raise
+                finally:
+                    self.release(connection)
         except UNREACHABLE as error:
             raise DatabaseUnavailableError from error
 
-    async def _ask_for_nothing(self) -> None:
-        connection = await self.acquire()
-        try:
-            await connection.execute("SELECT 1")
-        except BaseException:
-            connection.terminate()  # no farewell: whoever probes has no time for it
-            raise
-        finally:
-            self.release(connection)
-
     def sessions(self) -> "async_sessionmaker[AsyncSession]":
-        """Return a maker of ordinary ORM sessions, on connections of their own."""
+        """Return a maker of ordinary ORM sessions, on connections of their own.
+
+        `Transaction.session` opens one inside a unit of work.
+        """
         from sqlalchemy.ext.asyncio import async_sessionmaker  # noqa: PLC0415
 
         if self._engine is None:
             self._engine = create_engine(self.url or "", self._config)
             self._resources.push_async_callback(self._engine.dispose)
         return async_sessionmaker(self._engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def joined_session(self, connection: asyncpg.Connection) -> "AsyncIterator[AsyncSession]":
+        """Open an ORM session on a connection that is in a transaction, inside a savepoint."""
+        from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415
+
+        if self._joined_engine is None:
+            self._joined_engine = _create_joined_engine(self._config)
+        token = _joined.set(connection)
+        try:
+            async with (
+                self._joined_engine.connect() as joined,
+                joined.begin(),
+                AsyncSession(
+                    joined, expire_on_commit=False, join_transaction_mode="create_savepoint"
+                ) as session,
+            ):
+                yield session
+        finally:
+            _joined.reset(token)
 
     async def _open_connection(self) -> asyncpg.Connection:
         connection = await asyncpg.connect(
@@ -143,16 +169,35 @@ class Database:
             command_timeout=STATEMENT_TIMEOUT,
             statement_cache_size=_statement_cache_size(self._config),
         )
+        try:
+            await _install_json_codecs(connection)
+        except BaseException:
+            connection.terminate()
+            raise
         if self._config.db_echo:
             connection.add_query_logger(lambda query: _log.info("%s %s", query.query, query.args))
         return connection
 
 
-async def _end(connection: asyncpg.Connection) -> None:
-    """Close a connection in good order: cut, its server would go on with the statement."""
-    with suppress(*LOST, *UNREACHABLE):
-        async with asyncio.timeout(FAREWELL):
-            await connection.close()
+async def _install_json_codecs(connection: asyncpg.Connection) -> None:
+    """Read JSON as SQLAlchemy's own connections do, so that sessions and statements can share one.
+
+    asyncpg before 0.31 asks the server for each of the two types.
+    """
+    await connection.set_type_codec(
+        "json",
+        schema="pg_catalog",
+        format="binary",
+        encoder=str.encode,
+        decoder=lambda data: json.loads(data.decode()),
+    )
+    await connection.set_type_codec(
+        "jsonb",  # begins with the version of its form
+        schema="pg_catalog",
+        format="binary",
+        encoder=lambda text: b"\x01" + text.encode(),
+        decoder=lambda data: json.loads(data[1:].decode()),
+    )
 
 
 def _statement_cache_size(config: DatabaseSettings) -> int:
@@ -181,4 +226,44 @@ def create_engine(url: str, config: DatabaseSettings) -> "AsyncEngine":
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT,
         pool_pre_ping=True,
+    )
+
+
+_joined: ContextVar[asyncpg.Connection] = ContextVar("_joined")
+"""The connection of the unit of work that a session joins."""
+
+
+class _JoinedConnection:
+    """A connection that SQLAlchemy uses and does not close; its codecs are installed."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    async def set_type_codec(self, *_: object, **__: object) -> None:
+        pass
+
+    async def close(self, **_: object) -> None:
+        pass
+
+    def terminate(self) -> None:
+        pass
+
+
+def _create_joined_engine(config: DatabaseSettings) -> "AsyncEngine":
+    """Make an engine without a pool, which leaves BEGIN and COMMIT to the unit of work."""
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415
+
+    async def connect() -> _JoinedConnection:
+        return _JoinedConnection(_joined.get())
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        connect_args={"async_creator_fn": connect, "prepared_statement_cache_size": 0},
+        isolation_level="AUTOCOMMIT",
+        poolclass=NullPool,
+        echo=config.db_echo,
     )

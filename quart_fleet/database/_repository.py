@@ -7,8 +7,15 @@ import asyncpg
 from sqlalchemy import Table
 from sqlalchemy.orm import DeclarativeBase
 
-from quart_fleet.database._statement import Parameters, Row, Statement
-from quart_fleet.database._table_statements import AFTER, LIMIT, RECORD_ID, Statements
+from quart_fleet.database._statement import (
+    AFTER,
+    LIMIT,
+    NO_PARAMETERS,
+    Parameters,
+    Row,
+    Statement,
+    TableStatements,
+)
 from quart_fleet.database._transaction import Transaction
 from quart_fleet.errors import AlreadyExistsError, NotFoundError
 
@@ -36,11 +43,12 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
     model: type[ModelT]
     resource: ClassVar[str]
     unique_fields: ClassVar[tuple[str, ...]] = ()
-    _statements: ClassVar[Statements]
+    _statements: ClassVar[TableStatements]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls._statements = Statements.of(cast("Table", cls.model.__table__), cls.unique_fields)
+        table = cast("Table", cls.model.__table__)
+        cls._statements = TableStatements(table, cls.unique_fields)
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
@@ -51,20 +59,29 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
 
     @abstractmethod
     def _to_row(self, entity: EntityT) -> dict[str, object]:
-        """Return the values of all columns but those that the database sets."""
+        """Return values by column.
+
+        A column that has a default may be left out: `add` lets it be filled, `update` leaves it
+        as it is. `id`, generated columns and identities that are always generated are the
+        database's; values for them are not written.
+        """
 
     async def get(self, record_id: int) -> EntityT:
         """Return the entity with this id; raises NotFoundError."""
-        row = await self._transaction.fetch_first(self._statements.find, _chosen(record_id))
-        return self._entity_of(row)
+        parameters = self._chosen(record_id)
+        return self._entity_of(
+            await self._transaction.fetch_first(self._statements.find, parameters)
+        )
 
     async def get_for_update(self, record_id: int) -> EntityT:
         """Return the entity and keep others from changing it until the unit of work ends.
 
         Raises NotFoundError.
         """
-        row = await self._transaction.write(self._statements.find_for_update, _chosen(record_id))
-        return self._entity_of(row)
+        parameters = self._chosen(record_id)
+        return self._entity_of(
+            await self._transaction.fetch_first(self._statements.find_for_update, parameters)
+        )
 
     async def list_page(self, after: int, limit: int) -> list[EntityT]:
         """Return at most `limit` entities whose ids are above `after`, oldest first."""
@@ -77,38 +94,44 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         it was; should the record in the way be gone by then, the insert is tried again.
         """
         values = self._to_row(entity)
-        row = await self._transaction.write(self._statements.add, values)
+        statements = self._statements.writes(tuple(values))
+        row = await self._transaction.fetch_first(statements.add, values)
         if row is None:
             await self._raise_if_taken(values)
-            row = await self._write_unique(self._statements.insert, values)
+            row = await self._write_unique(statements.insert, values)
         return self._entity_of(row)
 
     async def update(self, entity: EntityT) -> EntityT:
         """Store the entity's values; raises NotFoundError or AlreadyExistsError."""
-        values = {**self._to_row(entity), RECORD_ID: entity.id}
-        return self._entity_of(await self._write_unique(self._statements.update, values))
+        values = self._to_row(entity)
+        statements = self._statements.writes(tuple(values))
+        parameters = {**values, **self._chosen(entity.id)}
+        return self._entity_of(await self._write_unique(statements.update, parameters))
 
     async def delete(self, record_id: int) -> None:
         """Delete the entity with this id; raises NotFoundError."""
-        if await self._transaction.write(self._statements.delete, _chosen(record_id)) is None:
+        parameters = self._chosen(record_id)
+        if await self._transaction.fetch_first(self._statements.delete, parameters) is None:
             raise NotFoundError(self.resource)
 
-    async def _list_page(self, page: Statement, after: int, limit: int) -> list[EntityT]:
-        """Return the entities of a statement that `page_of` made."""
-        rows = await self._transaction.fetch(page, {AFTER: after, LIMIT: limit})
+    async def _list_page(
+        self, page: Statement, after: int, limit: int, parameters: Parameters = NO_PARAMETERS
+    ) -> list[EntityT]:
+        """Return the entities of a statement that `page_of` made, and its other parameters."""
+        rows = await self._transaction.fetch(page, {**parameters, AFTER: after, LIMIT: limit})
         return [self._to_entity(row) for row in rows]
 
     async def _find_by(self, field: str, value: object) -> EntityT | None:
         """Return the entity that holds this value of a unique field."""
         if isinstance(value, str) and "\x00" in value:
-            return None  # PostgreSQL's text holds no NUL, so nobody has it
+            return None  # PostgreSQL's text holds no NUL
         row = await self._transaction.fetch_first(self._statements.find_by[field], {field: value})
         return None if row is None else self._to_entity(row)
 
     async def _write_unique(self, statement: Statement, values: Parameters) -> Row | None:
         """Write; a unique constraint of a unique field raises AlreadyExistsError."""
         try:
-            return await self._transaction.write(statement, values)
+            return await self._transaction.fetch_first(statement, values)
         except asyncpg.UniqueViolationError as error:
             field = self._statements.unique_constraints.get(error.constraint_name)
             if field is None:
@@ -117,7 +140,7 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
 
     async def _raise_if_taken(self, values: Parameters) -> None:
         for field in self.unique_fields:
-            if await self._find_by(field, values[field]) is not None:
+            if field in values and await self._find_by(field, values[field]) is not None:
                 raise AlreadyExistsError(field)
 
     def _entity_of(self, row: Row | None) -> EntityT:
@@ -125,7 +148,8 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
             raise NotFoundError(self.resource)
         return self._to_entity(row)
 
-
-def _chosen(record_id: int) -> Parameters:
-    """Pass an id on; one that no bigint can be is nobody's, as 0 is."""
-    return {RECORD_ID: record_id if 0 < record_id <= LARGEST_ID else 0}
+    def _chosen(self, record_id: int | None) -> Parameters:
+        """Return the parameter of a statement by id; raises NotFoundError for what no id can be."""
+        if record_id is None or not -LARGEST_ID <= record_id <= LARGEST_ID:
+            raise NotFoundError(self.resource)
+        return {"id": record_id}

@@ -1,27 +1,57 @@
-"""How SQL reaches the driver: SQLAlchemy writes a statement once, asyncpg runs it.
+"""SQL on its way to the driver: SQLAlchemy writes a statement once, asyncpg runs it.
 
-SQLAlchemy's own way to asyncpg compiles, adapts and wraps on every request; what it compiles
-to never changes. Measured on a service's read by id, running the compiled SQL on asyncpg
-serves about twice as many requests.
+SQLAlchemy's own way to asyncpg compiles, adapts and wraps on every request; the result of the
+compilation never changes. Measured on a service's read by id, running the compiled SQL on
+asyncpg serves about twice as many requests.
 """
 
-from collections.abc import Callable, Mapping
-from json import loads
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from itertools import chain
+from types import MappingProxyType
 from typing import Any, Protocol, cast
 
-from sqlalchemy import JSON, Boolean, Float, Numeric
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    BindParameter,
+    Boolean,
+    Column,
+    ColumnElement,
+    Float,
+    Numeric,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.selectable import ForUpdateArg, SelectBase, TextualSelect
+from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
 
 Parameters = Mapping[str, object]
-Processor = Callable[[Any], Any]
+"""Values by the names of a statement's bind parameters."""
+NO_PARAMETERS: Parameters = MappingProxyType({})
+
+AFTER, LIMIT = "after", "limit"
+"""The parameters of a page."""
+
+_Processor = Callable[[Any], Any]
 
 _DIALECT: Dialect = asyncpg_dialect()  # type: ignore[no-untyped-call]  # has no annotation
-_NATIVE = (Boolean, Float, Numeric)
-"""Types that asyncpg takes and gives as Python has them, whatever SQLAlchemy would check."""
+_CONVERTED_BY_ASYNCPG = (Boolean, Float, Numeric)
+"""Types that asyncpg takes and gives as Python has them, without the checks of SQLAlchemy."""
 
 
 class Row(Protocol):
@@ -30,12 +60,26 @@ class Row(Protocol):
     def __getitem__(self, column: str, /) -> Any: ...
 
 
+class Effect(Enum):
+    """What a statement does to the database."""
+
+    READ = auto()
+    LOCK = auto()
+    """Reads rows and locks them until the transaction ends."""
+    WRITE = auto()
+    """Changes rows, or may: text is not parsed."""
+
+
 class Statement:
     """A Core statement with named parameters, ready for asyncpg.
 
-    Values that the statement was written with (`limit(20)`) are kept as defaults. Types that
-    need a conversion in Python (enumerations, JSON) get it. A list of values is
+    Values that the statement was written with (`limit(20)`) are kept as defaults; those that
+    its columns make in Python (`default=uuid4`) are made for each execution. Types that need a
+    conversion in Python, such as enumerations, get it. A list of values is
     `column == any_(bindparam(…))`: an `IN` whose length varies cannot be compiled once.
+
+    A SELECT that calls a function which changes rows looks like a read; written as `text(…)`
+    it belongs to the transaction, as all text does.
     """
 
     def __init__(self, element: ClauseElement) -> None:
@@ -43,18 +87,24 @@ class Statement:
         if compiled.post_compile_params:
             raise ValueError("IN with a varying list: write `column == any_(bindparam(...))`")
         self.sql = compiled.string
+        self.effect = _effect_of(element)
         self._names: list[str] = list(compiled.positiontup or ())
         self._defaults = {
             name: value
             for name, value in compiled.params.items()
             if not compiled.binds[name].required
         }
-        self._writers = _processors(
-            {name: compiled.binds[name].type for name in self._names}, _writer_of
-        )
-        columns = _columns_of(element)
-        self.returns_rows = bool(columns)
-        self._readers = _processors(columns, _reader_of)
+        self._factories = _set_column_defaults(compiled, self._defaults)
+        self._writers = [
+            (position, writer)
+            for position, name in enumerate(self._names)
+            if (writer := _writer_of(compiled.binds[name].type)) is not None
+        ]
+        self._readers = [
+            (column.name, reader)
+            for column in getattr(element, "exported_columns", ())
+            if (reader := _reader_of(column.type)) is not None
+        ]
 
     def arguments(self, parameters: Parameters) -> list[object]:
         """Return the values in the order in which asyncpg takes them.
@@ -62,54 +112,166 @@ class Statement:
         Raises KeyError, which names the parameter and the statement, where one is missing.
         """
         values = {**self._defaults, **parameters}
+        for name, make in self._factories.items():
+            values[name] = make()
         try:
-            if not self._writers:
-                return [values[name] for name in self._names]
-            written = {name: write(values[name]) for name, write in self._writers.items()}
+            arguments = [values[name] for name in self._names]
         except KeyError as missing:
             raise KeyError(f"no value for {missing} is given to: {self.sql}") from None
-        return [written.get(name, values[name]) for name in self._names]
+        for position, write in self._writers:
+            arguments[position] = write(arguments[position])
+        return arguments
 
     def rows(self, records: list[Row]) -> list[Row]:
         """Return the records of an answer with their values converted."""
         return [self.row(record) for record in records] if self._readers else records
 
     def row(self, record: Row) -> Row:
-        """Do so with one."""
+        """Return one record with its values converted."""
         if not self._readers:
             return record
         values: dict[str, Any] = dict(cast("Mapping[str, Any]", record))
-        return values | {name: read(values[name]) for name, read in self._readers.items()}
+        for name, read in self._readers:
+            values[name] = read(values[name])
+        return values
 
 
-def _columns_of(element: ClauseElement) -> dict[str, TypeEngine[Any]]:
-    """Return the columns that the statement answers with; none where it returns no rows."""
-    columns = getattr(element, "exported_columns", ())
-    return {column.name: column.type for column in columns}
+def _effect_of(element: ClauseElement) -> Effect:
+    if not isinstance(element, SelectBase) or isinstance(element, TextualSelect):
+        return Effect.WRITE
+    parts = list(iterate(element))
+    if any(isinstance(part, UpdateBase) for part in parts):  # in a CTE
+        return Effect.WRITE
+    return Effect.LOCK if any(isinstance(part, ForUpdateArg) for part in parts) else Effect.READ
 
 
-def _writer_of(kind: TypeEngine[Any]) -> Processor | None:
-    if isinstance(kind, _NATIVE):
+def _set_column_defaults(
+    compiled: SQLCompiler, defaults: dict[str, object]
+) -> dict[str, Callable[[], object]]:
+    """Add the constants of columns' `default` and `onupdate`; return the functions of the others.
+
+    SQLAlchemy reserves a parameter for both, which its own engine would fill.
+    """
+    reserved = [(c, c.default) for c in compiled.insert_prefetch]
+    reserved += [(c, c.onupdate) for c in compiled.update_prefetch]
+    factories = dict[str, Callable[[], object]]()
+    for column, default in reserved:
+        value = getattr(default, "arg", None)
+        if callable(value):
+            factories[column.key] = partial(value, None)  # SQLAlchemy has it take a context
+        else:
+            defaults[column.key] = value
+    return factories
+
+
+def _writer_of(kind: TypeEngine[Any]) -> _Processor | None:
+    if isinstance(kind, _CONVERTED_BY_ASYNCPG):
         return None
     return kind.dialect_impl(_DIALECT).bind_processor(_DIALECT)
 
 
-def _reader_of(kind: TypeEngine[Any]) -> Processor | None:
-    if isinstance(kind, _NATIVE):
+def _reader_of(kind: TypeEngine[Any]) -> _Processor | None:
+    if isinstance(kind, (*_CONVERTED_BY_ASYNCPG, JSON)):  # JSON: Database installs a codec
         return None
-    if isinstance(kind, JSON):
-        return _read_json
     return kind.dialect_impl(_DIALECT).result_processor(_DIALECT, None)
 
 
-def _read_json(text: str | None) -> object:
-    """Read what asyncpg leaves as text; SQLAlchemy's engines install a codec instead."""
-    return None if text is None else loads(text)
+def records_of(
+    table: Table, rows: Iterable[Parameters]
+) -> tuple[list[str], Iterator[list[object]]]:
+    """Return the columns that the first row names, and the rows as COPY takes them."""
+    remaining = iter(rows)
+    first = next(remaining, None)
+    if first is None:
+        return [], iter(())
+    columns = list(first)
+    writers = [(name, _writer_of(table.c[name].type)) for name in columns]
+    records = (
+        [row[name] if write is None else write(row[name]) for name, write in writers]
+        for row in chain((first,), remaining)
+    )
+    return columns, records
 
 
-def _processors(
-    types: dict[str, TypeEngine[Any]],
-    processor_of: Callable[[TypeEngine[Any]], Processor | None],
-) -> dict[str, Processor]:
-    found = ((name, processor_of(kind)) for name, kind in types.items())
-    return {name: processor for name, processor in found if processor is not None}
+def page_of(rows: Select[Any], key: ColumnElement[int] | InstrumentedAttribute[int]) -> Statement:
+    """Make the statement that reads a part of `rows`: those after a key, up to a limit.
+
+    It costs the same at any depth, where an OFFSET would count all rows before it. Raises
+    ValueError where `rows` has parameters of the names `after` or `limit`, which are the page's.
+    """
+    taken = {part.key for part in iterate(rows) if isinstance(part, BindParameter)}
+    if taken & {AFTER, LIMIT}:
+        raise ValueError(f"a page binds {AFTER!r} and {LIMIT!r} itself: rename your bindparam()")
+    after = bindparam(AFTER, type_=BigInteger)
+    limit = bindparam(LIMIT, type_=BigInteger)
+    return Statement(rows.where(key > after).order_by(key).limit(limit))
+
+
+@dataclass(frozen=True, slots=True)
+class WriteStatements:
+    """The writes of one set of columns; each returns the whole row."""
+
+    add: Statement
+    """Returns no row where a unique field refuses it."""
+    insert: Statement
+    """Fails where a unique field refuses it."""
+    update: Statement
+
+
+class TableStatements:
+    """The statements that every repository needs, built once for each table.
+
+    Their parameters are named by column, so that no column can clash with another parameter.
+    """
+
+    def __init__(self, table: Table, unique_fields: tuple[str, ...]) -> None:
+        rows = select(table)
+        self._table = table
+        # Wider than the column may be: an id that it cannot hold is simply not found.
+        self._has_id = table.c.id == bindparam("id", type_=BigInteger)
+        self._writes: dict[tuple[str, ...], WriteStatements] = {}
+        self.find = Statement(rows.where(self._has_id))
+        self.find_for_update = Statement(rows.where(self._has_id).with_for_update())
+        self.page = page_of(rows, table.c.id)
+        self.delete = Statement(delete(table).where(self._has_id).returning(table.c.id))
+        self.find_by = {
+            field: Statement(rows.where(table.c[field] == bindparam(field)))
+            for field in unique_fields
+        }
+        """For each unique field, the row that holds a value of it."""
+        self.unique_constraints = {f"uq_{table.name}_{field}": field for field in unique_fields}
+        """The constraint's name to the field that it keeps unique."""
+
+    def writes(self, columns: tuple[str, ...]) -> WriteStatements:
+        """Return the writes that set these columns.
+
+        A column that the database or SQLAlchemy can fill may be left out. Generated columns and
+        identities that are always generated are never set, whether named or not. Raises
+        KeyError for a column that is left out without a default, and for a name of none.
+        """
+        if columns in self._writes:
+            return self._writes[columns]
+        table = self._table
+        for name in columns:
+            if name not in table.c:
+                raise KeyError(f"{table.name} has no column {name!r}")
+        for column in table.c:
+            fills = (column.default, column.server_default, column.onupdate, column.server_onupdate)
+            is_filled = column is table.autoincrement_column or fills.count(None) < len(fills)
+            if column.name not in columns and not is_filled:
+                raise KeyError(f"no value for {column.name!r} is given to a row of {table.name}")
+        values: dict[Column[Any], BindParameter[Any]] = {
+            column: bindparam(column.name)
+            for column in table.c
+            if column.name in columns
+            and column.computed is None
+            and not (column.identity is not None and column.identity.always)
+        }
+        changes = {column: value for column, value in values.items() if column.name != "id"}
+        new = insert(table).values(values)
+        found = self._writes[columns] = WriteStatements(
+            add=Statement(new.on_conflict_do_nothing().returning(*table.c)),
+            insert=Statement(new.returning(*table.c)),
+            update=Statement(update(table).where(self._has_id).values(changes).returning(*table.c)),
+        )
+        return found

@@ -1,56 +1,86 @@
 """Statements on one connection, and the transaction that the first write begins."""
 
 import asyncio
-from collections.abc import Awaitable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from enum import Enum, auto
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import asyncpg
+from sqlalchemy import Table
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import FromClause
 
-from quart_fleet.database._driver_errors import LOST, UNREACHABLE, is_lost, is_undone
 from quart_fleet.database._engine import Database
-from quart_fleet.database._pool import FAREWELL
-from quart_fleet.database._statement import Parameters, Row, Statement
+from quart_fleet.database._pool import CLOSE_TIMEOUT
+from quart_fleet.database._statement import (
+    NO_PARAMETERS,
+    Effect,
+    Parameters,
+    Row,
+    Statement,
+    records_of,
+)
+from quart_fleet.database.explanations import (
+    LOST,
+    UNREACHABLE,
+    driver_error,
+    is_lost,
+    was_not_carried_out,
+)
 from quart_fleet.errors import DatabaseUnavailableError
 
-KeptT = TypeVar("KeptT")
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+
+class _State(Enum):
+    """What the server holds of this transaction."""
+
+    FRESH = auto()
+    """No statement was answered yet: a lost connection is replaced, as nothing is lost with it."""
+    IDLE = auto()
+    """Every statement has ended; BEGIN was not sent."""
+    UNSETTLED = auto()
+    """The last statement failed or was cancelled, and may not have ended on the server."""
+    ALONE = auto()
+    """As FRESH, but a write is on its way without BEGIN: it must not be carried out twice."""
+    OPEN = auto()
+    """BEGIN was sent; COMMIT or ROLLBACK ends it."""
 
 
 class Transaction:
-    """BEGIN is sent with the first statement that needs it.
+    """One connection for the length of an `async with`; leaving it rolls back what is open.
 
-    Reads stand for themselves: under READ COMMITTED, PostgreSQL's default, each statement
-    has a snapshot of its own inside a transaction too, so a BEGIN before them buys nothing.
-    So does a write that is the only one, which `commit_with` announces.
+    BEGIN is sent before the first statement that writes or locks. Reads before it stand for
+    themselves: under READ COMMITTED, PostgreSQL's default, each statement has a snapshot of its
+    own inside a transaction too.
+
     The first statement may find that the server has restarted since the connection was used
-    last; as nothing is lost with it, it is sent once more on a new one, but not where it may
-    have been carried out.
-    Every method raises DatabaseUnavailableError. One statement at a time: PostgreSQL answers
-    them in turn, so there is nothing to gather.
+    last; it is sent once more on a new one, unless it may have been carried out.
+    Every method raises DatabaseUnavailableError where the server cannot be reached. One
+    statement at a time: PostgreSQL answers them in turn, so there is nothing to gather.
+
     asyncpg sends a new statement in two parts. One that failed or was cancelled in between
-    leaves the server waiting for the second, with its locks, so that the connection is settled
-    before anybody else gets it.
+    leaves the server waiting for the second, with its locks, so that `close` settles the
+    connection before it is released.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._asked = False
-        self._begun = False
-        self._stands_alone = False
-        self._is_done = False
-        self._is_settled = True
+        self._state = _State.FRESH
 
     async def open(self) -> None:
-        """Borrow a connection; every `open` needs its `close`."""
+        """Acquire a connection; every `open` needs its `close`."""
         self._connection = await self._database.acquire()
 
     async def close(self) -> None:
-        """Forget what was not committed, and give the connection back."""
+        """Roll back what was not committed, and release the connection."""
         try:
-            if self._begun:
+            if self._state is _State.OPEN:
                 await self._end_with("ROLLBACK")
-            elif not self._is_settled:
+            elif self._state is _State.UNSETTLED:
                 await self._end_with("SELECT 1")
         finally:
             self._database.release(self._connection)
@@ -67,93 +97,180 @@ class Transaction:
     ) -> None:
         await self.close()
 
-    async def fetch(self, statement: Statement, parameters: Parameters) -> list[Row]:
-        """Read every row."""
-        records = await self._ask("fetch", statement.sql, *statement.arguments(parameters))
-        return statement.rows(records)
+    async def fetch(
+        self, statement: Statement, parameters: Parameters = NO_PARAMETERS
+    ) -> list[Row]:
+        """Carry out a statement and return every row of its answer."""
+        arguments = statement.arguments(parameters)
+        return statement.rows(await self._run(statement, "fetch", *arguments))
 
-    async def fetch_first(self, statement: Statement, parameters: Parameters) -> Row | None:
-        """Read one row, or None where there is none."""
-        record = await self._ask("fetchrow", statement.sql, *statement.arguments(parameters))
+    async def fetch_first(
+        self, statement: Statement, parameters: Parameters = NO_PARAMETERS
+    ) -> Row | None:
+        """Carry out a statement and return the first row of its answer, or None."""
+        record = await self._run(statement, "fetchrow", *statement.arguments(parameters))
         return None if record is None else statement.row(record)
 
-    async def write(self, statement: Statement, parameters: Parameters) -> Row | None:
-        """Change or lock a row and return it, or None where there is none."""
-        if self._is_done:
-            raise RuntimeError("commit_with has kept its one write: commit several by commit")
-        if self._stands_alone:
-            return await self._write_alone(statement, parameters)
-        if not self._begun:
-            return await self._begin_with(statement, parameters)
-        return await self.fetch_first(statement, parameters)
+    async def execute(self, statement: Statement, parameters: Parameters = NO_PARAMETERS) -> int:
+        """Carry out a statement and return the number of rows that it affected."""
+        return _count(await self._run(statement, "execute", *statement.arguments(parameters)))
+
+    async def execute_many(self, statement: Statement, each: Iterable[Parameters]) -> None:
+        """Carry out a statement for each of many sets of parameters: all of them or none.
+
+        They are sent without waiting for the single answers, so rows and counts are not there.
+        """
+        arguments = [statement.arguments(parameters) for parameters in each]
+        await self._run(statement, "executemany", arguments)
+
+    async def copy(self, table: FromClause, rows: Iterable[Parameters]) -> int:
+        """Insert rows by COPY, the fastest way for many, and return their number.
+
+        Args:
+            table: a Table, or a model's `__table__`.
+            rows: values by column name; all name the columns of the first one. They may be
+                generated: nothing is held but what is on its way.
+        """
+        if not isinstance(table, Table):
+            raise TypeError(f"COPY needs a table, not {table}")
+        await self._begin()
+        columns, records = records_of(table, rows)
+        if not columns:
+            return 0
+        return _count(
+            await self._send(
+                "copy_records_to_table",
+                table.name,
+                schema_name=table.schema,
+                columns=columns,
+                records=records,
+            )
+        )
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undo what the block wrote, and no more, where an exception leaves it."""
+        await self._begin()
+        await self._send("execute", "SAVEPOINT block")
+        try:
+            yield
+        except BaseException:
+            await self._end_with("ROLLBACK TO SAVEPOINT block; RELEASE SAVEPOINT block")
+            raise
+        await self._send("execute", "RELEASE SAVEPOINT block")
+
+    @asynccontextmanager
+    async def session(self) -> "AsyncIterator[AsyncSession]":
+        """Open an ORM session inside this transaction.
+
+        It is flushed at the end of the block; where an exception leaves the block, its own
+        work is undone. Its `commit` and `rollback` end a savepoint: what it wrote is kept by
+        the transaction's `commit`, with everything else.
+        """
+        await self._begin()
+        try:
+            async with self._database.joined_session(self._connection) as session:
+                yield session
+                await session.commit()
+        except DBAPIError as error:
+            if isinstance(driver_error(error), UNREACHABLE) or self._connection.is_closed():
+                raise DatabaseUnavailableError from error
+            raise
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """Give the driver's connection, inside this transaction, for all that has no method here.
+
+        COPY to a file is an example. It raises the driver's own exceptions.
+        """
+        await self._begin()
+        yield self._connection
 
     async def commit(self) -> None:
         """Keep what was written; raises RuntimeError where a failed statement has undone it."""
-        if self._begun:
-            ending = await self._ask("execute", "COMMIT")
-            self._begun = False
-            if ending == "ROLLBACK":  # PostgreSQL says no more than that
-                raise RuntimeError("nothing was kept: a statement of this transaction failed")
+        if self._state is not _State.OPEN:
+            return
+        answer = await self._send("execute", "COMMIT")
+        self._state = _State.IDLE
+        if answer == "ROLLBACK":  # PostgreSQL says no more than that
+            raise RuntimeError("nothing was kept: a statement of this transaction failed")
 
-    async def commit_with(self, write: Awaitable[KeptT]) -> KeptT:
-        """Do the last write, and keep it with everything before it.
-
-        Where there is nothing before it, BEGIN and COMMIT are spared: PostgreSQL makes a
-        statement that stands alone a transaction by itself.
-        """
-        self._stands_alone = not self._begun
+    async def _run(self, statement: Statement, method: str, *arguments: object) -> Any:
+        """Carry out a statement, inside the transaction where it writes or locks."""
+        if statement.effect is Effect.READ or self._state is _State.OPEN:
+            return await self._send(method, statement.sql, *arguments)
+        await self._begin()
         try:
-            kept = await write
-            await self.commit()
-        finally:
-            self._stands_alone = self._is_done = False
-        return kept
-
-    async def _begin_with(self, statement: Statement, parameters: Parameters) -> Row | None:
-        """Begin; where a migration has changed a type since the statement was prepared, twice.
-
-        asyncpg prepares it anew, but in a transaction leaves it to us to send it once more.
-        """
-        self._begun = True  # even where the answer does not come
-        await self._ask("execute", "BEGIN")
-        try:
-            return await self.fetch_first(statement, parameters)
+            return await self._send(method, statement.sql, *arguments)
         except asyncpg.InvalidCachedStatementError:
-            await self._ask("execute", "ROLLBACK AND CHAIN")
-            return await self.fetch_first(statement, parameters)
+            # A migration has changed a type since it was prepared. asyncpg prepares it anew,
+            # but in a transaction leaves it to us to send it once more.
+            await self._send("execute", "ROLLBACK AND CHAIN")
+            return await self._send(method, statement.sql, *arguments)
 
-    async def _write_alone(self, statement: Statement, parameters: Parameters) -> Row | None:
-        """Write what PostgreSQL keeps at once; where it changed nothing, others may follow."""
-        row = await self.fetch_first(statement, parameters)
-        self._stands_alone = False
-        self._is_done = row is not None or not statement.returns_rows
-        return row
+    async def _begin(self) -> None:
+        if self._state is not _State.OPEN:
+            try:
+                await self._send("execute", "BEGIN")
+            finally:
+                self._state = _State.OPEN  # even where the answer does not come
+
+    async def _send(self, method: str, *arguments: object, **options: object) -> Any:
+        """Call a method of the connection, which is replaced first where it was lost before."""
+        try:
+            try:
+                answer = await getattr(self._connection, method)(*arguments, **options)
+            except LOST as error:
+                if not is_lost(self._connection, error):
+                    raise
+                if self._state is not _State.FRESH and not (
+                    self._state is _State.ALONE and was_not_carried_out(error)
+                ):
+                    raise DatabaseUnavailableError from error
+                self._connection = await self._database.replace(self._connection)
+                answer = await getattr(self._connection, method)(*arguments, **options)
+        except BaseException as error:
+            if self._state is not _State.OPEN:
+                self._state = _State.UNSETTLED
+            if isinstance(error, UNREACHABLE):
+                raise DatabaseUnavailableError from error
+            raise
+        if self._state is not _State.OPEN:
+            self._state = _State.IDLE
+        return answer
 
     async def _end_with(self, sql: str) -> None:
-        """End what is open on the server; where that fails, cut the connection."""
+        """End what is open on the server; where that fails, close the connection."""
         with suppress(*LOST, *UNREACHABLE):
             try:
                 # asyncpg's own timeout covers the end of a cancelled statement since 0.32 only.
-                async with asyncio.timeout(FAREWELL):
+                async with asyncio.timeout(CLOSE_TIMEOUT):
                     await self._connection.execute(sql)
             except BaseException:
                 self._connection.terminate()
                 raise
 
-    async def _ask(self, method: str, sql: str, *arguments: object) -> Any:
-        is_first, self._asked = not self._asked, True
-        try:
-            try:
-                return await getattr(self._connection, method)(sql, *arguments)
-            except LOST as error:
-                if not is_lost(self._connection, error):
-                    raise
-                if not is_first or (self._stands_alone and not is_undone(error)):
-                    raise DatabaseUnavailableError from error
-                self._connection = await self._database.replace(self._connection)
-                return await getattr(self._connection, method)(sql, *arguments)
-        except BaseException as error:
-            self._is_settled = False
-            if isinstance(error, UNREACHABLE):
-                raise DatabaseUnavailableError from error
-            raise
+
+class AutocommitTransaction(Transaction):
+    """Each statement is a transaction by itself: kept at once, in one round trip.
+
+    PostgreSQL makes it so of every statement outside BEGIN and COMMIT. Savepoints, sessions,
+    COPY, `connection` and locks need a transaction of several statements: they raise
+    RuntimeError.
+    """
+
+    async def _run(self, statement: Statement, method: str, *arguments: object) -> Any:
+        if statement.effect is Effect.LOCK:
+            raise RuntimeError(f"in autocommit a lock ends with its statement: {statement.sql}")
+        if statement.effect is Effect.WRITE and self._state is _State.FRESH:
+            self._state = _State.ALONE
+        return await self._send(method, statement.sql, *arguments)
+
+    async def _begin(self) -> None:
+        raise RuntimeError("in autocommit each statement is kept at once: leave autocommit() out")
+
+
+def _count(status: str) -> int:
+    """Return the number of rows that a command's status ends with, as in `INSERT 0 3`."""
+    last = status.rpartition(" ")[2]
+    return int(last) if last.isdigit() else 0

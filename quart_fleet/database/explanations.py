@@ -1,4 +1,4 @@
-"""What PostgreSQL, its driver and the system complain of, in a line or two for people."""
+"""The errors of PostgreSQL, its driver and the system: what they mean, and a line or two to say it."""
 
 import os
 import socket
@@ -9,6 +9,30 @@ from sqlalchemy.exc import DBAPIError
 
 from quart_fleet.database_url import describe, name_of
 
+_CONNECTION_LOST = (
+    ConnectionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+_NOT_SENT = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises before it sends a statement, be it because the connection is closed."""
+
+LOST = (*_CONNECTION_LOST, *_NOT_SENT)
+"""What a statement may raise on a connection that the server has closed."""
+
+UNREACHABLE = (
+    *_CONNECTION_LOST,
+    OSError,
+    TimeoutError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.OperatorInterventionError,
+)
+"""The server is away, starting, stopping, full or not ours: worth another try later."""
+
 CONNECTION_ERRORS = (
     OSError,
     TimeoutError,
@@ -17,6 +41,24 @@ CONNECTION_ERRORS = (
     DBAPIError,
 )
 """What opening a connection may raise."""
+
+
+def is_lost(connection: asyncpg.Connection, error: Exception) -> bool:
+    """Tell a connection that the server has closed from a mistake of the caller."""
+    if isinstance(error, _NOT_SENT):
+        return bool(connection.is_closed())
+    return isinstance(error, _CONNECTION_LOST)
+
+
+def was_not_carried_out(error: Exception) -> bool:
+    """Return whether the statement that raised this on a lost connection had certainly no effect.
+
+    It was not sent, or the server answered that it ends the session instead, which asyncpg
+    gives as the cause of the loss since 0.32. Any other loss may have come after the effect.
+    """
+    return isinstance(error, _NOT_SENT) or isinstance(
+        error.__cause__ or error, asyncpg.AdminShutdownError
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +77,9 @@ def explain(error: BaseException, url: str) -> Explanation:
     """Say what went wrong with the database at `url`, and what to do next."""
     cause, place = driver_error(error), describe(url)
     match cause:
-        case asyncpg.ClientConfigurationError() | FileNotFoundError() if not _lacks_socket(
-            cause, url
+        # A file that is not found is a certificate's, unless the server's place is a socket.
+        case asyncpg.ClientConfigurationError() | FileNotFoundError() if not (
+            isinstance(cause, FileNotFoundError) and " at /" in place
         ):
             return Explanation(f"DATABASE_URL cannot be used: {place} ({reason_of(cause)}).")
         case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
@@ -64,11 +107,6 @@ def explain(error: BaseException, url: str) -> Explanation:
             )
         case _:
             return Explanation(f"PostgreSQL refuses: {place} ({reason_of(cause)}).")
-
-
-def _lacks_socket(error: BaseException, url: str) -> bool:
-    """Tell a server that is away from a certificate's file: only one of them is connected to."""
-    return isinstance(error, FileNotFoundError) and " at /" in describe(url)
 
 
 def driver_error(error: BaseException) -> BaseException:

@@ -12,9 +12,9 @@ Accident = Callable[[StreamWriter, StreamWriter, bytes], None]
 
 _FATAL = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
 _ANSWER = b"E" + (len(_FATAL) + 4).to_bytes(4, "big") + _FATAL
-"""What a server says to whom it sends away (PostgreSQL's manual, "Message Formats")."""
+"""A server's message to a session that it ends (PostgreSQL's manual, "Message Formats")."""
 _BIND = b"B"
-"""How what carries out a prepared statement begins."""
+"""The first byte of the message that carries out a prepared statement."""
 
 
 def refused(client: StreamWriter, _server: StreamWriter, _statement: bytes) -> None:

@@ -13,7 +13,7 @@ from tests.chassis.serving import PATIENCE
 from tests.chassis.users import close_others, config
 
 
-async def test_connections_that_the_server_closed_cost_no_request(
+async def test_a_connection_that_the_server_closed_fails_no_request(
     database: Database, database_url: str
 ) -> None:
     async with Database(config(database_url, DB_POOL_SIZE=1)) as small:
@@ -23,7 +23,7 @@ async def test_connections_that_the_server_closed_cost_no_request(
         await small.ping()
 
 
-async def test_those_who_wait_are_served_in_the_order_of_asking(database_url: str) -> None:
+async def test_connections_are_acquired_in_the_order_of_asking(database_url: str) -> None:
     served = list[int]()
 
     async def ask(number: int, small: Database) -> None:
@@ -64,13 +64,13 @@ async def test_a_process_opens_no_more_connections_than_its_pool_has(database_ur
         "postgresql:///postgres?host=/nonexistent",
     ],
 )
-async def test_a_server_that_is_away_is_said_to_be_unavailable(url: str) -> None:
+async def test_a_server_that_is_away_raises_database_unavailable(url: str) -> None:
     async with Database(config(url)) as database:
         with pytest.raises(DatabaseUnavailableError):
             await database.ping()
 
 
-async def test_a_database_that_does_not_exist_is_said_to_be_unavailable(
+async def test_a_database_that_does_not_exist_raises_database_unavailable(
     database_url: str,
 ) -> None:
     absent = database_url.replace("/test_", "/absent_")
@@ -79,7 +79,7 @@ async def test_a_database_that_does_not_exist_is_said_to_be_unavailable(
             await database.ping()
 
 
-async def test_a_database_is_used_only_while_it_is_open(database_url: str) -> None:
+async def test_a_database_that_is_not_open_refuses_statements(database_url: str) -> None:
     database = Database(config(database_url))
 
     with pytest.raises(RuntimeError, match="not open"):
@@ -87,43 +87,43 @@ async def test_a_database_is_used_only_while_it_is_open(database_url: str) -> No
 
 
 class RecordingServer:
-    """A server that says when it is held."""
+    """A server that records whether it is entered."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.held = False
+        self.is_entered = False
 
     async def __aenter__(self) -> str:
-        self.held = True
+        self.is_entered = True
         return self.url
 
     async def __aexit__(self, *exception: object) -> None:
-        self.held = False
+        self.is_entered = False
 
 
-async def test_the_embedded_server_is_held_while_the_database_is_open(
+async def test_the_embedded_server_is_entered_while_the_database_is_open(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     server = RecordingServer(database_url)
 
     async with Database(DatabaseSettings.load(), server) as database:
-        held_inside = server.held
+        entered_inside = server.is_entered
         await database.ping()
 
-    assert (held_inside, server.held) == (True, False)
+    assert (entered_inside, server.is_entered) == (True, False)
 
 
 async def test_a_configured_database_leaves_the_embedded_server_alone(database_url: str) -> None:
-    server = RecordingServer("postgresql://nobody/")
+    server = RecordingServer("postgresql://app@db/")
 
     async with Database(config(database_url), server) as database:
         await database.ping()
 
-        assert not server.held
+        assert not server.is_entered
 
 
-async def test_ordinary_sessions_are_there_for_who_wants_them(database: Database) -> None:
+async def test_sessions_are_ordinary_orm_sessions(database: Database) -> None:
     sessions = database.sessions()
     async with sessions() as session, session.begin():
         session.add(UserModel(username="ada", email="ada@example.com"))
@@ -134,7 +134,7 @@ async def test_ordinary_sessions_are_there_for_who_wants_them(database: Database
     assert (user.username, user.is_active) == ("ada", True)
 
 
-async def test_queries_are_logged_where_that_is_asked_for(
+async def test_db_echo_logs_every_statement(
     database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("INFO", logger="quart_fleet.database._engine"):
@@ -144,7 +144,7 @@ async def test_queries_are_logged_where_that_is_asked_for(
     assert "SELECT 1" in caplog.text
 
 
-async def test_what_a_block_leaves_in_its_session_is_cleared(
+async def test_settings_and_locks_of_a_connect_block_are_cleared(
     database: Database, database_url: str
 ) -> None:
     async with Database(config(database_url, DB_POOL_SIZE=1)) as small:
@@ -159,3 +159,13 @@ async def test_what_a_block_leaves_in_its_session_is_cleared(
             )
 
     assert (timeout, locks) == ("0", 0)
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonb"])
+async def test_a_connection_reads_json_as_values_and_takes_it_as_text(
+    kind: str, database: Database
+) -> None:
+    async with database.connect() as connection:
+        value = await connection.fetchval(f"SELECT $1::{kind}", '{"a": [1, null, "é"]}')
+
+    assert value == {"a": [1, None, "é"]}

@@ -1,4 +1,4 @@
-"""Which connections are lent, kept and closed, on a real PostgreSQL."""
+"""The pool: which connections it hands out, keeps and closes, on a real PostgreSQL."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,11 +8,12 @@ import pytest
 
 from quart_fleet.database._pool import ConnectionPool
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
+"""Seconds that a test waits at most."""
 
 
 class Connector:
-    """Opens connections to one database and remembers them."""
+    """Opens connections to one database and records them."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -34,18 +35,20 @@ def connector(database_url: str) -> Connector:
 
 @pytest.fixture
 async def pool(connector: Connector) -> AsyncIterator[ConnectionPool]:
-    async with ConnectionPool(connector, 2, patience=PATIENCE) as opened:
+    async with ConnectionPool(connector, 2, timeout=TIMEOUT) as opened:
         yield opened
 
 
-async def lend_two(pool: ConnectionPool) -> None:
-    """Lend two connections at once, and take them back."""
-    lent = [await pool.acquire(), await pool.acquire()]
-    for connection in lent:
+async def use_two(pool: ConnectionPool) -> None:
+    """Acquire two connections at once, and release them."""
+    acquired = [await pool.acquire(), await pool.acquire()]
+    for connection in acquired:
         pool.release(connection)
 
 
-async def test_what_comes_back_is_lent_again(pool: ConnectionPool, connector: Connector) -> None:
+async def test_a_released_connection_is_acquired_again(
+    pool: ConnectionPool, connector: Connector
+) -> None:
     first = await pool.acquire()
     pool.release(first)
 
@@ -54,7 +57,9 @@ async def test_what_comes_back_is_lent_again(pool: ConnectionPool, connector: Co
     pool.release(first)
 
 
-async def test_what_the_server_closed_is_not_lent_again(pool: ConnectionPool) -> None:
+async def test_a_connection_that_the_server_closed_is_not_acquired_again(
+    pool: ConnectionPool,
+) -> None:
     first = await pool.acquire()
     pool.release(first)
     first.terminate()
@@ -65,7 +70,7 @@ async def test_what_the_server_closed_is_not_lent_again(pool: ConnectionPool) ->
     pool.release(second)
 
 
-async def test_what_is_still_in_a_transaction_is_not_lent_again(pool: ConnectionPool) -> None:
+async def test_a_connection_released_inside_a_transaction_is_closed(pool: ConnectionPool) -> None:
     left = await pool.acquire()
     await left.execute("BEGIN")
     pool.release(left)
@@ -77,10 +82,10 @@ async def test_what_is_still_in_a_transaction_is_not_lent_again(pool: Connection
     pool.release(other)
 
 
-async def test_the_others_of_its_age_are_closed_with_a_connection_that_is_replaced(
+async def test_replacing_a_connection_closes_the_idle_ones_of_its_age(
     pool: ConnectionPool, connector: Connector
 ) -> None:
-    await lend_two(pool)
+    await use_two(pool)
 
     new = await pool.replace(await pool.acquire())
 
@@ -88,34 +93,34 @@ async def test_the_others_of_its_age_are_closed_with_a_connection_that_is_replac
     pool.release(new)
 
 
-async def test_what_nobody_needs_is_closed(connector: Connector) -> None:
-    async with ConnectionPool(connector, 2, patience=PATIENCE, sweep=0.01) as pool:
-        await lend_two(pool)
+async def test_an_idle_connection_is_closed_by_the_second_sweep(connector: Connector) -> None:
+    async with ConnectionPool(connector, 2, timeout=TIMEOUT, sweep_interval=0.01) as pool:
+        await use_two(pool)
 
-        async with asyncio.timeout(PATIENCE):
-            while connector.still_open:  # noqa: ASYNC110 - polled for, as the sweep tells nobody
+        async with asyncio.timeout(TIMEOUT):
+            while connector.still_open:  # noqa: ASYNC110 - polled for, as the sweep sends no signal
                 await asyncio.sleep(0.01)
 
-        await lend_two(pool)
+        await use_two(pool)
         assert len(connector.opened) == 4
 
 
-async def test_what_is_needed_stays(connector: Connector) -> None:
-    async with ConnectionPool(connector, 2, patience=PATIENCE, sweep=0.2) as pool:
-        await lend_two(pool)
+async def test_a_connection_in_use_survives_the_sweeps(connector: Connector) -> None:
+    async with ConnectionPool(connector, 2, timeout=TIMEOUT, sweep_interval=0.2) as pool:
+        await use_two(pool)
 
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while len(connector.still_open) > 1:
-                needed = await pool.acquire()
-                pool.release(needed)
+                used = await pool.acquire()
+                pool.release(used)
                 await asyncio.sleep(0.001)
 
-        assert connector.still_open == [needed]
+        assert connector.still_open == [used]
 
 
-async def test_a_pool_closes_all_that_it_has(connector: Connector) -> None:
-    async with ConnectionPool(connector, 3, patience=PATIENCE) as pool:
-        await lend_two(pool)
+async def test_a_pool_closes_all_of_its_connections_at_its_end(connector: Connector) -> None:
+    async with ConnectionPool(connector, 3, timeout=TIMEOUT) as pool:
+        await use_two(pool)
         late = await pool.acquire()
     pool.release(late)
 
@@ -123,21 +128,21 @@ async def test_a_pool_closes_all_that_it_has(connector: Connector) -> None:
     assert connector.still_open == []
 
 
-async def test_who_stops_waiting_takes_no_turn(pool: ConnectionPool) -> None:
-    lent = [await pool.acquire(), await pool.acquire()]
-    impatient = asyncio.create_task(pool.acquire())
+async def test_a_cancelled_wait_uses_up_no_permit(pool: ConnectionPool) -> None:
+    acquired = [await pool.acquire(), await pool.acquire()]
+    waiting = asyncio.create_task(pool.acquire())
     await asyncio.sleep(0)
-    impatient.cancel()
-    await asyncio.gather(impatient, return_exceptions=True)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
 
-    for connection in lent:
+    for connection in acquired:
         pool.release(connection)
 
-    await lend_two(pool)
+    await use_two(pool)
 
 
-async def test_waiting_ends_some_time(connector: Connector) -> None:
-    async with ConnectionPool(connector, 1, patience=0.01) as pool:
+async def test_waiting_for_a_connection_times_out(connector: Connector) -> None:
+    async with ConnectionPool(connector, 1, timeout=0.01) as pool:
         connection = await pool.acquire()
 
         with pytest.raises(TimeoutError):
@@ -148,28 +153,28 @@ async def test_waiting_ends_some_time(connector: Connector) -> None:
         pool.release(connection)
 
 
-async def test_a_connection_that_cannot_be_opened_takes_no_turn(
+async def test_a_connection_that_cannot_be_opened_uses_up_no_permit(
     pool: ConnectionPool, connector: Connector
 ) -> None:
-    url, connector.url = connector.url, "postgresql://nobody@127.0.0.1:1/nowhere"
+    url, connector.url = connector.url, "postgresql://app@127.0.0.1:1/app"
     for _ in range(3):
-        with pytest.raises(OSError):  # noqa: PT011 - of which kind is the system's affair
+        with pytest.raises(OSError):  # noqa: PT011 - its kind differs between systems
             await pool.acquire()
 
     connector.url = url
 
-    await lend_two(pool)
+    await use_two(pool)
 
 
-async def test_nothing_is_lent_before_the_pool_is_open(connector: Connector) -> None:
+async def test_a_pool_that_is_not_open_refuses_to_acquire(connector: Connector) -> None:
     with pytest.raises(RuntimeError, match="not open"):
-        await ConnectionPool(connector, 1, patience=PATIENCE).acquire()
+        await ConnectionPool(connector, 1, timeout=TIMEOUT).acquire()
 
 
-def test_waiting_ends_too_in_a_loop_that_follows_another(connector: Connector) -> None:
-    pool = ConnectionPool(connector, 1, patience=0.01)
+def test_waiting_times_out_in_a_second_event_loop_too(connector: Connector) -> None:
+    pool = ConnectionPool(connector, 1, timeout=0.01)
 
-    async def give_up_waiting() -> None:
+    async def cancel_a_wait() -> None:
         async with pool:
             connection = await pool.acquire()
             waiting = asyncio.create_task(pool.acquire())
@@ -178,14 +183,14 @@ def test_waiting_ends_too_in_a_loop_that_follows_another(connector: Connector) -
             await asyncio.gather(waiting, return_exceptions=True)
             pool.release(connection)
 
-    async def wait_in_vain() -> None:
+    async def wait_without_success() -> None:
         async with pool:
             connection = await pool.acquire()
             waiting = asyncio.create_task(pool.acquire())
-            ended, _ = await asyncio.wait([waiting], timeout=PATIENCE)
+            ended, _ = await asyncio.wait([waiting], timeout=TIMEOUT)
             pool.release(connection)
         assert ended
         assert isinstance(waiting.exception(), TimeoutError)
 
-    asyncio.run(give_up_waiting())
-    asyncio.run(wait_in_vain())
+    asyncio.run(cancel_a_wait())
+    asyncio.run(wait_without_success())

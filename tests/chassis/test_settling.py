@@ -1,4 +1,4 @@
-"""What a statement that failed or was cancelled leaves behind, on a real PostgreSQL: nothing."""
+"""A statement that failed or was cancelled leaves nothing open, on a real PostgreSQL."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from shared.models.user import UserModel
 from tests.chassis.accidents import opened_road, swallowed
 
 NAMED = Statement(select(UserModel.id).where(UserModel.username == bindparam("name")))
-PATIENCE = 60.0
+TIMEOUT = 60.0
 TRANSACTIONS = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
@@ -33,7 +33,7 @@ def config(url: str, **settings: object) -> DatabaseSettings:
 
 
 async def find(database: Database) -> object:
-    """Look for somebody who is not there."""
+    """Look for a user that does not exist."""
     async with Transaction(database) as transaction:
         return await transaction.fetch_first(NAMED, {"name": "ada"})
 
@@ -41,16 +41,16 @@ async def find(database: Database) -> object:
 @pytest.mark.parametrize(
     "settings", [{}, {"DATABASE_POOLER": "pgbouncer"}], ids=["direct", "pooled"]
 )
-@pytest.mark.parametrize("turns", range(8))
+@pytest.mark.parametrize("steps", range(8))
 async def test_a_read_that_is_cancelled_as_its_answer_comes_leaves_nothing_open(
-    turns: int, settings: dict[str, str], database: Database, database_url: str
+    steps: int, settings: dict[str, str], database: Database, database_url: str
 ) -> None:
     async with Database(config(database_url, **settings)) as other:
         await other.ping()
         reading = asyncio.create_task(find(other))
-        for turn in range(turns):
-            if turn == turns // 2:
-                time.sleep(0.02)  # noqa: ASYNC251  # the server's answer shall lie there
+        for step in range(steps):
+            if step == steps // 2:
+                time.sleep(0.02)  # noqa: ASYNC251  # the server's answer arrives meanwhile
             await asyncio.sleep(0)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
@@ -74,8 +74,8 @@ async def test_a_value_that_cannot_be_sent_leaves_nothing_open(
 async def test_a_statement_without_an_answer_ends_soon_after_its_task(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever asyncpg it is: 0.31 waits for a cancelled statement before its own timeout begins."""
-    monkeypatch.setattr("quart_fleet.database._transaction.FAREWELL", 0.01)
+    """With every asyncpg: 0.31 waits for a cancelled statement before its own timeout begins."""
+    monkeypatch.setattr("quart_fleet.database._transaction.CLOSE_TIMEOUT", 0.01)
     async with (
         opened_road(database_url) as road,
         Database(config(road.url, DB_POOL_SIZE=1)) as other,
@@ -83,8 +83,8 @@ async def test_a_statement_without_an_answer_ends_soon_after_its_task(
         await find(other)
         road.accident = swallowed
         reading = asyncio.create_task(find(other))
-        async with asyncio.timeout(PATIENCE):
-            while road.accident is not None:  # noqa: ASYNC110  # nobody is told
+        async with asyncio.timeout(TIMEOUT):
+            while road.accident is not None:  # noqa: ASYNC110  # there is no signal
                 await asyncio.sleep(0.001)
 
             reading.cancel()
@@ -93,7 +93,7 @@ async def test_a_statement_without_an_answer_ends_soon_after_its_task(
         assert reading.cancelled()
 
 
-async def test_a_statement_that_takes_too_long_is_given_up_on_the_server_too(
+async def test_a_statement_that_times_out_ends_on_the_server_too(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("quart_fleet.database._engine.STATEMENT_TIMEOUT", 0.1)
@@ -108,7 +108,7 @@ async def test_a_statement_that_takes_too_long_is_given_up_on_the_server_too(
             assert await connection.fetchval(TRANSACTIONS) == 0
 
 
-async def test_a_statement_of_a_block_that_is_cancelled_ends_with_it(
+async def test_a_statement_ends_on_the_server_with_its_cancelled_block(
     database: Database, database_url: str
 ) -> None:
     async def sleep(other: Database) -> None:
@@ -117,8 +117,8 @@ async def test_a_statement_of_a_block_that_is_cancelled_ends_with_it(
 
     async with Database(config(database_url)) as other, database.connect() as connection:
         sleeping = asyncio.create_task(sleep(other))
-        async with asyncio.timeout(PATIENCE):
-            while await connection.fetchval(SLEEPING) == 0:  # noqa: ASYNC110  # nobody is told
+        async with asyncio.timeout(TIMEOUT):
+            while await connection.fetchval(SLEEPING) == 0:  # noqa: ASYNC110  # there is no signal
                 await asyncio.sleep(0.01)
 
         sleeping.cancel()

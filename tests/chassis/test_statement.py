@@ -1,10 +1,10 @@
-"""Statements that SQLAlchemy writes and asyncpg runs, on a real PostgreSQL."""
+"""Statements: types, defaults and parameters, on a real PostgreSQL."""
 
 import enum
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import (
@@ -26,14 +26,18 @@ from sqlalchemy import (
     Uuid,
     any_,
     bindparam,
+    delete,
     func,
     insert,
     select,
+    text,
+    update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql import ClauseElement
 
 from quart_fleet.database._engine import Database
-from quart_fleet.database._statement import Statement
+from quart_fleet.database._statement import Effect, Statement
 from quart_fleet.database._transaction import Transaction
 
 
@@ -96,8 +100,8 @@ def _create_table() -> str:
     return str(CreateTable(SAMPLES).compile(dialect=dialect()))  # type: ignore[no-untyped-call]
 
 
-async def test_every_type_survives_the_way_there_and_back(transaction: Transaction) -> None:
-    row = await transaction.write(ADD, VALUES)
+async def test_every_type_is_read_as_it_was_written(transaction: Transaction) -> None:
+    row = await transaction.fetch_first(ADD, VALUES)
 
     assert row is not None
     assert {name: row[name] for name in VALUES} == VALUES
@@ -106,7 +110,7 @@ async def test_every_type_survives_the_way_there_and_back(transaction: Transacti
 async def test_every_type_may_be_null(transaction: Transaction) -> None:
     nothing = {**dict.fromkeys(VALUES), "id": 1}
 
-    row = await transaction.write(ADD, nothing)
+    row = await transaction.fetch_first(ADD, nothing)
 
     assert row is not None
     assert {name: row[name] for name in VALUES} == nothing
@@ -114,7 +118,7 @@ async def test_every_type_may_be_null(transaction: Transaction) -> None:
 
 async def test_values_written_into_a_statement_are_its_defaults(transaction: Transaction) -> None:
     for number in (1, 2, 3):
-        await transaction.write(ADD, {**VALUES, "id": number})
+        await transaction.fetch_first(ADD, {**VALUES, "id": number})
     first_two = Statement(select(SAMPLES.c.id).order_by(SAMPLES.c.id).limit(2))
 
     rows = await transaction.fetch(first_two, {})
@@ -124,7 +128,7 @@ async def test_values_written_into_a_statement_are_its_defaults(transaction: Tra
 
 async def test_a_list_of_values_is_one_array(transaction: Transaction) -> None:
     for number in (1, 2, 3):
-        await transaction.write(ADD, {**VALUES, "id": number})
+        await transaction.fetch_first(ADD, {**VALUES, "id": number})
     ids = bindparam("ids", type_=ARRAY(BigInteger))
     count = Statement(select(func.count().label("found")).where(SAMPLES.c.id == any_(ids)))
 
@@ -139,6 +143,73 @@ def test_a_list_of_varying_length_is_refused_when_the_statement_is_made() -> Non
         Statement(select(SAMPLES).where(SAMPLES.c.id.in_([1, 2])))
 
 
-def test_a_missing_parameter_is_refused_rather_than_null() -> None:
-    with pytest.raises(KeyError, match="colour"):
-        ADD.arguments({"id": 1})
+@pytest.mark.parametrize("missing", VALUES)
+def test_a_missing_parameter_is_named_with_its_statement(missing: str) -> None:
+    """Enumerations and JSON are among the columns: their conversion must not hide it."""
+    values = {name: value for name, value in VALUES.items() if name != missing}
+
+    with pytest.raises(KeyError, match=f"'{missing}' is given to: INSERT INTO samples"):
+        ADD.arguments(values)
+
+
+async def test_copy_converts_every_type(transaction: Transaction) -> None:
+    rows = [{**VALUES, "id": number} for number in (1, 2)]
+
+    assert await transaction.copy(SAMPLES, rows) == 2
+
+    stored = await transaction.fetch(Statement(select(SAMPLES).order_by(SAMPLES.c.id)))
+    assert [{name: row[name] for name in VALUES} for row in stored] == rows
+
+
+async def test_a_session_reads_and_writes_json_beside_statements(transaction: Transaction) -> None:
+    await transaction.execute(ADD, VALUES)
+    async with transaction.session() as session:
+        document = await session.scalar(select(SAMPLES.c.document))
+        await session.execute(SAMPLES.update().values(indexed={"b": ["é"]}))
+        row = await transaction.fetch_first(Statement(select(SAMPLES)))
+
+    assert document == VALUES["document"]
+    assert row is not None
+    assert (row["document"], row["indexed"]) == (VALUES["document"], {"b": ["é"]})
+
+
+STAMPED = Table(
+    "stamped",
+    MetaData(),
+    Column("id", BigInteger, primary_key=True),
+    Column("token", Uuid, default=uuid4, onupdate=uuid4),
+    Column("kind", String, default="plain", onupdate="changed"),
+)
+
+
+def test_defaults_of_columns_are_made_for_each_execution() -> None:
+    add = Statement(insert(STAMPED).values(id=bindparam("number")))
+    change = Statement(update(STAMPED).where(STAMPED.c.id == bindparam("number")).values(id=2))
+
+    first, second = add.arguments({"number": 1}), add.arguments({"number": 1})
+    changed = change.arguments({"number": 1})
+
+    assert isinstance(first[1], UUID)
+    assert first[1] != second[1]
+    assert first[0::2] == [1, "plain"]
+    assert "changed" in changed
+    assert any(isinstance(value, UUID) for value in changed)
+
+
+@pytest.mark.parametrize(
+    ("element", "effect"),
+    [
+        (select(SAMPLES), Effect.READ),
+        (select(SAMPLES).where(text("id = 1")), Effect.READ),
+        (select(SAMPLES.c.id).union(select(SAMPLES.c.id)), Effect.READ),
+        (select(SAMPLES).with_for_update(), Effect.LOCK),
+        (select(select(SAMPLES).with_for_update(read=True).subquery()), Effect.LOCK),
+        (insert(SAMPLES), Effect.WRITE),
+        (select(delete(SAMPLES).returning(SAMPLES.c.id).cte()), Effect.WRITE),
+        (select(SAMPLES).add_cte(insert(SAMPLES).cte()), Effect.WRITE),
+        (text("SELECT 1"), Effect.WRITE),
+        (text("SELECT 1 AS id").columns(SAMPLES.c.id), Effect.WRITE),
+    ],
+)
+def test_the_effect_of_a_statement_is_known(element: ClauseElement, effect: Effect) -> None:
+    assert Statement(element).effect is effect

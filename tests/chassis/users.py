@@ -1,4 +1,4 @@
-"""Users in a database, for the tests that write them and count them."""
+"""Users in a database, for the tests that write and count them."""
 
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert

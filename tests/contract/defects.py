@@ -38,7 +38,7 @@ _CONTROLLERS = f"{_SERVICE}/infrastructure/web/controllers.py"
 _ADAPTER = f"{_SERVICE}/infrastructure/adapters/user_repository.py"
 _ENTITY = f"{_SERVICE}/domain/entities/user.py"
 _DTO = f"{_SERVICE}/application/dto/user_dto.py"
-_STATEMENTS = "quart_fleet/database/_table_statements.py"
+_STATEMENTS = "quart_fleet/database/_statement.py"
 _REPOSITORY = "quart_fleet/database/_repository.py"
 _ERRORS = "quart_fleet/errors.py"
 _RESPONSE = "quart_fleet/web/_envelope.py"
@@ -82,10 +82,11 @@ DEFECTS = (
            "{resource} does not exist"),
     Defect("the unknown is no content", _GET, _MAPPING, "NotFoundError: 404", "NotFoundError: 410"),
     Defect("ids for the driver to refuse", _GET, _REPOSITORY,
-           "if 0 < record_id <= LARGEST_ID else 0", ""),
+           "if record_id is None or not -LARGEST_ID <= record_id <= LARGEST_ID:",
+           "if record_id is None:"),
     Defect("digits of all scripts", _GET, _PATHS, 'regex = "[0-9]+"', 'regex = r"\\d+"'),
-    Defect("usernames of any case", _USERNAME, _STATEMENTS, "table.c[f] == bindparam(f)",
-           "table.c[f].ilike(bindparam(f))"),
+    Defect("usernames of any case", _USERNAME, _STATEMENTS, "table.c[field] == bindparam(field)",
+           "table.c[field].ilike(bindparam(field))"),
     Defect("creation is plain success", _CREATE, _CONTROLLERS, '"User created successfully", 201',
            '"User created successfully", 200'),
     Defect("another creation message", _CREATE, _CONTROLLERS, "User created successfully",
