@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from scaffold.errors import ScaffoldError
+from scaffold.framework import get_framework
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -93,4 +94,5 @@ def _environment() -> Environment:
     environment.filters["py"] = lambda value: (
         json.dumps(value) if isinstance(value, str) else repr(value)
     )
+    environment.globals["framework"] = get_framework()
     return environment
