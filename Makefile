@@ -107,10 +107,18 @@ install-with-uv:
 	$(USABLE) || { rm -rf .venv && uv venv --quiet --seed --python $(INTERPRETER) .venv; }
 	uv pip install --quiet --python $(VENV) --editable '.[dev]'
 
+# pip's output, reduced to a line for each package; the exit code is pip's.
+define run-pip
+{ { PYTHONUNBUFFERED=1 $(VENV) -m pip install --disable-pip-version-check --progress-bar off $(1); \
+  echo $$? >&3; } | while read -r verb rest; do case "$$verb" in \
+  Collecting | Installing) echo "  $$verb $${rest%%[ :]*}" >&2 ;; esac; done; } 3>&1 | \
+  { read -r code; exit "$$code"; }
+endef
+
 # Debian without python3-venv has no ensurepip: there, pip comes into .venv from outside.
 .PHONY: install-with-pip
 install-with-pip:
 	$(USABLE) || { rm -rf .venv && "$(PYTHON)" -m venv .venv >/dev/null 2>&1; } || { \
 	  rm -rf .venv && "$(PYTHON)" -m venv --without-pip .venv && \
 	  "$(PYTHON)" -m pip --python $(VENV) install --quiet pip; }
-	$(VENV) -m pip install --disable-pip-version-check --editable '.[dev]'
+	$(call run-pip,--editable '.[dev]')

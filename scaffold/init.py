@@ -210,7 +210,9 @@ def _print_json(plan: Plan) -> None:
 
 
 def _next_commands(folder: Path) -> list[str]:
-    in_git = any((parent / ".git").exists() for parent in (folder.resolve(), *folder.resolve().parents))
+    in_git = any(
+        (parent / ".git").exists() for parent in (folder.resolve(), *folder.resolve().parents)
+    )
     return [
         shlex.join(["cd", str(folder)]),
         *([] if in_git else ["git init && git add --all"]),

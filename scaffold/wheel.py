@@ -46,11 +46,16 @@ def build_wheel(framework: Framework) -> Wheel:
     files[f"{info}/METADATA"] = _describe(framework).encode()
     files[f"{info}/WHEEL"] = _TAGS.encode()
     files[f"{info}/licenses/LICENSE"] = find_carried("LICENSE", "scaffold/LICENSE").read_bytes()
-    record = [f"{path},{_checksum(content)},{len(content)}" for path, content in sorted(files.items())]
+    record = [
+        f"{path},{_checksum(content)},{len(content)}" for path, content in sorted(files.items())
+    ]
     lines = [*record, f"{info}/RECORD,,", ""]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for path, content in [*sorted(files.items()), (f"{info}/RECORD", "\n".join(lines).encode())]:
+        for path, content in [
+            *sorted(files.items()),
+            (f"{info}/RECORD", "\n".join(lines).encode()),
+        ]:
             entry = zipfile.ZipInfo(path, _TIME)
             entry.external_attr, entry.create_system = _MODE, _UNIX
             archive.writestr(entry, content)
