@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import click
 
@@ -55,50 +55,50 @@ class WorkspaceWords:
     description: str
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to write, and how to tell."""
+
+    dry_run: bool
+    diff: bool
+    json: bool
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person at a terminal is asked for what no option says."""
+        reads_no_answer = self.dry_run or self.diff or self.json
+        return not reads_no_answer and sys.stdin.isatty() and sys.stderr.isatty()
+
+
 @click.command("init")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--name", help="The workspace's name; without it, the folder's.")
-@click.option("--license", help="Its licence as SPDX names it; without it, not open source.")
-@click.option("--description", help="What it is, in one line.")
+@click.option("--license", "licence", help="SPDX's name of its licence; without it, none.")
+@click.option("--description", help="What the workspace is, in one line.")
 @click.option("--dry-run", is_flag=True, help="List the files; write nothing.")
 @click.option("--diff", is_flag=True, help="Print the files as a unified diff; write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
+@click.option("--json", is_flag=True, help="Print the result for a program.")
 def command(
-    folder: Path,
-    name: str | None,
-    license: str | None,  # noqa: A002 - the option's name
-    description: str | None,
-    dry_run: bool,
-    diff: bool,
-    as_json: bool,
+    folder: Path, name: str | None, licence: str | None, description: str | None, **options: bool
 ) -> None:
     """Make a fresh workspace in DIR, which is new or empty.
 
     It holds what its owner owns: shared/, tool files and no services yet. The framework is
     installed from the wheel in vendor/. On a terminal, what no option says is asked.
     """
-    root = folder.resolve()
+    root, chosen = folder.resolve(), Options(**options)
     _refuse_nested(root)
     _refuse_occupied(root)
-    asked = not (dry_run or diff or as_json) and sys.stdin.isatty() and sys.stderr.isatty()
-    words = WorkspaceWords(
-        name=_parse_name(_choose("Name", name, suggest_name(root), asked=asked)),
-        license=License.parse(
-            _choose("Licence (none: not open source)", license, _CLOSED, asked=asked)
-        ),
-        description=_parse_description(
-            _choose("Description", description, _DESCRIPTION, asked=asked)
-        ),
-    )
+    words = _choose_words(root, (name, licence, description), asked=chosen.asks)
     started = time.monotonic()
     plan = plan_workspace(root, words)
-    if not (dry_run or diff):
+    if not (chosen.dry_run or chosen.diff):
         _write(plan)
-    if as_json:
+    if chosen.json:
         _print_json(plan)
-    elif diff:
+    elif chosen.diff:
         preview.print_diff(plan)
-    elif dry_run:
+    elif chosen.dry_run:
         preview.print_list(plan)
     else:
         _print_result(folder, plan, time.monotonic() - started)
@@ -118,7 +118,7 @@ def suggest_name(root: Path) -> str:
     plain = unicodedata.normalize("NFKD", root.name).encode("ascii", "ignore").decode()
     words = re.findall(r"[a-z0-9]+", plain.lower())
     name = "-".join(words) or "fleet"
-    return f"{name}-fleet" if name in _taken_names() else name
+    return f"{name}-workspace" if name in _taken_names() else name
 
 
 def _taken_names() -> frozenset[str]:
@@ -126,11 +126,24 @@ def _taken_names() -> frozenset[str]:
     return framework.dependencies | {framework.name}
 
 
-def _choose(question: str, typed: str | None, default: str, *, asked: bool) -> str:
-    """Return the option, else the answer of a person at a terminal, else the default."""
-    if typed is not None or not asked:
-        return default if typed is None else typed
-    return str(click.prompt(question, default=default, err=True))
+def _choose_words(
+    root: Path, typed: tuple[str | None, str | None, str | None], *, asked: bool
+) -> WorkspaceWords:
+    """Take each word from its option, else from a person at a terminal, else the default."""
+    questions = (
+        ("Name", suggest_name(root)),
+        ("Licence, as SPDX names it (none: not open source)", _CLOSED),
+        ("Description", _DESCRIPTION),
+    )
+    name, licence, description = (
+        answer
+        if answer is not None
+        else str(click.prompt(question, default=default, err=True) if asked else default)
+        for answer, (question, default) in zip(typed, questions, strict=True)
+    )
+    return WorkspaceWords(
+        _parse_name(name), License.parse(licence), _parse_description(description)
+    )
 
 
 def _parse_name(typed: str) -> str:

@@ -11,7 +11,6 @@ from scaffold.contracts.rules import FRAMEWORK, ServicePackage
 from scaffold.errors import ScaffoldError
 from scaffold.workspace import Workspace
 
-
 SHARED = "shared"
 
 

@@ -89,16 +89,18 @@ def _find_imports(source: Path) -> Iterator[tuple[int, str]]:
         return
     while pending:
         node = pending.pop()
-        names: list[str] = []
         match node:
             case ast.If(test=ast.Name(id="TYPE_CHECKING")):
                 pending += node.orelse
-                continue
             case ast.Import():
-                names = [alias.name for alias in node.names]
+                modules = [alias.name for alias in node.names]
+                yield from ((node.lineno, name) for name in modules if _is_foreign(name))
             case ast.ImportFrom(module=str(module), level=0):
-                names = [module]
-        for name in names:
-            if name.partition(".")[0] not in sys.stdlib_module_names:
-                yield node.lineno, name
-        pending += ast.iter_child_nodes(node)
+                if _is_foreign(module):
+                    yield node.lineno, module
+            case _:
+                pending += ast.iter_child_nodes(node)
+
+
+def _is_foreign(module: str) -> bool:
+    return module.partition(".")[0] not in sys.stdlib_module_names
