@@ -110,8 +110,9 @@ install-with-uv:
 # pip's output, reduced to a line for each package; the exit code is pip's.
 define run-pip
 { { PYTHONUNBUFFERED=1 $(VENV) -m pip install --disable-pip-version-check --progress-bar off $(1); \
-  echo $$? >&3; } | while read -r verb rest; do case "$$verb" in \
-  Collecting | Installing) echo "  $$verb $${rest%%[ :]*}" >&2 ;; esac; done; } 3>&1 | \
+  echo $$? >&3; } | while read -r line; do case "$$line" in \
+  Collecting\ *) echo "  $${line%% (*}" ;; Installing\ collected*) echo '  Installing' ;; \
+  esac; done >&2; } 3>&1 | \
   { read -r code; exit "$$code"; }
 endef
 

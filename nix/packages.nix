@@ -37,7 +37,7 @@ in
     pytest-asyncio
     pytest-xdist
     ruff
-    (import ./import-linter.nix {
+    (import ./grimp.nix {
       inherit pkgs;
       python = pkgs.python313;
     })

@@ -10,7 +10,7 @@ from scaffold.render import render_tree
 from tests.scaffold.commands import REPOSITORY
 
 _WORDS = WorkspaceWords("quart-fleet", License.parse("MIT"), "A fleet")
-_FOLDERS = ("shared", "db_manager", "services", "nix/import-linter.nix", "nix/packages.nix")
+_FOLDERS = ("shared", "db_manager", "services", "nix/grimp.nix", "nix/packages.nix")
 _FILES = (
     *(".dockerignore", ".editorconfig", ".envrc", ".gitattributes", "compose.yaml", "flake.lock"),
 )
