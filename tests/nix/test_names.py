@@ -65,6 +65,6 @@ def test_the_flake_has_every_package_that_the_project_names() -> None:
     lines = [*project["dependencies"], *extras["scaffold"], *extras["dev"]]
     needed = {re.split(r"[^\w-]", line)[0].lower() for line in lines} - {project["name"]}
 
-    tools = (FRAMEWORK / "nix/packages.nix").read_text()
+    texts = [(FRAMEWORK / "nix" / name).read_text() for name in ("packages.nix", "tools.nix")]
 
-    assert needed <= set(re.findall(r"[\w-]+", tools))
+    assert needed <= {word for text in texts for word in re.findall(r"[\w-]+", text)}

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.project import Project
-from scaffold.render import render
 from tests.scaffold.commands import REPOSITORY, done, picture, refused, scaffold
 
 LIST = "services/compose.yaml"
@@ -17,22 +15,6 @@ def entries(workspace: Path) -> list[str]:
     """Return the lines of the list that include a service."""
     lines = (workspace / LIST).read_text().splitlines()
     return [line.removeprefix("  - ") for line in lines if line.startswith("  - ")]
-
-
-def without_entries(text: str) -> str:
-    """Return the list without services, which may have been tried out in a clone."""
-    lines = text.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith("  - "))
-
-
-@pytest.mark.parametrize("name", NAMED)
-def test_the_repositorys_file_is_what_init_makes(name: str, fresh: Path) -> None:
-    project = Project.read(REPOSITORY).name
-    ours = (REPOSITORY / name).read_text()
-
-    made = render(f"workspace/{name}.jinja", {"name": project})
-    assert made == (without_entries(ours) if name == LIST else ours)
-    assert (fresh / name).read_text() == made.replace(project, "fleet")
 
 
 def test_git_is_told_of_the_list_here_and_in_a_workspace(fresh: Path) -> None:

@@ -96,7 +96,16 @@ def test_an_installed_wheel_makes_the_same_bytes_and_workspace(
 ) -> None:
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv/bin/python"
-    install = [str(python), "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", str(archive)]
+    install = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        str(archive),
+    ]
     subprocess.run(install, check=True)
     # Its dependencies are borrowed; what it is imported from is its own.
     [site] = (tmp_path / "venv/lib").glob("python*/site-packages")
