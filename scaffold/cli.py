@@ -139,7 +139,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
         case OSError() if error.errno != errno.EPIPE:  # then the reader has seen enough
             return f"{error.filename or 'The output is not whole'}: {error.strerror}", 1
         case ModuleNotFoundError() if error.name and not error.name.startswith("scaffold"):
-            remedy = "pip install -e '.[dev]' at the workspace's root"
+            remedy = "make install at the workspace's root"
             return f"{error.name} is not installed: {remedy}.", 1
     raise error
 

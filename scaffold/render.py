@@ -64,7 +64,7 @@ def _run_ruff(folder: Path, settings: Path, command: str, *options: str) -> None
     if ruff is None:
         raise ScaffoldError(
             "ruff is missing, which formats what is generated. "
-            "Install it: pip install -e '.[scaffold]' at the workspace's root."
+            "Install it: make install at the workspace's root."
         )
     everywhere = ("--quiet", "--no-cache", "--no-respect-gitignore", f"--config={settings}")
     completed = subprocess.run(  # noqa: S603 - our own arguments

@@ -1,9 +1,10 @@
 """`nix run`, `nix build` and `nix fmt`."""
 
 import re
+import shutil
 from pathlib import Path
 
-from tests.nix.offline import SYSTEM, OfflineNix, done, flake_of
+from tests.nix.offline import SYSTEM, OfflineNix, commit, done, flake_of
 from tests.workspace import FRAMEWORK, GeneratedWorkspace, run
 
 
@@ -77,7 +78,10 @@ def test_a_workspaces_own_flake_runs_its_generator(nix: OfflineNix, workspace: P
     assert (workspace / "services/order_service/app.py").is_file()
 
 
-def test_the_formatter_formats_what_it_is_told(nix: OfflineNix, workspace: Path) -> None:
-    output = done(nix.run_overridden("fmt", "flake.nix", folder=workspace))
+def test_the_formatter_formats_what_it_is_told(nix: OfflineNix, made: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(made, tmp_path / "shop")
+    commit(folder)
+
+    output = done(nix.run_overridden("fmt", "flake.nix", folder=folder))
 
     assert output == "flake.nix\n"  # the stand-in's formatter only repeats its arguments

@@ -21,7 +21,7 @@ def test_the_shell_takes_the_framework_from_vendor(nix: OfflineNix, workspace: P
 for package in db_manager, quart_fleet, scaffold, shared: print(package.__file__)'
     """
 
-    *framework, shared = done(nix.develop(flake_of(workspace), script, workspace)).split()
+    *framework, shared = done(nix.develop(flake_of(workspace), script, workspace)).splitlines()
 
     assert [path for path in framework if not path.startswith(str(nix.store))] == []
     assert Path(shared).is_relative_to(workspace)
