@@ -29,7 +29,7 @@ endif
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
 	@echo 'Another Python: make PYTHON=python3.13 install'
 
 .PHONY: install
@@ -40,10 +40,13 @@ install: $(STAMP) ## .venv with the project and all it needs
 demo: $(STAMP) ## four services, generated and running, asked over HTTP
 	@$(VENV) -m scaffold demo $(DEMO_OPTIONS)
 
-# Exit code 5 says that there are no tests yet, as in a fresh workspace.
 .PHONY: test
-test: $(STAMP) ## every test, on a real PostgreSQL
-	@$(VENV) -m pytest -n auto --maxprocesses 4 || [ $$? -eq 5 ]
+test: $(STAMP) ## the tests, on a real PostgreSQL
+	@$(VENV) -m pytest -n auto --maxprocesses 4 -m 'not slow'
+
+.PHONY: test-all
+test-all: $(STAMP) ## those too that take minutes, such as whole installations without a network
+	@$(VENV) -m pytest -n auto --maxprocesses 4
 
 .PHONY: lint
 lint: $(STAMP) ## ruff, its formatter, and who may import whom
@@ -57,23 +60,41 @@ types: $(STAMP) ## mypy --strict
 
 .PHONY: bench
 bench: $(STAMP) ## the speed of a generated service beside others (BENCH=--quick: in a minute)
-	@[ -d benchmarks ] || { echo 'The benchmark is in the repository of the framework.' >&2; exit 1; }
 	@$(VENV) -m benchmarks $(BENCH)
+
+.PHONY: vendor
+vendor: $(STAMP) ## vendor/ and the locks, which images are built from (git ignores them here)
+	@rm -rf vendor && $(VENV) -m scaffold.vendor
+
+# Resolved in a fresh workspace by its own `make lock`; the version and hash of the wheel are left open.
+LOCKS := scaffold/templates/lock
+OPEN := s/^quart-fleet==.*/quart-fleet=={{ framework.version }} \\/; \
+	/^quart-fleet==/{n; s/sha256:.*/sha256:{{ digest }}/;}
+
+.PHONY: lock
+lock: $(STAMP) ## the locks that `init` brings, after a change of the framework's dependencies
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(VENV) -m scaffold init "$$folder" --name fleet >/dev/null && \
+	$(MAKE) --no-print-directory -C "$$folder" lock VENV="$(CURDIR)/$(VENV)" && \
+	for name in requirements.lock requirements-dev.lock; do \
+	  sed -e '$(OPEN)' "$$folder/$$name" >$(LOCKS)/$$name.jinja || exit; \
+	done
 
 # uv where there is one, since it takes seconds; pip knows the indexes that only pip was told of.
 $(STAMP): pyproject.toml
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo 'Python 3.11 or newer is needed. Name yours: make PYTHON=python3.13 install' >&2; exit 1; }
 	@[ -z "$(OUTDATED)" ] || rm -rf .venv
 	@[ ! -f $(STAMP) ] || [ "$$(cat $(STAMP))" = "$$(pwd -P)" ] || rm -rf .venv
-	@if command -v uv >/dev/null; then \
-	  echo 'Installing into .venv with uv ...' >&2; \
-	  $(MAKE) --no-print-directory --silent install-with-uv || { \
-	    echo 'uv could not (see above): once more with pip ...' >&2; \
-	    $(MAKE) --no-print-directory --silent install-with-pip; }; \
-	else \
+	@if ! command -v uv >/dev/null; then \
 	  echo 'Installing into .venv with pip; the first time takes a minute ...' >&2; \
 	  $(MAKE) --no-print-directory --silent install-with-pip; \
+	else \
+	  echo 'Installing into .venv with uv ...' >&2; \
+	  output=$$($(MAKE) --no-print-directory --silent install-with-uv 2>&1) || { \
+	    echo "uv could not: $$(echo "$$output" | grep -v '^make' | tail -n 1)" >&2; \
+	    echo 'Installing with pip instead ...' >&2; \
+	    $(MAKE) --no-print-directory --silent install-with-pip; }; \
 	fi
 	@pwd -P > $(STAMP)
 	@echo 'Installed: .venv/bin/python runs it, or: . .venv/bin/activate' >&2
@@ -86,10 +107,19 @@ install-with-uv:
 	$(USABLE) || { rm -rf .venv && uv venv --quiet --seed --python $(INTERPRETER) .venv; }
 	uv pip install --quiet --python $(VENV) --editable '.[dev]'
 
+# pip's output, reduced to a line for each package; the exit code is pip's.
+define run-pip
+{ { PYTHONUNBUFFERED=1 $(VENV) -m pip install --disable-pip-version-check --progress-bar off $(1); \
+  echo $$? >&3; } | while read -r line; do case "$$line" in \
+  Collecting\ *) echo "  $${line%% (*}" ;; Installing\ collected*) echo '  Installing' ;; \
+  esac; done >&2; } 3>&1 | \
+  { read -r code; exit "$$code"; }
+endef
+
 # Debian without python3-venv has no ensurepip: there, pip comes into .venv from outside.
 .PHONY: install-with-pip
 install-with-pip:
 	$(USABLE) || { rm -rf .venv && "$(PYTHON)" -m venv .venv >/dev/null 2>&1; } || { \
 	  rm -rf .venv && "$(PYTHON)" -m venv --without-pip .venv && \
 	  "$(PYTHON)" -m pip --python $(VENV) install --quiet pip; }
-	$(VENV) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(call run-pip,--editable '.[dev]')

@@ -51,7 +51,5 @@
       checks = eachSystem (system: parts.${system}.checks);
 
       formatter = eachSystem (system: parts.${system}.formatter);
-
-      templates.default = import ./nix/template.nix;
     };
 }

@@ -38,7 +38,7 @@ rec {
       exit 1
     fi
     cd "$workspace"
-    export PYTHONPATH="$workspace:$workspace/services"
+    export PYTHONPATH="$workspace:$workspace/services:${self}"
     exec python -m pytest -n auto --maxprocesses 4 "$@"
   '';
 }

@@ -141,7 +141,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
         case OSError() if error.errno != errno.EPIPE:  # then the reader has seen enough
             return f"{error.filename or 'The output is not whole'}: {error.strerror}", 1
         case ModuleNotFoundError() if error.name and not error.name.startswith("scaffold"):
-            remedy = "pip install -e '.[dev]' at the workspace's root"
+            remedy = "make install at the workspace's root"
             return f"{error.name} is not installed: {remedy}.", 1
     raise error
 
@@ -152,20 +152,11 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 
 
 def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
-    if not wanted or ctx.resilient_parsing:
-        return
-    from importlib import metadata  # noqa: PLC0415 - slow; --help does without it
+    if wanted and not ctx.resilient_parsing:
+        from scaffold.framework import get_framework  # noqa: PLC0415 - --help does without it
 
-    try:
-        version = metadata.version(_DISTRIBUTION)
-    except metadata.PackageNotFoundError:
-        # A workspace that carries the scaffold as source has no such distribution.
-        from scaffold.framework import SOURCE  # noqa: PLC0415
-        from scaffold.project import Project  # noqa: PLC0415
-
-        version = Project.read(SOURCE).framework
-    click.echo(f"scaffold {version}")
-    ctx.exit()
+        click.echo(f"scaffold {get_framework().version}")
+        ctx.exit()
 
 
 @click.group(

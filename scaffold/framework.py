@@ -1,54 +1,65 @@
-"""What of a workspace is the framework's: the parts that `init` carries to the next one."""
+"""The framework that runs here: its version, what it depends on, and where its files are.
+
+They are read from a clone (an editable install, a Nix store) or from an installed wheel, which
+carries the clone's project file as `scaffold/framework.toml`.
+"""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from scaffold.revisions import VERSIONS
+from scaffold.errors import ScaffoldError
 
 SOURCE = Path(__file__).parents[1]
-"""The workspace that this very module belongs to."""
-
-FOLDERS = ("quart_fleet", "scaffold", "shared", "db_manager", "nix", "tests/architecture")
-"""Carried whole, but for what the workspace itself adds to those of `SHIPPED`."""
-SHIPPED = {
-    "tests/architecture": frozenset({"__init__.py", "test_contracts.py"}),
-    "shared/models": frozenset({"__init__.py", "base.py", "user.py"}),
-    VERSIONS: frozenset({"3ef43f3fe70a_create_users.py"}),
-}
-"""In these folders only these files are the framework's."""
-FILES = (
-    ".dockerignore",
-    ".envrc",
-    ".gitignore",
-    "LICENSE",
-    "Makefile",
-    "docs/cluster.md",
-    "flake.lock",
-    "flake.nix",
-    "services/README.md",
-    "tests/__init__.py",
-)
-"""Carried as they are; a workspace may have done away with any of them."""
-
-_LEFTOVERS = re.compile(r"__pycache__|.*_cache|.*\.py[co]|\.env|\.DS_Store|.*~|.*\.(orig|rej|swp)")
-
-Contents = dict[PurePosixPath, bytes]
+"""The folder that holds this very package: a clone's root, or site-packages."""
 
 
-def collect() -> Contents:
-    """Read everything that is carried as it is."""
-    paths = [path for folder in FOLDERS for path in _walk(SOURCE / folder)]
-    paths += [SOURCE / name for name in FILES if (SOURCE / name).is_file()]
-    return {PurePosixPath(path.relative_to(SOURCE)): path.read_bytes() for path in paths}
+@dataclass(frozen=True, slots=True)
+class Framework:
+    """A distribution, as its project file describes it."""
+
+    project: dict[str, Any]
+    """The table `[project]`."""
+    wheel: dict[str, Any]
+    """The table `[tool.hatch.build.targets.wheel]`, which says what a wheel holds."""
+
+    @property
+    def name(self) -> str:
+        """The distribution's name."""
+        return str(self.project["name"])
+
+    @property
+    def version(self) -> str:
+        """The distribution's version."""
+        return str(self.project["version"])
+
+    @property
+    def dependencies(self) -> frozenset[str]:
+        """Names of the distributions that it installs, those of its extras too."""
+        extras: dict[str, list[str]] = self.project["optional-dependencies"]
+        lines = [*self.project["dependencies"], *(one for each in extras.values() for one in each)]
+        return frozenset(re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in lines)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    shipped = SHIPPED.get(folder.relative_to(SOURCE).as_posix())
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if _LEFTOVERS.fullmatch(path.name):
-            continue
-        if path.is_dir():
-            yield from _walk(path)
-        elif shipped is None or path.name in shipped:
-            yield path
+def find_carried(source: str, target: str) -> Path:
+    """Return a file that a wheel carries from `source` in a clone to `target`, where it is now."""
+    installed = SOURCE / target
+    return installed if installed.is_file() else SOURCE / source
+
+
+@cache
+def get_framework() -> Framework:
+    """Read the project file; raises ScaffoldError where there is none."""
+    path = find_carried("pyproject.toml", "scaffold/framework.toml")
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+        wheel = document["tool"]["hatch"]["build"]["targets"]["wheel"]
+        return Framework(document["project"], wheel)
+    except (OSError, ValueError, KeyError) as error:
+        raise ScaffoldError(
+            f"{path} does not describe the framework: {error!r}.\n"
+            "Install quart-fleet again, or run the scaffold of a complete clone."
+        ) from None

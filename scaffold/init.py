@@ -1,66 +1,165 @@
-"""`python -m scaffold init DIR`: a fresh workspace, whole in itself."""
+"""`python -m scaffold init DIR`: a fresh workspace, which holds what its owner owns."""
 
 import json
 import re
 import shlex
+import sys
+import time
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
-from scaffold import framework, preview, transaction
+from scaffold import preview, transaction, vendor
 from scaffold.errors import MisuseError, ScaffoldError
+from scaffold.framework import get_framework
 from scaffold.plan import Plan
-from scaffold.project import Project
 from scaffold.render import render_tree
-from scaffold.workspace import PROJECT_FILE, Workspace, is_workspace
+from scaffold.workspace import Workspace, is_workspace
+
+_DESCRIPTION = "A fleet of asynchronous Quart services"
+_CLOSED = "none"
+_MIT = "MIT"
+
+
+@dataclass(frozen=True, slots=True)
+class License:
+    """What the project file says of the licence."""
+
+    expression: str
+    """In SPDX's terms."""
+    classifiers: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, typed: str) -> "License":
+        """Read a name of SPDX, or `none` for a workspace that is not open source."""
+        if typed.lower() == _CLOSED:
+            return cls("LicenseRef-Proprietary", ("Private :: Do Not Upload",))
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", typed):
+            raise MisuseError(
+                f"{typed!r} is no name of a licence: use SPDX's, such as MIT or Apache-2.0, "
+                f"or {_CLOSED} for a workspace that is not open source."
+            )
+        return cls(typed)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceWords:
+    """`workspace` in a template."""
+
+    name: str
+    license: License
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to write, and how to tell."""
+
+    dry_run: bool
+    diff: bool
+    json: bool
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person at a terminal is asked for what no option says."""
+        reads_no_answer = self.dry_run or self.diff or self.json
+        return not reads_no_answer and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 @click.command("init")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--name", help="The workspace's name; without it, the folder's.")
+@click.option("--license", "licence", help="SPDX's name of its licence; without it, none.")
+@click.option("--description", help="What the workspace is, in one line.")
 @click.option("--dry-run", is_flag=True, help="List the files; write nothing.")
 @click.option("--diff", is_flag=True, help="Print the files as a unified diff; write nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
-def command(folder: Path, dry_run: bool, diff: bool, as_json: bool) -> None:
+@click.option("--json", is_flag=True, help="Print the result for a program.")
+def command(
+    folder: Path, name: str | None, licence: str | None, description: str | None, **options: bool
+) -> None:
     """Make a fresh workspace in DIR, which is new or empty.
 
-    It holds shared/, db_manager/, scaffold/, tool files and no services, needs nothing of the
-    workspace that it was made from, and remembers the framework's version.
+    It holds what its owner owns: shared/, tool files and no services yet. The framework is
+    installed from the wheel in vendor/. On a terminal, what no option says is asked.
     """
-    root = folder.resolve()
-    plan = plan_workspace(root)
-    if not (dry_run or diff):
-        _write(plan)
-    if as_json:
-        _print_json(plan)
-    elif diff:
-        preview.print_diff(plan)
-    elif dry_run:
-        preview.print_list(plan)
-    else:
-        _print_result(folder, plan)
-
-
-def plan_workspace(root: Path) -> Plan:
-    """Decide every write of a workspace at `root`; raises ScaffoldError."""
+    root, chosen = folder.resolve(), Options(**options)
     _refuse_nested(root)
     _refuse_occupied(root)
-    source = Project.read(framework.SOURCE)
-    name = project_name(root, source)
-    rendered = render_tree("workspace", {"name": name, "framework": source.framework})
-    rendered[PurePosixPath(PROJECT_FILE)] = source.text_for(name)
+    words = _choose_words(root, (name, licence, description), asked=chosen.asks)
+    started = time.monotonic()
+    plan = plan_workspace(root, words)
+    if not (chosen.dry_run or chosen.diff):
+        _write(plan)
+    if chosen.json:
+        _print_json(plan)
+    elif chosen.diff:
+        preview.print_diff(plan)
+    elif chosen.dry_run:
+        preview.print_list(plan)
+    else:
+        _print_result(folder, plan, time.monotonic() - started)
+
+
+def plan_workspace(root: Path, words: WorkspaceWords) -> Plan:
+    """Decide every write of a workspace at `root`; raises ScaffoldError."""
+    rendered = render_tree("workspace", {"workspace": words})
+    if words.license.expression == _MIT:
+        rendered |= render_tree("license", {"workspace": words})
     files = {path: text.encode() for path, text in rendered.items()}
-    return Plan.decide(root, framework.collect() | files)
+    return Plan.decide(root, files | vendor.collect())
 
 
-def project_name(root: Path, source: Project) -> str:
+def suggest_name(root: Path) -> str:
     """Return the folder's name as a distribution's, never that of something it installs."""
     plain = unicodedata.normalize("NFKD", root.name).encode("ascii", "ignore").decode()
     words = re.findall(r"[a-z0-9]+", plain.lower())
     name = "-".join(words) or "fleet"
-    return f"{name}-fleet" if name in source.dependencies else name
+    return f"{name}-workspace" if name in _taken_names() else name
+
+
+def _taken_names() -> frozenset[str]:
+    framework = get_framework()
+    return framework.dependencies | {framework.name}
+
+
+def _choose_words(
+    root: Path, typed: tuple[str | None, str | None, str | None], *, asked: bool
+) -> WorkspaceWords:
+    """Take each word from its option, else from a person at a terminal, else the default."""
+    questions = (
+        ("Name", suggest_name(root)),
+        ("Licence, as SPDX names it (none: not open source)", _CLOSED),
+        ("Description", _DESCRIPTION),
+    )
+    name, licence, description = (
+        answer
+        if answer is not None
+        else str(click.prompt(question, default=default, err=True) if asked else default)
+        for answer, (question, default) in zip(typed, questions, strict=True)
+    )
+    return WorkspaceWords(
+        _parse_name(name), License.parse(licence), _parse_description(description)
+    )
+
+
+def _parse_name(typed: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", typed):
+        raise MisuseError(
+            f"{typed!r} cannot name a workspace: use lower-case letters, digits and single hyphens."
+        )
+    if typed in _taken_names():
+        raise MisuseError(f"{typed!r} is a distribution that every workspace installs.")
+    return typed
+
+
+def _parse_description(typed: str) -> str:
+    if not typed.strip() or not typed.isprintable():
+        raise MisuseError("The description is one line of text.")
+    return typed.strip()
 
 
 def _refuse_nested(root: Path) -> None:
@@ -72,12 +171,19 @@ def _refuse_nested(root: Path) -> None:
 def _refuse_occupied(root: Path) -> None:
     if root.exists() and not root.is_dir():
         raise MisuseError(f"{root} is a file: name a new folder.")
-    if root.is_dir() and any(path.name != ".git" for path in root.iterdir()):
+    if root.is_dir() and any(not _may_stay(path) for path in root.iterdir()):
         raise ScaffoldError(f"{root} is not empty: name a new folder, or empty this one.")
+
+
+def _may_stay(path: Path) -> bool:
+    """Whether a folder with this in it counts as empty: git's, or what a killed init left."""
+    return path.name == ".git" or path.name.startswith(transaction.STAGING)
 
 
 def _write(plan: Plan) -> None:
     with _new_folder(plan.root), Workspace(plan.root).locked():
+        if transaction.recover(plan.root):
+            click.echo("Undid what an interrupted init had left.", err=True)
         _refuse_occupied(plan.root)  # another init may have been quicker
         transaction.apply(plan)
 
@@ -98,8 +204,9 @@ def _new_folder(folder: Path) -> Iterator[None]:
         raise
 
 
-def _print_result(folder: Path, plan: Plan) -> None:
-    click.echo(f"{click.style('✓', fg='green')} {folder}: {len(plan.created)} files created")
+def _print_result(folder: Path, plan: Plan, seconds: float) -> None:
+    mark = click.style("✓", fg="green")
+    click.echo(f"{mark} {folder}: {len(plan.created)} files created in {seconds:.1f} s")
     click.echo("\nNext:")
     for line in _next_commands(folder):
         click.echo(f"  {line}")
@@ -108,7 +215,7 @@ def _print_result(folder: Path, plan: Plan) -> None:
 def _print_json(plan: Plan) -> None:
     result = {
         "workspace": str(plan.root),
-        "framework": Project.read(framework.SOURCE).framework,
+        "framework": get_framework().version,
         "created": [str(path) for path in plan.created],
         "next": _next_commands(plan.root),
     }
@@ -116,8 +223,12 @@ def _print_json(plan: Plan) -> None:
 
 
 def _next_commands(folder: Path) -> list[str]:
+    in_git = any(
+        (parent / ".git").exists() for parent in (folder.resolve(), *folder.resolve().parents)
+    )
     return [
         shlex.join(["cd", str(folder)]),
+        *([] if in_git else ["git init && git add --all"]),
         "make install && . .venv/bin/activate",
         "python -m scaffold user-service 8081",
     ]

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from scaffold.errors import ScaffoldError
+from scaffold.framework import get_framework
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -63,7 +64,7 @@ def _run_ruff(folder: Path, settings: Path, command: str, *options: str) -> None
     if ruff is None:
         raise ScaffoldError(
             "ruff is missing, which formats what is generated. "
-            "Install it: pip install -e '.[scaffold]' at the workspace's root."
+            "Install it: make install at the workspace's root."
         )
     everywhere = ("--quiet", "--no-cache", "--no-respect-gitignore", f"--config={settings}")
     completed = subprocess.run(  # noqa: S603 - our own arguments
@@ -93,4 +94,5 @@ def _environment() -> Environment:
     environment.filters["py"] = lambda value: (
         json.dumps(value) if isinstance(value, str) else repr(value)
     )
+    environment.globals["framework"] = get_framework()
     return environment

@@ -19,8 +19,7 @@ def check(workspace: Workspace) -> Verdict:
     """Judge every import of the workspace; raises ScaffoldError when some cannot be read."""
     if find_spec("grimp") is None:
         raise ScaffoldError(
-            "The import contracts need grimp. Install it with the developer's tools:\n"
-            "python -m pip install -e '.[dev]'"
+            "The import contracts need grimp, one of the developer's tools: make install"
         )
     document = _run_linter(workspace)
     if "refusal" in document:

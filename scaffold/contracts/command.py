@@ -1,4 +1,4 @@
-"""`python -m scaffold contracts`: forbidden imports, and ports that services share."""
+"""`python -m scaffold contracts`: forbidden imports, lacking requirements, and shared ports."""
 
 import json
 import sys
@@ -14,7 +14,11 @@ from scaffold.workspace import Workspace, find_shared_ports
 @click.command("contracts")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document.")
 def command(as_json: bool) -> None:
-    """Check the imports of every package, and that no two services have one port."""
+    """Check the imports of shared/ and of every service.
+
+    Besides, each requirements.txt names what its service imports, and no two services have one
+    port.
+    """
     workspace = Workspace.find(Path.cwd())
     verdict = check(workspace)
     shared_ports = find_shared_ports(workspace.services())

@@ -17,7 +17,7 @@ _LOADED_BY_PATH = "db_manager/migrations"
 def find_faults(packages: Packages) -> list[str]:
     """Return a sentence for each fault, with its place."""
     faults = [fault for one in packages.workspace.services() for fault in _service(one, packages)]
-    for folder in packages.folders.values():
+    for folder in packages.owned.values():
         faults += [*_unmarked(folder, packages), *_escapes(folder, packages)]
     return faults or [*_strangers(packages)] or [*_dangling(packages)]
 
@@ -75,7 +75,7 @@ def _relative_lines(source: Path, depth: int) -> list[int]:
 
 def _strangers(packages: Packages) -> Iterator[str]:
     """Yield packages that Python would take from another place than the workspace."""
-    for name, folder in packages.folders.items():
+    for name, folder in packages.owned.items():
         spec = find_spec(name)
         places = (spec and spec.submodule_search_locations) or []
         if [Path(place).resolve() for place in places] != [folder.resolve()]:

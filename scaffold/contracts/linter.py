@@ -14,6 +14,7 @@ from grimp.exceptions import SourceSyntaxError
 
 from scaffold.contracts.faults import find_faults
 from scaffold.contracts.packages import Packages
+from scaffold.contracts.requirements import find_undeclared
 from scaffold.contracts.rules import EVERYTHING, Rule, make_rules
 from scaffold.contracts.verdict import BrokenImport, Verdict
 from scaffold.errors import ScaffoldError
@@ -31,18 +32,21 @@ def lint(workspace: Workspace) -> Verdict:
     packages = Packages(workspace)
     if faults := find_faults(packages):
         raise ScaffoldError("\n".join(faults))
-    rules = make_rules(packages.services)
+    rules = [rule for rule in make_rules(packages.services) if any(map(packages.owns, rule.binds))]
     try:
         # Without grimp's cache, which could be stale.
         graph = build_graph(*packages.names, include_external_packages=True, cache_dir=None)
         broken = find_broken(graph, rules)
     except (SourceSyntaxError, UnicodeError, UnknownModuleError) as error:
         raise ScaffoldError(str(error).replace(f"{workspace.root}/", "")) from None
-    found = (
+    found = [
         BrokenImport(packages.file_of(module), line, module, imported, rule)
         for (module, line, imported), rule in broken.items()
-    )
-    return Verdict(packages.names, len(rules), tuple(sorted(found)))
+        if packages.owns(module)
+    ]
+    told = {(each.file, each.line) for each in found}
+    found += (each for each in find_undeclared(packages) if (each.file, each.line) not in told)
+    return Verdict(tuple(packages.owned), len(rules), tuple(sorted(found)))
 
 
 def find_broken(graph: ImportGraph, rules: list[Rule]) -> dict[tuple[str, int, str], str]:

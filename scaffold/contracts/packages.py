@@ -4,29 +4,44 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 from scaffold.contracts.rules import FRAMEWORK, ServicePackage
+from scaffold.errors import ScaffoldError
 from scaffold.workspace import Workspace
+
+SHARED = "shared"
 
 
 @dataclass(frozen=True)
 class Packages:
-    """The framework's packages and every service that is there."""
+    """The packages that a workspace holds, and the framework's, which are installed or here too."""
 
     workspace: Workspace
 
     @cached_property
+    def owned(self) -> dict[str, Path]:
+        """The folders of the workspace's own packages by name: the rules hold for these."""
+        root = self.workspace.root
+        is_framework = (root / FRAMEWORK[0]).is_dir()
+        shared = {name: root / name for name in (FRAMEWORK if is_framework else (SHARED,))}
+        return shared | {one.package: one.folder for one in self.workspace.services()}
+
+    @cached_property
     def folders(self) -> dict[str, Path]:
-        """The packages' folders by name, the framework's first."""
-        framework = {name: self.workspace.root / name for name in FRAMEWORK}
-        services = {one.package: one.folder for one in self.workspace.services()}
-        return framework | services
+        """The folders of all packages by name, those of the installed framework too."""
+        installed = {name: _find_installed(name) for name in FRAMEWORK if name not in self.owned}
+        return installed | self.owned
 
     @property
     def names(self) -> tuple[str, ...]:
         """What the packages are imported by."""
         return tuple(self.folders)
+
+    def owns(self, module: str) -> bool:
+        """Whether the module is in the workspace."""
+        return module.partition(".")[0] in self.owned
 
     @property
     def services(self) -> list[ServicePackage]:
@@ -45,6 +60,14 @@ class Packages:
     def place(self, path: Path) -> str:
         """Return a path as messages show it: from the workspace's root."""
         return path.relative_to(self.workspace.root).as_posix()
+
+
+def _find_installed(package: str) -> Path:
+    """Return the folder of a package of the framework, which runs this very code."""
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ScaffoldError(f"{package} is not installed: make install")
+    return Path(spec.origin).parent
 
 
 def find_sources(folder: Path) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from scaffold.demo.errors import DemoError
 from scaffold.demo.processes import Place, Processes
 
 SOURCE = Path(__file__).resolve().parents[2]
-"""The workspace whose scaffold runs the demo."""
+"""What the framework that runs the demo is imported from."""
 
 _FOREIGN = frozenset(
     [
@@ -126,8 +126,8 @@ def install(sandbox: Sandbox) -> Installation:
 
 
 def borrow_interpreter(sandbox: Sandbox) -> Installation:
-    """Install nothing: show the workspace to the interpreter that runs the demo."""
-    folders = (sandbox.workspace, sandbox.workspace / "services")
+    """Install nothing: show the workspace, then the framework, to the interpreter of the demo."""
+    folders = (sandbox.workspace, sandbox.workspace / "services", SOURCE)
     return Installation(sandbox, sys.executable, {"PYTHONPATH": os.pathsep.join(map(str, folders))})
 
 

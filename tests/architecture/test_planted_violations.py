@@ -11,6 +11,9 @@ from scaffold.contracts.rules import ServicePackage, make_rules
 from tests.architecture.generated import USER, DamageableWorkspace
 from tests.architecture.plants import PLANTS, Plant
 
+_OWNED = ("services/", "shared/")
+"""What a workspace holds; the rest is the framework's."""
+
 PERMITTED = {
     f"{USER}/tests/planted.py": """
 import quart_fleet.testing, httpx, quart, sqlalchemy
@@ -22,7 +25,7 @@ from shared import config
 from . import infrastructure, domain
 """,
     f"{USER}/infrastructure/planted.py": """
-import httpx, quart, sqlalchemy
+import quart, sqlalchemy
 from quart_fleet import database, web
 from shared import models
 from shared.utils import response
@@ -48,6 +51,13 @@ def test_a_generated_workspace_keeps_every_contract(workspace: DamageableWorkspa
     run = workspace.scaffold("contracts")
 
     assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.endswith("rules hold in shared, product_service, user_service.\n")
+
+
+def test_the_frameworks_repository_keeps_every_contract(repository: DamageableWorkspace) -> None:
+    run = repository.scaffold("contracts")
+
+    assert (run.returncode, run.stderr) == (0, "")
     assert "quart_fleet, shared, db_manager, scaffold, product_service, user_service" in run.stdout
 
 
@@ -59,30 +69,33 @@ def test_every_rule_has_an_import_that_breaks_it() -> None:
 
 @pytest.mark.parametrize("plant", PLANTS, ids=str)
 def test_a_forbidden_import_turns_the_check_red(
-    workspace: DamageableWorkspace, plant: Plant
+    workspace: DamageableWorkspace, repository: DamageableWorkspace, plant: Plant
 ) -> None:
-    with workspace.planted(plant.file, plant.source) as start:
-        run = workspace.scaffold("contracts")
+    where = workspace if plant.file.startswith(_OWNED) else repository
+    with where.planted(plant.file, plant.source) as start:
+        run = where.scaffold("contracts")
 
     assert run.stdout.splitlines() == [plant.report(start)]
     assert run.returncode == 1
 
 
-def test_all_forbidden_imports_at_once_are_each_named_once(workspace: DamageableWorkspace) -> None:
+def test_all_forbidden_imports_at_once_are_each_named_once(
+    repository: DamageableWorkspace,
+) -> None:
     with ExitStack() as plants:
         expected = [
-            plant.report(plants.enter_context(workspace.planted(plant.file, plant.source)))
+            plant.report(plants.enter_context(repository.planted(plant.file, plant.source)))
             for plant in PLANTS
         ]
-        run = workspace.scaffold("contracts")
+        run = repository.scaffold("contracts")
 
     assert sorted(run.stdout.splitlines()) == sorted(expected)
 
 
-def test_what_the_layers_may_import_stays_green(workspace: DamageableWorkspace) -> None:
+def test_what_the_layers_may_import_stays_green(repository: DamageableWorkspace) -> None:
     with ExitStack() as plants:
         for file, source in PERMITTED.items():
-            plants.enter_context(workspace.planted(file, source))
-        run = workspace.scaffold("contracts")
+            plants.enter_context(repository.planted(file, source))
+        run = repository.scaffold("contracts")
 
     assert (run.stderr, run.returncode) == ("", 0)

@@ -167,7 +167,8 @@ def test_changed_code_is_built_anew(fleet: Any, workspace: GeneratedWorkspace) -
         watched = fleet["services"][name]["develop"]["watch"]
         package = f"services/{name.replace('-', '_')}"
         assert [each["path"] for each in watched] == [
-            str(workspace.root / path) for path in (package, "shared", "db_manager")
+            str(workspace.root / path)
+            for path in (package, "shared", "db_manager/migrations/versions")
         ]
         assert {each["action"] for each in watched} == {"rebuild"}
 

@@ -1,6 +1,5 @@
 """Every Dockerfile: small, pinned, without root, and true to the code that it holds."""
 
-import json
 import re
 from pathlib import Path, PurePosixPath
 
@@ -8,7 +7,7 @@ import pytest
 
 from tests.containers.dockerfile import Stage, read_stages
 from tests.containers.ignored import build_context
-from tests.workspace import FRAMEWORK, GeneratedWorkspace
+from tests.workspace import GeneratedWorkspace
 
 SERVICES = ["services/user_service/Dockerfile", "services/metrics_service/Dockerfile"]
 DOCKERFILES = [*SERVICES, "db_manager/Dockerfile"]
@@ -98,10 +97,15 @@ def test_the_port_is_the_services(name: str, workspace: GeneratedWorkspace) -> N
     assert final.get("ENV").settings["HOST"] == "0.0.0.0"
 
 
-def test_what_migrates_needs_nothing_that_the_project_does_not_declare() -> None:
-    project = (FRAMEWORK / "pyproject.toml").read_text()
-    lines = (FRAMEWORK / "db_manager/requirements.txt").read_text().splitlines()
+def test_every_image_installs_by_the_same_layer(workspace: GeneratedWorkspace) -> None:
+    stages = [read_stages(workspace.root / name)[0].instructions for name in DOCKERFILES]
 
-    needed = [line for line in lines if line and not line.startswith("#")]
-    assert needed
-    assert [line for line in needed if json.dumps(line) not in project] == []
+    assert len({tuple((each.name, each.text) for each in stage) for stage in stages}) == 1
+    assert "--require-hashes" in str(stages[0])
+
+
+def test_a_service_holds_neither_the_framework_nor_another_service(final: Stage) -> None:
+    copied = {each.text.split()[0] for each in final.all("COPY")[1:]}
+
+    assert {"pyproject.toml", "shared", "db_manager/migrations/versions"} <= copied
+    assert len(copied) <= 4

@@ -11,8 +11,9 @@ def test_only_what_services_run_on_is_sent(lived_in: Path) -> None:
     context = build_context(lived_in)
 
     assert {path.parts[0] for path in context} == {
-        *("db_manager", "pyproject.toml", "quart_fleet", "services", "shared")
+        *("db_manager", "pyproject.toml", "requirements.lock", "services", "shared", "vendor")
     }
+    assert {path.parts[1] for path in context if path.parts[0] == "db_manager"} == {"migrations"}
     assert PurePosixPath("services/user_service/app.py") in context
     assert PurePosixPath("db_manager/migrations/versions/3ef43f3fe70a_create_users.py") in context
 

@@ -1,4 +1,4 @@
-"""Nix and a workspace that its template made; without them a skip, in CI a failure."""
+"""Nix and a workspace that the flake made; without them a skip, in CI a failure."""
 
 import os
 import shutil
@@ -21,18 +21,17 @@ def nix() -> Iterator[OfflineNix]:
 
 
 @pytest.fixture(scope="session")
-def template(nix: OfflineNix, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that only the template has written to; tests only read it."""
-    folder = tmp_path_factory.mktemp("template") / "quart-fleet"
-    folder.mkdir()
-    done(nix.run("flake", "init", "-t", FRAMEWORK, folder=folder))
+def made(nix: OfflineNix, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace that the flake's generator made; tests only read it."""
+    folder = tmp_path_factory.mktemp("made") / "shop"
+    done(nix.run_overridden("run", FRAMEWORK, "--", "init", folder, folder=folder.parent))
     return folder
 
 
 @pytest.fixture
-def workspace(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace made by the template, in git, at a path with a space."""
+def workspace(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a workspace, in git, at a path with a space."""
     folder = tmp_path_factory.mktemp("workspace") / "my fleet"
-    shutil.copytree(template, folder)
+    shutil.copytree(made, folder)
     commit(folder)
     return folder

@@ -7,10 +7,9 @@ from tests.workspace import GeneratedWorkspace
 
 _PLANTS = {
     "lint": ("services/user_service/app.py", "import this\n"),
-    "types": ("quart_fleet/web/_envelope.py", "COUNT: int = 'many'\n"),
+    "types": ("shared/utils/response.py", "COUNT: int = 'many'\n"),
     "contracts": ("services/user_service/domain/entities/user.py", "import pydantic as pydantic\n"),
-    "unit": ("services/user_service/tests/test_unit.py", "def test_it() -> None:\n    assert 0\n"),
-    "database": (
+    "tests": (
         "services/user_service/tests/test_database.py",
         "def test_it(fresh_database_url: str) -> None:\n    assert not fresh_database_url\n",
     ),

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from tests.nix.offline import SYSTEM, OfflineNix, commit, done, flake_of
-from tests.workspace import FRAMEWORK, run
+from tests.workspace import FRAMEWORK, GeneratedWorkspace, run
 
 
 def test_the_demo_runs_to_its_end(nix: OfflineNix, tmp_path: Path) -> None:
@@ -49,29 +49,37 @@ def test_the_tests_of_the_workspace_run_from_any_folder_of_it(
     nix: OfflineNix, workspace: Path, tmp_path: Path
 ) -> None:
     def run_tests(folder: Path) -> tuple[int, str]:
-        words = ("--", "-q", "-n0", "tests/architecture")
+        words = ("--", "-q", "-n0", "services")
         completed = nix.run_overridden("run", f"{FRAMEWORK}#test", *words, folder=folder)
         return completed.returncode, completed.stdout + completed.stderr
 
+    GeneratedWorkspace(workspace).python("-m", "scaffold", "metrics-service", "8081", "--bare")
     assert run_tests(workspace / "services")[0] == 0
     code, output = run_tests(tmp_path)
     assert code == 1
     assert "is in no workspace" in output
-    (workspace / "quart_fleet/errors.py").write_text("import quart\n")
-    assert run_tests(workspace)[0] == 1
+    (workspace / "services/metrics_service/app.py").write_text("import no_such_module\n")
+    (workspace / "services/metrics_service/bootstrap.py").write_text("import no_such_module\n")
+    assert run_tests(workspace)[0] != 0
 
 
-def test_the_package_is_the_generator(nix: OfflineNix, workspace: Path, tmp_path: Path) -> None:
-    done(nix.run_overridden("build", flake_of(workspace), "-o", tmp_path / "result"))
+def test_the_package_is_the_generator(nix: OfflineNix, tmp_path: Path) -> None:
+    done(nix.run_overridden("build", FRAMEWORK, "-o", tmp_path / "result"))
 
     [program] = (tmp_path / "result/bin").iterdir()
     assert run([str(program), "--version"], tmp_path, nix.environment).startswith("scaffold ")
 
 
-def test_the_formatter_formats_what_it_is_told(
-    nix: OfflineNix, template: Path, tmp_path: Path
-) -> None:
-    folder = shutil.copytree(template, tmp_path / "fleet")
+def test_a_workspaces_own_flake_runs_its_generator(nix: OfflineNix, workspace: Path) -> None:
+    words = ("--", "order-service", "8083")
+
+    done(nix.run_overridden("run", flake_of(workspace), *words, folder=workspace))
+
+    assert (workspace / "services/order_service/app.py").is_file()
+
+
+def test_the_formatter_formats_what_it_is_told(nix: OfflineNix, made: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(made, tmp_path / "shop")
     commit(folder)
 
     output = done(nix.run_overridden("fmt", "flake.nix", folder=folder))

@@ -74,6 +74,6 @@ IN_TESTS = {
         "tests/nix/test_checks.py::test_every_check_passes_and_every_check_can_fail",
         "flake check",
     ),
-    "nix flake init -t <this flake>": ("tests/nix/conftest.py::template", '"init", "-t"'),
+    "nix run . -- init ../shop": ("tests/nix/conftest.py::made", '"run", FRAMEWORK, "--", "init"'),
 }
 """By command, the function that runs it and words by which that is seen there."""

@@ -127,7 +127,7 @@ def test_a_library_that_is_missing_is_named(workspace: Path) -> None:
 
     message = refused(run(workspace, sys.executable, "-c", code))
 
-    assert "jinja2 is not installed: pip install -e '.[dev]'" in message
+    assert "jinja2 is not installed: make install" in message
 
 
 @pytest.mark.parametrize(("port", "colour"), [("8081", b"\x1b[32m"), ("80", b"\x1b[31m")])

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.project import Project
-from scaffold.render import render
 from tests.scaffold.commands import REPOSITORY, done, picture, refused, scaffold
 
 LIST = "services/compose.yaml"
@@ -19,25 +17,9 @@ def entries(workspace: Path) -> list[str]:
     return [line.removeprefix("  - ") for line in lines if line.startswith("  - ")]
 
 
-def without_entries(text: str) -> str:
-    """Return the list without services, which may have been tried out in a clone."""
-    lines = text.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith("  - "))
-
-
 def without_secret(settings: str) -> list[str]:
     """Return the lines of a .env, but for its random SECRET_KEY."""
     return [line for line in settings.splitlines() if not line.startswith("SECRET_KEY=")]
-
-
-@pytest.mark.parametrize("name", NAMED)
-def test_the_repositorys_file_is_what_init_makes(name: str, fresh: Path) -> None:
-    project = Project.read(REPOSITORY).name
-    ours = (REPOSITORY / name).read_text()
-
-    made = render(f"workspace/{name}.jinja", {"name": project})
-    assert made == (without_entries(ours) if name == LIST else ours)
-    assert (fresh / name).read_text() == made.replace(project, "fleet")
 
 
 def test_git_is_told_of_the_list_here_and_in_a_workspace(fresh: Path) -> None:

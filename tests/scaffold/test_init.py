@@ -2,7 +2,10 @@
 
 import json
 import os
-import shutil
+import re
+import shlex
+import signal
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -10,12 +13,10 @@ from typing import Any
 
 import pytest
 
-from scaffold.framework import FILES, FOLDERS, SHIPPED
 from scaffold.workspace import is_workspace
 from tests.scaffold.commands import (
     ENVIRONMENT,
     REPOSITORY,
-    Completed,
     done,
     picture,
     refused,
@@ -24,70 +25,47 @@ from tests.scaffold.commands import (
 )
 
 
-def own_scaffold(workspace: Path, *arguments: str) -> Completed:
-    """Run the scaffold that the workspace carries, not the repository's."""
-    return run(
-        workspace,
-        *("env", "-u", "PYTHONSAFEPATH", f"PYTHONPATH={workspace}"),
-        *(sys.executable, "-m", "scaffold", *arguments),
-    )
-
-
 def project(workspace: Path) -> dict[str, Any]:
     """Read the project file."""
     return tomllib.loads((workspace / "pyproject.toml").read_text())
 
 
-def templates(workspace: Path) -> dict[str, bytes]:
-    """Return the contents of every template."""
-    return {path: what[1] for path, what in picture(workspace / "scaffold/templates").items()}
-
-
-def test_a_workspace_carries_the_framework(fresh: Path) -> None:
+def test_a_workspace_holds_what_its_owner_owns(fresh: Path) -> None:
     assert is_workspace(fresh)
-    for part in ("quart_fleet/settings.py", "db_manager/cli.py", "scaffold/cli.py", "Makefile"):
-        assert (fresh / part).read_bytes() == (REPOSITORY / part).read_bytes()
-    assert templates(fresh) == templates(REPOSITORY)
+    assert {path.name for path in fresh.iterdir() if path.is_dir()} == {
+        *(".github", "db_manager", "nix", "services", "shared", "vendor")
+    }
     names = {path.name for path in (fresh / "services").iterdir()}
     assert names == {"README.md", "compose.yaml"}
 
 
-def test_everything_that_is_carried_exists_here() -> None:
-    names = [*FOLDERS, *FILES]
-    names += [f"{folder}/{name}" for folder, shipped in SHIPPED.items() for name in shipped]
+def test_a_workspace_is_short(fresh: Path) -> None:
+    files = [path for path in fresh.rglob("*") if path.is_file()]
+    texts = [path for path in files if path.suffix not in (".lock", ".whl")]
+    lines = sum(len(path.read_text().splitlines()) for path in texts)
 
-    assert [name for name in names if not (REPOSITORY / name).exists()] == []
+    assert len(files) <= 45
+    assert lines <= 1500
 
 
-def test_the_project_file_differs_by_the_name_alone(fresh: Path) -> None:
-    ours, theirs = project(REPOSITORY), project(fresh)
+def test_a_workspace_names_each_of_its_docs_and_no_benchmark(fresh: Path) -> None:
+    assert "bench" not in (fresh / "Makefile").read_text()
+    assert not (fresh / "tests").exists()
 
-    assert theirs["project"]["name"] == "fleet"
-    old, new = str(ours["project"]["name"]), str(theirs["project"]["name"])
-    for key in ("name", "version"):
-        ours["project"].pop(key)
-        theirs["project"].pop(key)
-    assert json.loads(json.dumps(ours).replace(f'"{old}[', f'"{new}[')) == theirs
+
+def test_no_folder_of_a_workspace_hides_an_installed_package(fresh: Path) -> None:
+    for package in ("quart_fleet", "scaffold", "db_manager"):
+        assert not (fresh / package / "__init__.py").exists()
 
 
 def test_a_workspace_remembers_the_version_of_its_framework(fresh: Path) -> None:
     framework = project(REPOSITORY)["project"]["version"]
+    ours = project(fresh)
 
-    assert project(fresh)["tool"]["scaffold"]["framework"] == framework
-    assert done(own_scaffold(fresh, "--version")) == f"scaffold {framework}\n"
-
-
-def test_a_workspace_makes_another_one_without_its_own_services(
-    fresh: Path, tmp_path: Path
-) -> None:
-    first = shutil.copytree(fresh, tmp_path / "first" / "fleet")
-    done(own_scaffold(first, "product-service", "8081"))
-    (first / "scaffold/__pycache__").mkdir(exist_ok=True)
-    (first / "shared/.env").write_text("SECRET_KEY=mine")
-
-    done(own_scaffold(first, "init", str(tmp_path / "second" / "fleet")))
-
-    assert picture(tmp_path / "second" / "fleet") == picture(fresh)
+    assert ours["tool"]["scaffold"]["framework"] == framework
+    assert ours["project"]["dependencies"] == [f"quart-fleet=={framework}"]
+    assert ours["project"]["optional-dependencies"]["dev"] == [f"quart-fleet[dev]=={framework}"]
+    assert done(scaffold(fresh, "--version")) == f"scaffold {framework}\n"
 
 
 def test_two_inits_give_the_same_bytes(fresh: Path, tmp_path: Path) -> None:
@@ -109,7 +87,13 @@ def test_an_empty_folder_is_filled_in_place(tmp_path: Path, fresh: Path) -> None
 
 @pytest.mark.parametrize(
     ("folder", "name"),
-    [("My Fleet", "my-fleet"), ("quart", "quart-fleet"), ("...", "fleet"), ("Ünïon", "union")],
+    [
+        ("My Fleet", "my-fleet"),
+        ("quart", "quart-workspace"),
+        ("quart-fleet", "quart-fleet-workspace"),
+        ("...", "fleet"),
+        ("Ünïon", "union"),
+    ],
 )
 def test_the_folder_names_the_project(tmp_path: Path, folder: str, name: str) -> None:
     done(scaffold(tmp_path, "init", folder))
@@ -171,6 +155,95 @@ def test_a_program_reads_the_result(tmp_path: Path) -> None:
 
     assert result["workspace"] == os.path.realpath(tmp_path / "fleet")
     assert all((tmp_path / "fleet" / path).is_file() for path in result["created"])
+
+
+def test_words_come_from_options(tmp_path: Path) -> None:
+    words = ("--name", "shop", "--license", "MIT", "--description", 'Sells "tea" \\ é')
+
+    done(scaffold(tmp_path, "init", "fleet", *words))
+
+    ours = project(tmp_path / "fleet")["project"]
+    assert (ours["name"], ours["license"]) == ("shop", "MIT")
+    assert ours["description"] == 'Sells "tea" \\ é'
+    assert "the authors of shop" in (tmp_path / "fleet/LICENSE").read_text()
+    assert "name: shop\n" in (tmp_path / "fleet/compose.yaml").read_text()
+
+
+def test_a_workspace_is_not_open_source_unless_its_owner_says_so(fresh: Path) -> None:
+    ours = project(fresh)["project"]
+
+    assert ours["license"] == "LicenseRef-Proprietary"
+    assert ours["classifiers"] == ["Private :: Do Not Upload"]
+    assert not (fresh / "LICENSE").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "word"),
+    [
+        ("--name", "My Shop"),
+        ("--name", "quart"),
+        ("--license", "all rights, mine"),
+        ("--description", "two\nlines"),
+        ("--description", " "),
+    ],
+)
+def test_a_word_that_no_project_file_takes_is_refused(
+    tmp_path: Path, option: str, word: str
+) -> None:
+    refused(scaffold(tmp_path, "init", "fleet", option, word), exit_code=2)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_on_a_terminal_what_no_option_says_is_asked(tmp_path: Path) -> None:
+    command = shlex.join([sys.executable, "-m", "scaffold", "init", "fleet", "--name", "shop"])
+    answers = "Apache-2.0\nSells tea\n"
+
+    completed = subprocess.run(
+        ["script", "-qec", command, os.devnull],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        input=answers,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    ours = project(tmp_path / "fleet")["project"]
+    assert (ours["name"], ours["license"]) == ("shop", "Apache-2.0")
+    assert ours["description"] == "Sells tea"
+    assert "Name" not in completed.stdout
+
+
+def test_git_is_suggested_where_there_is_none(tmp_path: Path) -> None:
+    alone = done(scaffold(tmp_path, "init", "alone"))
+    (tmp_path / ".git").mkdir()
+    below = done(scaffold(tmp_path, "init", "below"))
+
+    assert "\n  git init && git add --all\n" in alone
+    assert "git init" not in below
+
+
+def test_the_number_of_files_and_the_time_are_told(tmp_path: Path) -> None:
+    output = done(scaffold(tmp_path, "init", "fleet"))
+
+    number = sum(path.is_file() for path in (tmp_path / "fleet").rglob("*"))
+    assert re.match(rf"✓ fleet: {number} files created in \d+\.\d s\n", output)
+
+
+@pytest.mark.parametrize("step", [1, 20, 70])
+def test_a_killed_init_is_begun_anew(tmp_path: Path, fresh: Path, step: int) -> None:
+    folder = tmp_path / "fleet"
+    faults = [sys.executable, "-m", "tests.scaffold.faults", "any", str(step), "SIGKILL"]
+    killed = run(tmp_path, *faults, "init", "fleet")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert folder.is_dir()
+
+    completed = scaffold(tmp_path, "init", "fleet")
+
+    assert done(completed)
+    assert "Undid what an interrupted init had left." in completed.stderr
+    assert picture(folder) == picture(fresh)
 
 
 def test_the_environment_of_these_tests_runs_the_repository(fresh: Path) -> None:

@@ -32,13 +32,61 @@ let
       httptools = pythonPackage "httptools";
       inflect = pythonPackage "inflect";
       python-dotenv = pythonPackage "python-dotenv";
+      typing-extensions = pythonPackage "typing-extensions";
       # Evaluates all that the real ones would be given; the host's Python has the packages.
       fetchPypi = arguments: builtins.deepSeq arguments "/stub/${arguments.hash}";
       buildPythonPackage =
-        arguments: builtins.deepSeq arguments (pythonPackage arguments.pname);
+        arguments:
+        builtins.deepSeq arguments (pythonPackage arguments.pname)
+        // (if builtins.isPath arguments.src then { unpacked = unpack arguments; } else { });
     };
-    withPackages = choose: base.python313.withPackages (_: choose pkgs);
+    # A package from a wheel in the flake itself is really unpacked, and comes before the host's.
+    withPackages =
+      choose:
+      let
+        chosen = choose pkgs;
+        python = base.python313.withPackages (_: chosen);
+        wheels = builtins.filter (package: package ? unpacked) chosen;
+        paths = builtins.concatStringsSep ":" (map (package: "${package.unpacked}") wheels);
+      in
+      if wheels == [ ] then python else withPath python paths;
   };
+
+  unpack =
+    arguments:
+    derivation {
+      name = arguments.pname;
+      inherit (base) system;
+      inherit (arguments) src;
+      builder = host.bash;
+      PATH = host.basePath;
+      args = [
+        "-euc"
+        "${host.python}/python -m zipfile -e $src $out"
+      ];
+    };
+
+  withPath =
+    python: paths:
+    derivation {
+      name = "python3-env-with-wheels";
+      inherit (base) system;
+      inherit python paths;
+      builder = host.bash;
+      PATH = host.basePath;
+      args = [
+        "-euc"
+        ''
+          mkdir -p $out/bin
+          for program in $python/bin/*; do
+            printf '#!/bin/sh\nPYTHONPATH="''${PYTHONPATH:+$PYTHONPATH:}%s" exec "%s" "$@"\n' \
+              "$paths" "$program" > $out/bin/''${program##*/}
+            chmod +x $out/bin/''${program##*/}
+          done
+          : # Nix kills a builder whose last program has closed its output but not ended yet
+        ''
+      ];
+    };
 in
 base
 // {

@@ -1,0 +1,106 @@
+"""Distributions that a service imports and its requirements.txt does not name.
+
+What quart-fleet itself depends on is installed with it, so that needs no line of its own.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from scaffold.contracts.packages import SHARED, Packages, find_sources
+from scaffold.contracts.verdict import BrokenImport
+from scaffold.framework import get_framework
+
+FILE = "requirements.txt"
+_TESTS = "tests"
+
+
+def find_undeclared(packages: Packages) -> Iterator[BrokenImport]:
+    """Yield the imports of each service, and of shared/, that its requirements.txt lacks."""
+    framework = get_framework()
+    provided = {
+        canonicalize_name(framework.name),
+        *_dependencies(framework.project["dependencies"]),
+    }
+    distributions = packages_distributions()
+    for service in packages.workspace.services():
+        requirements = service.folder / FILE
+        declared = provided | _read_names(requirements)
+        for folder in (service.folder, packages.folders[SHARED]):
+            for source in find_sources(folder):
+                if _TESTS in source.relative_to(folder).parts[:-1]:
+                    continue
+                for line, module in _find_imports(source):
+                    top = module.partition(".")[0]
+                    names = {canonicalize_name(each) for each in distributions.get(top, [top])}
+                    if top in packages.folders or not names.isdisjoint(declared):
+                        continue
+                    lacking = f"{packages.place(requirements)} does not name {min(names)}"
+                    importer = ".".join(source.relative_to(folder.parent).with_suffix("").parts)
+                    yield BrokenImport(packages.place(source), line, importer, module, lacking)
+
+
+def _dependencies(lines: list[str]) -> set[str]:
+    """Return the names of all that these requirements install here, directly or not."""
+    found: set[str] = set()
+    pending = [(Requirement(line), "") for line in lines]
+    seen = set()
+    while pending:
+        requirement, extra = pending.pop()
+        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+            continue
+        name = canonicalize_name(requirement.name)
+        found.add(name)
+        for wanted in ("", *requirement.extras):
+            if (name, wanted) not in seen:
+                seen.add((name, wanted))
+                pending += [(Requirement(line), wanted) for line in _requires(name)]
+    return found
+
+
+def _requires(name: str) -> list[str]:
+    try:
+        return requires(name) or []
+    except PackageNotFoundError:
+        return []
+
+
+def _read_names(requirements: Path) -> set[str]:
+    """Return the distributions that a file for pip names; options and comments are no names."""
+    try:
+        lines = requirements.read_text("utf-8").splitlines()
+    except OSError:
+        return set()
+    names = (re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line.strip()) for line in lines)
+    return {canonicalize_name(found[0]) for found in names if found}
+
+
+def _find_imports(source: Path) -> Iterator[tuple[int, str]]:
+    """Yield absolute imports of what is outside the standard library, types' alone left out."""
+    try:
+        pending: list[ast.AST] = [ast.parse(source.read_bytes())]
+    except (SyntaxError, ValueError):  # the linter itself reports it
+        return
+    while pending:
+        node = pending.pop()
+        match node:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                pending += node.orelse
+            case ast.Import():
+                modules = [alias.name for alias in node.names]
+                yield from ((node.lineno, name) for name in modules if _is_foreign(name))
+            case ast.ImportFrom(module=str(module), level=0):
+                if _is_foreign(module):
+                    yield node.lineno, module
+            case _:
+                pending += ast.iter_child_nodes(node)
+
+
+def _is_foreign(module: str) -> bool:
+    return module.partition(".")[0] not in sys.stdlib_module_names

@@ -1,0 +1,112 @@
+"""The framework's wheel, equal byte for byte wherever the framework runs from.
+
+Files are sorted and stored without compression (the output of zlib differs between its builds),
+with one time and one mode; METADATA and RECORD are made anew.
+"""
+
+import base64
+import hashlib
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaffold.framework import SOURCE, Framework, find_carried
+
+_LEFTOVERS = re.compile(r"__pycache__|.*\.py[co]|.*_cache|\.env|\.DS_Store|.*~|.*\.(orig|rej|swp)")
+_TIME = (1980, 1, 1, 0, 0, 0)
+"""The earliest that the zip format knows."""
+_MODE = 0o100644 << 16
+_UNIX = 3
+
+_TAGS = "Wheel-Version: 1.0\nGenerator: scaffold\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A wheel in memory."""
+
+    name: str
+    """Its file name."""
+    content: bytes
+
+    @property
+    def digest(self) -> str:
+        """Its SHA-256 as hexadecimal digits, as lock files have it."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def build_wheel(framework: Framework) -> Wheel:
+    """Build the wheel of the framework that runs here."""
+    stem = f"{framework.name.replace('-', '_')}-{framework.version}"
+    info = f"{stem}.dist-info"
+    files = {path: file.read_bytes() for path, file in _find_files(framework)}
+    files[f"{info}/METADATA"] = _describe(framework).encode()
+    files[f"{info}/WHEEL"] = _TAGS.encode()
+    files[f"{info}/licenses/LICENSE"] = find_carried("LICENSE", "scaffold/LICENSE").read_bytes()
+    record = [
+        f"{path},{_checksum(content)},{len(content)}" for path, content in sorted(files.items())
+    ]
+    lines = [*record, f"{info}/RECORD,,", ""]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for path, content in [
+            *sorted(files.items()),
+            (f"{info}/RECORD", "\n".join(lines).encode()),
+        ]:
+            entry = zipfile.ZipInfo(path, _TIME)
+            entry.external_attr, entry.create_system = _MODE, _UNIX
+            archive.writestr(entry, content)
+    return Wheel(f"{stem}-py3-none-any.whl", buffer.getvalue())
+
+
+def _find_files(framework: Framework) -> Iterator[tuple[str, Path]]:
+    """Yield what `[tool.hatch.build.targets.wheel]` names: the path in the wheel, and the file."""
+    excluded = {SOURCE / path for path in framework.wheel["exclude"]}
+    for package in framework.wheel["packages"]:
+        for file in _walk(SOURCE / package, excluded):
+            yield file.relative_to(SOURCE).as_posix(), file
+    for source, target in framework.wheel["force-include"].items():
+        yield target, find_carried(source, target)
+
+
+def _walk(folder: Path, excluded: set[Path]) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path in excluded or _LEFTOVERS.fullmatch(path.name):
+            continue
+        if path.is_dir():
+            yield from _walk(path, excluded)
+        else:
+            yield path
+
+
+def _checksum(content: bytes) -> str:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest())
+    return f"sha256={digest.rstrip(b'=').decode()}"
+
+
+def _describe(framework: Framework) -> str:
+    """Return METADATA."""
+    project = framework.project
+    lines = [
+        "Metadata-Version: 2.4",
+        f"Name: {framework.name}",
+        f"Version: {framework.version}",
+        f"Summary: {project['description']}",
+        f"License-Expression: {project['license']}",
+        "License-File: LICENSE",
+        f"Requires-Python: {project['requires-python']}",
+        *(f"Requires-Dist: {line}" for line in project["dependencies"]),
+    ]
+    for extra, requirements in project["optional-dependencies"].items():
+        lines += [f"Provides-Extra: {extra}"]
+        lines += [f"Requires-Dist: {_in_extra(line, extra)}" for line in requirements]
+    return "\n".join([*lines, ""])
+
+
+def _in_extra(requirement: str, extra: str) -> str:
+    needed, _, marker = map(str.strip, requirement.partition(";"))
+    condition = f'extra == "{extra}"'
+    return f"{needed}; ({marker}) and {condition}" if marker else f"{needed}; {condition}"

@@ -1,0 +1,153 @@
+"""The wheel of the framework: the same bytes from everywhere, and what it holds."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.metadata import Metadata
+
+from scaffold.framework import get_framework
+from scaffold.wheel import Wheel, build_wheel
+from tests.scaffold.commands import REPOSITORY, done, run, scaffold
+
+_PRINT = "from scaffold.vendor import collect; import sys, hashlib; print(*(hashlib.sha256(each).hexdigest() for each in collect().values()))"
+
+
+@pytest.fixture(scope="module")
+def wheel() -> Wheel:
+    """The wheel, built from this repository."""
+    return build_wheel(get_framework())
+
+
+@pytest.fixture(scope="module")
+def archive(wheel: Wheel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel as a file."""
+    path = tmp_path_factory.mktemp("wheel") / wheel.name
+    path.write_bytes(wheel.content)
+    return path
+
+
+def digests(python: str | Path, path: Path | None = None) -> str:
+    """Return what an interpreter makes of the vendored files, without this repository on its path."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    settings = {"PYTHONPATH": str(path)} if path else {}
+    command = [str(python), "-B", "-P", "-c", _PRINT]
+    return subprocess.run(
+        command, cwd="/", env=environment | settings, check=True, capture_output=True, text=True
+    ).stdout
+
+
+def test_the_wheel_holds_the_framework_and_nothing_of_a_workspace(archive: Path) -> None:
+    names = zipfile.ZipFile(archive).namelist()
+
+    assert {name.partition("/")[0] for name in names} == {
+        *("quart_fleet", "scaffold", "db_manager", "quart_fleet-0.1.0.dist-info")
+    }
+    assert [name for name in names if name.startswith("db_manager/migrations")] == []
+    assert {"quart_fleet/py.typed", "db_manager/script.py.mako"} < set(names)
+    assert "scaffold/templates/workspace/shared/config.py.jinja" in names
+    assert [name for name in names if "__pycache__" in name or name.endswith("/.env")] == []
+
+
+def test_every_tracked_file_of_the_framework_is_in_the_wheel(archive: Path) -> None:
+    packages = ("quart_fleet", "scaffold", "db_manager")
+    listed = subprocess.run(
+        ["git", "ls-files", *packages], cwd=REPOSITORY, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    owned = tuple(get_framework().wheel["exclude"])
+    tracked = {name for name in listed if not name.startswith(owned)}
+
+    assert tracked <= set(zipfile.ZipFile(archive).namelist())
+
+
+def test_files_are_sorted_and_tell_neither_a_time_nor_a_machine(archive: Path) -> None:
+    entries = zipfile.ZipFile(archive).infolist()
+    names = [entry.filename for entry in entries]
+
+    assert names[:-1] == sorted(names[:-1])
+    assert names[-1].endswith(".dist-info/RECORD")
+    facts = {
+        (entry.date_time, entry.external_attr, entry.create_system, entry.compress_type)
+        for entry in entries
+    }
+    assert facts == {((1980, 1, 1, 0, 0, 0), 0o100644 << 16, 3, zipfile.ZIP_STORED)}
+
+
+def test_a_read_only_copy_makes_the_same_bytes(tmp_path: Path) -> None:
+    for package in ("quart_fleet", "scaffold", "db_manager", "shared"):
+        shutil.copytree(REPOSITORY / package, tmp_path / package)
+    for name in ("pyproject.toml", "LICENSE", "README.md"):
+        shutil.copy(REPOSITORY / name, tmp_path)
+    subprocess.run(["chmod", "-R", "a-w", tmp_path], check=True)
+    subprocess.run(["find", tmp_path, "-exec", "touch", "-d", "1970-01-02", "{}", "+"], check=True)
+
+    assert digests(sys.executable, tmp_path) == digests(sys.executable, REPOSITORY)
+    subprocess.run(["chmod", "-R", "u+w", tmp_path], check=True)
+
+
+def test_an_installed_wheel_makes_the_same_bytes_and_workspace(
+    archive: Path, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv/bin/python"
+    install = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        str(archive),
+    ]
+    subprocess.run(install, check=True)
+    # Its dependencies are borrowed; what it is imported from is its own.
+    [site] = (tmp_path / "venv/lib").glob("python*/site-packages")
+    borrowed = [entry for entry in sys.path if entry.endswith("site-packages")]
+    (site / "borrowed.pth").write_text("\n".join(borrowed) + "\n")
+
+    assert digests(python) == digests(sys.executable, REPOSITORY)
+    command = (str(python), "-P", "-m", "scaffold", "init", "installed/fleet")
+    done(run(tmp_path, "env", "-u", "PYTHONPATH", *command))
+    done(scaffold(tmp_path, "init", "cloned/fleet"))
+    difference = ["diff", "--recursive", "installed", "cloned"]
+    assert done(run(tmp_path, *difference)) == ""
+
+
+def test_hatchling_builds_a_wheel_of_the_same_files(archive: Path, tmp_path: Path) -> None:
+    code = f"from hatchling.build import build_wheel; build_wheel({str(tmp_path)!r})"
+    done(run(REPOSITORY, sys.executable, "-c", code))
+    [built] = tmp_path.glob("*.whl")
+
+    assert set(zipfile.ZipFile(built).namelist()) == set(zipfile.ZipFile(archive).namelist())
+
+
+def test_hatchling_writes_the_same_dependencies_of_a_service(archive: Path, tmp_path: Path) -> None:
+    code = f"from hatchling.build import build_wheel; build_wheel({str(tmp_path)!r})"
+    done(run(REPOSITORY, sys.executable, "-c", code))
+    [built] = tmp_path.glob("*.whl")
+
+    assert _requirements(built) == _requirements(archive)
+
+
+def _requirements(wheel: Path) -> set[tuple[str, str, str]]:
+    text = zipfile.ZipFile(wheel).read("quart_fleet-0.1.0.dist-info/METADATA")
+    return {
+        (each.name.lower(), str(each.specifier), str(each.marker))
+        for each in Metadata.from_email(text).requires_dist or []
+        if "extra" not in str(each.marker)
+    }
+
+
+def test_the_locks_hold_the_hash_of_the_wheel(wheel: Wheel, fresh: Path) -> None:
+    assert (fresh / "vendor" / wheel.name).read_bytes() == wheel.content
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        text = (fresh / name).read_text()
+        assert f"quart-fleet==0.1.0 \\\n    --hash=sha256:{wheel.digest}\n" in text
+    assert wheel.digest == hashlib.sha256(wheel.content).hexdigest()
