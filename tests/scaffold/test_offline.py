@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from quart_fleet.testing import without_foreign_variables
 from tests.requirement import get_program
 from tests.scaffold.commands import done, run, scaffold
-from tests.workspace import FOREIGN
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def shop(tmp_path: Path) -> Path:
 
 def without_network(folder: Path, script: str, **settings: str) -> str:
     """Run a script of bash in a network namespace that has nothing but loopback."""
-    own = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    own = without_foreign_variables(os.environ)
     namespace = ["--net"] if os.getuid() == 0 else ["--map-current-user", "--net"]
     loopback = "ip link set lo up 2>/dev/null || true"
     completed = subprocess.run(
