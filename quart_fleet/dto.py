@@ -1,4 +1,4 @@
-"""Base classes of the objects that cross the application's edge, and the types of their fields."""
+"""Base classes of DTOs, which requests are parsed into and answers are written from, and field types."""
 
 from collections.abc import Iterator, Sequence
 from functools import cache, cached_property
@@ -43,20 +43,24 @@ _CONVERT = "convert the value by a validator, before it is kept"
 
 
 class RequestDTO(BaseModel):
-    """What a client sends: its JSON types are taken as they are, other keys are ignored."""
+    """The body of a request; keys that are no field are ignored.
+
+    JSON's own types are taken as they are: "36" and true are no integers, 1 is no boolean. Decimals,
+    dates, times, durations, UUIDs, URLs and enumerations are read from their usual JSON form.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
 
 class PageQuery(BaseModel):
-    """Which part of a list a client asks for, in the query of a URL."""
+    """The query parameters of a page."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     limit: int = Field(default=20, ge=1, le=100)
-    """How many at most."""
+    """The length of the page, in records."""
     after: int = Field(default=0, ge=0, le=2**63 - 1)
-    """The id of the last one that the client has."""
+    """The id after which the page begins; ids start at 1."""
 
 
 class ResponseDTO(BaseModel):

@@ -11,7 +11,7 @@ from quart_fleet.asgi._json import ContractJSONProvider
 from quart_fleet.database._engine import Database
 from quart_fleet.errors import ServiceError
 from quart_fleet.settings import ServiceSettings
-from quart_fleet.web._cors import CrossOrigin
+from quart_fleet.web._cors import make_cors
 from quart_fleet.web._envelope import Envelope
 from quart_fleet.web._error_responses import ErrorResponses
 from quart_fleet.web._health import make_health_blueprint
@@ -44,7 +44,7 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
     """
     app = service_class()(config.service_name, static_folder=None)
     _configure(app, config)
-    app.after_request(CrossOrigin(config.cors_origins).allow)  # the first one, which runs last
+    app.after_request(make_cors(config.cors_origins))  # the first one, which runs last
     for blueprint in (make_health_blueprint(envelope, database), *blueprints):
         app.register_blueprint(blueprint, url_prefix=PREFIX)
     ErrorResponses(envelope, statuses).register(app)

@@ -3,6 +3,7 @@
 quart-cors answers `*` to every origin; the contract echoes the origin, as Flask-CORS does.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from quart import Request, request
@@ -15,35 +16,35 @@ ALLOWED_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST"
 _ALLOW_METHODS = ", ".join(sorted(ALLOWED_METHODS))
 
 
-class CrossOrigin:
-    """Adds the headers that let scripts of other origins read the answers.
+AfterRequest = Callable[["ResponseTypes"], Awaitable["ResponseTypes"]]
+
+
+def make_cors(origins: frozenset[str] | None) -> AfterRequest:
+    """Return what adds the headers that let scripts of other origins read the answers.
+
+    It adds what is not set yet, and is to be registered before all other `after_request`
+    functions: Quart runs the first one last, so that what the application or an extension says of
+    cross-origin requests is there already, and stays.
 
     Args:
         origins: those that are allowed; None allows every one.
     """
 
-    def __init__(self, origins: frozenset[str] | None) -> None:
-        self._origins = origins
-
-    async def allow(self, response: "ResponseTypes") -> "ResponseTypes":
-        """Add what is not set yet; to be registered before all other `after_request` functions.
-
-        Quart runs the first one last, so that what the application or an extension says of CORS
-        is there already, and stays.
-        """
+    async def allow_origin(response: "ResponseTypes") -> "ResponseTypes":
         headers = response.headers
-        if _is_set(headers, "Access-Control-Allow-Origin"):
+        if headers.getlist("Access-Control-Allow-Origin"):  # `in` raises inside where it is absent
             return response
         origin = _find_origin(request)
-        if origin or self._origins is not None:
+        if origin or origins is not None:
             response.vary.add("Origin")
-        allowed = origin or "*"
-        if self._origins is not None and origin not in self._origins:
+        if origins is not None and origin not in origins:
             return response
-        headers.add("Access-Control-Allow-Origin", allowed)
+        headers.add("Access-Control-Allow-Origin", origin or "*")
         if request.method == "OPTIONS":
             _allow_preflight(request, headers)
         return response
+
+    return allow_origin
 
 
 def _find_origin(request: Request) -> str | None:
@@ -61,7 +62,3 @@ def _allow_preflight(request: Request, headers: "Headers") -> None:
     if wanted:
         names = sorted(name.strip() for name in wanted.split(","))
         headers.setdefault("Access-Control-Allow-Headers", ", ".join(names))
-
-
-def _is_set(headers: "Headers", name: str) -> bool:
-    return bool(headers.getlist(name))  # `in` raises inside where the header is absent

@@ -34,6 +34,13 @@ async def cross_origin_headers(
     return {name.removeprefix(PREFIX): value for name, value in found}
 
 
+async def test_an_answer_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = service()
+    monkeypatch.setattr(app, "sync_to_async", pytest.fail)
+
+    assert await cross_origin_headers(app, None) == {"Allow-Origin": "*"}
+
+
 @pytest.mark.parametrize("path", ["/things", "/nowhere"])
 async def test_what_the_application_allows_stays(path: str) -> None:
     app = service()

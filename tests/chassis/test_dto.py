@@ -1,4 +1,4 @@
-"""What a client gets, read from entities."""
+"""Response DTOs, read from entities."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Lists of any length, in the bytes of a short one."""
+"""Streamed lists: the bytes of a list answered at once, whatever its length."""
 
 from collections.abc import AsyncIterator
 
@@ -18,15 +18,15 @@ class ItemDTO(ResponseDTO):
 
 
 class NamingProvider(DefaultJSONProvider):
-    """Somebody's own, as Quart documents it."""
+    """An owner's provider, as Quart documents it."""
 
     @staticmethod
     def default(value: object) -> str:
         return f"<{type(value).__name__}>"
 
 
-class Shelf:
-    """Items with the ids 1 to `length`, which counts how often it is read."""
+class Source:
+    """A source of items with the ids 1 to `length`, which counts its reads."""
 
     def __init__(self, length: int) -> None:
         self.items = [ItemDTO(id=number, name=f"é{number}") for number in range(1, length + 1)]
@@ -37,18 +37,18 @@ class Shelf:
         return self.items[after : after + limit]
 
 
-def application(shelf: Shelf, *, debug: bool = False) -> Quart:
+def application(source: Source, *, debug: bool = False) -> Quart:
     app = Quart(__name__)
     app.config["DEBUG"] = debug
     app.json = ContractJSONProvider(app)
 
     @app.get("/items")
     async def items() -> Response:
-        return await Envelope.stream(Chunks(shelf.read))
+        return await Envelope.stream(Chunks(source.read))
 
     @app.get("/at-once")
     async def at_once() -> Response:
-        return Envelope.success(shelf.items)
+        return Envelope.success(source.items)
 
     return app
 
@@ -56,7 +56,7 @@ def application(shelf: Shelf, *, debug: bool = False) -> Quart:
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("length", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 7])
 async def test_a_streamed_list_has_the_bytes_of_one_at_once(length: int, debug: bool) -> None:
-    client = application(Shelf(length), debug=debug).test_client()
+    client = application(Source(length), debug=debug).test_client()
 
     streamed = await client.get("/items")
     at_once = await client.get("/at-once")
@@ -66,30 +66,30 @@ async def test_a_streamed_list_has_the_bytes_of_one_at_once(length: int, debug: 
 
 
 async def test_a_short_list_is_read_once_and_has_a_length() -> None:
-    shelf = Shelf(3)
+    source = Source(3)
 
-    response = await application(shelf).test_client().get("/items")
+    response = await application(source).test_client().get("/items")
 
-    assert shelf.reads == 1
+    assert source.reads == 1
     assert int(response.headers["Content-Length"]) == len(await response.get_data())
 
 
 async def test_the_head_of_a_long_list_does_not_read_it() -> None:
-    shelf = Shelf(10 * CHUNK)
+    source = Source(10 * CHUNK)
 
-    response = await application(shelf).test_client().head("/items")
+    response = await application(source).test_client().head("/items")
 
-    assert (response.status_code, shelf.reads) == (200, 1)
+    assert (response.status_code, source.reads) == (200, 1)
 
 
 async def test_chunks_end_when_rows_are_deleted_on_the_way() -> None:
-    shelf = Shelf(2 * CHUNK)
+    source = Source(2 * CHUNK)
     seen = list[int]()
 
     async def chunks() -> AsyncIterator[list[ItemDTO]]:
-        async for chunk in Chunks(shelf.read):
+        async for chunk in Chunks(source.read):
             yield chunk
-            shelf.items = shelf.items[:CHUNK]
+            source.items = source.items[:CHUNK]
 
     async for chunk in chunks():
         seen.extend(item.id for item in chunk)
@@ -99,7 +99,7 @@ async def test_chunks_end_when_rows_are_deleted_on_the_way() -> None:
 
 @pytest.mark.parametrize("length", [1, CHUNK + 1])
 async def test_another_way_to_write_json_is_used_for_lists_too(length: int) -> None:
-    app = application(Shelf(length))
+    app = application(Source(length))
     app.json = NamingProvider(app)
     client = app.test_client()
 
