@@ -111,7 +111,7 @@ install-with-uv:
 define run-pip
 { { PYTHONUNBUFFERED=1 $(VENV) -m pip install --disable-pip-version-check --progress-bar off $(1); \
   echo $$? >&3; } | while read -r line; do case "$$line" in \
-  Collecting\ *) echo "  $${line%% (*}" ;; Installing\ collected*) echo '  Installing' ;; \
+  Collecting\ * | Processing\ *) echo "  $${line%% (*}" ;; Installing\ collected*) echo '  Installing' ;; \
   esac; done >&2; } 3>&1 | \
   { read -r code; exit "$$code"; }
 endef
