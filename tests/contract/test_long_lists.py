@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from quart_fleet.database._engine import Database
+from scaffold.api import PREFIX
 
-from .row import PREFIX
 from .service import RunningService
 from .wire import PATIENCE, exchange, spell
 

@@ -2,8 +2,11 @@
 
 import pytest
 
-from .row import JSON, PREFIX, nothing_written
-from .table import GRACE
+from scaffold.api import PREFIX
+from scaffold.api.row import JSON
+from scaffold.api.table import GRACE
+
+from .row import nothing_written
 from .wire import exchange, spell
 
 READABLE = ("/health", "/", "/users", "/users/active", "/users/1", "/users/username/ada",

@@ -2,9 +2,11 @@
 
 import pytest
 
-from .people import ADA, EVERYBODY
-from .row import JSON, PREFIX, Row, find_deviation, succeeded
-from .table import ENDPOINT_NOT_FOUND, USER_NOT_FOUND
+from scaffold.api import PREFIX
+from scaffold.api.row import JSON, Row, Stored, success, to_bytes
+from scaffold.api.table import ENDPOINT_NOT_FOUND, EVERYBODY, USER_NOT_FOUND
+
+from .row import find_deviation
 from .wire import exchange, spell
 
 IDS_OF_NOBODY = ("0", "00", "4", str(2**31), str(2**32), str(2**63 - 1), str(2**63), str(2**64),
@@ -57,7 +59,7 @@ def _ids(values: tuple[str, ...]) -> list[str]:
 
 @pytest.mark.parametrize("record_id", IDS_OF_ADA, ids=_ids(IDS_OF_ADA))
 async def test_leading_zeros_and_escapes_spell_the_same_id(record_id: str, port: int) -> None:
-    row = Row("", "GET", f"/users/{record_id}", 200, succeeded(ADA))
+    row = Row("", "GET", f"/users/{record_id}", 200, success(Stored("ada")))
 
     assert await find_deviation(row, port) is None
 
@@ -103,7 +105,7 @@ async def test_a_stored_replacement_character_is_not_found_by_broken_bytes(port:
     by_broken_bytes = await exchange(port, spell("GET", f"{PREFIX}/users/username/%FF"))
 
     assert (by_itself.status, by_broken_bytes.status) == (200, 404)
-    assert by_broken_bytes.body == USER_NOT_FOUND
+    assert by_broken_bytes.body == to_bytes(USER_NOT_FOUND)
 
 
 @pytest.mark.parametrize("path", NOWHERE)
@@ -117,11 +119,11 @@ async def test_a_path_is_known_only_as_it_is(path: str, port: int) -> None:
 async def test_nothing_is_outside_the_prefix(path: str, port: int) -> None:
     answer = await exchange(port, spell("GET", path))
 
-    assert (answer.status, answer.body) == (404, ENDPOINT_NOT_FOUND)
+    assert (answer.status, answer.body) == (404, to_bytes(ENDPOINT_NOT_FOUND))
 
 
 async def test_an_encoded_slash_splits_the_path(port: int) -> None:
-    row = Row("", "GET", "/users%2F1", 200, succeeded(ADA))
+    row = Row("", "GET", "/users%2F1", 200, success(Stored("ada")))
 
     assert await find_deviation(row, port) is None
 
@@ -148,7 +150,7 @@ async def test_no_query_troubles_a_list(query: str, port: int) -> None:
     assert await find_deviation(row, port) is None
 
 
-def _addressed(method: str, path: str, answer: bytes) -> Row:
+def _addressed(method: str, path: str, answer: object) -> Row:
     if method == "PUT":
         return Row("", method, path, 404, answer, b'{"age":1}', JSON)
     return Row("", method, path, 404, answer)
