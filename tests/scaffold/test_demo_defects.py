@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from scaffold.demo import run
 from scaffold.demo.command import command
-from scaffold.demo.errors import DemoError
+from scaffold.errors import ScaffoldError
 
 _CONTROLLERS = "infrastructure/web/controllers.py"
 _LOSES_ALLOW = """
@@ -107,6 +107,6 @@ def test_a_defect_turns_its_rows_red(
 
 def test_a_defect_fails_the_whole_demo(red: Result) -> None:
     """With the number of red rows as its last word."""
-    assert isinstance(red.exception, DemoError)
+    assert isinstance(red.exception, ScaffoldError)
     assert re.match(r"14 of \d+ checks failed\.", str(red.exception))
     assert red.exception.exit_code == 1
