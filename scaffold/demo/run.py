@@ -90,6 +90,7 @@ class Demo:
             with step("Stopping" if self.options.keep else "Stopping and removing everything"):
                 self.stack.close()
         finally:
+            self.stack.close()  # still open where the terminal is gone and the step not printed
             for line in self.kept:
                 _say(line)
 

@@ -139,11 +139,26 @@ def test_a_server_that_is_not_there_ends_the_demo(caller: _Caller) -> None:
     assert caller.leftovers() == []
 
 
-@pytest.mark.usefixtures("taken_ports")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_a_kept_fleet_answers_until_a_signal_ends_it(
-    caller: _Caller, number: signal.Signals
+async def test_a_closed_terminal_leaves_no_database(
+    caller: _Caller, fresh_database_url: str
 ) -> None:
+    """Where the demo can print no more, it still cleans up."""
+    with caller.start("--no-install", DATABASE_URL=fresh_database_url) as process:
+        assert process.stdout
+        assert process.stderr
+        _await_words(process, "migrating it")
+        process.stdout.close()
+        process.stderr.close()
+        process.send_signal(signal.SIGHUP)
+
+    assert caller.leftovers() == []
+    async with _Connected(fresh_database_url) as connection:
+        databases = await connection.fetch("SELECT datname FROM pg_database")
+    assert not [row for row in databases if "demo" in row["datname"]]
+
+
+@pytest.mark.usefixtures("taken_ports")
+def test_a_kept_fleet_answers_until_it_is_interrupted(caller: _Caller) -> None:
     """Then nothing runs; the workspace stays, and its services start again as it is printed.
 
     On other ports than the usual ones, which other demos would take in between.
@@ -152,7 +167,7 @@ def test_a_kept_fleet_answers_until_a_signal_ends_it(
         progress = _await_words(process, "both stay on disk")
         ended_by, example, workspace = _find_kept(progress)
         users = json.loads(_await_answer(example))
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         output, errors = process.communicate()
 
     assert process.returncode == 0, output + errors
@@ -178,13 +193,15 @@ def test_a_kept_fleet_answers_until_a_signal_ends_it(
 
 @pytest.mark.usefixtures("taken_ports")
 def test_a_kept_fleet_is_described_to_a_program_while_it_runs(caller: _Caller) -> None:
-    """And ends with the demo where that is killed; only the workspace stays."""
+    """And ended by the command that was printed; only the workspace stays."""
     with caller.start("--no-install", "--keep", "--json") as process:
         _await_words(process, "both stay on disk")
         document = _read_json(process)
         answers = [_await_answer(each["url"]) for each in document["services"]]
-        process.kill()
+        process.terminate()
+        _, errors = process.communicate()
 
+    assert process.returncode == 0, errors
     names = [each["name"] for each in document["services"]]
     assert [json.loads(each)["data"]["message"] for each in answers] == [
         f"Welcome to {name}" for name in names
