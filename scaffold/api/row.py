@@ -119,18 +119,23 @@ class Records:
 
     def find_faults(self, row: Row, answer: Answer) -> list[str]:
         """Return how the answer departs from the row; keep the record that the row names."""
-        document = self.fill(row.document, _find_document(answer.body))
+        try:
+            came = json.loads(answer.body)
+        except (ValueError, RecursionError):
+            came = None
+        document = self.fill(row.document, came)
         if row.keeps is not None:
-            self.by_name[row.keeps] = _data(document)
+            data = document.get("data") if isinstance(document, dict) else None
+            self.by_name[row.keeps] = data if isinstance(data, dict) else {}
         faults = []
         if answer.status != row.status:
             faults.append(f"expected status {row.status}, got {answer.status}")
         for name, value in {**_ALWAYS, **row.expected, "Allow": row.allow}.items():
-            came = answer.find(name)
-            if name == "Allow" and came:
-                came = ", ".join(sorted(method.strip() for method in came.split(",")))
-            if came != value:
-                faults.append(f"expected {name}: {value or 'none'}, got {came or 'none'}")
+            header = answer.find(name)
+            if name == "Allow" and header:
+                header = ", ".join(sorted(method.strip() for method in header.split(",")))
+            if header != value:
+                faults.append(f"expected {name}: {value or 'none'}, got {header or 'none'}")
         body = b"" if row.document is None else to_bytes(document)
         if answer.body != body:
             faults.append(f"expected {_printable(body)}, got {_printable(answer.body)}")
@@ -185,24 +190,8 @@ def to_bytes(document: object) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
-def _find_document(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _data(document: object) -> Mapping[str, object]:
-    data = document.get("data") if isinstance(document, dict) else None
-    return data if isinstance(data, dict) else {}
-
-
 def _printable(body: bytes) -> str:
     return ascii(body.decode("utf-8", errors="backslashreplace")) if body else "no body"
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _is_now(value: object) -> bool:
@@ -229,7 +218,7 @@ def _find_date(value: object) -> datetime | None:
     return date if format_datetime(date, usegmt=True) == value else None
 
 
-NEW_ID = Chosen("a positive integer", _is_id)
+NEW_ID = Chosen("a positive integer", lambda value: type(value) is int and value > 0)
 NOW = Chosen("an HTTP date in UTC of now", _is_now)
 LATER = Chosen("a date of now, later than the one stored", _is_now)
 """Among the changes of a stored record: later than the date that it has there."""

@@ -42,7 +42,7 @@ WRONG_TYPE = error("Content-Type must be application/json")
 
 HEALTHY = success({"status": "healthy"})
 READY = success({"status": "ready"})
-EVERYBODY = success([Stored("ada"), Stored("bob"), Stored("eva")])
+ALL_USERS = success([Stored("ada"), Stored("bob"), Stored("eva")])
 ACTIVE = success([Stored("ada"), Stored("eva")])
 
 _TEXT = {"Content-Type": "text/plain"}
@@ -206,10 +206,10 @@ _DEACTIVATED = success(
 )
 _USERS_TABLE: Table = {
     "GET /users": (
-        Row("the list holds all users, oldest first", "GET", "/users", 200, EVERYBODY),
+        Row("the list holds all users, oldest first", "GET", "/users", 200, ALL_USERS),
         Row("the list ignores query parameters", "GET", "/users?limit=1&is_active=false&page=x",
-            200, EVERYBODY),
-        Row("the list knows no pages", "GET", "/users?page=2&limit=1", 200, EVERYBODY),
+            200, ALL_USERS),
+        Row("the list knows no pages", "GET", "/users?page=2&limit=1", 200, ALL_USERS),
     ),
     "GET /users/active": (
         Row("the active list holds the active users, oldest first", "GET", "/users/active", 200,

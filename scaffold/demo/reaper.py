@@ -68,23 +68,20 @@ def reap(lines: Iterable[str]) -> None:
     left = set[str]()
     for line in lines:
         (left.add if line.startswith("+") else left.discard)(line[1:].removesuffix("\n"))
-    _end([int(each) for each in left if each.isdecimal()])
-    for folder in (Path(each) for each in left if not each.isdecimal()):
-        end = time.monotonic() + _REMOVAL_TIMEOUT
-        # A server that is just ending may still write there.
-        while folder.exists() and time.monotonic() < end:
-            shutil.rmtree(folder, ignore_errors=True)
-            time.sleep(_POLL_INTERVAL)
-
-
-def _end(sessions: list[int]) -> None:
     end = time.monotonic() + _TERMINATION_TIMEOUT
+    sessions = [int(each) for each in left if each.isdecimal()]
     running = [each for each in sessions if _signal(each, signal.SIGTERM)]
     while running and time.monotonic() < end:
         time.sleep(_POLL_INTERVAL)
         running = [each for each in running if _signal(each, 0)]
     for each in running:
         _signal(each, signal.SIGKILL)
+    for folder in (Path(each) for each in left if not each.isdecimal()):
+        end = time.monotonic() + _REMOVAL_TIMEOUT
+        # A server that is just ending may still write there.
+        while folder.exists() and time.monotonic() < end:
+            shutil.rmtree(folder, ignore_errors=True)
+            time.sleep(_POLL_INTERVAL)
 
 
 def _signal(session: int, number: int) -> bool:

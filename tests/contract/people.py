@@ -20,7 +20,7 @@ EVA = (
     b'"first_name":"","id":3,"is_active":true,"last_name":"<O\'Neil> & \\"Co\\"",'
     b'"updated_at":"Mon, 23 Nov 2026 09:24:02 GMT","username":"\\u00c9va \\ud83d\\ude00\\ufffd"}'
 )
-EVERYBODY = b'{"data":[' + b",".join((ADA, BOB, EVA)) + b'],"message":"Success","success":true}\n'
+ALL_USERS = b'{"data":[' + b",".join((ADA, BOB, EVA)) + b'],"message":"Success","success":true}\n'
 
 NEXT_ID = 4
 """The id of the next user."""

@@ -4,7 +4,7 @@ from scaffold.api import PREFIX
 from scaffold.api.row import Records, Row
 from scaffold.api.table import contract_of
 
-from .people import EVERYBODY, make_records
+from .people import ALL_USERS, make_records
 from .wire import exchange, spell
 
 CONTRACT = contract_of("user-service")
@@ -26,4 +26,4 @@ async def find_deviation(row: Row, port: int, records: Records | None = None) ->
 
 async def nothing_written(port: int) -> bool:
     """Tell whether all people are as they were stored."""
-    return (await exchange(port, spell("GET", f"{PREFIX}/users"))).body == EVERYBODY
+    return (await exchange(port, spell("GET", f"{PREFIX}/users"))).body == ALL_USERS

@@ -103,7 +103,7 @@ async def test_ids_grow_and_the_list_follows_them(port: int) -> None:
     assert [user["id"] for user in users] == sorted(user["id"] for user in users)
 
 
-async def test_a_list_of_nobody_is_empty(port: int, people: Database) -> None:
+async def test_a_list_of_no_users_is_empty(port: int, people: Database) -> None:
     async with people.connect() as connection:
         await connection.execute("DELETE FROM users")
 

@@ -20,7 +20,7 @@ from scaffold.api.table import (
 
 from .people import NEXT_ID
 from .row import find_deviation, nothing_written
-from .wire import PATIENCE, Answer, exchange, spell, spell_chunked
+from .wire import TIMEOUT, Answer, exchange, spell, spell_chunked
 
 FALSY = (b"null", b"{}", b"[]", b'""', b"0", b"false", b"0.0", b"-0", b" {} ", b"\n[ ]\t")
 NO_OBJECTS = (b"7", b"-1", b"0.5", b"true", b'"abc"', b'"{}"', b'["a"]', b"[[]]", b"[null]",
@@ -103,7 +103,7 @@ async def test_only_an_object_will_do(method: str, path: str, body: bytes, port:
 
 
 @pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON.keys())
-async def test_what_is_not_json_creates_nobody(body: bytes, port: int) -> None:
+async def test_what_is_not_json_creates_no_user(body: bytes, port: int) -> None:
     row = Row("", "POST", "/users", 400, MALFORMED, body, JSON)
 
     assert await find_deviation(row, port) is None
@@ -111,7 +111,7 @@ async def test_what_is_not_json_creates_nobody(body: bytes, port: int) -> None:
 
 @pytest.mark.parametrize("body", [b"{", b'{"age":NaN}', b'{"age":1,}', b"\xff", b"[" * 100_000],
                          ids=lambda body: repr(body[:16]))  # fmt: skip
-async def test_what_is_not_json_updates_nobody(body: bytes, port: int) -> None:
+async def test_what_is_not_json_updates_no_user(body: bytes, port: int) -> None:
     row = Row("", "PUT", "/users/1", 400, MALFORMED, body, JSON)
 
     assert await find_deviation(row, port) is None
@@ -237,7 +237,7 @@ async def test_a_larger_body_is_refused_before_it_is_sent(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
     writer.write(spell("POST", f"{PREFIX}/users", headers))
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         received = await reader.readuntil(to_bytes(TOO_LARGE))
     writer.close()
 

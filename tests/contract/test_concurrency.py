@@ -1,4 +1,4 @@
-"""Many at once, and one after another: who wins, what is lost, and whether it ever runs dry."""
+"""Many requests at once, and one after another: conflicts, lost updates, exhausted resources."""
 
 import asyncio
 import json
@@ -11,8 +11,8 @@ from scaffold.api import PREFIX
 from scaffold.api.row import JSON, error, to_bytes
 from scaffold.api.table import GRACE, USER_NOT_FOUND
 
-from .people import EVERYBODY
-from .wire import PATIENCE, exchange, spell
+from .people import ALL_USERS
+from .wire import TIMEOUT, exchange, spell
 
 CLIENTS = 20
 
@@ -96,9 +96,7 @@ async def test_a_deactivated_user_still_holds_the_name(port: int) -> None:
 
 
 async def test_requests_of_every_kind_use_nothing_up(port: int) -> None:
-    async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{port}{PREFIX}", timeout=PATIENCE
-    ) as c:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}{PREFIX}", timeout=TIMEOUT) as c:
         for _ in range(50):
             statuses = [
                 (await c.get("/users")).status_code,
@@ -109,20 +107,18 @@ async def test_requests_of_every_kind_use_nothing_up(port: int) -> None:
                 (await c.delete("/users/4")).status_code,
             ]
             assert statuses == [200, 404, 400, 404, 422, 404]
-        assert (await c.get("/users")).content == EVERYBODY
+        assert (await c.get("/users")).content == ALL_USERS
 
 
 async def test_a_client_goes_on_after_a_body_too_large(port: int) -> None:
-    async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{port}{PREFIX}", timeout=PATIENCE
-    ) as c:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}{PREFIX}", timeout=TIMEOUT) as c:
         for content in (_large_body(), b"x" * (3 << 20)):
             refusal = await c.post("/users", content=content, headers=JSON)
             after = await c.get("/users")
 
             assert refusal.status_code == 413
             assert refusal.content == to_bytes(error("Request body too large"))
-            assert after.content == EVERYBODY
+            assert after.content == ALL_USERS
 
 
 async def test_a_connection_serves_one_request_after_another(port: int) -> None:
@@ -135,7 +131,7 @@ async def test_a_connection_serves_one_request_after_another(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
     writer.write(b"".join(requests))
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         received = await reader.read()
     writer.close()
 

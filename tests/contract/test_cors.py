@@ -1,4 +1,4 @@
-"""Who may read the answers from another origin: everybody, without credentials."""
+"""Cross-origin requests: every origin may read the answers, without credentials."""
 
 import pytest
 
@@ -28,7 +28,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-async def test_without_an_origin_everybody_is_allowed(kind: str, port: int) -> None:
+async def test_without_an_origin_every_origin_is_allowed(kind: str, port: int) -> None:
     answer = await _ask(kind, {}, port)
 
     assert answer.find("Access-Control-Allow-Origin") == "*"
@@ -87,7 +87,7 @@ async def test_a_preflight_allows_the_headers_that_it_names(names: str, port: in
     assert _names(allowed) == _names(names)
 
 
-async def test_a_preflight_without_an_origin_allows_everybody(port: int) -> None:
+async def test_a_preflight_without_an_origin_allows_every_origin(port: int) -> None:
     headers = {"Access-Control-Request-Method": "PUT"}
 
     answer = await exchange(port, spell("OPTIONS", f"{PREFIX}/users/1", headers))

@@ -13,10 +13,10 @@ from scaffold.api.row import JSON, Row, error, success, to_bytes
 from scaffold.api.table import BODY_REQUIRED, ENDPOINT_NOT_FOUND, GRACE, HEALTHY, READY
 
 from .gate import Gate, opened
-from .people import EVERYBODY
+from .people import ALL_USERS
 from .row import CONTRACT, find_deviation
 from .service import RunningService, running
-from .wire import PATIENCE, Answer, exchange, spell
+from .wire import TIMEOUT, Answer, exchange, spell
 
 SERVER_ERRORS = {
     "False": to_bytes(error("Internal server error")),
@@ -143,7 +143,7 @@ async def test_the_first_request_after_an_outage_works(
 
     answers = await _get_at_once("/users", gated_service)
 
-    assert {(answer.status, answer.body) for answer in answers} == {(200, EVERYBODY)}
+    assert {(answer.status, answer.body) for answer in answers} == {(200, ALL_USERS)}
 
 
 @pytest.mark.parametrize("kind", NEEDS_DATABASE)
@@ -170,7 +170,7 @@ async def test_every_request_after_a_restart_works(
     assert {answer.status for answer in answers} == {200}
 
 
-async def test_the_law_holds_through_the_gate(
+async def test_the_contract_holds_through_the_gate(
     gated_service: RunningService, people: Database
 ) -> None:
     row = CONTRACT.table["GET /users"][0]
@@ -182,7 +182,7 @@ async def test_the_law_holds_through_the_gate(
 async def test_clients_that_hang_up_cost_nothing(
     impatient: str, gated_service: RunningService, people: Database
 ) -> None:
-    """After all others that use this service, which may still be doing what nobody waits for."""
+    """After all others that use this service, which may still work on abandoned requests."""
     path, body = ("/users", GRACE) if impatient == "POST" else ("/users/1", b'{"age":1}')
     request = spell(impatient, PREFIX + path, JSON, body)
 
@@ -202,7 +202,7 @@ async def _get_at_once(path: str, service: RunningService) -> list[Answer]:
 
 async def _restart(database: Database, gate: Gate) -> None:
     """End every connection to the database, as its server does when it stops."""
-    async with asyncio.timeout(PATIENCE), database.connect() as connection:
+    async with asyncio.timeout(TIMEOUT), database.connect() as connection:
         await connection.execute(TERMINATION)
         while not gate.idle:  # noqa: ASYNC110 - polled for, as sockets close when they close
             await asyncio.sleep(0.01)

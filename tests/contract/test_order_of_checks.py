@@ -1,4 +1,4 @@
-"""A request that breaks two laws is refused by the first: each neighbouring pair of the order."""
+"""A request that fails two checks is refused by the first: each neighbouring pair of the order."""
 
 import pytest
 
@@ -69,13 +69,13 @@ UPDATE = {
 
 
 @pytest.mark.parametrize("row", CREATION.values(), ids=CREATION.keys())
-async def test_the_first_law_that_a_creation_breaks_refuses_it(row: Row, port: int) -> None:
+async def test_the_first_check_that_a_creation_fails_refuses_it(row: Row, port: int) -> None:
     assert await find_deviation(row, port) is None
 
 
 @pytest.mark.parametrize("user_id", ["4", "0", str(2**64)])
 @pytest.mark.parametrize(("status", "answer", "body"), UPDATE.values(), ids=UPDATE.keys())
-async def test_an_update_needs_a_right_body_before_it_needs_somebody(
+async def test_an_update_needs_a_valid_body_before_it_needs_a_user(
     status: int, answer: object, body: bytes, user_id: str, port: int
 ) -> None:
     row = Row("", "PUT", f"/users/{user_id}", status, answer, body, JSON)
