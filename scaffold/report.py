@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from scaffold import compose, preview
+from scaffold.api import PREFIX
 from scaffold.draft import Draft
 from scaffold.plan import Plan
 from scaffold.workspace import SERVICES, read_settings
@@ -65,7 +66,7 @@ def print_warnings(draft: Draft, plan: Plan) -> None:
 
 
 def _urls(draft: Draft) -> list[str]:
-    api = f"http://localhost:{draft.port}/api/v1"
+    api = f"http://localhost:{draft.port}{PREFIX}"
     urls = [f"{api}/", f"{api}/health"]
     return [*urls, f"{api}/{draft.resource.path}"] if draft.resource else urls
 

@@ -4,12 +4,24 @@ import sys
 
 import click
 
-from scaffold.demo.errors import DemoError, DemoInterruptedError
+from scaffold.demo.report import JsonReport, TextReport
+from scaffold.demo.run import Options, run_demo
+from scaffold.errors import ScaffoldError
 from scaffold.signals import Interrupted
 
 
+class DemoInterruptedError(ScaffoldError):
+    """A signal ended the demo before its end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("Interrupted.")
+        self.exit_code = 128 + number
+
+
 @click.command("demo")
-@click.option("--keep", is_flag=True, help="Leave the workspace on disk; the services stop.")
+@click.option(
+    "--keep", is_flag=True, help="Keep the fleet running until Ctrl-C; its folder stays on disk."
+)
 @click.option(
     "--no-install",
     "borrow",
@@ -23,13 +35,10 @@ def command(keep: bool, borrow: bool, as_json: bool) -> None:
     Four services are generated into a temporary workspace, installed, migrated, started on a
     PostgreSQL of their own and asked over HTTP, row by row of the contract. Where DATABASE_URL
     is set, a new database on that server is used, and dropped. Nothing is left behind.
+
+    With --keep the services and their database go on running after the checks. Ctrl-C (or
+    SIGTERM) ends them; the workspace, its data and its logs stay on disk.
     """
-    try:
-        # Imported late: httpx is for developers, and --help needs nothing of it.
-        from scaffold.demo.report import JsonReport, TextReport  # noqa: PLC0415
-        from scaffold.demo.run import Options, run_demo  # noqa: PLC0415
-    except ImportError as error:
-        raise DemoError(f"The demo needs {error.name}: run make install first.") from None
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
     try:
@@ -37,7 +46,7 @@ def command(keep: bool, borrow: bool, as_json: bool) -> None:
     except Interrupted as error:
         raise DemoInterruptedError(error.number) from None
     if outcome.failed:
-        raise DemoError(
-            f"{len(outcome.failed)} of {len(outcome.results)} checks failed. "
-            "With --keep the workspace and its logs stay."
+        remedy = "" if keep else " With --keep the services go on running, and their logs stay."
+        raise ScaffoldError(
+            f"{len(outcome.failed)} of {len(outcome.results)} checks failed.{remedy}"
         )

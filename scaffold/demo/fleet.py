@@ -2,17 +2,17 @@
 
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from scaffold.demo.errors import DemoError
+from scaffold.api import PREFIX
 from scaffold.demo.processes import tail
-from scaffold.demo.sandbox import Installation
+from scaffold.demo.workspace import Installation
+from scaffold.errors import ScaffoldError
 
-PREFIX = "/api/v1"
 USUAL_PORTS = {
     "user-service": 8081,
     "product-service": 8082,
@@ -21,8 +21,11 @@ USUAL_PORTS = {
 }
 SERVE = ("app.py", "--server", "hypercorn")
 """The tests ask services under uvicorn, the default; the demo shows that it need not be."""
-STARTING = 60.0
-"""Seconds that the services get until all are healthy."""
+
+_START_TIMEOUT = 60.0
+"""Seconds until all services must be healthy."""
+_HEALTH_INTERVAL = 0.05
+_EXIT_INTERVAL = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,66 +41,79 @@ class Service:
         return f"services/{self.name.replace('-', '_')}"
 
     @property
-    def resource(self) -> str:
-        """What it keeps: `user`."""
-        return self.name.removesuffix("-service")
-
-    @property
     def url(self) -> str:
         """Where its API begins."""
         return f"http://localhost:{self.port}{PREFIX}/"
 
 
 @dataclass(frozen=True, slots=True)
-class _Running:
+class RunningService:
+    """A service as a process."""
+
     service: Service
     process: subprocess.Popen[bytes]
     log: Path
 
 
 def generate(services: Iterable[Service], installation: Installation) -> None:
-    """Generate one after the other: each migration follows the one before. Raises DemoError."""
+    """Generate one after the other: each migration follows the one before.
+
+    Raises ScaffoldError.
+    """
     for service in services:
         log = f"scaffold-{service.name}"
         installation.run(log, "-m", "scaffold", service.name, str(service.port))
 
 
 @contextmanager
-def started(services: Iterable[Service], installation: Installation) -> Iterator[None]:
-    """Start all at once, and stop them at the end; raises DemoError."""
+def started(
+    services: Iterable[Service], installation: Installation
+) -> Iterator[Sequence[RunningService]]:
+    """Start all at once, wait for their health, and stop them at the end; raises ScaffoldError."""
     sandbox, processes = installation.sandbox, installation.sandbox.processes
-    running: list[_Running] = []
+    running: list[RunningService] = []
     try:
         for service in services:
             log, place = sandbox.log(service.name), installation.place(service.folder)
-            with processes.guard.held():
+            with processes.guard.deferred():
                 process = processes.start([installation.python, *SERVE], place, log)
-                running.append(_Running(service, process, log))
+                running.append(RunningService(service, process, log))
         _await_health(running)
-        yield
+        yield running
     finally:
         processes.end([each.process for each in running])
 
 
-def _await_health(running: Sequence[_Running]) -> None:
+def await_exits(running: Iterable[RunningService], publish: Callable[[str], None]) -> None:
+    """Return when no service runs any more; `publish` gets a line for each that has ended."""
+    left = list(running)
+    while left:
+        for each in [each for each in left if each.process.poll() is not None]:
+            left.remove(each)
+            publish(
+                f"{each.service.name} ended with exit code {each.process.returncode}: "
+                f"its log is {each.log}"
+            )
+        time.sleep(_EXIT_INTERVAL)
+
+
+def _await_health(running: Sequence[RunningService]) -> None:
     waiting = list(running)
-    deadline = time.monotonic() + STARTING
+    deadline = time.monotonic() + _START_TIMEOUT
     while waiting:
         for each in running:
-            _refuse_dead(each)
+            code = each.process.poll()
+            if code is not None:
+                raise ScaffoldError(
+                    f"{each.service.name} ended with exit code {code}:\n{tail(each.log)}"
+                )
         waiting = [each for each in waiting if not _is_healthy(each.service)]
         if waiting and time.monotonic() > deadline:
-            raise DemoError(
-                f"{waiting[0].service.name} is not healthy after {STARTING:.0f} s:\n"
+            raise ScaffoldError(
+                f"{waiting[0].service.name} is not healthy after {_START_TIMEOUT:.0f} s:\n"
                 f"{tail(waiting[0].log)}"
             )
-        time.sleep(0.05)
-
-
-def _refuse_dead(each: _Running) -> None:
-    code = each.process.poll()
-    if code is not None:
-        raise DemoError(f"{each.service.name} ended with exit code {code}:\n{tail(each.log)}")
+        time.sleep(_HEALTH_INTERVAL)
 
 
 def _is_healthy(service: Service) -> bool:

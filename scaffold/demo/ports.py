@@ -1,11 +1,11 @@
-"""Ports for the fleet: the usual ones, or free ones where those are taken."""
+"""Ports for services that are about to start: the usual ones, or free ones in their place."""
 
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
-from scaffold.demo.errors import DemoError
+from scaffold.errors import ScaffoldError
 
 _HOST = "127.0.0.1"
 _ANY = 0
@@ -14,53 +14,41 @@ _REPLACEMENTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Ports that no other demo takes before its end."""
+    """Ports that no other reservation on this machine gets before its end."""
 
     ports: list[int]
-    _listening: ExitStack
+    _listeners: ExitStack
 
     def hand_over(self) -> None:
-        """Let the services listen; marks keep the ports from other demos to the end."""
-        self._listening.close()
+        """Let the services listen; the ports stay reserved against other reservations."""
+        self._listeners.close()
 
 
 @contextmanager
 def reserved_ports(wanted: Iterable[int]) -> Iterator[Reservation]:
-    """Keep a port for each that is wanted until the block ends."""
-    with ExitStack() as marks, ExitStack() as listening:
-        ports = [_reserve(port, marks, listening) for port in wanted]
-        yield Reservation(ports, listening)
+    """Reserve a port for each that is wanted until the block ends; raises ScaffoldError."""
+    with ExitStack() as marks, ExitStack() as listeners:
+        ports = []
+        for port in wanted:
+            listener, mark = _reserve(port)
+            listeners.enter_context(listener)
+            marks.enter_context(mark)
+            ports.append(int(listener.getsockname()[1]))
+        yield Reservation(ports, listeners)
 
 
-def _reserve(port: int, marks: ExitStack, listening: ExitStack) -> int:
-    listener, mark = _take_or_replace(port)
-    listening.enter_context(listener)
-    marks.enter_context(mark)
-    return int(listener.getsockname()[1])
+def _reserve(port: int) -> tuple[socket.socket, socket.socket]:
+    """Listen on the port, or on a free one where it is taken, and never answer.
 
-
-def _take_or_replace(port: int) -> tuple[socket.socket, socket.socket]:
-    """Take another port where this one is taken; raises DemoError if none can be had.
-
-    What is free for TCP need not be free for UDP, which many programs have ports of at random.
+    A socket that is only bound does not keep other programs from the port. The second socket is
+    bound to the same number of UDP, which a service does not need and every reservation asks for;
+    a number that is free for TCP need not be free for UDP.
     """
     for candidate in (port, *[_ANY] * _REPLACEMENTS):
-        with suppress(OSError):
-            return _take(candidate)
-    raise DemoError(f"Port {port} is taken, and {_REPLACEMENTS} others that were tried for it.")
-
-
-def _take(port: int) -> tuple[socket.socket, socket.socket]:
-    """Listen without ever answering: what only binds a port does not keep others from it.
-
-    The mark is the same number of UDP, which a service does not need and every demo asks for.
-    """
-    listener = socket.create_server((_HOST, port))
-    mark = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        mark.bind(listener.getsockname())
-    except OSError:
-        listener.close()
-        mark.close()
-        raise
-    return listener, mark
+        with suppress(OSError), ExitStack() as stack:
+            listener = stack.enter_context(socket.create_server((_HOST, candidate)))
+            mark = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            mark.bind(listener.getsockname())
+            stack.pop_all()
+            return listener, mark
+    raise ScaffoldError(f"Port {port} is in use, and {_REPLACEMENTS} others tried in its place.")

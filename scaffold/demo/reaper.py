@@ -1,6 +1,7 @@
-"""The process that clears up after a demo that was killed: python -m scaffold.demo.reaper
+"""The process that ends children and removes folders when their parent was killed.
 
-It reads from a pipe what there is to clear up. The kernel closes the pipe however the demo ends.
+It reads from a pipe which there are. The kernel closes the pipe however the parent ends. It runs
+as a file by itself, on the standard library alone.
 """
 
 import os
@@ -15,24 +16,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-PATIENCE = 10.0
-"""Seconds between asking what is left to end and killing it; then as many to remove folders."""
-
-_ROOT = Path(__file__).resolve().parents[2]
-_PAUSE = 0.05
+_TERMINATION_TIMEOUT = 10.0
+"""Seconds from SIGTERM to SIGKILL."""
+_REMOVAL_TIMEOUT = 10.0
+"""Seconds in which a folder is removed again and again."""
+_POLL_INTERVAL = 0.05
 
 
 class Reaper:
-    """Told of every session of processes and every folder that begins and ends to be there.
+    """Keeps the list of sessions of processes and of folders that must not outlive this process.
 
-    Runs inside `with`. Who kills it too gets no help, and no trouble either.
+    Runs inside `with`. Where the reaper itself is killed, only its help is lost.
     """
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-SP", "-m", "scaffold.demo.reaper"],
+        self._process = subprocess.Popen(  # noqa: S603 - this very file
+            [sys.executable, "-SP", str(Path(__file__).resolve())],
             cwd="/",
-            env=os.environ | {"PYTHONPATH": str(_ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -50,54 +50,47 @@ class Reaper:
         self._process.communicate()
 
     def watch(self, left: int | Path) -> None:
-        """Note a session, by the id of its leader, or a folder."""
-        self._say(f"+{left}")
+        """Add a session, by the id of its leader, or a folder."""
+        self._write(f"+{left}")
 
-    def forget(self, left: int | Path) -> None:
-        """Note that it is gone, or is to stay."""
-        self._say(f"-{left}")
+    def unwatch(self, left: int | Path) -> None:
+        """Drop a session or a folder that has gone."""
+        self._write(f"-{left}")
 
-    def _say(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.write(f"{line}\n".encode())
 
 
 def reap(lines: Iterable[str]) -> None:
-    """Read to the end what there is, then end and remove what is left of it."""
+    """Read the list to its end, then end and remove what is left of it."""
     left = set[str]()
     for line in lines:
         (left.add if line.startswith("+") else left.discard)(line[1:].removesuffix("\n"))
-    _end([int(each) for each in left if each.isdecimal()])
-    for folder in (Path(each) for each in left if not each.isdecimal()):
-        _remove(folder)
-
-
-def _end(sessions: list[int]) -> None:
-    end = time.monotonic() + PATIENCE
-    running = [each for each in sessions if _reaches(each, signal.SIGTERM)]
+    end = time.monotonic() + _TERMINATION_TIMEOUT
+    sessions = [int(each) for each in left if each.isdecimal()]
+    running = [each for each in sessions if _signal(each, signal.SIGTERM)]
     while running and time.monotonic() < end:
-        time.sleep(_PAUSE)
-        running = [each for each in running if _reaches(each, 0)]
+        time.sleep(_POLL_INTERVAL)
+        running = [each for each in running if _signal(each, 0)]
     for each in running:
-        _reaches(each, signal.SIGKILL)
+        _signal(each, signal.SIGKILL)
+    for folder in (Path(each) for each in left if not each.isdecimal()):
+        end = time.monotonic() + _REMOVAL_TIMEOUT
+        # A server that is just ending may still write there.
+        while folder.exists() and time.monotonic() < end:
+            shutil.rmtree(folder, ignore_errors=True)
+            time.sleep(_POLL_INTERVAL)
 
 
-def _reaches(session: int, number: int) -> bool:
-    """Send a signal, and tell whether anybody was there to get it."""
+def _signal(session: int, number: int) -> bool:
+    """Send a signal, and return whether the session has a process that received it."""
     try:
         os.killpg(session, number)
-    except (ProcessLookupError, PermissionError):  # gone, and its number perhaps another's
+    except (ProcessLookupError, PermissionError):  # it has ended, and another has its id perhaps
         return False
     return True
-
-
-def _remove(folder: Path) -> None:
-    """Remove it with what a server that is just ending may still write there."""
-    end = time.monotonic() + PATIENCE
-    while folder.exists() and time.monotonic() < end:
-        shutil.rmtree(folder, ignore_errors=True)
-        time.sleep(_PAUSE)
 
 
 if __name__ == "__main__":

@@ -1,40 +1,53 @@
-"""What the demo says: how its steps go to stderr, what it found to stdout."""
+"""The demo's output: its steps go to stderr, its results to stdout."""
 
 import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import click
 
-from scaffold.demo.examination import Result
+from scaffold.demo.checks import Result
 from scaffold.demo.fleet import Service
+
+_PATH_WIDTH = 28
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a whole demo found."""
+    """What a whole demo found.
+
+    Args:
+        running: the workspace whose services go on running; None where they have been stopped.
+    """
 
     services: Sequence[Service]
     results: Sequence[Result]
     seconds: float
+    running: Path | None = None
 
     @property
     def failed(self) -> list[Result]:
         """The rows that were not as the contract has them."""
         return [result for result in self.results if not result.passed]
 
+    def count(self, service: Service) -> tuple[int, int]:
+        """Return how many of the service's rows passed, and how many there are."""
+        own = [result for result in self.results if result.service == service.name]
+        return sum(result.passed for result in own), len(own)
+
 
 class Report(Protocol):
-    """Who hears of results."""
+    """A form of the output."""
 
     def check(self, result: Result) -> None:
-        """Hear of one, as soon as it is there."""
+        """Take one result, as soon as it is there."""
 
     def outcome(self, outcome: Outcome) -> None:
-        """Hear of the whole."""
+        """Take all of them."""
 
 
 class TextReport:
@@ -43,21 +56,22 @@ class TextReport:
     def check(self, result: Result) -> None:
         """Print its line; a failed one is followed by what was expected and what came."""
         mark = click.style("✓", fg="green") if result.passed else click.style("✗", fg="red")
-        request = result.request
-        where = f"{request.method:<7} {_shortened(request.path or '/'):<28} {result.status}"
-        click.echo(
-            f"{mark} {result.service:<20} {where}  {result.row}  {result.milliseconds:.1f} ms"
-        )
+        path = result.path or "/"
+        if len(path) > _PATH_WIDTH:
+            path = f"{path[: _PATH_WIDTH - 3]}..."
+        request = f"{result.row.method:<7} {path:<{_PATH_WIDTH}} {result.row.status}"
+        title = f"{result.row.title}  {result.milliseconds:.1f} ms"
+        click.echo(f"{mark} {result.service:<20} {request}  {title}")
         for fault in result.faults:
             click.echo(f"    {fault}")
 
     def outcome(self, outcome: Outcome) -> None:
-        """Print where each service was, how its checks went, and which failed."""
+        """Print how the checks of each service went, and its address while it answers there."""
         click.echo()
         for service in outcome.services:
-            own = [result for result in outcome.results if result.service == service.name]
-            passed = sum(result.passed for result in own)
-            click.echo(f"{service.name:<20}  {service.url}  {passed} of {len(own)} checks passed")
+            passed, total = outcome.count(service)
+            address = f"{service.url}  " if outcome.running else ""
+            click.echo(f"{service.name:<20}  {address}{passed} of {total} checks passed")
         total = len(outcome.results)
         passed = total - len(outcome.failed)
         colour = "red" if outcome.failed else "green"
@@ -66,27 +80,27 @@ class TextReport:
 
 
 class JsonReport:
-    """One object at the end."""
+    """One object at the end of the checks."""
 
     def check(self, result: Result) -> None:
-        """Wait for the whole."""
+        """Wait for the others."""
 
     def outcome(self, outcome: Outcome) -> None:
-        """Print it."""
-        services = [{"name": each.name, "url": each.url} for each in outcome.services]
-        checks = [_as_json(result) for result in outcome.results]
-        document = {
+        """Print it; the workspace and the addresses are in it while the services run."""
+        document: dict[str, object] = {
             "passed": not outcome.failed,
             "seconds": round(outcome.seconds, 1),
-            "services": services,
-            "checks": checks,
+            "services": [_service_document(outcome, service) for service in outcome.services],
+            "checks": [_check_document(result) for result in outcome.results],
         }
+        if outcome.running:
+            document["workspace"] = str(outcome.running)
         click.echo(json.dumps(document, indent=2))
 
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
-    """Say what is being done, then how long it took."""
+    """Print what is being done, then how long it took."""
     click.echo(f"{title} ... ", nl=False, err=True)
     began = time.perf_counter()
     try:
@@ -97,17 +111,19 @@ def step(title: str) -> Iterator[None]:
     click.echo(f"{time.perf_counter() - began:.1f} s", err=True)
 
 
-def _as_json(result: Result) -> dict[str, object]:
+def _service_document(outcome: Outcome, service: Service) -> dict[str, object]:
+    passed, total = outcome.count(service)
+    counts = {"name": service.name, "port": service.port, "passed": passed, "checks": total}
+    return {**counts, "url": service.url} if outcome.running else counts
+
+
+def _check_document(result: Result) -> dict[str, object]:
     return {
         "service": result.service,
-        "method": result.request.method,
-        "path": result.request.path,
-        "row": result.row,
+        "method": result.row.method,
+        "path": result.path,
+        "row": result.row.title,
         "passed": result.passed,
         "milliseconds": round(result.milliseconds, 1),
         "faults": list(result.faults),
     }
-
-
-def _shortened(path: str) -> str:
-    return path if len(path) <= 28 else f"{path[:25]}..."

@@ -1,33 +1,38 @@
 """The demo from end to end: made, started, asked, stopped and removed."""
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field
-from functools import partial
+from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
 
-from scaffold.demo.common_checks import check_common_routes
-from scaffold.demo.database import OwnDatabase, stop_embedded_server
-from scaffold.demo.examination import Examination, Result
-from scaffold.demo.fleet import USUAL_PORTS, Service, generate, started
-from scaffold.demo.interruption import Guard, guarded
-from scaffold.demo.keeping import say_how_to_start, say_where, say_which_database
+import click
+
+from scaffold.demo.checks import Result, check
+from scaffold.demo.fleet import (
+    USUAL_PORTS,
+    RunningService,
+    Service,
+    await_exits,
+    generate,
+    started,
+)
 from scaffold.demo.ports import reserved_ports
-from scaffold.demo.processes import Processes
+from scaffold.demo.processes import Processes, SignalGuard, guarded
 from scaffold.demo.reaper import Reaper
 from scaffold.demo.report import Outcome, Report, step
-from scaffold.demo.resource_checks import check_resource
-from scaffold.demo.sandbox import (
+from scaffold.demo.workspace import (
     Installation,
     Sandbox,
+    TemporaryDatabase,
     borrow_interpreter,
     install,
     make_workspace,
 )
-from scaffold.demo.user_checks import check_users
+from scaffold.signals import Interrupted
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,77 +50,19 @@ class Demo:
     options: Options
     report: Report
     prepare: Callable[[Path], None]
-    guard: Guard
+    guard: SignalGuard
     stack: ExitStack = field(default_factory=ExitStack)
-    kept: list[Callable[[], None]] = field(default_factory=list)
-    """Words about what stays, for when nothing runs any more."""
+    kept: list[str] = field(default_factory=list)
+    """Lines about what stays, printed when nothing runs any more."""
 
-    def run(self) -> tuple[list[Service], list[Result]]:
-        """Do everything but the cleaning up; raises DemoError or Interrupted."""
+    def run(self) -> Outcome:
+        """Do everything but the cleanup; raises ScaffoldError or Interrupted."""
+        began = time.perf_counter()
         sandbox = self._open_sandbox()
         with step("Making a workspace"):
             make_workspace(sandbox)
-        installation = self._install(sandbox)
-        if self.options.keep:
-            self.kept.append(partial(say_how_to_start, installation))
-        meanwhile = installation.warming_up() if self.options.install else nullcontext()
-        with reserved_ports(USUAL_PORTS.values()) as reserved:
-            services = [Service(*pair) for pair in zip(USUAL_PORTS, reserved.ports, strict=True)]
-            with step(f"Generating {', '.join(USUAL_PORTS)}"), meanwhile:
-                generate(services, installation)
-            installation = self._give_database(installation)
-            with step("Setting up the database and migrating it"):
-                installation.run("migrate", "-m", "db_manager", "migrate")
-            self.prepare(sandbox.workspace)
-            with step("Starting the services"):
-                reserved.hand_over()
-                self.stack.enter_context(started(services, installation))
-        return services, self._ask(services)
-
-    def close(self) -> None:
-        """Stop everything, then remove it or say where it is kept."""
-        try:
-            with step("Stopping" if self.options.keep else "Stopping and removing everything"):
-                self.stack.close()
-        finally:
-            for say in self.kept:
-                say()
-
-    def _open_sandbox(self) -> Sandbox:
-        with self.guard.held():
-            reaper = self.stack.enter_context(Reaper())
-            sandbox = Sandbox.make(Processes(self.guard, reaper))
-            self._at_the_end(sandbox.remove, partial(say_where, sandbox))
-            if not self.options.keep:
-                reaper.watch(sandbox.root)
-        return sandbox
-
-    def _install(self, sandbox: Sandbox) -> Installation:
-        if self.options.install:
-            with step("Installing it, with all it needs, into its own .venv"):
-                return install(sandbox)
-        return borrow_interpreter(sandbox)
-
-    def _give_database(self, installation: Installation) -> Installation:
-        # Services run as in production: compact JSON, and a secret that is not the sample.
-        settings = {"DEBUG": "False", "SECRET_KEY": token_hex()}
-        url = os.environ.get("DATABASE_URL")
-        if not url:
-            self.stack.callback(stop_embedded_server, installation)
-            # Only development and tests may run on the embedded server.
-            return installation.with_variables({**settings, "TESTING": "True"})
-        with self.guard.held():
-            database = OwnDatabase.create(url)
-            self._at_the_end(database.drop, partial(say_which_database, database))
-        return installation.with_variables({**settings, "DATABASE_URL": database.url})
-
-    def _at_the_end(self, remove: Callable[[], None], say_kept: Callable[[], None]) -> None:
-        if self.options.keep:
-            self.kept.append(say_kept)
-        else:
-            self.stack.callback(remove)
-
-    def _ask(self, services: Sequence[Service]) -> list[Result]:
+        running = self._start(self._install(sandbox))
+        services = [each.service for each in running]
         results: list[Result] = []
 
         def publish(result: Result) -> None:
@@ -123,11 +70,90 @@ class Demo:
             self.report.check(result)
 
         for service in services:
-            with Examination(service, publish) as examination:
-                check_common_routes(examination)
-                check = check_users if service.resource == "user" else check_resource
-                check(examination)
-        return results
+            check(service, publish)
+        outcome = Outcome(services, results, time.perf_counter() - began)
+        if self.options.keep:
+            self.report.outcome(replace(outcome, running=sandbox.workspace))
+            _say(
+                f"The services answer until Ctrl-C (or: kill {os.getpid()}). "
+                f"To try one: curl {services[0].url}users\n"
+                f"Their workspace is {sandbox.workspace}, their logs are in {sandbox.logs}; "
+                "both stay on disk."
+            )
+            with suppress(Interrupted):
+                await_exits(running, _say)
+        return outcome
+
+    def close(self) -> None:
+        """Stop everything, then remove it or say where it is kept."""
+        try:
+            with step("Stopping" if self.options.keep else "Stopping and removing everything"):
+                self.stack.close()
+        finally:
+            self.stack.close()  # still open where the terminal is gone and the step not printed
+            for line in self.kept:
+                _say(line)
+
+    def _open_sandbox(self) -> Sandbox:
+        with self.guard.deferred():
+            reaper = self.stack.enter_context(Reaper())
+            sandbox = Sandbox.make(Processes(self.guard, reaper))
+            if self.options.keep:
+                self.kept.append(
+                    f"Kept: {sandbox.workspace}, with its logs in {sandbox.logs}\n"
+                    f"To remove it: rm -r {shlex.quote(str(sandbox.root))}"
+                )
+            else:
+                self.stack.callback(sandbox.remove)
+                reaper.watch(sandbox.root)
+        return sandbox
+
+    def _install(self, sandbox: Sandbox) -> Installation:
+        if self.options.install:
+            with step("Installing it, with all it needs, into its own .venv"):
+                installation = install(sandbox)
+        else:
+            installation = borrow_interpreter(sandbox)
+        if self.options.keep:
+            self.kept.append(
+                "To start a service again:\n"
+                f"  cd {shlex.quote(str(sandbox.workspace))}\n"
+                f"  {installation.command_line('services/user_service/app.py')}"
+            )
+        return installation
+
+    def _start(self, installation: Installation) -> Sequence[RunningService]:
+        compilation = installation.compiling() if self.options.install else nullcontext()
+        with reserved_ports(USUAL_PORTS.values()) as reserved:
+            services = [Service(*pair) for pair in zip(USUAL_PORTS, reserved.ports, strict=True)]
+            with step(f"Generating {', '.join(USUAL_PORTS)}"), compilation:
+                generate(services, installation)
+            installation = self._open_database(installation)
+            with step("Setting up the database and migrating it"):
+                installation.run("migrate", "-m", "db_manager", "migrate")
+            self.prepare(installation.sandbox.workspace)
+            with step("Starting the services"):
+                reserved.hand_over()
+                return self.stack.enter_context(started(services, installation))
+
+    def _open_database(self, installation: Installation) -> Installation:
+        """Return the installation with the variables of services in production."""
+        settings = {"DEBUG": "False", "SECRET_KEY": token_hex()}
+        url = os.environ.get("DATABASE_URL")
+        if not url:
+            self.stack.callback(installation.stop_embedded_server)
+            # Only development and tests may run on the embedded server.
+            return installation.with_variables({**settings, "TESTING": "True"})
+        with self.guard.deferred():
+            database = TemporaryDatabase.create(url)
+            if self.options.keep:
+                self.kept.append(
+                    f"Its data stays in the database {database.name} on the server of "
+                    "DATABASE_URL: name it there to go on, drop it when you are done."
+                )
+            else:
+                self.stack.callback(database.drop)
+        return installation.with_variables({**settings, "DATABASE_URL": database.url})
 
 
 def run_demo(
@@ -135,16 +161,23 @@ def run_demo(
 ) -> Outcome:
     """Run it; `prepare` gets the workspace when it is generated, before the services start.
 
-    Raises DemoError, or Interrupted; in any case nothing is left, unless it is to be kept.
+    With `options.keep` it returns when a signal has come, or when no service runs any more.
+    Raises ScaffoldError, or Interrupted; in any case nothing runs afterwards, and nothing is left
+    on disk unless it is to be kept.
     """
     began = time.perf_counter()
     with guarded() as guard:
         demo = Demo(options, report, prepare, guard)
         try:
-            services, results = demo.run()
+            outcome = demo.run()
         finally:
-            guard.hold()
+            guard.ignore()
             demo.close()
-    outcome = Outcome(services, results, time.perf_counter() - began)
-    report.outcome(outcome)
+    if not options.keep:
+        outcome = replace(outcome, seconds=time.perf_counter() - began)
+        report.outcome(outcome)
     return outcome
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

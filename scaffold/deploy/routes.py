@@ -3,9 +3,8 @@
 import ast
 from pathlib import Path
 
+from scaffold.api import PREFIX
 from scaffold.errors import ScaffoldError
-
-PREFIX = "/api/v1"
 
 _METHODS = frozenset({"get", "post", "put", "patch", "delete", "route", "websocket"})
 

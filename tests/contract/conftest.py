@@ -43,7 +43,7 @@ async def debug_service(
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def people(database: Database) -> Database:
-    """The database, with Ada, Bob and Éva in it and nobody else."""
+    """The database, with Ada, Bob and Éva in it and no other users."""
     await move_in(database)
     return database
 

@@ -18,14 +18,14 @@ class Gate:
 
     @property
     def url(self) -> str:
-        """The database's URL for those who go through the gate; known once it was open."""
+        """The database's URL through the gate; known once it was open."""
         user = self._database.username or "postgres"
         address = f"127.0.0.1:{self._port}{self._database.path}"
         return f"postgresql://{user}@{address}?sslmode=disable"
 
     @property
     def idle(self) -> bool:
-        """Whether nobody is connected through the gate."""
+        """Whether no connection goes through the gate."""
         return not self._connections
 
     async def open(self) -> None:
@@ -94,6 +94,6 @@ async def _copy(source: StreamReader, target: StreamWriter) -> None:
             target.write(data)
             await target.drain()
     except ConnectionError:
-        pass  # whoever was cut off is gone
+        pass  # this connection was cut
     finally:
         target.close()

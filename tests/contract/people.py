@@ -1,6 +1,9 @@
-"""Who is in the database when a test begins, and how the contract spells them."""
+"""The users in the database when a test begins, and how the contract spells them."""
+
+import json
 
 from quart_fleet.database._engine import Database
+from scaffold.api.row import Records
 
 ADA = (
     b'{"age":36,"created_at":"Fri, 02 Jan 2026 01:04:05 GMT","email":"ada@example.com",'
@@ -17,10 +20,10 @@ EVA = (
     b'"first_name":"","id":3,"is_active":true,"last_name":"<O\'Neil> & \\"Co\\"",'
     b'"updated_at":"Mon, 23 Nov 2026 09:24:02 GMT","username":"\\u00c9va \\ud83d\\ude00\\ufffd"}'
 )
-EVERYBODY = b'{"data":[' + b",".join((ADA, BOB, EVA)) + b'],"message":"Success","success":true}\n'
+ALL_USERS = b'{"data":[' + b",".join((ADA, BOB, EVA)) + b'],"message":"Success","success":true}\n'
 
 NEXT_ID = 4
-"""What the database gives to whoever is created next."""
+"""The id of the next user."""
 
 _ARRIVAL = f"""
     DELETE FROM users;
@@ -38,7 +41,13 @@ _ARRIVAL = f"""
 """The youngest is stored first, so that an order must be asked for to be right."""
 
 
+def make_records() -> Records:
+    """Return the records that the contract's rows find in the table."""
+    people = {"ada": ADA, "bob": BOB, "eva": EVA}
+    return Records({name: json.loads(record) for name, record in people.items()}, NEXT_ID)
+
+
 async def move_in(database: Database) -> None:
-    """Have them, and nobody else, in the table."""
+    """Have them, and no other users, in the table."""
     async with database.connect() as connection:
         await connection.execute(_ARRIVAL)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.ports import reserve_port
 
-from .wire import PATIENCE, exchange, spell
+from .wire import TIMEOUT, exchange, spell
 
 _POLL_INTERVAL = 0.02
 _PRODUCTION = {"DEBUG": "False", "SECRET_KEY": "a secret of the tests", "DB_POOL_SIZE": "5"}
@@ -69,7 +69,7 @@ async def running(
 
 async def _answers(service: RunningService, process: Process) -> None:
     health = spell("GET", "/api/v1/health")
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while True:
             if process.returncode is not None:
                 raise AssertionError(f"the service ended:\n{service.log.read_text()}")
@@ -85,7 +85,7 @@ async def _stop(process: Process) -> None:
     if process.returncode is None:
         process.terminate()
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await process.wait()
     except TimeoutError:
         process.kill()

@@ -7,13 +7,15 @@ from email.utils import format_datetime
 import pytest
 
 from quart_fleet.database._engine import Database
+from scaffold.api import PREFIX
+from scaffold.api.row import JSON, Row
 
-from .row import JSON, PREFIX, Row
+from .people import make_records
+from .row import CONTRACT
 from .service import RunningService
-from .table import TABLE
 from .wire import Answer, exchange, spell
 
-ROWS = [row for rows in TABLE.values() for row in rows if row.answer]
+ROWS = [row for row in CONTRACT.rows if row.document is not None]
 
 WELCOME_IN_DEBUG = b"""{
   "data": {
@@ -101,7 +103,7 @@ async def test_ids_grow_and_the_list_follows_them(port: int) -> None:
     assert [user["id"] for user in users] == sorted(user["id"] for user in users)
 
 
-async def test_a_list_of_nobody_is_empty(port: int, people: Database) -> None:
+async def test_a_list_of_no_users_is_empty(port: int, people: Database) -> None:
     async with people.connect() as connection:
         await connection.execute("DELETE FROM users")
 
@@ -118,7 +120,9 @@ async def test_an_answer_is_dated(port: int) -> None:
 
 
 async def _ask(row: Row, port: int) -> Answer:
-    return await exchange(port, spell(row.method, PREFIX + row.path, row.headers, row.body))
+    return await exchange(
+        port, spell(row.method, PREFIX + make_records().path_of(row), row.headers, row.body)
+    )
 
 
 def _compact(value: object) -> bytes:

@@ -5,16 +5,22 @@ import codecs
 
 import pytest
 
-from .people import NEXT_ID
-from .row import JSON, PREFIX, Row, find_deviation, invalid, nothing_written, refused
-from .table import BODY_REQUIRED, GRACE, created
-from .wire import PATIENCE, Answer, exchange, spell, spell_chunked
+from scaffold.api import PREFIX
+from scaffold.api.row import JSON, Row, invalid, to_bytes
+from scaffold.api.table import (
+    BODY_REQUIRED,
+    GRACE,
+    LARGEST_BODY,
+    MALFORMED,
+    NOT_AN_OBJECT,
+    TOO_LARGE,
+    WRONG_TYPE,
+    created,
+)
 
-MALFORMED = refused("Request body is not valid JSON")
-NO_OBJECT = refused("Request body must be a JSON object")
-WRONG_TYPE = refused("Content-Type must be application/json")
-TOO_LARGE = refused("Request body too large")
-LARGEST_BODY = 1024 * 1024
+from .people import NEXT_ID
+from .row import find_deviation, nothing_written
+from .wire import TIMEOUT, Answer, exchange, spell, spell_chunked
 
 FALSY = (b"null", b"{}", b"[]", b'""', b"0", b"false", b"0.0", b"-0", b" {} ", b"\n[ ]\t")
 NO_OBJECTS = (b"7", b"-1", b"0.5", b"true", b'"abc"', b'"{}"', b'["a"]', b"[[]]", b"[null]",
@@ -91,13 +97,13 @@ async def test_no_body_is_required_whatever_its_type(
 @pytest.mark.parametrize("body", NO_OBJECTS, ids=lambda body: repr(body[:16]))
 @pytest.mark.parametrize(("method", "path"), [("POST", "/users"), ("PUT", "/users/1")])
 async def test_only_an_object_will_do(method: str, path: str, body: bytes, port: int) -> None:
-    row = Row("", method, path, 400, NO_OBJECT, body, JSON)
+    row = Row("", method, path, 400, NOT_AN_OBJECT, body, JSON)
 
     assert await find_deviation(row, port) is None
 
 
 @pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON.keys())
-async def test_what_is_not_json_creates_nobody(body: bytes, port: int) -> None:
+async def test_what_is_not_json_creates_no_user(body: bytes, port: int) -> None:
     row = Row("", "POST", "/users", 400, MALFORMED, body, JSON)
 
     assert await find_deviation(row, port) is None
@@ -105,7 +111,7 @@ async def test_what_is_not_json_creates_nobody(body: bytes, port: int) -> None:
 
 @pytest.mark.parametrize("body", [b"{", b'{"age":NaN}', b'{"age":1,}', b"\xff", b"[" * 100_000],
                          ids=lambda body: repr(body[:16]))  # fmt: skip
-async def test_what_is_not_json_updates_nobody(body: bytes, port: int) -> None:
+async def test_what_is_not_json_updates_no_user(body: bytes, port: int) -> None:
     row = Row("", "PUT", "/users/1", 400, MALFORMED, body, JSON)
 
     assert await find_deviation(row, port) is None
@@ -139,7 +145,7 @@ async def test_json_in_another_unicode_encoding_is_read_or_refused(
     if answer.status == 201:
         assert b'"username":"gr\\u00e9\\ud83d\\ude00"' in answer.body
     else:
-        assert (answer.status, answer.body) == (400, MALFORMED)
+        assert (answer.status, answer.body) == (400, to_bytes(MALFORMED))
         assert await nothing_written(port)
 
 
@@ -196,15 +202,15 @@ async def test_a_chunked_body_is_read(size: int, port: int) -> None:
 @pytest.mark.parametrize(("body", "status", "refusal"), [
     (b"", 400, BODY_REQUIRED),
     (b"{", 400, MALFORMED),
-    (b"7", 400, NO_OBJECT),
+    (b"7", 400, NOT_AN_OBJECT),
     (b'{"username":1,"email":"e"}', 422, invalid(username="Must be a string")),
 ], ids=["empty", "malformed", "no-object", "wrong-value"])  # fmt: skip
 async def test_a_chunked_body_is_refused_like_any_other(
-    body: bytes, status: int, refusal: bytes, port: int
+    body: bytes, status: int, refusal: object, port: int
 ) -> None:
     answer = await _post_chunked(body, 3, port)
 
-    assert (answer.status, answer.body) == (status, refusal)
+    assert (answer.status, answer.body) == (status, to_bytes(refusal))
     assert await nothing_written(port)
 
 
@@ -231,8 +237,8 @@ async def test_a_larger_body_is_refused_before_it_is_sent(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
     writer.write(spell("POST", f"{PREFIX}/users", headers))
-    async with asyncio.timeout(PATIENCE):
-        received = await reader.readuntil(TOO_LARGE)
+    async with asyncio.timeout(TIMEOUT):
+        received = await reader.readuntil(to_bytes(TOO_LARGE))
     writer.close()
 
     assert Answer.read(received).status == 413
@@ -241,7 +247,7 @@ async def test_a_larger_body_is_refused_before_it_is_sent(port: int) -> None:
 async def test_a_larger_chunked_body_is_refused(port: int) -> None:
     answer = await _post_chunked(GRACE.ljust(LARGEST_BODY + 1), 2**16, port)
 
-    assert (answer.status, answer.body) == (413, TOO_LARGE)
+    assert (answer.status, answer.body) == (413, to_bytes(TOO_LARGE))
     assert await nothing_written(port)
 
 

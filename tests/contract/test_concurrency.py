@@ -1,4 +1,4 @@
-"""Many at once, and one after another: who wins, what is lost, and whether it ever runs dry."""
+"""Many requests at once, and one after another: conflicts, lost updates, exhausted resources."""
 
 import asyncio
 import json
@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-from .people import EVERYBODY
-from .row import JSON, PREFIX, refused
-from .table import GRACE, USER_NOT_FOUND
-from .wire import PATIENCE, exchange, spell
+from scaffold.api import PREFIX
+from scaffold.api.row import JSON, error, to_bytes
+from scaffold.api.table import GRACE, USER_NOT_FOUND
+
+from .people import ALL_USERS
+from .wire import TIMEOUT, exchange, spell
 
 CLIENTS = 20
 
@@ -20,7 +22,7 @@ async def test_of_many_equal_usernames_one_registers(port: int) -> None:
 
     answers = await _create_at_once(bodies, port)
 
-    refusal = refused("Username already exists")
+    refusal = to_bytes(error("Username already exists"))
     assert answers == {201: 1, (400, refusal): CLIENTS - 1}
     assert len(await _usernames(port)) == 4
 
@@ -30,7 +32,7 @@ async def test_of_many_equal_emails_one_registers(port: int) -> None:
 
     answers = await _create_at_once(bodies, port)
 
-    refusal = refused("Email already exists")
+    refusal = to_bytes(error("Email already exists"))
     assert answers == {201: 1, (400, refusal): CLIENTS - 1}
     assert len(await _usernames(port)) == 4
 
@@ -38,7 +40,7 @@ async def test_of_many_equal_emails_one_registers(port: int) -> None:
 async def test_of_many_equal_users_one_registers_and_the_username_is_named(port: int) -> None:
     answers = await _create_at_once([json.loads(GRACE)] * CLIENTS, port)
 
-    refusal = refused("Username already exists")
+    refusal = to_bytes(error("Username already exists"))
     assert answers == {201: 1, (400, refusal): CLIENTS - 1}
 
 
@@ -57,7 +59,7 @@ async def test_one_of_many_deletions_deletes(port: int) -> None:
     answers = await asyncio.gather(*(exchange(port, request) for _ in range(CLIENTS)))
 
     refusals = [answer.body for answer in answers if answer.status == 404]
-    assert refusals == [USER_NOT_FOUND] * (CLIENTS - 1)
+    assert refusals == [to_bytes(USER_NOT_FOUND)] * (CLIENTS - 1)
 
 
 async def test_updates_of_different_fields_lose_nothing(port: int) -> None:
@@ -90,13 +92,11 @@ async def test_a_deactivated_user_still_holds_the_name(port: int) -> None:
 
     answer = await exchange(port, spell("POST", f"{PREFIX}/users", JSON, body))
 
-    assert (answer.status, answer.body) == (400, refused("Username already exists"))
+    assert (answer.status, answer.body) == (400, to_bytes(error("Username already exists")))
 
 
 async def test_requests_of_every_kind_use_nothing_up(port: int) -> None:
-    async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{port}{PREFIX}", timeout=PATIENCE
-    ) as c:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}{PREFIX}", timeout=TIMEOUT) as c:
         for _ in range(50):
             statuses = [
                 (await c.get("/users")).status_code,
@@ -107,20 +107,18 @@ async def test_requests_of_every_kind_use_nothing_up(port: int) -> None:
                 (await c.delete("/users/4")).status_code,
             ]
             assert statuses == [200, 404, 400, 404, 422, 404]
-        assert (await c.get("/users")).content == EVERYBODY
+        assert (await c.get("/users")).content == ALL_USERS
 
 
 async def test_a_client_goes_on_after_a_body_too_large(port: int) -> None:
-    async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{port}{PREFIX}", timeout=PATIENCE
-    ) as c:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}{PREFIX}", timeout=TIMEOUT) as c:
         for content in (_large_body(), b"x" * (3 << 20)):
             refusal = await c.post("/users", content=content, headers=JSON)
             after = await c.get("/users")
 
             assert refusal.status_code == 413
-            assert refusal.content == refused("Request body too large")
-            assert after.content == EVERYBODY
+            assert refusal.content == to_bytes(error("Request body too large"))
+            assert after.content == ALL_USERS
 
 
 async def test_a_connection_serves_one_request_after_another(port: int) -> None:
@@ -133,7 +131,7 @@ async def test_a_connection_serves_one_request_after_another(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
     writer.write(b"".join(requests))
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         received = await reader.read()
     writer.close()
 

@@ -2,8 +2,10 @@
 
 import pytest
 
-from .row import JSON, PREFIX
-from .table import GRACE
+from scaffold.api import PREFIX
+from scaffold.api.row import JSON
+from scaffold.api.table import GRACE
+
 from .wire import Answer, exchange, spell
 
 ORIGINS = ("http://localhost:3000", "https://app.example.com", "null", "HTTPS://EXAMPLE.COM", "x")

@@ -8,22 +8,22 @@ import pytest
 import pytest_asyncio
 
 from quart_fleet.database._engine import Database
+from scaffold.api import PREFIX
+from scaffold.api.row import JSON, Row, error, success, to_bytes
+from scaffold.api.table import BODY_REQUIRED, ENDPOINT_NOT_FOUND, GRACE, HEALTHY, READY
 
 from .gate import Gate, opened
-from .people import EVERYBODY
-from .row import JSON, PREFIX, Row, find_deviation, refused, succeeded
+from .people import ALL_USERS
+from .row import CONTRACT, find_deviation
 from .service import RunningService, running
-from .table import ENDPOINT_NOT_FOUND, GRACE
-from .wire import PATIENCE, Answer, exchange, spell
+from .wire import TIMEOUT, Answer, exchange, spell
 
-HEALTHY = succeeded(b'{"status":"healthy"}')
-READY = succeeded(b'{"status":"ready"}')
 SERVER_ERRORS = {
-    "False": refused("Internal server error"),
+    "False": to_bytes(error("Internal server error")),
     "True": b'{\n  "message": "Internal server error",\n  "success": false\n}\n',
 }
 """By DEBUG, which changes the form and nothing else."""
-UNAVAILABLE = refused("Database unavailable")
+UNAVAILABLE = to_bytes(error("Database unavailable"))
 CLIENTS = 20
 TERMINATION = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -42,9 +42,9 @@ NEEDS_DATABASE = {
 }
 NEEDS_NONE = {
     "health": Row("", "GET", "/health", 200, HEALTHY),
-    "root": Row("", "GET", "/", 200, succeeded(b'{"message":"Welcome to user-service"}')),
+    "root": Row("", "GET", "/", 200, success({"message": "Welcome to user-service"})),
     "no such path": Row("", "GET", "/nowhere", 404, ENDPOINT_NOT_FOUND),
-    "no body": Row("", "POST", "/users", 400, refused("Request body is required"), b"{}", JSON),
+    "no body": Row("", "POST", "/users", 400, BODY_REQUIRED, b"{}", JSON),
 }
 
 
@@ -102,7 +102,7 @@ async def test_what_needs_no_database_is_answered_without_it(
         outage.port, spell(row.method, PREFIX + row.path, row.headers, row.body)
     )
 
-    assert (answer.status, answer.body) == (row.status, row.answer)
+    assert (answer.status, answer.body) == (row.status, to_bytes(row.document))
 
 
 @pytest.mark.parametrize("kind", NEEDS_DATABASE)
@@ -128,9 +128,9 @@ async def test_a_service_is_ready_while_its_database_is_there(
     await gate.open()
     after = await _get("/health/ready", gated_service)
 
-    assert (before.status, before.body) == (200, READY)
+    assert (before.status, before.body) == (200, to_bytes(READY))
     assert (meanwhile.status, meanwhile.body) == (503, UNAVAILABLE)
-    assert (after.status, after.body) == (200, READY)
+    assert (after.status, after.body) == (200, to_bytes(READY))
 
 
 async def test_the_first_request_after_an_outage_works(
@@ -143,7 +143,7 @@ async def test_the_first_request_after_an_outage_works(
 
     answers = await _get_at_once("/users", gated_service)
 
-    assert {(answer.status, answer.body) for answer in answers} == {(200, EVERYBODY)}
+    assert {(answer.status, answer.body) for answer in answers} == {(200, ALL_USERS)}
 
 
 @pytest.mark.parametrize("kind", NEEDS_DATABASE)
@@ -170,10 +170,10 @@ async def test_every_request_after_a_restart_works(
     assert {answer.status for answer in answers} == {200}
 
 
-async def test_the_law_holds_through_the_gate(
+async def test_the_contract_holds_through_the_gate(
     gated_service: RunningService, people: Database
 ) -> None:
-    row = Row("", "GET", "/users", 200, EVERYBODY)
+    row = CONTRACT.table["GET /users"][0]
 
     assert await find_deviation(row, gated_service.port) is None
 
@@ -182,7 +182,7 @@ async def test_the_law_holds_through_the_gate(
 async def test_clients_that_hang_up_cost_nothing(
     impatient: str, gated_service: RunningService, people: Database
 ) -> None:
-    """After all others that use this service, which may still be doing what nobody waits for."""
+    """After all others that use this service, which may still work on abandoned requests."""
     path, body = ("/users", GRACE) if impatient == "POST" else ("/users/1", b'{"age":1}')
     request = spell(impatient, PREFIX + path, JSON, body)
 
@@ -202,7 +202,7 @@ async def _get_at_once(path: str, service: RunningService) -> list[Answer]:
 
 async def _restart(database: Database, gate: Gate) -> None:
     """End every connection to the database, as its server does when it stops."""
-    async with asyncio.timeout(PATIENCE), database.connect() as connection:
+    async with asyncio.timeout(TIMEOUT), database.connect() as connection:
         await connection.execute(TERMINATION)
         while not gate.idle:  # noqa: ASYNC110 - polled for, as sockets close when they close
             await asyncio.sleep(0.01)

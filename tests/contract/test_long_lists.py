@@ -6,10 +6,10 @@ import httpx
 import pytest
 
 from quart_fleet.database._engine import Database
+from scaffold.api import PREFIX
 
-from .row import PREFIX
 from .service import RunningService
-from .wire import PATIENCE, exchange, spell
+from .wire import TIMEOUT, exchange, spell
 
 LENGTHS = (499, 500, 501, 1000, 1001, 2345)
 _CROWD = """
@@ -21,7 +21,7 @@ _CROWD = """
 
 
 async def _crowd(database: Database, length: int) -> list[dict[str, object]]:
-    """Fill the empty table, the youngest first, and return everybody as the contract has them."""
+    """Fill the empty table, the youngest first, and return all users as the contract has them."""
     async with database.connect() as connection:
         await connection.execute(_CROWD, length)
     date = "Mon, 23 Nov 2026 09:24:02 GMT"
@@ -45,15 +45,15 @@ async def test_a_list_of_any_length_is_one_answer(
     users = await _crowd(database, length)
     active = [user for user in users if user["is_active"]]
 
-    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+    async with httpx.AsyncClient(timeout=TIMEOUT) as client:
         base = f"http://127.0.0.1:{sound_service.port}{PREFIX}"
-        everybody = await client.get(f"{base}/users", headers={"Origin": "http://a"})
+        all_users = await client.get(f"{base}/users", headers={"Origin": "http://a"})
         in_use = await client.get(f"{base}/users/active")
 
-    assert everybody.content == _list_of(users)
+    assert all_users.content == _list_of(users)
     assert in_use.content == _list_of(active)
-    assert everybody.headers["Content-Type"] == "application/json"
-    assert everybody.headers["Access-Control-Allow-Origin"] == "http://a"
+    assert all_users.headers["Content-Type"] == "application/json"
+    assert all_users.headers["Access-Control-Allow-Origin"] == "http://a"
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -63,7 +63,7 @@ async def test_a_list_of_any_length_is_indented_in_debug(
     users = await _crowd(database, length)
     envelope = {"data": users, "message": "Success", "success": True}
 
-    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+    async with httpx.AsyncClient(timeout=TIMEOUT) as client:
         answer = await client.get(f"http://127.0.0.1:{debug_service.port}{PREFIX}/users")
 
     assert answer.content == json.dumps(envelope, indent=2).encode() + b"\n"
@@ -100,11 +100,11 @@ async def test_who_hangs_up_in_a_long_list_costs_nothing(
 
     for _ in range(20):
         async with (
-            httpx.AsyncClient(timeout=PATIENCE) as client,
+            httpx.AsyncClient(timeout=TIMEOUT) as client,
             client.stream("GET", f"{base}/users") as response,
         ):
             assert response.status_code == 200
 
-    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+    async with httpx.AsyncClient(timeout=TIMEOUT) as client:
         answer = await client.get(f"{base}/users")
     assert answer.content == _list_of(users)

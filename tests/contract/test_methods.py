@@ -1,9 +1,12 @@
-"""HEAD, OPTIONS, and the methods that nobody has."""
+"""HEAD, OPTIONS, and methods that no route has."""
 
 import pytest
 
-from .row import JSON, PREFIX, nothing_written
-from .table import GRACE
+from scaffold.api import PREFIX
+from scaffold.api.row import JSON
+from scaffold.api.table import GRACE
+
+from .row import nothing_written
 from .wire import exchange, spell
 
 READABLE = ("/health", "/", "/users", "/users/active", "/users/1", "/users/username/ada",
@@ -57,7 +60,7 @@ async def test_options_writes_nothing(port: int) -> None:
 
 
 @pytest.mark.parametrize("method", ["BREW", "TRACE", "PROPFIND", "CONNECT"])
-async def test_a_method_that_nobody_has_is_refused(method: str, port: int) -> None:
+async def test_a_method_that_no_route_has_is_refused(method: str, port: int) -> None:
     answer = await exchange(port, spell(method, f"{PREFIX}/users"))
 
     assert 400 <= answer.status < 500

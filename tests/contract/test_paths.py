@@ -2,12 +2,14 @@
 
 import pytest
 
-from .people import ADA, EVERYBODY
-from .row import JSON, PREFIX, Row, find_deviation, succeeded
-from .table import ENDPOINT_NOT_FOUND, USER_NOT_FOUND
+from scaffold.api import PREFIX
+from scaffold.api.row import JSON, Row, Stored, success, to_bytes
+from scaffold.api.table import ALL_USERS, ENDPOINT_NOT_FOUND, USER_NOT_FOUND
+
+from .row import find_deviation
 from .wire import exchange, spell
 
-IDS_OF_NOBODY = ("0", "00", "4", str(2**31), str(2**32), str(2**63 - 1), str(2**63), str(2**64),
+UNUSED_IDS = ("0", "00", "4", str(2**31), str(2**32), str(2**63 - 1), str(2**63), str(2**64),
                  "9" * 100, "9" * 4300, "9" * 4301, "1" * 5000)  # fmt: skip
 IDS_OF_ADA = ("1", "01", "0" * 30 + "1", "0" * 5000 + "1", "%31", "%30%31")
 NO_IDS = (
@@ -15,7 +17,7 @@ NO_IDS = (
     "%D9%A1", "%EF%BC%91", "%C2%B2", "%E2%85%A0", "%00", "1%00", "%FF", "1%0A", "None", "~",
 )  # fmt: skip
 
-NAMES_OF_NOBODY = {
+UNKNOWN_NAMES = {
     "another case": "ADA",
     "a space behind": "ada%20",
     "a space before": "%20ada",
@@ -57,14 +59,14 @@ def _ids(values: tuple[str, ...]) -> list[str]:
 
 @pytest.mark.parametrize("record_id", IDS_OF_ADA, ids=_ids(IDS_OF_ADA))
 async def test_leading_zeros_and_escapes_spell_the_same_id(record_id: str, port: int) -> None:
-    row = Row("", "GET", f"/users/{record_id}", 200, succeeded(ADA))
+    row = Row("", "GET", f"/users/{record_id}", 200, success(Stored("ada")))
 
     assert await find_deviation(row, port) is None
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-@pytest.mark.parametrize("record_id", IDS_OF_NOBODY, ids=_ids(IDS_OF_NOBODY))
-async def test_nobody_has_an_id_that_was_never_given(
+@pytest.mark.parametrize("record_id", UNUSED_IDS, ids=_ids(UNUSED_IDS))
+async def test_an_id_that_was_never_given_is_not_found(
     record_id: str, method: str, port: int
 ) -> None:
     row = _addressed(method, f"/users/{record_id}", USER_NOT_FOUND)
@@ -72,8 +74,8 @@ async def test_nobody_has_an_id_that_was_never_given(
     assert await find_deviation(row, port) is None
 
 
-@pytest.mark.parametrize("record_id", IDS_OF_NOBODY, ids=_ids(IDS_OF_NOBODY))
-async def test_nobody_who_was_never_there_is_deactivated(record_id: str, port: int) -> None:
+@pytest.mark.parametrize("record_id", UNUSED_IDS, ids=_ids(UNUSED_IDS))
+async def test_an_id_that_was_never_given_is_not_deactivated(record_id: str, port: int) -> None:
     row = _addressed("POST", f"/users/{record_id}/deactivate", USER_NOT_FOUND)
 
     assert await find_deviation(row, port) is None
@@ -87,7 +89,7 @@ async def test_what_is_not_all_digits_is_no_id(text: str, method: str, port: int
     assert await find_deviation(row, port) is None
 
 
-@pytest.mark.parametrize("name", NAMES_OF_NOBODY.values(), ids=NAMES_OF_NOBODY.keys())
+@pytest.mark.parametrize("name", UNKNOWN_NAMES.values(), ids=UNKNOWN_NAMES.keys())
 async def test_a_username_is_found_only_as_it_is(name: str, port: int) -> None:
     row = Row("", "GET", f"/users/username/{name}", 404, USER_NOT_FOUND)
 
@@ -103,7 +105,7 @@ async def test_a_stored_replacement_character_is_not_found_by_broken_bytes(port:
     by_broken_bytes = await exchange(port, spell("GET", f"{PREFIX}/users/username/%FF"))
 
     assert (by_itself.status, by_broken_bytes.status) == (200, 404)
-    assert by_broken_bytes.body == USER_NOT_FOUND
+    assert by_broken_bytes.body == to_bytes(USER_NOT_FOUND)
 
 
 @pytest.mark.parametrize("path", NOWHERE)
@@ -117,11 +119,11 @@ async def test_a_path_is_known_only_as_it_is(path: str, port: int) -> None:
 async def test_nothing_is_outside_the_prefix(path: str, port: int) -> None:
     answer = await exchange(port, spell("GET", path))
 
-    assert (answer.status, answer.body) == (404, ENDPOINT_NOT_FOUND)
+    assert (answer.status, answer.body) == (404, to_bytes(ENDPOINT_NOT_FOUND))
 
 
 async def test_an_encoded_slash_splits_the_path(port: int) -> None:
-    row = Row("", "GET", "/users%2F1", 200, succeeded(ADA))
+    row = Row("", "GET", "/users%2F1", 200, success(Stored("ada")))
 
     assert await find_deviation(row, port) is None
 
@@ -143,12 +145,12 @@ async def test_the_bare_prefix_moves_to_the_root_with_its_query(
 @pytest.mark.parametrize("query", ["?%", "?%zz", "?%FF", "?%00", "?a=%u00e9", "?&&==", "?" + "x" * 5000],
                          ids=lambda query: query[:8])  # fmt: skip
 async def test_no_query_troubles_a_list(query: str, port: int) -> None:
-    row = Row("", "GET", f"/users{query}", 200, EVERYBODY)
+    row = Row("", "GET", f"/users{query}", 200, ALL_USERS)
 
     assert await find_deviation(row, port) is None
 
 
-def _addressed(method: str, path: str, answer: bytes) -> Row:
+def _addressed(method: str, path: str, answer: object) -> Row:
     if method == "PUT":
         return Row("", method, path, 404, answer, b'{"age":1}', JSON)
     return Row("", method, path, 404, answer)

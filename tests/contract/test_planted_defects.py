@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from quart_fleet.database._engine import Database
+from scaffold.api.row import Row
 
 from .defects import DEFECTS, Defect
 from .people import move_in
-from .row import Row, find_deviation
+from .row import CONTRACT, find_deviation
 from .service import running
-from .table import TABLE
 from .workspace import copy
 
 
@@ -22,20 +22,22 @@ async def test_a_defect_turns_its_row_red(
     defect.plant(damaged)
 
     async with running(damaged, database_url, tmp_path / "log") as service:
-        deviation = await _find_first_deviation(TABLE[defect.route], service.port, database)
+        deviation = await _find_first_deviation(
+            CONTRACT.table[defect.route], service.port, database
+        )
 
-    assert deviation is not None, f"nobody noticed: {defect.flaw}"
+    assert deviation is not None, f"not found: {defect.flaw}"
 
 
-@pytest.mark.parametrize("route", TABLE)
+@pytest.mark.parametrize("route", CONTRACT.table)
 async def test_without_a_defect_every_row_is_green(
     route: str, port: int, database: Database
 ) -> None:
-    assert await _find_first_deviation(TABLE[route], port, database) is None
+    assert await _find_first_deviation(CONTRACT.table[route], port, database) is None
 
 
 def test_every_row_of_the_table_has_a_defect() -> None:
-    assert {defect.route for defect in DEFECTS} == set(TABLE)
+    assert {defect.route for defect in DEFECTS} == set(CONTRACT.table)
 
 
 async def _find_first_deviation(rows: tuple[Row, ...], port: int, database: Database) -> str | None:
@@ -43,5 +45,5 @@ async def _find_first_deviation(rows: tuple[Row, ...], port: int, database: Data
         await move_in(database)
         deviation = await find_deviation(row, port)
         if deviation is not None:
-            return f"{row.law}: {deviation}"
+            return f"{row.title}: {deviation}"
     return None

@@ -5,8 +5,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from .row import JSON, PREFIX, Row, find_deviation, invalid
-from .table import created, updated
+from scaffold.api import PREFIX
+from scaffold.api.row import JSON, Row, invalid
+from scaffold.api.table import created, updated
+
+from .row import find_deviation
 from .wire import exchange, spell
 
 LIMITS = {"username": 80, "email": 120, "first_name": 50, "last_name": 50}
@@ -239,9 +242,9 @@ def _user_with(field: str, value: object) -> dict[str, object]:
     return {"username": "grace", "email": "grace@example.com"} | {field: value}
 
 
-def _creation(values: Mapping[str, object], status: int, answer: bytes) -> Row:
+def _creation(values: Mapping[str, object], status: int, answer: object) -> Row:
     return Row("", "POST", "/users", status, answer, json.dumps(values).encode(), JSON)
 
 
-def _update(values: Mapping[str, object], status: int, answer: bytes) -> Row:
+def _update(values: Mapping[str, object], status: int, answer: object) -> Row:
     return Row("", "PUT", "/users/1", status, answer, json.dumps(values).encode(), JSON)

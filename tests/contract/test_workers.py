@@ -11,7 +11,7 @@ from quart import Quart
 from quart_fleet.server import serve
 
 from .service import RunningService, running
-from .wire import PATIENCE
+from .wire import TIMEOUT
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
@@ -22,7 +22,7 @@ async def test_workers_end_where_their_parent_is_killed(
     async with running(workspace, database_url, tmp_path / "log", options=options) as service:
         os.kill(service.pid, signal.SIGKILL)
 
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while await listens(service):  # noqa: ASYNC110  # no event tells of it
                 await asyncio.sleep(0.05)
 
@@ -42,7 +42,7 @@ def test_a_number_of_workers_that_cannot_be_is_refused_in_a_line(
 
 
 async def listens(service: RunningService) -> bool:
-    """Whether a process accepts connections on the service's port."""
+    """Say whether a process accepts connections on the service's port."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", service.port)
     except ConnectionRefusedError:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds that a test waits for anything at all."""
 
 
@@ -56,7 +56,7 @@ def spell_chunked(
 
 async def exchange(port: int, request: bytes) -> Answer:
     """Send the bytes and read until the service closes the connection."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             writer.write(request)

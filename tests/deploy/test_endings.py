@@ -20,7 +20,7 @@ import pytest_asyncio
 
 from quart_fleet.testing import NewDatabase
 from tests.containers.dockerfile import read_stages
-from tests.contract.wire import PATIENCE, exchange, spell
+from tests.contract.wire import TIMEOUT, exchange, spell
 from tests.deploy.cluster import Hook, Pod, balancing
 from tests.deploy.documents import Documents, name_of
 from tests.deploy.traffic import CLIENTS, LOST, TOLD, Seen, loyal_traffic, traffic
@@ -121,7 +121,7 @@ async def _running(fleet: Path, database_url: str, options: list[str]) -> AsyncI
 
 
 async def _answers(port: int) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while True:
             try:
                 await exchange(port, spell("GET", "/api/v1/health/ready"))

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from itertools import count
 
-from tests.contract.row import JSON, PREFIX
+from scaffold.api import PREFIX
+from scaffold.api.row import JSON
 from tests.contract.wire import Answer, exchange, spell
 
 LOST = "lost"

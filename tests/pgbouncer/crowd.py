@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.contract.row import PREFIX
+from scaffold.api import PREFIX
 from tests.contract.wire import exchange, spell
 
 _CLIENTS = 4

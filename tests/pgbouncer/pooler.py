@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from quart_fleet.postgres._layout import Account
-from tests.contract.wire import PATIENCE
+from tests.contract.wire import TIMEOUT
 from tests.ports import reserve_port
 
 SERVER_CONNECTIONS = 3
@@ -97,7 +97,7 @@ def _render(program: str, server_url: str, port: int) -> str:
 
 
 async def _answers(process: Process, port: int, log: Path) -> None:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while True:
             if process.returncode is not None:
                 raise AssertionError(f"pgbouncer ended:\n{log.read_text()}")

@@ -18,7 +18,7 @@ from quart_fleet.database._engine import Database
 from quart_fleet.settings import DatabaseSettings
 from shared.models.user import UserModel
 from tests.contract.people import move_in
-from tests.contract.wire import PATIENCE
+from tests.contract.wire import TIMEOUT
 from tests.pgbouncer.pooler import SERVER_CONNECTIONS, Pooler
 
 CLIENTS = 4 * SERVER_CONNECTIONS
@@ -55,7 +55,7 @@ async def test_many_connections_share_few(pooled: Database) -> None:
             backend: int = await connection.fetchval("SELECT pg_backend_pid()")
             return backend
 
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         backends = await asyncio.gather(*(find_backend() for _ in range(CLIENTS)))
 
     assert len(backends) == CLIENTS

@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 from urllib.request import urlopen
 
 import asyncpg
@@ -20,12 +21,13 @@ import pytest
 
 _REPOSITORY = Path(__file__).parents[2]
 _MARK = "DEMO_UNDER_TEST"
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Caller:
-    """Somebody who runs demos, with a folder for temporary files and a mark on all processes."""
+    """Runs demos with a folder for temporary files, and a mark on all their processes."""
 
     temporary: Path
     mark: str = field(default_factory=token_hex)
@@ -59,7 +61,7 @@ class _Caller:
 
 @pytest.fixture
 def caller(tmp_path: Path) -> _Caller:
-    """Somebody with an empty folder for temporary files."""
+    """A caller with an empty folder for temporary files."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     return _Caller(temporary)
@@ -71,14 +73,14 @@ def taken_ports() -> Iterator[set[int]]:
     taken = set()
     with ExitStack() as stack:
         for port in (8081, 8082, 8083, 8084):
-            with suppress(OSError):  # taken already, by whom may let it go meanwhile
+            with suppress(OSError):  # in use already
                 stack.enter_context(socket.create_server(("127.0.0.1", port)))
                 taken.add(port)
         yield taken
 
 
 def test_an_installed_fleet_answers_as_the_contract_has_it(caller: _Caller) -> None:
-    """With `make install` in the workspace, as a stranger would."""
+    """With `make install` in the workspace, as its README says."""
     completed = caller.run()
 
     lines = completed.stdout.splitlines()
@@ -89,6 +91,7 @@ def test_an_installed_fleet_answers_as_the_contract_has_it(caller: _Caller) -> N
     assert all(re.search(r" \d+\.\d ms$", line) for line in passed)
     assert not [line for line in lines if line.startswith("✗")]
     assert re.fullmatch(rf"{len(passed)} of {len(passed)} checks passed in .* s\.", lines[-1])
+    assert "http://" not in completed.stdout + completed.stderr
     assert _steps(completed.stderr) == [
         "Making a workspace",
         "Installing it, with all it needs, into its own .venv",
@@ -119,7 +122,10 @@ async def test_a_given_server_keeps_its_databases_as_they_were(
     document = json.loads(completed.stdout)
     assert document["passed"] is True
     assert len(document["checks"]) >= 60
-    assert all(int(_port(each["url"])) not in taken_ports for each in document["services"])
+    assert all(each["port"] not in taken_ports for each in document["services"])
+    assert all(each["passed"] == each["checks"] >= 30 for each in document["services"])
+    assert "url" not in document["services"][0]
+    assert "workspace" not in document
     assert caller.leftovers() == []
 
 
@@ -133,26 +139,76 @@ def test_a_server_that_is_not_there_ends_the_demo(caller: _Caller) -> None:
     assert caller.leftovers() == []
 
 
+async def test_a_closed_terminal_leaves_no_database(
+    caller: _Caller, fresh_database_url: str
+) -> None:
+    """Where the demo can print no more, it still cleans up."""
+    with caller.start("--no-install", DATABASE_URL=fresh_database_url) as process:
+        assert process.stdout
+        assert process.stderr
+        _await_words(process, "migrating it")
+        process.stdout.close()
+        process.stderr.close()
+        process.send_signal(signal.SIGHUP)
+
+    assert caller.leftovers() == []
+    async with _Connected(fresh_database_url) as connection:
+        databases = await connection.fetch("SELECT datname FROM pg_database")
+    assert not [row for row in databases if "demo" in row["datname"]]
+
+
 @pytest.mark.usefixtures("taken_ports")
-def test_a_kept_workspace_starts_again(caller: _Caller) -> None:
-    """With the very command that was printed; until then nothing of it runs.
+def test_a_kept_fleet_answers_until_it_is_interrupted(caller: _Caller) -> None:
+    """Then nothing runs; the workspace stays, and its services start again as it is printed.
 
     On other ports than the usual ones, which other demos would take in between.
     """
-    completed = caller.run("--no-install", "--keep")
-    assert completed.returncode == 0, completed.stdout + completed.stderr
-    assert _lasting(caller.processes) == []
-    assert re.search(r"^Stopping \.\.\. \d+\.\d s\nKept: ", completed.stderr, re.MULTILINE)
-    folder, command = re.findall(r"^  (?:cd )?(.*)$", completed.stderr, re.MULTILINE)
-    url = re.findall(r"^user-service +(\S+)", completed.stdout, re.MULTILINE)[0]
+    with caller.start("--no-install", "--keep") as process:
+        progress = _await_words(process, "both stay on disk")
+        ended_by, example, workspace = _find_kept(progress)
+        users = json.loads(_await_answer(example))
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate()
 
+    assert process.returncode == 0, output + errors
+    assert ended_by == str(process.pid)
+    assert [user["username"] for user in users["data"]] == ["ada", "bob", "Éva 😀\ufffd"]
+    addresses = re.findall(
+        r"^[a-z]+-service +(\S+)  \d+ of \d+ checks passed$", output, re.MULTILINE
+    )
+    assert len(addresses) == 4
+    assert example == f"{addresses[0]}users"
+    assert "Traceback" not in errors
+    assert re.search(r"^Stopping \.\.\. \d+\.\d s\nKept: ", errors, re.MULTILINE)
+    assert _lasting(caller.processes) == []
+    assert _lasting(lambda: [url for url in addresses if _listens(int(_port(url)))]) == []
+    folder, command = re.findall(r"^  (?:cd )?(.*)$", errors, re.MULTILINE)
+    assert folder == workspace
     with subprocess.Popen(["/bin/sh", "-c", f"exec env {command}"], cwd=folder) as service:
         try:
-            answer = _await_answer(f"{url}users")
+            assert json.loads(_await_answer(example)) == users
         finally:
             service.terminate()
 
-    assert json.loads(answer) == {"data": [], "message": "Success", "success": True}
+
+@pytest.mark.usefixtures("taken_ports")
+def test_a_kept_fleet_is_described_to_a_program_while_it_runs(caller: _Caller) -> None:
+    """And ended by the command that was printed; only the workspace stays."""
+    with caller.start("--no-install", "--keep", "--json") as process:
+        _await_words(process, "both stay on disk")
+        document = _read_json(process)
+        answers = [_await_answer(each["url"]) for each in document["services"]]
+        process.terminate()
+        _, errors = process.communicate()
+
+    assert process.returncode == 0, errors
+    names = [each["name"] for each in document["services"]]
+    assert [json.loads(each)["data"]["message"] for each in answers] == [
+        f"Welcome to {name}" for name in names
+    ]
+    assert document["passed"] is True
+    assert _lasting(caller.processes) == []
+    assert (Path(document["workspace"]) / "services" / "user_service" / "app.py").is_file()
 
 
 @pytest.mark.parametrize(
@@ -216,18 +272,41 @@ class _Connected:
         await self._connection.close()
 
 
-def _await_words(process: subprocess.Popen[str], words: str) -> None:
-    """Read the progress until the pattern is there, letter by letter: a step's line is long open."""
+def _await_words(process: subprocess.Popen[str], words: str) -> str:
+    """Read the progress until the pattern is there, letter by letter: a step's line is long open.
+
+    Return what was read.
+    """
     assert process.stderr
     read = ""
     while not re.search(words, read):
         letter = process.stderr.read(1)
         assert letter, read
         read += letter
+    return read
+
+
+def _find_kept(progress: str) -> list[str]:
+    """Return the process to end, the address to try and the workspace."""
+    pattern = r"\(or: kill (\d+)\)\. To try one: curl (\S+)\nTheir workspace is (\S+),"
+    [found] = re.findall(pattern, progress)
+    return list(found)
+
+
+def _read_json(process: subprocess.Popen[str]) -> Any:
+    """Read one indented object, which ends with a line of its own."""
+    assert process.stdout
+    lines = list(iter(process.stdout.readline, "}\n"))
+    return json.loads("".join([*lines, "}"]))
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _await_answer(url: str) -> bytes:
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _TIMEOUT
     while True:
         try:
             with urlopen(url) as answer:
@@ -240,7 +319,7 @@ def _await_answer(url: str) -> bytes:
 
 def _lasting(find: Callable[[], list[str]]) -> list[str]:
     """Return what is still found when everything has had time to go."""
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _TIMEOUT
     while (found := find()) and time.monotonic() < end:
         time.sleep(0.1)
     return found

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from scaffold.demo import run
-from scaffold.demo.command import command
-from scaffold.demo.errors import DemoError
+from scaffold.demo import command
+from scaffold.demo.run import run_demo
+from scaffold.errors import ScaffoldError
 
 _CONTROLLERS = "infrastructure/web/controllers.py"
 _LOSES_ALLOW = """
@@ -26,8 +26,8 @@ _LOSES_ALLOW = """
 def red() -> Result:
     """The demo of a fleet with one defect in each service."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "run_demo", partial(run.run_demo, prepare=_damage))
-        return CliRunner().invoke(command, ["--no-install"])
+        patch.setattr(command, "run_demo", partial(run_demo, prepare=_damage))
+        return CliRunner().invoke(command.command, ["--no-install"])
 
 
 def _damage(workspace: Path) -> None:
@@ -58,36 +58,54 @@ def _edit(workspace: Path, name: str, old: str, new: str) -> None:
             [
                 "POST /users 201 a user registers",
                 "POST /users 201 nothing is trimmed, other keys are ignored",
+                "POST /users 201 Ada registers",
+                "POST /users 201 Bob registers",
+                "POST /users 201 Eva registers",
+                "POST /users 201 a user is created of a username and an email",
+                "POST /users 201 a user is created of all fields",
+                "POST /users 201 other keys are ignored in a creation",
             ],
             '"message":"User was created successfully"',
         ),
         (
             "product-service",
             [
-                "POST /products 201 a new product",
+                "POST /products 201 a new one is created",
                 "POST /products 201 its name is enough",
+                "POST /products 201 a lamp arrives",
+                "POST /products 201 a desk arrives",
             ],
             "expected status 201, got 200",
         ),
         (
             "order-service",
             [
-                "POST /orders 201 a new order",
+                "POST /orders 201 a new one is created",
                 "POST /orders 201 its name is enough",
-                "GET /orders/1 200 one",
-                "PUT /orders/1 200 changes what is given",
-                "POST /orders/1/deactivate 200 deactivates",
-                "GET /orders/1 200 is still there",
+                "GET /orders/1 200 one is found by id",
+                "PUT /orders/1 200 an update changes what is given",
+                "POST /orders/1/deactivate 200 one is deactivated",
+                "GET /orders/1 200 a deactivated one is still there",
                 "GET /orders/active 200 the other one is active",
+                "POST /orders 201 a lamp arrives",
+                "POST /orders 201 a desk arrives",
+                "GET /orders 200 the list holds all, oldest first",
             ],
             '"updated_at":"<an HTTP date in UTC of now>"',
         ),
         (
             "notification-service",
             [
-                "DELETE /health 405 a wrong method",
-                "OPTIONS /health 200 OPTIONS tells the methods",
-                "PATCH /notifications 405 a wrong method",
+                "OPTIONS /health 200 OPTIONS of health tells its methods",
+                *(
+                    f"{method} /health 405 {method} is no method of /health"
+                    for method in ("POST", "PUT", "PATCH", "DELETE", "TRACE")
+                ),
+                *(
+                    f"{method} / 405 {method} is no method of /"
+                    for method in ("POST", "PUT", "PATCH", "DELETE")
+                ),
+                "PATCH /notifications 405 PATCH is no method of /notifications",
             ],
             "expected Allow: GET, HEAD, OPTIONS, got none",
         ),
@@ -107,6 +125,6 @@ def test_a_defect_turns_its_rows_red(
 
 def test_a_defect_fails_the_whole_demo(red: Result) -> None:
     """With the number of red rows as its last word."""
-    assert isinstance(red.exception, DemoError)
-    assert re.match(r"14 of \d+ checks failed\.", str(red.exception))
+    assert isinstance(red.exception, ScaffoldError)
+    assert re.match(r"33 of \d+ checks failed\.", str(red.exception))
     assert red.exception.exit_code == 1

@@ -5,19 +5,19 @@ import socket
 
 import pytest
 
-from scaffold.demo.errors import DemoError
 from scaffold.demo.ports import reserved_ports
+from scaffold.errors import ScaffoldError
 
 
 @pytest.fixture
 def free_port() -> int:
-    """A port where nobody listens."""
+    """A port without a listener."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 def test_a_taken_port_is_replaced_by_a_free_one() -> None:
-    """And nobody else gets it while it is kept."""
+    """And no other program gets it while it is reserved."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
         with reserved_ports([taken]) as reserved:
@@ -50,13 +50,13 @@ def test_a_machine_without_free_ports_is_told(
     )
     with (
         _bound_to_udp(free_port),
-        pytest.raises(DemoError, match=f"Port {free_port} is taken, and 20 others"),
+        pytest.raises(ScaffoldError, match=f"Port {free_port} is in use, and 20 others"),
         reserved_ports([free_port]),
     ):
         pass
 
 
-def test_a_port_is_kept_from_other_demos_until_a_service_listens(free_port: int) -> None:
+def test_a_port_is_reserved_against_other_demos_until_a_service_listens(free_port: int) -> None:
     """Which takes it seconds: it is a process that has to start first."""
     with reserved_ports([free_port]) as ours:
         ours.hand_over()
