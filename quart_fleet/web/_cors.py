@@ -14,7 +14,7 @@ ALLOWED_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST"
 _ALLOW_METHODS = ", ".join(sorted(ALLOWED_METHODS))
 
 
-def allow_origin(response: "ResponseTypes") -> "ResponseTypes":
+async def allow_origin(response: "ResponseTypes") -> "ResponseTypes":
     """Put the headers on the response, whatever the origin is."""
     origin = _origin_of(request)
     response.headers["Access-Control-Allow-Origin"] = origin or "*"
