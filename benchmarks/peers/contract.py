@@ -22,14 +22,15 @@ _MONTHS = (
     *("", "Jan", "Feb", "Mar", "Apr", "May", "Jun"),
     *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
 )
+_TWO_DIGITS = tuple(f"{number:02}" for number in range(60))
 
 
 def http_date(moment: datetime) -> str:
     """Write a time as HTTP does; by hand, as our services do, so that no peer pays for the form."""
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     return (
-        f"{_DAYS[utc.weekday()]}, {utc.day:02} {_MONTHS[utc.month]} {utc.year}"
-        f" {utc.hour:02}:{utc.minute:02}:{utc.second:02} GMT"
+        f"{_DAYS[utc.weekday()]}, {_TWO_DIGITS[utc.day]} {_MONTHS[utc.month]} {utc.year:04}"
+        f" {_TWO_DIGITS[utc.hour]}:{_TWO_DIGITS[utc.minute]}:{_TWO_DIGITS[utc.second]} GMT"
     )
 
 
