@@ -1,1 +1,1 @@
-"""How fast the generated services are, beside others, measured again by whoever asks."""
+"""How fast the generated services are, beside others, measured by one command."""

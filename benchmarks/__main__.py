@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: everyone compared; a command of its own for each other question."""
+"""`python -m benchmarks`: all competitors; a command of its own for each other question."""
 
 import sys
 from collections.abc import Callable
@@ -15,13 +15,18 @@ from benchmarks.workspace import run
 
 
 @click.group(invoke_without_command=True)
-@click.option("--quick", is_flag=True, help="One short round, to see that all of it works.")
+@click.option("--quick", is_flag=True, help="One short round, peers in Python only.")
+@click.option("--rounds", default=5, show_default=True, help="How often each is measured.")
+@click.option("--seconds", default=3, show_default=True, help="How long, each time.")
 @click.pass_context
-def main(context: click.Context, quick: bool) -> None:
+def main(context: click.Context, quick: bool, rounds: int, seconds: int) -> None:
     """Compare the generated service with others, on this machine alone."""
-    if context.invoked_subcommand is None:
-        plan = comparison.QUICK if quick else comparison.FULL
-        _compare(plan, "quick" if quick else "comparison")
+    if context.invoked_subcommand is not None:
+        return
+    if quick:
+        _compare(comparison.QUICK, "quick")
+    else:
+        _compare(comparison.full_plan(rounds, seconds), "comparison")
 
 
 @main.command()

@@ -4,9 +4,10 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from statistics import median
 
@@ -14,8 +15,8 @@ from benchmarks import wire
 from benchmarks.competitors import Competitor
 from benchmarks.errors import BenchmarkError
 from benchmarks.processes import Server
-from benchmarks.scenarios import Scenario, new_user
-from benchmarks.workspace import Stage
+from benchmarks.scenarios import Scenario
+from benchmarks.workspace import Workspace
 
 WINDOWS = 9
 REQUESTS = 50
@@ -39,15 +40,15 @@ class Counter:
 
     def count(self, scenario: Scenario) -> int:
         """Return the instructions of one request, on a connection that is kept alive."""
+        requests = scenario.requests("counted")
+        counts = []
         with wire.Connection(self.server.port) as connection:
-            _ask(connection, scenario, "warm", WARM_UP)
+            _ask(connection, islice(requests, WARM_UP))
             self._dump()
-            counts = [self._window(connection, scenario, number) for number in range(WINDOWS)]
-            return round(median(counts))
-
-    def _window(self, connection: wire.Connection, scenario: Scenario, number: int) -> float:
-        _ask(connection, scenario, f"counted{number}x", REQUESTS)
-        return self._dump() / REQUESTS
+            for _ in range(WINDOWS):
+                _ask(connection, islice(requests, REQUESTS))
+                counts.append(self._dump() / REQUESTS)
+        return round(median(counts))
 
     def _dump(self) -> int:
         """Return what was executed since the last time."""
@@ -60,7 +61,7 @@ class Counter:
 
 
 @contextmanager
-def counting(competitor: Competitor, stage: Stage) -> Iterator[Counter]:
+def counting(competitor: Competitor, workspace: Workspace) -> Iterator[Counter]:
     """Run a competitor under callgrind, which counts from its first answer on."""
     with tempfile.TemporaryDirectory(prefix="callgrind-") as folder:
         prefix = (
@@ -70,17 +71,17 @@ def counting(competitor: Competitor, stage: Stage) -> Iterator[Counter]:
             f"--callgrind-out-file={folder}/out",
             f"--log-file={folder}/log",
         )
-        with competitor.running(stage, prefix=prefix, PYTHONHASHSEED="0") as server:
+        with competitor.running(workspace, prefix=prefix, PYTHONHASHSEED="0") as server:
             _control(server, "-i", "on")
             yield Counter(server, Path(folder))
 
 
-def _ask(connection: wire.Connection, scenario: Scenario, name: str, times: int) -> None:
-    for number in range(times):
-        body = new_user(f"{name}{number:04}") if scenario.creates else None
-        answer = connection.ask(wire.spell(scenario.method, scenario.path, body))
+def _ask(connection: wire.Connection, requests: Iterable[bytes]) -> None:
+    for request in requests:
+        answer = connection.ask(request)
         if answer.status >= 400:
-            raise BenchmarkError(f"{scenario.title} was answered {answer.status}.")
+            line = request.partition(b"\r\n")[0].decode()
+            raise BenchmarkError(f"{line} was answered {answer.status}.")
 
 
 def _control(server: Server, *options: str) -> None:

@@ -3,13 +3,9 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from itertools import count, repeat
-
-from benchmarks.scenarios import Scenario, new_user
-from benchmarks.wire import spell
 
 
-class _Asker(asyncio.Protocol):
+class _Connection(asyncio.Protocol):
     """One keep-alive connection that asks again as soon as it was answered."""
 
     def __init__(self, requests: Iterator[bytes]) -> None:
@@ -55,35 +51,28 @@ def _length(head: bytes) -> int:
     return int(lowered[start + 15 :].partition(b"\r\n")[0])
 
 
-async def drive(
-    port: int, scenario: Scenario, seconds: float, connections: int, prefix: str
+async def generate(
+    port: int, requests: Iterator[bytes], seconds: float, connections: int
 ) -> dict[str, float]:
     """Ask for some seconds over so many connections; times are in milliseconds."""
-    requests = _requests(scenario, prefix)
     loop = asyncio.get_running_loop()
-    askers = [
-        (await loop.create_connection(lambda: _Asker(requests), "127.0.0.1", port))[1]
+    connections_open = [
+        (await loop.create_connection(lambda: _Connection(requests), "127.0.0.1", port))[1]
         for _ in range(connections)
     ]
     started = time.perf_counter()
     await asyncio.sleep(seconds)
     elapsed = time.perf_counter() - started
-    for asker in askers:
-        asker.stop()
-    latencies = sorted(each for asker in askers for each in asker.latencies)
+    for connection in connections_open:
+        connection.stop()
+    latencies = sorted(each for connection in connections_open for each in connection.latencies)
     return {
         "requests": len(latencies),
         "seconds": elapsed,
-        "failed": sum(asker.failed for asker in askers),
+        "failed": sum(connection.failed for connection in connections_open),
         "p50": _percentile(latencies, 0.5),
         "p99": _percentile(latencies, 0.99),
     }
-
-
-def _requests(scenario: Scenario, prefix: str) -> Iterator[bytes]:
-    if scenario.creates:
-        return (spell("POST", scenario.path, new_user(f"{prefix}{n}")) for n in count())
-    return repeat(spell("GET", scenario.path))
 
 
 def _percentile(ordered: list[float], part: float) -> float:

@@ -1,4 +1,4 @@
-"""Everyone under the same load in turn, round after round."""
+"""All competitors under the same load in turn, round after round."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from benchmarks.load import Measurement, measure
 from benchmarks.machine import Cores, load_average, pin
 from benchmarks.processes import Server
 from benchmarks.scenarios import Scenario
-from benchmarks.workspace import Stage, execute, opened_stage
+from benchmarks.workspace import Workspace, execute, opened_workspace
 
 Measurements = dict[tuple[str, str], list[Measurement]]
 """By the names of scenario and competitor, one for each round."""
@@ -24,12 +24,16 @@ class Plan:
     rounds: int
     seconds: int
     warm_up: int
-    competitors: Sequence[Competitor] = competitors.ALL
+    competitors: Sequence[Competitor] = competitors.PYTHON_ALONE
     scenarios: Sequence[Scenario] = scenarios.ALL
 
 
-FULL = Plan(rounds=5, seconds=3, warm_up=1)
 QUICK = Plan(rounds=1, seconds=1, warm_up=1)
+
+
+def full_plan(rounds: int, seconds: int) -> Plan:
+    """Return the plan that asks peers in other languages too, where they can run."""
+    return Plan(rounds, seconds, warm_up=2, competitors=competitors.available())
 
 
 @dataclass(slots=True)
@@ -43,52 +47,63 @@ class Comparison:
 
 
 def compare(plan: Plan) -> Comparison:
-    """Start everyone, see that they agree, and measure; raises BenchmarkError."""
+    """Start all, see that they agree, and measure; raises BenchmarkError."""
     cores = Cores.divide()
     found = Comparison(plan, cores, load_averages=[load_average()])
     pin(0, cores.load)  # PostgreSQL and the load generator inherit it
     with (
-        opened_stage() as stage,
-        competitors.all_running(stage, cores, plan.competitors) as servers,
+        opened_workspace() as workspace,
+        competitors.all_running(workspace, cores, plan.competitors) as servers,
     ):
-        _check(stage, servers, plan.competitors)
-        _warm_up(stage, servers, plan)
+        fill(workspace)
+        _check(workspace, servers, plan.competitors)
+        _warm_up(workspace, servers, plan)
         for number in range(plan.rounds):
             print(f"round {number + 1} of {plan.rounds}", file=sys.stderr)
-            for scenario, competitor in _turns(plan, number):
-                measured = _measure(stage, servers[competitor.name], scenario, plan.seconds)
+            for scenario, competitor in _schedule(plan, number):
+                server = servers[competitor.name]
+                measured = _measure(workspace, server, scenario, plan.seconds, number + 1)
                 key = (scenario.name, competitor.name)
                 found.measurements.setdefault(key, []).append(measured)
             found.load_averages.append(load_average())
     return found
 
 
-def _check(stage: Stage, servers: Mapping[str, Server], asked: Iterable[Competitor]) -> None:
+def _check(
+    workspace: Workspace, servers: Mapping[str, Server], asked: Iterable[Competitor]
+) -> None:
     answers = {}
     for competitor in asked:
-        seed(stage)
+        restore(workspace)
         answers[competitor.name] = agreement.answers(competitor, servers[competitor.name])
     agreement.require_agreement(answers, competitors.OURS.name)
     print(f"{len(answers)} competitors answer in the same bytes", file=sys.stderr)
 
 
-def _warm_up(stage: Stage, servers: Mapping[str, Server], plan: Plan) -> None:
-    for scenario, competitor in _turns(plan, 0):
-        _measure(stage, servers[competitor.name], scenario, plan.warm_up)
+def _warm_up(workspace: Workspace, servers: Mapping[str, Server], plan: Plan) -> None:
+    for scenario, competitor in _schedule(plan, 0):
+        _measure(workspace, servers[competitor.name], scenario, plan.warm_up, 0)
 
 
-def _turns(plan: Plan, number: int) -> Iterator[tuple[Scenario, Competitor]]:
-    """Yield who is measured when; each round begins with another competitor."""
+def _schedule(plan: Plan, number: int) -> Iterator[tuple[Scenario, Competitor]]:
+    """Yield what is measured in a round, in order; each round begins with another competitor."""
     first = number % len(plan.competitors)
     order = [*plan.competitors[first:], *plan.competitors[:first]]
     return ((scenario, competitor) for scenario in plan.scenarios for competitor in order)
 
 
-def _measure(stage: Stage, server: Server, scenario: Scenario, seconds: int) -> Measurement:
-    seed(stage)
-    return measure(server, scenario, seconds)
+def _measure(
+    workspace: Workspace, server: Server, scenario: Scenario, seconds: int, seed: int
+) -> Measurement:
+    restore(workspace)
+    return measure(server, scenario, seconds, seed=seed)
 
 
-def seed(stage: Stage) -> None:
-    """Fill the table with the same twenty users."""
-    asyncio.run(execute(stage.database_url, *scenarios.SEED))
+def fill(workspace: Workspace) -> None:
+    """Make the table's rows."""
+    asyncio.run(execute(workspace.database_url, *scenarios.FILL))
+
+
+def restore(workspace: Workspace) -> None:
+    """Remove the rows that were created since the table was filled."""
+    asyncio.run(execute(workspace.database_url, *scenarios.RESTORE))

@@ -1,10 +1,11 @@
 """The benchmark's own Python environment, where the peers and pinned versions are installed."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
@@ -36,12 +37,12 @@ def _fingerprint() -> str:
 def _install() -> None:
     uv = _find_uv()
     if uv:
-        _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(_FOLDER)])
+        run_installer([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(_FOLDER)])
         install = [uv, "pip", "install", "--quiet", "--compile-bytecode"]
-        _run([*install, "--python", str(PYTHON), "-r", str(REQUIREMENTS)])
+        run_installer([*install, "--python", str(PYTHON), "-r", str(REQUIREMENTS)])
         return
-    _run([sys.executable, "-m", "venv", "--clear", str(_FOLDER)])
-    _run([str(PYTHON), "-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS)])
+    run_installer([sys.executable, "-m", "venv", "--clear", str(_FOLDER)])
+    run_installer([str(PYTHON), "-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS)])
 
 
 def _find_uv() -> str | None:
@@ -49,6 +50,11 @@ def _find_uv() -> str | None:
     return str(beside) if beside.is_file() else shutil.which("uv")
 
 
-def _run(command: Sequence[str]) -> None:
-    if subprocess.run(command, check=False).returncode != 0:  # noqa: S603 - our own words
-        raise BenchmarkError("The competitors could not be installed: see above.")
+def run_installer(
+    command: Sequence[str], folder: Path = ROOT, settings: Mapping[str, str] | None = None
+) -> None:
+    """Run a command that installs or builds; raises BenchmarkError where it fails."""
+    environment = os.environ | (settings or {})
+    done = subprocess.run(command, cwd=folder, env=environment, stdout=sys.stderr, check=False)  # noqa: S603 - our own words
+    if done.returncode != 0:
+        raise BenchmarkError(f"`{' '.join(command)}` failed: see above.")

@@ -9,6 +9,7 @@ from benchmarks import competitors
 from benchmarks.comparison import Comparison
 from benchmarks.load import CONNECTIONS, Measurement, generator
 from benchmarks.machine import describe
+from benchmarks.scenarios import ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,14 @@ class Figure:
     """Microseconds of the application's processes for a request."""
     p50: Spread
     p99: Spread
-    to_fastapi: Spread
-    """Throughput over FastAPI's, round by round."""
+    to_documented: Spread
+    """Throughput over that of FastAPI as its documentation has it, round by round."""
+    to_careful: Spread
+    """Throughput over that of a careful FastAPI."""
     to_limit: Spread
-    cpu_to_fastapi: Spread
-    """FastAPI's computing time over this one's, round by round."""
+    cpu_to_documented: Spread
+    """The documented FastAPI's computing time over this one's, round by round."""
+    cpu_to_careful: Spread
 
 
 def figures(comparison: Comparison) -> list[Figure]:
@@ -62,6 +66,7 @@ def document(comparison: Comparison) -> dict[str, object]:
         "pinned": comparison.cores.divided,
         "load_generator": generator(),
         "connections": CONNECTIONS,
+        "rows": ROWS,
         "rounds": plan.rounds,
         "seconds": plan.seconds,
         "load_averages": comparison.load_averages,
@@ -72,9 +77,15 @@ def document(comparison: Comparison) -> dict[str, object]:
 
 
 def _figure(comparison: Comparison, scenario: str, competitor: str) -> Figure:
-    own = comparison.measurements[scenario, competitor]
-    fastapi = comparison.measurements[scenario, competitors.FASTAPI.name]
-    limit = comparison.measurements[scenario, competitors.LIMIT.name]
+    own, documented, careful, limit = (
+        comparison.measurements[scenario, name]
+        for name in (
+            competitor,
+            competitors.FASTAPI.name,
+            competitors.CAREFUL.name,
+            competitors.LIMIT.name,
+        )
+    )
     return Figure(
         scenario=scenario,
         competitor=competitor,
@@ -82,9 +93,11 @@ def _figure(comparison: Comparison, scenario: str, competitor: str) -> Figure:
         cpu=_spread(own, lambda each: each.cpu),
         p50=_spread(own, lambda each: each.p50),
         p99=_spread(own, lambda each: each.p99),
-        to_fastapi=_ratio(own, fastapi),
-        to_limit=_ratio(own, limit),
-        cpu_to_fastapi=Spread.of([b.cpu / a.cpu for a, b in zip(own, fastapi, strict=True)]),
+        to_documented=_throughput_ratio(own, documented),
+        to_careful=_throughput_ratio(own, careful),
+        to_limit=_throughput_ratio(own, limit),
+        cpu_to_documented=_cpu_ratio(own, documented),
+        cpu_to_careful=_cpu_ratio(own, careful),
     )
 
 
@@ -92,5 +105,9 @@ def _spread(measured: Sequence[Measurement], value: Callable[[Measurement], floa
     return Spread.of([value(each) for each in measured])
 
 
-def _ratio(own: Sequence[Measurement], other: Sequence[Measurement]) -> Spread:
+def _throughput_ratio(own: Sequence[Measurement], other: Sequence[Measurement]) -> Spread:
     return Spread.of([a.throughput / b.throughput for a, b in zip(own, other, strict=True)])
+
+
+def _cpu_ratio(own: Sequence[Measurement], other: Sequence[Measurement]) -> Spread:
+    return Spread.of([b.cpu / a.cpu for a, b in zip(own, other, strict=True)])

@@ -13,9 +13,9 @@ from benchmarks import report
 from benchmarks.competitors import OURS
 from benchmarks.load import Measurement, measure
 from benchmarks.processes import Server
-from benchmarks.scenarios import USERS, Scenario
-from benchmarks.wire import spell
-from benchmarks.workspace import Stage, execute, opened_stage
+from benchmarks.scenarios import PAGE, PAGES, USERS, Scenario, insertion
+from benchmarks.wire import encode
+from benchmarks.workspace import Workspace, execute, opened_workspace
 
 SIZES = (10_000, 100_000, 1_000_000)
 WHOLE = 100_000
@@ -35,8 +35,8 @@ class Whole:
 
 def show(rounds: int) -> None:
     """Measure in turn, print and keep."""
-    with opened_stage() as stage, ExitStack() as servers:
-        filled = {size: _filled(stage, size) for size in SIZES}
+    with opened_workspace() as workspace, ExitStack() as servers:
+        filled = {size: _filled(workspace, size) for size in SIZES}
         wholes = _read_wholes(filled[WHOLE], rounds)
         running = {size: servers.enter_context(OURS.running(each)) for size, each in filled.items()}
         found = _measure(running, rounds)
@@ -57,25 +57,19 @@ def show(rounds: int) -> None:
     report.save("growth", report.surroundings() | {"rows_of_whole": WHOLE, "found": kept})
 
 
-def _filled(stage: Stage, size: int) -> Stage:
+def _filled(workspace: Workspace, size: int) -> Workspace:
     print(f"filling a table with {size:,} rows", file=sys.stderr)
-    filled = stage.create_database(f"rows_{size}")
-    statements = (
-        "INSERT INTO users (username, email, first_name, last_name, age)"  # noqa: S608 - our own number
-        " SELECT 'user' || n, 'user' || n || '@example.com', 'First', 'Last', 30"
-        f" FROM generate_series(1, {size}) n",
-        "VACUUM ANALYZE users",
-    )
-    asyncio.run(execute(filled.database_url, *statements))
+    filled = workspace.create_database(f"rows_{size}")
+    asyncio.run(execute(filled.database_url, insertion(size), "VACUUM ANALYZE users"))
     return filled
 
 
 def _scenarios(size: int) -> list[Scenario]:
     return [
-        Scenario("get", "get", f"{USERS}/{size // 2}"),
-        Scenario("first page", "first page", f"{USERS}/page?limit=20"),
-        Scenario("middle page", "middle page", f"{USERS}/page?limit=20&after={size // 2}"),
-        Scenario("last page", "last page", f"{USERS}/page?limit=20&after={size - 20}"),
+        Scenario("get", "get", f"{USERS}/%d", drawn=(1, size)),
+        Scenario("first page", "first page", f"{PAGES}0"),
+        Scenario("page at random", "page at random", f"{PAGES}%d", drawn=(0, size - PAGE)),
+        Scenario("last page", "last page", f"{PAGES}{size - PAGE}"),
     ]
 
 
@@ -112,18 +106,18 @@ def _whole_rows(wholes: list[Whole]) -> list[list[str]]:
     ]
 
 
-def _read_wholes(stage: Stage, times: int) -> list[Whole]:
+def _read_wholes(workspace: Workspace, times: int) -> list[Whole]:
     """Have a fresh worker read the list, again and again."""
-    with OURS.running(stage) as server:
+    with OURS.running(workspace) as server:
         idle = server.memory()
         return [_read_whole(server, idle) for _ in range(times)]
 
 
 def _read_whole(server: Server, idle: float) -> Whole:
-    Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")  # forgets the peak so far
+    Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")  # the peak counts from now on
     started = time.perf_counter()
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        connection.sendall(spell("GET", USERS))
+        connection.sendall(encode("GET", USERS))
         size = len(connection.recv(65536))
         first = time.perf_counter() - started
         tail = b""

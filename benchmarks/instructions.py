@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import callgrind, competitors, report, scenarios
-from benchmarks.comparison import seed
+from benchmarks.comparison import fill, restore
 from benchmarks.competitors import Competitor
 from benchmarks.environment import REQUIREMENTS
 from benchmarks.errors import BenchmarkError
-from benchmarks.workspace import opened_stage
+from benchmarks.workspace import opened_workspace
 
 SERVICE = (competitors.OURS, competitors.ON_HYPERCORN)
-PEERS = tuple(each for each in competitors.ALL if each not in SERVICE)
+PEERS = tuple(each for each in competitors.PYTHON_ALONE if each not in SERVICE)
 RECORD = Path(__file__).with_name("instructions.json")
 TOLERANCE = 0.05
 """What a change may add before it is called a regression; two runs differ by about 1 %."""
@@ -30,11 +30,12 @@ Counts = dict[str, dict[str, int]]
 def measure(asked: Sequence[Competitor]) -> Counts:
     """Count for these competitors; raises BenchmarkError."""
     found: Counts = {}
-    with opened_stage() as stage:
+    with opened_workspace() as workspace:
+        fill(workspace)
         for competitor in asked:
             print(f"counting: {competitor.title}", file=sys.stderr)
-            seed(stage)
-            with callgrind.counting(competitor, stage) as counter:
+            restore(workspace)
+            with callgrind.counting(competitor, workspace) as counter:
                 found[competitor.name] = {each.name: counter.count(each) for each in scenarios.ALL}
     return found
 
@@ -78,9 +79,9 @@ def require_no_regression(before: Mapping[str, int], now: Mapping[str, int]) -> 
 
 
 def show() -> None:
-    """Count for everyone and print it."""
+    """Count for all and print it."""
     _require_valgrind()
-    print(_table(measure(competitors.ALL)))
+    print(_table(measure(competitors.PYTHON_ALONE)))
 
 
 def _find_reason_to_skip(recorded: Mapping[str, object]) -> str | None:
@@ -101,7 +102,7 @@ def _fingerprint() -> str:
 
 
 def _table(counts: Counts) -> str:
-    titles = {each.name: each.title for each in competitors.ALL}
+    titles = {each.name: each.title for each in competitors.PYTHON_ALONE}
     rows = [
         [titles[name], *(f"{by_scenario[each.name] / 1000:,.0f}" for each in scenarios.ALL)]
         for name, by_scenario in counts.items()

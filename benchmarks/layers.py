@@ -1,4 +1,4 @@
-"""Where the application's time goes, by layer: who was at work in each of py-spy's samples."""
+"""Where the application's time goes, by layer: the one at work in each of py-spy's samples."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks import competitors, report, scenarios
-from benchmarks.comparison import seed
+from benchmarks.comparison import fill, restore
 from benchmarks.competitors import Competitor
 from benchmarks.environment import PYTHON
 from benchmarks.errors import BenchmarkError
@@ -15,7 +15,7 @@ from benchmarks.load import measure
 from benchmarks.machine import Cores, pin
 from benchmarks.processes import Server
 from benchmarks.scenarios import Scenario
-from benchmarks.workspace import opened_stage
+from benchmarks.workspace import opened_workspace
 
 SECONDS = 5
 _RATE = 200
@@ -26,7 +26,7 @@ LAYERS = (
     ("Quart, Werkzeug", ("quart", "werkzeug", "flask", "blinker")),
     ("FastAPI, Litestar", ("fastapi", "starlette", "litestar")),
     ("server", ("uvicorn", "hypercorn", "httptools", "h11", "uvloop", "anyio")),
-    ("ours", ("shared", "user_service")),
+    ("ours", ("quart_fleet", "shared", "user_service")),
 )
 """Names that occur as a folder in the path of a layer's code; what it calls of Python is its own."""
 
@@ -36,12 +36,13 @@ def profile(asked: tuple[Competitor, ...] = (competitors.OURS, competitors.ON_HY
     cores = Cores.divide()
     pin(0, cores.load)
     rows = []
-    with opened_stage() as stage:
+    with opened_workspace() as workspace:
+        fill(workspace)
         for competitor in asked:
-            with competitor.running(stage, cores.server) as server:
+            with competitor.running(workspace, cores.server) as server:
                 for scenario in scenarios.ALL:
                     print(f"sampling: {competitor.title}, {scenario.title}", file=sys.stderr)
-                    seed(stage)
+                    restore(workspace)
                     shares = _shares(_samples(server, scenario))
                     rows.append([f"{competitor.title}: {scenario.title}", *map(_percent, shares)])
     return report.table(["", *(name for name, _ in LAYERS)], rows)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from benchmarks.client import drive
+from benchmarks.client import generate
 from benchmarks.errors import BenchmarkError
 from benchmarks.processes import Server
 from benchmarks.scenarios import Scenario
@@ -48,12 +48,19 @@ def generator() -> str:
 
 
 def measure(
-    server: Server, scenario: Scenario, seconds: float, connections: int = CONNECTIONS
+    server: Server,
+    scenario: Scenario,
+    seconds: float,
+    connections: int = CONNECTIONS,
+    seed: int = 0,
 ) -> Measurement:
-    """Ask for some seconds; raises BenchmarkError where a request fails."""
+    """Ask for some seconds; raises BenchmarkError where a request fails.
+
+    With the same seed the same rows are asked for in the same order.
+    """
     before = server.cpu()
     ask = _wrk if shutil.which("wrk") else _own
-    found = ask(server.port, scenario, seconds, connections)
+    found = ask(server.port, scenario, seconds, connections, seed)
     cpu_seconds = server.cpu() - before
     _await_rest(server)
     if found["failed"] or not found["requests"]:
@@ -81,16 +88,24 @@ def _prefix() -> str:
     return f"u{os.getpid()}x{next(_runs)}x"
 
 
-def _own(port: int, scenario: Scenario, seconds: float, connections: int) -> dict[str, float]:
-    return asyncio.run(drive(port, scenario, seconds, connections, _prefix()))
+def _own(
+    port: int, scenario: Scenario, seconds: float, connections: int, seed: int
+) -> dict[str, float]:
+    requests = scenario.requests(_prefix(), seed)
+    return asyncio.run(generate(port, requests, seconds, connections))
 
 
-def _wrk(port: int, scenario: Scenario, seconds: float, connections: int) -> dict[str, float]:
-    environment = dict(os.environ)
+def _wrk(
+    port: int, scenario: Scenario, seconds: float, connections: int, seed: int
+) -> dict[str, float]:
+    environment = os.environ | {"BENCH_PATH": scenario.path, "BENCH_SEED": str(seed)}
     if scenario.creates:
-        environment |= {"BENCH_PREFIX": _prefix(), "BENCH_PATH": scenario.path}
+        environment["BENCH_PREFIX"] = _prefix()
+    if scenario.drawn:
+        low, high = map(str, scenario.drawn)
+        environment |= {"BENCH_LOW": low, "BENCH_HIGH": high}
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "60s"]
-    url = f"http://127.0.0.1:{port}{scenario.path}"
+    url = f"http://127.0.0.1:{port}"
     done = subprocess.run(  # noqa: S603 - our own words
         [*command, "-s", str(_SCRIPT), url],
         env=environment,

@@ -1,6 +1,6 @@
 """What a measurement needs of a service and no service has: a route that takes its time."""
 
-from benchmarks.workspace import Stage
+from benchmarks.workspace import Workspace
 
 SLOW = "/api/v1/slow"
 _ROUTE = '''
@@ -13,9 +13,9 @@ async def slow(milliseconds: int) -> Response:
 '''
 
 
-def add_slow_route(stage: Stage) -> None:
+def add_slow_route(workspace: Workspace) -> None:
     """Give the generated service a route that answers after so many milliseconds."""
-    path = stage.service / "infrastructure" / "web" / "controllers.py"
+    path = workspace.service / "infrastructure" / "web" / "controllers.py"
     text = path.read_text()
     path.write_text(
         text.replace("from quart import", "import asyncio\n\nfrom quart import", 1) + _ROUTE

@@ -14,7 +14,7 @@ from benchmarks import wire
 from benchmarks.errors import BenchmarkError
 from benchmarks.machine import pin
 
-PATIENCE = 180.0
+TIMEOUT = 180.0
 """Seconds that a start or a stop may take, on a busy machine and under valgrind too."""
 LOG = Path(tempfile.gettempdir(), f"bench-{os.getpid()}.log")
 """What the servers of this run say."""
@@ -81,7 +81,7 @@ def spawn(
 
 def await_answer(server: Server) -> None:
     """Wait until health is answered; raises BenchmarkError where it never is."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
             raise BenchmarkError(f"The server ended: see {LOG}.")
@@ -89,21 +89,21 @@ def await_answer(server: Server) -> None:
             wire.ask(server.port, "GET", "/api/v1/health")
             return
         time.sleep(0.005)
-    raise BenchmarkError(f"The server did not answer within {PATIENCE:.0f} s.")
+    raise BenchmarkError(f"The server did not answer within {TIMEOUT:.0f} s.")
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """Have a process end, and end it where it does not."""
     process.terminate()
     try:
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a port that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

@@ -15,14 +15,14 @@ from benchmarks.competitors import ON_HYPERCORN, OURS
 from benchmarks.environment import PYTHON
 from benchmarks.load import CONNECTIONS
 from benchmarks.patches import SLOW, add_slow_route
-from benchmarks.processes import PATIENCE, Server, free_port, running
-from benchmarks.scenarios import GET, SEED
-from benchmarks.wire import spell
-from benchmarks.workspace import Stage, execute, opened_stage
+from benchmarks.processes import TIMEOUT, Server, free_port, running
+from benchmarks.scenarios import USERS, insertion
+from benchmarks.wire import encode
+from benchmarks.workspace import Workspace, execute, opened_workspace
 
 ANSWERED, LOST, FAILED = "answered", "lost", "failed"
 """Lost: sent on an open connection and never answered. Failed: answered, but not with a 200.
-Whoever cannot connect any more has lost nothing: a balancer asks another worker."""
+A refused connection loses nothing: a balancer asks another worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Load:
 
 
 LOADS = (
-    Load("saturated", GET.path, 1.0),
+    Load("saturated", f"{USERS}/7", 1.0),
     Load("1 s requests", f"{SLOW}/1000", 1.5),
     Load("9 s requests", f"{SLOW}/9000", 1.5),
 )
@@ -46,13 +46,13 @@ SERVERS = ("uvicorn", "hypercorn", "granian")
 def show(times: int) -> None:
     """Measure, print and keep."""
     found: dict[str, dict[str, list[dict[str, int]]]] = {}
-    with opened_stage() as stage:
-        add_slow_route(stage)
-        asyncio.run(execute(stage.database_url, *SEED))
+    with opened_workspace() as workspace:
+        add_slow_route(workspace)
+        asyncio.run(execute(workspace.database_url, insertion(20)))
         for server in SERVERS:
             for load in LOADS:
                 print(f"{server}: {load.title}", file=sys.stderr)
-                outcomes = [_stop_under(load, server, stage) for _ in range(times)]
+                outcomes = [_stop_under(load, server, workspace) for _ in range(times)]
                 found.setdefault(server, {})[load.title] = outcomes
     rows = [
         [server, *(_summary(loads[each.title]) for each in LOADS)]
@@ -68,17 +68,17 @@ def _summary(outcomes: Sequence[dict[str, int]]) -> str:
     )
 
 
-def _stop_under(load: Load, server: str, stage: Stage) -> dict[str, int]:
-    with _started(server, stage) as running_server:
+def _stop_under(load: Load, server: str, workspace: Workspace) -> dict[str, int]:
+    with _started(server, workspace) as running_server:
         outcomes = asyncio.run(_ask_until_stopped(load, running_server))
         return dict(outcomes)
 
 
 @contextmanager
-def _started(server: str, stage: Stage) -> Iterator[Server]:
+def _started(server: str, workspace: Workspace) -> Iterator[Server]:
     if server != "granian":
         competitor = OURS if server == "uvicorn" else ON_HYPERCORN
-        with competitor.running(stage) as started:
+        with competitor.running(workspace) as started:
             yield started
         return
     port = free_port()
@@ -92,21 +92,21 @@ def _started(server: str, stage: Stage) -> Iterator[Server]:
     )
     limits = ("--workers-kill-timeout", "30")
     command: list[str | Path] = [PYTHON, "-m", "granian", *app, "--port", str(port), *limits]
-    with running(command, port, stage.root, stage.environment()) as started:
+    with running(command, port, workspace.root, workspace.environment()) as started:
         yield started
 
 
 async def _ask_until_stopped(load: Load, server: Server) -> Counter[str]:
     """Return what became of the requests that were answered, or not, after the signal."""
     outcomes: Counter[str] = Counter()
-    request = spell("GET", load.path)
+    request = encode("GET", load.path)
     clients = [
         asyncio.create_task(_client(server.port, request, outcomes)) for _ in range(CONNECTIONS)
     ]
     await asyncio.sleep(load.before)
     outcomes.clear()
     server.process.send_signal(signal.SIGTERM)
-    await asyncio.to_thread(server.process.wait, PATIENCE)
+    await asyncio.to_thread(server.process.wait, TIMEOUT)
     await asyncio.gather(*clients)
     return outcomes
 

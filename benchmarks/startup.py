@@ -15,7 +15,7 @@ from benchmarks.competitors import OURS
 from benchmarks.environment import PYTHON
 from benchmarks.errors import BenchmarkError
 from benchmarks.processes import LOG
-from benchmarks.workspace import Stage, opened_stage
+from benchmarks.workspace import Workspace, opened_workspace
 
 REVISIONS = 200
 SERVICES = 100
@@ -67,17 +67,17 @@ class Start:
 
 def measure(times: int) -> list[Start]:
     """Begin everything so many times; what leaves something behind begins once."""
-    with opened_stage() as stage:
+    with opened_workspace() as workspace:
         return [
-            _start("app.py until health, CPU", "s", 0.6, times, lambda: _until_health(stage)[0]),
-            _start("resident memory of an idle worker", "MiB", 75, times, lambda: _idle(stage)),
+            _start("app.py until health, CPU", "s", 0.6, times, lambda: _until_health(workspace)[0]),
+            _start("resident memory of an idle worker", "MiB", 75, times, lambda: _idle(workspace)),
             _start(
                 "scaffold --help, CPU", "s", 0.15, times,
-                lambda: _cpu(stage, sys.executable, "-m", "scaffold", "--help"),
+                lambda: _cpu(workspace, sys.executable, "-m", "scaffold", "--help"),
             ),
-            _start("db_manager status, CPU", "s", 0.6, times, lambda: _manager(stage, "status")),
-            *_generations(stage),
-            _migrations(stage),
+            _start("db_manager status, CPU", "s", 0.6, times, lambda: _manager(workspace, "status")),
+            *_generations(workspace),
+            _migrations(workspace),
         ]  # fmt: skip
 
 
@@ -94,18 +94,18 @@ def _start(title: str, unit: str, goal: float, times: int, once: Callable[[], fl
     return Start(title, unit, goal, [round(once(), 3) for _ in range(times)])
 
 
-def _generations(stage: Stage) -> list[Start]:
+def _generations(workspace: Workspace) -> list[Start]:
     one = (sys.executable, "-m", "scaffold", "product-service", "8082")
     many = (sys.executable, "-c", _MANY_SERVICES)
     return [
-        _start("a service generated, CPU", "s", 0.3, 1, lambda: _cpu(stage, *one)),
-        _start(f"{SERVICES} services generated, CPU", "s", 15, 1, lambda: _cpu(stage, *many)),
+        _start("a service generated, CPU", "s", 0.3, 1, lambda: _cpu(workspace, *one)),
+        _start(f"{SERVICES} services generated, CPU", "s", 15, 1, lambda: _cpu(workspace, *many)),
     ]
 
 
-def _migrations(stage: Stage) -> Start:
+def _migrations(workspace: Workspace) -> Start:
     """Migrate an empty database in a workspace with many revisions and no generated ones."""
-    versions = stage.root / "db_manager" / "migrations" / "versions"
+    versions = workspace.root / "db_manager" / "migrations" / "versions"
     for path in versions.glob("*.py"):
         if not path.name.startswith(_FIRST):
             path.unlink()
@@ -113,30 +113,30 @@ def _migrations(stage: Stage) -> Start:
     for number, (before, revision) in enumerate(pairwise(names)):
         text = _REVISION.format(number=number, revision=revision, before=before)
         (versions / f"{revision}_filler.py").write_text(text)
-    empty = stage.create_empty_database("many_revisions")
+    empty = workspace.create_empty_database("many_revisions")
     title = f"{REVISIONS} revisions migrated, wall"
     return _start(title, "s", 5, 1, lambda: _wall(empty, "-m", "db_manager", "migrate"))
 
 
-def _until_health(stage: Stage) -> tuple[float, float]:
+def _until_health(workspace: Workspace) -> tuple[float, float]:
     """Return the computing time and the memory at the first answer."""
-    with OURS.running(stage) as server:
+    with OURS.running(workspace) as server:
         return server.cpu(), server.memory()
 
 
-def _idle(stage: Stage) -> float:
-    with OURS.running(stage) as server:
+def _idle(workspace: Workspace) -> float:
+    with OURS.running(workspace) as server:
         time.sleep(0.5)
         return server.memory()
 
 
-def _manager(stage: Stage, command: str) -> float:
-    return _cpu(stage, str(PYTHON), "-m", "db_manager", command)
+def _manager(workspace: Workspace, command: str) -> float:
+    return _cpu(workspace, str(PYTHON), "-m", "db_manager", command)
 
 
-def _cpu(stage: Stage, *command: str) -> float:
+def _cpu(workspace: Workspace, *command: str) -> float:
     """Return the seconds that a command and what it starts compute."""
-    process = _begin(stage, command)
+    process = _begin(workspace, command)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
@@ -144,18 +144,18 @@ def _cpu(stage: Stage, *command: str) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _wall(stage: Stage, *command: str) -> float:
+def _wall(workspace: Workspace, *command: str) -> float:
     started = time.perf_counter()
-    _cpu(stage, str(PYTHON), *command)
+    _cpu(workspace, str(PYTHON), *command)
     return time.perf_counter() - started
 
 
-def _begin(stage: Stage, command: Sequence[str | Path]) -> subprocess.Popen[bytes]:
+def _begin(workspace: Workspace, command: Sequence[str | Path]) -> subprocess.Popen[bytes]:
     with LOG.open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own words
             command,
-            cwd=stage.root,
-            env=stage.environment(),
+            cwd=workspace.root,
+            env=workspace.environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -10,13 +10,15 @@ _TIMEOUT = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status and the body's bytes."""
+    """What the contract says of an answer: the status, the body's bytes, the next page."""
 
     status: int
     body: bytes
+    link: bytes = b""
+    """The value of the header `Link`, which has the next page's address."""
 
 
-def spell(method: str, path: str, body: bytes | None = None) -> bytes:
+def encode(method: str, path: str, body: bytes | None = None) -> bytes:
     """Write a request as the load generators do."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
     if body is not None:
@@ -27,7 +29,7 @@ def spell(method: str, path: str, body: bytes | None = None) -> bytes:
 def ask(port: int, method: str, path: str, body: bytes | None = None) -> Answer:
     """Ask once on a connection of its own."""
     with Connection(port) as connection:
-        return connection.ask(spell(method, path, body))
+        return connection.ask(encode(method, path, body))
 
 
 class Connection:
@@ -53,14 +55,16 @@ class Connection:
         """Send a request and read its answer; raises ConnectionError where there is none."""
         self._socket.sendall(request)
         status = self._line().split()
-        length, chunked = 0, False
+        length, chunked, link = 0, False, b""
         while line := self._line():
             name, _, value = line.lower().partition(b":")
+            if name == b"link":
+                link = value.strip()
             if name == b"content-length":
                 length = int(value)
             chunked = chunked or (name == b"transfer-encoding" and b"chunked" in value)
         body = self._chunks() if chunked else self._file.read(length)
-        return Answer(int(status[1]), body)
+        return Answer(int(status[1]), body, link)
 
     def _line(self) -> bytes:
         line = self._file.readline()

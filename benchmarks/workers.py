@@ -1,6 +1,6 @@
 """Two workers beside one, and many connections beside few.
 
-The limit is asked too: what it loses to many connections, the machine's caches take from anybody.
+The limit is asked too: what many connections cost it, the machine's caches cost every program.
 """
 
 import sys
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from benchmarks import report
-from benchmarks.comparison import seed
+from benchmarks.comparison import fill
 from benchmarks.competitors import LIMIT, OURS
 from benchmarks.load import CONNECTIONS, Measurement, measure
 from benchmarks.processes import Server, cpu_of
 from benchmarks.scenarios import GET
-from benchmarks.workspace import Stage, opened_stage
+from benchmarks.workspace import Workspace, opened_workspace
 
 MANY = 256
 SECONDS = 3
@@ -56,9 +56,9 @@ class Crowd:
 
 def show(rounds: int) -> None:
     """Measure in turn, print and keep."""
-    with opened_stage() as stage:
-        seed(stage)
-        ours, limit, two = _measure(stage, rounds)
+    with opened_workspace() as workspace:
+        fill(workspace)
+        ours, limit, two = _measure(workspace, rounds)
     cpu_of_one = median(each.cpu for each in ours.few)
     cpu_of_two = median(each.cpu for each in two)
     rows = [
@@ -86,14 +86,14 @@ def _rows_of(name: str, crowd: Crowd, goal: str) -> list[list[str]]:
     ]
 
 
-def _measure(stage: Stage, rounds: int) -> tuple[Crowd, Crowd, list[Share]]:
+def _measure(workspace: Workspace, rounds: int) -> tuple[Crowd, Crowd, list[Share]]:
     """Return rounds of one worker, of the limit, and of two workers."""
     ours, bare = Crowd(), Crowd()
     two: list[Share] = []
     with (
-        OURS.running(stage) as single,
-        LIMIT.running(stage) as limit,
-        OURS.running(stage, options=("--workers", "2")) as double,
+        OURS.running(workspace) as single,
+        LIMIT.running(workspace) as limit,
+        OURS.running(workspace, options=("--workers", "2")) as double,
     ):
         for server in (single, limit, double):
             measure(server, GET, 1, MANY)

@@ -20,7 +20,7 @@ from quart_fleet.testing import without_foreign_variables
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Workspace:
     """Where everything runs: the generated code and the database."""
 
     root: Path
@@ -49,21 +49,21 @@ class Stage:
         """The folders that a workspace's code is imported from."""
         return self.root, self.root / "services"
 
-    def create_database(self, name: str) -> "Stage":
-        """Return the same stage on another database, made and migrated."""
-        stage = self.create_empty_database(name)
-        environment = stage.environment()
+    def create_database(self, name: str) -> "Workspace":
+        """Return the same workspace on another database, made and migrated."""
+        workspace = self.create_empty_database(name)
+        environment = workspace.environment()
         run(PYTHON, "-m", "db_manager", "migrate", folder=self.root, environment=environment)
-        return stage
+        return workspace
 
-    def create_empty_database(self, name: str) -> "Stage":
-        """Return the same stage on another database, without tables."""
+    def create_empty_database(self, name: str) -> "Workspace":
+        """Return the same workspace on another database, without tables."""
         asyncio.run(execute(self.server_url, f'CREATE DATABASE "{name}"'))
-        return Stage(self.root, self.server_url, url_of(self.server_url, name))
+        return Workspace(self.root, self.server_url, url_of(self.server_url, name))
 
 
 @contextmanager
-def opened_stage() -> Iterator[Stage]:
+def opened_workspace() -> Iterator[Workspace]:
     """Generate a workspace, start a database for it, and remove both at the end."""
     ensure()
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
@@ -72,7 +72,7 @@ def opened_stage() -> Iterator[Stage]:
         root = folder / "fleet"
         _generate(root)
         with EmbeddedPostgres(folder / "pg", durable=False) as server_url:
-            yield Stage(root, server_url, server_url).create_database("bench")
+            yield Workspace(root, server_url, server_url).create_database("bench")
         EmbeddedPostgres(folder / "pg", durable=False).stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -3,17 +3,19 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 import asyncpg
 import orjson
 
 from benchmarks.peers import sql
-from benchmarks.peers.contract import WELCOME, http_date
+from benchmarks.peers.contract import WELCOME, http_date, link_to_next
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Answer = tuple[int, dict[str, object]]
+Answer = tuple[int, dict[str, object], str | None]
+"""Status, payload, and the value of the header `Link`."""
 
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATETIME
 _USERS = "/api/v1/users"
@@ -32,8 +34,8 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
     if path == "/api/v1/health":
         await _send(send, 200, _HEALTH)
         return
-    status, payload = await _answer(scope["method"], path, receive)
-    await _send(send, status, orjson.dumps(payload, default=_write, option=_OPTIONS))
+    status, payload, link = await _answer(scope, path, receive)
+    await _send(send, status, orjson.dumps(payload, default=_write, option=_OPTIONS), link)
 
 
 async def _live(receive: Receive, send: Send) -> None:
@@ -46,9 +48,11 @@ async def _live(receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-async def _answer(method: str, path: str, receive: Receive) -> Answer:
+async def _answer(scope: Message, path: str, receive: Receive) -> Answer:
     if path == _USERS:
-        return await _create(receive) if method == "POST" else await _list()
+        return await _create(receive)
+    if path == f"{_USERS}/page":
+        return await _page(dict(parse_qsl(scope["query_string"].decode())))
     if path.startswith(f"{_USERS}/"):
         row = await pool.fetchrow(sql.FIND, int(path[len(_USERS) + 1 :]))
         return _refusal(404, "User not found") if row is None else _success(dict(row))
@@ -57,8 +61,11 @@ async def _answer(method: str, path: str, receive: Receive) -> Answer:
     return _refusal(404, "Endpoint not found")
 
 
-async def _list() -> Answer:
-    return _success([dict(row) for row in await pool.fetch(sql.LIST)])
+async def _page(query: dict[str, str]) -> Answer:
+    limit = int(query["limit"])
+    found = await pool.fetch(sql.PAGE, int(query["after"]), limit + 1)
+    link = link_to_next(limit, found[limit - 1]["id"]) if len(found) > limit else None
+    return _success([dict(row) for row in found[:limit]], link)
 
 
 async def _create(receive: Receive) -> Answer:
@@ -75,15 +82,15 @@ async def _create(receive: Receive) -> Answer:
         named = await pool.fetchval(sql.NAMED, body["username"])
         return _refusal(400, f"{'Email' if named is None else 'Username'} already exists")
     created = {"data": dict(row), "message": "User created successfully", "success": True}
-    return 201, created
+    return 201, created, None
 
 
-def _success(data: object) -> Answer:
-    return 200, {"data": data, "message": "Success", "success": True}
+def _success(data: object, link: str | None = None) -> Answer:
+    return 200, {"data": data, "message": "Success", "success": True}, link
 
 
 def _refusal(status: int, message: str) -> Answer:
-    return status, {"message": message, "success": False}
+    return status, {"message": message, "success": False}, None
 
 
 def _write(value: object) -> object:
@@ -92,11 +99,13 @@ def _write(value: object) -> object:
     raise TypeError
 
 
-async def _send(send: Send, status: int, body: bytes) -> None:
+async def _send(send: Send, status: int, body: bytes, link: str | None = None) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         (b"access-control-allow-origin", b"*"),
     ]
+    if link:
+        headers.append((b"link", link.encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

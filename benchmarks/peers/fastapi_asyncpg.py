@@ -5,10 +5,18 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Response
 
 from benchmarks.peers import sql
-from benchmarks.peers.fastapi_schemas import Envelope, UserCreate, UserPublic, prepare
+from benchmarks.peers.fastapi_schemas import (
+    After,
+    Envelope,
+    Limit,
+    UserCreate,
+    UserPublic,
+    page,
+    prepare,
+)
 
 
 @asynccontextmanager
@@ -22,10 +30,10 @@ app = FastAPI(lifespan=lifespan)
 prepare(app)
 
 
-@app.get("/api/v1/users", response_model=Envelope[list[UserPublic]])
-async def list_users():
-    rows = await app.state.pool.fetch(sql.LIST)
-    return {"data": [dict(row) for row in rows]}
+@app.get("/api/v1/users/page", response_model=Envelope[list[UserPublic]])
+async def list_page(response: Response, limit: Limit = 20, after: After = 0):
+    rows = await app.state.pool.fetch(sql.PAGE, after, limit + 1)
+    return page([dict(row) for row in rows], limit, response)
 
 
 @app.get("/api/v1/users/{user_id}", response_model=Envelope[UserPublic])

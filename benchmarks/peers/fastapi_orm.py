@@ -7,14 +7,22 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import Depends, FastAPI, HTTPException, Response
 from sqlalchemy import BigInteger, DateTime, String, func, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from benchmarks.peers.contract import POOL_SIZE, sqlalchemy_url
-from benchmarks.peers.fastapi_schemas import Envelope, UserCreate, UserPublic, prepare
+from benchmarks.peers.fastapi_schemas import (
+    After,
+    Envelope,
+    Limit,
+    UserCreate,
+    UserPublic,
+    page,
+    prepare,
+)
 
 engine = create_async_engine(sqlalchemy_url(), pool_size=POOL_SIZE, max_overflow=0)
 sessions = async_sessionmaker(engine, expire_on_commit=False)
@@ -60,10 +68,11 @@ app = FastAPI(lifespan=lifespan)
 prepare(app)
 
 
-@app.get("/api/v1/users", response_model=Envelope[list[UserPublic]])
-async def list_users(session: SessionDep):
-    users = await session.scalars(select(User).order_by(User.id))
-    return {"data": users.all()}
+@app.get("/api/v1/users/page", response_model=Envelope[list[UserPublic]])
+async def list_page(response: Response, session: SessionDep, limit: Limit = 20, after: After = 0):
+    following = select(User).where(User.id > after).order_by(User.id).limit(limit + 1)
+    users = await session.scalars(following)
+    return page(users.all(), limit, response)
 
 
 @app.get("/api/v1/users/{user_id}", response_model=Envelope[UserPublic])
@@ -82,11 +91,11 @@ async def create_user(body: UserCreate, session: SessionDep):
         await session.commit()
     except IntegrityError:
         await session.rollback()
-        raise HTTPException(400, await _taken(session, body)) from None
+        raise HTTPException(400, await describe_taken(session, body)) from None
     await session.refresh(user)
     return {"data": user, "message": "User created successfully"}
 
 
-async def _taken(session: AsyncSession, body: UserCreate) -> str:
+async def describe_taken(session: AsyncSession, body: UserCreate) -> str:
     named = await session.scalar(select(User.id).where(User.username == body.username))
     return "Email already exists" if named is None else "Username already exists"

@@ -2,20 +2,25 @@
 # FastAPI is installed in the benchmark's own environment only.
 """What the FastAPI peers have in common: their models, and the contract's refusals."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from starlette.exceptions import HTTPException
 
-from benchmarks.peers.contract import REASONS, WELCOME, http_date
+from benchmarks.peers.contract import REASONS, WELCOME, http_date, link_to_next
 
 DataT = TypeVar("DataT")
 HttpDate = Annotated[datetime, PlainSerializer(http_date, return_type=str)]
+
+
+Limit = Annotated[int, Query(ge=1, le=100)]
+After = Annotated[int, Query(ge=0)]
 
 
 class UserCreate(BaseModel):
@@ -81,6 +86,16 @@ def prepare(app: FastAPI) -> None:
     @app.get("/api/v1/", response_model=Envelope[Welcome])
     async def welcome():
         return {"data": {"message": WELCOME}}
+
+
+def page(found: Sequence[DataT], limit: int, response: Response) -> dict[str, Sequence[DataT]]:
+    """Return the first rows; one more than the limit means that there is a next page."""
+    data = found[:limit]
+    if len(found) > limit:
+        last = data[-1]
+        last_id = last["id"] if isinstance(last, Mapping) else last.id
+        response.headers["Link"] = link_to_next(limit, last_id)
+    return {"data": data}
 
 
 def _answer(status: int, message: str, errors: dict[str, str] | None = None) -> JSONResponse:

@@ -5,20 +5,26 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, HTTPException
-from sqlalchemy import select
+from fastapi import FastAPI, HTTPException, Response
 
 from benchmarks.peers.contract import DATABASE_URL, POOL_SIZE
-from benchmarks.peers.fastapi_schemas import Envelope, UserCreate, UserPublic, prepare
+from benchmarks.peers.fastapi_schemas import (
+    After,
+    Envelope,
+    Limit,
+    UserCreate,
+    UserPublic,
+    page,
+    prepare,
+)
 from quart_fleet.database._engine import Database
-from quart_fleet.database._statement import Statement, TableStatements
+from quart_fleet.database._statement import AFTER, LIMIT, TableStatements
 from quart_fleet.database._transaction import AutocommitTransaction, Transaction
 from quart_fleet.settings import DatabaseSettings
 from shared.models.user import UserModel
 
 _USERS = UserModel.__table__
 _STATEMENTS = TableStatements(_USERS, ("username", "email"))
-_LIST = Statement(select(_USERS).order_by(_USERS.c.id))
 _CONFIG = DatabaseSettings.model_validate({"DATABASE_URL": DATABASE_URL, "DB_POOL_SIZE": POOL_SIZE})
 
 
@@ -33,11 +39,11 @@ app = FastAPI(lifespan=lifespan)
 prepare(app)
 
 
-@app.get("/api/v1/users", response_model=Envelope[list[UserPublic]])
-async def list_users():
+@app.get("/api/v1/users/page", response_model=Envelope[list[UserPublic]])
+async def list_page(response: Response, limit: Limit = 20, after: After = 0):
     async with Transaction(app.state.database) as transaction:
-        rows = await transaction.fetch(_LIST, {})
-    return {"data": [dict(row) for row in rows]}
+        rows = await transaction.fetch(_STATEMENTS.page, {AFTER: after, LIMIT: limit + 1})
+    return page([dict(row) for row in rows], limit, response)
 
 
 @app.get("/api/v1/users/{user_id}", response_model=Envelope[UserPublic])

@@ -15,6 +15,7 @@ from advanced_alchemy.extensions.litestar import (
     repository,
     service,
 )
+from advanced_alchemy.filters import LimitOffset
 from litestar import Controller, Litestar, Request, Response, Router, get, post
 from litestar.config.cors import CORSConfig
 from litestar.exceptions import (
@@ -23,14 +24,17 @@ from litestar.exceptions import (
     NotFoundException,
     ValidationException,
 )
+from litestar.params import Parameter
 from msgspec import Meta, Struct
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from benchmarks.peers.contract import POOL_SIZE, WELCOME, http_date, sqlalchemy_url
+from benchmarks.peers.contract import POOL_SIZE, WELCOME, http_date, link_to_next, sqlalchemy_url
 
 DataT = TypeVar("DataT")
 Name = Annotated[str, Meta(max_length=50)]
+Limit = Annotated[int, Parameter(ge=1, le=100)]
+After = Annotated[int, Parameter(ge=0)]
 
 
 class User(BigIntAuditBase):
@@ -110,10 +114,16 @@ class UserController(Controller):
     path = "/users"
     dependencies = providers.create_service_dependencies(UserService, "users")
 
-    @get()
-    async def list_users(self, users: UserService) -> Envelope[list[UserPublic]]:
-        found = await users.list(order_by=("id", False))
-        return Envelope([UserPublic.of(user) for user in found])
+    @get("/page")
+    async def list_page(
+        self, users: UserService, limit: Limit = 20, after: After = 0
+    ) -> Response[Envelope[list[UserPublic]]]:
+        page = LimitOffset(limit + 1, 0)
+        found = await users.list(User.id > after, page, order_by=("id", False))
+        data = [UserPublic.of(user) for user in found[:limit]]
+        more = len(found) > limit
+        headers = {"Link": link_to_next(limit, data[-1].id)} if more else None
+        return Response(Envelope(data), headers=headers)
 
     @get("/{user_id:int}")
     async def get_user(self, users: UserService, user_id: int) -> Envelope[UserPublic]:
@@ -167,6 +177,9 @@ def _refuse_values(error: ValidationException) -> Response[dict[str, Any]]:
 def _reason(message: str) -> str:
     if "length <=" in message:
         return f"Must be at most {message.rsplit(' ', 1)[-1]} characters"
+    for relation, words in ((">= ", "at least"), ("<= ", "at most")):
+        if relation in message:
+            return f"Must be {words} {message.rpartition(relation)[2]}"
     return "Must be an integer" if "Expected `int" in message else "Must be a string"
 
 

@@ -6,7 +6,7 @@ from benchmarks.peers.contract import DATABASE_URL, POOL_SIZE
 
 _COLUMNS = "id, username, email, first_name, last_name, age, is_active, created_at, updated_at"
 FIND = f"SELECT {_COLUMNS} FROM users WHERE id = $1"  # noqa: S608 - nothing of a client's
-LIST = f"SELECT {_COLUMNS} FROM users ORDER BY id"  # noqa: S608 - nothing of a client's
+PAGE = f"SELECT {_COLUMNS} FROM users WHERE id > $1 ORDER BY id LIMIT $2"  # noqa: S608 - nothing of a client's
 ADD = (
     "INSERT INTO users (username, email, first_name, last_name, age)"  # noqa: S608
     f" VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING RETURNING {_COLUMNS}"

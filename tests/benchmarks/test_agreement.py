@@ -1,4 +1,4 @@
-"""Nobody is measured who answers otherwise than we do."""
+"""A competitor that answers otherwise than the service is not measured."""
 
 import pytest
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from benchmarks.client import drive
+from benchmarks.client import generate
 from benchmarks.scenarios import CREATE, HEALTH
 
 
@@ -30,7 +30,7 @@ async def test_every_answer_is_counted() -> None:
     seen: list[bytes] = []
 
     async with answering("200 OK", seen) as port:
-        found = await drive(port, HEALTH, 0.1, 3, "")
+        found = await generate(port, HEALTH.requests(""), 0.1, 3)
 
     assert len(seen) - 3 <= found["requests"] <= len(seen)
     assert found["failed"] == 0
@@ -39,7 +39,7 @@ async def test_every_answer_is_counted() -> None:
 
 async def test_refusals_are_failures() -> None:
     async with answering("500 Internal Server Error", []) as port:
-        found = await drive(port, HEALTH, 0.1, 1, "")
+        found = await generate(port, HEALTH.requests(""), 0.1, 1)
 
     assert found["failed"] == found["requests"] > 0
 
@@ -48,6 +48,6 @@ async def test_no_user_is_created_twice() -> None:
     seen: list[bytes] = []
 
     async with answering("201 Created", seen) as port:
-        await drive(port, CREATE, 0.1, 3, "someone")
+        await generate(port, CREATE.requests("created"), 0.1, 3)
 
     assert len(set(seen)) == len(seen) > 3

@@ -1,4 +1,4 @@
-"""Whose time a sample of the profiler is."""
+"""The layer that a sample of the profiler belongs to."""
 
 import pytest
 

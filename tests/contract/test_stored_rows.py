@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from quart_fleet.database import Database
+from scaffold.api import PREFIX
 
-from .row import PREFIX
 from .service import RunningService
-from .wire import PATIENCE
+from .wire import TIMEOUT
 
 LONG = "x" * 500
 
@@ -38,7 +38,7 @@ async def test_a_text_longer_than_the_dto_allows_is_answered_by_get_and_lists(
             "INSERT INTO users (username, email, first_name) VALUES ($1, 'long', $1)", LONG
         )
 
-    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+    async with httpx.AsyncClient(timeout=TIMEOUT) as client:
         base = f"http://127.0.0.1:{sound_service.port}{PREFIX}/users"
         one = await client.get(f"{base}/1")
         lists = [await client.get(f"{base}{path}") for path in ("", "/active", "/page")]
