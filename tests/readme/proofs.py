@@ -34,10 +34,7 @@ TABLE = {
 }
 """What is run for a command of the README's table, in a clone of it, in this order."""
 
-PASTED = ("Quick start", "Add a feature, step by step")
-"""Sections whose commands test_commands.py and test_guide.py run as they stand."""
-
-IN_CI = ("make demo", "make test", "make bench BENCH=--quick")
+IN_CI = ("make demo", "make test")
 """Lines of .ci/run."""
 
 _HERE = "tests/readme/test_commands.py"
@@ -74,6 +71,5 @@ IN_TESTS = {
         "tests/nix/test_checks.py::test_every_check_passes_and_every_check_can_fail",
         "flake check",
     ),
-    "nix flake init -t <this flake>": ("tests/nix/conftest.py::template", '"init", "-t"'),
 }
 """By command, the function that runs it and words by which that is seen there."""
