@@ -1,10 +1,16 @@
-"""The README as its reader takes it: commands to paste, and code with the place it goes to."""
+"""The pages as their reader takes them: commands to paste, and code with the place it goes to."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+GUIDE = ROOT / "docs/guide.md"
+TROUBLESHOOTING = ROOT / "docs/troubleshooting.md"
+CONFIGURATION = ROOT / "docs/configuration.md"
+PAGES = (README, GUIDE, TROUBLESHOOTING, CONFIGURATION)
+"""Pages all of whose commands are run."""
 
 _STEP = re.compile(
     r"^(?:\*\*\w+\.\*\* )?In (?:the new file )?`(?P<file>[^`]+)`(?:, (?P<how>below|above|in place of) `(?P<anchor>[^`]+)`)?:"
@@ -46,7 +52,7 @@ class Step:
 
 
 def section(title: str) -> str:
-    """Return the text below a heading, up to the next one of its rank."""
+    """Return the text of the README below a heading, up to the next one of its rank."""
     head, _, rest = README.read_text().partition(f"\n## {title}\n")
     assert rest, f"no section {title!r} below {head[:20]!r}"
     return rest.partition("\n## ")[0]
@@ -54,7 +60,7 @@ def section(title: str) -> str:
 
 def advice(problem: str) -> str:
     """Return what the page says against a problem, in one line."""
-    paragraphs = section("Troubleshooting").split("\n\n")
+    paragraphs = TROUBLESHOOTING.read_text().split("\n\n")
     [found] = [each for each in paragraphs if each.lstrip().startswith(f"**{problem}**")]
     return " ".join(found.split())
 
@@ -67,7 +73,7 @@ def steps(text: str) -> list[Step]:
 
 
 def commands(text: str) -> list[str]:
-    """Return the lines that a reader would paste into a shell, in order."""
+    """Return the lines that a reader pastes into a shell, in order."""
     return [match["line"] for match in _COMMAND.finditer(_FENCE.sub("", text))]
 
 

@@ -34,10 +34,7 @@ TABLE = {
 }
 """What is run for a command of the README's table, in a clone of it, in this order."""
 
-PASTED = ("Quick start", "Add a feature, step by step")
-"""Sections whose commands test_commands.py and test_guide.py run as they stand."""
-
-IN_CI = ("make demo", "make test", "make bench BENCH=--quick")
+IN_CI = ("make demo", "make test")
 """Lines of .ci/run."""
 
 _HERE = "tests/readme/test_commands.py"

@@ -16,7 +16,7 @@ import pytest
 
 from quart_fleet.testing import without_foreign_variables
 from tests.ports import reserve_port
-from tests.readme.guide import README, advice, commands, mentioned, section
+from tests.readme.guide import README, ROOT, advice, commands, mentioned, section
 from tests.readme.proofs import TABLE
 from tests.workspace import FRAMEWORK, run
 
@@ -133,8 +133,10 @@ def test_troubleshooting_with_psql_works(clone: Clone) -> None:
     assert "42" in printed.splitlines()
 
 
-def test_every_relative_link_of_the_page_leads_somewhere() -> None:
-    links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", README.read_text())
+@pytest.mark.parametrize(
+    "page", [README, *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.name
+)
+def test_every_relative_link_of_a_page_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
 
-    assert links
-    assert [link for link in links if not (README.parent / link).exists()] == []
+    assert [link for link in links if not (page.parent / link).exists()] == []

@@ -1,4 +1,4 @@
-"""No command is on the README that nothing runs, and what is said to run one does."""
+"""No command is on a page that nothing runs, and what is said to run one does."""
 
 import ast
 import re
@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.readme.guide import README, commands, listed, mentioned, section
-from tests.readme.proofs import IN_CI, IN_TESTS, PASTED, TABLE
+from tests.readme.guide import GUIDE, PAGES, commands, listed, mentioned, section
+from tests.readme.proofs import IN_CI, IN_TESTS, TABLE
 from tests.workspace import FRAMEWORK
 
 
-def on_the_page() -> set[str]:
-    """Return every command that the README tells its reader to type."""
-    page = README.read_text()
-    return {*commands(page), *mentioned(page), *listed()}
+def on_the_pages() -> set[str]:
+    """Return every command that the pages tell their reader to type."""
+    texts = [page.read_text() for page in PAGES]
+    return {line for text in texts for line in (*commands(text), *mentioned(text))} | {*listed()}
 
 
 def pasted() -> set[str]:
     """Return those that are run as they stand."""
-    return {line for title in PASTED for line in commands(section(title))}
+    return {*commands(section("Quick start")), *commands(GUIDE.read_text())}
 
 
 def source(place: str) -> str:
@@ -35,18 +35,19 @@ def source(place: str) -> str:
     return ast.get_source_segment(text, functions[0]) or ""
 
 
-def test_every_command_of_the_page_is_run() -> None:
-    assert on_the_page() - pasted() - {*TABLE, *IN_CI, *IN_TESTS} == set()
+def test_every_command_of_the_pages_is_run() -> None:
+    assert on_the_pages() - pasted() - {*TABLE, *IN_CI, *IN_TESTS} == set()
 
 
 def test_what_is_fenced_is_no_command() -> None:
-    kinds = re.findall(r"^```(.*)\n(?:.*\n)*?```$", README.read_text(), re.MULTILINE)
+    text = "\n".join(page.read_text() for page in PAGES)
+    kinds = re.findall(r"^```(.*)\n(?:.*\n)*?```$", text, re.MULTILINE)
 
     assert set(kinds) == {"python", "text"}
 
 
-def test_every_proof_is_of_a_command_of_the_page() -> None:
-    assert {*TABLE, *IN_CI, *IN_TESTS} - on_the_page() == set()
+def test_every_proof_is_of_a_command_of_the_pages() -> None:
+    assert {*TABLE, *IN_CI, *IN_TESTS} - on_the_pages() == set()
 
 
 @pytest.mark.parametrize("command", IN_CI)

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.readme.guide import advice, commands, mentioned, section, steps
+from tests.readme.guide import GUIDE, advice, commands, mentioned, steps
 from tests.workspace import GeneratedWorkspace, run
 
 
@@ -12,7 +12,7 @@ def test_the_feature_of_the_guide_works(
     tmp_path_factory: pytest.TempPathFactory, fresh_database_url: str
 ) -> None:
     workspace = GeneratedWorkspace.make(tmp_path_factory.mktemp("guide") / "shop")
-    text = section("Add a feature, step by step")
+    text = GUIDE.read_text()
     before, table, tail = text.partition("Alembic writes the migration from the difference:")
     database = {"DATABASE_URL": fresh_database_url}
 
