@@ -61,7 +61,6 @@ COMMANDS = {
 }
 
 _PROGRAM = "python -m scaffold"
-_DISTRIBUTION = "quart-fleet"
 _OWN_OPTIONS = ("--help", "-h", "--version")
 
 
@@ -152,11 +151,15 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 
 
 def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
-        from scaffold.framework import get_framework  # noqa: PLC0415 - --help does without it
+    if not wanted or ctx.resilient_parsing:
+        return
+    from scaffold.framework import get_framework  # noqa: PLC0415 - --help does without it
 
+    try:
         click.echo(f"scaffold {get_framework().version}")
-        ctx.exit()
+    except ScaffoldError as error:
+        raise click.ClickException(str(error)) from None
+    ctx.exit()
 
 
 @click.group(

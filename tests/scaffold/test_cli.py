@@ -54,13 +54,14 @@ def installed(tmp_path: Path) -> Path:
     """A folder of packages as an installer fills it from a wheel: without pyproject.toml."""
     site = tmp_path / "site-packages"
     shutil.copytree(REPOSITORY / "scaffold", site / "scaffold")
-    (site / "quart_fleet-9.8.7.dist-info").mkdir()
-    metadata = "Metadata-Version: 2.1\nName: quart-fleet\nVersion: 9.8.7\n"
-    (site / "quart_fleet-9.8.7.dist-info/METADATA").write_text(metadata)
+    project = (REPOSITORY / "pyproject.toml").read_text()
+    version = tomllib.loads(project)["project"]["version"]
+    carried = project.replace(f'version = "{version}"', 'version = "9.8.7"', 1)
+    (site / "scaffold/framework.toml").write_text(carried)
     return site
 
 
-def test_the_version_is_that_of_the_installed_distribution(installed: Path) -> None:
+def test_the_version_is_that_of_the_installed_wheel(installed: Path) -> None:
     path = f"PYTHONPATH={installed}"
 
     version = run(installed.parent, "env", path, sys.executable, "-m", "scaffold", "--version")
@@ -68,18 +69,19 @@ def test_the_version_is_that_of_the_installed_distribution(installed: Path) -> N
     assert done(version) == "scaffold 9.8.7\n"
 
 
-def test_without_a_distribution_the_version_is_that_of_the_source(tmp_path: Path) -> None:
-    code = (
-        "from importlib import metadata\n"
-        "def version(name): raise metadata.PackageNotFoundError(name)\n"
-        "metadata.version = version\n"
-        "from scaffold.cli import main; main(['--version'])"
-    )
+def test_in_a_clone_the_version_is_that_of_the_source(tmp_path: Path) -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 
-    version = done(run(tmp_path, sys.executable, "-c", code))
+    assert done(scaffold(tmp_path, "--version")) == f"scaffold {project['version']}\n"
 
-    framework = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["scaffold"]
-    assert version == f"scaffold {framework['framework']}\n"
+
+def test_a_broken_installation_is_named(installed: Path) -> None:
+    (installed / "scaffold/framework.toml").unlink()
+    path = f"PYTHONPATH={installed}"
+
+    version = run(installed.parent, "env", path, sys.executable, "-m", "scaffold", "--version")
+
+    assert "Install quart-fleet again" in refused(version)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
