@@ -137,12 +137,12 @@ class Demo:
                 return self.stack.enter_context(started(services, installation))
 
     def _open_database(self, installation: Installation) -> Installation:
-        """Return the installation with the variables of services in production."""
+        """Return the installation with the settings of services in production."""
         settings = {"DEBUG": "False", "SECRET_KEY": token_hex()}
         url = os.environ.get("DATABASE_URL")
         if not url:
             self.stack.callback(installation.stop_embedded_server)
-            # Only development and tests may run on the embedded server.
+            # The embedded server is for development and tests.
             return installation.with_variables({**settings, "TESTING": "True"})
         with self.guard.deferred():
             database = TemporaryDatabase.create(url)

@@ -183,7 +183,7 @@ def install(sandbox: Sandbox) -> Installation:
 
 
 def borrow_interpreter(sandbox: Sandbox) -> Installation:
-    """Install nothing: show the workspace, then the framework, to the interpreter of the demo."""
+    """Install nothing: let this interpreter import the workspace, then the framework."""
     folders = (sandbox.workspace, sandbox.workspace / "services", SOURCE)
     return Installation(sandbox, sys.executable, {"PYTHONPATH": os.pathsep.join(map(str, folders))})
 

@@ -42,7 +42,7 @@ def test_a_number_of_workers_that_cannot_be_is_refused_in_a_line(
 
 
 async def listens(service: RunningService) -> bool:
-    """Say whether a process accepts connections on the service's port."""
+    """Whether a process accepts connections on the service's port."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", service.port)
     except ConnectionRefusedError:
