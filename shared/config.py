@@ -8,4 +8,4 @@ class DatabaseConfig(DatabaseSettings):
 
 
 class BaseServiceConfig(ServiceSettings, DatabaseConfig):
-    """The settings of every service; a service that needs more derives its own class."""
+    """The settings of every service; those of one service alone are in its settings.py."""

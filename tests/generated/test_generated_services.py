@@ -165,5 +165,5 @@ def contents(workspace: GeneratedWorkspace) -> dict[str, bytes]:
     return {
         os.fspath(path.relative_to(workspace.root)): path.read_bytes()
         for path in workspace.root.rglob("*")
-        if path.is_file() and "_cache" not in os.fspath(path) and path != workspace.root / ".env"
+        if path.is_file() and "_cache" not in os.fspath(path) and path.name != ".env"
     }
