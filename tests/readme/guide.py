@@ -1,22 +1,26 @@
 """The pages as their reader takes them: commands to paste, and code with the place it goes to."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 GUIDE = ROOT / "docs/guide.md"
+COOKBOOK = ROOT / "docs/cookbook.md"
 TROUBLESHOOTING = ROOT / "docs/troubleshooting.md"
 CONFIGURATION = ROOT / "docs/configuration.md"
-PAGES = (README, GUIDE, TROUBLESHOOTING, CONFIGURATION)
+PAGES = (README, GUIDE, COOKBOOK, TROUBLESHOOTING, CONFIGURATION)
 """Pages all of whose commands are run."""
 
 _STEP = re.compile(
-    r"^(?:\*\*\w+\.\*\* )?In (?:the new file )?`(?P<file>[^`]+)`(?:, (?P<how>below|above|in place of) `(?P<anchor>[^`]+)`)?:"
+    r"^(?:[^\n]*\. |\*\*\w+\.\*\* )?In (?:the new file )?`(?P<file>[^`]+)`(?:, (?P<how>below|above|in place of) `(?P<anchor>[^`]+)`)?:"
     r"\n\n```python\n(?P<code>.*?)```$",
     re.MULTILINE | re.DOTALL,
 )
+_IMPORT = re.compile(r"(from \S+ )?import ")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"^    (?=\S)(?P<line>.+)$", re.MULTILINE)
 _SPAN = re.compile(r"`([^`]+)`")
@@ -47,8 +51,18 @@ class Step:
         assert len(found) == 1, f"{self.anchor!r} stands in {len(found)} lines of {self.file}"
         start = found[0] + (self.how == "below")
         end = found[0] + (self.how != "above")
-        lines[start:end] = [self.code]
+        imports, code = self._split()
+        lines[start:end] = [code]
+        first_import = next(i for i, line in enumerate(lines) if _IMPORT.match(line))
+        lines[first_import:first_import] = [imports]
         path.write_text("".join(lines))
+
+    def _split(self) -> tuple[str, str]:
+        """Return the imports at the head of the code, and the rest."""
+        head, gap, rest = self.code.partition("\n\n")
+        if gap and all(_IMPORT.match(line) for line in head.splitlines()):
+            return f"{head}\n", rest
+        return "", self.code
 
 
 def section(title: str) -> str:
@@ -65,16 +79,18 @@ def advice(problem: str) -> str:
     return " ".join(found.split())
 
 
-def steps(text: str) -> list[Step]:
-    """Return the guide's blocks of code; one whose place is not said fails."""
-    found = [Step(**match.groupdict()) for match in _STEP.finditer(text)]
-    assert len(found) == text.count("```python"), "a block of code has no place"
-    return found
-
-
 def commands(text: str) -> list[str]:
     """Return the lines that a reader pastes into a shell, in order."""
     return [match["line"] for match in _COMMAND.finditer(_FENCE.sub("", text))]
+
+
+def follow(text: str) -> Iterator[Step | str]:
+    """Return a page's commands and blocks of code in the order in which its reader meets them."""
+    placed = [(match.start(), Step(**match.groupdict())) for match in _STEP.finditer(text)]
+    assert len(placed) == text.count("```python"), "a block of code has no place"
+    blank = _FENCE.sub(lambda match: " " * len(match[0]), text)
+    typed = [(match.start(), match["line"]) for match in _COMMAND.finditer(blank)]
+    return (each for _, each in sorted([*placed, *typed], key=itemgetter(0)))
 
 
 def listed() -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.readme.guide import GUIDE, PAGES, commands, listed, mentioned, section
+from tests.readme.guide import COOKBOOK, GUIDE, PAGES, commands, listed, mentioned, section
 from tests.readme.proofs import IN_CI, IN_TESTS, TABLE
 from tests.workspace import FRAMEWORK
 
@@ -19,7 +19,10 @@ def on_the_pages() -> set[str]:
 
 def pasted() -> set[str]:
     """Return those that are run as they stand."""
-    return {*commands(section("Quick start")), *commands(GUIDE.read_text())}
+    pages = (GUIDE, COOKBOOK)
+    return {line for page in pages for line in commands(page.read_text())} | {
+        *commands(section("Quick start"))
+    }
 
 
 def source(place: str) -> str:
