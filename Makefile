@@ -62,6 +62,12 @@ types: $(STAMP) ## mypy --strict
 bench: $(STAMP) ## the speed of a generated service beside others (BENCH=--quick: in a minute)
 	@$(VENV) -m benchmarks $(BENCH)
 
+.PHONY: docs
+docs: $(STAMP) ## the pages of docs/ as a site, in build/site
+	@$(VENV) -c 'import zensical' 2>/dev/null || \
+	  $(VENV) -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@$(VENV) -m zensical build --strict --clean
+
 .PHONY: vendor
 vendor: $(STAMP) ## vendor/ and the locks, which images are built from (git ignores them here)
 	@rm -rf vendor && $(VENV) -m scaffold.vendor

@@ -17,7 +17,7 @@ PAGES = (README, GUIDE, COOKBOOK, TROUBLESHOOTING, CONFIGURATION)
 
 _STEP = re.compile(
     r"^(?:[^\n]*\. |\*\*\w+\.\*\* )?In (?:the new file )?`(?P<file>[^`]+)`(?:, (?P<how>below|above|in place of) `(?P<anchor>[^`]+)`)?:"
-    r"\n\n```python\n(?P<code>.*?)```$",
+    r"\n```python\n(?P<code>.*?)```$",
     re.MULTILINE | re.DOTALL,
 )
 _IMPORT = re.compile(r"(from \S+ )?import ")

@@ -33,7 +33,7 @@ def project(workspace: Path) -> dict[str, Any]:
 def test_a_workspace_holds_what_its_owner_owns(fresh: Path) -> None:
     assert is_workspace(fresh)
     assert {path.name for path in fresh.iterdir() if path.is_dir()} == {
-        *(".github", "db_manager", "nix", "services", "shared", "vendor")
+        *(".github", "db_manager", "docs", "nix", "services", "shared", "vendor")
     }
     names = {path.name for path in (fresh / "services").iterdir()}
     assert names == {"README.md", "compose.yaml"}
@@ -48,7 +48,23 @@ def test_a_workspace_is_short(fresh: Path) -> None:
     assert lines <= 1500
 
 
-def test_a_workspace_names_each_of_its_docs_and_no_benchmark(fresh: Path) -> None:
+def test_a_workspace_names_each_of_its_docs(fresh: Path) -> None:
+    pages = {f"docs/{path.name}" for path in (fresh / "docs").iterdir()}
+    readme = (fresh / "README.md").read_text()
+
+    assert len(pages) == 6
+    assert set(re.findall(r"\]\((docs/[^)]+)\)", readme)) == pages
+    assert sum(len((fresh / page).read_text().splitlines()) for page in pages) <= 700
+
+
+def test_every_link_of_a_workspaces_pages_leads_somewhere(fresh: Path) -> None:
+    for page in (fresh / "README.md", *(fresh / "docs").iterdir()):
+        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+
+        assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_a_workspace_has_no_benchmark_and_no_tests_of_the_framework(fresh: Path) -> None:
     assert "bench" not in (fresh / "Makefile").read_text()
     assert not (fresh / "tests").exists()
 
