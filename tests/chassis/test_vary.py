@@ -4,7 +4,7 @@ import pytest
 from quart import Response
 
 from quart_fleet.asgi._application import Service
-from quart_fleet.web._cors import allow_origin
+from quart_fleet.web._cors import make_cors
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from quart_fleet.web._cors import allow_origin
 async def test_origin_is_added_once_to_what_a_response_varies_by(
     app: Service, own: str | None, sent: str
 ) -> None:
-    app.after_request(allow_origin)
+    app.after_request(make_cors(None))
 
     @app.get("/")
     async def index() -> Response:
