@@ -59,7 +59,7 @@ def measure(
     With the same seed the same rows are asked for in the same order.
     """
     before = server.cpu()
-    ask = _wrk if shutil.which("wrk") else _own
+    ask = ask_with_wrk if shutil.which("wrk") else _own
     found = ask(server.port, scenario, seconds, connections, seed)
     cpu_seconds = server.cpu() - before
     _await_rest(server)
@@ -95,9 +95,10 @@ def _own(
     return asyncio.run(generate(port, requests, seconds, connections))
 
 
-def _wrk(
+def ask_with_wrk(
     port: int, scenario: Scenario, seconds: float, connections: int, seed: int
 ) -> dict[str, float]:
+    """Have wrk ask, as `load.lua` says."""
     environment = os.environ | {"BENCH_PATH": scenario.path, "BENCH_SEED": str(seed)}
     if scenario.creates:
         environment["BENCH_PREFIX"] = _prefix()

@@ -47,6 +47,7 @@ class DatabaseSettings(BaseSettings):
 
     model_config = SettingsConfigDict(
         frozen=True,
+        hide_input_in_errors=True,  # which may be a secret
         extra="ignore",
         case_sensitive=True,
         env_ignore_empty=True,

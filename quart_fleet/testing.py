@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from quart_fleet.settings import DatabaseSettings
 
 FOREIGN_VARIABLES = (
-    *("DATABASE_*", "DB_*", "DEBUG", "HOST", "MAX_CONTENT_LENGTH", "PG*", "PORT"),
+    *("CORS_ORIGINS", "DATABASE_*", "DB_*", "DEBUG", "HOST", "MAX_CONTENT_LENGTH", "PG*", "PORT"),
     *("SECRET_KEY", "SERVICE_*", "TESTING"),
 )
 """Patterns of the variables that a service, the database manager or asyncpg would read."""

@@ -6,7 +6,8 @@ quart-cors answers `*` to every origin; the contract echoes the origin, as Flask
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from quart import Request, request
+from quart import Request
+from quart.globals import request_ctx
 
 if TYPE_CHECKING:
     from quart.typing import ResponseTypes
@@ -34,23 +35,34 @@ def make_cors(origins: frozenset[str] | None) -> AfterRequest:
         headers = response.headers
         if headers.getlist("Access-Control-Allow-Origin"):  # `in` raises inside where it is absent
             return response
-        origin = _find_origin(request)
+        asked = request_ctx.request  # once: each look through Quart's `request` costs anew
+        origin = _find_origin(asked)
         if origin or origins is not None:
-            response.vary.add("Origin")
+            _vary_by_origin(response)
         if origins is not None and origin not in origins:
             return response
         headers.add("Access-Control-Allow-Origin", origin or "*")
-        if request.method == "OPTIONS":
-            _allow_preflight(request, headers)
+        if asked.method == "OPTIONS":
+            _allow_preflight(asked, headers)
         return response
 
     return allow_origin
 
 
+def _vary_by_origin(response: "ResponseTypes") -> None:
+    """Tell caches, without parsing the header where there is none."""
+    if response.headers.getlist("Vary"):
+        response.vary.add("Origin")
+    else:
+        response.headers.add("Vary", "Origin")
+
+
 def _find_origin(request: Request) -> str | None:
     """Look among the headers as they were sent, which costs less than to parse them."""
-    sent = request.scope["headers"]
-    return next((value.decode("latin1") for name, value in sent if name == b"origin"), None)
+    for name, value in request.scope["headers"]:
+        if name == b"origin":
+            return value.decode("latin1")
+    return None
 
 
 def _allow_preflight(request: Request, headers: "Headers") -> None:

@@ -1,4 +1,4 @@
-"""The routes that every service has: is it alive, can it work, which service is it."""
+"""The routes of every service: liveness, readiness, and the name of the service."""
 
 from quart import Blueprint, Response, current_app
 

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 from quart_fleet.errors import InvalidRequestError, ValidationFailedError
 
 _KINDS = {
-    "Must be a string": "string_type",
+    "Must be a string": "string_type string_sub_type",
     "Must be valid Unicode text": "string_unicode",
     "Must be at most {max_length:character}": "string_too_long url_too_long",
     "Must be at least {min_length:character}": "string_too_short",

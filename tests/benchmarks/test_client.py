@@ -1,11 +1,15 @@
-"""The load generator that stands in for wrk."""
+"""The load generators: wrk, and the one that stands in for it."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from benchmarks.client import generate
-from benchmarks.scenarios import CREATE, HEALTH
+from benchmarks.load import ask_with_wrk
+from benchmarks.scenarios import CREATE, GET, HEALTH, LIST, Scenario
 
 
 @asynccontextmanager
@@ -51,3 +55,22 @@ async def test_no_user_is_created_twice() -> None:
         await generate(port, CREATE.requests("created"), 0.1, 3)
 
     assert len(set(seen)) == len(seen) > 3
+
+
+@pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
+@pytest.mark.parametrize("scenario", [GET, LIST, CREATE], ids=lambda each: each.name)
+async def test_wrk_asks_for_something_else_each_time_and_for_the_same_with_a_seed(
+    scenario: Scenario,
+) -> None:
+    first, second, other = [await asked_by_wrk(scenario, seed) for seed in (1, 1, 2)]
+
+    assert len(set(first)) > 40
+    if not scenario.creates:
+        assert first == second != other
+
+
+async def asked_by_wrk(scenario: Scenario, seed: int) -> list[bytes]:
+    seen: list[bytes] = []
+    async with answering("200 OK", seen) as port:
+        await asyncio.to_thread(ask_with_wrk, port, scenario, 1, 1, seed)
+    return seen[:50]

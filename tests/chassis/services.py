@@ -10,6 +10,7 @@ from quart_fleet.settings import ServiceSettings
 from quart_fleet.web import Envelope, build_app
 
 SECRET = "a secret of the tests"
+NO_DATABASE = "postgresql://nothing-connects-here/app"
 
 
 def make_service(
@@ -20,7 +21,7 @@ def make_service(
     statuses: Mapping[type[ServiceError], int] | None = None,
 ) -> Quart:
     """Make an application with these routes below /api/v1; settings by their variables."""
-    given = {"SECRET_KEY": SECRET, "DEBUG": False} | dict(settings or {})
+    given = {"SECRET_KEY": SECRET, "DATABASE_URL": NO_DATABASE} | dict(settings or {})
     config = ServiceSettings.model_validate(given)
     database = Database(config)
     return build_app(config, database, envelope, blueprints=[blueprint], statuses=statuses or {})

@@ -143,9 +143,10 @@ DEFECTS = (
            "static_folder=None)", "static_folder=None); app.url_map.strict_slashes = False"),
     Defect("no list of methods", _WRONG_METHOD, _MAPPING, "response.headers[name] = value", "pass"),
     Defect("origins are not echoed", "every route", _CORS, 'origin or "*"', '"*"'),
-    Defect("caches are not told", "every route", _CORS, 'response.vary.add("Origin")', "pass"),
-    Defect("credentials are allowed", "every route", _CORS, 'response.vary.add("Origin")',
-           'response.vary.add("Origin"); headers.add("Access-Control-Allow-Credentials", "true")'),
+    Defect("caches are not told", "every route", _CORS, 'headers.add("Vary", "Origin")', "pass"),
+    Defect("credentials are allowed", "every route", _CORS, 'headers.add("Vary", "Origin")',
+           'headers.add("Vary", "Origin"); '
+           'response.headers["Access-Control-Allow-Credentials"] = "true"'),
     Defect("a pre-flight names no methods", "every route", _CORS,
            'headers.setdefault("Access-Control-Allow-Methods", _ALLOW_METHODS)', "pass"),
     Defect("broken bytes are read", "every route", _PATHS,

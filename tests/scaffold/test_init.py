@@ -2,8 +2,8 @@
 
 import json
 import os
+import pty
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -212,23 +212,27 @@ def test_a_word_that_no_project_file_takes_is_refused(
 
 
 def test_on_a_terminal_what_no_option_says_is_asked(tmp_path: Path) -> None:
-    command = shlex.join([sys.executable, "-m", "scaffold", "init", "fleet", "--name", "shop"])
-    answers = "Apache-2.0\nSells tea\n"
+    person, terminal = pty.openpty()
+    os.write(person, b"Apache-2.0\nSells tea\n")
 
-    completed = subprocess.run(
-        ["script", "-qec", command, os.devnull],
+    subprocess.run(
+        [sys.executable, "-m", "scaffold", "init", "fleet", "--name", "shop"],
         cwd=tmp_path,
         env=ENVIRONMENT,
-        input=answers,
-        capture_output=True,
-        text=True,
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
         check=True,
     )
 
+    os.close(terminal)
+    asked = os.read(person, 10_000).decode()
+    os.close(person)
     ours = project(tmp_path / "fleet")["project"]
     assert (ours["name"], ours["license"]) == ("shop", "Apache-2.0")
     assert ours["description"] == "Sells tea"
-    assert "Name" not in completed.stdout
+    assert "Name" not in asked
+    assert "Licence, as SPDX names it (none: not open source) [none]: " in asked
 
 
 def test_git_is_suggested_where_there_is_none(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ def test_the_wheel_holds_the_framework_and_nothing_of_a_workspace(archive: Path)
 
 
 def test_every_tracked_file_of_the_framework_is_in_the_wheel(archive: Path) -> None:
+    if not (REPOSITORY / ".git").exists():
+        pytest.skip("not a clone: what git tracks is not known")
     packages = ("quart_fleet", "scaffold", "db_manager")
     listed = subprocess.run(
         ["git", "ls-files", *packages], cwd=REPOSITORY, check=True, capture_output=True, text=True
