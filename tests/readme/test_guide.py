@@ -9,7 +9,6 @@ import pytest
 from tests.readme.guide import COOKBOOK, GUIDE, Step, advice, commands, follow, mentioned
 from tests.workspace import GeneratedWorkspace, run
 
-
 CHECKS = (
     *("ruff check", "ruff format --check", "mypy"),
     *("scaffold contracts", "db_manager check"),
