@@ -1,4 +1,4 @@
-"""What only the extra `manifests` installs: tests without it skip, but never in CI."""
+"""What only the extras `docs` and `manifests` install: tests without it skip, but never in CI."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ def require_module(name: str) -> None:
 def _skip_unless(there: bool, name: str) -> None:
     if there:
         return
-    reason = f"{name} is not installed: pip install -e '.[manifests]'"
+    reason = f"{name} is not installed: pip install -e '.[docs,manifests]'"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-pytest.importorskip("zensical", reason="the extra `docs` is not installed")
+from tests.requirement import require_module
 
 ROOT = Path(__file__).parents[2]
 LOADING = ("src", "srcset", "poster", "data", "action")
@@ -49,6 +49,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build(root: Path) -> "subprocess.CompletedProcess[str]":
     """Run what `make docs` runs."""
+    require_module("zensical")
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 

@@ -74,9 +74,8 @@ def check(workspace: GeneratedWorkspace, url: str) -> None:
 
 
 def test_a_service_goes_as_the_page_says(
-    tmp_path_factory: pytest.TempPathFactory, fresh_database_url: str
+    workspace: GeneratedWorkspace, fresh_database_url: str
 ) -> None:
-    workspace = GeneratedWorkspace.make(tmp_path_factory.mktemp("end") / "shop")
     containers = workspace.root / "services/compose.yaml"
     untouched = containers.read_text()
     workspace.python("-m", "scaffold", "product-service", "8082")
