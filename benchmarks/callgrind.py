@@ -33,7 +33,7 @@ def installed() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """A server whose instructions are being counted."""
+    """A server and the folder of its instruction counts."""
 
     server: Server
     folder: Path

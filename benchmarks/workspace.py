@@ -45,9 +45,9 @@ class Workspace:
         }
 
     @property
-    def imports(self) -> tuple[Path, Path]:
-        """The folders that a workspace's code is imported from."""
-        return self.root, self.root / "services"
+    def imports(self) -> tuple[Path, ...]:
+        """The folders that a workspace's code, and then the framework, are imported from."""
+        return self.root, self.root / "services", ROOT
 
     def create_database(self, name: str) -> "Workspace":
         """Return the same workspace on another database, made and migrated."""

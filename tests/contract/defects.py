@@ -69,7 +69,7 @@ DEFECTS = (
            "order_by(key.desc())"),
     Defect("no order", "GET /users", _STATEMENTS, ".order_by(key)", ""),
     Defect("all users are active", "GET /users/active", _ADAPTER, ".where(UserModel.is_active)", ""),
-    Defect("dates of ISO 8601", _GET, _JSON, "return _http_date",
+    Defect("dates of ISO 8601", _GET, _JSON, "return http_date",
            "return datetime.isoformat"),
     Defect("keys as they come", _GET, _JSON, "orjson.OPT_SORT_KEYS", "0"),
     Defect("no escapes", _USERNAME, _JSON, " or not body.isascii()", ""),
@@ -143,7 +143,8 @@ DEFECTS = (
            "static_folder=None)", "static_folder=None); app.url_map.strict_slashes = False"),
     Defect("no list of methods", _WRONG_METHOD, _MAPPING, "response.headers[name] = value", "pass"),
     Defect("origins are not echoed", "every route", _CORS, 'origin or "*"', '"*"'),
-    Defect("caches are not told", "every route", _CORS, 'headers.add("Vary", "Origin")', "pass"),
+    Defect("caches are not told", "every route", _CORS, 'response.headers.add("Vary", "Origin")',
+           "pass"),
     Defect("credentials are allowed", "every route", _CORS, 'headers.add("Vary", "Origin")',
            'headers.add("Vary", "Origin"); '
            'response.headers["Access-Control-Allow-Credentials"] = "true"'),

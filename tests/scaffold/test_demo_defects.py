@@ -39,8 +39,7 @@ def _damage(workspace: Path) -> None:
     _edit(workspace, dates, "import Field", "import BeforeValidator, Field")
     _edit(workspace, dates, "updated_at: datetime", f"updated_at: {iso}")
     application = "notification_service/bootstrap.py"
-    _edit(workspace, application, "return build_app", "app = build_app")
-    _edit(workspace, application, "(workspace)],\n    )\n", f"(workspace)],\n    )\n{_LOSES_ALLOW}")
+    _edit(workspace, application, "    return app\n", _LOSES_ALLOW)
 
 
 def _edit(workspace: Path, name: str, old: str, new: str) -> None:
