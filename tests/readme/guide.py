@@ -12,7 +12,8 @@ GUIDE = ROOT / "docs/guide.md"
 COOKBOOK = ROOT / "docs/cookbook.md"
 TROUBLESHOOTING = ROOT / "docs/troubleshooting.md"
 CONFIGURATION = ROOT / "docs/configuration.md"
-PAGES = (README, GUIDE, COOKBOOK, TROUBLESHOOTING, CONFIGURATION)
+UPGRADING = ROOT / "docs/upgrading.md"
+PAGES = (README, GUIDE, COOKBOOK, TROUBLESHOOTING, CONFIGURATION, UPGRADING)
 """Pages all of whose commands are run."""
 
 _STEP = re.compile(

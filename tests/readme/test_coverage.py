@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.readme.guide import COOKBOOK, GUIDE, PAGES, commands, listed, mentioned, section
+from tests.readme.guide import (
+    COOKBOOK,
+    GUIDE,
+    PAGES,
+    UPGRADING,
+    commands,
+    listed,
+    mentioned,
+    section,
+)
 from tests.readme.proofs import IN_CI, IN_TESTS, TABLE
 from tests.workspace import FRAMEWORK
 
@@ -19,7 +28,7 @@ def on_the_pages() -> set[str]:
 
 def pasted() -> set[str]:
     """Return those that are run as they stand."""
-    pages = (GUIDE, COOKBOOK)
+    pages = (GUIDE, COOKBOOK, UPGRADING)
     return {line for page in pages for line in commands(page.read_text())} | {
         *commands(section("Quick start"))
     }
