@@ -1,9 +1,8 @@
-"""What makes Quart lean: the application class, its HTTP classes, its routing and its JSON.
+"""What makes Quart lean: the application class, its HTTP classes and its routing.
 
 Authors of services need nothing of it.
 """
 
 from quart_fleet.asgi._application import IdConverter, LeanService, Service, service_class
-from quart_fleet.asgi._json import ContractJSONProvider
 
-__all__ = ["ContractJSONProvider", "IdConverter", "LeanService", "Service", "service_class"]
+__all__ = ["IdConverter", "LeanService", "Service", "service_class"]

@@ -33,8 +33,7 @@ from quart_fleet.database._engine import Database, DatabaseServer
 from quart_fleet.database._repository import SQLAlchemyRepository
 from quart_fleet.database._revision_check import RevisionCheck
 from quart_fleet.database._statement import Parameters, Row, Statement, page_of
-from quart_fleet.database._transaction import Transaction
-from quart_fleet.database._unit_of_work import SQLAlchemyUnitOfWork
+from quart_fleet.database._transaction import SQLAlchemyUnitOfWork, Transaction
 
 __all__ = [
     "Database",

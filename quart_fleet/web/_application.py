@@ -1,20 +1,29 @@
-"""The application factory: one Quart application in the contract's manner."""
+"""The application factory, what controllers ask of the application, and its cross-origin headers.
+
+Cross-origin headers are as the contract has them, on every response, errors included: quart-cors
+answers `*` to every origin; the contract echoes the origin, as Flask-CORS does.
+"""
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
-from quart import Blueprint, Quart
+from quart import Blueprint, Quart, Request, current_app
+from quart.globals import request_ctx
 
 from quart_fleet.asgi._application import Service, service_class
-from quart_fleet.asgi._json import ContractJSONProvider
 from quart_fleet.database._engine import Database
 from quart_fleet.errors import ServiceError
 from quart_fleet.settings import ServiceSettings
-from quart_fleet.web._cors import make_cors
-from quart_fleet.web._envelope import Envelope
+from quart_fleet.web._envelope import ContractJSONProvider, Envelope
 from quart_fleet.web._error_responses import ErrorResponses
 from quart_fleet.web._health import make_health_blueprint
+
+if TYPE_CHECKING:
+    from quart.typing import ResponseTypes
+    from werkzeug.datastructures import Headers
+
 
 PREFIX = "/api/v1"
 
@@ -78,3 +87,105 @@ def _open_while_serving(app: Service, database: Database, checks: Iterable[Start
             for check in checks:
                 await check(database)
             yield
+
+
+T = TypeVar("T")
+
+_EXTENSION = "quart_fleet.web.dependencies"
+
+
+class Dependency(Generic[T]):
+    """One object that each application has its own of; declared once, beside the blueprint.
+
+        use_cases = Dependency[ProductUseCases]()          # controllers.py
+        use_cases.bind(app, ProductUseCases(...))          # bootstrap.py
+        found = await use_cases().list_page(after, limit)  # in a request
+
+    The declaration holds no state: applications of one process share nothing through it.
+    """
+
+    def bind(self, app: Quart, value: T) -> None:
+        """Make `value` what this dependency is in `app`; a second call replaces it, as in a test."""
+        app.extensions.setdefault(_EXTENSION, {})[self] = value
+
+    def __call__(self) -> T:
+        """Return what is bound in the application of the current request.
+
+        Raises RuntimeError where nothing is bound, or outside of an application's context.
+        """
+        try:
+            value: T = current_app.extensions[_EXTENSION][self]
+        except KeyError:
+            raise RuntimeError(
+                f"{self} is not bound in the application {current_app.name!r}:"
+                " call its bind(app, value) in bootstrap.py, after build_app"
+            ) from None
+        return value
+
+    def __repr__(self) -> str:
+        declared: Any = getattr(self, "__orig_class__", None)  # set by typing, not promised
+        names = [getattr(kind, "__name__", str(kind)) for kind in get_args(declared)]
+        return f"Dependency[{', '.join(names)}]" if names else "Dependency"
+
+
+ALLOWED_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+_ALLOW_METHODS = ", ".join(sorted(ALLOWED_METHODS))
+
+
+AfterRequest = Callable[["ResponseTypes"], Awaitable["ResponseTypes"]]
+
+
+def make_cors(origins: frozenset[str] | None) -> AfterRequest:
+    """Return what adds the headers that let scripts of other origins read the answers.
+
+    It adds what is not set yet, and is to be registered before all other `after_request`
+    functions: Quart runs the first one last, so that what the application or an extension says of
+    cross-origin requests is there already, and stays.
+
+    Args:
+        origins: those that are allowed; None allows every one.
+    """
+
+    async def allow_origin(response: "ResponseTypes") -> "ResponseTypes":
+        headers = response.headers
+        if headers.getlist("Access-Control-Allow-Origin"):  # `in` raises inside where it is absent
+            return response
+        asked = request_ctx.request  # once: each look through Quart's `request` costs anew
+        origin = _find_origin(asked)
+        if origin or origins is not None:
+            _vary_by_origin(response)
+        if origins is not None and origin not in origins:
+            return response
+        headers.add("Access-Control-Allow-Origin", origin or "*")
+        if asked.method == "OPTIONS":
+            _allow_preflight(asked, headers)
+        return response
+
+    return allow_origin
+
+
+def _vary_by_origin(response: "ResponseTypes") -> None:
+    """Tell caches, without parsing the header where there is none."""
+    if response.headers.getlist("Vary"):
+        response.vary.add("Origin")
+    else:
+        response.headers.add("Vary", "Origin")
+
+
+def _find_origin(request: Request) -> str | None:
+    """Look among the headers as they were sent, which costs less than to parse them."""
+    for name, value in request.scope["headers"]:
+        if name == b"origin":
+            return value.decode("latin1")
+    return None
+
+
+def _allow_preflight(request: Request, headers: "Headers") -> None:
+    asked = request.headers.get("Access-Control-Request-Method", "").upper()
+    if asked not in ALLOWED_METHODS:
+        return
+    headers.setdefault("Access-Control-Allow-Methods", _ALLOW_METHODS)
+    wanted = request.headers.get("Access-Control-Request-Headers")
+    if wanted:
+        names = sorted(name.strip() for name in wanted.split(","))
+        headers.setdefault("Access-Control-Allow-Headers", ", ".join(names))

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from werkzeug import http
 
-from quart_fleet.asgi._json import http_date
+from quart_fleet.web._envelope import http_date
 
 FIRST = datetime(1, 1, 3, tzinfo=UTC)
 """From here on no offset leads out of the calendar."""

@@ -13,8 +13,8 @@ import pytest
 from quart import Quart, Response
 from quart.json.provider import DefaultJSONProvider
 
-from quart_fleet.asgi._json import ContractJSONProvider
 from quart_fleet.dto import ResponseDTO
+from quart_fleet.web._envelope import ContractJSONProvider
 
 
 class PersonDTO(ResponseDTO):

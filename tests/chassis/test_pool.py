@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from quart_fleet.database._pool import ConnectionPool
+from quart_fleet.database._engine import ConnectionPool
 
 TIMEOUT = 60.0
 """Seconds that a test waits at most."""

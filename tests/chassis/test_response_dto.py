@@ -22,8 +22,8 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from quart import Quart
 
-from quart_fleet.asgi._json import ContractJSONProvider
 from quart_fleet.dto import ResponseDTO, Text
+from quart_fleet.web._envelope import ContractJSONProvider
 
 NOW = datetime.fromisoformat("2026-11-23T09:24:02Z")
 ItemT = TypeVar("ItemT")

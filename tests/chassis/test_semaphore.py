@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from quart_fleet.database._pool import Semaphore
+from quart_fleet.database._engine import Semaphore
 
 TIMEOUT = 60.0
 

@@ -6,10 +6,9 @@ import pytest
 from quart import Quart, Response
 from quart.json.provider import DefaultJSONProvider
 
-from quart_fleet.asgi._json import ContractJSONProvider
 from quart_fleet.dto import ResponseDTO
 from quart_fleet.paging import CHUNK, Chunks
-from quart_fleet.web._envelope import Envelope
+from quart_fleet.web._envelope import ContractJSONProvider, Envelope
 
 
 class ItemDTO(ResponseDTO):

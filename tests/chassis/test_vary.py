@@ -4,7 +4,7 @@ import pytest
 from quart import Response
 
 from quart_fleet.asgi._application import Service
-from quart_fleet.web._cors import make_cors
+from quart_fleet.web._application import make_cors
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from quart_fleet.settings import ServiceSettings
-from quart_fleet.web import _cors
+from quart_fleet.web import _application
 from scaffold.api.table import contract_of
 
 PAGE = " ".join((Path(__file__).parents[2] / "docs/contract.md").read_text().split())
@@ -31,5 +31,5 @@ def test_the_page_names_every_route() -> None:
 def test_the_page_names_the_limits() -> None:
     assert ServiceSettings.model_fields["max_content_length"].default == 1024 * 1024
     assert "1 MiB" in PAGE
-    methods = sorted(_cors.ALLOWED_METHODS)
+    methods = sorted(_application.ALLOWED_METHODS)
     assert f"{', '.join(methods[:-1])} and {methods[-1]}" in PAGE
