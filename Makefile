@@ -49,7 +49,7 @@ test-all: $(STAMP) ## those too that take minutes, such as whole installations w
 	@$(VENV) -m pytest -n auto --maxprocesses 4
 
 .PHONY: lint
-lint: $(STAMP) ## ruff, its formatter, and who may import whom
+lint: $(STAMP) ## ruff, its formatter, the imports and the ports
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
 	@$(VENV) -m scaffold contracts

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.metadata import Metadata
 
+from quart_fleet import __version__ as VERSION
 from scaffold.framework import get_framework
 from scaffold.wheel import Wheel, build_wheel
 from tests.scaffold.commands import REPOSITORY, done, run, scaffold
@@ -47,7 +48,7 @@ def test_the_wheel_holds_the_framework_and_nothing_of_a_workspace(archive: Path)
     names = zipfile.ZipFile(archive).namelist()
 
     assert {name.partition("/")[0] for name in names} == {
-        *("quart_fleet", "scaffold", "db_manager", "quart_fleet-0.1.0.dist-info")
+        *("quart_fleet", "scaffold", "db_manager", f"quart_fleet-{VERSION}.dist-info")
     }
     assert [name for name in names if name.startswith("db_manager/migrations")] == []
     assert {"quart_fleet/py.typed", "db_manager/script.py.mako"} < set(names)
@@ -139,7 +140,7 @@ def test_hatchling_writes_the_same_dependencies_of_a_service(archive: Path, tmp_
 
 
 def _requirements(wheel: Path) -> set[tuple[str, str, str]]:
-    text = zipfile.ZipFile(wheel).read("quart_fleet-0.1.0.dist-info/METADATA")
+    text = zipfile.ZipFile(wheel).read(f"quart_fleet-{VERSION}.dist-info/METADATA")
     return {
         (each.name.lower(), str(each.specifier), str(each.marker))
         for each in Metadata.from_email(text).requires_dist or []
@@ -151,5 +152,5 @@ def test_the_locks_hold_the_hash_of_the_wheel(wheel: Wheel, fresh: Path) -> None
     assert (fresh / "vendor" / wheel.name).read_bytes() == wheel.content
     for name in ("requirements.lock", "requirements-dev.lock"):
         text = (fresh / name).read_text()
-        assert f"quart-fleet==0.1.0 \\\n    --hash=sha256:{wheel.digest}\n" in text
+        assert f"quart-fleet=={VERSION} \\\n    --hash=sha256:{wheel.digest}\n" in text
     assert wheel.digest == hashlib.sha256(wheel.content).hexdigest()
