@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from packaging.metadata import Metadata
 
-from quart_fleet import __version__ as VERSION
+import quart_fleet
 from scaffold.framework import get_framework
 from scaffold.wheel import Wheel, build_wheel
 from tests.scaffold.commands import REPOSITORY, done, run, scaffold
 
+VERSION = quart_fleet.__version__
 _PRINT = "from scaffold.vendor import collect; import sys, hashlib; print(*(hashlib.sha256(each).hexdigest() for each in collect().values()))"
 
 
