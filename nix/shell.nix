@@ -10,7 +10,7 @@ pkgs.mkShellNoCC {
     unset workspace
     # Tells make that it has nothing to install.
     export FLEET_NIX_SHELL=1
-    # nixpkgs sets these for builds; a service wants hashes that nobody can foresee.
+    # nixpkgs sets these for builds; a service wants unpredictable hashes.
     unset PYTHONHASHSEED DETERMINISTIC_BUILD SOURCE_DATE_EPOCH
     cat >&2 <<'END'
     A service:     python -m scaffold user-service 8081

@@ -35,6 +35,7 @@ def test_the_feature_of_the_guide_works(
     check(workspace, fresh_database_url)
 
 
+@pytest.mark.slow
 def test_every_recipe_of_the_cookbook_works(
     workspace: GeneratedWorkspace, fresh_database_url: str
 ) -> None:

@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 
 import asyncpg
+import pytest
 
 from quart_fleet.testing import without_foreign_variables
 from tests.readme.guide import UPGRADING, commands
@@ -21,6 +22,7 @@ RESTOCK = "services/product_service/tests/test_restock.py"
 FRAMEWORK_OF_0_1_0 = ("shared/web", "shared/database", "db_manager/cli.py", "scaffold", "tests")
 
 
+@pytest.mark.slow
 def test_a_workspace_of_0_1_0_comes_over_as_the_page_says(
     tmp_path: Path, fresh_database_url: str
 ) -> None:
