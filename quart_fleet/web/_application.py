@@ -7,10 +7,9 @@ answers `*` to every origin; the contract echoes the origin, as Flask-CORS does.
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
 
-from quart import Blueprint, Quart, Request, current_app
-from quart.globals import request_ctx
+from quart import Blueprint, Quart, Request, current_app, request
 
 from quart_fleet.asgi._application import Service, service_class
 from quart_fleet.database._engine import Database
@@ -150,7 +149,8 @@ def make_cors(origins: frozenset[str] | None) -> AfterRequest:
         headers = response.headers
         if headers.getlist("Access-Control-Allow-Origin"):  # `in` raises inside where it is absent
             return response
-        asked = request_ctx.request  # once: each look through Quart's `request` costs anew
+        # Once, since each look through the proxy costs anew; not all versions of Quart type it as one.
+        asked: Request = cast("Any", request)._get_current_object()
         origin = _find_origin(asked)
         if origin or origins is not None:
             _vary_by_origin(response)

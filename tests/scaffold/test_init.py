@@ -232,7 +232,7 @@ def test_on_a_terminal_what_no_option_says_is_asked(tmp_path: Path) -> None:
     assert (ours["name"], ours["license"]) == ("shop", "Apache-2.0")
     assert ours["description"] == "Sells tea"
     assert "Name" not in asked
-    assert "Licence, as SPDX names it (none: not open source) [none]: " in asked
+    assert "Licence, as SPDX names it (none: not open source) [none]:" in asked
 
 
 def test_git_is_suggested_where_there_is_none(tmp_path: Path) -> None:
