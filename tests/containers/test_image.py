@@ -15,6 +15,8 @@ from tests.generated.test_generated_services import get
 from tests.ports import reserve_port
 from tests.workspace import GeneratedWorkspace
 
+pytestmark = pytest.mark.slow
+
 USER_SERVICE = "services/user_service/Dockerfile"
 MIGRATE = "db_manager/Dockerfile"
 

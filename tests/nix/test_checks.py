@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.nix.offline import SYSTEM, OfflineNix, commit, done, flake_of
 from tests.workspace import GeneratedWorkspace
+
+pytestmark = pytest.mark.slow
 
 _PLANTS = {
     "lint": ("services/user_service/app.py", "import this\n"),

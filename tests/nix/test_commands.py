@@ -4,8 +4,12 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.nix.offline import SYSTEM, OfflineNix, commit, done, flake_of
 from tests.workspace import FRAMEWORK, GeneratedWorkspace, run
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_demo_runs_to_its_end(nix: OfflineNix, tmp_path: Path) -> None:

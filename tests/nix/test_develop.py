@@ -3,8 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.nix.offline import OfflineNix, done, flake_of
 from tests.scaffold.commands import picture
+
+pytestmark = pytest.mark.slow
 
 _PROGRAMS = ("python", "pip", "pytest", "ruff", "postgres", "psql", "git", "make", "uv", "curl")
 

@@ -3,9 +3,13 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.nix.offline import OfflineNix, done, flake_of
 from tests.scaffold.commands import picture
 from tests.workspace import GeneratedWorkspace
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_store_makes_the_same_bytes_as_a_clone(made: Path, tmp_path: Path) -> None:

@@ -4,8 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.nix.offline import STANDIN, OfflineNix, done
 from tests.workspace import FRAMEWORK
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_lock_is_valid_for_the_inputs(nix: OfflineNix) -> None:

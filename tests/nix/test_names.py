@@ -10,6 +10,8 @@ import pytest
 from tests.nix.offline import SYSTEMS, Completed, OfflineNix, done
 from tests.workspace import FRAMEWORK
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def flake(tmp_path: Path) -> Path:

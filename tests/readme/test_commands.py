@@ -104,6 +104,7 @@ def _wait_until_listening(port: int, service: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the service did not listen within a minute")
 
 
+@pytest.mark.slow
 def test_a_workspace_of_ones_own_is_made_and_installed(clone: Clone) -> None:
     lines = commands(section("Quick start").partition("\n### ")[2])
     proof = [
