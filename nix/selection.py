@@ -4,7 +4,9 @@ import pytest
 
 _SERVER = "_server_url"
 """The fixture of quart_fleet.testing that every test with a database stands on."""
-_SERVERS_OF_THEIR_OWN = ("tests/db_manager/", "tests/generated/", "tests/scaffold/test_demo")
+_SERVERS_OF_THEIR_OWN = (
+    *("tests/db_manager/", "tests/generated/", "tests/postgres/", "tests/scaffold/test_demo"),
+)
 """What starts servers without asking for it."""
 
 
