@@ -74,13 +74,13 @@ class Demo:
         outcome = Outcome(services, results, time.perf_counter() - began)
         if self.options.keep:
             self.report.outcome(replace(outcome, running=sandbox.workspace))
-            _say(
-                f"The services answer until Ctrl-C (or: kill {os.getpid()}). "
-                f"To try one: curl {services[0].url}users\n"
-                f"Their workspace is {sandbox.workspace}, their logs are in {sandbox.logs}; "
-                "both stay on disk."
-            )
-            with suppress(Interrupted):
+            with suppress(Interrupted):  # from the moment that the way to end it is printed
+                _say(
+                    f"The services answer until Ctrl-C (or: kill {os.getpid()}). "
+                    f"To try one: curl {services[0].url}users\n"
+                    f"Their workspace is {sandbox.workspace}, their logs are in {sandbox.logs}; "
+                    "both stay on disk."
+                )
                 await_exits(running, _say)
         return outcome
 
