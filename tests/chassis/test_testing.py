@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from textwrap import dedent
 
+import pytest
 from pydantic import AliasChoices
 
 from quart_fleet.database._engine import Database
@@ -77,6 +78,7 @@ def test_a_run_without_databases_starts_no_server(tmp_path: Path) -> None:
     assert outcome.returncode == 0, outcome.stdout
 
 
+@pytest.mark.slow
 def test_workers_share_a_server_that_goes_with_the_run(tmp_path: Path) -> None:
     outcome = run_pytest(
         tmp_path,

@@ -27,6 +27,8 @@ from tests.deploy.traffic import CLIENTS, LOST, TOLD, Seen, loyal_traffic, traff
 from tests.ports import reserve_port
 from tests.workspace import GeneratedWorkspace
 
+pytestmark = pytest.mark.slow
+
 _PACE = 5
 """How many seconds of the manifest's wait go by in one."""
 _LAG = 0.5

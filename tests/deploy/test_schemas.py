@@ -41,6 +41,7 @@ def test_a_document_of_an_unknown_kind_is_a_fault(production: Documents) -> None
     assert find_fault({**cluster, "kind": "Clusters"})
 
 
+@pytest.mark.slow
 def test_every_misspelt_key_is_found(production: Documents) -> None:
     unnoticed = [
         (name_of(document), place)

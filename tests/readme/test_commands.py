@@ -115,6 +115,7 @@ def test_a_workspace_of_ones_own_is_made_and_installed(clone: Clone) -> None:
     clone.bash("\n".join([". .venv/bin/activate", *lines, *proof]))
 
 
+@pytest.mark.slow
 def test_every_command_of_the_table_runs(clone: Clone) -> None:
     for lines in TABLE.values():
         for line in lines:

@@ -24,6 +24,7 @@ def workspace(tmp_path: Path) -> Iterator[GeneratedWorkspace]:
     shutil.rmtree(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_feature_of_the_guide_works(
     workspace: GeneratedWorkspace, fresh_database_url: str
 ) -> None:

@@ -19,6 +19,8 @@ from urllib.request import urlopen
 import asyncpg
 import pytest
 
+pytestmark = pytest.mark.slow
+
 _REPOSITORY = Path(__file__).parents[2]
 _MARK = "DEMO_UNDER_TEST"
 _TIMEOUT = 60.0

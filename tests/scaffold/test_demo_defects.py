@@ -11,6 +11,8 @@ from scaffold.demo import command
 from scaffold.demo.run import run_demo
 from scaffold.errors import ScaffoldError
 
+pytestmark = pytest.mark.slow
+
 _CONTROLLERS = "infrastructure/web/controllers.py"
 _LOSES_ALLOW = """
     @app.after_request

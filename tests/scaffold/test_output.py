@@ -61,6 +61,7 @@ def test_everything_is_formatted(fleet: Path) -> None:
     assert completed.returncode == 0, completed.stdout
 
 
+@pytest.mark.slow
 def test_mypy_is_content(fleet: Path) -> None:
     completed = tool(fleet, "mypy", "--strict", *GENERATED)
 
