@@ -99,7 +99,8 @@ async def test_an_application_may_be_mounted_below_a_path(each_app: Service, ser
         return request.script_root
 
     async def mount(scope: dict[str, object], receive: object, send: object) -> None:
-        await inner({**scope, "root_path": "/below"}, receive, send)  # type: ignore[arg-type]
+        scope["root_path"] = "/below"
+        await inner(scope, receive, send)  # type: ignore[arg-type]
 
     inner, each_app.asgi_app = each_app.asgi_app, mount  # type: ignore[method-assign, assignment]
     async with serve(each_app) as port:
