@@ -64,14 +64,14 @@ class Competitor:
             yield server
 
 
-OURS = Competitor("ours", "ours, uvicorn")
+OURS = Competitor("ours", "quart-fleet, uvicorn")
 FASTAPI = Competitor("fastapi", "FastAPI, ORM, as documented", "fastapi_orm")
 CAREFUL = Competitor("fastapi-careful", "FastAPI, ORM, careful", "fastapi_careful")
 LITESTAR = Competitor("litestar", "Litestar, advanced-alchemy", "litestar_orm")
 BY_HAND = Competitor("fastapi-asyncpg", "FastAPI, asyncpg by hand", "fastapi_asyncpg")
 SHARING = Competitor("fastapi-shared", "FastAPI, our data access", "fastapi_shared")
 LIMIT = Competitor("limit", "bare ASGI, asyncpg, orjson: the limit", "bare", bare=True)
-ON_HYPERCORN = Competitor("ours-hypercorn", "ours, hypercorn", server="hypercorn")
+ON_HYPERCORN = Competitor("ours-hypercorn", "quart-fleet, hypercorn", server="hypercorn")
 
 FASTIFY = Competitor("fastify", "Node: Fastify, pg", build=languages.FASTIFY)
 NEST = Competitor("nest", "Node: NestJS on Fastify, TypeORM", build=languages.NEST)
