@@ -17,9 +17,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from fnmatch import fnmatchcase
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -28,17 +27,12 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
+from quart_fleet.conventions import without_foreign_variables
 from quart_fleet.workspace import Workspace
 
 if TYPE_CHECKING:
     from quart_fleet.database import Database
     from quart_fleet.settings import DatabaseSettings
-
-FOREIGN_VARIABLES = (
-    *("CORS_ORIGINS", "DATABASE_*", "DB_*", "DEBUG", "HOST", "MAX_CONTENT_LENGTH", "PG*", "PORT"),
-    *("SECRET_KEY", "SERVICE_*", "TESTING"),
-)
-"""Patterns of the variables that a service, the database manager or asyncpg would read."""
 
 _FOLDER = "QUART_FLEET_TEST_FOLDER"
 """The variable that tells workers and inner runs where the run's server is."""
@@ -47,15 +41,6 @@ _owned_folder = pytest.StashKey[Path]()
 
 NewDatabase = Callable[[], AbstractAsyncContextManager[str]]
 """Gives the URL of an empty database, which is dropped at the end of the block."""
-
-
-def without_foreign_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that match none of FOREIGN_VARIABLES."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if not any(fnmatchcase(name, pattern) for pattern in FOREIGN_VARIABLES)
-    }
 
 
 def pytest_configure(config: pytest.Config) -> None:

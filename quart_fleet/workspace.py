@@ -1,12 +1,12 @@
 """Where the installed framework finds a workspace: `[tool.scaffold]` in the nearest pyproject.toml."""
 
-import tomllib
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from quart_fleet.errors import ConfigurationError
+from quart_fleet.files import parse_toml
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
@@ -35,8 +35,7 @@ class Workspace:
     def find(cls, start: Path) -> Self:
         """Return the nearest workspace at or above `start`; raises ConfigurationError."""
         for folder in (start, *start.parents):
-            table = _find_table(folder / PROJECT_FILE)
-            if table is not None:
+            if (table := find_table(folder)) is not None:
                 known = ("metadata", "settings", "migrations")
                 return cls(folder, **{name: str(table[name]) for name in known if name in table})
         raise ConfigurationError(
@@ -63,16 +62,16 @@ class Workspace:
         return cast("type[DatabaseSettings]", _load(self.settings))
 
 
-def _find_table(project_file: Path) -> dict[str, Any] | None:
-    """Return `[tool.scaffold]` of a project file, or None; raises ConfigurationError."""
+def find_table(folder: Path) -> dict[str, Any] | None:
+    """Return `[tool.scaffold]` of a folder's project file, or None; raises ConfigurationError."""
+    project_file = folder / PROJECT_FILE
     try:
-        document = tomllib.loads(project_file.read_text("utf-8"))
+        table = parse_toml(project_file).get("tool", {}).get("scaffold")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{project_file} cannot be read: {error}") from None
-    table: dict[str, Any] | None = document.get("tool", {}).get("scaffold")
-    return table
+    except OSError as error:
+        raise ConfigurationError(f"{project_file} cannot be read: {error.strerror}") from None
+    return cast("dict[str, Any] | None", table)
 
 
 def _load(name: str) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
+from quart_fleet.errors import ConfigurationError
 from scaffold.errors import ScaffoldError
 from scaffold.signals import Interrupted, not_ignored
 
@@ -109,6 +110,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except (
             ScaffoldError,
+            ConfigurationError,
             click.UsageError,
             OSError,
             ModuleNotFoundError,
@@ -132,6 +134,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
     match error:
         case ScaffoldError():
             return str(error), error.exit_code
+        case ConfigurationError():
+            return error.message, 1
         case click.UsageError():
             path = error.ctx.command_path if error.ctx else _PROGRAM
             return f"{error.format_message()}\nTry: {path} --help", error.exit_code

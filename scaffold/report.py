@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from quart_fleet.conventions import PREFIX
 from scaffold import compose, preview
-from scaffold.api import PREFIX
 from scaffold.draft import Draft
 from scaffold.plan import Plan
 from scaffold.workspace import SERVICES, read_settings

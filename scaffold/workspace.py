@@ -5,21 +5,20 @@ import fcntl
 import os
 import re
 import sys
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Self
 
+from quart_fleet.revisions import History
+from quart_fleet.workspace import Workspace as FrameworkWorkspace
+from quart_fleet.workspace import find_table
 from scaffold.compose import Composition
-from scaffold.errors import ScaffoldError
 from scaffold.names import PORTS, ServiceName, normalise
-from scaffold.revisions import History
 
 SERVICES = "services"
 MODELS = "shared/models"
-PROJECT_FILE = "pyproject.toml"
 
 _SETTINGS_FILES = ("settings.py", ".env", ".env.example")
 """Where a service says its name and port; the first file that says it counts. Services of 0.1.0
@@ -138,6 +137,8 @@ class Inventory:
     models: Mapping[str, str]
     """The module of shared/models that defines a table, by the table's name."""
     composition: Composition
+    versions: PurePosixPath
+    """The folder of the revisions, below the root."""
     history: History
 
     def find_service(self, package: str) -> Service | None:
@@ -150,21 +151,8 @@ class Inventory:
 
 
 @dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(FrameworkWorkspace):
     """The folder that holds shared/, db_manager/ and services/."""
-
-    root: Path
-
-    @classmethod
-    def find(cls, start: Path) -> Self:
-        """Return the nearest workspace at or above `start`; raises ScaffoldError."""
-        for folder in (start, *start.parents):
-            if is_workspace(folder):
-                return cls(folder)
-        raise ScaffoldError(
-            f"{start} is in no workspace: no {PROJECT_FILE} with [tool.scaffold] here or above.\n"
-            "Go into one, or make one: python -m scaffold init DIR"
-        )
 
     def services(self) -> list[Service]:
         """Read every service, half-deleted ones too, by folder."""
@@ -181,7 +169,8 @@ class Workspace:
             # Of two modules with one table the first by name counts.
             models={table: path.stem for path in reversed(modules) for table in _tables(path)},
             composition=Composition.read(self.root),
-            history=History.read(self.root),
+            versions=PurePosixPath(self.migrations, "versions"),
+            history=History.read(self.versions),
         )
 
     @contextmanager
@@ -200,12 +189,8 @@ class Workspace:
 
 
 def is_workspace(folder: Path) -> bool:
-    """Whether the folder's project file has the scaffold's table."""
-    try:
-        project = tomllib.loads((folder / PROJECT_FILE).read_text("utf-8"))
-    except (OSError, ValueError):
-        return False
-    return "scaffold" in project.get("tool", {})
+    """Whether the folder's project file has the scaffold's table; raises ConfigurationError."""
+    return find_table(folder) is not None
 
 
 def next_free_port(port: int, services: Collection[Service]) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from quart import Quart
 
+from quart_fleet.conventions import PREFIX
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.server._lifecycle import (
     collecting_requests_only,
@@ -15,7 +16,6 @@ from quart_fleet.server._lifecycle import (
     ending_with_parent,
 )
 from quart_fleet.server._servers import SERVERS, listen
-from quart_fleet.web import PREFIX
 
 if TYPE_CHECKING:
     from quart_fleet.asgi._application import Service

@@ -14,6 +14,8 @@ OUTSIDE = frozenset(
 _PYDANTIC = ("pydantic", "pydantic_core")
 _OPEN = ("quart_fleet.errors", "quart_fleet.dto", "quart_fleet.paging")
 """What of the chassis an application may know."""
+_PLAIN = ("quart_fleet.conventions", "quart_fleet.files", "quart_fleet.revisions")
+"""What of the chassis the generator may know besides, for it needs no installed package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +149,25 @@ def _chassis(services: tuple[str, ...]) -> list[Rule]:
             forbids=(EVERYTHING,),
         ),
         Rule(
+            says="quart_fleet.conventions, quart_fleet.files and quart_fleet.revisions import only "
+            "the standard library, quart_fleet.errors and each other",
+            binds=_PLAIN,
+            forbids=(EVERYTHING,),
+            allows=("quart_fleet.errors", *_PLAIN),
+        ),
+        Rule(
+            says="quart_fleet.workspace imports, but for types, only the standard library, "
+            "quart_fleet.errors and quart_fleet.files",
+            binds=("quart_fleet.workspace",),
+            forbids=(EVERYTHING,),
+            allows=(
+                "quart_fleet.errors",
+                "quart_fleet.files",
+                "quart_fleet.settings",
+                "sqlalchemy",
+            ),
+        ),
+        Rule(
             says="quart_fleet/__init__.py imports only the standard library: every module runs it",
             binds=("quart_fleet.__init__",),
             forbids=(EVERYTHING,),
@@ -227,10 +248,17 @@ def _tools(services: tuple[str, ...]) -> list[Rule]:
             forbids=("shared", "scaffold", *services),
         ),
         Rule(
-            says="scaffold imports neither quart_fleet nor shared nor db_manager nor a service: "
-            "it runs their commands",
+            says="scaffold imports of quart_fleet only conventions, errors, files, revisions and "
+            "workspace",
             binds=("scaffold",),
-            forbids=("quart_fleet", "shared", "db_manager", *services),
+            forbids=("quart_fleet",),
+            allows=("quart_fleet.errors", "quart_fleet.workspace", *_PLAIN),
+        ),
+        Rule(
+            says="scaffold imports neither shared nor db_manager nor a service: it runs their "
+            "commands",
+            binds=("scaffold",),
+            forbids=("shared", "db_manager", *services),
         ),
     ]
 

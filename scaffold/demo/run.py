@@ -153,7 +153,8 @@ class Demo:
                 )
             else:
                 self.stack.callback(database.drop)
-        return installation.with_variables({**settings, "DATABASE_URL": database.url})
+        libpq = {name: value for name, value in os.environ.items() if name.startswith("PG")}
+        return installation.with_variables({**libpq, **settings, "DATABASE_URL": database.url})
 
 
 def run_demo(

@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from scaffold.api import PREFIX
+from quart_fleet.conventions import PREFIX
 from scaffold.errors import ScaffoldError
 
 _METHODS = frozenset({"get", "post", "put", "patch", "delete", "route", "websocket"})

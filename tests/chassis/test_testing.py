@@ -12,9 +12,9 @@ from textwrap import dedent
 import pytest
 from pydantic import AliasChoices
 
+from quart_fleet.conventions import without_foreign_variables
 from quart_fleet.database._engine import Database
 from quart_fleet.settings import ServiceSettings
-from quart_fleet.testing import without_foreign_variables
 
 ROOT = Path(__file__).parents[2]
 
