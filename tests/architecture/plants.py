@@ -170,8 +170,11 @@ PLANTS = [
         ("from shared import config", "shared.config", CHASSIS),
         ("from quart_fleet.server import serve", "quart_fleet.server", WEB),
     ),
-    *_file("quart_fleet/errors.py", ("import pydantic", "pydantic", ERRORS)),
-    *_file("quart_fleet/errors.py", ("from . import dto", "quart_fleet.dto", ERRORS)),
+    *_file(
+        "quart_fleet/errors.py",
+        ("def use() -> None:\n    import pydantic", "pydantic", ERRORS),
+        ("def use() -> None:\n    from . import dto", "quart_fleet.dto", ERRORS),
+    ),
     *_file("quart_fleet/paging.py", ("import quart", "quart", ERRORS)),
     *_file(
         "quart_fleet/revisions.py",
@@ -187,7 +190,10 @@ PLANTS = [
         "quart_fleet/workspace.py",
         ("def use() -> None:\n    import pydantic", "pydantic", WORKSPACE),
     ),
-    *_file("quart_fleet/__init__.py", ("from . import web", "quart_fleet.web", CHASSIS_INIT)),
+    *_file(
+        "quart_fleet/__init__.py",
+        ("def use() -> None:\n    from . import web", "quart_fleet.web", CHASSIS_INIT),
+    ),
     *_file("quart_fleet/dto.py", ("import sqlalchemy", "sqlalchemy", DTO)),
     *_file("quart_fleet/models.py", ("import pydantic", "pydantic", MODELS)),
     *_file(
