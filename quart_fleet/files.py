@@ -36,8 +36,8 @@ def shown(path: Path) -> str:
 
 
 def read_text(path: Path) -> str:
-    r"""Return a file's text, its lines ended by `\n`; raises UnreadableFileError and OSError."""
-    return _decode(path, path.read_bytes())
+    r"""Read a file, its lines ended by `\n`; raises UnreadableFileError and OSError."""
+    return decode(path, path.read_bytes())
 
 
 def find_conflict(path: Path, text: str) -> UnreadableFileError | None:
@@ -59,7 +59,7 @@ def parse_python(path: Path) -> ast.Module:
         with warnings.catch_warnings(action="ignore"):  # of escapes: Python tells them at import
             return ast.parse(content, path.name)
     except (SyntaxError, ValueError) as error:
-        text = _decode(path, content)
+        text = decode(path, content)
         conflict = find_conflict(path, text)
         line = getattr(error, "lineno", None) or 1
         reason = f"Python says: {getattr(error, 'msg', error)}."
@@ -79,7 +79,8 @@ def parse_toml(path: Path) -> dict[str, Any]:
         raise conflict or UnreadableFileError("Syntax error", path, line, f"{reason}.") from None
 
 
-def _decode(path: Path, content: bytes) -> str:
+def decode(path: Path, content: bytes) -> str:
+    r"""Return the text of a file's content, its lines ended by `\n`; raises UnreadableFileError."""
     remedy = "Save it as UTF-8."
     if content.startswith(_UTF_16):
         raise UnreadableFileError("UTF-16 instead of UTF-8", path, 1, remedy)

@@ -1,12 +1,14 @@
 """Where the installed framework finds a workspace: `[tool.scaffold]` in the nearest pyproject.toml."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from quart_fleet.errors import ConfigurationError
-from quart_fleet.files import parse_toml
+from quart_fleet.files import parse_python, parse_toml
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
@@ -55,11 +57,24 @@ class Workspace:
 
     def load_metadata(self) -> "MetaData":
         """Import every model and return their metadata."""
-        return cast("MetaData", _load(self.metadata)())
+        with self._unreadable_modules_told(self.metadata):
+            return cast("MetaData", _load(self.metadata)())
 
     def load_settings(self) -> "type[DatabaseSettings]":
         """Return the class of the database's settings."""
-        return cast("type[DatabaseSettings]", _load(self.settings))
+        with self._unreadable_modules_told(self.settings):
+            return cast("type[DatabaseSettings]", _load(self.settings))
+
+    @contextmanager
+    def _unreadable_modules_told(self, name: str) -> Iterator[None]:
+        """Raise UnreadableFileError in place of what Python raises at a module it cannot read."""
+        try:
+            yield
+        except (SyntaxError, ValueError):  # the latter, of UTF-16, names no file
+            package = name.partition(":")[0].partition(".")[0]
+            for path in sorted((self.root / package).rglob("*.py")):
+                parse_python(path)
+            raise
 
 
 def find_table(folder: Path) -> dict[str, Any] | None:

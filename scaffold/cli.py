@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from quart_fleet.errors import ConfigurationError
+from quart_fleet.output import escape_unprintable_text
 from scaffold.errors import ScaffoldError
 from scaffold.signals import Interrupted, not_ignored
 
@@ -90,6 +91,7 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the word `service` where it was left out."""
+        escape_unprintable_text()
         if args and args[0] not in (*COMMANDS, *_OWN_OPTIONS):
             args = [SERVICE, *args]
         elif args and args[0] != SERVICE and "".join(args[1:2]).isdigit():

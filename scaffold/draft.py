@@ -11,7 +11,15 @@ from scaffold import compose
 from scaffold.errors import ScaffoldError
 from scaffold.fields import Resource
 from scaffold.names import ServiceName
-from scaffold.workspace import MODELS, SERVICES, Inventory, Service, is_workspace, next_free_port
+from scaffold.workspace import (
+    MODELS,
+    SERVICES,
+    Inventory,
+    Service,
+    holds_files,
+    is_workspace,
+    next_free_port,
+)
 
 _IN_EVERY_SERVICE = frozenset(
     {"app", "bootstrap", "settings", "domain", "application", "infrastructure"}
@@ -104,6 +112,8 @@ def _find_conflicts(draft: Draft) -> Iterator[str]:
             f"{name.typed!r} cannot name a service: {compose.FILE} has a {name.image!r} of another "
             f"kind. {advice}"
         )
+    if not service and holds_files(draft.inventory.root / draft.folder):
+        yield f"{draft.folder} is no service, and holds other files. {advice}"
     for other in draft.inventory.services:
         if other.port == draft.port and other.package != name.package:
             yield (

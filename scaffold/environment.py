@@ -10,6 +10,7 @@ from secrets import token_urlsafe
 
 import click
 
+from quart_fleet.files import read_text
 from scaffold import preview, transaction
 from scaffold.plan import Plan
 from scaffold.workspace import SERVICES, Workspace
@@ -68,7 +69,7 @@ def _make_for_services(workspace: Workspace) -> dict[PurePosixPath, bytes]:
         for service in workspace.services()
     }
     return {
-        folder / NAME: give_secret(example.read_text("utf-8")).encode()
+        folder / NAME: give_secret(read_text(example)).encode()
         for folder, example in examples.items()
         if example.is_file()
     }

@@ -235,7 +235,7 @@ def _copy_programs(package: Path, copy: Path) -> None:
         for entry in (draft, *draft.rglob("*")):  # whatever umask they were installed with
             entry.chmod(0o755 if entry.stat().st_mode & 0o100 else 0o644)
         names = [str(file.relative_to(draft)) for file in draft.rglob("*")]
-        (draft / _CONTENTS).write_text("\n".join(names))
+        (draft / _CONTENTS).write_text("\n".join(names), "utf-8")
         draft.rename(copy)
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)
@@ -248,7 +248,7 @@ def _is_complete(copy: Path) -> bool:
     contents = copy / _CONTENTS
     if not contents.is_file():
         return False
-    return all(os.path.lexists(copy / name) for name in contents.read_text().splitlines())
+    return all(os.path.lexists(copy / name) for name in contents.read_text("utf-8").splitlines())
 
 
 def _refuse_foreign_copy(copy: Path) -> None:

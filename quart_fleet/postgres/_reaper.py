@@ -73,6 +73,7 @@ def _start(layout: Layout) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        errors="replace",
         start_new_session=True,
         check=False,
     )

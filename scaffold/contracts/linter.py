@@ -5,13 +5,13 @@ It needs the root and services/ first on PYTHONPATH, and prints a verdict or a r
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from grimp import ImportGraph, build_graph
 from grimp.exceptions import SourceSyntaxError
 
+from quart_fleet.errors import ConfigurationError
 from scaffold.contracts.faults import find_faults
 from scaffold.contracts.packages import Packages
 from scaffold.contracts.requirements import find_undeclared
@@ -63,21 +63,24 @@ def find_broken(graph: ImportGraph, rules: list[Rule]) -> dict[tuple[str, int, s
             raise UnknownModuleError(
                 f"The rule that {rule.says} names modules that do not exist: {names}."
             )
-        for found in _judge(rule, graph):
-            broken.setdefault(found, rule.says)
+        bound = [
+            module
+            for module in graph.modules
+            if _is_among(module, rule.binds) and not _is_among(module, rule.spares)
+        ]
+        for module in bound:
+            for imported in graph.find_modules_directly_imported_by(module):
+                if not _forbids(rule, imported):
+                    continue
+                for detail in graph.get_import_details(importer=module, imported=imported):
+                    broken.setdefault((module, detail["line_number"], imported), rule.says)
     return broken
 
 
-def _judge(rule: Rule, graph: ImportGraph) -> Iterator[tuple[str, int, str]]:
-    for module in graph.modules:
-        if not _is_among(module, rule.binds) or _is_among(module, rule.spares):
-            continue
-        for imported in graph.find_modules_directly_imported_by(module):
-            in_standard_library = imported.partition(".")[0] in sys.stdlib_module_names
-            is_allowed = in_standard_library or _is_among(imported, rule.allows)
-            if _is_among(imported, rule.forbids) and not is_allowed:
-                for detail in graph.get_import_details(importer=module, imported=imported):
-                    yield module, detail["line_number"], imported
+def _forbids(rule: Rule, imported: str) -> bool:
+    in_standard_library = imported.partition(".")[0] in sys.stdlib_module_names
+    is_allowed = in_standard_library or _is_among(imported, rule.allows)
+    return _is_among(imported, rule.forbids) and not is_allowed
 
 
 def _is_among(module: str, names: tuple[str, ...]) -> bool:
@@ -91,7 +94,7 @@ def main() -> None:
     """Lint the workspace in the current folder."""
     try:
         document = asdict(lint(Workspace(Path.cwd())))
-    except ScaffoldError as error:
+    except (ScaffoldError, ConfigurationError) as error:
         document = {"refusal": str(error)}
     sys.stdout.write(json.dumps(document))
 

@@ -14,7 +14,12 @@ OUTSIDE = frozenset(
 _PYDANTIC = ("pydantic", "pydantic_core")
 _OPEN = ("quart_fleet.errors", "quart_fleet.dto", "quart_fleet.paging")
 """What of the chassis an application may know."""
-_PLAIN = ("quart_fleet.conventions", "quart_fleet.files", "quart_fleet.revisions")
+_PLAIN = (
+    "quart_fleet.conventions",
+    "quart_fleet.files",
+    "quart_fleet.output",
+    "quart_fleet.revisions",
+)
 """What of the chassis the generator may know besides, for it needs no installed package."""
 
 
@@ -56,22 +61,15 @@ class ServicePackage:
 def make_rules(services: Sequence[ServicePackage]) -> list[Rule]:
     """Return all rules, the most telling first: an import is reported once, under the first."""
     names = tuple(service.name for service in services)
-    of_services = (
-        rule
-        for service in services
-        for rule in (*_purity(service), *_layers(service), *_strangers(service, names))
-    )
-    return [
-        *of_services,
-        *_chassis(names),
-        *_shared(names),
-        *_tools(names),
-        *_spelling((*FRAMEWORK, *names)),
-    ]
+    of_services = (rule for service in services for rule in _rules_of_service(service, names))
+    return [*of_services, *_rules_of_framework(names)]
 
 
-def _purity(service: ServicePackage) -> list[Rule]:
+def _rules_of_service(service: ServicePackage, services: tuple[str, ...]) -> list[Rule]:
     domain, application = service.below("domain"), service.below("application")
+    app, bootstrap = service.below("app"), service.below("bootstrap")
+    outer = (bootstrap, app, *service.tests)
+    others = tuple(name for name in services if name != service.name)
     return [
         Rule(
             says="a domain imports only the standard library, quart_fleet.errors and itself",
@@ -91,12 +89,6 @@ def _purity(service: ServicePackage) -> list[Rule]:
             binds=(f"{service.name}.__init__",),
             forbids=(EVERYTHING,),
         ),
-    ]
-
-
-def _layers(service: ServicePackage) -> list[Rule]:
-    app, bootstrap = service.below("app"), service.below("bootstrap")
-    return [
         Rule(
             says="only app imports bootstrap",
             binds=(service.name,),
@@ -109,13 +101,6 @@ def _layers(service: ServicePackage) -> list[Rule]:
             spares=service.tests,
             forbids=(app, *service.tests),
         ),
-    ]
-
-
-def _strangers(service: ServicePackage, services: tuple[str, ...]) -> list[Rule]:
-    others = tuple(name for name in services if name != service.name)
-    outer = (service.below("bootstrap"), service.below("app"), *service.tests)
-    return [
         Rule(
             says="services never import each other, nor db_manager, nor scaffold",
             binds=(service.name,),
@@ -141,7 +126,8 @@ def _strangers(service: ServicePackage, services: tuple[str, ...]) -> list[Rule]
     ]
 
 
-def _chassis(services: tuple[str, ...]) -> list[Rule]:
+def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
+    """Return those of quart_fleet, shared, db_manager and scaffold, and one of spelling."""
     return [
         Rule(
             says="quart_fleet.errors and quart_fleet.paging import only the standard library",
@@ -149,8 +135,8 @@ def _chassis(services: tuple[str, ...]) -> list[Rule]:
             forbids=(EVERYTHING,),
         ),
         Rule(
-            says="quart_fleet.conventions, quart_fleet.files and quart_fleet.revisions import only "
-            "the standard library, quart_fleet.errors and each other",
+            says="quart_fleet.conventions, files, output and revisions import only the standard "
+            "library, quart_fleet.errors and each other",
             binds=_PLAIN,
             forbids=(EVERYTHING,),
             allows=("quart_fleet.errors", *_PLAIN),
@@ -210,11 +196,6 @@ def _chassis(services: tuple[str, ...]) -> list[Rule]:
             binds=("quart_fleet",),
             forbids=("shared", "db_manager", "scaffold", *services),
         ),
-    ]
-
-
-def _shared(services: tuple[str, ...]) -> list[Rule]:
-    return [
         Rule(
             says="shared/__init__.py imports only the standard library: every module runs it",
             binds=("shared.__init__",),
@@ -237,19 +218,14 @@ def _shared(services: tuple[str, ...]) -> list[Rule]:
             binds=("shared",),
             forbids=("db_manager", "scaffold", *services),
         ),
-    ]
-
-
-def _tools(services: tuple[str, ...]) -> list[Rule]:
-    return [
         Rule(
             says="db_manager imports neither shared nor scaffold nor a service",
             binds=("db_manager",),
             forbids=("shared", "scaffold", *services),
         ),
         Rule(
-            says="scaffold imports of quart_fleet only conventions, errors, files, revisions and "
-            "workspace",
+            says="scaffold imports of quart_fleet only conventions, errors, files, output, revisions "
+            "and workspace",
             binds=("scaffold",),
             forbids=("quart_fleet",),
             allows=("quart_fleet.errors", "quart_fleet.workspace", *_PLAIN),
@@ -260,14 +236,9 @@ def _tools(services: tuple[str, ...]) -> list[Rule]:
             binds=("scaffold",),
             forbids=("shared", "db_manager", *services),
         ),
-    ]
-
-
-def _spelling(packages: tuple[str, ...]) -> list[Rule]:
-    return [
         Rule(
             says="a service is imported by its own name, without `services.`",
-            binds=packages,
+            binds=(*FRAMEWORK, *services),
             forbids=("services",),
-        )
+        ),
     ]

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import click
 
+from quart_fleet.output import mark
 from scaffold.demo.checks import Result
 from scaffold.demo.fleet import Service
 
@@ -55,13 +56,17 @@ class TextReport:
 
     def check(self, result: Result) -> None:
         """Print its line; a failed one is followed by what was expected and what came."""
-        mark = click.style("✓", fg="green") if result.passed else click.style("✗", fg="red")
+        sign = (
+            click.style(mark("✓", "ok"), fg="green")
+            if result.passed
+            else click.style(mark("✗", "no"), fg="red")
+        )
         path = result.path or "/"
         if len(path) > _PATH_WIDTH:
             path = f"{path[: _PATH_WIDTH - 3]}..."
         request = f"{result.row.method:<7} {path:<{_PATH_WIDTH}} {result.row.status}"
         title = f"{result.row.title}  {result.milliseconds:.1f} ms"
-        click.echo(f"{mark} {result.service:<20} {request}  {title}")
+        click.echo(f"{sign} {result.service:<20} {request}  {title}")
         for fault in result.faults:
             click.echo(f"    {fault}")
 

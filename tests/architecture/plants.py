@@ -19,8 +19,8 @@ FULL_NAME = "a layer is imported by its full name: two services share a bare one
 OWN_NAME = "a service is imported by its own name, without `services.`"
 ERRORS = "quart_fleet.errors and quart_fleet.paging import only the standard library"
 PLAIN = (
-    "quart_fleet.conventions, quart_fleet.files and quart_fleet.revisions import only the standard "
-    "library, quart_fleet.errors and each other"
+    "quart_fleet.conventions, files, output and revisions import only the standard library, "
+    "quart_fleet.errors and each other"
 )
 WORKSPACE = (
     "quart_fleet.workspace imports, but for types, only the standard library, quart_fleet.errors "
@@ -41,7 +41,8 @@ SHARED = "shared imports neither db_manager nor scaffold nor a service"
 MANAGER = "db_manager imports neither shared nor scaffold nor a service"
 SCAFFOLD = "scaffold imports neither shared nor db_manager nor a service: it runs their commands"
 SCAFFOLD_CHASSIS = (
-    "scaffold imports of quart_fleet only conventions, errors, files, revisions and workspace"
+    "scaffold imports of quart_fleet only conventions, errors, files, output, revisions and "
+    "workspace"
 )
 
 
@@ -181,6 +182,7 @@ PLANTS = [
         ("def use() -> None:\n    import alembic", "alembic", PLAIN),
         ("def use() -> None:\n    import quart_fleet.paging", "quart_fleet.paging", PLAIN),
     ),
+    *_file("quart_fleet/output.py", ("def use() -> None:\n    import click", "click", PLAIN)),
     *_file("quart_fleet/files.py", ("def use() -> None:\n    import dotenv", "dotenv", PLAIN)),
     *_file(
         "quart_fleet/conventions.py",
