@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _FOLDER = "QUART_FLEET_TEST_FOLDER"
 """The variable that tells workers and inner runs where the run's server is."""
 
+_LAYERS = ("domain", "application", "infrastructure")
+
 _owned_folder = pytest.StashKey[Path]()
 
 NewDatabase = Callable[[], AbstractAsyncContextManager[str]]
@@ -51,6 +53,13 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = Path(tempfile.gettempdir(), f"pg-test-{token_hex(4)}")
         config.stash[_owned_folder] = folder
         os.environ[_FOLDER] = str(folder)
+
+
+def pytest_pycollect_makeitem(obj: object) -> list[pytest.Item] | None:
+    """Take no class or function of a service's layers for a test: not `TestimonialEntity`."""
+    top, _, below = str(getattr(obj, "__module__", "")).partition(".")
+    is_tested = top == "shared" or below.partition(".")[0] in _LAYERS
+    return [] if is_tested else None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

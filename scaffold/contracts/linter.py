@@ -15,12 +15,10 @@ from quart_fleet.errors import ConfigurationError
 from scaffold.contracts.faults import find_faults
 from scaffold.contracts.packages import Packages
 from scaffold.contracts.requirements import find_undeclared
-from scaffold.contracts.rules import EVERYTHING, Rule, make_rules
+from scaffold.contracts.rules import Rule, make_rules
 from scaffold.contracts.verdict import BrokenImport, Verdict
 from scaffold.errors import ScaffoldError
 from scaffold.workspace import Workspace
-
-_ALONE = ".__init__"
 
 
 class UnknownModuleError(Exception):
@@ -57,37 +55,21 @@ def find_broken(graph: ImportGraph, rules: list[Rule]) -> dict[tuple[str, int, s
     """
     broken: dict[tuple[str, int, str], str] = {}
     for rule in rules:
-        unknown = {name.removesuffix(_ALONE) for name in rule.names} - graph.modules
+        unknown = rule.names - graph.modules
         if unknown:
             names = ", ".join(sorted(unknown))
             raise UnknownModuleError(
                 f"The rule that {rule.says} names modules that do not exist: {names}."
             )
-        bound = [
-            module
-            for module in graph.modules
-            if _is_among(module, rule.binds) and not _is_among(module, rule.spares)
-        ]
-        for module in bound:
-            for imported in graph.find_modules_directly_imported_by(module):
-                if not _forbids(rule, imported):
-                    continue
-                for detail in graph.get_import_details(importer=module, imported=imported):
-                    broken.setdefault((module, detail["line_number"], imported), rule.says)
+        refused = (
+            (module, imported)
+            for module in filter(rule.concerns, graph.modules)
+            for imported in filter(rule.refuses, graph.find_modules_directly_imported_by(module))
+        )
+        for module, imported in refused:
+            for detail in graph.get_import_details(importer=module, imported=imported):
+                broken.setdefault((module, detail["line_number"], imported), rule.says)
     return broken
-
-
-def _forbids(rule: Rule, imported: str) -> bool:
-    in_standard_library = imported.partition(".")[0] in sys.stdlib_module_names
-    is_allowed = in_standard_library or _is_among(imported, rule.allows)
-    return _is_among(imported, rule.forbids) and not is_allowed
-
-
-def _is_among(module: str, names: tuple[str, ...]) -> bool:
-    return any(
-        name in (EVERYTHING, module, module + _ALONE) or module.startswith(name + ".")
-        for name in names
-    )
 
 
 def main() -> None:

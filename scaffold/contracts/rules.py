@@ -1,5 +1,6 @@
 """Who may import what, as data; the standard library is open to everyone."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ OUTSIDE = frozenset(
 )
 """Names in rules that are no module of the workspace; any other unknown name is a mistake."""
 
+_ALONE = ".__init__"
 _PYDANTIC = ("pydantic", "pydantic_core")
 _OPEN = ("quart_fleet.errors", "quart_fleet.dto", "quart_fleet.paging")
 """What of the chassis an application may know."""
@@ -35,10 +37,28 @@ class Rule:
     allows: tuple[str, ...] = ()
     """What is not meant by `forbids`."""
 
+    def concerns(self, module: str) -> bool:
+        """Whether the rule binds a module."""
+        return _is_among(module, self.binds) and not _is_among(module, self.spares)
+
+    def refuses(self, imported: str) -> bool:
+        """Whether a module that the rule binds may not import this one."""
+        in_standard_library = imported.partition(".")[0] in sys.stdlib_module_names
+        is_allowed = in_standard_library or _is_among(imported, self.allows)
+        return _is_among(imported, self.forbids) and not is_allowed
+
     @property
     def names(self) -> set[str]:
         """Every module that must exist, or else the rule would pass for want of it."""
-        return {*self.binds, *self.forbids, *self.allows} - OUTSIDE - {EVERYTHING}
+        names = {*self.binds, *self.forbids, *self.allows} - OUTSIDE - {EVERYTHING}
+        return {name.removesuffix(_ALONE) for name in names}
+
+
+def _is_among(module: str, names: tuple[str, ...]) -> bool:
+    return any(
+        name in (EVERYTHING, module, module + _ALONE) or module.startswith(name + ".")
+        for name in names
+    )
 
 
 @dataclass(frozen=True, slots=True)
