@@ -16,11 +16,12 @@ from db_manager.terminal import (
     WAIT,
     YES,
     Commands,
-    confirm,
+    get_renames,
     get_revision,
     open_manager_and,
     print_fields,
     say,
+    settle,
     use_no_colour_if_asked,
 )
 from quart_fleet import __version__
@@ -82,17 +83,37 @@ def wait_for_revisions(timeout: float) -> None:
 @WAIT
 def downgrade(revision: str, yes: bool, wait: float) -> None:
     """Take the database back to REVISION: an id, -1 for one step, base for all."""
-    if not yes:
-        confirm("Going back drops what the newer revisions made, with its rows")
-    reverted = open_manager_and(lambda manager: manager.downgrade(revision), wait)
+    loss = None if yes else "Going back drops what the newer revisions made, with its rows"
+    reverted = open_manager_and(lambda manager: manager.downgrade(revision), wait, loss)
     click.echo(f"Reverted: {', '.join(reverted)}." if reverted else "Nothing to do.")
 
 
 @commands.command()
 @click.option("-m", "--message", required=True, help="What the revision does, in one line.")
 @click.option("--empty", is_flag=True, help="Write a revision without changes, to fill in.")
+@click.option(
+    "--rename",
+    "renames",
+    multiple=True,
+    metavar="OLD:NEW",
+    callback=get_renames,
+    help="What has a new name: TABLE:NEW or TABLE.COLUMN:NEW. May be repeated.",
+)
+@click.option(
+    "--drop",
+    "drops",
+    multiple=True,
+    metavar="NAME",
+    help="What is dropped indeed, with its rows: TABLE or TABLE.COLUMN. May be repeated.",
+)
 @WAIT
-def revision(message: str, empty: bool, wait: float) -> None:
+def revision(
+    message: str,
+    empty: bool,
+    renames: tuple[tuple[str, str], ...],
+    drops: tuple[str, ...],
+    wait: float,
+) -> None:
     """Write the revision that makes the models' changes.
 
     The models are compared with the database, which must be at the newest revision.
@@ -104,9 +125,26 @@ def revision(message: str, empty: bool, wait: float) -> None:
     if empty:
         _print_path(write_empty_revision(message))
         return
-    written = open_manager_and(lambda manager: manager.revise(message), wait)
+    written = open_manager_and(
+        lambda manager: manager.revise(message, renames, lambda losses: settle(losses, drops)), wait
+    )
     if written is None:
         say("Nothing to write: the models equal the database. (--empty writes one all the same.)")
+    else:
+        _print_path(written)
+
+
+@commands.command()
+@click.option("-m", "--message", default="merge heads", show_default=True, help="One line.")
+def merge(message: str) -> None:
+    """Write the revision that joins the heads which two branches left; no database is asked."""
+    from db_manager.revisions import refuse_bad_message  # noqa: PLC0415
+    from db_manager.runner import write_merge  # noqa: PLC0415
+
+    refuse_bad_message(message)
+    written = write_merge(message)
+    if written is None:
+        say("Nothing to join: there is one head.")
     else:
         _print_path(written)
 
@@ -121,6 +159,9 @@ def check(as_json: bool, wait: float) -> None:
     found = Check.of(_find_status(wait))
     if as_json:
         click.echo(found.to_json())
+    else:
+        for line in found.not_compared:
+            say(f"Not compared: {line}.")
     if found.problems:
         raise ManagerError("\n".join(found.problems))
     if not as_json:
@@ -168,9 +209,8 @@ def create_tables(wait: float) -> None:
 @WAIT
 def drop_tables(yes: bool, wait: float) -> None:
     """Drop the tables of the models, with their rows."""
-    if not yes:
-        confirm("This drops the tables of the models, with their rows")
-    open_manager_and(lambda manager: manager.drop_tables(), wait)
+    loss = None if yes else "This drops the tables of the models, with their rows"
+    open_manager_and(lambda manager: manager.drop_tables(), wait, loss)
     click.echo("Dropped.")
 
 
@@ -178,18 +218,26 @@ def drop_tables(yes: bool, wait: float) -> None:
 @YES
 @WAIT
 def reset(yes: bool, wait: float) -> None:
-    """Drop everything in the database's schema, then migrate."""
-    if not yes:
-        confirm("This drops everything in the database's schema, other applications' tables too")
-    done = open_manager_and(lambda manager: manager.reset(), wait)
-    click.echo(f"Dropped everything, then migrated to {', '.join(done.current) or 'nothing'}.")
+    """Drop what models and revisions made, then migrate.
+
+    The embedded server's database is dropped as a whole; elsewhere what others made is left.
+    """
+    from db_manager.connection import uses_embedded_server  # noqa: PLC0415
+
+    what = "the whole database" if uses_embedded_server() else "what models and revisions made"
+    loss = None if yes else f"This drops {what}, with its rows"
+    done, left = open_manager_and(lambda manager: manager.reset(), wait, loss)
+    for each in left:
+        say(f"Left: {each.name} ({each.reason}).")
+    what = "what models and revisions made" if left else "everything"
+    click.echo(f"Dropped {what}, then migrated to {', '.join(done.current) or 'nothing'}.")
 
 
 commands.add_command(postgres)
 
 commands.sections = {
     "See": ("status", "check", "history", "sql"),
-    "Change": ("migrate", "downgrade", "revision", "wait"),
+    "Change": ("migrate", "downgrade", "revision", "merge", "wait"),
     "Development": ("create-tables", "drop-tables", "reset", "postgres"),
 }
 
@@ -233,13 +281,13 @@ def _describe(error: click.UsageError) -> str:
 
 def _find_status(wait: float) -> "Status":
     """Return what is known, which is next to nothing where the database is out of reach."""
-    from db_manager.connection import place_of_database  # noqa: PLC0415
+    from db_manager.connection import address_of_database  # noqa: PLC0415
     from db_manager.report import Status  # noqa: PLC0415
 
     try:
         return open_manager_and(lambda manager: manager.status(), wait)
     except ManagerError as error:
-        return Status(place_of_database(), problem=str(error))
+        return Status(address_of_database(), problem=str(error))
 
 
 def _print_path(path: Path) -> None:

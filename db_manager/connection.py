@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
+from urllib.parse import urlsplit
 
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -17,31 +19,59 @@ from quart_fleet.database_url import describe
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.settings import DatabaseSettings
 
+DEFAULT_PORT = 5432
+
 RETRY_INTERVAL = 0.25
 """Seconds between two tries to reach a server that is starting."""
 
 
-@dataclass(frozen=True, slots=True)
+_WHERE = text("""
+    SELECT current_database() AS name,
+           host(inet_server_addr()) AS address,
+           coalesce(inet_server_port(), CAST(current_setting('port') AS int)) AS port,
+           (SELECT setting FROM pg_settings WHERE name = 'unix_socket_directories') AS sockets,
+           pg_postmaster_start_time() AS started
+""")
+"""What the server says of itself; where its sockets are, it tells superusers and monitors only."""
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(slots=True)
 class Target:
     """A database that answers."""
 
     url: str
     engine: AsyncEngine
-
-    @property
-    def place(self) -> str:
-        """Where it is, without its password."""
-        return describe(self.url)
+    is_embedded: bool = False
+    place: str = ""
+    """Where it is, as the server itself says: the address may come from PGHOST, a service file or
+    a pooler, and be one of several."""
+    _answer: tuple[object, ...] = field(default=(), repr=False)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
-        """Open a connection; raises ManagerError in place of the driver's errors."""
+        """Open a connection; raises ManagerError in place of the driver's errors.
+
+        It is a connection to the database of the first one: of several hosts another may answer,
+        which the user was not told of.
+        """
         async with AsyncExitStack() as resources:
             try:
                 connection = await resources.enter_async_context(self.engine.connect())
             except CONNECTION_ERRORS as error:
                 raise _refusal(error, self.url) from error
             try:
+                answer = (await connection.execute(_WHERE)).one()
+                await connection.rollback()
+                self._answer = self._answer or tuple(answer)
+                self.place = self.place or _place(self.url, *answer[:4])
+                if tuple(answer) != self._answer:
+                    other = _place(self.url, *answer[:4])
+                    raise ManagerError(
+                        f"Two servers answer in turn: {self.place}, then {other} or its successor. "
+                        "Name one by DATABASE_URL."
+                    )
                 yield connection
             except DBAPIError as error:
                 raise _refusal(error, self.url) from error
@@ -55,11 +85,15 @@ async def open_target(config: DatabaseSettings, wait: float = 0) -> AsyncIterato
             f"DATABASE_POOLER={config.database_pooler}: its pooled transactions cannot hold the lock "
             "of a migration.\nName the server itself by DATABASE_URL, and unset DATABASE_POOLER."
         )
-    if config.database_url is not None:
-        async with _connected(config.database_url, config, wait) as target:
-            yield target
-        return
-    async with _embedded_server() as url, _connected(url, config, wait) as target:
+    async with AsyncExitStack() as resources:
+        url = config.database_url
+        if url is None:
+            url = await resources.enter_async_context(_embedded_server())
+        # DB_ECHO would print between the results, and DB_POOL_SIZE is about services.
+        ours = config.model_copy(update={"db_echo": False, "db_pool_size": 1})
+        target = Target(url, create_engine(url, ours), is_embedded=config.database_url is None)
+        resources.push_async_callback(target.engine.dispose)
+        await _reach(target, monotonic() + wait)
         yield target
 
 
@@ -71,8 +105,13 @@ def load_config() -> DatabaseSettings:
         raise ManagerError(error.message) from None
 
 
-def place_of_database() -> str:
-    """Say which database the commands use, without reaching for it; raises ManagerError."""
+def uses_embedded_server() -> bool:
+    """Say whether no DATABASE_URL is set; raises ManagerError."""
+    return load_config().database_url is None
+
+
+def address_of_database() -> str:
+    """Say where the settings look for the database, which has not answered; raises ManagerError."""
     url = load_config().database_url
     return describe(url) if url else "the workspace's embedded PostgreSQL"
 
@@ -88,16 +127,24 @@ async def _embedded_server() -> AsyncIterator[str]:
         raise ManagerError(str(error)) from error
 
 
-@asynccontextmanager
-async def _connected(url: str, config: DatabaseSettings, wait: float) -> AsyncIterator[Target]:
-    # DB_ECHO would print between the results, and DB_POOL_SIZE is about services.
-    ours = config.model_copy(update={"db_echo": False, "db_pool_size": 1})
-    target = Target(url, create_engine(url, ours))
-    try:
-        await _reach(target, monotonic() + wait)
-        yield target
-    finally:
-        await target.engine.dispose()
+def _place(url: str, name: str, address: str | None, port: int, sockets: str | None) -> str:
+    """Say where a server is by its answer, and by DATABASE_URL where that has another address."""
+    named = urlsplit(url)
+    if address is None:
+        folder = describe(url).rpartition(" at ")[2]
+        known = [each.strip(' "') for each in (sockets or "").split(",") if each.strip()]
+        if known and folder not in known:
+            folder = known[0]
+        answered = folder if port == DEFAULT_PORT else f"{folder}, port {port}"
+    else:
+        answered = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    if not named.hostname or "," in named.netloc:
+        return f"{name} at {answered}"
+    asked = (named.hostname, named.port or DEFAULT_PORT)
+    is_same = asked == (address, port) or (
+        address in _LOOPBACK and asked[0] in _LOOPBACK and asked[1] == port
+    )
+    return f"{name} at {answered}" + ("" if is_same else f" (reached as {asked[0]}:{asked[1]})")
 
 
 def _refusal(error: BaseException, url: str) -> ManagerError:

@@ -8,15 +8,14 @@ from db_manager.workspace import get_workspace
 def _run() -> None:
     """Run Alembic's command, each revision in a transaction of its own."""
     offline = context.is_offline_mode()
+    options = {"version_table": get_workspace().version_table}
     context.configure(
         connection=None if offline else context.config.attributes["connection"],
         dialect_name="postgresql",
         literal_binds=offline,
-        target_metadata=get_workspace().load_metadata(),
-        compare_type=True,
-        compare_server_default=True,
         transaction_per_migration=True,
         on_version_apply=context.config.attributes.get("on_version_apply", ()),
+        **(options | context.config.attributes.get("comparison", {})),
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -1,32 +1,39 @@
 """The operations of the database manager, each a method that returns what it found or did."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
 from alembic import command
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Table, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db_manager.comparison import compare
+from db_manager.comparison import Comparison, Findings, Loss
 from db_manager.connection import Target
 from db_manager.errors import ManagerError
 from db_manager.lock import locked_connection
+from db_manager.made import Made
 from db_manager.report import MIGRATE, Migration, Status, find_problem
+from db_manager.reset import Left, Ours, drop_ours, recreate
 from db_manager.revisions import Revisions
 from db_manager.runner import Say, create_tables, render_sql, run, write_revision
 from db_manager.schema import (
-    drop_everything,
     drop_invalid_indexes,
     drop_tables,
     read_revisions,
     read_tables,
 )
+from db_manager.steps import is_remark, rename_steps
 from db_manager.workspace import get_workspace
+from quart_fleet.database.explanations import reason_of
 
 ResultT = TypeVar("ResultT")
+
+Renames = Sequence[tuple[str, str]]
+"""Old names, as `table` or `table.column`, and new ones."""
 
 WAIT_INTERVAL = 1.0
 """Seconds between two looks at a database that another process migrates."""
@@ -44,7 +51,9 @@ class DatabaseManager:
         self._target = target
         self._say = say
         self._revisions = Revisions()
-        self._metadata = get_workspace().load_metadata()
+        self._workspace = get_workspace()
+        self._metadata = self._workspace.load_metadata()
+        self._made = Made(self._workspace.versions)
 
     async def status(self) -> Status:
         """Compare the database with the revisions, and with the models if it has them all."""
@@ -75,14 +84,41 @@ class DatabaseManager:
                 connection, lambda config: command.downgrade(config, revision), self._say
             )
 
-    async def revise(self, message: str) -> Path | None:
-        """Write a revision that makes the models' changes; None when there are none."""
+    async def revise(
+        self, message: str, renames: Renames, settle: Callable[[list[Loss]], Renames]
+    ) -> Path | None:
+        """Write a revision that makes the models' changes; None when there are none.
+
+        Args:
+            message: what the revision does.
+            renames: old names, as `table` or `table.column`, and new ones.
+            settle: is given what the revision would drop, and returns those that are renames too.
+        """
         self._revisions.get_head()
         async with self._target.connect() as connection:
             status = await _do(connection, self._observe)
             if status.problem:
                 raise ManagerError(f"A revision follows the newest one. {status.problem}")
-            return await write_revision(connection, message) if status.drift else None
+            comparison = await _try(connection, lambda current: self._compare(current, renames)[0])
+            more = settle(comparison.losses())
+            if more:
+                renames = [*renames, *more]
+                comparison = await _try(
+                    connection, lambda current: self._compare(current, renames)[0]
+                )
+            written = [each for each in comparison.operations if not is_remark(each)]
+            if not written and status.drift:
+                raise ManagerError(
+                    "No revision can be written for these; write one by hand, with --empty:\n"
+                    + "\n".join(status.drift)
+                )
+            if not written:
+                return None
+            for loss in comparison.losses():
+                self._say(f"The revision drops {loss}.")
+            return await write_revision(
+                connection, message, lambda current: self._prepare(current, renames)
+            )
 
     async def sql(self, revision: str = "head") -> str:
         """Return what migrating to `revision` would run."""
@@ -103,20 +139,47 @@ class DatabaseManager:
             if status.current and status.problem is None and not status.drift:
                 return []
             _refuse_to_create(status)
-            await create_tables(connection, self._metadata)
-        return sorted(self._metadata.tables)
+            tables = await _do(connection, self._own_tables)
+            await create_tables(connection, self._metadata, tables)
+        return sorted(each.fullname for each in tables)
 
     async def drop_tables(self) -> None:
         """Drop the models' tables and what the database knows of revisions."""
         async with locked_connection(self._target, self._say) as connection:
-            await _do(connection, lambda current: drop_tables(current, self._metadata))
+            await self._read_known_revisions(connection)
+            tables = await _do(connection, self._own_tables)
+            await _do(connection, lambda current: drop_tables(current, self._metadata, tables))
 
-    async def reset(self) -> Migration:
-        """Empty the schema, then migrate."""
+    async def reset(self) -> tuple[Migration, list[Left]]:
+        """Empty the database, then migrate; return what was left, too.
+
+        The embedded server's database is dropped and created anew. Elsewhere the revisions are
+        reverted, and what models and revisions name is dropped: what is left is of others. Raises
+        ManagerError where that keeps the revisions from being applied again.
+        """
         self._revisions.get_head()
+        if self._target.is_embedded:
+            async with locked_connection(self._target, self._say):
+                pass  # no other process is changing it
+            await self._target.engine.dispose()
+            await recreate(self._target.url)
+            return await self.migrate(), []
         async with locked_connection(self._target, self._say) as connection:
-            await _do(connection, drop_everything)
-            return await self._upgrade(connection, "head")
+            await self._read_known_revisions(connection)
+            failure = ""
+            try:
+                await run(connection, lambda config: command.downgrade(config, "base"), self._say)
+            except ManagerError as error:
+                failure = f"\nReverting ended at {error.message.splitlines()[0]}"
+                await connection.rollback()
+            ours = Ours(self._metadata, self._made, self._workspace.version_table)
+            left = await _do(connection, lambda current: drop_ours(current, ours))
+            if met := [each for each in left if each.is_met]:
+                lines = [f"{each.name}: {each.reason}" for each in met]
+                raise ManagerError(
+                    "\n".join(["These are left, and migrating would meet them:", *lines]) + failure
+                )
+            return await self._upgrade(connection, "head"), left
 
     async def _upgrade(self, connection: AsyncConnection, revision: str) -> Migration:
         current = await self._read_known_revisions(connection)
@@ -136,10 +199,11 @@ class DatabaseManager:
 
     def _observe(self, connection: Connection) -> Status:
         current, heads = read_revisions(connection), self._revisions.heads()
-        defined, found = frozenset(self._metadata.tables), read_tables(connection)
+        defined, found = frozenset(self._metadata.tables), read_tables(connection, self._metadata)
         unknown = self._revisions.unknown(current)
         pending = [] if unknown else self._revisions.pending(current)
         problem = find_problem(heads, unknown, len(pending))
+        findings = Findings((), (), ()) if problem else self._compare(connection, ())[1]
         return Status(
             database=self._target.place,
             server_version=str(connection.scalar(text("SHOW server_version"))),
@@ -148,15 +212,50 @@ class DatabaseManager:
             pending=tuple(pending),
             tables_defined=tuple(sorted(defined)),
             tables_found=tuple(sorted(defined & found)),
-            drift=None if problem else tuple(compare(connection, self._metadata)),
+            drift=None if problem else findings.differences,
+            not_compared=findings.not_compared,
+            others=findings.others,
             problem=problem,
         )
+
+    def _prepare(self, connection: Connection, renames: Renames) -> Comparison:
+        """Rename in the database, for the time of the transaction, and make a comparison."""
+        for step in rename_steps(renames, connection):
+            for statement in step.up:
+                connection.exec_driver_sql(statement)
+        return Comparison(connection, self._metadata, self._workspace, self._made, renames)
+
+    def _compare(self, connection: Connection, renames: Renames) -> tuple[Comparison, Findings]:
+        comparison = self._prepare(connection, renames)
+        try:
+            return comparison, comparison.compare()
+        except DBAPIError:
+            raise
+        except SQLAlchemyError as error:
+            raise ManagerError(f"The models cannot be compared: {reason_of(error)}") from error
+
+    def _own_tables(self, connection: Connection) -> list[Table]:
+        """Return those of the models that are no views, and are not left out."""
+        comparison = self._prepare(connection, ())
+        return [
+            table
+            for table in self._metadata.tables.values()
+            if not comparison.is_view(table) and not comparison.is_unmanaged(table)
+        ]
 
 
 async def _do(connection: AsyncConnection, work: Callable[[Connection], ResultT]) -> ResultT:
     """Do all of `work` in one transaction, or nothing of it."""
     async with connection.begin():
         return await connection.run_sync(work)
+
+
+async def _try(connection: AsyncConnection, work: Callable[[Connection], ResultT]) -> ResultT:
+    """Do `work` in a transaction that is rolled back."""
+    async with connection.begin() as transaction:
+        result = await connection.run_sync(work)
+        await transaction.rollback()
+    return result
 
 
 def _refuse_to_create(status: Status) -> None:

@@ -8,7 +8,6 @@ from typing import Self
 from db_manager.revisions import Revision, describe_heads
 
 MIGRATE = "python -m db_manager migrate"
-RESET = "python -m db_manager reset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +25,10 @@ class Status:
     """Those of `tables_defined` that are there."""
     drift: tuple[str, ...] | None = None
     """Differences between models and database; None when it is not at the newest revision."""
+    not_compared: tuple[str, ...] = ()
+    """What belongs to the models' tables and is not held against the models."""
+    others: tuple[str, ...] = ()
+    """Tables beside those of the models, which neither a model nor an operation of a revision made."""
     problem: str | None = None
     """Why it cannot be used as it is, in one line."""
 
@@ -46,6 +49,10 @@ class Status:
         found = f"{len(self.tables_found)} of {len(self.tables_defined)} found"
         yield "Tables", f"{found}, missing: {', '.join(missing)}" if missing else found
         yield "Drift", _drift(self.drift)
+        if self.not_compared:
+            yield "Aside", "\n".join(self.not_compared)
+        if self.others:
+            yield "Others", ", ".join(self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +82,13 @@ class Check:
     heads: tuple[str, ...]
     problems: tuple[str, ...]
     """One line for each: what keeps them from being compared, or every difference."""
+    not_compared: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, status: Status) -> Self:
         """Judge a status."""
         problems = (status.problem,) if status.problem else status.drift or ()
-        return cls(status.database, status.current, status.heads, problems)
+        return cls(status.database, status.current, status.heads, problems, status.not_compared)
 
     def to_json(self) -> str:
         """Write every field, and `ok`."""
@@ -100,9 +108,9 @@ def find_problem(heads: tuple[str, ...], unknown: Iterable[str], pending: int) -
     """
     if names := ", ".join(sorted(unknown)):
         return (
-            f"The database is at {names}, which no file in "
-            "db_manager/migrations/versions holds: bring the newer revisions here, or empty a "
-            f"database of development: {RESET}"
+            f"The database is at {names}, which no file in db_manager/migrations/versions holds. "
+            "Of newer code: bring its revisions here. Of another application: give this one a table "
+            'of its own, [tool.scaffold] version_table = "alembic_version_NAME" in pyproject.toml.'
         )
     if len(heads) > 1:
         return describe_heads(heads)

@@ -107,8 +107,8 @@ def refuse_bad_message(message: str) -> None:
 def describe_heads(heads: tuple[str, ...]) -> str:
     """Say what is wrong with several heads, and how to make them one."""
     return (
-        f"The revisions have {len(heads)} heads: {', '.join(heads)}. Let one follow the other: "
-        "set down_revision in the file of the later one."
+        f"The revisions have {len(heads)} heads: {', '.join(heads)}. "
+        "Join them: python -m db_manager merge"
     )
 
 

@@ -1,6 +1,7 @@
 """Alembic's commands, run on the target's connection, with failures said by revision file."""
 
 import asyncio
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -13,9 +14,10 @@ from alembic.runtime.migration import MigrationInfo
 from alembic.script import Script
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db_manager.comparison import Comparison
 from db_manager.errors import ManagerError, RevisionFailedError
 from db_manager.revisions import (
     Revisions,
@@ -24,7 +26,7 @@ from db_manager.revisions import (
     make_config,
     whole_or_not_at_all,
 )
-from db_manager.schema import VERSION_TABLE
+from db_manager.workspace import get_workspace
 from quart_fleet.database.explanations import driver_error, reason_of
 
 _UNDONE = "The database stays at the revision before it."
@@ -63,30 +65,43 @@ def render_sql(revisions: str) -> str:
         command.upgrade(config, revisions, sql=True)
     script = config.output_buffer.getvalue()
     # A database that was taken back to base has the table already, empty.
-    return script.replace(
-        f"CREATE TABLE {VERSION_TABLE}", f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE}"
-    )
+    table = get_workspace().version_table
+    return script.replace(f"CREATE TABLE {table}", f"CREATE TABLE IF NOT EXISTS {table}")
 
 
-async def create_tables(connection: AsyncConnection, metadata: MetaData) -> None:
-    """Create every table and call that the newest revision, in one transaction."""
+async def create_tables(
+    connection: AsyncConnection, metadata: MetaData, tables: list[Table]
+) -> None:
+    """Create tables and call that the newest revision, in one transaction."""
 
     def create(config: Config) -> None:
         current: Connection = config.attributes["connection"]
+        quote = current.dialect.identifier_preparer.quote
         with current.begin():
-            metadata.create_all(current)
+            for schema in sorted({each.schema for each in tables if each.schema}):
+                current.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
+            metadata.create_all(current, tables=tables)
             command.stamp(config, "head")
 
     await run(connection, create, _say_nothing)
 
 
-async def write_revision(connection: AsyncConnection, message: str) -> Path:
+async def write_revision(
+    connection: AsyncConnection, message: str, comparison: Callable[[Connection], Comparison]
+) -> Path:
     """Write a revision that brings the database to the models; return its file."""
     written = list[Path]()
 
     def write(config: Config) -> None:
-        with whole_or_not_at_all() as rev_id:
+        current: Connection = config.attributes["connection"]
+        with (
+            warnings.catch_warnings(action="ignore"),
+            current.begin() as transaction,
+            whole_or_not_at_all() as rev_id,
+        ):
+            config.attributes["comparison"] = comparison(current).options()
             script = command.revision(config, message, autogenerate=True, rev_id=rev_id)
+            transaction.rollback()  # what was renamed and made for the comparison
         written.append(_path_of(script))
 
     await run(connection, write, _say_nothing)
@@ -103,6 +118,17 @@ def write_empty_revision(message: str) -> Path:
     return file
 
 
+def write_merge(message: str) -> Path | None:
+    """Write a revision that follows all heads, and changes nothing; None where there is one."""
+    heads = Revisions().heads()
+    if len(heads) <= 1:
+        return None
+    with _reported_by_revision([]), whole_or_not_at_all() as rev_id:
+        file = _path_of(command.merge(make_config(), list(heads), message, rev_id=rev_id))
+    format_file(file)
+    return file
+
+
 def _path_of(script: Script | list[Script | None] | None) -> Path:
     if not isinstance(script, Script):
         raise TypeError(f"Alembic wrote no single revision: {script!r}")
@@ -114,6 +140,8 @@ def _reported_by_revision(steps: list[str]) -> Iterator[None]:
     """Name the revision file in which an error arose; `steps` are those that were done."""
     try:
         yield
+    except ManagerError:
+        raise
     except (CommandError, RevisionError) as error:
         reason = " ".join(str(error).split())
         raise ManagerError(f"{reason}\nSee: python -m db_manager history") from error

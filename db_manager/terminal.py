@@ -12,6 +12,7 @@ import click
 from db_manager.errors import ManagerError
 
 if TYPE_CHECKING:
+    from db_manager.comparison import Loss
     from db_manager.manager import DatabaseManager
 
 ResultT = TypeVar("ResultT")
@@ -50,6 +51,47 @@ def get_revision(_context: click.Context, _parameter: click.Parameter, text: str
     return text
 
 
+def get_renames(
+    _context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """Read `users.nick:nickname`, the old name with its table and the new one without."""
+    pairs = []
+    for each in texts:
+        old, _, new = each.partition(":")
+        if not old.strip(".") or not new or "." in new:
+            raise click.BadParameter(f"{each!r}: expected TABLE:NEW or TABLE.COLUMN:NEW.")
+        pairs.append((old, new))
+    return tuple(pairs)
+
+
+def settle(losses: "Sequence[Loss]", drops: Sequence[str]) -> list[tuple[str, str]]:
+    """Ask of everything that would be dropped, and may only have a new name, which it is.
+
+    Returns what was renamed. Without a terminal raises click.UsageError, which names both ways.
+    """
+    if unknown := set(drops) - {each.name for each in losses}:
+        raise click.UsageError(f"Not to be dropped: {', '.join(sorted(unknown))}.")
+    renames = list[tuple[str, str]]()
+    open_questions = [each for each in losses if each.candidates and each.name not in drops]
+    for loss in open_questions:
+        taken = {new for _, new in renames}
+        candidates = [each for each in loss.candidates if each not in taken]
+        if not sys.stdin.isatty():
+            raise click.UsageError(
+                f"The {loss.kind} {loss.name} is not in the models, and {', '.join(candidates)} is "
+                f"new. Renamed: --rename {loss.name}:{candidates[0]} keeps what is in it.\n"
+                f"Dropped: --drop {loss.name} loses what is in it."
+            )
+        for candidate in candidates:
+            if click.confirm(f"Was the {loss.kind} {loss.name} renamed to {candidate}?", err=True):
+                renames.append((loss.name, candidate))
+                break
+        else:
+            if candidates and not click.confirm(f"Drop {loss}?", err=True):
+                raise ManagerError("Nothing was written.")
+    return renames
+
+
 def say(line: str) -> None:
     """Tell the user how things go."""
     click.echo(line, err=True)
@@ -61,11 +103,8 @@ def use_no_colour_if_asked(context: click.Context) -> None:
         context.color = False
 
 
-def confirm(consequence: str) -> None:
+def confirm(warning: str) -> None:
     """Ask before a destructive operation; raises ManagerError unless the user agrees."""
-    from db_manager.connection import place_of_database  # noqa: PLC0415
-
-    warning = f"{consequence}: {place_of_database()}."
     if not sys.stdin.isatty():
         raise ManagerError(f"{warning}\nThere is no terminal to ask at: repeat it with --yes.")
     say(warning)
@@ -83,9 +122,14 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
 
 
 def open_manager_and(
-    work: "Callable[[DatabaseManager], Coroutine[Any, Any, ResultT]]", wait: float
+    work: "Callable[[DatabaseManager], Coroutine[Any, Any, ResultT]]",
+    wait: float,
+    loss: str | None = None,
 ) -> ResultT:
-    """Reach the database and do `work` on it; raises ManagerError."""
+    """Reach the database and do `work` on it; raises ManagerError.
+
+    A `loss` is asked about first, with the place that the server itself tells.
+    """
     from db_manager.connection import load_config, open_target  # noqa: PLC0415
     from db_manager.manager import DatabaseManager  # noqa: PLC0415
 
@@ -95,6 +139,8 @@ def open_manager_and(
 
     async def run() -> ResultT:
         async with open_target(load_config(), wait) as target:
+            if loss is not None:
+                confirm(f"{loss}: {target.place}.")
             return await work(DatabaseManager(target, say))
 
     return asyncio.run(run())

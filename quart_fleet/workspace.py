@@ -32,14 +32,22 @@ class Workspace:
     """The class that the database manager reads its settings with, as `module:name`."""
     migrations: str = "db_manager/migrations"
     """The folder whose `versions` holds the revisions, below the root."""
+    version_table: str = "alembic_version"
+    """The table that says at which revision a database is: of two applications in one database each
+    needs its own."""
+    unmanaged: tuple[str, ...] = ()
+    """Patterns of what migrations leave alone: `jobs_*`, `billing.*`, `users.search` for a column,
+    the names of indexes and constraints."""
 
     @classmethod
     def find(cls, start: Path) -> Self:
         """Return the nearest workspace at or above `start`; raises ConfigurationError."""
         for folder in (start, *start.parents):
             if (table := find_table(folder)) is not None:
-                known = ("metadata", "settings", "migrations")
-                return cls(folder, **{name: str(table[name]) for name in known if name in table})
+                known = ("metadata", "settings", "migrations", "version_table")
+                names = {name: str(table[name]) for name in known if name in table}
+                unmanaged = tuple(map(str, table.get("unmanaged", ())))
+                return cls(folder, **names, unmanaged=unmanaged)
         raise ConfigurationError(
             f"{start} is in no workspace: no {PROJECT_FILE} with [tool.scaffold] here or above.\n"
             "Change to one, or create one: python -m scaffold init DIR"

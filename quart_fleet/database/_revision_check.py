@@ -34,7 +34,7 @@ class RevisionCheck:
             return f"The revisions do not hold together. {' '.join(history.faults)}"
         heads = frozenset(history.heads)
         try:
-            current = await _read_current(database)
+            current = await _read_current(database, self._workspace.version_table)
         except DatabaseUnavailableError as error:
             reason = explain(error.__cause__ or error, url)
             return f"{reason} Requests that need it answer 503 until then."
@@ -61,11 +61,12 @@ class RevisionCheck:
         return command if url == (configured or default) else f"DATABASE_URL=… {command}"
 
 
-async def _read_current(database: Database) -> frozenset[str]:
+async def _read_current(database: Database, version_table: str) -> frozenset[str]:
+    quoted = '"' + version_table.replace('"', '""') + '"'
     async with database.connect() as connection:
-        if await connection.fetchval("SELECT to_regclass('alembic_version')::text") is None:
+        if await connection.fetchval("SELECT to_regclass($1)::text", quoted) is None:
             return frozenset()
-        rows = await connection.fetch("SELECT version_num FROM alembic_version")
+        rows = await connection.fetch(f"SELECT version_num FROM {quoted}")  # noqa: S608 - quoted
         return frozenset(row["version_num"] for row in rows)
 
 

@@ -71,3 +71,13 @@ def schema(url: str) -> list[tuple[object, ...]]:
 def revisions(url: str) -> list[tuple[object, ...]]:
     """Return what the database says it is at."""
     return fetch(url, "SELECT version_num FROM alembic_version")
+
+
+def tables(url: str) -> set[str]:
+    """Return the names of tables and views, with their schemas."""
+    rows = fetch(
+        url,
+        "SELECT table_schema || '.' || table_name FROM information_schema.tables "
+        "WHERE table_schema NOT IN ('pg_catalog', 'information_schema')",
+    )
+    return {str(name) for (name,) in rows}

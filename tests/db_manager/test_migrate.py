@@ -51,7 +51,7 @@ def test_two_heads_change_nothing(
     assert outcome.code == 1
     assert outcome.err == (
         "Error: The revisions have 2 heads: aaaaaaaaaaa1, aaaaaaaaaaa2. "
-        "Let one follow the other: set down_revision in the file of the later one.\n"
+        "Join them: python -m db_manager merge\n"
     )
     assert revisions(fresh_database_url) == [(USERS,)]
 
@@ -178,7 +178,9 @@ async def test_a_server_that_is_starting_is_waited_for(
         out, _ = await asyncio.to_thread(waiting.communicate, timeout=60)
 
     assert (impatient.returncode, waiting.returncode) == (1, 0)
-    assert out == f"Migrated {describe(copy.url)} to {USERS}.\n"
+    place = describe(fresh_database_url)
+    reached = describe(copy.url).partition(" at ")[2]
+    assert out == f"Migrated {place} (reached as {reached}) to {USERS}.\n"
 
 
 def test_down_to_nothing_and_up_again_equals_the_models(run: Run, fresh_database_url: str) -> None:

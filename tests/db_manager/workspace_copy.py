@@ -1,5 +1,6 @@
 """A copy of the workspace in which tests may write models and revisions."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -56,6 +57,19 @@ class WorkspaceCopy:
             f"def upgrade() -> None:\n{indent(dedent(upgrade).strip(), '    ')}\n\n\n"
             "def downgrade() -> None:\n    pass\n"
         )
+
+    def add_model(self, name: str, text: str) -> None:
+        """Write a module of models."""
+        (self.user_model.parent / f"{name}.py").write_text(f'"""By hand."""\n{text}')
+
+    def set_in_project(self, line: str) -> None:
+        """Add a line to `[tool.scaffold]`."""
+        project = self.folder / "pyproject.toml"
+        project.write_text(project.read_text().replace("[tool.scaffold]", f"[tool.scaffold]\n{line}"))
+
+    def heads(self) -> list[str]:
+        """Return the ids that `history` lists, the newest first."""
+        return [each["id"] for each in json.loads(self.run("history", "--json").out)]
 
     def add_column_to_users(self, definition: str, needs: str = "") -> None:
         """Give the model of users a column, and its module what that needs."""

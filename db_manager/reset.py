@@ -1,0 +1,146 @@
+"""Takes everything that models and revisions made out of a database, and tells what is left."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import asyncpg
+from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.exc import DBAPIError
+
+from db_manager.made import Made
+from quart_fleet.database.explanations import driver_error, reason_of
+
+_OBJECTS = text("""
+    WITH objects (class, id, name, namespace) AS (
+        SELECT 'pg_class', oid, relname, relnamespace FROM pg_class
+        WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+        UNION ALL SELECT 'pg_type', oid, typname, typnamespace FROM pg_type
+        UNION ALL SELECT 'pg_proc', oid, proname, pronamespace FROM pg_proc
+        UNION ALL SELECT 'pg_operator', oid, oprname, oprnamespace FROM pg_operator
+        UNION ALL SELECT 'pg_opclass', oid, opcname, opcnamespace FROM pg_opclass
+        UNION ALL SELECT 'pg_opfamily', oid, opfname, opfnamespace FROM pg_opfamily
+        UNION ALL SELECT 'pg_collation', oid, collname, collnamespace FROM pg_collation
+        UNION ALL SELECT 'pg_conversion', oid, conname, connamespace FROM pg_conversion
+        UNION ALL SELECT 'pg_ts_config', oid, cfgname, cfgnamespace FROM pg_ts_config
+        UNION ALL SELECT 'pg_ts_dict', oid, dictname, dictnamespace FROM pg_ts_dict
+        UNION ALL SELECT 'pg_ts_parser', oid, prsname, prsnamespace FROM pg_ts_parser
+        UNION ALL SELECT 'pg_ts_template', oid, tmplname, tmplnamespace FROM pg_ts_template
+        UNION ALL SELECT 'pg_statistic_ext', oid, stxname, stxnamespace FROM pg_statistic_ext
+        UNION ALL SELECT 'pg_cast', oid, '', 0 FROM pg_cast
+        UNION ALL SELECT 'pg_extension', oid, extname, 0 FROM pg_extension
+        UNION ALL SELECT 'pg_namespace', oid, nspname, 0 FROM pg_namespace
+        UNION ALL SELECT 'pg_foreign_data_wrapper', oid, fdwname, 0 FROM pg_foreign_data_wrapper
+        UNION ALL SELECT 'pg_foreign_server', oid, srvname, 0 FROM pg_foreign_server
+        UNION ALL SELECT 'pg_publication', oid, pubname, 0 FROM pg_publication
+        UNION ALL SELECT 'pg_event_trigger', oid, evtname, 0 FROM pg_event_trigger
+        UNION ALL SELECT 'pg_language', oid, lanname, 0 FROM pg_language
+        UNION ALL SELECT 'pg_am', oid, amname, 0 FROM pg_am
+    )
+    SELECT described.type, described.identity, objects.name,
+           CASE WHEN nspname = current_schema() THEN NULL ELSE nspname END AS schema
+    FROM objects
+    LEFT JOIN pg_namespace ON pg_namespace.oid = namespace,
+    LATERAL pg_identify_object(CAST(class AS regclass), id, 0) AS described
+    WHERE id >= 16384
+      AND coalesce(nspname, objects.name) NOT LIKE 'pg\\_%'
+      AND NOT EXISTS (
+          SELECT FROM pg_depend
+          WHERE classid = CAST(class AS regclass) AND objid = id
+            AND deptype IN ('e', 'i', 'a', 'P', 'S')
+      )
+    ORDER BY 1, 2
+""")
+"""What was made after the database itself, but for what belongs to another object of it."""
+
+_FAMILIES = {
+    "table": "relation",
+    "view": "relation",
+    "materialized view": "relation",
+    "foreign table": "relation",
+    "domain": "type",
+    "function": "routine",
+    "procedure": "routine",
+    "aggregate": "routine",
+    "operator family": "operator class",
+    "statistics object": "statistics",
+    "foreign-data wrapper": "foreign data wrapper",
+}
+"""Kinds that share their names, or that the catalogue calls otherwise than `CREATE` does."""
+_WORDS = {"statistics object": "STATISTICS", "foreign-data wrapper": "FOREIGN DATA WRAPPER"}
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An object that is still in the database, and why."""
+
+    name: str
+    """Its kind and identity."""
+    reason: str
+    is_met: bool
+    """Whether a revision would make it once more."""
+
+
+async def recreate(url: str) -> None:
+    """Drop a database of the embedded server, and create it anew; ends all its connections."""
+    parts = urlsplit(url)
+    name = '"' + parts.path.lstrip("/").replace('"', '""') + '"'
+    connection = await asyncpg.connect(parts._replace(path="/template1").geturl())
+    try:
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    finally:
+        await connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """What models and revisions name."""
+
+    metadata: MetaData
+    made: Made
+    version_table: str
+
+    def has(self, kind: str, identity: str, name: str, schema: str | None) -> bool:
+        """Say of an object of the catalogue whether it is among them; schema None is the default."""
+        family = _FAMILIES.get(kind, kind)
+        if family == "relation":
+            key = f"{schema}.{name}" if schema else name
+            known = key in self.metadata.tables or (schema, name) in self.made.tables
+            if known or key == self.version_table:
+                return True
+        if kind == "schema" and name in {each.schema for each in self.metadata.tables.values()}:
+            return True
+        return any(
+            _FAMILIES.get(each.kind, each.kind) == family
+            and each.is_of(identity if kind == "cast" else name, schema)
+            for each in self.made.creations
+        )
+
+
+def drop_ours(connection: Connection, ours: Ours) -> list[Left]:
+    """Drop what models and revisions name, and nothing with it that others made.
+
+    Repeated while it helps: of objects that need each other only one order is taken.
+    """
+    reasons = dict[str, str]()
+    has_dropped = True
+    while has_dropped:
+        has_dropped = False
+        for kind, identity, *name in connection.execute(_OBJECTS).all():
+            if not ours.has(kind, identity, *name):
+                continue
+            try:
+                with connection.begin_nested():
+                    word = _WORDS.get(kind, kind.upper())
+                    connection.exec_driver_sql(f"DROP {word} {identity}")
+                has_dropped = True
+            except DBAPIError as error:
+                reasons[f"{kind} {identity}"] = reason_of(driver_error(error))
+    return [
+        Left(
+            f"{kind} {identity}",
+            reasons.get(f"{kind} {identity}", "no model and no revision names it"),
+            ours.has(kind, identity, *name),
+        )
+        for kind, identity, *name in connection.execute(_OBJECTS).all()
+    ]

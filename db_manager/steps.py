@@ -1,0 +1,312 @@
+"""The operations of a revision that Alembic does not write by itself, and the order of all."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from alembic.autogenerate import renderers
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations.ops import (
+    CreateForeignKeyOp,
+    CreateTableOp,
+    DropConstraintOp,
+    DropTableOp,
+    MigrateOperation,
+    ModifyTableOps,
+)
+from sqlalchemy import Column, Connection, MetaData, Sequence, Table, inspect, text
+from sqlalchemy.dialects.postgresql import DOMAIN, ENUM, CreateDomainType, CreateEnumType
+from sqlalchemy.schema import CreateSequence, ForeignKeyConstraint
+
+from db_manager.definitions import COPY, Definitions
+from db_manager.rendering import stored_types
+
+_VERSION_WITH_SET_EXPRESSION = 17
+
+_LABELS = text("""
+    SELECT array_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum
+    WHERE enumtypid = CAST(to_regtype(:name) AS oid)
+""")
+
+
+class Step(MigrateOperation):
+    """Statements of a revision, both ways, and the difference that they settle, in words.
+
+    A step without any is written as a remark: for hands to fill in.
+    """
+
+    def __init__(self, difference: str, up: Iterable[str], down: Iterable[str] = ()) -> None:
+        self.difference = difference
+        self.up = tuple(up)
+        self.down = tuple(down)
+
+    def reverse(self) -> "Step":
+        """Swap the two ways."""
+        return Step(self.difference, self.down, self.up)
+
+
+@renderers.dispatch_for(Step)
+def _render(_context: AutogenContext, step: Step) -> list[str]:
+    remark = [] if step.up or step.down else [f"# To be written by hand: {step.difference}."]
+    return [f"op.execute({statement!r})" for statement in step.up] or remark
+
+
+def is_remark(operation: MigrateOperation) -> bool:
+    """Say whether an operation is left to be written by hand."""
+    return isinstance(operation, Step) and not operation.up and not operation.down
+
+
+def rename_steps(renames: Iterable[tuple[str, str]], connection: Connection) -> list[Step]:
+    """Return a step for each `table:new`, `table.column:new` or one with a schema before it."""
+    quote = connection.dialect.identifier_preparer.quote
+    found = inspect(connection)
+    steps = []
+    for old, new in renames:
+        *place, name = old.split(".")
+        is_table = not place or (
+            len(place) == 1 and any(found.has_table(each, schema=place[0]) for each in (name, new))
+        )
+        where = "".join(f"{quote(each)}." for each in place)
+        if is_table:
+            before, after = f"ALTER TABLE {where}{quote(name)}", f"ALTER TABLE {where}{quote(new)}"
+            up, down = f"{before} RENAME TO {quote(new)}", f"{after} RENAME TO {quote(name)}"
+        else:
+            table = f"ALTER TABLE {where.removesuffix('.')} RENAME COLUMN"
+            up = f"{table} {quote(name)} TO {quote(new)}"
+            down = f"{table} {quote(new)} TO {quote(name)}"
+        steps.append(Step(f"{old} is renamed to {new}", [up], [down]))
+    return steps
+
+
+def prerequisite_steps(
+    connection: Connection,
+    metadata: MetaData,
+    operations: Iterable[MigrateOperation],
+    schemas_made: frozenset[str],
+) -> Iterator[Step]:
+    """Yield what tables need before they can be: schemas, types with a name, sequences."""
+    dialect = connection.dialect
+    quote = dialect.identifier_preparer.quote
+    types = _named_types(metadata, connection)
+    present = set(inspect(connection).get_schema_names())
+    needed = {each.schema for each in operations if isinstance(each, CreateTableOp)}
+    needed |= {
+        table.schema for table in metadata.tables.values() if table.schema not in present
+    } | {type_.schema for type_ in types.values()}
+    for schema in sorted(filter(None, needed - schemas_made)):
+        # It stays when the revision is reverted: it may have been there before.
+        create = f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}"
+        if schema not in present or any(
+            isinstance(each, CreateTableOp) and each.schema == schema for each in operations
+        ):
+            yield Step(f"schema {schema}: in the models, not in the database", [create])
+    for name, type_ in sorted(types.items()):
+        if connection.scalar(text("SELECT to_regtype(:name)::text"), {"name": name}) is None:
+            kind, create = "DOMAIN", ""
+            if isinstance(type_, ENUM):
+                kind, create = "TYPE", str(CreateEnumType(type_).compile(dialect=dialect))
+            else:
+                create = str(CreateDomainType(type_).compile(dialect=dialect))
+            drop = f"DROP {kind} {name}"
+            yield Step(f"type {name}: in the models, not in the database", [create], [drop])
+        elif isinstance(type_, ENUM):
+            labels = connection.scalar(_LABELS, {"name": name}) or []
+            yield from _new_labels(connection, name, labels, list(type_.enums))
+    for sequence in _sequences(metadata):
+        relation = dialect.identifier_preparer.format_sequence(sequence)
+        if connection.scalar(text("SELECT to_regclass(:name)::text"), {"name": relation}) is None:
+            create = str(CreateSequence(sequence).compile(dialect=dialect))
+            yield Step(
+                f"sequence {relation}: in the models, not in the database",
+                [create],
+                [f"DROP SEQUENCE {relation}"],
+            )
+
+
+def _named_types(metadata: MetaData, connection: Connection) -> dict[str, ENUM | DOMAIN]:
+    """Return the types of columns that are objects of the database, by their quoted names."""
+    preparer: Any = connection.dialect.identifier_preparer  # PostgreSQL's own
+    return {
+        preparer.format_type(type_): type_
+        for table in metadata.tables.values()
+        for column in table.columns
+        for type_ in stored_types(column.type, connection.dialect)
+        if isinstance(type_, ENUM | DOMAIN)
+    }
+
+
+def _new_labels(
+    connection: Connection, name: str, present: list[str], wanted: list[str]
+) -> Iterator[Step]:
+    literal = connection.dialect.type_descriptor(ENUM()).literal_processor(connection.dialect)
+    quoted = literal or repr
+    if gone := [each for each in present if each not in wanted]:
+        yield Step(
+            f"type {name}: {', '.join(gone)} in the database, not in the models, "
+            "which PostgreSQL cannot take from a type",
+            [],
+        )
+    order = list(present)
+    for position, label in enumerate(wanted):
+        if label in present:
+            continue
+        place = (
+            f"AFTER {quoted(wanted[position - 1])}" if position else f"BEFORE {quoted(order[0])}"
+        )
+        order.append(label)
+        yield Step(
+            f"type {name}: {label} in the models, not in the database",
+            [f"ALTER TYPE {name} ADD VALUE {quoted(label)} {place if present else ''}".strip()],
+        )
+
+
+def _sequences(metadata: MetaData) -> list[Sequence]:
+    known = metadata._sequences.values()
+    return sorted((each for each in known if not each.optional), key=lambda each: each.name)
+
+
+def definition_steps(
+    connection: Connection,
+    table: Table,
+    found: Definitions,
+    changed: frozenset[str],
+    left_alone: frozenset[str],
+) -> Iterator[Step]:
+    """Yield what makes constraints and generated columns of a table those of its model.
+
+    `changed` are constraints and columns that other operations see to; `left_alone` those that
+    are no business of the models.
+    """
+    quote = connection.dialect.identifier_preparer.quote
+    relation = connection.dialect.identifier_preparer.format_table(table)
+    for kind in ("check", "exclusion", "unique", "primary key"):
+        ours = {name: form for (each, name), form in found.model.items() if each == kind}
+        theirs = {name: form for (each, name), form in found.database.items() if each == kind}
+        nameless = [form for name, form in ours.items() if name.startswith(COPY)]
+        refused = {name for each, name in found.refused if each == kind}
+        for name in sorted((ours.keys() | theirs.keys()) - changed - refused):
+            model, database = ours.get(name), theirs.get(name)
+            title = f"{kind} {table.fullname}{name and f'.{name}'}"
+            constraint = quote(name) if name else quote(f"pk_{table.name}")
+            is_nameless = name.startswith(COPY)
+            if model == database or (kind == "unique" and None in (model, database)):
+                continue
+            if model is None and (database in nameless or name in left_alone):
+                continue
+            if is_nameless and model in theirs.values():
+                continue
+            named = "" if is_nameless else f"CONSTRAINT {constraint} "
+            alter = f"ALTER TABLE {relation}"
+            drop = f"{alter} DROP CONSTRAINT {constraint}"
+            if kind == "primary key" and database is not None:
+                old = inspect(connection).get_pk_constraint(table.name, schema=table.schema)["name"]
+                drop = f"{alter} DROP CONSTRAINT {quote(str(old))}"
+            up = [drop] if database is not None else []
+            up += [f"{alter} ADD {named}{model}"] if model is not None else []
+            down = [drop] if model is not None and not is_nameless else []
+            down += [f"{alter} ADD {named}{database}"] if database is not None else []
+            yield Step(_difference(title, database, model), up, down)
+    for column in table.columns:
+        yield from _generation(connection, table, column, found, changed)
+
+
+def _generation(
+    connection: Connection,
+    table: Table,
+    column: Column[object],
+    found: Definitions,
+    changed: frozenset[str],
+) -> Iterator[Step]:
+    model = found.model.get(("generated", column.name))
+    database = found.database.get(("generated", column.name))
+    if model == database or column.name in changed or ("generated", column.name) in found.refused:
+        return
+    title = _difference(f"column {table.fullname}.{column.name}: generated", database, model)
+    preparer = connection.dialect.identifier_preparer
+    alter = f"ALTER TABLE {preparer.format_table(table)} ALTER COLUMN {preparer.quote(column.name)}"
+    version = int((connection.dialect.server_version_info or (0,))[0])
+    if model is None:
+        yield Step(title, [f"{alter} DROP EXPRESSION"])
+    elif (
+        database is not None
+        and database.split()[0] == model.split()[0]
+        and version >= _VERSION_WITH_SET_EXPRESSION
+    ):
+        texts = [each.partition(" ")[2] for each in (model, database)]
+        up, down = (f"{alter} SET EXPRESSION AS ({each})" for each in texts)
+        yield Step(title, [up], [down])
+    else:
+        yield Step(f"{title}: drop the column, and add it again with its indexes", [])
+
+
+def _difference(title: str, database: str | None, model: str | None) -> str:
+    if database is None:
+        return f"{title}: in the models, not in the database"
+    if model is None:
+        return f"{title}: in the database, not in the models"
+    return f"{title}: {database} in the database, {model} in the models"
+
+
+def in_order(operations: list[MigrateOperation]) -> list[MigrateOperation]:
+    """Have each operation follow what it needs, both ways.
+
+    A foreign key to a table that is created later is added at the end of the creations, and one
+    to a table that is dropped earlier is dropped before: tables may refer to each other in a circle.
+    """
+    creations = [each for each in operations if isinstance(each, CreateTableOp)]
+    drops = [each for each in operations if isinstance(each, DropTableOp)]
+    dropped = {_key(each) for each in drops}
+    others = [each for each in operations if not isinstance(each, CreateTableOp | DropTableOp)]
+    of_dropped = [
+        each for each in others if isinstance(each, ModifyTableOps) and _key(each) in dropped
+    ]
+    of_created = [each for each in others if each not in of_dropped]
+
+    created, late = _sorted(creations)
+    last, early = _sorted([each._reverse for each in drops if each._reverse])
+    by_key = {_key(each): each for each in drops}
+    return [
+        *created,
+        *(CreateForeignKeyOp.from_constraint(each) for each in late),
+        *of_created,
+        *of_dropped,
+        *(DropConstraintOp.from_constraint(each) for each in early),
+        *(by_key[_key(each)] for each in reversed(last)),
+    ]
+
+
+def _sorted(
+    creations: list[CreateTableOp],
+) -> tuple[list[CreateTableOp], list[ForeignKeyConstraint]]:
+    """Put tables behind those that they refer to, and take off the foreign keys that cannot."""
+    pending = {_key(each): each for each in sorted(creations, key=_key)}
+    done, taken = list[CreateTableOp](), list[ForeignKeyConstraint]()
+
+    def ahead(creation: CreateTableOp) -> list[ForeignKeyConstraint]:
+        return [
+            each
+            for each in creation.columns
+            if isinstance(each, ForeignKeyConstraint)
+            and (key := _referred(each)) in pending
+            and key != _key(creation)
+        ]
+
+    while pending:
+        free = [each for each in pending.values() if not ahead(each)]
+        following = free[0] if free else min(pending.values(), key=lambda each: len(ahead(each)))
+        for constraint in ahead(following):
+            if constraint.name is None:
+                columns = "_".join(constraint.column_keys)
+                constraint.name = f"{following.table_name}_{columns}_fkey"
+            taken.append(constraint)
+        following.columns = [each for each in following.columns if each not in taken]
+        done.append(pending.pop(_key(following)))
+    return done, taken
+
+
+def _key(operation: CreateTableOp | DropTableOp | ModifyTableOps) -> tuple[str, str]:
+    return operation.schema or "", operation.table_name
+
+
+def _referred(constraint: ForeignKeyConstraint) -> tuple[str, str]:
+    *schema, table, _column = constraint.elements[0].target_fullname.split(".")
+    return ".".join(schema), table
