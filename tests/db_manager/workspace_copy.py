@@ -65,7 +65,9 @@ class WorkspaceCopy:
     def set_in_project(self, line: str) -> None:
         """Add a line to `[tool.scaffold]`."""
         project = self.folder / "pyproject.toml"
-        project.write_text(project.read_text().replace("[tool.scaffold]", f"[tool.scaffold]\n{line}"))
+        project.write_text(
+            project.read_text().replace("[tool.scaffold]", f"[tool.scaffold]\n{line}")
+        )
 
     def heads(self) -> list[str]:
         """Return the ids that `history` lists, the newest first."""
