@@ -56,7 +56,9 @@ def _render(type_: TypeEngine[Any], context: AutogenContext) -> str | bool:
         context.imports.add("from sqlalchemy.dialects import postgresql")
         schema = f", schema={str(stored.schema)!r}" if stored.schema else ""
         if isinstance(stored, DOMAIN):
-            below = _render(stored.data_type, context) or f"sa.{stored.data_type!r}"
+            below = _render(stored.data_type, context) or _from_sqlalchemy(
+                stored.data_type, context
+            )
             return f"postgresql.DOMAIN({str(stored.name)!r}, {below}{schema}, create_type=False)"
         return f"postgresql.ENUM(name={str(stored.name)!r}{schema}, create_type=False)"
     if isinstance(stored, ARRAY) and type(stored).__module__.startswith("sqlalchemy."):
@@ -69,9 +71,14 @@ def _render(type_: TypeEngine[Any], context: AutogenContext) -> str | bool:
 
 
 def _from_sqlalchemy(type_: TypeEngine[Any], context: AutogenContext) -> str:
-    if type(type_).__module__.startswith("sqlalchemy.dialects.postgresql"):
-        context.imports.add("from sqlalchemy.dialects import postgresql")
-        return f"postgresql.{type_!r}"
+    """Write it as the first of its classes that has a public name: drivers have types of their own."""
+    for base in type(type_).__mro__:
+        written = re.sub(r"^\w+", base.__name__, repr(type_), count=1)
+        if getattr(sqlalchemy, base.__name__, None) is base:
+            return f"sa.{written}"
+        if getattr(postgresql, base.__name__, None) is base:
+            context.imports.add("from sqlalchemy.dialects import postgresql")
+            return f"postgresql.{written}"
     return f"sa.{type_!r}"
 
 

@@ -1,5 +1,6 @@
 """The operations of a revision that Alembic does not write by itself, and the order of all."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -35,6 +36,7 @@ class Step(MigrateOperation):
     """
 
     def __init__(self, difference: str, up: Iterable[str], down: Iterable[str] = ()) -> None:
+        """Take statements of SQL, or of Python that begin with `op.`."""
         self.difference = difference
         self.up = tuple(up)
         self.down = tuple(down)
@@ -47,7 +49,9 @@ class Step(MigrateOperation):
 @renderers.dispatch_for(Step)
 def _render(_context: AutogenContext, step: Step) -> list[str]:
     remark = [] if step.up or step.down else [f"# To be written by hand: {step.difference}."]
-    return [f"op.execute({statement!r})" for statement in step.up] or remark
+    return [
+        each if each.startswith("op.") else f"op.execute({each!r})" for each in step.up
+    ] or remark
 
 
 def is_remark(operation: MigrateOperation) -> bool:
@@ -204,9 +208,32 @@ def definition_steps(
             up += [f"{alter} ADD {named}{model}"] if model is not None else []
             down = [drop] if model is not None and not is_nameless else []
             down += [f"{alter} ADD {named}{database}"] if database is not None else []
+            if kind == "check":
+                up, down = _check_operations(table, name, database, model)
             yield Step(_difference(title, database, model), up, down)
     for column in table.columns:
         yield from _generation(connection, table, column, found, changed)
+
+
+def _check_operations(
+    table: Table, name: str, database: str | None, model: str | None
+) -> tuple[list[str], list[str]]:
+    """Return Alembic's own operations: what is written in SQL is no business of the models."""
+    schema = f", schema={table.schema!r}" if table.schema else ""
+    named = None if name.startswith(COPY) else name
+    title = f"op.f({named!r}), {table.name!r}" if named else f"None, {table.name!r}"
+    drop = f'op.drop_constraint({title}, type_="check"{schema})'
+
+    def create(definition: str) -> str:
+        inside = re.sub(r"^CHECK \((.*)\)(?: NO INHERIT)?$", r"\1", definition, flags=re.DOTALL)
+        escaped = re.sub(r"(?<![:\w\\]):(?=\w)", r"\\:", inside)
+        return f"op.create_check_constraint({title}, {escaped!r}{schema})"
+
+    up = [drop] if database is not None else []
+    up += [create(model)] if model is not None else []
+    down = [drop] if model is not None and named else []
+    down += [create(database)] if database is not None else []
+    return up, down
 
 
 def _generation(
@@ -298,7 +325,9 @@ def _sorted(
                 columns = "_".join(constraint.column_keys)
                 constraint.name = f"{following.table_name}_{columns}_fkey"
             taken.append(constraint)
-        following.columns = [each for each in following.columns if each not in taken]
+        following.columns = [
+            each for each in following.columns if not any(each is other for other in taken)
+        ]
         done.append(pending.pop(_key(following)))
     return done, taken
 

@@ -289,15 +289,29 @@ def test_every_check_that_is_added_removed_or_changed_is_found(
     assert "check things.ck_things_n0: in the models, not in the database" in added.differences
 
 
-def with_indexes() -> MetaData:
-    """Return a model with an index for each description."""
-    metadata = table()
-    things = metadata.tables["things"]
+def add_indexes(things: Table) -> None:
+    """Give a table an index for each description."""
     for number, described in enumerate(INDEXES):
         options = dict(described)
         on = [things.c[each] if isinstance(each, str) else each for each in options.pop("on")]
         Index(f"ix_{number}", *on, _table=things, **options)
+
+
+def with_indexes() -> MetaData:
+    """Return a model with all indexes."""
+    metadata = table()
+    add_indexes(metadata.tables["things"])
     return metadata
+
+
+def with_all(metadata: MetaData) -> None:
+    """Give models a table with all columns, defaults, checks and indexes."""
+    columns = [Column(name, type_) for name, type_ in COLUMNS]
+    defaults = [Column(f"c{n}", type_, server_default=default)
+                for n, (type_, default) in enumerate(DEFAULTS)]  # fmt: skip
+    checks = [CheckConstraint(check, name=f"n{n}") for n, check in enumerate(CHECKS)]
+    things = Table("things", metadata, *columns, *defaults, *checks)
+    add_indexes(things)
 
 
 def test_every_index_equals_itself(fresh_database_url: str, tmp_path: Path) -> None:
