@@ -72,8 +72,9 @@ def _render(type_: TypeEngine[Any], context: AutogenContext) -> str | bool:
 
 def _from_sqlalchemy(type_: TypeEngine[Any], context: AutogenContext) -> str:
     """Write it as the first of its classes that has a public name: drivers have types of their own."""
+    inner = re.sub(r"=(?=[A-Z]\w*\()", "=sa.", repr(type_))  # as JSONB(astext_type=Text())
     for base in type(type_).__mro__:
-        written = re.sub(r"^\w+", base.__name__, repr(type_), count=1)
+        written = re.sub(r"^\w+", base.__name__, inner, count=1)
         if getattr(sqlalchemy, base.__name__, None) is base:
             return f"sa.{written}"
         if getattr(postgresql, base.__name__, None) is base:
