@@ -1,6 +1,7 @@
 """The way to the database: DATABASE_URL, or else the workspace's embedded server."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db_manager.errors import ManagerError, UnreachableError
-from db_manager.workspace import get_workspace
+from db_manager.workspace import get_workspace, told_by_file
 from quart_fleet.database._engine import create_engine
 from quart_fleet.database.explanations import CONNECTION_ERRORS, explain
 from quart_fleet.database_url import describe
@@ -59,7 +60,13 @@ class Target:
         async with AsyncExitStack() as resources:
             try:
                 connection = await resources.enter_async_context(self.engine.connect())
-            except CONNECTION_ERRORS as error:
+            except (KeyError, *CONNECTION_ERRORS) as error:
+                # Python's getpass, before 3.13 and since: asyncpg asks it for the user's name.
+                if isinstance(error, KeyError) or str(error).startswith("No username set"):
+                    raise ManagerError(
+                        f"DATABASE_URL names no user, and the user {os.getuid()} of this process has "
+                        "no name that could stand in: postgresql://USER:PASSWORD@HOST/NAME, or PGUSER."
+                    ) from error
                 raise _refusal(error, self.url) from error
             try:
                 answer = (await connection.execute(_WHERE)).one()
@@ -100,7 +107,8 @@ async def open_target(config: DatabaseSettings, wait: float = 0) -> AsyncIterato
 def load_config() -> DatabaseSettings:
     """Read the environment; raises ManagerError."""
     try:
-        return get_workspace().load_settings().load()
+        with told_by_file():
+            return get_workspace().load_settings().load()
     except ConfigurationError as error:
         raise ManagerError(error.message) from None
 

@@ -27,7 +27,7 @@ from db_manager.schema import (
     read_tables,
 )
 from db_manager.steps import is_remark, rename_steps
-from db_manager.workspace import get_workspace
+from db_manager.workspace import get_workspace, told_by_file
 from quart_fleet.database.explanations import reason_of
 
 ResultT = TypeVar("ResultT")
@@ -52,7 +52,8 @@ class DatabaseManager:
         self._say = say
         self._revisions = Revisions()
         self._workspace = get_workspace()
-        self._metadata = self._workspace.load_metadata()
+        with told_by_file():
+            self._metadata = self._workspace.load_metadata()
         self._made = Made(self._workspace.versions)
 
     async def status(self) -> Status:
@@ -79,10 +80,17 @@ class DatabaseManager:
     async def downgrade(self, revision: str) -> list[str]:
         """Take the database back to `revision`; return the ids of what was reverted."""
         async with locked_connection(self._target, self._say) as connection:
-            await self._read_known_revisions(connection)
-            return await run(
-                connection, lambda config: command.downgrade(config, revision), self._say
-            )
+            current = await self._read_known_revisions(connection)
+            if len(current) > 1 and revision.startswith("-"):
+                raise ManagerError(self._revisions.describe_ways_back(current))
+            try:
+                return await run(
+                    connection, lambda config: command.downgrade(config, revision), self._say
+                )
+            except ManagerError as error:
+                if "Ambiguous walk" not in error.message:
+                    raise
+                raise ManagerError(self._revisions.describe_ways_back(current)) from error
 
     async def revise(
         self, message: str, renames: Renames, settle: Callable[[list[Loss]], Renames]

@@ -19,6 +19,7 @@ from alembic.util import rev_id as new_id
 from db_manager.errors import ManagerError
 from db_manager.workspace import get_workspace
 from quart_fleet.database.explanations import reason_of
+from quart_fleet.revisions import History
 
 PACKAGE = Path(__file__).parent
 
@@ -116,6 +117,8 @@ class Revisions:
     """The history as a whole; raises ManagerError where it does not hold together."""
 
     def __init__(self) -> None:
+        if faults := History.read(get_workspace().versions).faults:
+            raise ManagerError("\n".join(faults))
         self._scripts = ScriptDirectory.from_config(make_config())
 
     def list_all(self) -> list[Revision]:
@@ -135,6 +138,14 @@ class Revisions:
         if len(heads) > 1:
             raise ManagerError(describe_heads(heads))
         return heads[0] if heads else None
+
+    def describe_ways_back(self, current: tuple[str, ...]) -> str:
+        """Say what `downgrade` takes where a number of steps may mean several branches."""
+        parents = {each.id: each.follows for each in self.list_all()}
+        several = [f"{each}@-1" for each in current]
+        ways = several if len(current) > 1 else parents[current[0]]
+        commands = " or ".join(f"downgrade {each}" for each in sorted(ways))
+        return f"Several steps lead back from {', '.join(current)}. Name one: {commands}"
 
     def unknown(self, current: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of a database's revisions that no file holds."""

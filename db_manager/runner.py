@@ -152,7 +152,10 @@ def _reported_by_revision(steps: list[str]) -> Iterator[None]:
         where = line or f"{steps[-1]}, at its commit"
         is_unknown = line is None and isinstance(cause, asyncpg.ConnectionDoesNotExistError)
         rest = _UNKNOWN if is_unknown else _UNDONE
-        raise RevisionFailedError(f"{where}: {reason_of(cause)}\n{rest}") from error
+        reason = reason_of(cause)
+        if "multiple commands into a prepared statement" in reason:
+            reason += ": give each statement an op.execute of its own"
+        raise RevisionFailedError(f"{where}: {reason}\n{rest}") from error
 
 
 def _name(step: MigrationInfo) -> str:

@@ -179,7 +179,7 @@ def test_a_broken_revision_is_named(copy: WorkspaceCopy, text: str) -> None:
     outcome = copy.run("history")
 
     assert outcome.code == 1
-    assert "aaaaaaaaaaa1_broken.py, line 1" in outcome.err
+    assert "aaaaaaaaaaa1_broken.py: line 1." in outcome.err
     assert "Traceback" not in outcome.err
 
 

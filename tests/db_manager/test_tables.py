@@ -9,6 +9,7 @@ import pytest
 
 from tests.db_manager.conftest import Run
 from tests.db_manager.outcome import USERS, execute, fetch, revisions, schema
+from tests.db_manager.workspace_copy import WorkspaceCopy
 
 
 def test_created_tables_equal_migrated_ones(
@@ -68,34 +69,128 @@ def test_dropping_tables_spares_those_of_others(run: Run, fresh_database_url: st
     assert tables == [("others",)]
 
 
-def test_a_reset_database_is_like_new(run: Run, fresh_database_url: str, database_url: str) -> None:
+KINDS = [
+    "CREATE EXTENSION pg_trgm",
+    "CREATE TYPE mood AS ENUM ('good')",
+    "CREATE TYPE pair AS (a int, b int)",
+    "CREATE TYPE span AS RANGE (subtype = float8)",
+    "CREATE DOMAIN year AS int CHECK (VALUE > 0)",
+    "CREATE SEQUENCE numbers",
+    "CREATE FUNCTION one(int, text) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1'",
+    "CREATE PROCEDURE nothing() LANGUAGE sql AS 'SELECT 1'",
+    "CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int)",
+    "CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq)",
+    "CREATE OPERATOR CLASS other_ops FOR TYPE int USING hash AS OPERATOR 1 =",
+    "CREATE OPERATOR FAMILY families USING btree",
+    """CREATE COLLATION german (locale = 'C')""",
+    "CREATE CONVERSION own FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8",
+    "CREATE TEXT SEARCH CONFIGURATION plain (COPY = simple)",
+    "CREATE TEXT SEARCH DICTIONARY words (TEMPLATE = simple)",
+    "CREATE CAST (pair AS text) WITH INOUT",
+    "CREATE SCHEMA billing",
+    "CREATE TABLE billing.invoices (id serial PRIMARY KEY, mood mood)",
+    'CREATE TABLE "Left overs" (id serial PRIMARY KEY, user_id bigint REFERENCES users)',
+    "CREATE TABLE events (at date) PARTITION BY RANGE (at)",
+    "CREATE TABLE events_2026 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')",
+    "CREATE STATISTICS together (dependencies) ON username, email FROM users",
+    "CREATE VIEW names AS SELECT username FROM users",
+    "CREATE MATERIALIZED VIEW ages AS SELECT age FROM users",
+    "CREATE RULE silent AS ON DELETE TO names DO INSTEAD NOTHING",
+    "CREATE FOREIGN DATA WRAPPER far",
+    "CREATE SERVER there FOREIGN DATA WRAPPER far",
+    "CREATE FOREIGN TABLE distant (id int) SERVER there",
+    "CREATE PUBLICATION news FOR TABLE users",
+    """CREATE FUNCTION notice() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'""",
+    "CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION notice()",
+    "CREATE INDEX by_age ON users (age)",
+]
+
+_OBJECTS = """
+    SELECT 'type', typname::text FROM pg_type WHERE oid >= 16384 AND typnamespace <> 99
+    UNION ALL SELECT 'relation', relname FROM pg_class WHERE oid >= 16384 AND relnamespace <> 99
+    UNION ALL SELECT 'routine', proname FROM pg_proc WHERE oid >= 16384
+    UNION ALL SELECT 'operator', oprname FROM pg_operator WHERE oid >= 16384
+    UNION ALL SELECT 'opclass', opcname FROM pg_opclass WHERE oid >= 16384
+    UNION ALL SELECT 'opfamily', opfname FROM pg_opfamily WHERE oid >= 16384
+    UNION ALL SELECT 'collation', collname FROM pg_collation WHERE oid >= 16384
+    UNION ALL SELECT 'conversion', conname FROM pg_conversion WHERE oid >= 16384
+    UNION ALL SELECT 'cast', castfunc::text FROM pg_cast WHERE oid >= 16384
+    UNION ALL SELECT 'configuration', cfgname FROM pg_ts_config WHERE oid >= 16384
+    UNION ALL SELECT 'dictionary', dictname FROM pg_ts_dict WHERE oid >= 16384
+    UNION ALL SELECT 'extension', extname FROM pg_extension WHERE oid >= 16384
+    UNION ALL SELECT 'schema', nspname FROM pg_namespace WHERE oid >= 16384
+    UNION ALL SELECT 'wrapper', fdwname FROM pg_foreign_data_wrapper WHERE oid >= 16384
+    UNION ALL SELECT 'publication', pubname FROM pg_publication WHERE oid >= 16384
+    UNION ALL SELECT 'event trigger', evtname FROM pg_event_trigger WHERE oid >= 16384
+    ORDER BY 1, 2
+"""
+
+
+def test_a_reset_drops_all_that_the_revisions_made(copy: WorkspaceCopy, database_url: str) -> None:
+    copy.run("migrate")
+    for number, statement in enumerate(KINDS):
+        before = f"kind{number - 1:08}" if number else USERS
+        copy.add_revision(f"kind{number:08}", before, f"op.execute({statement!r})")
+    first = copy.run("migrate")
+    made = fetch(copy.url, _OBJECTS)
+
+    reset = copy.run("reset", "--yes")
+
+    assert first.code == 0, first.err
+    assert reset.code == 0, reset.err
+    assert reset.out.startswith("Dropped everything, then migrated to ")
+    assert fetch(copy.url, _OBJECTS) == made
+    for file in copy.versions.glob("kind*.py"):
+        file.unlink()
+    execute(copy.url, f"UPDATE alembic_version SET version_num = '{USERS}'")
+
+
+def test_a_reset_of_an_embedded_server_leaves_nothing(copy: WorkspaceCopy) -> None:
+    copy.url = ""
+    url = copy.run("postgres", "start").out.strip()
+    try:
+        copy.run("migrate")
+        for statement in KINDS:
+            execute(url, statement)
+        reset = copy.run("reset", "--yes")
+        left = {str(name) for _, name in fetch(url, _OBJECTS)}
+    finally:
+        copy.run("postgres", "stop")
+
+    assert (reset.code, reset.out) == (0, f"Dropped everything, then migrated to {USERS}.\n")
+    assert left <= {
+        *("users", "_users", "pk_users", "uq_users_email", "uq_users_username", "users_id_seq"),
+        *("alembic_version", "_alembic_version", "alembic_version_pkc"),
+    }
+
+
+def test_a_reset_leaves_what_others_made_and_says_so(run: Run, fresh_database_url: str) -> None:
     run("migrate")
     execute(
         fresh_database_url,
-        "CREATE EXTENSION IF NOT EXISTS plpgsql",
-        "CREATE TYPE mood AS ENUM ('good')",
-        'CREATE TABLE "Left overs" (id serial PRIMARY KEY, mood mood, user_id bigint REFERENCES users)',
-        "CREATE VIEW names AS SELECT username FROM users",
-        "CREATE MATERIALIZED VIEW ages AS SELECT age FROM users",
-        "CREATE SEQUENCE numbers",
-        "CREATE DOMAIN year AS int",
-        "CREATE TYPE pair AS (a int, b int)",
-        "CREATE FUNCTION one(int, text) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TABLE jobs (id serial PRIMARY KEY)",
+        "CREATE FUNCTION theirs() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "INSERT INTO users (username, email) VALUES ('a', 'a')",
     )
 
     outcome = run("reset", "--yes")
 
-    assert (outcome.code, outcome.out) == (0, f"Dropped everything, then migrated to {USERS}.\n")
-    assert schema(fresh_database_url) == schema(database_url)
+    assert outcome.code == 0
+    assert "Left: function public.theirs() (no model and no revision names it).\n" in outcome.err
+    assert "Left: table public.jobs (no model and no revision names it).\n" in outcome.err
     assert fetch(fresh_database_url, "SELECT * FROM users") == []
-    for catalogue, namespace in (
-        ("pg_type WHERE typtype IN ('e', 'd') AND", "typnamespace"),
-        ("pg_proc WHERE", "pronamespace"),
-        ("pg_class WHERE relkind NOT IN ('i', 'r', 'S') AND", "relnamespace"),
-    ):
-        left = f"SELECT oid FROM {catalogue} {namespace} = 'public'::regnamespace"
-        assert fetch(fresh_database_url, left) == []
+
+
+def test_a_reset_that_migrating_would_stumble_over_fails(run: Run, fresh_database_url: str) -> None:
+    run("migrate")
+    execute(fresh_database_url, "CREATE TABLE theirs (user_id bigint REFERENCES users)")
+
+    outcome = run("reset", "--yes")
+
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "These are left, and migrating would meet them:\ntable public.users: " in outcome.err
+    assert "theirs" in outcome.err
+    assert run("check").code == 0
 
 
 @pytest.mark.parametrize(
