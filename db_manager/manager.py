@@ -181,12 +181,15 @@ class DatabaseManager:
                 failure = f"\nReverting ended at {error.message.splitlines()[0]}"
                 await connection.rollback()
             ours = Ours(self._metadata, self._made, self._workspace.version_table)
-            left = await _do(connection, lambda current: drop_ours(current, ours))
-            if met := [each for each in left if each.is_met]:
-                lines = [f"{each.name}: {each.reason}" for each in met]
-                raise ManagerError(
-                    "\n".join(["These are left, and migrating would meet them:", *lines]) + failure
-                )
+
+            def drop(current: Connection) -> list[Left]:
+                left = drop_ours(current, ours)
+                if met := [f"{each.name}: {each.reason}" for each in left if each.is_met]:
+                    lines = ["These would be left, and migrating would meet them:", *met]
+                    raise ManagerError("\n".join(lines) + failure)  # which undoes the drops
+                return left
+
+            left = await _do(connection, drop)
             return await self._upgrade(connection, "head"), left
 
     async def _upgrade(self, connection: AsyncConnection, revision: str) -> Migration:

@@ -1,5 +1,6 @@
 """Takes everything that models and revisions made out of a database, and tells what is left."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -42,7 +43,8 @@ _OBJECTS = text("""
     LEFT JOIN pg_namespace ON pg_namespace.oid = namespace,
     LATERAL pg_identify_object(CAST(class AS regclass), id, 0) AS described
     WHERE id >= 16384
-      AND coalesce(nspname, objects.name) NOT LIKE 'pg\\_%'
+      AND coalesce(nspname, CASE class WHEN 'pg_namespace' THEN objects.name END, '')
+          NOT LIKE 'pg\\_%'
       AND NOT EXISTS (
           SELECT FROM pg_depend
           WHERE classid = CAST(class AS regclass) AND objid = id
@@ -110,9 +112,10 @@ class Ours:
                 return True
         if kind == "schema" and name in {each.schema for each in self.metadata.tables.values()}:
             return True
+        if kind == "cast":  # which has no name: `(public.pair AS pg_catalog.text)`
+            name = re.sub(r"\w+\.", "", identity)
         return any(
-            _FAMILIES.get(each.kind, each.kind) == family
-            and each.is_of(identity if kind == "cast" else name, schema)
+            _FAMILIES.get(each.kind, each.kind) == family and each.is_of(name, schema)
             for each in self.made.creations
         )
 
