@@ -48,7 +48,7 @@ _OBJECTS = text("""
       AND NOT EXISTS (
           SELECT FROM pg_depend
           WHERE classid = CAST(class AS regclass) AND objid = id
-            AND deptype IN ('e', 'i', 'a', 'P', 'S')
+            AND refobjid <> objid AND deptype IN ('e', 'i', 'a', 'P', 'S')
       )
     ORDER BY 1, 2
 """)

@@ -129,10 +129,23 @@ async def _open_database(database_url: str) -> AsyncIterator["Database"]:
         yield database
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def _emptying(_workspace: Workspace, _open_database: "Database") -> str:
+    from quart_fleet.database._emptying import prepare_emptying  # noqa: PLC0415
+
+    models = _workspace.load_metadata().tables.values()
+    async with _open_database.connect() as connection:
+        return await prepare_emptying(connection, [(each.schema, each.name) for each in models])
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def database(_workspace: Workspace, _open_database: "Database") -> "Database":
-    """This process's database, open, its tables empty and their ids beginning at 1."""
-    await _empty_tables(_workspace, _open_database)
+async def database(_open_database: "Database", _emptying: str) -> "Database":
+    """This process's database, open and as its revisions leave it.
+
+    Tables of models are empty, and their ids begin at 1, but for rows that revisions insert.
+    """
+    async with _open_database.connect() as connection:
+        await connection.execute(_emptying)
     return _open_database
 
 
@@ -173,13 +186,6 @@ async def _migrate(workspace: Workspace, url: str) -> None:
     output, _ = await process.communicate()
     if process.returncode != 0:
         raise pytest.UsageError(f"The test database cannot be migrated:\n{output.decode()}")
-
-
-async def _empty_tables(workspace: Workspace, database: "Database") -> None:
-    tables = ", ".join(f'"{table.name}"' for table in workspace.load_metadata().sorted_tables)
-    async with database.connect() as connection:
-        if tables:
-            await connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
 
 
 async def _create_database(server_url: str, name: str, template: str = "template1") -> str:

@@ -114,7 +114,7 @@ _OBJECTS = """
     UNION ALL SELECT 'opfamily', opfname FROM pg_opfamily WHERE oid >= 16384
     UNION ALL SELECT 'collation', collname FROM pg_collation WHERE oid >= 16384
     UNION ALL SELECT 'conversion', conname FROM pg_conversion WHERE oid >= 16384
-    UNION ALL SELECT 'cast', castfunc::text FROM pg_cast WHERE oid >= 16384
+    UNION ALL SELECT 'cast', castsource::regtype::text FROM pg_cast WHERE oid >= 16384
     UNION ALL SELECT 'configuration', cfgname FROM pg_ts_config WHERE oid >= 16384
     UNION ALL SELECT 'dictionary', dictname FROM pg_ts_dict WHERE oid >= 16384
     UNION ALL SELECT 'extension', extname FROM pg_extension WHERE oid >= 16384
@@ -185,7 +185,9 @@ def test_a_reset_that_migrating_would_stumble_over_fails(run: Run, fresh_databas
     outcome = run("reset", "--yes")
 
     assert (outcome.code, outcome.out) == (1, "")
-    assert "These would be left, and migrating would meet them:\ntable public.users: " in outcome.err
+    assert (
+        "These would be left, and migrating would meet them:\ntable public.users: " in outcome.err
+    )
     assert "theirs" in outcome.err
     assert run("check").code == 0
 
