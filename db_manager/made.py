@@ -2,7 +2,6 @@
 
 import ast
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -65,7 +64,15 @@ class Made:
     @cached_property
     def tables(self) -> frozenset[tuple[str | None, str]]:
         """The schemas and names of those that Alembic's own operations create or rename."""
-        return frozenset(_tables(self._nodes))
+        places, found = {"create_table": 0, "rename_table": 1}, set()
+        for node in self._nodes:
+            match node:
+                case ast.Call(func=ast.Attribute(attr=attr), args=arguments) if attr in places:
+                    schemas = [_text(each.value) for each in node.keywords if each.arg == "schema"]
+                    for name in map(_text, arguments[places[attr] : places[attr] + 1]):
+                        if name:
+                            found.add(((schemas[0] if schemas else None), name))
+        return frozenset(found)
 
     @cached_property
     def creations(self) -> frozenset[Creation]:
@@ -119,17 +126,6 @@ class Made:
         whole = (node for node in self._nodes if isinstance(node, ast.expr))
         texts = (_text(node) for node in whole if id(node) not in parts)
         return [_COMMENT.sub(" ", text) for text in texts if text]
-
-
-def _tables(nodes: list[ast.AST]) -> Iterator[tuple[str | None, str]]:
-    places = {"create_table": 0, "rename_table": 1}
-    for node in nodes:
-        match node:
-            case ast.Call(func=ast.Attribute(attr=attr), args=arguments) if attr in places:
-                schemas = [_text(each.value) for each in node.keywords if each.arg == "schema"]
-                for name in map(_text, arguments[places[attr] : places[attr] + 1]):
-                    if name:
-                        yield (schemas[0] if schemas else None), name
 
 
 def _text(node: ast.expr) -> str | None:

@@ -16,6 +16,7 @@ from db_manager.connection import Target
 from db_manager.errors import ManagerError
 from db_manager.lock import locked_connection
 from db_manager.made import Made
+from db_manager.ownership import Ownership
 from db_manager.report import MIGRATE, Migration, Status, find_problem
 from db_manager.reset import Left, Ours, drop_ours, recreate
 from db_manager.revisions import Revisions
@@ -247,11 +248,11 @@ class DatabaseManager:
 
     def _own_tables(self, connection: Connection) -> list[Table]:
         """Return those of the models that are no views, and are not left out."""
-        comparison = self._prepare(connection, ())
+        ownership = Ownership(connection, self._metadata, self._workspace, self._made)
         return [
             table
             for table in self._metadata.tables.values()
-            if not comparison.is_view(table) and not comparison.is_unmanaged(table)
+            if not ownership.is_view(table) and not ownership.is_unmanaged(table)
         ]
 
 

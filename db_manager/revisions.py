@@ -123,7 +123,10 @@ class Revisions:
 
     def list_all(self) -> list[Revision]:
         """Return every revision, the newest first."""
-        return [Revision.of(script) for script in self._walk()]
+        try:
+            return [Revision.of(script) for script in self._scripts.walk_revisions()]
+        except Exception as error:
+            raise _unreadable(error) from error
 
     def heads(self) -> tuple[str, ...]:
         """Return the ids that no other revision follows."""
@@ -159,12 +162,6 @@ class Revisions:
             if each.id in applied:
                 applied.update(each.follows)
         return [each for each in reversed(everything) if each.id not in applied]
-
-    def _walk(self) -> list[Script]:
-        try:
-            return list(self._scripts.walk_revisions())
-        except Exception as error:
-            raise _unreadable(error) from error
 
 
 def _unreadable(error: Exception) -> ManagerError:

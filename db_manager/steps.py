@@ -14,7 +14,7 @@ from alembic.operations.ops import (
     MigrateOperation,
     ModifyTableOps,
 )
-from sqlalchemy import Column, Connection, MetaData, Sequence, Table, inspect, text
+from sqlalchemy import Column, Connection, MetaData, Table, inspect, text
 from sqlalchemy.dialects.postgresql import DOMAIN, ENUM, CreateDomainType, CreateEnumType
 from sqlalchemy.schema import CreateSequence, ForeignKeyConstraint
 
@@ -90,7 +90,14 @@ def prerequisite_steps(
     """Yield what tables need before they can be: schemas, types with a name, sequences."""
     dialect = connection.dialect
     quote = dialect.identifier_preparer.quote
-    types = _named_types(metadata, connection)
+    preparer: Any = dialect.identifier_preparer  # PostgreSQL's own
+    types = {
+        str(preparer.format_type(type_)): type_
+        for table in metadata.tables.values()
+        for column in table.columns
+        for type_ in stored_types(column.type, dialect)
+        if isinstance(type_, ENUM | DOMAIN)
+    }
     present = set(inspect(connection).get_schema_names())
     needed = {each.schema for each in operations if isinstance(each, CreateTableOp)}
     needed |= {
@@ -115,7 +122,8 @@ def prerequisite_steps(
         elif isinstance(type_, ENUM):
             labels = connection.scalar(_LABELS, {"name": name}) or []
             yield from _new_labels(connection, name, labels, list(type_.enums))
-    for sequence in _sequences(metadata):
+    known = metadata._sequences.values()
+    for sequence in sorted((each for each in known if not each.optional), key=lambda one: one.name):
         relation = dialect.identifier_preparer.format_sequence(sequence)
         if connection.scalar(text("SELECT to_regclass(:name)::text"), {"name": relation}) is None:
             create = str(CreateSequence(sequence).compile(dialect=dialect))
@@ -124,18 +132,6 @@ def prerequisite_steps(
                 [create],
                 [f"DROP SEQUENCE {relation}"],
             )
-
-
-def _named_types(metadata: MetaData, connection: Connection) -> dict[str, ENUM | DOMAIN]:
-    """Return the types of columns that are objects of the database, by their quoted names."""
-    preparer: Any = connection.dialect.identifier_preparer  # PostgreSQL's own
-    return {
-        preparer.format_type(type_): type_
-        for table in metadata.tables.values()
-        for column in table.columns
-        for type_ in stored_types(column.type, connection.dialect)
-        if isinstance(type_, ENUM | DOMAIN)
-    }
 
 
 def _new_labels(
@@ -161,11 +157,6 @@ def _new_labels(
             f"type {name}: {label} in the models, not in the database",
             [f"ALTER TYPE {name} ADD VALUE {quoted(label)} {place if present else ''}".strip()],
         )
-
-
-def _sequences(metadata: MetaData) -> list[Sequence]:
-    known = metadata._sequences.values()
-    return sorted((each for each in known if not each.optional), key=lambda each: each.name)
 
 
 def definition_steps(
@@ -309,13 +300,14 @@ def _sorted(
     done, taken = list[CreateTableOp](), list[ForeignKeyConstraint]()
 
     def ahead(creation: CreateTableOp) -> list[ForeignKeyConstraint]:
-        return [
-            each
-            for each in creation.columns
-            if isinstance(each, ForeignKeyConstraint)
-            and (key := _referred(each)) in pending
-            and key != _key(creation)
-        ]
+        found = []
+        for each in creation.columns:
+            if isinstance(each, ForeignKeyConstraint):
+                *schema, table, _column = each.elements[0].target_fullname.split(".")
+                referred = ".".join(schema), table
+                if referred in pending and referred != _key(creation):
+                    found.append(each)
+        return found
 
     while pending:
         free = [each for each in pending.values() if not ahead(each)]
@@ -334,8 +326,3 @@ def _sorted(
 
 def _key(operation: CreateTableOp | DropTableOp | ModifyTableOps) -> tuple[str, str]:
     return operation.schema or "", operation.table_name
-
-
-def _referred(constraint: ForeignKeyConstraint) -> tuple[str, str]:
-    *schema, table, _column = constraint.elements[0].target_fullname.split(".")
-    return ".".join(schema), table
