@@ -227,7 +227,7 @@ class Comparison:
             found = self.definitions(table)
             for (kind, name), reason in found.refused.items():
                 title = f"{kind} {table.fullname}{name and f'.{name}'}"
-                yield f"{title}: PostgreSQL refuses the model's ({reason})"
+                yield f"{title}: PostgreSQL does not take the model's ({reason})"
             names = {name for kind, name in found.database if kind != "primary key"}
             relation = self.connection.dialect.identifier_preparer.format_table(table)
             names.update(self.connection.scalars(_COLUMNS, {"name": relation}))

@@ -92,15 +92,11 @@ async def open_target(config: DatabaseSettings, wait: float = 0) -> AsyncIterato
             f"DATABASE_POOLER={config.database_pooler}: its pooled transactions cannot hold the lock "
             "of a migration.\nName the server itself by DATABASE_URL, and unset DATABASE_POOLER."
         )
-    async with AsyncExitStack() as resources:
-        url = config.database_url
-        if url is None:
-            url = await resources.enter_async_context(_embedded_server())
-        # DB_ECHO would print between the results, and DB_POOL_SIZE is about services.
-        ours = config.model_copy(update={"db_echo": False, "db_pool_size": 1})
-        target = Target(url, create_engine(url, ours), is_embedded=config.database_url is None)
-        resources.push_async_callback(target.engine.dispose)
-        await _reach(target, monotonic() + wait)
+    if config.database_url is not None:
+        async with _connected(config.database_url, config, wait) as target:
+            yield target
+        return
+    async with _embedded_server() as url, _connected(url, config, wait) as target:
         yield target
 
 
@@ -133,6 +129,18 @@ async def _embedded_server() -> AsyncIterator[str]:
             yield url
     except EmbeddedPostgresError as error:
         raise ManagerError(str(error)) from error
+
+
+@asynccontextmanager
+async def _connected(url: str, config: DatabaseSettings, wait: float) -> AsyncIterator[Target]:
+    # DB_ECHO would print between the results, and DB_POOL_SIZE is about services.
+    ours = config.model_copy(update={"db_echo": False, "db_pool_size": 1})
+    target = Target(url, create_engine(url, ours), is_embedded=config.database_url is None)
+    try:
+        await _reach(target, monotonic() + wait)
+        yield target
+    finally:
+        await target.engine.dispose()
 
 
 def _place(url: str, name: str, address: str | None, port: int, sockets: str | None) -> str:

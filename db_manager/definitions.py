@@ -76,7 +76,9 @@ def read_definitions(connection: Connection, table: Table) -> Definitions:
         try:
             connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {COPY} (LIKE {relation})")
         except DBAPIError as error:
-            found.refused["table", ""] = reason_of(driver_error(error))
+            savepoint.rollback()
+            found.refused["definitions", ""] = reason_of(driver_error(error))
+            found.model = found.database
             return found
         for kind, name, statement in _statements(connection, table):
             try:

@@ -1,6 +1,7 @@
 """What is not of the models: left alone by `check`, `revision`, `drop-tables` and `reset`."""
 
 import json
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -229,3 +230,58 @@ def test_the_default_schema_by_name_is_refused(migrated: WorkspaceCopy) -> None:
     assert check.code == 1
     assert "names the schema public, which is the default of this database" in check.err
     assert "Traceback" not in check.err
+
+
+def test_a_server_that_only_reads_is_compared_as_far_as_that_goes(migrated: WorkspaceCopy) -> None:
+    migrated.add_column_to_users("age2: Mapped[int | None] = mapped_column(Integer)")
+    name = urlsplit(migrated.url).path[1:]
+    execute(migrated.url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+
+    check = migrated.run("check")
+
+    assert check.code == 1
+    assert "Not compared: definitions users: PostgreSQL does not take the model's" in check.err
+    assert check.err.endswith("Error: column users.age2: in the models, not in the database\n")
+
+
+def test_the_tables_of_an_extension_and_inherited_columns_are_no_drift(
+    migrated: WorkspaceCopy,
+) -> None:
+    migrated.add_revision(
+        "aaaaaaaaaaa1",
+        USERS,
+        """
+        for statement in (
+            "CREATE EXTENSION file_fdw",
+            "CREATE VIEW logs AS SELECT 1 AS one",
+            "ALTER EXTENSION file_fdw ADD VIEW logs",
+            "CREATE TABLE spatial_ref_sys (id int)",
+            "ALTER EXTENSION file_fdw ADD TABLE spatial_ref_sys",
+            "CREATE TABLE base_things (label text CHECK (label <> ''), id bigint)",
+            "CREATE TABLE things (size int, PRIMARY KEY (id)) INHERITS (base_things)",
+        ):
+            op.execute(statement)
+        """,
+    )
+    migrated.add_model(
+        "thing",
+        """
+import sqlalchemy as sa
+
+from shared.models.base import BaseModel
+
+sa.Table(
+    "things",
+    BaseModel.metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("size", sa.Integer),
+    postgresql_inherits="base_things",
+)
+""",
+    )
+    applied = migrated.run("migrate")
+
+    assert applied.code == 0, applied.err
+    assert_at_rest(migrated)
+    assert migrated.run("reset", "--yes").code == 0
+    assert_at_rest(migrated)
