@@ -26,6 +26,7 @@ def test_a_merge_is_the_way_out_of_two_heads(branched: WorkspaceCopy) -> None:
     assert branched.run("merge").err == "Nothing to join: there is one head.\n"
 
 
+@pytest.mark.slow
 def test_what_can_be_reverted_behind_a_merge_is_named(branched: WorkspaceCopy) -> None:
     branched.run("merge")
     branched.run("migrate")

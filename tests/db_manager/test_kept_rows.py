@@ -75,6 +75,7 @@ for statement in (
 """
 
 
+@pytest.mark.slow
 def test_rows_that_a_revision_inserts_are_kept_from_test_to_test(copy: WorkspaceCopy) -> None:
     copy.add_model("team", CYCLE)
     copy.add_model("view", VIEW)

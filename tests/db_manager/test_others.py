@@ -60,6 +60,7 @@ def assert_at_rest(copy: WorkspaceCopy) -> None:
     assert sorted(copy.versions.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_partitions_that_a_revision_makes_stay(copy: WorkspaceCopy) -> None:
     copy.add_model("event", EVENTS)
     copy.run("migrate")
@@ -114,6 +115,7 @@ def test_others_are_named_in_the_status(migrated: WorkspaceCopy) -> None:
     assert "Others    jobs\n" in migrated.run("status").out
 
 
+@pytest.mark.slow
 def test_what_a_revision_adds_in_its_own_sql_stays(migrated: WorkspaceCopy) -> None:
     migrated.add_revision(
         "aaaaaaaaaaa1",
@@ -159,6 +161,7 @@ def test_what_the_settings_leave_out_is_left_alone(migrated: WorkspaceCopy) -> N
     assert_at_rest(migrated)
 
 
+@pytest.mark.slow
 def test_a_view_that_a_model_maps_is_made_by_its_revision_alone(migrated: WorkspaceCopy) -> None:
     migrated.add_revision(
         "aaaaaaaaaaa1",
@@ -184,6 +187,7 @@ def test_a_view_that_a_model_maps_is_made_by_its_revision_alone(migrated: Worksp
     assert created.out == "Created: users.\n"
 
 
+@pytest.mark.slow
 def test_a_table_of_a_removed_model_is_drift(migrated: WorkspaceCopy) -> None:
     migrated.add_model("invoice", INVOICES.replace('    __table_args__ = {"schema": "billing"}\n', "")
                        .replace("billing.", ""))  # fmt: skip
@@ -204,6 +208,7 @@ def test_a_table_of_a_removed_model_is_drift(migrated: WorkspaceCopy) -> None:
     assert migrated.run("downgrade", "-1", "--yes").code == 0
 
 
+@pytest.mark.slow
 def test_a_schema_is_made_once_and_works_everywhere(migrated: WorkspaceCopy) -> None:
     migrated.add_model("invoice", INVOICES)
 
@@ -244,6 +249,7 @@ def test_a_server_that_only_reads_is_compared_as_far_as_that_goes(migrated: Work
     assert check.err.endswith("Error: column users.age2: in the models, not in the database\n")
 
 
+@pytest.mark.slow
 def test_the_tables_of_an_extension_and_inherited_columns_are_no_drift(
     migrated: WorkspaceCopy,
 ) -> None:

@@ -52,6 +52,7 @@ def addresses(folder: str, database: str) -> Iterator[tuple[str, dict[str, str]]
     yield f"postgresql:///{database}?host=/nowhere,{folder}&port=5432,5432", {"PGUSER": "postgres"}
 
 
+@pytest.mark.slow
 def test_the_server_is_asked_before_anything_is_destroyed(
     copy: WorkspaceCopy, socket_folder: str, database: str
 ) -> None:
@@ -109,6 +110,7 @@ async def test_a_forwarded_address_is_told_beside_the_answer(
     assert f"{database} at {socket_folder} (reached as 127.0.0.1:{port}).\n" in printed
 
 
+@pytest.mark.slow
 def test_another_applications_revisions_are_no_reason_to_reset(
     copy: WorkspaceCopy, database: str
 ) -> None:

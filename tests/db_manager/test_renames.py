@@ -37,6 +37,7 @@ def test_a_new_name_and_a_lost_column_look_alike(nicked: WorkspaceCopy) -> None:
     assert sorted(nicked.versions.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_a_renamed_column_keeps_its_values(nicked: WorkspaceCopy) -> None:
     written = nicked.run("revision", "-m", "rename", "--rename", "users.nick:nickname")
     for command in (["migrate"], ["check"], ["downgrade", "-1", "--yes"], ["migrate"]):
@@ -59,6 +60,7 @@ def test_a_dropped_column_is_dropped_when_that_is_said(nicked: WorkspaceCopy) ->
     assert fetch(nicked.url, "SELECT nickname FROM users") == [(None,)]
 
 
+@pytest.mark.slow
 def test_a_renamed_table_keeps_its_rows(copy: WorkspaceCopy) -> None:
     text = (
         "from shared.models.base import BaseModel\n\n\n"
@@ -104,6 +106,7 @@ def test_a_name_that_cannot_be_meant_is_misuse(nicked: WorkspaceCopy, options: l
 @pytest.mark.parametrize(
     ("answers", "kept"), [("y\n", True), ("n\ny\n", False)], ids=["renamed", "dropped"]
 )
+@pytest.mark.slow
 def test_on_a_terminal_it_is_asked(nicked: WorkspaceCopy, answers: str, kept: bool) -> None:
     keyboard, terminal = pty.openpty()
     os.write(keyboard, answers.encode())

@@ -115,6 +115,7 @@ def assert_runs_there_and_back(copy: WorkspaceCopy) -> str:
     return (copy.folder / written.out.strip()).read_text()
 
 
+@pytest.mark.slow
 def test_types_of_all_sorts_run(copy: WorkspaceCopy) -> None:
     copy.run("migrate")
     copy.add_model("thing", TYPES)
@@ -125,6 +126,7 @@ def test_types_of_all_sorts_run(copy: WorkspaceCopy) -> None:
     assert "import shared.models.thing" in text
 
 
+@pytest.mark.slow
 def test_types_of_all_sorts_run_in_a_table_that_is_there(copy: WorkspaceCopy) -> None:
     copy.run("migrate")
     head, _, _columns = TYPES.partition("    price: Mapped")
@@ -135,6 +137,7 @@ def test_types_of_all_sorts_run_in_a_table_that_is_there(copy: WorkspaceCopy) ->
     assert_runs_there_and_back(copy)
 
 
+@pytest.mark.slow
 def test_an_enumeration_of_postgresql_may_grow_and_is_told_when_it_shrinks(
     copy: WorkspaceCopy,
 ) -> None:
@@ -159,6 +162,7 @@ def test_an_enumeration_of_postgresql_may_grow_and_is_told_when_it_shrinks(
     assert "No revision can be written for these" in refused.err
 
 
+@pytest.mark.slow
 def test_tables_that_refer_to_each_other_are_made_and_dropped(copy: WorkspaceCopy) -> None:
     copy.run("migrate")
     copy.add_model("team", CYCLE)
@@ -172,6 +176,7 @@ def test_tables_that_refer_to_each_other_are_made_and_dropped(copy: WorkspaceCop
         assert outcome.code == 0, outcome.err
 
 
+@pytest.mark.slow
 def test_a_check_is_added_to_a_table_and_taken_off(copy: WorkspaceCopy) -> None:
     copy.run("migrate")
     model = copy.user_model.read_text()

@@ -126,6 +126,7 @@ _OBJECTS = """
 """
 
 
+@pytest.mark.slow
 def test_a_reset_drops_all_that_the_revisions_made(copy: WorkspaceCopy, database_url: str) -> None:
     copy.run("migrate")
     for number, statement in enumerate(KINDS):
@@ -142,6 +143,7 @@ def test_a_reset_drops_all_that_the_revisions_made(copy: WorkspaceCopy, database
     assert fetch(copy.url, _OBJECTS) == made
 
 
+@pytest.mark.slow
 def test_a_reset_of_an_embedded_server_leaves_nothing(copy: WorkspaceCopy) -> None:
     copy.url = ""
     url = copy.run("postgres", "start").out.strip()
