@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.db_manager.outcome import USERS
 from tests.db_manager.test_runnable import CYCLE
 from tests.db_manager.workspace_copy import WorkspaceCopy
