@@ -105,7 +105,7 @@ class Statement:
         for column, default in reserved:
             value = getattr(default, "arg", None)
             if callable(value):
-                self.factories[column.key] = partial(value, None)  # it may take a context
+                self.factories[column.key] = partial(value, None)  # in place of a context
             else:
                 self.defaults[column.key] = value
         self.writers = [

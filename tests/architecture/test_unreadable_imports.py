@@ -68,8 +68,8 @@ def test_a_relative_import_of_a_module_that_never_was_is_refused(
     workspace: DamageableWorkspace,
 ) -> None:
     file = f"{USER}/domain/planted.py"
-    with workspace.planted(file, "\nfrom .entities.nobody import Nobody\n"):
-        assert f"{file}:2: user_service.domain.entities.nobody does not" in refusal(workspace)
+    with workspace.planted(file, "\nfrom .entities.missing import Missing\n"):
+        assert f"{file}:2: user_service.domain.entities.missing does not" in refusal(workspace)
 
 
 def test_a_service_that_python_cannot_name_is_refused(workspace: DamageableWorkspace) -> None:
