@@ -13,6 +13,7 @@ from scaffold.contracts.rules import Rule
 from scaffold.errors import ScaffoldError
 from scaffold.workspace import Workspace
 from tests.architecture.generated import USER, DamageableWorkspace
+from tests.workspace import FRAMEWORK
 
 
 def refusal(workspace: DamageableWorkspace) -> str:
@@ -132,7 +133,7 @@ def test_another_workspace_on_the_path_changes_nothing(
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").write_text("import quart\n")
 
-    run = workspace.scaffold("contracts", PYTHONPATH=str(tmp_path))
+    run = workspace.scaffold("contracts", PYTHONPATH=f"{tmp_path}{os.pathsep}{FRAMEWORK}")
 
     assert run.returncode == 0, run.stdout + run.stderr
 
