@@ -1,7 +1,5 @@
 """Services whose names mean something to pytest pass their own tests, where warnings are errors."""
 
-import sys
-
 import pytest
 
 from tests.workspace import GeneratedWorkspace
