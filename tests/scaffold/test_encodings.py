@@ -131,9 +131,14 @@ def test_conflict_marks_in_what_a_generation_reads_are_told(
 
 
 @pytest.mark.parametrize(
-    "file", ["shared/models/user.py", "services/user_service/domain/entities/user.py"]
+    "file",
+    [
+        "shared/models/user.py",
+        "services/user_service/domain/entities/user.py",
+        "services/user_service/requirements.txt",
+    ],
 )
-def test_conflict_marks_in_a_module_are_one_line_of_contracts(whole: Path, file: str) -> None:
+def test_conflict_marks_in_a_file_are_one_line_of_contracts(whole: Path, file: str) -> None:
     path = whole / file
     text = path.read_text()
     path.write_text(text + MARKS.format("x = 1"))
