@@ -1,9 +1,8 @@
 """What serves in place of Quart's own classes: connection, request, body and the map of routes.
 
 Quart's own classes run two tasks for every request: one receives, one answers. Here a body is
-received by the handler that reads it, and only an answer in parts, which may have no end, runs
-beside a task that notices a disconnect. Any other request is finished, with what it began in the
-database.
+received by the handler that reads it. A client that disconnects cancels the handler of a streamed
+answer only, which may have no end; any other handler runs to its end, and commits what it began.
 """
 
 import asyncio
@@ -50,7 +49,8 @@ _BLUEPRINTS: dict[str | None, list[str]] = {}
 class HTTPConnection:
     """What Quart asks of its `asgi_http_class`, without a task or a timer for a small answer.
 
-    An application with a request class that is not derived from ours gets Quart's own.
+    An application with a request class that is not derived from `Request` is served by Quart's own
+    class, which cancels every handler whose client disconnects.
     """
 
     def __init__(self, app: Quart, scope: "HTTPScope") -> None:

@@ -5,7 +5,8 @@ ASCII, HTTP dates and a newline at the end.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime, time
 from enum import Enum
 from operator import attrgetter, methodcaller
 from typing import Any, cast
@@ -13,6 +14,7 @@ from urllib.parse import quote, unquote_plus
 
 import orjson
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 from quart import Quart, Response, current_app, jsonify, request
 from quart.json.provider import DefaultJSONProvider, JSONProvider
 from quart.wrappers.response import DataBody
@@ -177,7 +179,10 @@ _DELETE = b"\x7f"
 
 
 class ContractJSONProvider(DefaultJSONProvider):
-    """Quart's provider, which has the contract's form, able to write DTOs too.
+    """Quart's provider, which has the contract's form, able to write DTOs and their fields too.
+
+    A datetime is an HTTP date; dates and times are RFC 3339's. What Quart cannot write is written as
+    pydantic does: durations, URLs and addresses as the text that a DTO reads.
 
     orjson writes text, whole numbers and times in the same bytes, about ten times as quickly. What
     it writes of text beyond ASCII and for indented answers, the standard library spells anew, and
@@ -187,7 +192,8 @@ class ContractJSONProvider(DefaultJSONProvider):
 
     def __init__(self, app: Quart) -> None:
         super().__init__(app)
-        self._writers = _Writers(self.default)
+        self._quarts_default = self.default
+        self._writers = _Writers(self._write_otherwise)
         self.default = self._write
         self._indented = app.debug
 
@@ -214,6 +220,14 @@ class ContractJSONProvider(DefaultJSONProvider):
     def _write(self, value: object) -> object:
         return self._writers[type(value)](value)
 
+    def _write_otherwise(self, value: object) -> object:
+        try:
+            return self._quarts_default(value)
+        except TypeError:
+            with suppress(PydanticSerializationError):
+                return to_jsonable_python(value)
+            raise
+
 
 class _Writers(dict[type, _Writer]):
     """What makes a value of a type one that JSON has, found once for each type."""
@@ -226,6 +240,8 @@ class _Writers(dict[type, _Writer]):
         writer = self._otherwise
         if issubclass(kind, datetime):
             writer = http_date
+        elif issubclass(kind, date | time):
+            writer = methodcaller("isoformat")  # RFC 3339's full-date and partial-time
         elif issubclass(kind, Enum):
             writer = attrgetter("value")
         elif issubclass(kind, ResponseDTO):
