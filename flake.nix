@@ -18,11 +18,18 @@
           tools = import ./nix/tools.nix { inherit pkgs; };
           commands = import ./nix/commands.nix { inherit pkgs self tools; };
         in
-        {
+        rec {
           inherit commands;
           shell = import ./nix/shell.nix { inherit pkgs tools; };
-          checks = import ./nix/checks.nix { inherit pkgs self tools; };
-          formatter = pkgs.nixfmt-tree;
+          formatter = import ./nix/formatter.nix { inherit pkgs; };
+          checks = import ./nix/checks.nix {
+            inherit
+              pkgs
+              self
+              tools
+              formatter
+              ;
+          };
         }
       );
       app = description: command: {

@@ -3,18 +3,34 @@
   pkgs,
   self,
   tools,
+  formatter,
 }:
 let
+  # Nothing else has the linter, the type checker and the contracts run again.
+  code = builtins.path {
+    name = "code";
+    path = ../.;
+    filter =
+      path: type:
+      type == "directory" || builtins.match ".*\\.(py|toml|txt|typed|yaml|jinja)" path != null;
+  };
+
   check =
-    name: inputs: script:
-    pkgs.runCommand name { nativeBuildInputs = inputs; } ''
-      cp -r ${self} workspace
-      chmod -R u+w workspace
-      cd workspace
-      export HOME="$PWD/../home" PYTHONPATH="$PWD:$PWD/services"
-      ${script}
-      : > $out
-    '';
+    source: name: inputs: script:
+    pkgs.runCommand name
+      {
+        nativeBuildInputs = inputs;
+        # Otherwise the sandbox of macOS has no loopback.
+        __darwinAllowLocalNetworking = true;
+      }
+      ''
+        cp -r ${source} workspace
+        chmod -R u+w workspace
+        cd workspace
+        export HOME="$PWD/../home" PYTHONPATH="$PWD:$PWD/services"
+        ${script}
+        : > $out
+      '';
 
   # Left out are the tests of what a sandbox has not: Nix, a git history, a package index.
   pytest = toString [
@@ -26,14 +42,12 @@ let
   withPooler = tools.all ++ [ pkgs.pgbouncer ];
 in
 {
-  lint = check "lint" tools.withoutDatabase ''
-    ruff check .
-    ruff format --check .
-  '';
-  types = check "types" tools.withoutDatabase "python -m mypy .";
-  contracts = check "contracts" tools.withoutDatabase "python -m scaffold contracts";
-  unit = check "unit" tools.withoutDatabase "${pytest} -m 'unit and not slow'";
+  formatting = check self "formatting" [ formatter ] "treefmt --ci --tree-root=.";
+  lint = check code "lint" tools.withoutDatabase "ruff check .";
+  types = check code "types" tools.withoutDatabase "python -m mypy .";
+  contracts = check code "contracts" tools.withoutDatabase "python -m scaffold contracts";
+  unit = check self "unit" tools.withoutDatabase "${pytest} -m 'unit and not slow'";
 }
 // pkgs.lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
-  database = check "database" withPooler "${pytest} -m 'database and not slow'";
+  database = check self "database" withPooler "${pytest} -m 'database and not slow'";
 }

@@ -32,6 +32,7 @@ in
     inflect
     jinja2
     mypy
+    packaging
     pip # finds all that a service's requirements.txt wants
     pytest
     pytest-asyncio

@@ -10,6 +10,8 @@ pkgs.mkShellNoCC {
     unset workspace
     # Tells make that it has nothing to install.
     export FLEET_NIX_SHELL=1
+    # uv takes this Python, and fetches no other.
+    export UV_PYTHON=${tools.python}/bin/python3 UV_PYTHON_DOWNLOADS=never
     # nixpkgs sets these for builds; a service wants unpredictable hashes.
     unset PYTHONHASHSEED DETERMINISTIC_BUILD SOURCE_DATE_EPOCH
     cat >&2 <<'END'

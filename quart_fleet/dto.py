@@ -47,6 +47,8 @@ class RequestDTO(BaseModel):
 
     JSON's own types are taken as they are: "36" and true are no integers, 1 is no boolean. Decimals,
     dates, times, durations, UUIDs, URLs and enumerations are read from their usual JSON form.
+    A validator refuses a value in its own words by raising pydantic's `PydanticCustomError`; what a
+    ValueError says is not shown to clients, since it may quote what was sent.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
@@ -66,8 +68,10 @@ class PageQuery(BaseModel):
 class ResponseDTO(BaseModel):
     """What a client gets, read from an entity's attributes.
 
-    It is written as it is kept: every field, by its name, with its value, without a copy. A class
-    that asks pydantic to write anything else raises TypeError when it is defined. A model of
+    Every field is written by its name, with its value unchanged and without a copy: a datetime as an
+    HTTP date, and decimals, dates, times, durations, UUIDs, URLs and addresses as the text that a
+    RequestDTO reads. A class that asks pydantic to write anything else raises TypeError when it is
+    defined. A model of
     `pydantic.BaseModel` may ask for all of it: it is written by its `model_dump(by_alias=True)`.
     """
 
@@ -129,6 +133,8 @@ def _features_of_field(name: str, field: FieldInfo) -> Iterator[tuple[str, str]]
     if field.exclude or getattr(field, "exclude_if", None):  # that came with pydantic 2.12
         yield f"an excluded field '{name}'", "leave the field out"
     parts = (*field.metadata, *_parts_of(field.annotation))
+    if bytes in parts:
+        yield f"bytes in '{name}', which JSON has not", "make them text, by base64 or another code"
     if any(isinstance(part, PlainSerializer | WrapSerializer) for part in parts):
         yield f"a serializer of '{name}'", _CONVERT
 

@@ -40,16 +40,11 @@ def read_text(path: Path) -> str:
     return decode(path, path.read_bytes())
 
 
-def find_conflict(path: Path, text: str) -> UnreadableFileError | None:
-    """Return an error that names the first mark of an unfinished merge, None without one.
-
-    A caller asks when the text cannot be parsed: inside of a string, marks are text.
-    """
-    mark = _CONFLICT_MARK.search(text)
-    if mark is None:
-        return None
-    remedy = "Finish the merge: keep what is right of both sides, and delete the marks."
-    return UnreadableFileError("Conflict marks", path, _line(text, mark.start()), remedy)
+def decode(path: Path, content: bytes) -> str:
+    r"""Return the text of a file's content, its lines ended by `\n`; raises UnreadableFileError."""
+    text = _decode(path, content)
+    _refuse_conflict(path, text)
+    return text
 
 
 def parse_python(path: Path) -> ast.Module:
@@ -59,11 +54,10 @@ def parse_python(path: Path) -> ast.Module:
         with warnings.catch_warnings(action="ignore"):  # of escapes: Python tells them at import
             return ast.parse(content, path.name)
     except (SyntaxError, ValueError) as error:
-        text = decode(path, content)
-        conflict = find_conflict(path, text)
+        _refuse_conflict(path, _decode(path, content))  # inside of a string, marks are text
         line = getattr(error, "lineno", None) or 1
         reason = f"Python says: {getattr(error, 'msg', error)}."
-        raise conflict or UnreadableFileError("Syntax error", path, line, reason) from None
+        raise UnreadableFileError("Syntax error", path, line, reason) from None
 
 
 def parse_toml(path: Path) -> dict[str, Any]:
@@ -75,12 +69,10 @@ def parse_toml(path: Path) -> dict[str, Any]:
         reason, _, place = str(error).partition(" (at ")
         number = re.search(r"line (\d+)", place)
         line = int(number[1]) if number else text.rstrip().count("\n") + 1  # "end of document"
-        conflict = find_conflict(path, text)
-        raise conflict or UnreadableFileError("Syntax error", path, line, f"{reason}.") from None
+        raise UnreadableFileError("Syntax error", path, line, f"{reason}.") from None
 
 
-def decode(path: Path, content: bytes) -> str:
-    r"""Return the text of a file's content, its lines ended by `\n`; raises UnreadableFileError."""
+def _decode(path: Path, content: bytes) -> str:
     remedy = "Save it as UTF-8."
     if content.startswith(_UTF_16):
         raise UnreadableFileError("UTF-16 instead of UTF-8", path, 1, remedy)
@@ -93,5 +85,10 @@ def decode(path: Path, content: bytes) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _line(text: str, position: int) -> int:
-    return text.count("\n", 0, position) + 1
+def _refuse_conflict(path: Path, text: str) -> None:
+    """Name the first mark of an unfinished merge; raises UnreadableFileError."""
+    mark = _CONFLICT_MARK.search(text)
+    if mark:
+        line = text.count("\n", 0, mark.start()) + 1
+        remedy = "Finish the merge: keep what is right of both sides, and delete the marks."
+        raise UnreadableFileError("Conflict marks", path, line, remedy)

@@ -26,7 +26,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from quart_fleet.database_url import normalise
 from quart_fleet.errors import ConfigurationError
-from quart_fleet.files import find_conflict, read_text
+from quart_fleet.files import read_text
 
 SAMPLE_SECRET_KEY = "change-me"  # noqa: S105 - a placeholder that a running service refuses
 """The SECRET_KEY of `.env.example`; good for development only."""
@@ -173,10 +173,7 @@ class ServiceSettings(DatabaseSettings):
 
 def _refuse_unreadable_line(dotenv: Path) -> None:
     """Refuse what python-dotenv would skip with a warning; the line itself may be a secret."""
-    text = read_text(dotenv)
-    if conflict := find_conflict(dotenv, text):
-        raise conflict
-    for binding in parse_stream(StringIO(text)):
+    for binding in parse_stream(StringIO(read_text(dotenv))):
         if binding.error:
             place = f"{dotenv}, line {binding.original.line}"
             raise ConfigurationError(f"{place} cannot be read: expected NAME=value")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-from quart_fleet.files import decode, find_conflict
+from quart_fleet.files import decode
 
 FILE = PurePosixPath("compose.yaml")
 LIST = PurePosixPath("services/compose.yaml")
@@ -56,9 +56,8 @@ class Composition:
                 continue
             path = root / file
             content = path.read_bytes() if path.is_file() else b""
-            if conflict := find_conflict(path, decode(path, content)):
-                raise conflict
-            texts[file] = content.decode()  # its line ends and byte order mark stay
+            decode(path, content)  # which refuses what it cannot read
+            texts[file] = content.decode()  # with its own line ends and byte order mark
             names, others = _parse(texts[file])
             containers |= names
             waiting += [PurePosixPath(posixpath.normpath(file.parent / one)) for one in others]

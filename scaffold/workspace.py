@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-from quart_fleet.files import find_conflict, parse_python, read_text
+from quart_fleet.files import parse_python, read_text
 from quart_fleet.revisions import History
 from quart_fleet.workspace import Workspace as FrameworkWorkspace
 from quart_fleet.workspace import find_table
@@ -56,8 +56,6 @@ def read_settings(path: Path) -> dict[str, Setting]:
     Raises UnreadableFileError.
     """
     text = read_text(path) if path.is_file() else ""
-    if conflict := find_conflict(path, text):
-        raise conflict
     # Within one file the last line counts, as for Python and for every reader of .env.
     return {
         found[1].upper(): Setting(found[2], text.count("\n", 0, found.start(1)) + 1)

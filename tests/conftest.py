@@ -11,7 +11,7 @@ HEEDED = (signal.SIGINT, signal.SIGHUP)
 
 
 def heed_signals() -> None:
-    """Have the programs under test start with signals that nobody has set to be ignored.
+    """Have the programs under test start without a signal that is ignored.
 
     A shell does that to what it runs in the background, nohup to SIGHUP; children inherit it.
     """
@@ -30,7 +30,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.fixture
 def deaf_socket() -> Iterator[socket.socket]:
-    """A socket with a port of its own, which no other program gets, where nobody listens yet."""
+    """A socket with a port of its own, which no other program gets, and where none listens yet."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound

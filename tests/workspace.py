@@ -34,13 +34,18 @@ class GeneratedWorkspace:
         path = [str(Path(sys.executable).parent), own.get("PATH", "")]
         return own | {
             "PATH": os.pathsep.join(path),
-            "PYTHONPATH": os.pathsep.join([str(self.root), str(self.root / "services")]),
+            "PYTHONPATH": python_path(self.root),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 
     def python(self, *arguments: str, **settings: str) -> str:
         """Run Python here and return what it printed; a failure fails the test, with its words."""
         return run([sys.executable, *arguments], self.root, self.environment | settings)
+
+
+def python_path(workspace: Path) -> str:
+    """Return the PYTHONPATH of a workspace: its own code, then the framework's, installed or not."""
+    return os.pathsep.join(map(str, (workspace, workspace / "services", FRAMEWORK)))
 
 
 def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:

@@ -59,7 +59,7 @@ async def get_user(user_id: int):
 async def create_user(body: UserCreate):
     values = {**body.model_dump(), "is_active": True}
     async with AutocommitTransaction(app.state.database) as transaction:
-        row = await transaction.fetch_first(_STATEMENTS.writes(tuple(values)).add, values)
+        row = await transaction.fetch_first(_STATEMENTS.writes[tuple(values)].add, values)
         if row is None:
             named = await transaction.fetch_first(_STATEMENTS.find_by["username"], values)
             raise HTTPException(

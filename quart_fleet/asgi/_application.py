@@ -190,28 +190,19 @@ def normalise(scope: "HTTPScope") -> "HTTPScope":
     if path.startswith("/") and not root and "\ufffd" not in path:
         return scope
     if "\ufffd" in path:
-        path = _decode(scope["raw_path"])
+        sent = unquote_to_bytes(scope["raw_path"].partition(b"?")[0])
+        try:
+            path = sent.decode()
+        except UnicodeDecodeError:
+            path = sent.decode(errors="replace").replace("\ufffd", "\x00")
     if not path.startswith("/"):
-        path = _path_of_url(path)
-    if root and not path.startswith(f"{root}/"):
+        try:
+            path = urlsplit(path).path or "/"
+        except ValueError:  # of an address in brackets that is none
+            path = _NOWHERE
+    if not path.startswith(f"{root}/"):
         path = _NOWHERE
     return {**scope, "path": path}
-
-
-def _path_of_url(url: str) -> str:
-    try:
-        path = urlsplit(url).path or "/"
-    except ValueError:  # of an address in brackets that is none
-        return _NOWHERE
-    return path if path.startswith("/") else _NOWHERE
-
-
-def _decode(raw_path: bytes) -> str:
-    path = unquote_to_bytes(raw_path.partition(b"?")[0])
-    try:
-        return path.decode()
-    except UnicodeDecodeError:
-        return path.decode(errors="replace").replace("\ufffd", "\x00")
 
 
 async def _close_connection(response: "ResponseTypes") -> "ResponseTypes":

@@ -1,9 +1,8 @@
 """What serves in place of Quart's own classes: connection, request, body and the map of routes.
 
 Quart's own classes run two tasks for every request: one receives, one answers. Here a body is
-received by the handler that reads it, and only an answer in parts, which may have no end, runs
-beside a task that notices a disconnect. Any other request is finished, with what it began in the
-database.
+received by the handler that reads it. A client that disconnects cancels the handler of a streamed
+answer only, which may have no end; any other handler runs to its end, and commits what it began.
 """
 
 import asyncio
@@ -50,7 +49,8 @@ _BLUEPRINTS: dict[str | None, list[str]] = {}
 class HTTPConnection:
     """What Quart asks of its `asgi_http_class`, without a task or a timer for a small answer.
 
-    An application with a request class that is not derived from ours gets Quart's own.
+    An application with a request class that is not derived from `Request` is served by Quart's own
+    class, which cancels every handler whose client disconnects.
     """
 
     def __init__(self, app: Quart, scope: "HTTPScope") -> None:
@@ -69,7 +69,9 @@ class HTTPConnection:
             if not (self._app.debug or self._app.testing):
                 raise
             response = await traceback_response(error)
-        body = _body_of(response)
+        body = response.response if isinstance(response, Response) else response.get_data()
+        if isinstance(body, DataBody):
+            body = body.data[body.begin : body.end]
         if isinstance(body, bytes) and len(body) <= SMALL and request.body.ended:
             await send(_head_of(response))
             await send(_last_part(body))
@@ -138,7 +140,9 @@ class RequestBody:
         self._whole = b""
 
     def __await__(self) -> Generator[Any, None, bytes]:
-        return self._read().__await__()
+        if self._whole is None:
+            self._whole = yield from self._read().__await__()
+        return self._whole
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         self._raise_if_too_large(max(self._length, self._come))
@@ -177,14 +181,12 @@ class RequestBody:
             self.ended = self.ended or is_last
 
     async def _read(self) -> bytes:
-        if self._whole is None:
-            try:
-                async with asyncio.timeout(self._timeout):
-                    self._whole = b"".join([part async for part in self])
-            except TimeoutError:
-                self.ended = True  # the rest is not waited for
-                raise RequestTimeout from None
-        return self._whole
+        try:
+            async with asyncio.timeout(self._timeout):
+                return b"".join([part async for part in self])
+        except TimeoutError:
+            self.ended = True  # the rest is not waited for
+            raise RequestTimeout from None
 
     async def _receive_part(self) -> bytes:
         message = await self._receive()
@@ -208,7 +210,14 @@ class Request(quart.Request):
     def __init__(self, *args: Any, **options: Any) -> None:
         scope: HTTPScope = options["scope"]
         self._framing = {name: value for name, value in scope["headers"] if name in _FRAMING}
-        self.has_body = bool(self._framing) or _need_not_announce(scope)
+        # A body of HTTP/1.1 is announced (RFC 9112, section 6.3). One of HTTP/2 need not be, nor
+        # that of a test client, which has no address; where bodies are usual, servers are asked too.
+        self.has_body = bool(
+            self._framing
+            or scope["method"] not in _USUALLY_WITHOUT_BODY
+            or not scope.get("client")
+            or scope["http_version"] >= "2"
+        )
         super().__init__(*args, **options)
 
     @classmethod
@@ -320,28 +329,8 @@ class _AnyHostAdapter(MapAdapter):
         return super().get_host(domain_part)
 
 
-def _need_not_announce(scope: "HTTPScope") -> bool:
-    """Say whether a body may come unannounced, so that it has to be asked for.
-
-    One of HTTP/1.1 may not (RFC 9112, section 6.3). One of HTTP/2 may, and that of a test client,
-    which has no address; where bodies are usual, servers are asked too.
-    """
-    return (
-        scope["method"] not in _USUALLY_WITHOUT_BODY
-        or not scope.get("client")
-        or scope["http_version"] >= "2"
-    )
-
-
 async def _push_nothing(path: str, headers: Headers) -> None:
     """Leave out HTTP/2's server push, which clients have given up."""
-
-
-def _body_of(response: "ResponseTypes") -> bytes | ResponseBody:
-    if not isinstance(response, Response):
-        return response.get_data()
-    body = response.response
-    return body.data[body.begin : body.end] if isinstance(body, DataBody) else body
 
 
 def _head_of(response: "ResponseTypes") -> "HTTPResponseStartEvent":
@@ -378,9 +367,14 @@ async def _send_while_connected(
     receive: "ASGIReceiveCallable",
     send: "ASGISendCallable",
 ) -> None:
+    async def send_parts() -> None:
+        async with body as parts:
+            async for part in parts:
+                await send(_part(part.encode() if isinstance(part, str) else part))
+
     # Begun first: from then on what reads the request's body asks that task, not the server.
     leaving = asyncio.ensure_future(request_body.wait_for_disconnect(receive))
-    sending = asyncio.ensure_future(_send_parts(body, send))
+    sending = asyncio.ensure_future(send_parts())
     try:
         ended, _ = await asyncio.wait((leaving, sending), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -389,9 +383,3 @@ async def _send_while_connected(
         await asyncio.gather(leaving, sending, return_exceptions=True)
     if sending in ended or not sending.cancelled():
         sending.result()  # one that was not cancelled here is no whole answer either
-
-
-async def _send_parts(body: ResponseBody, send: "ASGISendCallable") -> None:
-    async with body as parts:
-        async for part in parts:
-            await send(_part(part.encode() if isinstance(part, str) else part))

@@ -59,7 +59,7 @@ class Semaphore:
         permit: asyncio.Future[None] = loop.create_future()
         self._waiters.append((loop.time() + self._timeout, permit))
         if not self._has_timer:
-            self._set_timer(loop)
+            self._end_long_waits(loop)
         try:
             await permit
         except asyncio.CancelledError:
@@ -76,18 +76,16 @@ class Semaphore:
                 return
         self._permits += 1
 
-    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._has_timer = bool(self._waiters)
-        if self._has_timer:
-            loop.call_at(self._waiters[0][0], self._end_long_waits, loop)
-
     def _end_long_waits(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End the waits whose timeout is over, now and when that of the longest one left is."""
         now = loop.time()
         while self._waiters and self._waiters[0][0] <= now:
             _, permit = self._waiters.popleft()
             if not permit.done():
                 permit.set_exception(TimeoutError())
-        self._set_timer(loop)
+        self._has_timer = bool(self._waiters)
+        if self._has_timer:
+            loop.call_at(self._waiters[0][0], self._end_long_waits, loop)
 
 
 class ConnectionPool:
@@ -123,7 +121,7 @@ class ConnectionPool:
     async def __aenter__(self) -> Self:
         self._is_open = True
         self._semaphore = Semaphore(self._size, self._timeout)
-        self._schedule_sweep()
+        self._sweep()
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -174,13 +172,11 @@ class ConnectionPool:
         self._terminate_oldest(len(self._idle))
         return await self._connect()
 
-    def _schedule_sweep(self) -> None:
+    def _sweep(self) -> None:
+        """Close what was not touched since the last sweep, now and after every interval."""
+        self._terminate_oldest(self._untouched)
         self._untouched = len(self._idle)
         self._sweeper = asyncio.get_running_loop().call_later(self._sweep_interval, self._sweep)
-
-    def _sweep(self) -> None:
-        self._terminate_oldest(self._untouched)
-        self._schedule_sweep()
 
     def _terminate_oldest(self, number: int) -> None:
         for connection in self._idle[:number]:

@@ -94,17 +94,19 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         it was; should the record in the way be gone by then, the insert is tried again.
         """
         values = self._to_row(entity)
-        statements = self._statements.writes(tuple(values))
+        statements = self._statements.writes[tuple(values)]
         row = await self._transaction.fetch_first(statements.add, values)
-        if row is None:
-            await self._raise_if_taken(values)
-            row = await self._write_unique(statements.insert, values)
-        return self._entity_of(row)
+        if row is not None:
+            return self._to_entity(row)
+        for field in self.unique_fields:
+            if field in values and await self._find_by(field, values[field]) is not None:
+                raise AlreadyExistsError(field)
+        return self._entity_of(await self._write_unique(statements.insert, values))
 
     async def update(self, entity: EntityT) -> EntityT:
         """Store the entity's values; raises NotFoundError or AlreadyExistsError."""
         values = self._to_row(entity)
-        statements = self._statements.writes(tuple(values))
+        statements = self._statements.writes[tuple(values)]
         parameters = {**values, **self._chosen(entity.id)}
         return self._entity_of(await self._write_unique(statements.update, parameters))
 
@@ -137,11 +139,6 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
             if field is None:
                 raise
             raise AlreadyExistsError(field) from error
-
-    async def _raise_if_taken(self, values: Parameters) -> None:
-        for field in self.unique_fields:
-            if field in values and await self._find_by(field, values[field]) is not None:
-                raise AlreadyExistsError(field)
 
     def _entity_of(self, row: Row | None) -> EntityT:
         if row is None:

@@ -48,17 +48,14 @@ class RevisionCheck:
                 f"The database is ahead of the code: {place}, and the code has no revision "
                 f"{_names(unknown)}; its newest is {_names(heads)}. Update the code."
             )
-        return (
-            f"The database is behind the code: {place}, "
-            f"the newest revision is {_names(heads)}. Run: {self._command_for(url)}"
-        )
-
-    def _command_for(self, url: str) -> str:
-        """Return the command for this database: it reads the environment, and no service's .env."""
+        # The command reads the environment, and no service's .env.
         configured = self._workspace.load_settings().load().database_url
         default = EmbeddedPostgres(self._workspace.postgres_folder).url()
-        command = "python -m db_manager migrate"
-        return command if url == (configured or default) else f"DATABASE_URL=… {command}"
+        variable = "" if url == (configured or default) else "DATABASE_URL=… "
+        return (
+            f"The database is behind the code: {place}, the newest revision is "
+            f"{_names(heads)}. Run: {variable}python -m db_manager migrate"
+        )
 
 
 async def _read_current(database: Database, version_table: str) -> frozenset[str]:

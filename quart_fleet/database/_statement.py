@@ -1,4 +1,4 @@
-"""SQL on its way to the driver: SQLAlchemy writes a statement once, asyncpg runs it.
+"""What is done once for a statement: SQLAlchemy compiles it for asyncpg; `_transaction` runs it.
 
 SQLAlchemy's own way to asyncpg compiles, adapts and wraps on every request; the result of the
 compilation never changes. Measured on a service's read by id, running the compiled SQL on
@@ -71,7 +71,7 @@ class Effect(Enum):
 
 
 class Statement:
-    """A Core statement with named parameters, ready for asyncpg.
+    """A Core statement with named parameters, compiled for asyncpg; a Transaction carries it out.
 
     Values that the statement was written with (`limit(20)`) are kept as defaults; those that
     its columns make in Python (`default=uuid4`) are made for each execution. Types that need a
@@ -88,52 +88,38 @@ class Statement:
             raise ValueError("IN with a varying list: write `column == any_(bindparam(...))`")
         self.sql = compiled.string
         self.effect = _effect_of(element)
-        self._names: list[str] = list(compiled.positiontup or ())
-        self._defaults = {
+        self.names: list[str] = list(compiled.positiontup or ())
+        """The parameters in the order in which asyncpg takes their values."""
+        self.defaults = {
             name: value
             for name, value in compiled.params.items()
             if not compiled.binds[name].required
         }
-        self._factories = _set_column_defaults(compiled, self._defaults)
-        self._writers = [
+        """Values of parameters that need not be given."""
+        self.factories = dict[str, Callable[[], object]]()
+        """By parameter, what makes its value for each execution."""
+        # For columns' `default` and `onupdate` SQLAlchemy reserves parameters, which its own
+        # engine would fill.
+        reserved = [(column, column.default) for column in compiled.insert_prefetch]
+        reserved += [(column, column.onupdate) for column in compiled.update_prefetch]
+        for column, default in reserved:
+            value = getattr(default, "arg", None)
+            if callable(value):
+                self.factories[column.key] = partial(value, None)  # in place of a context
+            else:
+                self.defaults[column.key] = value
+        self.writers = [
             (position, writer)
-            for position, name in enumerate(self._names)
+            for position, name in enumerate(self.names)
             if (writer := _writer_of(compiled.binds[name].type)) is not None
         ]
-        self._readers = [
+        """By position, what converts a value that asyncpg does not take as it is."""
+        self.readers = [
             (column.name, reader)
             for column in getattr(element, "exported_columns", ())
             if (reader := _reader_of(column.type)) is not None
         ]
-
-    def arguments(self, parameters: Parameters) -> list[object]:
-        """Return the values in the order in which asyncpg takes them.
-
-        Raises KeyError, which names the parameter and the statement, where one is missing.
-        """
-        values = {**self._defaults, **parameters}
-        for name, make in self._factories.items():
-            values[name] = make()
-        try:
-            arguments = [values[name] for name in self._names]
-        except KeyError as missing:
-            raise KeyError(f"no value for {missing} is given to: {self.sql}") from None
-        for position, write in self._writers:
-            arguments[position] = write(arguments[position])
-        return arguments
-
-    def rows(self, records: list[Row]) -> list[Row]:
-        """Return the records of an answer with their values converted."""
-        return [self.row(record) for record in records] if self._readers else records
-
-    def row(self, record: Row) -> Row:
-        """Return one record with its values converted."""
-        if not self._readers:
-            return record
-        values: dict[str, Any] = dict(cast("Mapping[str, Any]", record))
-        for name, read in self._readers:
-            values[name] = read(values[name])
-        return values
+        """By column, what converts a value that asyncpg does not give as it should be."""
 
 
 def _effect_of(element: ClauseElement) -> Effect:
@@ -143,25 +129,6 @@ def _effect_of(element: ClauseElement) -> Effect:
     if any(isinstance(part, UpdateBase) for part in parts):  # in a CTE
         return Effect.WRITE
     return Effect.LOCK if any(isinstance(part, ForUpdateArg) for part in parts) else Effect.READ
-
-
-def _set_column_defaults(
-    compiled: SQLCompiler, defaults: dict[str, object]
-) -> dict[str, Callable[[], object]]:
-    """Add the constants of columns' `default` and `onupdate`; return the functions of the others.
-
-    SQLAlchemy reserves a parameter for both, which its own engine would fill.
-    """
-    reserved = [(c, c.default) for c in compiled.insert_prefetch]
-    reserved += [(c, c.onupdate) for c in compiled.update_prefetch]
-    factories = dict[str, Callable[[], object]]()
-    for column, default in reserved:
-        value = getattr(default, "arg", None)
-        if callable(value):
-            factories[column.key] = partial(value, None)  # SQLAlchemy has it take a context
-        else:
-            defaults[column.key] = value
-    return factories
 
 
 def _writer_of(kind: TypeEngine[Any]) -> _Processor | None:
@@ -218,39 +185,20 @@ class WriteStatements:
     update: Statement
 
 
-class TableStatements:
-    """The statements that every repository needs, built once for each table.
+class TableWrites(dict[tuple[str, ...], WriteStatements]):
+    """The writes of a table by the columns that they set, compiled when they are first asked for.
 
-    Their parameters are named by column, so that no column can clash with another parameter.
+    A column that the database or SQLAlchemy can fill may be left out. Generated columns and
+    identities that are always generated are never set, whether named or not. Raises KeyError for
+    a column that is left out without a default, and for a name of none.
     """
 
-    def __init__(self, table: Table, unique_fields: tuple[str, ...]) -> None:
-        rows = select(table)
+    def __init__(self, table: Table, has_id: ColumnElement[bool]) -> None:
+        super().__init__()
         self._table = table
-        # Wider than the column may be: an id that it cannot hold is simply not found.
-        self._has_id = table.c.id == bindparam("id", type_=BigInteger)
-        self._writes: dict[tuple[str, ...], WriteStatements] = {}
-        self.find = Statement(rows.where(self._has_id))
-        self.find_for_update = Statement(rows.where(self._has_id).with_for_update())
-        self.page = page_of(rows, table.c.id)
-        self.delete = Statement(delete(table).where(self._has_id).returning(table.c.id))
-        self.find_by = {
-            field: Statement(rows.where(table.c[field] == bindparam(field)))
-            for field in unique_fields
-        }
-        """For each unique field, the row that holds a value of it."""
-        self.unique_constraints = {f"uq_{table.name}_{field}": field for field in unique_fields}
-        """The constraint's name to the field that it keeps unique."""
+        self._has_id = has_id
 
-    def writes(self, columns: tuple[str, ...]) -> WriteStatements:
-        """Return the writes that set these columns.
-
-        A column that the database or SQLAlchemy can fill may be left out. Generated columns and
-        identities that are always generated are never set, whether named or not. Raises
-        KeyError for a column that is left out without a default, and for a name of none.
-        """
-        if columns in self._writes:
-            return self._writes[columns]
+    def __missing__(self, columns: tuple[str, ...]) -> WriteStatements:
         table = self._table
         for name in columns:
             if name not in table.c:
@@ -269,9 +217,33 @@ class TableStatements:
         }
         changes = {column: value for column, value in values.items() if column.name != "id"}
         new = insert(table).values(values)
-        found = self._writes[columns] = WriteStatements(
+        made = self[columns] = WriteStatements(
             add=Statement(new.on_conflict_do_nothing().returning(*table.c)),
             insert=Statement(new.returning(*table.c)),
             update=Statement(update(table).where(self._has_id).values(changes).returning(*table.c)),
         )
-        return found
+        return made
+
+
+class TableStatements:
+    """The statements that every repository needs, built once for each table.
+
+    Their parameters are named by column, so that no column can clash with another parameter.
+    """
+
+    def __init__(self, table: Table, unique_fields: tuple[str, ...]) -> None:
+        rows = select(table)
+        # Wider than the column may be: an id that it cannot hold is simply not found.
+        has_id = table.c.id == bindparam("id", type_=BigInteger)
+        self.find = Statement(rows.where(has_id))
+        self.find_for_update = Statement(rows.where(has_id).with_for_update())
+        self.page = page_of(rows, table.c.id)
+        self.delete = Statement(delete(table).where(has_id).returning(table.c.id))
+        self.writes = TableWrites(table, has_id)
+        self.find_by = {
+            field: Statement(rows.where(table.c[field] == bindparam(field)))
+            for field in unique_fields
+        }
+        """For each unique field, the row that holds a value of it."""
+        self.unique_constraints = {f"uq_{table.name}_{field}": field for field in unique_fields}
+        """The constraint's name to the field that it keeps unique."""

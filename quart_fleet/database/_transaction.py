@@ -2,11 +2,11 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from enum import Enum, auto
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import asyncpg
 from sqlalchemy import Table
@@ -101,26 +101,33 @@ class Transaction:
         self, statement: Statement, parameters: Parameters = NO_PARAMETERS
     ) -> list[Row]:
         """Carry out a statement and return every row of its answer."""
-        arguments = statement.arguments(parameters)
-        return statement.rows(await self._run(statement, "fetch", *arguments))
+        arguments = arguments_of(statement, parameters)
+        records: list[Row] = await self._run(statement, "fetch", *arguments)
+        if not statement.readers:
+            return records
+        return [_row_of(statement, record) for record in records]
 
     async def fetch_first(
         self, statement: Statement, parameters: Parameters = NO_PARAMETERS
     ) -> Row | None:
         """Carry out a statement and return the first row of its answer, or None."""
-        record = await self._run(statement, "fetchrow", *statement.arguments(parameters))
-        return None if record is None else statement.row(record)
+        arguments = arguments_of(statement, parameters)
+        record: Row | None = await self._run(statement, "fetchrow", *arguments)
+        if record is None or not statement.readers:
+            return record
+        return _row_of(statement, record)
 
     async def execute(self, statement: Statement, parameters: Parameters = NO_PARAMETERS) -> int:
         """Carry out a statement and return the number of rows that it affected."""
-        return _count(await self._run(statement, "execute", *statement.arguments(parameters)))
+        arguments = arguments_of(statement, parameters)
+        return _count(await self._run(statement, "execute", *arguments))
 
     async def execute_many(self, statement: Statement, each: Iterable[Parameters]) -> None:
         """Carry out a statement for each of many sets of parameters: all of them or none.
 
         They are sent without waiting for the single answers, so rows and counts are not there.
         """
-        arguments = [statement.arguments(parameters) for parameters in each]
+        arguments = [arguments_of(statement, parameters) for parameters in each]
         await self._run(statement, "executemany", arguments)
 
     async def copy(self, table: FromClause, rows: Iterable[Parameters]) -> int:
@@ -268,6 +275,31 @@ class AutocommitTransaction(Transaction):
 
     async def _begin(self) -> None:
         raise RuntimeError("in autocommit each statement is kept at once: leave autocommit() out")
+
+
+def arguments_of(statement: Statement, parameters: Parameters) -> list[object]:
+    """Return the values in the order in which asyncpg takes them.
+
+    Raises KeyError, which names the parameter and the statement, where one is missing.
+    """
+    values = {**statement.defaults, **parameters}
+    for name, make in statement.factories.items():
+        values[name] = make()
+    try:
+        arguments = [values[name] for name in statement.names]
+    except KeyError as missing:
+        raise KeyError(f"no value for {missing} is given to: {statement.sql}") from None
+    for position, write in statement.writers:
+        arguments[position] = write(arguments[position])
+    return arguments
+
+
+def _row_of(statement: Statement, record: Row) -> Row:
+    """Return a record of asyncpg's with its values converted."""
+    values: dict[str, Any] = dict(cast("Mapping[str, Any]", record))
+    for name, read in statement.readers:
+        values[name] = read(values[name])
+    return values
 
 
 def _count(status: str) -> int:

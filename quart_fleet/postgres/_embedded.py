@@ -1,4 +1,4 @@
-"""The face of the embedded PostgreSQL; it is cheap to import and loads the rest when it is used."""
+"""The embedded PostgreSQL as its users see it; cheap to import, it loads the rest when it is used."""
 
 import logging
 from functools import cached_property

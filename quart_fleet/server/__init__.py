@@ -5,8 +5,9 @@
     if __name__ == "__main__":
         serve(app, "user_service.app:app")
 
-A process that serves drains on SIGURG, finishes its requests on SIGTERM within 30 seconds, and
-ends when the parent of its workers dies. Another ASGI server may run `app` in place of `serve`.
+On SIGURG a process drains: it asks its clients, by `Connection: close`, to come back elsewhere, and
+goes on. On SIGTERM it accepts nothing more and ends when its requests have, within 30 seconds. It
+ends too when the parent of its workers dies. Another ASGI server may run `app` in place of `serve`.
 """
 
 from quart_fleet.server._start import serve, start

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
 
 from quart import Blueprint, Quart, Request, current_app, request
 
-from quart_fleet.asgi._application import Service, service_class
+from quart_fleet.asgi._application import service_class
 from quart_fleet.conventions import PREFIX
 from quart_fleet.database._engine import Database
 from quart_fleet.errors import ServiceError
@@ -50,16 +50,6 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         start_checks: awaited in order at start, with the database open; one that raises ends it.
     """
     app = service_class()(config.service_name, static_folder=None)
-    _configure(app, config)
-    app.after_request(make_cors(config.cors_origins))  # the first one, which runs last
-    for blueprint in (make_health_blueprint(envelope, database), *blueprints):
-        app.register_blueprint(blueprint, url_prefix=PREFIX)
-    ErrorResponses(envelope, statuses).register(app)
-    _open_while_serving(app, database, start_checks)
-    return app
-
-
-def _configure(app: Quart, config: ServiceSettings) -> None:
     app.config.from_mapping(
         DEBUG=config.debug,
         TESTING=config.testing,
@@ -71,20 +61,24 @@ def _configure(app: Quart, config: ServiceSettings) -> None:
     )
     app.json = ContractJSONProvider(app)  # anew, since its form depends on DEBUG
     app.logger.addFilter(_is_unexpected)
+    app.after_request(make_cors(config.cors_origins))  # the first one, which runs last
+    for blueprint in (make_health_blueprint(envelope, database), *blueprints):
+        app.register_blueprint(blueprint, url_prefix=PREFIX)
+    ErrorResponses(envelope, statuses).register(app)
+
+    @app.while_serving
+    async def open_database() -> AsyncGenerator[None, None]:
+        async with database:
+            for check in start_checks:
+                await check(database)
+            yield
+
+    return app
 
 
 def _is_unexpected(record: logging.LogRecord) -> bool:
     """Keep a ServiceError that ends the start from being logged as a crash: the server reports it."""
     return not (record.exc_info and isinstance(record.exc_info[1], ServiceError))
-
-
-def _open_while_serving(app: Service, database: Database, checks: Iterable[StartCheck]) -> None:
-    @app.while_serving
-    async def serve() -> AsyncGenerator[None, None]:
-        async with database:
-            for check in checks:
-                await check(database)
-            yield
 
 
 T = TypeVar("T")
@@ -150,9 +144,14 @@ def make_cors(origins: frozenset[str] | None) -> AfterRequest:
             return response
         # Once, since each look through the proxy costs anew; not all versions of Quart type it as one.
         asked: Request = cast("Any", request)._get_current_object()
-        origin = _find_origin(asked)
+        # Looked for among the headers as they were sent, which costs less than to parse them.
+        sent = [value for name, value in asked.scope["headers"] if name == b"origin"]
+        origin = sent[0].decode("latin1") if sent else None
         if origin or origins is not None:
-            _vary_by_origin(response)
+            if headers.getlist("Vary"):
+                response.vary.add("Origin")
+            else:  # without parsing the header where there is none
+                headers.add("Vary", "Origin")
         if origins is not None and origin not in origins:
             return response
         headers.add("Access-Control-Allow-Origin", origin or "*")
@@ -161,22 +160,6 @@ def make_cors(origins: frozenset[str] | None) -> AfterRequest:
         return response
 
     return allow_origin
-
-
-def _vary_by_origin(response: "ResponseTypes") -> None:
-    """Tell caches, without parsing the header where there is none."""
-    if response.headers.getlist("Vary"):
-        response.vary.add("Origin")
-    else:
-        response.headers.add("Vary", "Origin")
-
-
-def _find_origin(request: Request) -> str | None:
-    """Look among the headers as they were sent, which costs less than to parse them."""
-    for name, value in request.scope["headers"]:
-        if name == b"origin":
-            return value.decode("latin1")
-    return None
 
 
 def _allow_preflight(request: Request, headers: "Headers") -> None:

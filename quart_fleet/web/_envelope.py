@@ -5,15 +5,17 @@ ASCII, HTTP dates and a newline at the end.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime, time
 from enum import Enum
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 from typing import Any, cast
 from urllib.parse import quote, unquote_plus
 
 import orjson
 from pydantic import BaseModel
-from quart import Quart, Request, Response, current_app, jsonify, request
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+from quart import Quart, Response, current_app, jsonify, request
 from quart.json.provider import DefaultJSONProvider, JSONProvider
 from quart.wrappers.response import DataBody
 from werkzeug.datastructures import Headers
@@ -60,10 +62,17 @@ class Envelope:
         """
         data = found[:limit]
         response = cls.success(data)
-        if len(found) > limit:
-            following = _address_of_page(request, limit, data[-1].id)
-            response.headers["Link"] = f'<{following}>; rel="next"'
-            response.headers["Access-Control-Expose-Headers"] = "Link"
+        if len(found) <= limit:
+            return response
+        kept = [
+            quote(parameter, safe="!$'()*+,/:;=?@%", encoding="latin-1")
+            for parameter in request.query_string.decode("latin-1").split("&")
+            if parameter and unquote_plus(parameter.partition("=")[0]) not in ("limit", "after")
+        ]
+        query = "&".join([*kept, f"limit={limit}", f"after={data[-1].id}"])
+        path = quote(f"{request.script_root}{request.path}", safe="!$&'()*+,/:;=@")  # RFC 3986
+        response.headers["Link"] = f'<{path}?{query}>; rel="next"'
+        response.headers["Access-Control-Expose-Headers"] = "Link"
         return response
 
     @classmethod
@@ -93,7 +102,7 @@ class Envelope:
             rest = [each async for chunk in chunks for each in chunk]
             return cls.success(items + rest)
         is_head = request.method == "HEAD"
-        body = _nothing() if is_head else _write(current_app.json, around, items, chunks)
+        body = b"" if is_head else _write(current_app.json, around, items, chunks)
         response = Response(body, frame.status_code, frame.headers)
         del response.headers["Content-Length"]
         response.timeout = None  # a slow client may take longer for a long list than for any other
@@ -132,18 +141,6 @@ class Envelope:
         return cls.error(message, 422, errors)
 
 
-def _address_of_page(request: Request, limit: int, after: int) -> str:
-    """Return the path and query of the page that follows an id, as a URI (RFC 3986)."""
-    query = request.query_string.decode("latin-1")
-    kept = [
-        quote(parameter, safe="!$'()*+,/:;=?@%", encoding="latin-1")
-        for parameter in query.split("&")
-        if parameter and unquote_plus(parameter.partition("=")[0]) not in ("limit", "after")
-    ]
-    path = quote(f"{request.script_root}{request.path}", safe="!$&'()*+,/:;=@")
-    return f"{path}?{'&'.join([*kept, f'limit={limit}', f'after={after}'])}"
-
-
 async def _split(frame: Response) -> list[bytes]:
     """Return the bytes around each place where items are to be."""
     return (await frame.get_data(as_text=False)).split(f'"{_ITEMS}"'.encode())
@@ -170,10 +167,6 @@ async def _items(provider: JSONProvider, chunk: Sequence[object]) -> bytes:
     return (await written.get_data(as_text=False)).strip()[1:-1]
 
 
-async def _nothing() -> AsyncGenerator[bytes, None]:
-    yield b""
-
-
 _OPTIONS = (
     orjson.OPT_SORT_KEYS
     | orjson.OPT_APPEND_NEWLINE
@@ -186,7 +179,10 @@ _DELETE = b"\x7f"
 
 
 class ContractJSONProvider(DefaultJSONProvider):
-    """Quart's provider, which has the contract's form, able to write DTOs too.
+    """Quart's provider, which has the contract's form, able to write DTOs and their fields too.
+
+    A datetime is an HTTP date; dates and times are RFC 3339's. What Quart cannot write is written as
+    pydantic does: durations, URLs and addresses as the text that a DTO reads.
 
     orjson writes text, whole numbers and times in the same bytes, about ten times as quickly. What
     it writes of text beyond ASCII and for indented answers, the standard library spells anew, and
@@ -196,26 +192,25 @@ class ContractJSONProvider(DefaultJSONProvider):
 
     def __init__(self, app: Quart) -> None:
         super().__init__(app)
-        self._writers = _Writers(self.default)
+        self._quarts_default = self.default
+        self._writers = _Writers(self._write_otherwise)
         self.default = self._write
         self._indented = app.debug
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """Make a response of the value that is given."""
-        body = self._encode(self._prepare_response_obj(args, kwargs))
+        value = self._prepare_response_obj(args, kwargs)
+        try:
+            body = orjson.dumps(value, default=self.default, option=_OPTIONS)
+        except orjson.JSONEncodeError:
+            body = self._spell(value)
+        else:
+            if self._indented or _DELETE in body or not body.isascii():
+                body = self._spell(orjson.loads(body))
         headers = Headers()
         headers.add("Content-Type", self.mimetype)
         headers.add("Content-Length", str(len(body)))
         return Response(DataBody(body), headers=headers)
-
-    def _encode(self, value: object) -> bytes:
-        try:
-            body = orjson.dumps(value, default=self.default, option=_OPTIONS)
-        except orjson.JSONEncodeError:
-            return self._spell(value)
-        if self._indented or _DELETE in body or not body.isascii():
-            return self._spell(orjson.loads(body))
-        return body
 
     def _spell(self, value: object) -> bytes:
         """Write with the escapes and the indentation of the standard library."""
@@ -224,6 +219,14 @@ class ContractJSONProvider(DefaultJSONProvider):
 
     def _write(self, value: object) -> object:
         return self._writers[type(value)](value)
+
+    def _write_otherwise(self, value: object) -> object:
+        try:
+            return self._quarts_default(value)
+        except TypeError:
+            with suppress(PydanticSerializationError):
+                return to_jsonable_python(value)
+            raise
 
 
 class _Writers(dict[type, _Writer]):
@@ -234,20 +237,19 @@ class _Writers(dict[type, _Writer]):
         self._otherwise = otherwise
 
     def __missing__(self, kind: type) -> _Writer:
-        return self.setdefault(kind, self._choose(kind))
-
-    def _choose(self, kind: type) -> _Writer:
+        writer = self._otherwise
         if issubclass(kind, datetime):
-            return http_date
-        if issubclass(kind, Enum):
-            return attrgetter("value")
-        if issubclass(kind, ResponseDTO):
-            return vars  # as it is kept, which is the promise of its class: nothing is copied
-        return _dump if issubclass(kind, BaseModel) else self._otherwise
-
-
-def _dump(model: BaseModel) -> object:
-    return model.model_dump(by_alias=True)
+            writer = http_date
+        elif issubclass(kind, date | time):
+            writer = methodcaller("isoformat")  # RFC 3339's full-date and partial-time
+        elif issubclass(kind, Enum):
+            writer = attrgetter("value")
+        elif issubclass(kind, ResponseDTO):
+            writer = vars  # as it is kept, which is the promise of its class: nothing is copied
+        elif issubclass(kind, BaseModel):
+            writer = methodcaller("model_dump", by_alias=True)
+        self[kind] = writer
+        return writer
 
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

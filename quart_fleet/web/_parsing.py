@@ -62,31 +62,26 @@ def parse_query(dto: type[DTO]) -> DTO:
 
 
 def _read_json(body: bytes) -> object:
+    """Read JSON with orjson where it reads as Python does, which is nearly always.
+
+    What it refuses may be text that Python takes, as lone surrogates are, and numbers beyond
+    64 bits it rounds. Python refuses integers of more than 4300 digits, which are cut before.
+    """
     if not body:
         return None
     if not request.is_json:
         raise UnsupportedMediaType
-    try:
-        return _parse(body)
-    except (ValueError, RecursionError):
-        raise InvalidRequestError(_MALFORMED) from None
-
-
-def _parse(body: bytes) -> object:
-    """Read JSON with orjson where it reads as Python does, which is nearly always.
-
-    What it refuses may be text that Python takes, as lone surrogates are, and numbers beyond
-    64 bits it rounds.
-    """
     if not _LONG_NUMBER.search(body):
         with suppress(orjson.JSONDecodeError):
             return orjson.loads(body)
-    return json.loads(body, parse_int=_read_integer, parse_constant=_refuse_constant)
-
-
-def _read_integer(digits: str) -> int:
-    """Read what any field may hold; Python refuses more than 4300 digits, so the rest is cut."""
-    return int(digits[:_MOST_DIGITS])
+    try:
+        return json.loads(
+            body,
+            parse_int=lambda digits: int(digits[:_MOST_DIGITS]),
+            parse_constant=_refuse_constant,
+        )
+    except (ValueError, RecursionError):
+        raise InvalidRequestError(_MALFORMED) from None
 
 
 def _refuse_constant(name: str) -> NoReturn:

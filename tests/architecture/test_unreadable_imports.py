@@ -13,6 +13,7 @@ from scaffold.contracts.rules import Rule
 from scaffold.errors import ScaffoldError
 from scaffold.workspace import Workspace
 from tests.architecture.generated import USER, DamageableWorkspace
+from tests.workspace import FRAMEWORK
 
 
 def refusal(workspace: DamageableWorkspace) -> str:
@@ -68,8 +69,8 @@ def test_a_relative_import_of_a_module_that_never_was_is_refused(
     workspace: DamageableWorkspace,
 ) -> None:
     file = f"{USER}/domain/planted.py"
-    with workspace.planted(file, "\nfrom .entities.nobody import Nobody\n"):
-        assert f"{file}:2: user_service.domain.entities.nobody does not" in refusal(workspace)
+    with workspace.planted(file, "\nfrom .entities.missing import Missing\n"):
+        assert f"{file}:2: user_service.domain.entities.missing does not" in refusal(workspace)
 
 
 def test_a_service_that_python_cannot_name_is_refused(workspace: DamageableWorkspace) -> None:
@@ -132,7 +133,7 @@ def test_another_workspace_on_the_path_changes_nothing(
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").write_text("import quart\n")
 
-    run = workspace.scaffold("contracts", PYTHONPATH=str(tmp_path))
+    run = workspace.scaffold("contracts", PYTHONPATH=f"{tmp_path}{os.pathsep}{FRAMEWORK}")
 
     assert run.returncode == 0, run.stdout + run.stderr
 

@@ -3,13 +3,13 @@
 import pytest
 
 from quart_fleet.asgi._application import LeanService, Service
-from tests.chassis.serving import PATIENCE, Serve, under_hypercorn, under_uvicorn
+from tests.chassis.serving import TIMEOUT, Serve, under_hypercorn, under_uvicorn
 
 
 @pytest.fixture(autouse=True)
-def a_patient_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+def long_ping_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is busy may take seconds to open a connection, which `ping` does."""
-    monkeypatch.setattr("quart_fleet.database._engine.PING_TIMEOUT", PATIENCE)
+    monkeypatch.setattr("quart_fleet.database._engine.PING_TIMEOUT", TIMEOUT)
 
 
 @pytest.fixture(params=[under_uvicorn, under_hypercorn], ids=["uvicorn", "hypercorn"])

@@ -11,7 +11,7 @@ from hypercorn.config import Config
 from quart_fleet.asgi._application import Service
 from quart_fleet.server._servers import listen
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds that a test waits for anything at all."""
 
 Serve = Callable[[Service], AbstractAsyncContextManager[int]]
@@ -51,7 +51,7 @@ def spell(method: str, path: str, *headers: str, body: bytes = b"") -> bytes:
 
 
 async def exchange(port: int, sent: bytes) -> bytes:
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
         answer = await reader.read()

@@ -9,7 +9,7 @@ from quart_fleet.database._engine import Database
 from quart_fleet.errors import DatabaseUnavailableError
 from quart_fleet.settings import DatabaseSettings
 from shared.models.user import UserModel
-from tests.chassis.serving import PATIENCE
+from tests.chassis.serving import TIMEOUT
 from tests.chassis.users import close_others, config
 
 
@@ -51,7 +51,7 @@ async def test_a_process_opens_no_more_connections_than_its_pool_has(database_ur
             open_now -= 1
 
     async with Database(config(database_url, DB_POOL_SIZE=3)) as small:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await asyncio.gather(*(ask(small) for _ in range(30)))
 
     assert most == 3

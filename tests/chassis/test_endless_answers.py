@@ -7,7 +7,7 @@ import pytest
 from quart import Response
 
 from quart_fleet.asgi._application import Service
-from tests.chassis.serving import PATIENCE, Serve, exchange, spell
+from tests.chassis.serving import TIMEOUT, Serve, exchange, spell
 
 
 async def test_a_request_is_finished_when_its_client_has_gone(app: Service, serve: Serve) -> None:
@@ -20,7 +20,7 @@ async def test_a_request_is_finished_when_its_client_has_gone(app: Service, serv
         finished.set()
         return "done"
 
-    async with serve(app) as port, asyncio.timeout(PATIENCE):
+    async with serve(app) as port, asyncio.timeout(TIMEOUT):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(spell("GET", "/"))
         await began.wait()
@@ -47,7 +47,7 @@ async def test_an_endless_answer_ends_when_its_reader_has_gone(app: Service, ser
         response.timeout = None
         return response
 
-    async with serve(app) as port, asyncio.timeout(PATIENCE):
+    async with serve(app) as port, asyncio.timeout(TIMEOUT):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(spell("GET", "/"))
         await reader.readuntil(b"tick\n")
@@ -58,7 +58,7 @@ async def test_an_endless_answer_ends_when_its_reader_has_gone(app: Service, ser
 
 
 @pytest.mark.parametrize("length", [0, 2])
-async def test_an_endless_answer_ends_so_where_nobody_read_the_body(
+async def test_an_endless_answer_ends_so_where_no_handler_read_the_body(
     app: Service, serve: Serve, length: int
 ) -> None:
     ended = asyncio.Event()
@@ -78,7 +78,7 @@ async def test_an_endless_answer_ends_so_where_nobody_read_the_body(
         response.timeout = None
         return response
 
-    async with serve(app) as port, asyncio.timeout(PATIENCE):
+    async with serve(app) as port, asyncio.timeout(TIMEOUT):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(spell("POST", "/", f"Content-Length: {length}", body=b"x" * length))
         await reader.readuntil(b"tick\n")

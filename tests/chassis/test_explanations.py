@@ -45,7 +45,7 @@ def test_a_host_that_does_not_exist_is_said_so() -> None:
     assert "app at db.internal:5432 (no such host). Start it" in message
 
 
-def test_a_name_that_nobody_could_look_up_is_not_called_unknown() -> None:
+def test_a_name_that_could_not_be_looked_up_is_not_called_unknown() -> None:
     error = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     assert "(its name cannot be looked up)" in str(explain(error, "postgresql://db/app"))

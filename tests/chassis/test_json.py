@@ -4,16 +4,17 @@ import enum
 import json
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import cast
 from uuid import UUID
 
 import pytest
+from pydantic import HttpUrl, IPvAnyAddress, IPvAnyNetwork
 from quart import Quart, Response
 from quart.json.provider import DefaultJSONProvider
 
-from quart_fleet.dto import ResponseDTO
+from quart_fleet.dto import RequestDTO, ResponseDTO
 from quart_fleet.web._envelope import ContractJSONProvider
 
 
@@ -129,3 +130,51 @@ async def test_what_is_no_number_is_still_json(debug: bool, beside: str) -> None
 async def test_what_cannot_be_written_is_refused() -> None:
     with pytest.raises(TypeError, match="not JSON serializable"):
         await body_of(ContractJSONProvider(Quart(__name__)), object())
+
+
+class EveryTypeDTO(ResponseDTO):
+    day: date
+    clock: time
+    lasting: timedelta
+    page: HttpUrl
+    host: IPvAnyAddress
+    network: IPvAnyNetwork
+    number: Decimal
+    key: UUID
+
+
+class EveryTypeRequestDTO(RequestDTO):
+    day: date
+    clock: time
+    lasting: timedelta
+    page: HttpUrl
+    host: IPvAnyAddress
+    network: IPvAnyNetwork
+    number: Decimal
+    key: UUID
+
+
+@pytest.mark.parametrize("debug", [False, True])
+async def test_what_a_request_reads_an_answer_writes_in_the_same_text(debug: bool) -> None:
+    sent = {
+        "day": "2026-11-23",
+        "clock": "09:24:02",
+        "lasting": "P1DT2H",
+        "page": "https://example.com/a?b=%20",
+        "host": "2001:db8::1",
+        "network": "192.0.2.0/24",
+        "number": "1.10",
+        "key": "00000000-0000-0000-0000-000000000007",
+    }
+    app = Quart(__name__)
+    app.debug = debug
+    read = EveryTypeRequestDTO.model_validate_json(json.dumps(sent))
+
+    answer = await body_of(ContractJSONProvider(app), EveryTypeDTO.of(read))
+
+    assert json.loads(answer) == sent
+
+
+async def test_what_has_no_form_in_json_is_named() -> None:
+    with pytest.raises(TypeError, match="of type object is not JSON serializable"):
+        await body_of(ContractJSONProvider(Quart(__name__)), {"it": object()})

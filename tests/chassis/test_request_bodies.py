@@ -9,7 +9,7 @@ from quart import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from quart_fleet.asgi._application import Service
-from tests.chassis.serving import PATIENCE, Serve, exchange, spell
+from tests.chassis.serving import TIMEOUT, Serve, exchange, spell
 
 
 async def test_a_body_is_read_part_by_part(app: Service, serve: Serve) -> None:
@@ -67,10 +67,10 @@ async def test_a_form_is_read(app: Service, serve: Serve) -> None:
     assert answer.endswith(b"\r\n\r\nHello Ada")
 
 
-async def test_who_asks_for_nothing_of_a_body_does_not_wait_for_it(
+async def test_an_answer_that_needs_no_body_does_not_wait_for_it(
     app: Service, serve: Serve
 ) -> None:
-    async with serve(app) as port, asyncio.timeout(PATIENCE):
+    async with serve(app) as port, asyncio.timeout(TIMEOUT):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(spell("POST", "/nowhere", "Content-Length: 10", body=b"12345"))
         status = await reader.readline()
@@ -106,7 +106,7 @@ async def test_a_body_is_read_while_it_is_answered(app: Service, serve: Serve) -
 
         return Response(parts(), headers={"Content-Length": "4"})
 
-    async with serve(app) as port, asyncio.timeout(PATIENCE):
+    async with serve(app) as port, asyncio.timeout(TIMEOUT):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(spell("POST", "/", "Content-Length: 4", body=b"ab"))
         await reader.readuntil(b"\r\n\r\nab")

@@ -221,6 +221,13 @@ def with_own_dump() -> type[ResponseDTO]:
     return RefusedDTO
 
 
+def with_bytes() -> type[ResponseDTO]:
+    class RefusedDTO(ResponseDTO):
+        picture: list[bytes] | None
+
+    return RefusedDTO
+
+
 @pytest.mark.parametrize(
     ("define", "feature", "remedy"),
     [
@@ -235,6 +242,7 @@ def with_own_dump() -> type[ResponseDTO]:
         (with_serializer_inside, "a serializer of 'names'", "convert the value by a validator"),
         (with_extra_fields, 'extra="allow"', "declare every field"),
         (with_cached_property, "a cached_property 'secret'", "make it a property"),
+        (with_bytes, "bytes in 'picture', which JSON has not", "make them text"),
         (with_own_dump, "a model_dump of its own", "convert the value by a validator"),
     ],
     ids=lambda each: each.__name__ if callable(each) else "",

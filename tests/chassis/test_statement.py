@@ -38,7 +38,7 @@ from sqlalchemy.sql import ClauseElement
 
 from quart_fleet.database._engine import Database
 from quart_fleet.database._statement import Effect, Statement
-from quart_fleet.database._transaction import Transaction
+from quart_fleet.database._transaction import Transaction, arguments_of
 
 
 class Colour(enum.Enum):
@@ -149,7 +149,7 @@ def test_a_missing_parameter_is_named_with_its_statement(missing: str) -> None:
     values = {name: value for name, value in VALUES.items() if name != missing}
 
     with pytest.raises(KeyError, match=f"'{missing}' is given to: INSERT INTO samples"):
-        ADD.arguments(values)
+        arguments_of(ADD, values)
 
 
 async def test_copy_converts_every_type(transaction: Transaction) -> None:
@@ -186,8 +186,8 @@ def test_defaults_of_columns_are_made_for_each_execution() -> None:
     add = Statement(insert(STAMPED).values(id=bindparam("number")))
     change = Statement(update(STAMPED).where(STAMPED.c.id == bindparam("number")).values(id=2))
 
-    first, second = add.arguments({"number": 1}), add.arguments({"number": 1})
-    changed = change.arguments({"number": 1})
+    first, second = arguments_of(add, {"number": 1}), arguments_of(add, {"number": 1})
+    changed = arguments_of(change, {"number": 1})
 
     assert isinstance(first[1], UUID)
     assert first[1] != second[1]

@@ -64,6 +64,26 @@ def test_other_variables_are_kept() -> None:
     assert without_foreign_variables(kept) == kept
 
 
+def test_what_is_tested_is_no_test(tmp_path: Path) -> None:
+    entities = tmp_path / "lab_service/domain/entities"
+    entities.mkdir(parents=True)
+    (entities / "lab.py").write_text(
+        "class TestLab:\n    def __init__(self, name): ...\n\n\ndef test_of(lab): ...\n"
+    )
+
+    outcome = run_pytest(
+        tmp_path,
+        """
+        from lab_service.domain.entities.lab import TestLab, test_of
+        class TestOfOurs:
+            def test_something(self): assert TestLab and test_of
+        """,
+    )
+
+    assert outcome.returncode == 0, outcome.stdout
+    assert "1 passed" in outcome.stdout
+
+
 def test_a_run_without_databases_starts_no_server(tmp_path: Path) -> None:
     outcome = run_pytest(
         tmp_path,

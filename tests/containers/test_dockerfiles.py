@@ -40,7 +40,7 @@ def test_the_base_is_a_slim_python_of_one_version(dockerfile: Path) -> None:
     assert BASE.fullmatch(base)
 
 
-def test_nobody_is_root_and_the_user_is_a_number(final: Stage) -> None:
+def test_no_image_runs_as_root_and_the_user_is_a_number(final: Stage) -> None:
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", final.get("USER").text)
     assert final.all("COPY")[-1].name == "COPY"
     names = [each.name for each in final.instructions]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.ports import reserve_port
+from tests.workspace import python_path
 
 from .wire import TIMEOUT, exchange, spell
 
@@ -47,7 +48,7 @@ async def running(
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": os.environ.get("HOME", "/"),
-        "PYTHONPATH": f"{workspace}{os.pathsep}{workspace / 'services'}",
+        "PYTHONPATH": python_path(workspace),
         "DATABASE_URL": database_url,
         "SERVICE_PORT": str(port),
         **_PRODUCTION,

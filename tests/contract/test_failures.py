@@ -178,13 +178,13 @@ async def test_the_contract_holds_through_the_gate(
     assert await find_deviation(row, gated_service.port) is None
 
 
-@pytest.mark.parametrize("impatient", ["GET", "PUT", "POST", "DELETE"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE"])
 async def test_clients_that_hang_up_cost_nothing(
-    impatient: str, gated_service: RunningService, people: Database
+    method: str, gated_service: RunningService, people: Database
 ) -> None:
     """After all others that use this service, which may still work on abandoned requests."""
-    path, body = ("/users", GRACE) if impatient == "POST" else ("/users/1", b'{"age":1}')
-    request = spell(impatient, PREFIX + path, JSON, body)
+    path, body = ("/users", GRACE) if method == "POST" else ("/users/1", b'{"age":1}')
+    request = spell(method, PREFIX + path, JSON, body)
 
     await asyncio.gather(*(_hang_up(gated_service.port, request) for _ in range(CLIENTS * 2)))
 

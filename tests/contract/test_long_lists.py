@@ -12,7 +12,7 @@ from .service import RunningService
 from .wire import TIMEOUT, exchange, spell
 
 LENGTHS = (499, 500, 501, 1000, 1001, 2345)
-_CROWD = """
+_INSERT_USERS = """
     INSERT INTO users (id, username, email, first_name, is_active, created_at, updated_at)
     SELECT n, 'user ' || n, n || '@example.com', repeat('é', (n % 50)::int), n % 3 <> 0,
            '2026-11-23 09:24:02Z', '2026-11-23 09:24:02Z'
@@ -20,10 +20,10 @@ _CROWD = """
 """
 
 
-async def _crowd(database: Database, length: int) -> list[dict[str, object]]:
+async def _insert_users(database: Database, length: int) -> list[dict[str, object]]:
     """Fill the empty table, the youngest first, and return all users as the contract has them."""
     async with database.connect() as connection:
-        await connection.execute(_CROWD, length)
+        await connection.execute(_INSERT_USERS, length)
     date = "Mon, 23 Nov 2026 09:24:02 GMT"
     return [
         {"age": None, "created_at": date, "email": f"{n}@example.com",
@@ -42,7 +42,7 @@ def _list_of(users: list[dict[str, object]]) -> bytes:
 async def test_a_list_of_any_length_is_one_answer(
     length: int, database: Database, sound_service: RunningService
 ) -> None:
-    users = await _crowd(database, length)
+    users = await _insert_users(database, length)
     active = [user for user in users if user["is_active"]]
 
     async with httpx.AsyncClient(timeout=TIMEOUT) as client:
@@ -60,7 +60,7 @@ async def test_a_list_of_any_length_is_one_answer(
 async def test_a_list_of_any_length_is_indented_in_debug(
     length: int, database: Database, debug_service: RunningService
 ) -> None:
-    users = await _crowd(database, length)
+    users = await _insert_users(database, length)
     envelope = {"data": users, "message": "Success", "success": True}
 
     async with httpx.AsyncClient(timeout=TIMEOUT) as client:
@@ -72,7 +72,7 @@ async def test_a_list_of_any_length_is_indented_in_debug(
 async def test_the_head_of_a_long_list_is_empty(
     database: Database, sound_service: RunningService
 ) -> None:
-    await _crowd(database, 1001)
+    await _insert_users(database, 1001)
 
     answer = await exchange(sound_service.port, spell("HEAD", f"{PREFIX}/users"))
 
@@ -83,7 +83,7 @@ async def test_the_head_of_a_long_list_is_empty(
 async def test_an_old_client_reads_a_long_list(
     database: Database, sound_service: RunningService
 ) -> None:
-    users = await _crowd(database, 1001)
+    users = await _insert_users(database, 1001)
     request = f"GET {PREFIX}/users HTTP/1.0\r\n\r\n".encode()
 
     answer = await exchange(sound_service.port, request)
@@ -92,10 +92,10 @@ async def test_an_old_client_reads_a_long_list(
     assert answer.body == _list_of(users)
 
 
-async def test_who_hangs_up_in_a_long_list_costs_nothing(
+async def test_a_client_that_hangs_up_in_a_long_list_costs_nothing(
     database: Database, sound_service: RunningService
 ) -> None:
-    users = await _crowd(database, 2345)
+    users = await _insert_users(database, 2345)
     base = f"http://127.0.0.1:{sound_service.port}{PREFIX}"
 
     for _ in range(20):

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from tests.ports import reserve_port
+from tests.workspace import python_path
 
 from .service import running
 from .workspace import copy
@@ -20,7 +21,7 @@ def refused(workspace: Path, *options: str, **settings: str) -> list[str]:
     """Start the service, which must not go on; return what it said."""
     environment = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{workspace}{os.pathsep}{workspace / 'services'}",
+        "PYTHONPATH": python_path(workspace),
         **settings,
     }
     ended = subprocess.run(

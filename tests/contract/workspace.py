@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.workspace import python_path
+
 _GENERATED_PORT = "8081"
 _RUNNING_PARTS = ("shared", "db_manager", "services")
 """What a service of the workspace runs on, besides the framework."""
@@ -24,7 +26,7 @@ def generate(folder: Path) -> Path:
 
 def _run_scaffold(folder: Path, *arguments: str) -> None:
     command = [sys.executable, "-m", "scaffold", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(folder)}
+    environment = os.environ | {"PYTHONPATH": python_path(folder)}
     done = subprocess.run(
         command, check=False, cwd=folder, env=environment, capture_output=True, text=True
     )

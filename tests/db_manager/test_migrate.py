@@ -70,7 +70,9 @@ def test_of_many_at_once_one_migrates(copy: WorkspaceCopy) -> None:
     ]
 
 
-async def test_who_waits_says_so(copy: WorkspaceCopy, fresh_database_url: str) -> None:
+async def test_a_migration_that_waits_for_the_lock_says_so(
+    copy: WorkspaceCopy, fresh_database_url: str
+) -> None:
     holder = await asyncpg.connect(fresh_database_url)
     await holder.execute(f"SELECT {LOCK}")
 
@@ -171,13 +173,13 @@ async def test_a_server_that_is_starting_is_waited_for(
     parts = urlsplit(fresh_database_url)
     copy.url = f"postgresql://postgres@127.0.0.1:{deaf_socket.getsockname()[1]}{parts.path}"
     waiting = copy.start("migrate", "--wait", "60")
-    impatient = copy.start("migrate")
-    await asyncio.to_thread(impatient.communicate, timeout=60)
+    without_wait = copy.start("migrate")
+    await asyncio.to_thread(without_wait.communicate, timeout=60)
 
     async with forwarded(deaf_socket, parse_qs(parts.query)["host"][0]):
         out, _ = await asyncio.to_thread(waiting.communicate, timeout=60)
 
-    assert (impatient.returncode, waiting.returncode) == (1, 0)
+    assert (without_wait.returncode, waiting.returncode) == (1, 0)
     place = describe(fresh_database_url)
     reached = describe(copy.url).partition(" at ")[2]
     assert out == f"Migrated {place} (reached as {reached}) to {USERS}.\n"

@@ -9,7 +9,7 @@ from tests.db_manager.conftest import Run
 from tests.db_manager.outcome import USERS, execute, fetch
 from tests.db_manager.workspace_copy import WorkspaceCopy
 
-NOBODY_LISTENS = "postgresql://app:s3cret@127.0.0.1:1/app"
+UNREACHABLE = "postgresql://app:s3cret@127.0.0.1:1/app"
 
 
 def test_an_empty_database_is_behind(run: Run) -> None:
@@ -134,7 +134,7 @@ def test_settings_of_services_change_nothing(run: Run, monkeypatch: pytest.Monke
 def test_an_unreachable_server_is_said_in_one_line(
     run: Run, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", NOBODY_LISTENS)
+    monkeypatch.setenv("DATABASE_URL", UNREACHABLE)
 
     outcome = run(command)
 
@@ -148,7 +148,7 @@ def test_an_unreachable_server_is_said_in_one_line(
 def test_a_program_reads_that_the_server_is_unreachable(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", NOBODY_LISTENS)
+    monkeypatch.setenv("DATABASE_URL", UNREACHABLE)
 
     status, check = run("status", "--json"), run("check", "--json")
 

@@ -1,4 +1,4 @@
-"""`python -m db_manager wait`: until somebody else has migrated, as a new pod does."""
+"""`python -m db_manager wait`: until another process has migrated, as a new pod does."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def test_a_migrated_database_is_not_waited_for(run: Run) -> None:
     assert (outcome.code, outcome.err) == (0, "")
 
 
-def test_who_waits_in_vain_is_told_what_is_missing(run: Run) -> None:
+def test_a_wait_that_times_out_says_what_is_missing(run: Run) -> None:
     outcome = run("wait", "--timeout", "0")
 
     assert outcome.code == 1

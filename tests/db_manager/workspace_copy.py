@@ -9,6 +9,7 @@ from pathlib import Path
 from textwrap import dedent, indent
 
 from tests.db_manager.outcome import Outcome
+from tests.workspace import python_path
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +39,10 @@ class WorkspaceCopy:
 
     def start_python(self, *arguments: str) -> subprocess.Popen[str]:
         """Start Python in the copy, which imports its own packages."""
-        environment = os.environ | {"DATABASE_URL": self.url, "PYTHONPATH": str(self.folder)}
+        environment = os.environ | {
+            "DATABASE_URL": self.url,
+            "PYTHONPATH": python_path(self.folder),
+        }
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=self.folder,

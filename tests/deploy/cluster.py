@@ -76,13 +76,13 @@ class Hook:
 
     async def run(self, process: Process) -> None:
         """Run it as inside a container, where 1 is the process and -1 are all others."""
-        everyone = " ".join(str(pid) for pid in _with_children(process.pid))
-        script = _INSIDE.format(everyone=everyone, wait=self.wait) + self.script
+        others = " ".join(str(pid) for pid in _with_children(process.pid))
+        script = _INSIDE.format(others=others, wait=self.wait) + self.script
         await (await asyncio.create_subprocess_exec("sh", "-c", script, stdin=DEVNULL)).wait()
 
 
 _INSIDE = """
-kill() {{ [ "$2 $3" = "1 -1" ] && command kill "$1" {everyone}; }}
+kill() {{ [ "$2 $3" = "1 -1" ] && command kill "$1" {others}; }}
 sleep() {{ command sleep {wait}; }}
 """
 

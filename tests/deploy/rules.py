@@ -7,7 +7,7 @@ from typing import Any
 from tests.deploy.documents import Document, Documents, Place, find, name_of
 
 _HEALTH = "/api/v1/health"
-_NOBODY = {
+_UNPRIVILEGED = {
     "runAsNonRoot": True,
     "runAsUser": 10001,
     "runAsGroup": 10001,
@@ -31,7 +31,7 @@ RULES: dict[str, dict[str, Any]] = {
         f"{_POD}.automountServiceAccountToken": False,
         f"{_POD}.enableServiceLinks": False,
         f"{_POD}.terminationGracePeriodSeconds": 45,
-        f"{_POD}.securityContext": _NOBODY,
+        f"{_POD}.securityContext": _UNPRIVILEGED,
         f"{_POD}.topologySpreadConstraints.0.topologyKey": "topology.kubernetes.io/zone",
         f"{_POD}.topologySpreadConstraints.1.topologyKey": "kubernetes.io/hostname",
         f"{_WAITING}.args": ["wait", "--timeout", "600"],
@@ -60,7 +60,7 @@ RULES: dict[str, dict[str, Any]] = {
         "spec.template.spec.containers.0.args": ["migrate", "--wait", "300"],
         "spec.template.spec.containers.0.env.0.valueFrom": _PASSWORD,
         "spec.template.spec.containers.0.securityContext": _POWERLESS,
-        f"{_POD}.securityContext": _NOBODY,
+        f"{_POD}.securityContext": _UNPRIVILEGED,
         f"{_POD}.restartPolicy": "Never",
     },
     "NetworkPolicy": {"spec.policyTypes.0": "Ingress"},

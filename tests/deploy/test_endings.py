@@ -25,7 +25,7 @@ from tests.deploy.cluster import Hook, Pod, balancing
 from tests.deploy.documents import Documents, name_of
 from tests.deploy.traffic import CLIENTS, LOST, TOLD, Seen, loyal_traffic, traffic
 from tests.ports import reserve_port
-from tests.workspace import GeneratedWorkspace
+from tests.workspace import GeneratedWorkspace, python_path
 
 pytestmark = pytest.mark.slow
 
@@ -103,7 +103,7 @@ async def _running(fleet: Path, database_url: str, options: list[str]) -> AsyncI
     port = reserve_port()
     settings = image.get("ENV").settings | {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{fleet}:{fleet / 'services'}",
+        "PYTHONPATH": python_path(fleet),
         "HOME": os.environ.get("HOME", "/"),
         "SECRET_KEY": "of the tests",
         "SERVICE_PORT": str(port),

@@ -37,7 +37,7 @@ def test_services_reach_each_other(documents: Documents) -> None:
     assert not lets_through(documents, labels_of(documents, "migration"), service, "http")
 
 
-def test_nobody_else_reaches_the_database_or_a_service(documents: Documents) -> None:
+def test_no_other_pod_reaches_the_database_or_a_service(documents: Documents) -> None:
     for called, port in [(labels_of(documents, "service"), "http")] + [
         (database, POSTGRES) for database in database_of(documents)
     ]:

@@ -14,7 +14,7 @@ _WRONG: tuple[object, ...] = ("changed", -1, None, {"x": 1}, [])
 
 @pytest.fixture(scope="module")
 def operator() -> OperatorSchemas:
-    """The operator's schemas; a skip where nobody has put them."""
+    """The operator's schemas; a skip where they are not installed."""
     if not FOLDER.is_dir():
         pytest.skip(f"config/crd/bases of CloudNativePG is not at {FOLDER}")
     return OperatorSchemas(FOLDER)

@@ -12,7 +12,7 @@ from tests.deploy.schemas import find_fault
 
 OF_EACH_SERVICE = ("Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget")
 FREE = {"data", "labels", "matchLabels", "selector", "requests", "limits", "parameters"}
-"""Below these, keys are whatever somebody calls them."""
+"""Below these, keys are names that the author of a document chooses."""
 
 
 def test_the_schemas_find_nothing(documents: Documents) -> None:

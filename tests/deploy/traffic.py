@@ -1,4 +1,4 @@
-"""Clients of a fleet, who count what they see: some come anew each time, others stay."""
+"""Clients of a fleet, which count their answers: some connect anew each time, others stay."""
 
 import asyncio
 import json

@@ -1,25 +1,28 @@
-"""`python -m tests.nix`: `nix flake check` of this very repository, against the stand-in.
+"""`python -m tests.nix PYTHON`: `nix flake check` of this very repository, against the stand-in.
 
-It runs nearly every test once more, one after the other: too long for a test among them.
+PYTHON is the folder of an interpreter with nixpkgs' versions of all packages. As in nixpkgs, the
+framework need not be installed there: it is found on PYTHONPATH. It runs nearly every test once
+more, one after the other: too long for a test among them.
 """
 
 import sys
+from pathlib import Path
 
 from tests.nix.offline import find_obstacle, prepared
 from tests.workspace import FRAMEWORK
 
 
-def main() -> int:
+def main(python: str) -> int:
     """Run the check to its end, print its log, and return its exit code."""
     if obstacle := find_obstacle():
         print(obstacle, file=sys.stderr)
         return 1
     print(f"nix flake check {FRAMEWORK}: this takes minutes ...", file=sys.stderr, flush=True)
-    with prepared() as nix:
+    with prepared(Path(python)) as nix:
         completed = nix.run_overridden("flake check", "--print-build-logs", FRAMEWORK)
     print(completed.stdout + completed.stderr)
     return completed.returncode
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -30,7 +30,7 @@ def find_obstacle() -> str | None:
     """Return why the flake cannot be run here, or None."""
     if sys.platform != "linux":
         return "the stand-in for nixpkgs stands on Linux"
-    for program in ("nix", "git", "postgres"):
+    for program in ("nix", "git", "postgres", "shfmt"):
         if shutil.which(program) is None:
             return f"{program} is not installed"
     if not (STANDIN / "prepare").is_file():
@@ -47,11 +47,13 @@ class OfflineNix:
     root: Path
 
     @classmethod
-    def prepare(cls, root: Path) -> "OfflineNix":
-        """Copy the stand-in, with the attributes that it lacks, and write Nix's settings."""
+    def prepare(cls, root: Path, python: Path) -> "OfflineNix":
+        """Copy the stand-in, with the attributes that it lacks, and write Nix's settings.
+
+        `python` is the folder of the interpreter that stands in for nixpkgs' own.
+        """
         for name in ("conf", "home", "tmp"):
             (root / name).mkdir()
-        python = Path(sys.executable).parent
         settings = subprocess.run(
             [STANDIN / "prepare", root / "nixpkgs", python],
             check=True,
@@ -123,12 +125,12 @@ def _give_pip(host: Path) -> None:
 
 
 @contextmanager
-def prepared() -> Iterator[OfflineNix]:
+def prepared(python: Path = Path(sys.executable).parent) -> Iterator[OfflineNix]:
     """Nix in a folder that is gone afterwards, where PostgreSQL's user can read the store."""
     root = Path(tempfile.mkdtemp(prefix="nix-")).resolve()
     root.chmod(0o755)
     try:
-        yield OfflineNix.prepare(root)
+        yield OfflineNix.prepare(root, python)
     finally:
         subprocess.run(["chmod", "-R", "u+w", root], check=True)
         shutil.rmtree(root)

@@ -1,11 +1,12 @@
 """`nix flake check` passes a workspace that is right, and each check fails one that is not."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.nix.offline import SYSTEM, OfflineNix, commit, done, flake_of
-from tests.workspace import GeneratedWorkspace
+from tests.workspace import FRAMEWORK, GeneratedWorkspace
 
 pytestmark = pytest.mark.slow
 
@@ -35,3 +36,24 @@ def test_every_check_passes_and_every_check_can_fail(nix: OfflineNix, workspace:
         completed = nix.run_overridden("build", "--print-build-logs", "--no-link", check)
         assert completed.returncode, f"{name} passes what it must not"
         assert Path(file).name in completed.stderr
+
+
+def test_python_and_shell_are_formatted(nix: OfflineNix, tmp_path: Path) -> None:
+    """Nix is too, where its formatter is: the stand-in for nixpkgs has none."""
+    repository = tmp_path / "clone"
+    archive = ["git", "archive", "--format=tar", "HEAD", "-o", str(tmp_path / "clone.tar")]
+    subprocess.run(archive, cwd=FRAMEWORK, check=True)
+    repository.mkdir()
+    subprocess.run(["tar", "-xf", tmp_path / "clone.tar", "-C", repository], check=True)
+    commit(repository)
+    check = f"{flake_of(repository)}#checks.{SYSTEM}.formatting"
+    done(nix.run_overridden("build", "--no-link", check))
+
+    (repository / "nix/selection.py").write_text("NUMBER   =   1\n")
+    (repository / "nix/workspace.sh").write_text("if true; then\necho yes\nfi\n")
+    commit(repository)
+    completed = nix.run_overridden("build", "--print-build-logs", "--no-link", check)
+
+    assert completed.returncode != 0
+    assert "formatted: nix/selection.py" in completed.stderr
+    assert "formatted: nix/workspace.sh" in completed.stderr

@@ -35,7 +35,7 @@ def test_the_shell_changes_nothing_but_the_search_path(nix: OfflineNix, workspac
     before = picture(workspace)
     script = """
         state() { set +o; shopt; alias; echo "PS1=${PS1-}"; }
-        unset PYTHONPATH FLEET_NIX_SHELL
+        unset PYTHONPATH FLEET_NIX_SHELL UV_PYTHON UV_PYTHON_DOWNLOADS
         settings=$(state); names=$(compgen -v)
         eval "$shellHook" 2>/dev/null
         [ "$settings" = "$(state)" ]
@@ -46,7 +46,7 @@ def test_the_shell_changes_nothing_but_the_search_path(nix: OfflineNix, workspac
     output = done(nix.develop(flake_of(workspace), script, workspace / "services"))
 
     new = set(output.splitlines()[:-1]) - {"names", "settings", "BASH_REMATCH", "PIPESTATUS"}
-    assert new == {"PYTHONPATH", "FLEET_NIX_SHELL"}
+    assert new == {"PYTHONPATH", "FLEET_NIX_SHELL", "UV_PYTHON", "UV_PYTHON_DOWNLOADS"}
     assert output.splitlines()[-1] == f"{workspace}:{workspace}/services"
     assert picture(workspace) == before
 

@@ -44,7 +44,7 @@ def test_every_name_is_known(nix: OfflineNix, flake: Path, system: str) -> None:
         ("packages.nix", "pytest-asyncio", "pytest-asynchronous"),
         ("tools.nix", "postgresql_17", "postgresql_71"),
         ("grimp.nix", "python.pkgs.typing-extensions", "python.pkgs.typing-retractions"),
-        ("../flake.nix", "nixfmt-tree", "nixfmt-bush"),
+        ("formatter.nix", "pkgs.treefmt", "pkgs.treesmt"),
     ],
 )
 def test_an_unknown_name_would_be_noticed(

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from tests.contract.conftest import people, port, workspace
 from tests.contract.service import RunningService, running
-from tests.pgbouncer.crowd import crowd
+from tests.pgbouncer.load import reading
 from tests.pgbouncer.pooler import Pooler, find_program, pooling
 
 __all__ = ["debug_service", "people", "pooler", "port", "sound_service", "workspace"]
@@ -32,13 +32,13 @@ async def sound_service(
 ) -> AsyncIterator[RunningService]:
     """The service as it runs in a cluster: several processes, which share few connections.
 
-    For one module: other tests cut connections, which the crowd would see.
+    For one module: other tests cut connections, which the reading clients would see.
     """
     log = tmp_path_factory.mktemp("pooled") / "log"
     settings = {"DATABASE_POOLER": "pgbouncer"}
     options = ("--workers", "2")
     async with running(workspace, pooler.url(database_url), log, settings, options) as service:
-        async with crowd(service.port) as seen:
+        async with reading(service.port) as seen:
             yield service
         assert set(seen) == {200}, seen
     assert service.find_in_log("ERROR") is None, log.read_text()

@@ -1,5 +1,5 @@
 """The contract does not depend on a PgBouncer in between: every test that asks a service is run
-again, on two processes whose connections are more than PgBouncer has, in the midst of a crowd.
+again, on two processes whose connections are more than PgBouncer has, while other clients read.
 """
 
 from tests.contract import (

@@ -11,6 +11,7 @@ import pytest
 
 from tests.requirement import get_program
 from tests.scaffold.commands import Completed, done, refused, run, scaffold
+from tests.workspace import python_path
 
 LIST = "services/compose.yaml"
 AUTHOR = {
@@ -45,7 +46,7 @@ def branch_with(folder: Path, service: str, port: str) -> None:
 
 def contracts(folder: Path, *options: str) -> Completed:
     """Check the workspace's own packages."""
-    path = os.pathsep.join([str(folder), str(folder / "services")])
+    path = python_path(folder)
     command = (sys.executable, "-m", "scaffold", "contracts", *options)
     return run(folder, "env", "-u", "PYTHONSAFEPATH", f"PYTHONPATH={path}", *command)
 

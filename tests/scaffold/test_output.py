@@ -2,7 +2,6 @@
 
 import ast
 import builtins
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 
 from scaffold.names import ResourceName, ServiceName
 from tests.scaffold.commands import Completed, done, run, scaffold
+from tests.workspace import python_path
 
 SERVICES = {
     "user-service": "/users",
@@ -43,10 +43,8 @@ def fleet(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def tool(fleet: Path, *command: str) -> Completed:
     """Run a module on the workspace's own code."""
-    path = os.pathsep.join([str(fleet), str(fleet / "services")])
-    return run(
-        fleet, "env", "-u", "PYTHONSAFEPATH", f"PYTHONPATH={path}", sys.executable, "-m", *command
-    )
+    path = f"PYTHONPATH={python_path(fleet)}"
+    return run(fleet, "env", "-u", "PYTHONSAFEPATH", path, sys.executable, "-m", *command)
 
 
 def test_ruff_finds_nothing(fleet: Path) -> None:

@@ -26,11 +26,26 @@ let
     outPath = "/stub/${pname}";
   };
 
+  # This host has no such program; what asks for it says so.
+  emptied =
+    name:
+    derivation {
+      inherit name;
+      inherit (base) system;
+      builder = host.bash;
+      PATH = host.basePath;
+      args = [
+        "-euc"
+        "mkdir -p $out/bin; :"
+      ];
+    };
+
   python313 = base.python313 // rec {
     pkgs = base.python313.pkgs // {
       pip = pythonPackage "pip";
       httptools = pythonPackage "httptools";
       inflect = pythonPackage "inflect";
+      packaging = pythonPackage "packaging";
       python-dotenv = pythonPackage "python-dotenv";
       typing-extensions = pythonPackage "typing-extensions";
       # Evaluates all that the real ones would be given; the host's Python has the packages.
@@ -102,9 +117,35 @@ base
     };
   };
   autoPatchelfHook = "/stub/auto-patchelf";
-  nixfmt-tree = program "treefmt" "/bin/echo" // {
-    meta.mainProgram = "treefmt";
-  };
+  treefmt.withConfig =
+    { settings, runtimeInputs }:
+    let
+      wanted = builtins.concatStringsSep ":" (map (package: "${package}/bin") runtimeInputs);
+    in
+    derivation {
+      name = "treefmt";
+      inherit (base) system;
+      builder = host.bash;
+      PATH = host.basePath;
+      settings = builtins.toJSON settings;
+      passAsFile = [ "settings" ];
+      args = [
+        "-euc"
+        ''
+          mkdir -p $out/bin
+          cp $settingsPath $out/settings.json
+          printf '#!/bin/sh\nPATH="%s:$PATH" exec %s %s "%s" "$@"\n' \
+            '${wanted}' '${host.python}/python' '${./treefmt.py}' "$out/settings.json" > $out/bin/treefmt
+          chmod +x $out/bin/treefmt
+          : # Nix kills a builder whose last program has closed its output but not ended yet
+        ''
+      ];
+    }
+    // {
+      meta.mainProgram = "treefmt";
+    };
+  nixfmt = emptied "nixfmt";
+  shfmt = program "shfmt" "/usr/bin/shfmt";
   gnumake = program "make" "/usr/bin/make";
   pgbouncer = program "pgbouncer" "/usr/sbin/pgbouncer";
   uv = program "uv" "${host.python}/uv";

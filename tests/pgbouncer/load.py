@@ -14,7 +14,7 @@ _REQUESTS = [spell("GET", f"{PREFIX}{path}") for path in ("/users", "/users/acti
 
 
 @asynccontextmanager
-async def crowd(port: int) -> AsyncIterator[Counter[int]]:
+async def reading(port: int) -> AsyncIterator[Counter[int]]:
     """Read from a service for the length of the block; counts the answers by their status."""
     seen: Counter[int] = Counter()
     ended = asyncio.Event()
