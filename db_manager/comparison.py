@@ -56,10 +56,18 @@ class ImplThatAsksTheServer(PostgresqlImpl):
     __dialect__ = "postgresql"
 
     def compare_server_default(
-        self, _column: Column[Any], metadata_column: Column[Any], *_defaults: str | None
+        self, inspector_column: Column[Any], metadata_column: Column[Any], *_defaults: str | None
     ) -> bool:
         """Say whether the model's default is another than the database's."""
         comparison: Comparison = self.context_opts["comparison"]
+        if ("default", metadata_column.name) in comparison.definitions(
+            metadata_column.table
+        ).refused:
+            # It was tried on the column as it is: a default of another type is another default.
+            types = {
+                each.type.compile(self.dialect) for each in (inspector_column, metadata_column)
+            }
+            return inspector_column.server_default is None or len(types) > 1
         return comparison.has_other_default(metadata_column)
 
     def compare_indexes(self, metadata_index: Index, reflected_index: Index) -> Any:
@@ -201,8 +209,6 @@ class Comparison:
         found = self.definitions(column.table)
         key = ("default", column.name)
         model, database = found.model.get(key), found.database.get(key)
-        if key in found.refused:
-            return database is None
         is_serial = column is column.table.autoincrement_column and model is None
         if is_serial and (database or "").startswith("nextval("):
             return False

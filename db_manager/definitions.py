@@ -129,6 +129,9 @@ def _statements(connection: Connection, table: Table) -> Iterator[tuple[str, str
     }
     for constraint in sorted(table.constraints, key=lambda each: str(each.name)):
         kind = kinds.get(type(constraint))
+        rule = constraint._create_rule
+        if rule is not None and not rule(compiler):
+            continue
         if kind and (kind != "primary key" or table.primary_key.columns):
             name = "" if kind == "primary key" else str(constraint.name or "")
             yield kind, name, f"ALTER TABLE {COPY} ADD {compiler.process(constraint)}"

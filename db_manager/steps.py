@@ -177,8 +177,13 @@ def definition_steps(
         ours = {name: form for (each, name), form in found.model.items() if each == kind}
         theirs = {name: form for (each, name), form in found.database.items() if each == kind}
         nameless = [form for name, form in ours.items() if name.startswith(COPY)]
-        refused = {name for each, name in found.refused if each == kind}
-        for name in sorted((ours.keys() | theirs.keys()) - changed - refused):
+        refused = {name: why for (each, name), why in found.refused.items() if each == kind}
+        for name in sorted(refused.keys() - theirs.keys()):
+            why = f"which PostgreSQL does not take ({refused[name]})"
+            yield Step(
+                f"{kind} {table.fullname}.{name}: in the models, not in the database, {why}", []
+            )
+        for name in sorted((ours.keys() | theirs.keys()) - changed - refused.keys()):
             model, database = ours.get(name), theirs.get(name)
             title = f"{kind} {table.fullname}{name and f'.{name}'}"
             constraint = quote(name) if name else quote(f"pk_{table.name}")

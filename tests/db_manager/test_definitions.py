@@ -388,3 +388,36 @@ def test_what_differs_is_found_and_what_equals_is_not(
 
     assert equal.differences == ()
     assert [each for each in other.differences if what in each], other
+
+
+def test_a_check_that_the_server_does_not_take_is_told_with_its_reason(
+    fresh_database_url: str, tmp_path: Path
+) -> None:
+    broken = table(CheckConstraint("nothing > 1", name="broken"))
+
+    found = compare(fresh_database_url, table(), broken, tmp_path)
+
+    assert found.differences == (
+        "check things.ck_things_broken: in the models, not in the database, "
+        'which PostgreSQL does not take (column "nothing" does not exist)',
+    )
+
+
+def test_a_default_of_another_type_differs_with_the_type(
+    fresh_database_url: str, tmp_path: Path
+) -> None:
+    before = table(Column("n", Integer, server_default="5"))
+    after = table(Column("n", Text, server_default="abc"))
+
+    found = compare(fresh_database_url, before, after, tmp_path)
+
+    assert "column things.n: default 5 in the database, abc in the models" in found.differences
+
+
+def test_what_types_do_not_constrain_here_is_no_difference(
+    fresh_database_url: str, tmp_path: Path
+) -> None:
+    def model() -> MetaData:
+        return table(Column("yes", Boolean(create_constraint=True, name="yes")))
+
+    assert compare(fresh_database_url, model(), model(), tmp_path) == Findings((), (), ())
