@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 FOREIGN_VARIABLES = (
     *("CORS_ORIGINS", "DATABASE_*", "DB_*", "DEBUG", "HOST", "MAX_CONTENT_LENGTH", "PG*", "PORT"),
-    *("SECRET_KEY", "SERVICE_*", "TESTING"),
+    *("FORWARDED_ALLOW_IPS", "KEEP_ALIVE_TIMEOUT", "SECRET_KEY", "SERVICE_*", "TESTING"),
 )
 """Patterns of the variables that a service, the database manager or asyncpg would read."""
 

@@ -74,6 +74,8 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         SERVICE_NAME=config.service_name,
         SERVICE_PORT=config.service_port,
         HOST=config.host,
+        KEEP_ALIVE_TIMEOUT=config.keep_alive_timeout,
+        FORWARDED_ALLOW_IPS=config.forwarded_allow_ips,
     )
     app.json = ContractJSONProvider(app)  # anew, since its form depends on DEBUG
     app.logger.addFilter(_is_unexpected)
