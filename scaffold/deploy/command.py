@@ -18,6 +18,7 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,57}[a-z0-9])?")
 _REGISTRY = re.compile(r"([a-z0-9][a-zA-Z0-9._-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*/?)?")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
+_GATEWAY = re.compile(rf"{_LABEL.pattern}/{_LABEL.pattern}")
 _CLASS = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
@@ -35,11 +36,12 @@ def command() -> None:
     "--ingress-namespace",
     default="ingress-nginx",
     show_default=True,
-    help="Where the ingress controller runs.",
+    help="Where the ingress controller, or the gateway, runs.",
 )
 @click.option(
     "--ingress-class", default="", help="Of the Ingress; by default the cluster's default class."
 )
+@click.option("--gateway", default="", help="NAMESPACE/NAME of a Gateway, in place of an Ingress.")
 @click.option("--force", is_flag=True, help="Write the overlays anew too.")
 @click.option("--dry-run", is_flag=True, help="List the files; write nothing.")
 @click.option("--diff", is_flag=True, help="Print the changes as a unified diff; write nothing.")
@@ -57,6 +59,7 @@ def kubernetes(force: bool, dry_run: bool, diff: bool, as_json: bool, **target: 
         ("--host", wanted.host, _HOST),
         ("--ingress-namespace", wanted.ingress_namespace, _LABEL),
         ("--ingress-class", wanted.ingress_class or "nginx", _CLASS),
+        ("--gateway", wanted.gateway or "infra/public", _GATEWAY),
     ):
         if not pattern.fullmatch(value):
             raise MisuseError(f"{value!r} cannot be used for {option}: Kubernetes would refuse it.")

@@ -4,6 +4,7 @@ import hashlib
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Self
 
 from scaffold.compose import Composition
@@ -31,6 +32,8 @@ class Target:
     host: str
     ingress_namespace: str
     ingress_class: str
+    gateway: str
+    """`namespace/name` of a Gateway; empty where an Ingress leads to the fleet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,26 @@ class Fleet:
         return self.target.ingress_class
 
     @property
+    def gateway(self) -> PurePosixPath:
+        """The Gateway, below its namespace."""
+        return PurePosixPath(self.target.gateway)
+
+    @property
+    def entrance(self) -> str | None:
+        """The file of the way in; one without a path would be refused."""
+        if not self.routes:
+            return None
+        return "httproute.yaml" if self.target.gateway else "ingress.yaml"
+
+    @property
+    def paths(self) -> dict[str, list[str]]:
+        """The paths that lead to each service that has any."""
+        found: dict[str, list[str]] = {}
+        for route in self.routes:
+            found.setdefault(route.service, []).append(route.path)
+        return found
+
+    @property
     def migration(self) -> str:
         """The name of the release's migration, as `migrate-0-2-0` of 0.2.0."""
         plain = _label(self.tag)[:_LONGEST_RELEASE].strip("-")
@@ -115,10 +138,10 @@ class Fleet:
 
     @property
     def resources(self) -> list[str]:
-        """The files of the base; an Ingress without a path would be refused."""
-        ingress = ["ingress.yaml"] if self.routes else []
+        """The files of the base."""
+        entrance = [self.entrance] if self.entrance else []
         services = [f"services/{member.image}.yaml" for member in self.members]
-        return ["namespace.yaml", "network.yaml", "migrate.yaml", *services, *ingress]
+        return ["namespace.yaml", "network.yaml", "migrate.yaml", *services, *entrance]
 
     def repository(self, image: str) -> str:
         """Return where an image is; without a registry, as docker compose names what it builds."""

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from scaffold.deploy.fleet import Fleet, Target
+from tests.deploy.documents import build, of_kind
+from tests.deploy.schemas import find_fault
 from tests.scaffold.commands import done, picture, refused, scaffold
 
 BASE = Path("deploy/k8s/base")
@@ -114,6 +116,8 @@ def test_a_program_reads_the_result(workspace: Path) -> None:
         ("--ingress-namespace", "-"),
         ("--ingress-class", "Nginx"),
         ("--ingress-class", "a b"),
+        ("--gateway", "public"),
+        ("--gateway", "infra/Public"),
     ],
 )
 def test_what_kubernetes_would_refuse_is_misuse(
@@ -149,7 +153,7 @@ def test_every_release_has_a_migration_of_its_own(workspace: Path) -> None:
         "_": "migrate-[0-9a-f]{6}",
         "a" * 128: "migrate-a{40}-[0-9a-f]{6}",
     }
-    target = Target("", "", "", "api.example.com", "ingress-nginx", "")
+    target = Target("", "", "", "api.example.com", "ingress-nginx", "", "")
 
     for tag, name in tags.items():
         fleet = Fleet("shop", replace(target, tag=tag), (), (), ())
@@ -187,6 +191,28 @@ def test_a_kept_overlay_with_tags_of_its_own_is_told(workspace: Path) -> None:
 def test_a_namespace_is_what_kubernetes_takes_of_the_projects_name(
     project: str, namespace: str
 ) -> None:
-    target = Target("", "", "0.1.0", "api.example.com", "ingress-nginx", "")
+    target = Target("", "", "0.1.0", "api.example.com", "ingress-nginx", "", "")
 
     assert Fleet(project, target, (), (), ()).namespace == namespace
+
+
+def test_a_gateway_leads_to_the_fleet_in_place_of_an_ingress(workspace: Path) -> None:
+    done(scaffold(workspace, "team-service", "8082"))
+
+    done(scaffold(workspace, "deploy", "k8s", "--gateway", "infra/public"))
+
+    documents = build(workspace / OVERLAY.parent)
+    assert of_kind(documents, "Ingress") == []
+    leads: dict[str, str] = {}
+    for route in of_kind(documents, "HTTPRoute"):
+        assert find_fault(route) is None
+        assert route["spec"]["parentRefs"] == [{"name": "public", "namespace": "infra"}]
+        assert route["spec"]["hostnames"] == ["api.example.com"]
+        [rule] = route["spec"]["rules"]
+        [backend] = rule["backendRefs"]
+        leads |= {match["path"]["value"]: backend["name"] for match in rule["matches"]}
+    assert leads == {"/api/v1/teams": "team-service", "/api/v1/users": "user-service"}
+    assert {"name": "team-service", "port": 80} in [
+        {"name": each["metadata"]["name"], "port": each["spec"]["ports"][0]["port"]}
+        for each in of_kind(documents, "Service")
+    ]
