@@ -46,7 +46,7 @@ _FOLDER = "QUART_FLEET_TEST_FOLDER"
 _GIVEN = "TEST_DATABASE_URL"
 """The variable that names a server to run the tests on, in place of one of their own.
 
-Its user may create databases; those of a run begin with the run's name and are dropped at its end."""
+Its user may create databases; those of a run have its number and are dropped at its end."""
 
 _owned_folder = pytest.StashKey[Path]()
 
@@ -79,7 +79,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if folder is None:
         return
     if _GIVEN in os.environ:
-        asyncio.run(_drop_databases(_given_server(), _name_of_run()))
+        asyncio.run(_drop_databases(_given_server(), _run()))
     del os.environ[_FOLDER]
     if folder.exists():
         from quart_fleet.postgres import EmbeddedPostgres  # noqa: PLC0415
@@ -109,7 +109,7 @@ async def _server_url() -> AsyncIterator[str]:
 async def database_url(_workspace: Workspace, _server_url: str) -> AsyncIterator[str]:
     """The URL of this process's database, at the newest revision."""
     template = await _ensure_template(_workspace, _server_url)
-    name = f"{_name_of_run()}_{os.getpid()}"
+    name = f"test_{_run()}_{os.getpid()}"
     yield await _create_database(_server_url, name, template)
     await _drop_database(_server_url, name)
 
@@ -120,7 +120,7 @@ def new_database(_server_url: str) -> NewDatabase:
 
     @asynccontextmanager
     async def create() -> AsyncIterator[str]:
-        name = f"{_name_of_run()}_{os.getpid()}_{token_hex(4)}"
+        name = f"test_{_run()}_{os.getpid()}_{token_hex(4)}"
         url = await _create_database(_server_url, name)
         try:
             yield url
@@ -162,7 +162,7 @@ async def _ensure_template(workspace: Workspace, server_url: str) -> str:
     content = hashlib.sha256(os.fsencode(workspace.root))
     for revision in sorted(workspace.versions.glob("*.py")):
         content.update(revision.read_bytes())
-    name = f"{_name_of_run()}_template_{content.hexdigest()[:16]}"
+    name = f"template_{_run()}_{content.hexdigest()[:16]}"
     connection = await asyncpg.connect(server_url)
     try:
         await connection.execute("SELECT pg_advisory_lock(hashtext($1))", name)
@@ -219,16 +219,16 @@ async def _drop_databases(server_url: str, run: str) -> None:
 
     connection = await asyncpg.connect(server_url)
     try:
-        left = "SELECT datname FROM pg_database WHERE starts_with(datname, $1)"
-        for row in await connection.fetch(left, f"{run}_"):
+        left = "SELECT datname FROM pg_database WHERE datname ~ $1"
+        for row in await connection.fetch(left, f"^(test|template)_{run}_"):
             await connection.execute(f'DROP DATABASE "{row["datname"]}" WITH (FORCE)')
     finally:
         await connection.close()
 
 
-def _name_of_run() -> str:
-    """Return what the run's databases begin with: several runs may share a server."""
-    return Path(os.environ[_FOLDER]).name.replace("-", "_")
+def _run() -> str:
+    """Return what tells the databases of this run from those of others on the same server."""
+    return Path(os.environ[_FOLDER]).name.rpartition("-")[2]
 
 
 def _given_server() -> str:

@@ -91,7 +91,7 @@ def test_workers_share_a_server_that_goes_with_the_run(tmp_path: Path) -> None:
             folder = os.environ["QUART_FLEET_TEST_FOLDER"]
             pathlib.Path("urls", database_url.replace("/", "|")).touch()
             connection = await asyncpg.connect(database_url)
-            templates = "SELECT count(*) FROM pg_database WHERE strpos(datname, '_template_') > 0"
+            templates = "SELECT count(*) FROM pg_database WHERE starts_with(datname, 'template_')"
             assert await connection.fetchval(templates) == 1
             await connection.close()
             pathlib.Path("folders", folder.replace("/", "|")).touch()
