@@ -139,6 +139,15 @@ def test_a_given_server_that_cannot_be_read_is_told_by_its_variable(tmp_path: Pa
     assert "hunter2" not in outcome.stdout
 
 
+def test_a_given_server_that_is_not_asked_need_not_be_there(tmp_path: Path) -> None:
+    nowhere = {"TEST_DATABASE_URL": "postgresql://postgres@127.0.0.1:1/postgres"}
+
+    outcome = run_pytest(tmp_path, "def test_nothing(): ...", nowhere)
+
+    assert outcome.returncode == 0, outcome.stdout
+    assert "Traceback" not in outcome.stdout
+
+
 async def list_databases(url: str) -> list[str]:
     connection = await asyncpg.connect(url)
     try:
