@@ -36,12 +36,17 @@ if TYPE_CHECKING:
 
 FOREIGN_VARIABLES = (
     *("CORS_ORIGINS", "DATABASE_*", "DB_*", "DEBUG", "HOST", "MAX_CONTENT_LENGTH", "PG*", "PORT"),
-    *("SECRET_KEY", "SERVICE_*", "TESTING"),
+    *("FORWARDED_ALLOW_IPS", "KEEP_ALIVE_TIMEOUT", "SECRET_KEY", "SERVICE_*", "TESTING"),
 )
 """Patterns of the variables that a service, the database manager or asyncpg would read."""
 
 _FOLDER = "QUART_FLEET_TEST_FOLDER"
 """The variable that tells workers and inner runs where the run's server is."""
+
+_GIVEN = "TEST_DATABASE_URL"
+"""The variable that names a server to run the tests on, in place of one of their own.
+
+Its user may create databases; those of a run have its number and are dropped at its end."""
 
 _owned_folder = pytest.StashKey[Path]()
 
@@ -73,6 +78,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     folder = config.stash.get(_owned_folder, None)
     if folder is None:
         return
+    if _GIVEN in os.environ:
+        asyncio.run(_drop_databases(_given_server(), _run()))
     del os.environ[_FOLDER]
     if folder.exists():
         from quart_fleet.postgres import EmbeddedPostgres  # noqa: PLC0415
@@ -89,6 +96,9 @@ def _workspace(pytestconfig: pytest.Config) -> Workspace:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def _server_url() -> AsyncIterator[str]:
+    if _GIVEN in os.environ:
+        yield _given_server()
+        return
     from quart_fleet.postgres import EmbeddedPostgres  # noqa: PLC0415
 
     async with EmbeddedPostgres(Path(os.environ[_FOLDER]), durable=False) as url:
@@ -99,7 +109,7 @@ async def _server_url() -> AsyncIterator[str]:
 async def database_url(_workspace: Workspace, _server_url: str) -> AsyncIterator[str]:
     """The URL of this process's database, at the newest revision."""
     template = await _ensure_template(_workspace, _server_url)
-    name = f"test_{os.getpid()}"
+    name = f"test_{_run()}_{os.getpid()}"
     yield await _create_database(_server_url, name, template)
     await _drop_database(_server_url, name)
 
@@ -110,7 +120,7 @@ def new_database(_server_url: str) -> NewDatabase:
 
     @asynccontextmanager
     async def create() -> AsyncIterator[str]:
-        name = f"test_{os.getpid()}_{token_hex(4)}"
+        name = f"test_{_run()}_{os.getpid()}_{token_hex(4)}"
         url = await _create_database(_server_url, name)
         try:
             yield url
@@ -152,7 +162,7 @@ async def _ensure_template(workspace: Workspace, server_url: str) -> str:
     content = hashlib.sha256(os.fsencode(workspace.root))
     for revision in sorted(workspace.versions.glob("*.py")):
         content.update(revision.read_bytes())
-    name = f"template_{content.hexdigest()[:16]}"
+    name = f"template_{_run()}_{content.hexdigest()[:16]}"
     connection = await asyncpg.connect(server_url)
     try:
         await connection.execute("SELECT pg_advisory_lock(hashtext($1))", name)
@@ -201,6 +211,38 @@ async def _create_database(server_url: str, name: str, template: str = "template
 
 async def _drop_database(server_url: str, name: str) -> None:
     await _execute(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+async def _drop_databases(server_url: str, run: str) -> None:
+    """Drop what a run has made and left, as the templates."""
+    import asyncpg  # noqa: PLC0415
+
+    try:
+        connection = await asyncpg.connect(server_url)
+    except (OSError, asyncpg.PostgresError):
+        return  # nothing was made there, as each test with a database has said
+    try:
+        left = "SELECT datname FROM pg_database WHERE datname ~ $1"
+        for row in await connection.fetch(left, f"^(test|template)_{run}_"):
+            await connection.execute(f'DROP DATABASE "{row["datname"]}" WITH (FORCE)')
+    finally:
+        await connection.close()
+
+
+def _run() -> str:
+    """Return what tells the databases of this run from those of others on the same server."""
+    return Path(os.environ[_FOLDER]).name.rpartition("-")[2]
+
+
+def _given_server() -> str:
+    """Return the URL of the server that TEST_DATABASE_URL names; raises UsageError."""
+    from quart_fleet.settings import DatabaseSettings  # noqa: PLC0415
+
+    try:
+        url = DatabaseSettings.model_validate({"DATABASE_URL": os.environ[_GIVEN]}).database_url
+    except ValueError as error:
+        raise pytest.UsageError(f"{_GIVEN}: {error}") from None
+    return str(url)
 
 
 async def _execute(url: str, *statements: str) -> None:

@@ -1,6 +1,7 @@
 """The data of one folder and the programs that fit it: how both become a running server."""
 
 import os
+import pwd
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -69,6 +70,14 @@ class Cluster:
 
     def _initialise(self, lock: int) -> None:
         """Make the data, under another name first: a killed initdb leaves no half-made data."""
+        try:
+            pwd.getpwuid(self.account.uid)
+        except KeyError:
+            raise EmbeddedPostgresError(
+                f"PostgreSQL's initdb runs as no user without a name, and uid {self.account.uid} has "
+                "none, as with `docker run --user`.\nGive it one in /etc/passwd, run as another user,"
+                " or name a server: DATABASE_URL, and TEST_DATABASE_URL for tests."
+            ) from None
         output = ""
         for locale in ("C.UTF-8", "C"):
             shutil.rmtree(self.layout.draft, ignore_errors=True)
