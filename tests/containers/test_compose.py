@@ -170,7 +170,7 @@ def test_a_container_writes_nothing_and_may_nothing(fleet: Any) -> None:
 
 def test_a_container_is_given_the_time_that_its_requests_get(fleet: Any) -> None:
     for name in SERVICES:
-        assert fleet["services"][name]["stop_grace_period"] == "40s"
+        assert fleet["services"][name]["stop_grace_period"] == "45s"
 
 
 def test_changed_code_is_built_anew(fleet: Any, workspace: GeneratedWorkspace) -> None:

@@ -5,8 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+from quart import Quart
 
 from db_manager.cli import commands
+from quart_fleet.database._engine import CLOSE_TIMEOUT
 from quart_fleet.server._servers import GRACEFUL_TIMEOUT
 from quart_fleet.settings import ServiceSettings
 from tests.deploy.conftest import REGISTRY
@@ -201,7 +203,9 @@ def test_a_pod_outlives_its_requests(documents: Documents) -> None:
         [container] = spec["containers"]
         script = container["lifecycle"]["preStop"]["exec"]["command"][-1]
         seconds = int(script.rpartition(" sleep ")[2])
-        assert seconds + GRACEFUL_TIMEOUT < spec["terminationGracePeriodSeconds"]
+        background = int(Quart("app").config["BACKGROUND_TASK_SHUTDOWN_TIMEOUT"])
+        needed = seconds + GRACEFUL_TIMEOUT + background + CLOSE_TIMEOUT
+        assert needed < spec["terminationGracePeriodSeconds"]
 
 
 @pytest.mark.parametrize(("overlay", "namespace"), [("dev", "store-dev"), ("production", "store")])
