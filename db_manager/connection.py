@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db_manager.errors import ManagerError, UnreachableError
 from db_manager.workspace import get_workspace
+from quart_fleet.database._connector import Connector, Pooling
 from quart_fleet.database._engine import create_engine
 from quart_fleet.database.explanations import CONNECTION_ERRORS, explain
 from quart_fleet.database_url import describe
@@ -19,6 +20,10 @@ from quart_fleet.settings import DatabaseSettings
 
 RETRY_INTERVAL = 0.25
 """Seconds between two tries to reach a server that is starting."""
+_POOLED = (
+    "pooled transactions cannot hold the lock of a migration.\n"
+    "Name the server itself by DATABASE_URL, and unset DATABASE_POOLER."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,7 @@ class Target:
 async def open_target(config: DatabaseSettings, wait: float = 0) -> AsyncIterator[Target]:
     """Reach the database, trying for `wait` seconds; raises ManagerError."""
     if config.database_pooler is not None:
-        raise ManagerError(
-            f"DATABASE_POOLER={config.database_pooler}: its pooled transactions cannot hold the lock "
-            "of a migration.\nName the server itself by DATABASE_URL, and unset DATABASE_POOLER."
-        )
+        raise ManagerError(f"DATABASE_POOLER={config.database_pooler}: {_POOLED}")
     if config.database_url is not None:
         async with _connected(config.database_url, config, wait) as target:
             yield target
@@ -92,11 +94,15 @@ async def _embedded_server() -> AsyncIterator[str]:
 async def _connected(url: str, config: DatabaseSettings, wait: float) -> AsyncIterator[Target]:
     # DB_ECHO would print between the results, and DB_POOL_SIZE is about services.
     ours = config.model_copy(update={"db_echo": False, "db_pool_size": 1})
-    target = Target(url, create_engine(url, ours))
+    connector = Connector(url, ours)
+    target = Target(url, create_engine(connector, ours))
     try:
         await _reach(target, monotonic() + wait)
+        if connector.pooling is not Pooling.NONE:
+            raise ManagerError(f"{target.place} is reached through a pooler: {_POOLED}")
         yield target
     finally:
+        connector.close()
         await target.engine.dispose()
 
 

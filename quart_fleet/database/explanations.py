@@ -21,8 +21,12 @@ _NOT_SENT = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 LOST = (*_CONNECTION_LOST, *_NOT_SENT)
 """What a statement may raise on a connection that the server has closed."""
 
+UNPREPARED = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+"""What a pooler of transactions makes of prepared statements."""
+
 UNREACHABLE = (
     *_CONNECTION_LOST,
+    *UNPREPARED,
     OSError,
     TimeoutError,
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -30,14 +34,17 @@ UNREACHABLE = (
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     asyncpg.OperatorInterventionError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TargetServerAttributeNotMatched,
 )
-"""The server is away, starting, stopping, full or not ours: worth another try later."""
+"""The server is away, starting, stopping, full, a standby or not ours: worth another try later."""
 
 CONNECTION_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     DBAPIError,
 )
 """What opening a connection may raise."""
