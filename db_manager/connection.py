@@ -13,7 +13,7 @@ from db_manager.errors import ManagerError, UnreachableError
 from db_manager.workspace import get_workspace
 from quart_fleet.database._connector import Connector, Pooling
 from quart_fleet.database._engine import create_engine
-from quart_fleet.database.explanations import CONNECTION_ERRORS, explain
+from quart_fleet.database.explanations import CONNECTION_ERRORS, CORRECT, LOOK, explain
 from quart_fleet.database_url import describe
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.settings import DatabaseSettings
@@ -32,6 +32,8 @@ class Target:
 
     url: str
     engine: AsyncEngine
+    remedy: str
+    """What to do where it cannot be used."""
 
     @property
     def place(self) -> str:
@@ -45,11 +47,11 @@ class Target:
             try:
                 connection = await resources.enter_async_context(self.engine.connect())
             except CONNECTION_ERRORS as error:
-                raise _refusal(error, self.url) from error
+                raise _refusal(error, self) from error
             try:
                 yield connection
             except DBAPIError as error:
-                raise _refusal(error, self.url) from error
+                raise _refusal(error, self) from error
 
 
 @asynccontextmanager
@@ -95,7 +97,8 @@ async def _connected(url: str, config: DatabaseSettings, wait: float) -> AsyncIt
     # DB_ECHO would print between the results, and DB_POOL_SIZE is about services.
     ours = config.model_copy(update={"db_echo": False, "db_pool_size": 1})
     connector = Connector(url, ours)
-    target = Target(url, create_engine(connector, ours))
+    remedy = CORRECT if config.database_url else LOOK
+    target = Target(url, create_engine(connector, ours), remedy)
     try:
         await _reach(target, monotonic() + wait)
         if connector.pooling is not Pooling.NONE:
@@ -106,9 +109,9 @@ async def _connected(url: str, config: DatabaseSettings, wait: float) -> AsyncIt
         await target.engine.dispose()
 
 
-def _refusal(error: BaseException, url: str) -> ManagerError:
-    """Say what went wrong with the database at `url`."""
-    explanation = explain(error, url)
+def _refusal(error: BaseException, target: Target) -> ManagerError:
+    """Say what went wrong with a database."""
+    explanation = explain(error, target.url, target.remedy)
     kind = UnreachableError if explanation.is_unreachable else ManagerError
     return kind(explanation.message)
 

@@ -229,6 +229,11 @@ class Database:
         self._engine: AsyncEngine | None = None
         self._joined_engine: AsyncEngine | None = None
 
+    @property
+    def is_configured(self) -> bool:
+        """Whether its address was given; otherwise it is the workspace's own server."""
+        return self._config.database_url is not None
+
     async def __aenter__(self) -> Self:
         if self._config.database_url is None and self._server is not None:
             try:

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quart_fleet.database._engine import Database
-from quart_fleet.database.explanations import CONNECTION_ERRORS, explain, reason_of
+from quart_fleet.database.explanations import (
+    CONNECTION_ERRORS,
+    CORRECT,
+    LOOK,
+    explain,
+    reason_of,
+)
 from quart_fleet.database_url import describe
 from quart_fleet.errors import DatabaseUnavailableError
 from quart_fleet.postgres import EmbeddedPostgres
@@ -41,7 +47,8 @@ class RevisionCheck:
         except (SyntaxError, ValueError) as error:
             return f"The revisions cannot be read: {reason_of(error)}. Correct that file."
         except DatabaseUnavailableError as error:
-            reason = explain(error.__cause__ or error, url)
+            remedy = CORRECT if database.is_configured else LOOK
+            reason = explain(error.__cause__ or error, url, remedy)
             return f"{reason} Requests that need it answer 503 until then."
         except CONNECTION_ERRORS as error:
             return f"The database does not tell its revision: {describe(url)} ({reason_of(error)})."
