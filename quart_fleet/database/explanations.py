@@ -121,8 +121,11 @@ def explain(error: BaseException, url: str, remedy: str = CORRECT) -> Explanatio
     cause, place = driver_error(error), describe(url)
     reason, is_unreachable = reason_of(cause), False
     match cause:
-        case ssl.SSLError() | asyncpg.ClientConfigurationError():
+        case ssl.SSLError():
             message = _explain_tls(cause, place)
+        case asyncpg.ClientConfigurationError():
+            subject = "DATABASE_URL" if remedy == CORRECT else "The address"
+            message = f"{subject} cannot be used: {place} ({reason})."
         case ConnectionError() if "rejected SSL upgrade" in str(cause):
             message = (
                 f"PostgreSQL offers no TLS, which sslmode asks for: {place}. Switch it on there "
@@ -165,7 +168,7 @@ def explain(error: BaseException, url: str, remedy: str = CORRECT) -> Explanatio
     return Explanation(message, is_unreachable)
 
 
-def _explain_tls(error: BaseException, place: str) -> str:
+def _explain_tls(error: ssl.SSLError, place: str) -> str:
     """Say what is wrong with certificates, or what else keeps both sides from TLS."""
     reason = reason_of(error)
     match error:
@@ -185,12 +188,10 @@ def _explain_tls(error: BaseException, place: str) -> str:
                 f"{place} ({reason}). Name its authority's certificate by sslrootcert in "
                 "DATABASE_URL."
             )
-        case ssl.SSLError():
-            return (
-                f"PostgreSQL and this client agree on no TLS: {place} ({reason}). "
-                "Check sslmode, sslcert, sslkey and sslrootcert in DATABASE_URL."
-            )
-    return f"DATABASE_URL cannot be used: {place} ({reason})."
+    return (
+        f"PostgreSQL and this client agree on no TLS: {place} ({reason}). "
+        "Check sslmode, sslcert, sslkey and sslrootcert in DATABASE_URL."
+    )
 
 
 def _login_remedy(reason: str, remedy: str) -> str:
