@@ -116,7 +116,8 @@ async def stored(database: Database) -> AsyncIterator[Database]:
         await connection.run_sync(Base.metadata.create_all)
         await session.commit()
     async with Transaction(database) as transaction:
-        for values in ({"name": "Tea"}, {"name": "Ink", "parent_id": 1}):
+        named: list[dict[str, object]] = [{"name": "Tea"}, {"name": "Ink", "parent_id": 1}]
+        for values in named:
             await Repository(transaction).add(Entity(values))
         await Products(transaction).add(Entity(GOOD))
         await transaction.commit()
