@@ -139,6 +139,7 @@ _URL = re.compile(
     r"(?:\?(?P<query>.*))?",
     re.DOTALL,
 )
+_ADDRESS = re.compile(r"[\d.]+|.*:.*")
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[\w.%~-]*)(?::(?P<port>\d*))?")
 
 
@@ -182,14 +183,16 @@ def normalise(url: str) -> str:
         raise PydanticCustomError("database_url", _FORM) from None
     parameters = _honoured(_in_libpq_words(address.parameters))
     hosts = [host for host, _ in address.hosts]
-    _refuse_contradictions(
-        parameters,
-        user=address.user,
-        password=address.password,
-        dbname=address.name,
-        host=",".join(hosts),
-        port=",".join(port for _, port in address.hosts),
-    )
+    authority = {
+        "user": address.user,
+        "password": address.password,
+        "dbname": address.name,
+        "host": ",".join(hosts),
+        "port": ",".join(port for _, port in address.hosts),
+    }
+    for part, value in authority.items():
+        if value and parameters.get(part, value) != value:
+            _refuse(part, "the address says it twice, and differently")
     if all(host in _LOCAL_HOSTS for host in hosts):
         parameters.setdefault("sslmode", "disable")
     if parameters.get("sslrootcert") == "system":
@@ -237,9 +240,12 @@ def accepts_standby(url: str) -> bool:
     return wanted in ("standby", "prefer-standby", "read-only")
 
 
-def hosts_of(url: str) -> list[str]:
-    """Return the hosts that a name server is asked for: no folders of unix sockets."""
-    return [host for host, _ in _places(_read(url)) if host and not host.startswith("/")]
+def names_of_hosts(url: str) -> list[str]:
+    """Return the hosts that a name server is asked for: no addresses, no folders of sockets."""
+    hosts = [host for host, _ in _places(_read(url))]
+    return [
+        host for host in hosts if host and not host.startswith("/") and not _ADDRESS.fullmatch(host)
+    ]
 
 
 def describe(url: str) -> str:
@@ -330,12 +336,6 @@ def _honoured(given: Mapping[str, str]) -> dict[str, str]:
         if name in _NUMBERS and not re.fullmatch(_NUMBERS[name], value):
             _refuse(name, "write a number")
     return parameters
-
-
-def _refuse_contradictions(parameters: Mapping[str, str], **authority: str | None) -> None:
-    for name, value in authority.items():
-        if value and parameters.get(name, value) != value:
-            _refuse(name, "the address says it twice, and differently")
 
 
 def _refuse_unsound_tls(parameters: Mapping[str, str], mode: str) -> None:

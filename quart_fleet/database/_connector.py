@@ -5,13 +5,14 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from enum import Enum, auto
-from ipaddress import ip_address
+from functools import partial
 from secrets import token_hex
+from socket import EAI_AGAIN, gaierror
 from typing import Any, TypeVar
 
 import asyncpg
 
-from quart_fleet.database_url import connect_arguments, hosts_of, pools_transactions
+from quart_fleet.database_url import connect_arguments, names_of_hosts, pools_transactions
 from quart_fleet.settings import DatabaseSettings
 
 CONNECT_TIMEOUT = 10.0
@@ -91,7 +92,7 @@ class Connector:
 
     def __init__(self, url: str, config: DatabaseSettings) -> None:
         self._arguments = {"timeout": CONNECT_TIMEOUT, **connect_arguments(url)}
-        self._names = [host for host in hosts_of(url) if not _is_numeric(host)]
+        self._names = names_of_hosts(url)
         self._lookup: asyncio.Task[None] | None = None
         self._look: asyncio.Task[Pooling] | None = None
         is_pooled = config.database_pooler is not None or pools_transactions(url)
@@ -122,7 +123,14 @@ class Connector:
             self.pooling = self.pooling or Pooling.NONE
             return connection
         connection.terminate()
-        await self._learn()
+        # One look for all that wait: the connections of several would disturb each other.
+        if self._look is None or self._look.done():
+            unprepared = partial(asyncpg.connect, statement_cache_size=0, **self._arguments)
+            self._look = _retrieved(find_pooling(unprepared))
+        found = await asyncio.shield(self._look)
+        if found is Pooling.UNPREPARED:
+            self.prepare_nothing()
+        self.pooling = self.pooling or found
         return await self._open(command_timeout)
 
     def prepare_nothing(self) -> None:
@@ -148,28 +156,19 @@ class Connector:
             **self._arguments,
         )
 
-    async def _open_without_cache(self) -> asyncpg.Connection:
-        return await asyncpg.connect(statement_cache_size=0, **self._arguments)
-
-    async def _learn(self) -> None:
-        """Have one look for all that wait: the connections of several would disturb each other."""
-        if self._look is None or self._look.done():
-            self._look = _retrieved(find_pooling(self._open_without_cache))
-        found = await asyncio.shield(self._look)
-        if found is Pooling.UNPREPARED:
-            self.prepare_nothing()
-        self.pooling = self.pooling or found
-
     async def _look_up(self) -> None:
-        """Wait for the address of one host at least; raises OSError or TimeoutError, soon.
+        """Wait for the address of one host at least; raises OSError, soon.
 
         A name server that does not answer holds a lookup for five seconds and more. asyncpg
         looks the name up again, for the certificate is checked by it.
         """
         if self._lookup is None or self._lookup.done():
             self._lookup = _retrieved(_find_address(self._names))
-        async with asyncio.timeout(LOOKUP_TIMEOUT):
-            await asyncio.shield(self._lookup)
+        try:
+            async with asyncio.timeout(LOOKUP_TIMEOUT):
+                await asyncio.shield(self._lookup)
+        except TimeoutError:
+            raise gaierror(EAI_AGAIN, "the name server does not answer") from None
 
 
 def _retrieved(work: Coroutine[Any, Any, ResultT]) -> asyncio.Task[ResultT]:
@@ -187,10 +186,3 @@ async def _find_address(names: list[str]) -> None:
             await loop.getaddrinfo(name, None)
             return
     await loop.getaddrinfo(names[-1], None)
-
-
-def _is_numeric(host: str) -> bool:
-    try:
-        return bool(ip_address(host.partition("%")[0]))
-    except ValueError:
-        return False

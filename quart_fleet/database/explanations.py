@@ -92,6 +92,11 @@ _NOT_TRUSTED = (2, 18, 19, 20, 21, 24)
 """Codes of X509_V_ERR (OpenSSL's manual, X509_STORE_CTX_get_error)."""
 
 
+_LOGINS = {
+    "no encryption": "Write sslmode=require in DATABASE_URL",
+    "certificate": "Name the client's certificate by sslcert and sslkey in DATABASE_URL",
+}
+"""What to do about a login, by what the server says of it."""
 _OTHERS = {
     asyncpg.ReadOnlySQLTransactionError: (
         "PostgreSQL only reads: {place}. It is a standby, as after a failover, or was set so: "
@@ -134,7 +139,9 @@ def explain(error: BaseException, url: str, remedy: str = CORRECT) -> Explanatio
         case FileNotFoundError() if " at /" not in place:  # it is no socket
             message = f"DATABASE_URL cannot be used: {place} ({reason})."
         case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
-            message = f"PostgreSQL refuses the login: {place} ({reason}). {_login_remedy(reason, remedy)}."
+            advice = next((advice for word, advice in _LOGINS.items() if word in reason), None)
+            usual = "Check DATABASE_URL" if remedy == CORRECT else remedy.capitalize()
+            message = f"PostgreSQL refuses the login: {place} ({reason}). {advice or usual}."
         case asyncpg.InvalidCatalogNameError():
             message = (
                 f"The database does not exist: {place}. "
@@ -192,14 +199,6 @@ def _explain_tls(error: ssl.SSLError, place: str) -> str:
         f"PostgreSQL and this client agree on no TLS: {place} ({reason}). "
         "Check sslmode, sslcert, sslkey and sslrootcert in DATABASE_URL."
     )
-
-
-def _login_remedy(reason: str, remedy: str) -> str:
-    if "no encryption" in reason:
-        return "Write sslmode=require in DATABASE_URL"
-    if "certificate" in reason:
-        return "Name the client's certificate by sslcert and sslkey in DATABASE_URL"
-    return "Check DATABASE_URL" if remedy == CORRECT else remedy.capitalize()
 
 
 def driver_error(error: BaseException) -> BaseException:

@@ -50,20 +50,20 @@ class Violation:
 Refuse = Callable[[Violation], ServiceError]
 
 
-def _already_exists(violation: Violation) -> ServiceError:
+def already_exists(violation: Violation) -> ServiceError:
     """Name the column that tells rows apart: in a key of several, the last that refers to none."""
     own = [field for field in violation.fields if not field.endswith("_id")]
     return AlreadyExistsError([violation.constraint or "record", *violation.fields, *own][-1])
 
 
-def _refuse_reference(violation: Violation) -> ServiceError:
+def refuse_reference(violation: Violation) -> ServiceError:
     """Tell a missing row that is referred to from one that others refer to."""
     error, key = violation.error, "_".join(violation.fields)
     own = (f"fk_{error.table_name}_{key}", f"{error.table_name}_{key}_fkey")
     is_own = bool(key) and str(error.constraint_name).startswith(own)
     is_told = str(error.table_name) in str(error.detail) and not is_own
     if violation.values is None or is_told:
-        return _is_in_use(violation)
+        return is_in_use(violation)
     return ValidationFailedError(
         {
             field: f"No such {field.removesuffix('_id').replace('_', ' ')}"
@@ -72,11 +72,13 @@ def _refuse_reference(violation: Violation) -> ServiceError:
     )
 
 
-def _is_in_use(violation: Violation) -> ServiceError:
+def is_in_use(violation: Violation) -> ServiceError:
+    """Say that other rows refer to this one."""
     return ConflictError(f"{violation.resource} is in use")
 
 
-def _is_too_long(violation: Violation) -> ServiceError:
+def is_too_long(violation: Violation) -> ServiceError:
+    """Name the texts that are longer than their columns."""
     return ValidationFailedError(
         {
             name: f"Must be at most {column.type.length} character{'s'[: column.type.length != 1]}"
@@ -88,7 +90,8 @@ def _is_too_long(violation: Violation) -> ServiceError:
     )
 
 
-def _is_out_of_range(violation: Violation) -> ServiceError:
+def is_out_of_range(violation: Violation) -> ServiceError:
+    """Name the numbers that their columns do not hold."""
     fields = []
     for name, column, value in _written(violation):
         kind = column.type
@@ -104,30 +107,32 @@ def _is_out_of_range(violation: Violation) -> ServiceError:
     return ValidationFailedError(dict.fromkeys(fields, "Is out of range"))
 
 
-def _has_nul(violation: Violation) -> ServiceError:
+def has_nul(violation: Violation) -> ServiceError:
+    """Name the texts with a character that PostgreSQL does not store."""
     fields = [name for name, _, value in _written(violation) if "\x00" in str(value)]
     return ValidationFailedError(dict.fromkeys(fields, "Must not contain NUL characters"))
 
 
-def _is_not_valid(violation: Violation) -> ServiceError:
+def is_not_valid(violation: Violation) -> ServiceError:
+    """Name the columns of a check, or else the check itself."""
     if violation.fields or not violation.constraint:
         return violation.reject("Is not valid")
     return ValidationFailedError({violation.constraint: "Is not valid"})
 
 
 REFUSALS: dict[str | type[Exception], Refuse] = {
-    asyncpg.UniqueViolationError: _already_exists,
+    asyncpg.UniqueViolationError: already_exists,
     asyncpg.ExclusionViolationError: lambda violation: ConflictError(
         f"{violation.resource} conflicts with another one"
     ),
-    asyncpg.ForeignKeyViolationError: _refuse_reference,
-    asyncpg.RestrictViolationError: _is_in_use,
-    asyncpg.CheckViolationError: _is_not_valid,
+    asyncpg.ForeignKeyViolationError: refuse_reference,
+    asyncpg.RestrictViolationError: is_in_use,
+    asyncpg.CheckViolationError: is_not_valid,
     asyncpg.NotNullViolationError: lambda violation: violation.reject("Must not be null"),
-    asyncpg.StringDataRightTruncationError: _is_too_long,
-    asyncpg.NumericValueOutOfRangeError: _is_out_of_range,
-    OverflowError: _is_out_of_range,
-    asyncpg.CharacterNotInRepertoireError: _has_nul,
+    asyncpg.StringDataRightTruncationError: is_too_long,
+    asyncpg.NumericValueOutOfRangeError: is_out_of_range,
+    OverflowError: is_out_of_range,
+    asyncpg.CharacterNotInRepertoireError: has_nul,
 }
 """By a constraint's name, which comes first, or by the class of what the driver raises; asyncpg
 raises OverflowError below its DataError, before it sends a number that no column could hold."""
