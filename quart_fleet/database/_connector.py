@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from quart_fleet.database.explanations import CONNECTION_ERRORS, UNPREPARED
 from quart_fleet.database_url import connect_arguments, names_of_hosts, pools_transactions
 from quart_fleet.settings import DatabaseSettings
 
@@ -60,8 +61,10 @@ async def find_pooling(connect: Connect) -> Pooling:
                         return found
             finally:
                 second.terminate()
-    except TimeoutError:
-        pass  # the second connection waits for a session of its own
+    except UNPREPARED:
+        return Pooling.UNPREPARED
+    except CONNECTION_ERRORS:
+        pass  # the second connection waits for a session of its own, say, or is one too many
     finally:
         first.terminate()
     return Pooling.NONE

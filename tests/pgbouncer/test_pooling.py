@@ -16,7 +16,7 @@ from quart_fleet.settings import DatabaseSettings
 from shared.models.user import UserModel
 from tests.contract.people import move_in
 from tests.contract.wire import TIMEOUT
-from tests.pgbouncer.pooler import SERVER_CONNECTIONS, Pooler
+from tests.pgbouncer.pooler import SERVER_CONNECTIONS, Pooler, find_program, pooling
 
 CLIENTS = 4 * SERVER_CONNECTIONS
 
@@ -136,6 +136,24 @@ async def test_a_session_of_its_own_is_taken_for_no_pooler(database: Database) -
     await connection.close()
     assert connector.pooling is found is Pooling.NONE
     assert connector.statement_cache_size > 0
+
+
+@pytest.mark.parametrize("size", [1, SERVER_CONNECTIONS])
+async def test_a_pooler_of_sessions_is_as_good_as_the_server(
+    size: int, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = find_program()
+    if program is None:
+        pytest.skip("pgbouncer is not installed")
+    async with pooling(program, database.url or "", "session", size) as pooler:
+        sessions = config(pooler.url(database.url or ""), DB_POOL_SIZE="1")
+
+        async with Database(sessions) as opened:
+            assert await _backend(opened) == await _backend(opened)
+        async with open_target(sessions) as target:
+            assert "127.0.0.1" in target.place
+
+    assert "DATABASE_POOLER" not in caplog.text
 
 
 async def test_a_migration_refuses_to_go_through_it(pooler: Pooler, database: Database) -> None:
