@@ -219,7 +219,7 @@ def _get_readable_copy(programs: Path) -> Path:
         _refuse_foreign_copy(copy)
         # Systems remove old temporary files, one by one.
         contents = copy / _CONTENTS
-        names = contents.read_text().splitlines() if contents.is_file() else ["nothing"]
+        names = contents.read_text("utf-8").splitlines() if contents.is_file() else ["nothing"]
         if not all(os.path.lexists(copy / name) for name in names):
             shutil.rmtree(copy)
     if not os.path.lexists(copy):
@@ -238,7 +238,7 @@ def _copy_programs(package: Path, copy: Path) -> None:
         for entry in (draft, *draft.rglob("*")):  # whatever umask they were installed with
             entry.chmod(0o755 if entry.stat().st_mode & 0o100 else 0o644)
         names = [str(file.relative_to(draft)) for file in draft.rglob("*")]
-        (draft / _CONTENTS).write_text("\n".join(names))
+        (draft / _CONTENTS).write_text("\n".join(names), "utf-8")
         draft.rename(copy)
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)

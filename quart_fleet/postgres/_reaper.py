@@ -68,6 +68,7 @@ def ensure_reaper(layout: Layout) -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            errors="replace",
             start_new_session=True,
             check=False,
         )
