@@ -84,7 +84,7 @@ class Explanation:
 CORRECT = "correct DATABASE_URL"
 """What to do about an address that was given."""
 LOOK = "see: python -m db_manager postgres status"
-"""What to do about the workspace's own server, whose address no one has written."""
+"""What to do about the workspace's own server, whose address is no setting."""
 
 _NAMED_OTHERWISE = (62, 64)
 _INVALID_NOW = (9, 10)
@@ -112,7 +112,7 @@ _OTHERS = {
         "Set DATABASE_POOLER=pgbouncer.",
     ),
 }
-"""What is said where not the server itself answers that is needed."""
+"""What is said where another server answers than the one that is needed, or a pooler."""
 
 
 def explain(error: BaseException, url: str, remedy: str = CORRECT) -> Explanation:

@@ -207,12 +207,12 @@ async def test_a_write_to_one_that_only_reads_is_unavailable_and_its_connection_
     read_only_url: str,
 ) -> None:
     write = Statement(text("CREATE TABLE notes (id int)"))
-    who = Statement(select(func.pg_backend_pid().label("process")))
+    backend = Statement(select(func.pg_backend_pid().label("process")))
     processes = set[int]()
     async with Database(config(read_only_url, DB_POOL_SIZE=1)) as database:
         for _ in range(2):
             async with Transaction(database) as transaction:
-                row = await transaction.fetch_first(who)
+                row = await transaction.fetch_first(backend)
                 assert row is not None
                 processes.add(row["process"])
                 with pytest.raises(DatabaseUnavailableError):
