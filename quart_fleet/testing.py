@@ -32,7 +32,6 @@ from quart_fleet.workspace import Workspace
 
 if TYPE_CHECKING:
     from quart_fleet.database import Database
-    from quart_fleet.settings import DatabaseSettings
 
 FOREIGN_VARIABLES = (
     *("CORS_ORIGINS", "DATABASE_*", "DB_*", "DEBUG", "HOST", "MAX_CONTENT_LENGTH", "PG*", "PORT"),
@@ -140,15 +139,20 @@ async def fresh_database_url(new_database: NewDatabase) -> AsyncIterator[str]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def _open_database(database_url: str) -> AsyncIterator["Database"]:
     from quart_fleet.database import Database  # noqa: PLC0415
+    from quart_fleet.settings import DatabaseSettings  # noqa: PLC0415
 
-    async with Database(_config_of(database_url)) as database:
+    config = DatabaseSettings.model_validate({"DATABASE_URL": database_url})
+    async with Database(config) as database:
         yield database
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def database(_workspace: Workspace, _open_database: "Database") -> "Database":
     """This process's database, open, its tables empty and their ids beginning at 1."""
-    await _empty_tables(_workspace, _open_database)
+    tables = ", ".join(f'"{table.name}"' for table in _workspace.load_metadata().sorted_tables)
+    async with _open_database.connect() as connection:
+        if tables:
+            await connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
     return _open_database
 
 
@@ -169,33 +173,22 @@ async def _ensure_template(workspace: Workspace, server_url: str) -> str:
         exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
         if not await connection.fetchval(exists, name):
             draft = f"{name}_draft"  # a run that was interrupted leaves it half-migrated
-            await _migrate(workspace, await _create_database(server_url, draft))
+            url = await _create_database(server_url, draft)
+            process = await asyncio.create_subprocess_exec(  # as the workspace's owner would
+                *(sys.executable, "-m", "db_manager", "migrate"),
+                cwd=workspace.root,
+                env=os.environ | {"DATABASE_URL": url},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            output, _ = await process.communicate()
+            if process.returncode != 0:
+                raise pytest.UsageError(f"The test database cannot be migrated:\n{output.decode()}")
             await connection.execute(f'ALTER DATABASE "{draft}" RENAME TO "{name}"')
     finally:
         await connection.close()  # which releases the lock
     return name
-
-
-async def _migrate(workspace: Workspace, url: str) -> None:
-    """Run the workspace's database manager, as its owner would."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "db_manager", "migrate"),
-        cwd=workspace.root,
-        env=os.environ | {"DATABASE_URL": url},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    if process.returncode != 0:
-        raise pytest.UsageError(f"The test database cannot be migrated:\n{output.decode()}")
-
-
-async def _empty_tables(workspace: Workspace, database: "Database") -> None:
-    tables = ", ".join(f'"{table.name}"' for table in workspace.load_metadata().sorted_tables)
-    async with database.connect() as connection:
-        if tables:
-            await connection.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
 
 
 async def _create_database(server_url: str, name: str, template: str = "template1") -> str:
@@ -254,9 +247,3 @@ async def _execute(url: str, *statements: str) -> None:
             await connection.execute(statement)
     finally:
         await connection.close()
-
-
-def _config_of(url: str) -> "DatabaseSettings":
-    from quart_fleet.settings import DatabaseSettings  # noqa: PLC0415
-
-    return DatabaseSettings.model_validate({"DATABASE_URL": url})

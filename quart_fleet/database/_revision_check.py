@@ -11,8 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quart_fleet.database._engine import Database
-from quart_fleet.database.explanations import CONNECTION_ERRORS, explain, reason_of
-from quart_fleet.database_url import describe
+from quart_fleet.database.explanations import (
+    CONNECTION_ERRORS,
+    CORRECT,
+    LOOK,
+    explain,
+    reason_of,
+)
+from quart_fleet.database_url import describe, normalise
 from quart_fleet.errors import DatabaseUnavailableError
 from quart_fleet.postgres import EmbeddedPostgres
 from quart_fleet.workspace import Workspace
@@ -41,7 +47,8 @@ class RevisionCheck:
         except (SyntaxError, ValueError) as error:
             return f"The revisions cannot be read: {reason_of(error)}. Correct that file."
         except DatabaseUnavailableError as error:
-            reason = explain(error.__cause__ or error, url)
+            remedy = CORRECT if database.is_configured else LOOK
+            reason = explain(error.__cause__ or error, url, remedy)
             return f"{reason} Requests that need it answer 503 until then."
         except CONNECTION_ERRORS as error:
             return f"The database does not tell its revision: {describe(url)} ({reason_of(error)})."
@@ -56,7 +63,7 @@ class RevisionCheck:
         # The command reads the environment, and no service's .env.
         configured = self._workspace.load_settings().load().database_url
         default = EmbeddedPostgres(self._workspace.postgres_folder).url()
-        variable = "" if url == (configured or default) else "DATABASE_URL=… "
+        variable = "" if normalise(url) == normalise(configured or default) else "DATABASE_URL=… "
         return (
             f"The database is behind the code: {place}, the newest revision is "
             f"{_names(revisions.heads)}. Run: {variable}python -m db_manager migrate"

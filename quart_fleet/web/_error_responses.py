@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from quart import Quart, Response, has_request_context, request, websocket
 from werkzeug.exceptions import HTTPException
 
+from quart_fleet.database.explanations import driver_error
+from quart_fleet.database.refusals import find_refusal
 from quart_fleet.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -90,7 +92,14 @@ class ErrorResponses:
         return response
 
     async def for_unexpected_error(self, error: Exception) -> Response:
-        """Answer 500 without a word of the cause, which is logged."""
+        """Answer what PostgreSQL has refused by its kind, and all else 500, without the cause.
+
+        The cause is logged.
+        """
+        if refusal := find_refusal(driver_error(error)):
+            reason = str(driver_error(error)).partition("\n")[0]  # what follows holds values
+            _log.info("%s: %s", _asked(), reason)
+            return await self.for_service_error(refusal)
         _log.error("%s failed", _asked(), exc_info=error)
         return self._envelope.error("Internal server error", 500)
 
