@@ -3,6 +3,9 @@
 PYTHON ?= python3
 VENV := .venv/bin/python
 STAMP := .venv/.installed
+# Into .venv, whatever the shell or pip's configuration say of other installations.
+export PIP_USER := 0
+unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_NO_DEPS PIP_DRY_RUN PIP_CONSTRAINT PIP_REQUIRE_HASHES PIP_REQUIRE_VIRTUALENV UV_SYSTEM_PYTHON UV_PYTHON VIRTUAL_ENV
 
 # In `nix develop` everything is there already: nothing is installed, and no .venv is made.
 ifdef FLEET_NIX_SHELL

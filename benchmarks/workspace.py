@@ -15,8 +15,8 @@ import asyncpg
 
 from benchmarks.environment import PYTHON, ROOT, ensure
 from benchmarks.errors import BenchmarkError
+from quart_fleet.conventions import without_foreign_variables
 from quart_fleet.postgres import EmbeddedPostgres
-from quart_fleet.testing import without_foreign_variables
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ from db_manager.terminal import (
     use_no_colour_if_asked,
 )
 from quart_fleet import __version__
+from quart_fleet.errors import ServiceError
+from quart_fleet.output import escape_unprintable_text
 
 if TYPE_CHECKING:
     from db_manager.report import Status
@@ -194,6 +196,7 @@ commands.sections = {
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command, by default what the user typed, and end the process with its exit code."""
+    escape_unprintable_text()
     try:
         sys.exit(commands.main(arguments, "python -m db_manager", standalone_mode=False) or 0)
     except click.Abort:
@@ -205,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except click.UsageError as error:
         say(f"{click.style('Error:', fg='red')} {_describe(error)}")
         sys.exit(error.exit_code)
-    except ManagerError as error:
+    except ServiceError as error:
         say(f"{click.style('Error:', fg='red')} {error}")
         sys.exit(1)
     except OSError as error:

@@ -1,12 +1,14 @@
 """`python -m quart_fleet.healthcheck PORT`: exit 0 where the service of this container is healthy.
 
 It asks the address and the port that the service listens on: SERVICE_PORT, else PORT, else the
-argument. No proxy of the environment is asked, and nothing but the standard library imported.
+argument. No proxy of the environment is asked, and no installed package imported.
 """
 
 import os
 import sys
 from http.client import HTTPConnection, HTTPException
+
+from quart_fleet.conventions import PREFIX
 
 _TIMEOUT = 2.0
 """Seconds."""
@@ -19,7 +21,7 @@ def is_healthy(default_port: str) -> bool:
     host = os.environ.get("HOST") or "127.0.0.1"
     connection = HTTPConnection(_EVERY_ADDRESS.get(host, host), int(port), timeout=_TIMEOUT)
     try:
-        connection.request("GET", "/api/v1/health")
+        connection.request("GET", f"{PREFIX}/health")
         return connection.getresponse().status == 200
     except (OSError, HTTPException):
         return False

@@ -5,6 +5,7 @@ workspace and of its services derive from these, and add fields or give them oth
 """
 
 import re
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -25,6 +26,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from quart_fleet.database_url import normalise
 from quart_fleet.errors import ConfigurationError
+from quart_fleet.files import read_text
 
 SAMPLE_SECRET_KEY = "change-me"  # noqa: S105 - a placeholder that a running service refuses
 """The SECRET_KEY of `.env.example`; good for development only."""
@@ -72,10 +74,11 @@ class DatabaseSettings(BaseSettings):
         try:
             if dotenv and dotenv.exists():
                 _refuse_unreadable_line(dotenv)
-            return cls(_env_file=dotenv)  # type: ignore[call-arg]  # pydantic-settings' own keyword
+            # `-sig`: with or without a byte order mark.
+            return cls(_env_file=dotenv, _env_file_encoding="utf-8-sig")  # type: ignore[call-arg]  # pydantic-settings' own keywords
         except ValidationError as error:
             reasons = cls._explain(error)
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise ConfigurationError(f"{dotenv} cannot be read: {error}") from None
         if dotenv is None:
             remedy = "Set it in the environment."
@@ -176,8 +179,7 @@ class ServiceSettings(DatabaseSettings):
 
 def _refuse_unreadable_line(dotenv: Path) -> None:
     """Refuse what python-dotenv would skip with a warning; the line itself may be a secret."""
-    with dotenv.open(encoding="utf-8") as lines:
-        for binding in parse_stream(lines):
-            if binding.error:
-                place = f"{dotenv}, line {binding.original.line}"
-                raise ConfigurationError(f"{place} cannot be read: expected NAME=value")
+    for binding in parse_stream(StringIO(read_text(dotenv))):
+        if binding.error:
+            place = f"{dotenv}, line {binding.original.line}"
+            raise ConfigurationError(f"{place} cannot be read: expected NAME=value")

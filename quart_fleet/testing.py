@@ -17,9 +17,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from fnmatch import fnmatchcase
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -28,16 +27,11 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
+from quart_fleet.conventions import without_foreign_variables
 from quart_fleet.workspace import Workspace
 
 if TYPE_CHECKING:
     from quart_fleet.database import Database
-
-FOREIGN_VARIABLES = (
-    *("CORS_ORIGINS", "DATABASE_*", "DB_*", "DEBUG", "HOST", "MAX_CONTENT_LENGTH", "PG*", "PORT"),
-    *("FORWARDED_ALLOW_IPS", "KEEP_ALIVE_TIMEOUT", "SECRET_KEY", "SERVICE_*", "TESTING"),
-)
-"""Patterns of the variables that a service, the database manager or asyncpg would read."""
 
 _FOLDER = "QUART_FLEET_TEST_FOLDER"
 """The variable that tells workers and inner runs where the run's server is."""
@@ -47,19 +41,12 @@ _GIVEN = "TEST_DATABASE_URL"
 
 Its user may create databases; those of a run have its number and are dropped at its end."""
 
+_LAYERS = ("domain", "application", "infrastructure")
+
 _owned_folder = pytest.StashKey[Path]()
 
 NewDatabase = Callable[[], AbstractAsyncContextManager[str]]
 """Gives the URL of an empty database, which is dropped at the end of the block."""
-
-
-def without_foreign_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that match none of FOREIGN_VARIABLES."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if not any(fnmatchcase(name, pattern) for pattern in FOREIGN_VARIABLES)
-    }
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -70,6 +57,13 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = Path(tempfile.gettempdir(), f"pg-test-{token_hex(4)}")
         config.stash[_owned_folder] = folder
         os.environ[_FOLDER] = str(folder)
+
+
+def pytest_pycollect_makeitem(obj: object) -> list[pytest.Item] | None:
+    """Take no class or function of a service's layers for a test: not `TestimonialEntity`."""
+    top, _, below = str(getattr(obj, "__module__", "")).partition(".")
+    is_tested = top == "shared" or below.partition(".")[0] in _LAYERS
+    return [] if is_tested else None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,12 +1,14 @@
 """Where the installed framework finds a workspace: `[tool.scaffold]` in the nearest pyproject.toml."""
 
-import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from quart_fleet.errors import ConfigurationError
+from quart_fleet.files import parse_python, parse_toml
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
@@ -35,8 +37,7 @@ class Workspace:
     def find(cls, start: Path) -> Self:
         """Return the nearest workspace at or above `start`; raises ConfigurationError."""
         for folder in (start, *start.parents):
-            table = _find_table(folder / PROJECT_FILE)
-            if table is not None:
+            if (table := find_table(folder)) is not None:
                 known = ("metadata", "settings", "migrations")
                 return cls(folder, **{name: str(table[name]) for name in known if name in table})
         raise ConfigurationError(
@@ -56,23 +57,36 @@ class Workspace:
 
     def load_metadata(self) -> "MetaData":
         """Import every model and return their metadata."""
-        return cast("MetaData", _load(self.metadata)())
+        with self._unreadable_modules_told(self.metadata):
+            return cast("MetaData", _load(self.metadata)())
 
     def load_settings(self) -> "type[DatabaseSettings]":
         """Return the class of the database's settings."""
-        return cast("type[DatabaseSettings]", _load(self.settings))
+        with self._unreadable_modules_told(self.settings):
+            return cast("type[DatabaseSettings]", _load(self.settings))
+
+    @contextmanager
+    def _unreadable_modules_told(self, name: str) -> Iterator[None]:
+        """Raise UnreadableFileError in place of what Python raises at a module it cannot read."""
+        try:
+            yield
+        except (SyntaxError, ValueError):  # the latter, of UTF-16, names no file
+            package = name.partition(":")[0].partition(".")[0]
+            for path in sorted((self.root / package).rglob("*.py")):
+                parse_python(path)
+            raise
 
 
-def _find_table(project_file: Path) -> dict[str, Any] | None:
-    """Return `[tool.scaffold]` of a project file, or None; raises ConfigurationError."""
+def find_table(folder: Path) -> dict[str, Any] | None:
+    """Return `[tool.scaffold]` of a folder's project file, or None; raises ConfigurationError."""
+    project_file = folder / PROJECT_FILE
     try:
-        document = tomllib.loads(project_file.read_text("utf-8"))
+        table = parse_toml(project_file).get("tool", {}).get("scaffold")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{project_file} cannot be read: {error}") from None
-    table: dict[str, Any] | None = document.get("tool", {}).get("scaffold")
-    return table
+    except OSError as error:
+        raise ConfigurationError(f"{project_file} cannot be read: {error.strerror}") from None
+    return cast("dict[str, Any] | None", table)
 
 
 def _load(name: str) -> Any:

@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 
 import click
 
+from quart_fleet.errors import ConfigurationError
+from quart_fleet.output import escape_unprintable_text
 from scaffold.errors import ScaffoldError
 from scaffold.signals import Interrupted, not_ignored
 
@@ -89,6 +91,7 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the word `service` where it was left out."""
+        escape_unprintable_text()
         if args and args[0] not in (*COMMANDS, *_OWN_OPTIONS):
             args = [SERVICE, *args]
         elif args and args[0] != SERVICE and "".join(args[1:2]).isdigit():
@@ -109,6 +112,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except (
             ScaffoldError,
+            ConfigurationError,
             click.UsageError,
             OSError,
             ModuleNotFoundError,
@@ -119,30 +123,29 @@ class Commands(click.Group):
 
 def _end(ctx: click.Context, error: BaseException) -> NoReturn:
     """Say what went wrong and exit; raises what is neither the user's nor the machine's."""
-    message, exit_code = _explain(error)
+    exit_code = 1
+    match error:
+        case ScaffoldError():
+            message, exit_code = str(error), error.exit_code
+        case ConfigurationError():
+            message = error.message
+        case click.UsageError():
+            path = error.ctx.command_path if error.ctx else _PROGRAM
+            message = f"{error.format_message()}\nTry: {path} --help"
+            exit_code = error.exit_code
+        case Interrupted():
+            message, exit_code = "Interrupted: nothing was written.", 128 + error.number
+        case OSError() if error.errno != errno.EPIPE:  # then the reader has seen enough
+            message = f"{error.filename or 'The output is not whole'}: {error.strerror}"
+        case ModuleNotFoundError() if error.name and not error.name.startswith("scaffold"):
+            message = f"{error.name} is not installed: make install at the workspace's root."
+        case _:
+            raise error
     click.echo(f"{click.style('Error:', fg='red')} {message}", err=True)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         # What is buffered goes nowhere: Python would exit with 120 when it fails once more.
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
     ctx.exit(exit_code)
-
-
-def _explain(error: BaseException) -> tuple[str, int]:
-    """Return a message and an exit code; raises what is neither the user's nor the machine's."""
-    match error:
-        case ScaffoldError():
-            return str(error), error.exit_code
-        case click.UsageError():
-            path = error.ctx.command_path if error.ctx else _PROGRAM
-            return f"{error.format_message()}\nTry: {path} --help", error.exit_code
-        case Interrupted():
-            return "Interrupted: nothing was written.", 128 + error.number
-        case OSError() if error.errno != errno.EPIPE:  # then the reader has seen enough
-            return f"{error.filename or 'The output is not whole'}: {error.strerror}", 1
-        case ModuleNotFoundError() if error.name and not error.name.startswith("scaffold"):
-            remedy = "make install at the workspace's root"
-            return f"{error.name} is not installed: {remedy}.", 1
-    raise error
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:

@@ -16,15 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Self
 
+from quart_fleet.files import decode
+
 FILE = PurePosixPath("compose.yaml")
 LIST = PurePosixPath("services/compose.yaml")
 
-_TOP = re.compile(r"([\w-]+)[ \t]*:")
+_TOP = re.compile(r"\ufeff?([\w-]+)[ \t]*:")
 _CONTAINER = re.compile(r"( +)[\"']?([\w.-]+)[\"']?[ \t]*:")
 _EXTENDED = re.compile(r"\bfile:[ \t]*[\"']?([^\s\"',}#]+)")
 _INCLUDED = re.compile(r"([ \t]*)-[ \t]+(?:path:[ \t]*)?[\"']?([^\s\"'#]+)")
+_INCLUDE = re.compile(r"\ufeff?include:")
 _EMPTY_LIST = re.compile(r"include:[ \t]*\[[ \t]*\]")
-_PROJECT = re.compile(r"^name: *[\"']?([a-z0-9][a-z0-9_-]*)", re.MULTILINE)
+_PROJECT = re.compile(r"^\ufeff?name: *[\"']?([a-z0-9][a-z0-9_-]*)", re.MULTILINE)
 _PROJECT_WITHOUT_NAME = "fleet"
 
 
@@ -43,7 +46,7 @@ class Composition:
 
     @classmethod
     def read(cls, root: Path) -> Self:
-        """Read the files of the workspace at `root`."""
+        """Read the files of the workspace at `root`; raises UnreadableFileError."""
         texts: dict[PurePosixPath, str] = {}
         containers: set[str] = set()
         waiting = [FILE] if (root / FILE).is_file() else []
@@ -53,7 +56,8 @@ class Composition:
                 continue
             path = root / file
             content = path.read_bytes() if path.is_file() else b""
-            texts[file] = content.decode("utf-8", "surrogateescape")
+            decode(path, content)  # which refuses what it cannot read
+            texts[file] = content.decode()  # with its own line ends and byte order mark
             names, others = _parse(texts[file])
             containers |= names
             waiting += [PurePosixPath(posixpath.normpath(file.parent / one)) for one in others]
@@ -72,10 +76,11 @@ class Composition:
     def list_with(self, package: str) -> bytes | None:
         """Return the list with a line for the service, None where there is no place for one."""
         lines = self.list_text.splitlines(keepends=True)
-        start = next((at for at, line in enumerate(lines) if line.startswith("include:")), None)
+        start = next((at for at, line in enumerate(lines) if _INCLUDE.match(line)), None)
         if start is None:
             return None
-        lines[-1] += "" if lines[-1].endswith("\n") else "\n"
+        newline = "\r\n" if "\r\n" in self.list_text else "\n"
+        lines[-1] += "" if lines[-1].endswith("\n") else newline
         lines[start] = _EMPTY_LIST.sub("include:", lines[start])
         place, indent = start + 1, "  "
         for at, line in enumerate(lines[place:], place):
@@ -84,8 +89,8 @@ class Composition:
                 break
             if entry:
                 place, indent = at + 1, entry[1]
-        lines.insert(place, f"{indent}- {package}/{FILE}\n")
-        return "".join(lines).encode("utf-8", "surrogateescape")
+        lines.insert(place, f"{indent}- {package}/{FILE}{newline}")
+        return "".join(lines).encode()
 
 
 def _parse(text: str) -> tuple[set[str], list[str]]:

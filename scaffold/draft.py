@@ -11,7 +11,15 @@ from scaffold import compose
 from scaffold.errors import ScaffoldError
 from scaffold.fields import Resource
 from scaffold.names import ServiceName
-from scaffold.workspace import MODELS, SERVICES, Inventory, Service, is_workspace, next_free_port
+from scaffold.workspace import (
+    MODELS,
+    SERVICES,
+    Inventory,
+    Service,
+    holds_files,
+    is_workspace,
+    next_free_port,
+)
 
 _IN_EVERY_SERVICE = frozenset(
     {"app", "bootstrap", "settings", "domain", "application", "infrastructure"}
@@ -62,17 +70,18 @@ def describe_import(package: str, root: Path) -> str | None:
         return f"the folder {package}/ of the workspace"
     if package in _IN_EVERY_SERVICE:
         return "a part of every service"
-    path = [entry for entry in sys.path if not _is_in_a_workspace(Path(entry).resolve())]
+    # Entries for the current folder, a workspace or its services say nothing of what is installed.
+    folders = {entry: Path(entry).resolve() for entry in sys.path}
+    path = [
+        entry
+        for entry, folder in folders.items()
+        if folder != Path.cwd()
+        and not is_workspace(folder.parent if folder.name == SERVICES else folder)
+    ]
     others = (finder for finder in sys.meta_path if finder is not PathFinder)
     if PathFinder.find_spec(package, path) or any(one.find_spec(package, None) for one in others):
         return "an installed package"
     return None
-
-
-def _is_in_a_workspace(folder: Path) -> bool:
-    """Whether sys.path has the folder for a workspace, its services or the current folder."""
-    parent = folder.parent if folder.name == SERVICES else folder
-    return folder == Path.cwd() or is_workspace(parent)
 
 
 def _find_conflicts(draft: Draft) -> Iterator[str]:
@@ -104,6 +113,8 @@ def _find_conflicts(draft: Draft) -> Iterator[str]:
             f"{name.typed!r} cannot name a service: {compose.FILE} has a {name.image!r} of another "
             f"kind. {advice}"
         )
+    if not service and holds_files(draft.inventory.root / draft.folder):
+        yield f"{draft.folder} is no service, and holds other files. {advice}"
     for other in draft.inventory.services:
         if other.port == draft.port and other.package != name.package:
             yield (

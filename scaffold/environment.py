@@ -10,6 +10,7 @@ from secrets import token_urlsafe
 
 import click
 
+from quart_fleet.files import read_text
 from scaffold import preview, transaction
 from scaffold.plan import Plan
 from scaffold.workspace import SERVICES, Workspace
@@ -39,7 +40,12 @@ def command(dry_run: bool) -> None:
     """
     workspace = Workspace.find(Path.cwd())
     with nullcontext() if dry_run else workspace.locked():
-        files = make() | _make_for_services(workspace)
+        files = make()
+        for service in workspace.services():
+            example = service.folder / EXAMPLE
+            if example.is_file():
+                text = give_secret(read_text(example))
+                files[PurePosixPath(SERVICES, service.package, NAME)] = text.encode()
         plan = Plan.decide(workspace.root, files, keep=files)
         if not dry_run:
             transaction.apply(plan)
@@ -60,15 +66,3 @@ def find_missing(root: Path) -> dict[PurePosixPath, bytes]:
 def give_secret(example: str) -> str:
     """Return an example of settings with a new SECRET_KEY in place of its own."""
     return _SECRET_KEY.sub(f"SECRET_KEY={token_urlsafe(32)}", example)
-
-
-def _make_for_services(workspace: Workspace) -> dict[PurePosixPath, bytes]:
-    examples = {
-        PurePosixPath(SERVICES, service.package): service.folder / EXAMPLE
-        for service in workspace.services()
-    }
-    return {
-        folder / NAME: give_secret(example.read_text("utf-8")).encode()
-        for folder, example in examples.items()
-        if example.is_file()
-    }

@@ -5,12 +5,12 @@ carries the clone's project file as `scaffold/framework.toml`.
 """
 
 import re
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from quart_fleet.files import parse_toml
 from scaffold.errors import ScaffoldError
 
 SOURCE = Path(__file__).parents[1]
@@ -55,10 +55,10 @@ def get_framework() -> Framework:
     """Read the project file; raises ScaffoldError where there is none."""
     path = find_carried("pyproject.toml", "scaffold/framework.toml")
     try:
-        document = tomllib.loads(path.read_text("utf-8"))
+        document = parse_toml(path)
         wheel = document["tool"]["hatch"]["build"]["targets"]["wheel"]
         return Framework(document["project"], wheel)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, KeyError) as error:
         raise ScaffoldError(
             f"{path} does not describe the framework: {error!r}.\n"
             "Install quart-fleet again, or run the scaffold of a complete clone."

@@ -1,16 +1,18 @@
 """A service as files: what its draft, and the workspace that it joins, make of the templates."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from quart_fleet.workspace import PROJECT_FILE
 from scaffold import compose, environment
 from scaffold.draft import Draft
+from scaffold.errors import ScaffoldError
 from scaffold.fields import Resource
 from scaffold.names import ServiceName
 from scaffold.plan import Plan
 from scaffold.render import Files, format_python, render, render_tree
-from scaffold.revisions import VERSIONS, revision_id
-from scaffold.workspace import MODELS, PROJECT_FILE
+from scaffold.workspace import MODELS, Inventory
 
 Words = dict[str, object]
 """What templates may name: `service`, and of a resource its `fields` and their kinds too."""
@@ -67,12 +69,31 @@ def describe_resource(resource: Resource) -> Words:
     }
 
 
-def render_revision(resource: Resource, down_revision: str | None) -> Files:
-    """Return the revision that creates the resource's table."""
-    revision = RevisionWords(revision_id(resource.table), down_revision)
-    path = PurePosixPath(VERSIONS, f"{revision.id}_create_{resource.table}.py")
+def revision_id(table: str) -> str:
+    """Return the same id on every machine, so that generating twice gives the same bytes."""
+    digest = hashlib.sha1(f"create {table}".encode(), usedforsecurity=False)
+    return digest.hexdigest()[:12]
+
+
+def render_revision(resource: Resource, versions: PurePosixPath, head: str | None) -> Files:
+    """Return the revision that creates the resource's table and follows `head`."""
+    revision = RevisionWords(revision_id(resource.table), head)
+    path = versions / f"{revision.id}_create_{resource.table}.py"
     words = describe_resource(resource) | {"revision": revision}
     return {path: render("models/revision.py.jinja", words)}
+
+
+def find_head(inventory: Inventory) -> str | None:
+    """Return the newest revision, None where there is none; raises ScaffoldError at two."""
+    history = inventory.history
+    if history.faults:
+        raise ScaffoldError(history.faults[0])
+    if len(history.heads) > 1:
+        raise ScaffoldError(
+            f"{inventory.versions} has {len(history.heads)} heads ({', '.join(history.heads)}), so "
+            "which of them a new revision follows is open.\nMerge them: python -m db_manager merge"
+        )
+    return next(iter(history.heads), None)
 
 
 def plan_service(draft: Draft) -> Plan:
@@ -90,12 +111,14 @@ def plan_service(draft: Draft) -> Plan:
         model = PurePosixPath(MODELS, f"{resource.name}.py")
         files[model] = render("models/_resource_.py.jinja", words)
         if resource.table not in inventory.history.tables:
-            files |= render_revision(resource, inventory.history.find_head())
+            files |= render_revision(resource, inventory.versions, find_head(inventory))
     formatted = format_python(files, inventory.root / PROJECT_FILE)
     contents = {path: text.encode() for path, text in formatted.items()}
     contents |= environment.find_missing(inventory.root)
     keep = [
-        path for path in files if path.name == environment.NAME or path.is_relative_to(VERSIONS)
+        path
+        for path in files
+        if path.name == environment.NAME or path.is_relative_to(inventory.versions)
     ]
     plan = Plan.decide(inventory.root, contents, keep)
     if inventory.composition.uses(draft.name.package):

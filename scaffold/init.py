@@ -1,6 +1,5 @@
 """`python -m scaffold init DIR`: a fresh workspace, which holds what its owner owns."""
 
-import json
 import re
 import shlex
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from quart_fleet.output import mark
 from scaffold import preview, transaction, vendor
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.framework import get_framework
@@ -64,10 +64,14 @@ class Options:
     json: bool
 
     @property
+    def writes(self) -> bool:
+        """Whether the disk is meant to change."""
+        return not (self.dry_run or self.diff)
+
+    @property
     def asks(self) -> bool:
         """Whether a person at a terminal is asked for what no option says."""
-        reads_no_answer = self.dry_run or self.diff or self.json
-        return not reads_no_answer and sys.stdin.isatty() and sys.stderr.isatty()
+        return self.writes and not self.json and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 @click.command("init")
@@ -87,15 +91,22 @@ def command(
     installed from the wheel in vendor/. On a terminal, what no option says is asked.
     """
     root, chosen = folder.resolve(), Options(**options)
-    _refuse_nested(root)
+    outer = next(filter(is_workspace, root.parents), None)
+    if outer is not None:
+        raise ScaffoldError(f"{root} is inside the workspace {outer}: name a folder outside of it.")
     _refuse_occupied(root)
     words = _choose_words(root, (name, licence, description), asked=chosen.asks)
     started = time.monotonic()
     plan = plan_workspace(root, words)
-    if not (chosen.dry_run or chosen.diff):
-        _write(plan)
+    if chosen.writes:
+        with _new_folder(root), Workspace(root).locked():
+            if transaction.recover(root):
+                click.echo("Undid what an interrupted init had left.", err=True)
+            _refuse_occupied(root)  # another init may have been quicker
+            transaction.apply(plan)
     if chosen.json:
-        _print_json(plan)
+        about = {"framework": get_framework().version, "next": _next_commands(root)}
+        preview.print_json(plan, about)
     elif chosen.diff:
         preview.print_diff(plan)
     elif chosen.dry_run:
@@ -141,9 +152,9 @@ def _choose_words(
         else str(click.prompt(question, default=default, err=True) if asked else default)
         for answer, (question, default) in zip(typed, questions, strict=True)
     )
-    return WorkspaceWords(
-        _parse_name(name), License.parse(licence), _parse_description(description)
-    )
+    if not description.strip() or not description.isprintable():
+        raise MisuseError("The description is one line of text.")
+    return WorkspaceWords(_parse_name(name), License.parse(licence), description.strip())
 
 
 def _parse_name(typed: str) -> str:
@@ -156,36 +167,13 @@ def _parse_name(typed: str) -> str:
     return typed
 
 
-def _parse_description(typed: str) -> str:
-    if not typed.strip() or not typed.isprintable():
-        raise MisuseError("The description is one line of text.")
-    return typed.strip()
-
-
-def _refuse_nested(root: Path) -> None:
-    outer = next(filter(is_workspace, root.parents), None)
-    if outer is not None:
-        raise ScaffoldError(f"{root} is inside the workspace {outer}: name a folder outside of it.")
-
-
 def _refuse_occupied(root: Path) -> None:
+    """Refuse a folder that holds more than git's own, or what a killed init left."""
     if root.exists() and not root.is_dir():
         raise MisuseError(f"{root} is a file: name a new folder.")
-    if root.is_dir() and any(not _may_stay(path) for path in root.iterdir()):
+    names = [path.name for path in root.iterdir()] if root.is_dir() else []
+    if any(name != ".git" and not name.startswith(transaction.STAGING) for name in names):
         raise ScaffoldError(f"{root} is not empty: name a new folder, or empty this one.")
-
-
-def _may_stay(path: Path) -> bool:
-    """Whether a folder with this in it counts as empty: git's, or what a killed init left."""
-    return path.name == ".git" or path.name.startswith(transaction.STAGING)
-
-
-def _write(plan: Plan) -> None:
-    with _new_folder(plan.root), Workspace(plan.root).locked():
-        if transaction.recover(plan.root):
-            click.echo("Undid what an interrupted init had left.", err=True)
-        _refuse_occupied(plan.root)  # another init may have been quicker
-        transaction.apply(plan)
 
 
 @contextmanager
@@ -205,21 +193,11 @@ def _new_folder(folder: Path) -> Iterator[None]:
 
 
 def _print_result(folder: Path, plan: Plan, seconds: float) -> None:
-    mark = click.style("✓", fg="green")
-    click.echo(f"{mark} {folder}: {len(plan.created)} files created in {seconds:.1f} s")
+    sign = click.style(mark("✓", "Done:"), fg="green")
+    click.echo(f"{sign} {folder}: {len(plan.created)} files created in {seconds:.1f} s")
     click.echo("\nNext:")
     for line in _next_commands(folder):
         click.echo(f"  {line}")
-
-
-def _print_json(plan: Plan) -> None:
-    result = {
-        "workspace": str(plan.root),
-        "framework": get_framework().version,
-        "created": [str(path) for path in plan.created],
-        "next": _next_commands(plan.root),
-    }
-    click.echo(json.dumps(result, indent=2))
 
 
 def _next_commands(folder: Path) -> list[str]:

@@ -71,7 +71,8 @@ def _run_ruff(folder: Path, settings: Path, command: str, *options: str) -> None
         [ruff, command, *options, *everywhere, "."],
         cwd=folder,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     )
     if completed.returncode:

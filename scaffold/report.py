@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
+from quart_fleet.conventions import PREFIX
+from quart_fleet.output import mark
 from scaffold import compose, preview
-from scaffold.api import PREFIX
 from scaffold.draft import Draft
 from scaffold.plan import Plan
 from scaffold.workspace import SERVICES, read_settings
@@ -18,7 +19,9 @@ def print_result(draft: Draft, plan: Plan) -> None:
     summary = ", ".join(f"{len(paths)} {verb}" for verb, paths in counts.items() if paths)
     place = f"{draft.name.typed} is in {_relative(plan.root / draft.folder)} ({summary})"
     unchanged = f"{draft.name.typed} is as it would be generated: nothing to write."
-    click.echo(f"{click.style('✓', fg='green')} {place if plan.writes else unchanged}")
+    click.echo(
+        f"{click.style(mark('✓', 'Done:'), fg='green')} {place if plan.writes else unchanged}"
+    )
     click.echo("\nIts addresses, once it runs:")
     for url in _urls(draft):
         click.echo(f"  {url}")

@@ -18,7 +18,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import FrameType
 from typing import TypedDict
 
@@ -41,7 +41,7 @@ def apply(plan: Plan) -> None:
     if not plan.writes:
         return
     root = plan.root
-    with _signals_between_steps() as step:
+    with _signals_between_steps() as step, _readable_by_all():
         try:
             staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=root))
         except OSError as error:
@@ -89,14 +89,15 @@ def _stage(plan: Plan, staging: Path, step: Callable[[], None]) -> _Journal:
         backup.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(plan.root / path, backup)
         shutil.copymode(plan.root / path, staging / "new" / path)
-    moved = sorted({str(_top_of_the_new(plan.root, path)) for path in plan.created})
-    return {"moved": moved, "changed": [str(path) for path in plan.changed]}
-
-
-def _top_of_the_new(root: Path, path: PurePosixPath) -> PurePosixPath:
-    """Return the uppermost part of the path that is missing: a whole folder moves at once."""
-    below = [*reversed(path.parents), path]
-    return next(part for part in below if not os.path.lexists(root / part))
+    # A whole new folder moves at once: what moves is the uppermost part of a path that is missing.
+    moved = {
+        next(part for part in parts if not os.path.lexists(plan.root / part))
+        for parts in ((*reversed(path.parents), path) for path in plan.created)
+    }
+    return {
+        "moved": sorted(map(str, moved)),
+        "changed": [str(path) for path in plan.changed],
+    }
 
 
 def _undo(root: Path, staging: Path) -> None:
@@ -140,6 +141,21 @@ def _signals_between_steps() -> Iterator[Callable[[], None]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _readable_by_all() -> Iterator[None]:
+    """Let group and others read what is written, whatever the umask.
+
+    An image copies files with their modes, and its user is not their owner. The umask still holds
+    for the workspace's own folder, which keeps others out of it.
+    """
+    umask = os.umask(0)
+    os.umask(umask & 0o022)
+    try:
+        yield
+    finally:
+        os.umask(umask)
 
 
 def _explain(error: OSError, root: Path) -> str:

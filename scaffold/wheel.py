@@ -42,14 +42,22 @@ def build_wheel(framework: Framework) -> Wheel:
     """Build the wheel of the framework that runs here."""
     stem = f"{framework.name.replace('-', '_')}-{framework.version}"
     info = f"{stem}.dist-info"
-    files = {path: file.read_bytes() for path, file in _find_files(framework)}
+    excluded = {SOURCE / path for path in framework.wheel["exclude"]}
+    files = {
+        file.relative_to(SOURCE).as_posix(): file.read_bytes()
+        for package in framework.wheel["packages"]
+        for file in _walk(SOURCE / package, excluded)
+    }
+    for source, target in framework.wheel["force-include"].items():
+        files[target] = find_carried(source, target).read_bytes()
     files[f"{info}/METADATA"] = _describe(framework).encode()
     files[f"{info}/WHEEL"] = _TAGS.encode()
     files[f"{info}/licenses/LICENSE"] = find_carried("LICENSE", "scaffold/LICENSE").read_bytes()
-    record = [
-        f"{path},{_checksum(content)},{len(content)}" for path, content in sorted(files.items())
-    ]
-    lines = [*record, f"{info}/RECORD,,", ""]
+    lines = []
+    for path, content in sorted(files.items()):
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        lines.append(f"{path},sha256={digest},{len(content)}")
+    lines += [f"{info}/RECORD,,", ""]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for path, content in [
@@ -62,16 +70,6 @@ def build_wheel(framework: Framework) -> Wheel:
     return Wheel(f"{stem}-py3-none-any.whl", buffer.getvalue())
 
 
-def _find_files(framework: Framework) -> Iterator[tuple[str, Path]]:
-    """Yield what `[tool.hatch.build.targets.wheel]` names: the path in the wheel, and the file."""
-    excluded = {SOURCE / path for path in framework.wheel["exclude"]}
-    for package in framework.wheel["packages"]:
-        for file in _walk(SOURCE / package, excluded):
-            yield file.relative_to(SOURCE).as_posix(), file
-    for source, target in framework.wheel["force-include"].items():
-        yield target, find_carried(source, target)
-
-
 def _walk(folder: Path, excluded: set[Path]) -> Iterator[Path]:
     for path in folder.iterdir():
         if path in excluded or _LEFTOVERS.fullmatch(path.name):
@@ -80,11 +78,6 @@ def _walk(folder: Path, excluded: set[Path]) -> Iterator[Path]:
             yield from _walk(path, excluded)
         else:
             yield path
-
-
-def _checksum(content: bytes) -> str:
-    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest())
-    return f"sha256={digest.rstrip(b'=').decode()}"
 
 
 def _describe(framework: Framework) -> str:

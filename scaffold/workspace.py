@@ -5,21 +5,21 @@ import fcntl
 import os
 import re
 import sys
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Self
 
+from quart_fleet.files import parse_python, read_text
+from quart_fleet.revisions import History
+from quart_fleet.workspace import Workspace as FrameworkWorkspace
+from quart_fleet.workspace import find_table
 from scaffold.compose import Composition
-from scaffold.errors import ScaffoldError
 from scaffold.names import PORTS, ServiceName, normalise
-from scaffold.revisions import History
 
 SERVICES = "services"
 MODELS = "shared/models"
-PROJECT_FILE = "pyproject.toml"
 
 _SETTINGS_FILES = ("settings.py", ".env", ".env.example")
 """Where a service says its name and port; the first file that says it counts. Services of 0.1.0
@@ -29,6 +29,9 @@ _SETTING = re.compile(
     r"[ \t]*=[ \t]*[\"']?([^\"'\s#]+)",
     re.MULTILINE | re.IGNORECASE,
 )
+_MODULES = ("__init__.py", "app.py", "bootstrap.py", "settings.py")
+_LAYERS = ("domain", "application", "infrastructure")
+"""What makes a folder below services/ a service: one of these modules, or Python in a layer."""
 _RESOURCE_MODULES = {
     "domain/entities": "",
     "application/use_cases": "_use_cases",
@@ -48,8 +51,11 @@ class Setting:
 
 
 def read_settings(path: Path) -> dict[str, Setting]:
-    """Return the name and the port that a file sets, by variable; nothing where it is missing."""
-    text = path.read_text("utf-8", errors="replace") if path.is_file() else ""
+    """Return the name and the port that a file sets, by variable; nothing where it is missing.
+
+    Raises UnreadableFileError.
+    """
+    text = read_text(path) if path.is_file() else ""
     # Within one file the last line counts, as for Python and for every reader of .env.
     return {
         found[1].upper(): Setting(found[2], text.count("\n", 0, found.start(1)) + 1)
@@ -77,7 +83,7 @@ class Service:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the service in a folder, half-deleted or whole."""
+        """Read the service in a folder, half-deleted or whole; raises UnreadableFileError."""
         names, ports = [], []
         for path in (folder / name for name in _SETTINGS_FILES):
             settings = read_settings(path)
@@ -109,7 +115,7 @@ class Service:
             and bootstrap.is_file()
             and not re.search(
                 rf"^from {re.escape(folder.name)}\.(?!settings\b)",
-                bootstrap.read_text("utf-8", errors="replace"),
+                read_text(bootstrap),
                 re.MULTILINE,
             ),
         )
@@ -138,6 +144,8 @@ class Inventory:
     models: Mapping[str, str]
     """The module of shared/models that defines a table, by the table's name."""
     composition: Composition
+    versions: PurePosixPath
+    """The folder of the revisions, below the root."""
     history: History
 
     def find_service(self, package: str) -> Service | None:
@@ -150,38 +158,34 @@ class Inventory:
 
 
 @dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(FrameworkWorkspace):
     """The folder that holds shared/, db_manager/ and services/."""
 
-    root: Path
-
-    @classmethod
-    def find(cls, start: Path) -> Self:
-        """Return the nearest workspace at or above `start`; raises ScaffoldError."""
-        for folder in (start, *start.parents):
-            if is_workspace(folder):
-                return cls(folder)
-        raise ScaffoldError(
-            f"{start} is in no workspace: no {PROJECT_FILE} with [tool.scaffold] here or above.\n"
-            "Go into one, or make one: python -m scaffold init DIR"
-        )
-
     def services(self) -> list[Service]:
-        """Read every service, half-deleted ones too, by folder."""
+        """Read every service, half-deleted ones too, by folder; raises UnreadableFileError."""
         parent = self.root / SERVICES
         folders = sorted(parent.iterdir()) if parent.is_dir() else []
         return [Service.read(path) for path in folders if _is_service(path)]
 
     def read(self) -> Inventory:
-        """Read all that a new service has to fit in with."""
-        modules = sorted((self.root / MODELS).glob("*.py"))
+        """Read all that a new service has to fit in with; raises UnreadableFileError."""
+        # Of two modules with one table the first by name counts.
+        modules = sorted((self.root / MODELS).glob("*.py"), reverse=True)
+        models = {
+            str(node.value.value): module.stem
+            for module in modules
+            for node in ast.walk(parse_python(module))
+            if isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Constant)
+            and any(isinstance(one, ast.Name) and one.id == "__tablename__" for one in node.targets)
+        }
         return Inventory(
             root=self.root,
             services=tuple(self.services()),
-            # Of two modules with one table the first by name counts.
-            models={table: path.stem for path in reversed(modules) for table in _tables(path)},
+            models=models,
             composition=Composition.read(self.root),
-            history=History.read(self.root),
+            versions=PurePosixPath(self.migrations, "versions"),
+            history=History.read(self.versions),
         )
 
     @contextmanager
@@ -200,12 +204,8 @@ class Workspace:
 
 
 def is_workspace(folder: Path) -> bool:
-    """Whether the folder's project file has the scaffold's table."""
-    try:
-        project = tomllib.loads((folder / PROJECT_FILE).read_text("utf-8"))
-    except (OSError, ValueError):
-        return False
-    return "scaffold" in project.get("tool", {})
+    """Whether the folder's project file has the scaffold's table; raises ConfigurationError."""
+    return find_table(folder) is not None
 
 
 def next_free_port(port: int, services: Collection[Service]) -> int:
@@ -233,10 +233,8 @@ def find_shared_ports(services: Collection[Service]) -> list[str]:
     return sentences
 
 
-def _is_service(folder: Path) -> bool:
-    """Whether the folder holds more than what git leaves behind when it removes a service."""
-    if not folder.is_dir() or folder.name.startswith((".", "__")):
-        return False
+def holds_files(folder: Path) -> bool:
+    """Whether a folder holds more than what git leaves behind when it removes a service."""
     return any(
         path.is_file()
         and not any(_IGNORED.fullmatch(part) for part in path.relative_to(folder).parts)
@@ -244,16 +242,10 @@ def _is_service(folder: Path) -> bool:
     )
 
 
-def _tables(module: Path) -> set[str]:
-    """Return the tables that a module of models defines; none where it cannot be read."""
-    try:
-        tree = ast.parse(module.read_bytes())
-    except (SyntaxError, ValueError):
-        return set()
-    return {
-        str(node.value.value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign)
-        and isinstance(node.value, ast.Constant)
-        and any(isinstance(one, ast.Name) and one.id == "__tablename__" for one in node.targets)
-    }
+def _is_service(folder: Path) -> bool:
+    """Whether a folder holds a service, half-deleted or whole, and not a frontend or documents."""
+    if not folder.is_dir() or folder.name.startswith((".", "__")):
+        return False
+    return any((folder / name).is_file() for name in _MODULES) or any(
+        any((folder / layer).rglob("*.py")) for layer in _LAYERS
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from quart_fleet.testing import without_foreign_variables
+from quart_fleet.conventions import without_foreign_variables
 
 FRAMEWORK = Path(__file__).parents[1]
 

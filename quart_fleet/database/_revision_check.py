@@ -1,14 +1,7 @@
-"""What a service says at its start about a database that is behind its code, or ahead of it.
+"""What a service says at its start about a database that is behind its code, or ahead of it."""
 
-Revisions are read without Alembic: importing it would cost every service a tenth of a second
-and its memory, for two names in each file.
-"""
-
-import ast
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 
 from quart_fleet.database._engine import Database
 from quart_fleet.database.explanations import (
@@ -21,6 +14,7 @@ from quart_fleet.database.explanations import (
 from quart_fleet.database_url import describe, normalise
 from quart_fleet.errors import DatabaseUnavailableError
 from quart_fleet.postgres import EmbeddedPostgres
+from quart_fleet.revisions import History
 from quart_fleet.workspace import Workspace
 
 _log = logging.getLogger(__name__)
@@ -41,24 +35,25 @@ class RevisionCheck:
             _log.warning("%s", warning)
 
     async def _find_warning(self, database: Database, url: str) -> str | None:
+        history = History.read(self._workspace.versions)  # before any request: may block
+        if history.faults:
+            return f"The revisions do not hold together. {' '.join(history.faults)}"
+        heads = frozenset(history.heads)
         try:
-            revisions = read_revisions(self._workspace.versions)  # before any request: may block
             current = await _read_current(database)
-        except (SyntaxError, ValueError) as error:
-            return f"The revisions cannot be read: {reason_of(error)}. Correct that file."
         except DatabaseUnavailableError as error:
             remedy = CORRECT if database.is_configured else LOOK
             reason = explain(error.__cause__ or error, url, remedy)
             return f"{reason} Requests that need it answer 503 until then."
         except CONNECTION_ERRORS as error:
             return f"The database does not tell its revision: {describe(url)} ({reason_of(error)})."
-        if revisions.heads <= current:
+        if heads <= current:
             return None
         place = f"{describe(url)} is at {_names(current)}"
-        if unknown := current - revisions.ids:
+        if unknown := current - history.ids:
             return (
                 f"The database is ahead of the code: {place}, and the code has no revision "
-                f"{_names(unknown)}; its newest is {_names(revisions.heads)}. Update the code."
+                f"{_names(unknown)}; its newest is {_names(heads)}. Update the code."
             )
         # The command reads the environment, and no service's .env.
         configured = self._workspace.load_settings().load().database_url
@@ -66,27 +61,8 @@ class RevisionCheck:
         variable = "" if normalise(url) == normalise(configured or default) else "DATABASE_URL=… "
         return (
             f"The database is behind the code: {place}, the newest revision is "
-            f"{_names(revisions.heads)}. Run: {variable}python -m db_manager migrate"
+            f"{_names(heads)}. Run: {variable}python -m db_manager migrate"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Revisions:
-    """The revisions of a folder, by their ids."""
-
-    ids: frozenset[str]
-    heads: frozenset[str]
-    """Those that no other one follows."""
-
-
-def read_revisions(versions: Path) -> Revisions:
-    """Read a folder of revisions; raises SyntaxError and ValueError for one that is no Python."""
-    ids, followed = set[str](), set[str]()
-    for path in versions.glob("*.py"):
-        values = _constants(path)
-        ids.update(_as_ids(values.get("revision")))
-        followed.update(_as_ids(values.get("down_revision")))
-    return Revisions(frozenset(ids), frozenset(ids - followed))
 
 
 async def _read_current(database: Database) -> frozenset[str]:
@@ -95,27 +71,6 @@ async def _read_current(database: Database) -> frozenset[str]:
             return frozenset()
         rows = await connection.fetch("SELECT version_num FROM alembic_version")
         return frozenset(row["version_num"] for row in rows)
-
-
-def _constants(path: Path) -> dict[str, object]:
-    """Read what a module assigns to single names at its top, as far as it is literal."""
-    constants = dict[str, object]()
-    for statement in ast.parse(path.read_bytes(), path.name).body:
-        match statement:
-            case (
-                ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant() | ast.Tuple() as value)
-                | ast.AnnAssign(
-                    target=ast.Name(id=name), value=ast.Constant() | ast.Tuple() as value
-                )
-            ):
-                constants[name] = ast.literal_eval(value)
-    return constants
-
-
-def _as_ids(value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return (value,)
-    return tuple(str(each) for each in value) if isinstance(value, tuple) else ()
 
 
 def _names(revisions: Iterable[str]) -> str:

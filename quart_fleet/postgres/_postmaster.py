@@ -136,11 +136,12 @@ def _is_postgres(pid: int) -> bool:
             ["ps", "-o", "comm=", "-p", str(pid)],  # noqa: S607 - as PATH has it
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
         )
         return "postgres" in done.stdout
     try:
-        name, _, state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+        name, _, state = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")
     except OSError:
         return False
     return "postgres" in name and state.split()[0] != "Z"

@@ -17,8 +17,8 @@ def believe_proxies(app: Quart) -> None:
 
     In the application and not in its server, since each server has its own way, or none.
     """
-    inner: "ASGI3Application" = app.asgi_app  # type: ignore[assignment]  # hypercorn's types there
-    outer: "ASGI3Application" = ProxyHeadersMiddleware(inner, app.config["FORWARDED_ALLOW_IPS"])
+    inner: ASGI3Application = app.asgi_app  # type: ignore[assignment]  # hypercorn's types there
+    outer: ASGI3Application = ProxyHeadersMiddleware(inner, app.config["FORWARDED_ALLOW_IPS"])
     if app.config["HOST"] == "::":
         outer = _PlainAddresses(outer)
     app.asgi_app = outer  # type: ignore[method-assign, assignment]  # as Quart documents it

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from quart import Quart
 
+from quart_fleet.conventions import PREFIX
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.server._lifecycle import (
     collecting_requests_only,
@@ -17,7 +18,6 @@ from quart_fleet.server._lifecycle import (
 )
 from quart_fleet.server._proxies import believe_proxies
 from quart_fleet.server._servers import SERVERS, in_url, listen
-from quart_fleet.web import PREFIX
 
 if TYPE_CHECKING:
     from quart_fleet.asgi._application import Service

@@ -1,6 +1,7 @@
 """What authors of controllers call: the envelope, the parsing of bodies and queries, the application."""
 
-from quart_fleet.web._application import PREFIX, Dependency, StartCheck, build_app
+from quart_fleet.conventions import PREFIX
+from quart_fleet.web._application import Dependency, StartCheck, build_app
 from quart_fleet.web._envelope import Envelope
 from quart_fleet.web._parsing import parse_body, parse_query
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
 from quart import Blueprint, Quart, Request, current_app, request
 
 from quart_fleet.asgi._application import service_class
+from quart_fleet.conventions import PREFIX
 from quart_fleet.database._engine import Database
 from quart_fleet.errors import ServiceError
 from quart_fleet.settings import ServiceSettings
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from quart.typing import ResponseTypes
     from werkzeug.datastructures import Headers
 
-
-PREFIX = "/api/v1"
 
 StartCheck = Callable[[Database], Awaitable[None]]
 """Runs once when the database is open, before the first request."""

@@ -1,3 +1,1 @@
-"""The HTTP API of a generated service: where it begins, and its contract as rows of data."""
-
-PREFIX = "/api/v1"
+"""The contract of a generated service's HTTP API, as rows of data."""

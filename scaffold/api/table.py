@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from scaffold.api import PREFIX
+from quart_fleet.conventions import PREFIX
 from scaffold.api.row import (
     JSON,
     LATER,

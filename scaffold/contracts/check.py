@@ -21,17 +21,12 @@ def check(workspace: Workspace) -> Verdict:
         raise ScaffoldError(
             "The import contracts need grimp, one of the developer's tools: make install"
         )
-    document = _run_linter(workspace)
-    if "refusal" in document:
-        raise ScaffoldError(document["refusal"])
-    return Verdict.from_json(document)
-
-
-def _run_linter(workspace: Workspace) -> dict[str, Any]:
+    inherited = filter(None, [os.environ.get("PYTHONPATH")])
+    folders = [str(workspace.root), str(workspace.root / SERVICES), *inherited]
     process = subprocess.run(
         [sys.executable, "-m", "scaffold.contracts.linter"],
         cwd=workspace.root,
-        env=os.environ | {"PYTHONPATH": _search_path(workspace)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(folders)},
         capture_output=True,
         encoding="utf-8",
         check=False,
@@ -40,9 +35,6 @@ def _run_linter(workspace: Workspace) -> dict[str, Any]:
         *_, reason = process.stderr.splitlines() or ["it gave no reason"]
         raise ScaffoldError(f"The linter stopped before it was done: {reason}")
     document: dict[str, Any] = json.loads(process.stdout)
-    return document
-
-
-def _search_path(workspace: Workspace) -> str:
-    own = [str(workspace.root), str(workspace.root / SERVICES)]
-    return os.pathsep.join([*own, *filter(None, [os.environ.get("PYTHONPATH")])])
+    if "refusal" in document:
+        raise ScaffoldError(document["refusal"])
+    return Verdict.from_json(document)

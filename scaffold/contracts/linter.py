@@ -5,22 +5,20 @@ It needs the root and services/ first on PYTHONPATH, and prints a verdict or a r
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from grimp import ImportGraph, build_graph
 from grimp.exceptions import SourceSyntaxError
 
+from quart_fleet.errors import ConfigurationError
 from scaffold.contracts.faults import find_faults
 from scaffold.contracts.packages import Packages
 from scaffold.contracts.requirements import find_undeclared
-from scaffold.contracts.rules import EVERYTHING, Rule, make_rules
+from scaffold.contracts.rules import Rule, make_rules
 from scaffold.contracts.verdict import BrokenImport, Verdict
 from scaffold.errors import ScaffoldError
 from scaffold.workspace import Workspace
-
-_ALONE = ".__init__"
 
 
 class UnknownModuleError(Exception):
@@ -57,41 +55,28 @@ def find_broken(graph: ImportGraph, rules: list[Rule]) -> dict[tuple[str, int, s
     """
     broken: dict[tuple[str, int, str], str] = {}
     for rule in rules:
-        unknown = {name.removesuffix(_ALONE) for name in rule.names} - graph.modules
+        unknown = rule.names - graph.modules
         if unknown:
             names = ", ".join(sorted(unknown))
             raise UnknownModuleError(
                 f"The rule that {rule.says} names modules that do not exist: {names}."
             )
-        for found in _judge(rule, graph):
-            broken.setdefault(found, rule.says)
+        refused = (
+            (module, imported)
+            for module in filter(rule.concerns, graph.modules)
+            for imported in filter(rule.refuses, graph.find_modules_directly_imported_by(module))
+        )
+        for module, imported in refused:
+            for detail in graph.get_import_details(importer=module, imported=imported):
+                broken.setdefault((module, detail["line_number"], imported), rule.says)
     return broken
-
-
-def _judge(rule: Rule, graph: ImportGraph) -> Iterator[tuple[str, int, str]]:
-    for module in graph.modules:
-        if not _is_among(module, rule.binds) or _is_among(module, rule.spares):
-            continue
-        for imported in graph.find_modules_directly_imported_by(module):
-            in_standard_library = imported.partition(".")[0] in sys.stdlib_module_names
-            is_allowed = in_standard_library or _is_among(imported, rule.allows)
-            if _is_among(imported, rule.forbids) and not is_allowed:
-                for detail in graph.get_import_details(importer=module, imported=imported):
-                    yield module, detail["line_number"], imported
-
-
-def _is_among(module: str, names: tuple[str, ...]) -> bool:
-    return any(
-        name in (EVERYTHING, module, module + _ALONE) or module.startswith(name + ".")
-        for name in names
-    )
 
 
 def main() -> None:
     """Lint the workspace in the current folder."""
     try:
         document = asdict(lint(Workspace(Path.cwd())))
-    except ScaffoldError as error:
+    except (ScaffoldError, ConfigurationError) as error:
         document = {"refusal": str(error)}
     sys.stdout.write(json.dumps(document))
 

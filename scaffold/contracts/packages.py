@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from scaffold.contracts.rules import FRAMEWORK, ServicePackage
-from scaffold.errors import ScaffoldError
 from scaffold.workspace import Workspace
 
 SHARED = "shared"
@@ -31,8 +30,9 @@ class Packages:
     @cached_property
     def folders(self) -> dict[str, Path]:
         """The folders of all packages by name, those of the installed framework too."""
-        installed = {name: _find_installed(name) for name in FRAMEWORK if name not in self.owned}
-        return installed | self.owned
+        specs = {name: find_spec(name) for name in FRAMEWORK if name not in self.owned}
+        origins = {name: spec.origin for name, spec in specs.items() if spec and spec.origin}
+        return {name: Path(origin).parent for name, origin in origins.items()} | self.owned
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,14 +60,6 @@ class Packages:
     def place(self, path: Path) -> str:
         """Return a path as messages show it: from the workspace's root."""
         return path.relative_to(self.workspace.root).as_posix()
-
-
-def _find_installed(package: str) -> Path:
-    """Return the folder of a package of the framework, which runs this very code."""
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        raise ScaffoldError(f"{package} is not installed: make install")
-    return Path(spec.origin).parent
 
 
 def find_sources(folder: Path) -> Iterator[Path]:

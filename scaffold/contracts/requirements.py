@@ -7,12 +7,14 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from quart_fleet.files import parse_python, read_text
 from scaffold.contracts.packages import SHARED, Packages, find_sources
 from scaffold.contracts.verdict import BrokenImport
 from scaffold.framework import get_framework
@@ -31,19 +33,23 @@ def find_undeclared(packages: Packages) -> Iterator[BrokenImport]:
     distributions = packages_distributions()
     for service in packages.workspace.services():
         requirements = service.folder / FILE
-        declared = provided | _read_names(requirements)
-        for folder in (service.folder, packages.folders[SHARED]):
-            for source in find_sources(folder):
-                if _TESTS in source.relative_to(folder).parts[:-1]:
-                    continue
-                for line, module in _find_imports(source):
-                    top = module.partition(".")[0]
-                    names = {canonicalize_name(each) for each in distributions.get(top, [top])}
-                    if top in packages.folders or not names.isdisjoint(declared):
-                        continue
-                    lacking = f"{packages.place(requirements)} does not name {min(names)}"
-                    importer = ".".join(source.relative_to(folder.parent).with_suffix("").parts)
-                    yield BrokenImport(packages.place(source), line, importer, module, lacking)
+        lines = read_text(requirements).splitlines() if requirements.is_file() else []
+        written = (re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line.strip()) for line in lines)
+        declared = provided | {canonicalize_name(found[0]) for found in written if found}
+        imports = (
+            (source.relative_to(folder.parent), source, line, module)
+            for folder in (service.folder, packages.folders[SHARED])
+            for source in find_sources(folder)
+            if _TESTS not in source.relative_to(folder).parts[:-1]
+            for line, module in _find_imports(source)
+        )
+        for path, source, line, module in imports:
+            top = module.partition(".")[0]
+            names = {canonicalize_name(each) for each in distributions.get(top, [top])}
+            if top not in packages.folders and names.isdisjoint(declared):
+                lacking = f"{packages.place(requirements)} does not name {min(names)}"
+                importer = ".".join(path.with_suffix("").parts)
+                yield BrokenImport(packages.place(source), line, importer, module, lacking)
 
 
 def _dependencies(lines: list[str]) -> set[str]:
@@ -60,33 +66,14 @@ def _dependencies(lines: list[str]) -> set[str]:
         for wanted in ("", *requirement.extras):
             if (name, wanted) not in seen:
                 seen.add((name, wanted))
-                pending += [(Requirement(line), wanted) for line in _requires(name)]
+                with suppress(PackageNotFoundError):
+                    pending += [(Requirement(line), wanted) for line in requires(name) or []]
     return found
-
-
-def _requires(name: str) -> list[str]:
-    try:
-        return requires(name) or []
-    except PackageNotFoundError:
-        return []
-
-
-def _read_names(requirements: Path) -> set[str]:
-    """Return the distributions that a file for pip names; options and comments are no names."""
-    try:
-        lines = requirements.read_text("utf-8").splitlines()
-    except OSError:
-        return set()
-    names = (re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line.strip()) for line in lines)
-    return {canonicalize_name(found[0]) for found in names if found}
 
 
 def _find_imports(source: Path) -> Iterator[tuple[int, str]]:
     """Yield absolute imports of what is outside the standard library, types' alone left out."""
-    try:
-        pending: list[ast.AST] = [ast.parse(source.read_bytes())]
-    except (SyntaxError, ValueError):  # the linter itself reports it
-        return
+    pending: list[ast.AST] = [parse_python(source)]
     while pending:
         node = pending.pop()
         match node:

@@ -1,5 +1,6 @@
 """Who may import what, as data; the standard library is open to everyone."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,9 +12,17 @@ OUTSIDE = frozenset(
 )
 """Names in rules that are no module of the workspace; any other unknown name is a mistake."""
 
+_ALONE = ".__init__"
 _PYDANTIC = ("pydantic", "pydantic_core")
 _OPEN = ("quart_fleet.errors", "quart_fleet.dto", "quart_fleet.paging")
 """What of the chassis an application may know."""
+_PLAIN = (
+    "quart_fleet.conventions",
+    "quart_fleet.files",
+    "quart_fleet.output",
+    "quart_fleet.revisions",
+)
+"""What of the chassis the generator may know besides, for it needs no installed package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +37,28 @@ class Rule:
     allows: tuple[str, ...] = ()
     """What is not meant by `forbids`."""
 
+    def concerns(self, module: str) -> bool:
+        """Whether the rule binds a module."""
+        return _is_among(module, self.binds) and not _is_among(module, self.spares)
+
+    def refuses(self, imported: str) -> bool:
+        """Whether a module that the rule binds may not import this one."""
+        in_standard_library = imported.partition(".")[0] in sys.stdlib_module_names
+        is_allowed = in_standard_library or _is_among(imported, self.allows)
+        return _is_among(imported, self.forbids) and not is_allowed
+
     @property
     def names(self) -> set[str]:
         """Every module that must exist, or else the rule would pass for want of it."""
-        return {*self.binds, *self.forbids, *self.allows} - OUTSIDE - {EVERYTHING}
+        names = {*self.binds, *self.forbids, *self.allows} - OUTSIDE - {EVERYTHING}
+        return {name.removesuffix(_ALONE) for name in names}
+
+
+def _is_among(module: str, names: tuple[str, ...]) -> bool:
+    return any(
+        name in (EVERYTHING, module, module + _ALONE) or module.startswith(name + ".")
+        for name in names
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +81,15 @@ class ServicePackage:
 def make_rules(services: Sequence[ServicePackage]) -> list[Rule]:
     """Return all rules, the most telling first: an import is reported once, under the first."""
     names = tuple(service.name for service in services)
-    of_services = (
-        rule
-        for service in services
-        for rule in (*_purity(service), *_layers(service), *_strangers(service, names))
-    )
-    return [
-        *of_services,
-        *_chassis(names),
-        *_shared(names),
-        *_tools(names),
-        *_spelling((*FRAMEWORK, *names)),
-    ]
+    of_services = (rule for service in services for rule in _rules_of_service(service, names))
+    return [*of_services, *_rules_of_framework(names)]
 
 
-def _purity(service: ServicePackage) -> list[Rule]:
+def _rules_of_service(service: ServicePackage, services: tuple[str, ...]) -> list[Rule]:
     domain, application = service.below("domain"), service.below("application")
+    app, bootstrap = service.below("app"), service.below("bootstrap")
+    outer = (bootstrap, app, *service.tests)
+    others = tuple(name for name in services if name != service.name)
     return [
         Rule(
             says="a domain imports only the standard library, quart_fleet.errors and itself",
@@ -89,12 +109,6 @@ def _purity(service: ServicePackage) -> list[Rule]:
             binds=(f"{service.name}.__init__",),
             forbids=(EVERYTHING,),
         ),
-    ]
-
-
-def _layers(service: ServicePackage) -> list[Rule]:
-    app, bootstrap = service.below("app"), service.below("bootstrap")
-    return [
         Rule(
             says="only app imports bootstrap",
             binds=(service.name,),
@@ -107,13 +121,6 @@ def _layers(service: ServicePackage) -> list[Rule]:
             spares=service.tests,
             forbids=(app, *service.tests),
         ),
-    ]
-
-
-def _strangers(service: ServicePackage, services: tuple[str, ...]) -> list[Rule]:
-    others = tuple(name for name in services if name != service.name)
-    outer = (service.below("bootstrap"), service.below("app"), *service.tests)
-    return [
         Rule(
             says="services never import each other, nor db_manager, nor scaffold",
             binds=(service.name,),
@@ -139,12 +146,32 @@ def _strangers(service: ServicePackage, services: tuple[str, ...]) -> list[Rule]
     ]
 
 
-def _chassis(services: tuple[str, ...]) -> list[Rule]:
+def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
+    """Return those of quart_fleet, shared, db_manager and scaffold, and one of spelling."""
     return [
         Rule(
             says="quart_fleet.errors and quart_fleet.paging import only the standard library",
             binds=("quart_fleet.errors", "quart_fleet.paging"),
             forbids=(EVERYTHING,),
+        ),
+        Rule(
+            says="quart_fleet.conventions, files, output and revisions import only the standard "
+            "library, quart_fleet.errors and each other",
+            binds=_PLAIN,
+            forbids=(EVERYTHING,),
+            allows=("quart_fleet.errors", *_PLAIN),
+        ),
+        Rule(
+            says="quart_fleet.workspace imports, but for types, only the standard library, "
+            "quart_fleet.errors and quart_fleet.files",
+            binds=("quart_fleet.workspace",),
+            forbids=(EVERYTHING,),
+            allows=(
+                "quart_fleet.errors",
+                "quart_fleet.files",
+                "quart_fleet.settings",
+                "sqlalchemy",
+            ),
         ),
         Rule(
             says="quart_fleet/__init__.py imports only the standard library: every module runs it",
@@ -189,11 +216,6 @@ def _chassis(services: tuple[str, ...]) -> list[Rule]:
             binds=("quart_fleet",),
             forbids=("shared", "db_manager", "scaffold", *services),
         ),
-    ]
-
-
-def _shared(services: tuple[str, ...]) -> list[Rule]:
-    return [
         Rule(
             says="shared/__init__.py imports only the standard library: every module runs it",
             binds=("shared.__init__",),
@@ -216,30 +238,27 @@ def _shared(services: tuple[str, ...]) -> list[Rule]:
             binds=("shared",),
             forbids=("db_manager", "scaffold", *services),
         ),
-    ]
-
-
-def _tools(services: tuple[str, ...]) -> list[Rule]:
-    return [
         Rule(
             says="db_manager imports neither shared nor scaffold nor a service",
             binds=("db_manager",),
             forbids=("shared", "scaffold", *services),
         ),
         Rule(
-            says="scaffold imports neither quart_fleet nor shared nor db_manager nor a service: "
-            "it runs their commands",
+            says="scaffold imports of quart_fleet only conventions, errors, files, output, revisions "
+            "and workspace",
             binds=("scaffold",),
-            forbids=("quart_fleet", "shared", "db_manager", *services),
+            forbids=("quart_fleet",),
+            allows=("quart_fleet.errors", "quart_fleet.workspace", *_PLAIN),
         ),
-    ]
-
-
-def _spelling(packages: tuple[str, ...]) -> list[Rule]:
-    return [
+        Rule(
+            says="scaffold imports neither shared nor db_manager nor a service: it runs their "
+            "commands",
+            binds=("scaffold",),
+            forbids=("shared", "db_manager", *services),
+        ),
         Rule(
             says="a service is imported by its own name, without `services.`",
-            binds=packages,
+            binds=(*FRAMEWORK, *services),
             forbids=("services",),
-        )
+        ),
     ]

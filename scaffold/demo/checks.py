@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from email.message import Message
 from http.client import HTTPConnection, HTTPException
 
-from scaffold.api import PREFIX
+from quart_fleet.conventions import PREFIX
 from scaffold.api.row import Records, Row
 from scaffold.api.table import Contract, contract_of
 from scaffold.demo.fleet import Service

@@ -1,7 +1,5 @@
 """`python -m scaffold demo`: everything, shown working."""
 
-import sys
-
 import click
 
 from scaffold.demo.report import JsonReport, TextReport
@@ -39,8 +37,6 @@ def command(keep: bool, borrow: bool, as_json: bool) -> None:
     With --keep the services and their database go on running after the checks. Ctrl-C (or
     SIGTERM) ends them; the workspace, its data and its logs stay on disk.
     """
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")
     try:
         outcome = run_demo(Options(not borrow, keep), JsonReport() if as_json else TextReport())
     except Interrupted as error:

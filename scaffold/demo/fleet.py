@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from scaffold.api import PREFIX
+from quart_fleet.conventions import PREFIX
 from scaffold.demo.processes import tail
 from scaffold.demo.workspace import Installation
 from scaffold.errors import ScaffoldError

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import click
 
+from quart_fleet.output import mark
 from scaffold.demo.checks import Result
 from scaffold.demo.fleet import Service
 
@@ -55,13 +56,17 @@ class TextReport:
 
     def check(self, result: Result) -> None:
         """Print its line; a failed one is followed by what was expected and what came."""
-        mark = click.style("✓", fg="green") if result.passed else click.style("✗", fg="red")
+        sign = (
+            click.style(mark("✓", "ok"), fg="green")
+            if result.passed
+            else click.style(mark("✗", "no"), fg="red")
+        )
         path = result.path or "/"
         if len(path) > _PATH_WIDTH:
             path = f"{path[: _PATH_WIDTH - 3]}..."
         request = f"{result.row.method:<7} {path:<{_PATH_WIDTH}} {result.row.status}"
         title = f"{result.row.title}  {result.milliseconds:.1f} ms"
-        click.echo(f"{mark} {result.service:<20} {request}  {title}")
+        click.echo(f"{sign} {result.service:<20} {request}  {title}")
         for fault in result.faults:
             click.echo(f"    {fault}")
 
@@ -87,11 +92,29 @@ class JsonReport:
 
     def outcome(self, outcome: Outcome) -> None:
         """Print it; the workspace and the addresses are in it while the services run."""
+        services = []
+        for service in outcome.services:
+            passed, total = outcome.count(service)
+            place = {"url": service.url} if outcome.running else {}
+            counts = {"passed": passed, "checks": total}
+            services.append({"name": service.name, "port": service.port, **counts, **place})
+        checks = [
+            {
+                "service": result.service,
+                "method": result.row.method,
+                "path": result.path,
+                "row": result.row.title,
+                "passed": result.passed,
+                "milliseconds": round(result.milliseconds, 1),
+                "faults": list(result.faults),
+            }
+            for result in outcome.results
+        ]
         document: dict[str, object] = {
             "passed": not outcome.failed,
             "seconds": round(outcome.seconds, 1),
-            "services": [_service_document(outcome, service) for service in outcome.services],
-            "checks": [_check_document(result) for result in outcome.results],
+            "services": services,
+            "checks": checks,
         }
         if outcome.running:
             document["workspace"] = str(outcome.running)
@@ -109,21 +132,3 @@ def step(title: str) -> Iterator[None]:
         click.echo(click.style("failed", fg="red"), err=True)
         raise
     click.echo(f"{time.perf_counter() - began:.1f} s", err=True)
-
-
-def _service_document(outcome: Outcome, service: Service) -> dict[str, object]:
-    passed, total = outcome.count(service)
-    counts = {"name": service.name, "port": service.port, "passed": passed, "checks": total}
-    return {**counts, "url": service.url} if outcome.running else counts
-
-
-def _check_document(result: Result) -> dict[str, object]:
-    return {
-        "service": result.service,
-        "method": result.row.method,
-        "path": result.path,
-        "row": result.row.title,
-        "passed": result.passed,
-        "milliseconds": round(result.milliseconds, 1),
-        "faults": list(result.faults),
-    }

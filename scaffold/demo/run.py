@@ -61,7 +61,12 @@ class Demo:
         sandbox = self._open_sandbox()
         with step("Making a workspace"):
             make_workspace(sandbox)
-        running = self._start(self._install(sandbox))
+        if self.options.install:
+            with step("Installing it, with all it needs, into its own .venv"):
+                installation = install(sandbox)
+        else:
+            installation = borrow_interpreter(sandbox)
+        running = self._start(installation)
         services = [each.service for each in running]
         results: list[Result] = []
 
@@ -108,21 +113,13 @@ class Demo:
                 reaper.watch(sandbox.root)
         return sandbox
 
-    def _install(self, sandbox: Sandbox) -> Installation:
-        if self.options.install:
-            with step("Installing it, with all it needs, into its own .venv"):
-                installation = install(sandbox)
-        else:
-            installation = borrow_interpreter(sandbox)
+    def _start(self, installation: Installation) -> Sequence[RunningService]:
         if self.options.keep:
             self.kept.append(
                 "To start a service again:\n"
-                f"  cd {shlex.quote(str(sandbox.workspace))}\n"
+                f"  cd {shlex.quote(str(installation.sandbox.workspace))}\n"
                 f"  {installation.command_line('services/user_service/app.py')}"
             )
-        return installation
-
-    def _start(self, installation: Installation) -> Sequence[RunningService]:
         compilation = installation.compiling() if self.options.install else nullcontext()
         with reserved_ports(USUAL_PORTS.values()) as reserved:
             services = [Service(*pair) for pair in zip(USUAL_PORTS, reserved.ports, strict=True)]
@@ -153,7 +150,8 @@ class Demo:
                 )
             else:
                 self.stack.callback(database.drop)
-        return installation.with_variables({**settings, "DATABASE_URL": database.url})
+        libpq = {name: value for name, value in os.environ.items() if name.startswith("PG")}
+        return installation.with_variables({**libpq, **settings, "DATABASE_URL": database.url})
 
 
 def run_demo(

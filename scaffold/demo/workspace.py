@@ -15,39 +15,16 @@ from secrets import token_hex
 from typing import Self
 from urllib.parse import urlsplit
 
+from quart_fleet.conventions import (
+    FOREIGN_VARIABLES,
+    TOOL_VARIABLES,
+    without_foreign_variables,
+)
 from scaffold.demo.processes import Place, Processes
 from scaffold.errors import ScaffoldError
 
 SOURCE = Path(__file__).resolve().parents[2]
 """The folder from which `scaffold` is imported."""
-
-FOREIGN = frozenset(
-    [
-        "CORS_ORIGINS",
-        "DATABASE_POOLER",
-        "DATABASE_URL",
-        "DB_ECHO",
-        "DB_POOL_SIZE",
-        "DEBUG",
-        "FORWARDED_ALLOW_IPS",
-        "HOST",
-        "KEEP_ALIVE_TIMEOUT",
-        "MAX_CONTENT_LENGTH",
-        "PORT",
-        "SECRET_KEY",
-        "SERVICE_NAME",
-        "SERVICE_PORT",
-        "SERVICE_REGISTRY_URL",
-        "TESTING",
-        "MAKEFLAGS",
-        "MAKELEVEL",
-        "MFLAGS",
-        "PYTHONHOME",
-        "PYTHONPATH",
-        "VIRTUAL_ENV",
-    ]
-)
-"""Variables of the caller's shell that would change what commands in another workspace do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +169,8 @@ def borrow_interpreter(sandbox: Sandbox) -> Installation:
 
 def environment(more: Mapping[str, str]) -> dict[str, str]:
     """Return the caller's variables without the foreign ones, and `more`."""
-    own = {name: value for name, value in os.environ.items() if name not in FOREIGN}
-    return own | dict(more)
+    foreign = (*FOREIGN_VARIABLES, *TOOL_VARIABLES)
+    return without_foreign_variables(os.environ, foreign) | dict(more)
 
 
 async def _execute(url: str, statement: str) -> None:

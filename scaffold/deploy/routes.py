@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scaffold.api import PREFIX
+from quart_fleet.conventions import PREFIX
 from scaffold.errors import ScaffoldError
 from scaffold.workspace import SERVICES, Service
 

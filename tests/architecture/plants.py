@@ -18,6 +18,14 @@ TESTING = "only tests import quart_fleet.testing"
 FULL_NAME = "a layer is imported by its full name: two services share a bare one"
 OWN_NAME = "a service is imported by its own name, without `services.`"
 ERRORS = "quart_fleet.errors and quart_fleet.paging import only the standard library"
+PLAIN = (
+    "quart_fleet.conventions, files, output and revisions import only the standard library, "
+    "quart_fleet.errors and each other"
+)
+WORKSPACE = (
+    "quart_fleet.workspace imports, but for types, only the standard library, quart_fleet.errors "
+    "and quart_fleet.files"
+)
 CHASSIS_INIT = "quart_fleet/__init__.py imports only the standard library: every module runs it"
 DTO = "quart_fleet.dto imports only pydantic"
 MODELS = "quart_fleet.models imports only sqlalchemy"
@@ -31,9 +39,10 @@ SHARED_MODELS = "shared.models imports only sqlalchemy, quart_fleet.models and i
 SHARED_CONFIG = "shared.config imports only quart_fleet.settings and pydantic"
 SHARED = "shared imports neither db_manager nor scaffold nor a service"
 MANAGER = "db_manager imports neither shared nor scaffold nor a service"
-SCAFFOLD = (
-    "scaffold imports neither quart_fleet nor shared nor db_manager nor a service: "
-    "it runs their commands"
+SCAFFOLD = "scaffold imports neither shared nor db_manager nor a service: it runs their commands"
+SCAFFOLD_CHASSIS = (
+    "scaffold imports of quart_fleet only conventions, errors, files, output, revisions and "
+    "workspace"
 )
 
 
@@ -162,10 +171,31 @@ PLANTS = [
         ("from shared import config", "shared.config", CHASSIS),
         ("from quart_fleet.server import serve", "quart_fleet.server", WEB),
     ),
-    *_file("quart_fleet/errors.py", ("import pydantic", "pydantic", ERRORS)),
-    *_file("quart_fleet/errors.py", ("from . import dto", "quart_fleet.dto", ERRORS)),
+    *_file(
+        "quart_fleet/errors.py",
+        ("def use() -> None:\n    import pydantic", "pydantic", ERRORS),
+        ("def use() -> None:\n    from . import dto", "quart_fleet.dto", ERRORS),
+    ),
     *_file("quart_fleet/paging.py", ("import quart", "quart", ERRORS)),
-    *_file("quart_fleet/__init__.py", ("from . import web", "quart_fleet.web", CHASSIS_INIT)),
+    *_file(
+        "quart_fleet/revisions.py",
+        ("def use() -> None:\n    import alembic", "alembic", PLAIN),
+        ("def use() -> None:\n    import quart_fleet.paging", "quart_fleet.paging", PLAIN),
+    ),
+    *_file("quart_fleet/output.py", ("def use() -> None:\n    import click", "click", PLAIN)),
+    *_file("quart_fleet/files.py", ("def use() -> None:\n    import dotenv", "dotenv", PLAIN)),
+    *_file(
+        "quart_fleet/conventions.py",
+        ("def use() -> None:\n    import quart_fleet.web", "quart_fleet.web", PLAIN),
+    ),
+    *_file(
+        "quart_fleet/workspace.py",
+        ("def use() -> None:\n    import pydantic", "pydantic", WORKSPACE),
+    ),
+    *_file(
+        "quart_fleet/__init__.py",
+        ("def use() -> None:\n    from . import web", "quart_fleet.web", CHASSIS_INIT),
+    ),
     *_file("quart_fleet/dto.py", ("import sqlalchemy", "sqlalchemy", DTO)),
     *_file("quart_fleet/models.py", ("import pydantic", "pydantic", MODELS)),
     *_file(
@@ -204,8 +234,14 @@ PLANTS = [
         "scaffold",
         SCAFFOLD,
         ("from shared.models import load_metadata", "shared.models"),
-        ("def use() -> None:\n    from quart_fleet import errors", "quart_fleet.errors"),
         ("import db_manager.manager", "db_manager.manager"),
         ("import user_service", "user_service"),
+    ),
+    *_modules(
+        "scaffold/deploy",
+        SCAFFOLD_CHASSIS,
+        ("from quart_fleet.web import PREFIX", "quart_fleet.web"),
+        ("def use() -> None:\n    from quart_fleet import settings", "quart_fleet.settings"),
+        ("import quart_fleet.paging", "quart_fleet.paging"),
     ),
 ]

@@ -43,7 +43,7 @@ def test_a_service_without_a_layer_is_refused(workspace: DamageableWorkspace, la
 def test_a_syntax_error_is_refused_with_its_line(workspace: DamageableWorkspace) -> None:
     file = f"{USER}/domain/planted.py"
     with workspace.planted(file, "import json\ndef (:\n"):
-        assert f"Syntax error in {file}, line 2" in refusal(workspace)
+        assert f"Syntax error in {file}: line 2. " in refusal(workspace)
 
 
 def test_a_relative_import_that_leaves_its_service_is_refused(

@@ -153,7 +153,7 @@ def test_an_unreadable_line_of_the_dotenv_is_refused_by_its_place_alone(
 def test_a_dotenv_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"\xff\xfe\n")
 
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"^UTF-16 instead of UTF-8 in .*: line 1"):
         ServiceSettings.load(tmp_path)
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from db_manager.revisions import Revisions
-from quart_fleet.database import _revision_check as revision_check
 from quart_fleet.database._engine import Database
-from quart_fleet.database._revision_check import RevisionCheck, read_revisions
+from quart_fleet.database._revision_check import RevisionCheck
 from quart_fleet.postgres import EmbeddedPostgres
+from quart_fleet.revisions import History
 from quart_fleet.settings import DatabaseSettings
 from quart_fleet.testing import NewDatabase
 from quart_fleet.workspace import Workspace
@@ -118,38 +117,18 @@ async def test_a_revision_that_cannot_be_read_is_named(
     await RevisionCheck(replace(WORKSPACE, migrations=str(tmp_path)))(database)
 
     assert caplog.messages == [
-        "The revisions cannot be read: SyntaxError: '(' was never closed (torn.py, line 1). "
-        "Correct that file."
+        f"The revisions do not hold together. Syntax error in {versions}/torn.py: line 1. "
+        "Python says: '(' was never closed."
     ]
 
 
 async def test_an_error_of_the_check_itself_is_raised(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(revision_check, "read_revisions", lambda _versions: None)
+    monkeypatch.setattr(History, "read", lambda _versions: None)
 
     with pytest.raises(AttributeError):
         await RevisionCheck(WORKSPACE)(database)
-
-
-def test_heads_read_without_alembic_are_its_own() -> None:
-    assert read_revisions(WORKSPACE.versions).heads == frozenset(Revisions().heads())
-
-
-def test_heads_are_revisions_that_no_other_follows(tmp_path: Path) -> None:
-    for name, text in {
-        "a": 'revision = "a"\ndown_revision = None',
-        "b": 'revision: str = "b"\ndown_revision: str | None = "a"',
-        "c": 'revision = "c"\ndown_revision = "a"',
-        "d": 'revision = "d"\ndown_revision = ("b", "c")',
-        "e": 'revision = "e"\ndown_revision = "c"',
-    }.items():
-        (tmp_path / f"{name}.py").write_text(text)
-
-    revisions = read_revisions(tmp_path)
-
-    assert revisions.ids == {"a", "b", "c", "d", "e"}
-    assert revisions.heads == {"d", "e"}
 
 
 def test_a_service_that_has_a_database_loads_nothing_of_the_embedded_one() -> None:

@@ -14,10 +14,10 @@ import asyncpg
 import pytest
 from pydantic import AliasChoices
 
+from quart_fleet.conventions import without_foreign_variables
 from quart_fleet.database._engine import Database
 from quart_fleet.postgres import EmbeddedPostgres
 from quart_fleet.settings import ServiceSettings
-from quart_fleet.testing import without_foreign_variables
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +65,26 @@ def test_other_variables_are_kept() -> None:
     kept = {"PATH": "/bin", "EMBEDDED_POSTGRES_BIN": "/opt/bin", "PYTHONPATH": "."}
 
     assert without_foreign_variables(kept) == kept
+
+
+def test_what_is_tested_is_no_test(tmp_path: Path) -> None:
+    entities = tmp_path / "lab_service/domain/entities"
+    entities.mkdir(parents=True)
+    (entities / "lab.py").write_text(
+        "class TestLab:\n    def __init__(self, name): ...\n\n\ndef test_of(lab): ...\n"
+    )
+
+    outcome = run_pytest(
+        tmp_path,
+        """
+        from lab_service.domain.entities.lab import TestLab, test_of
+        class TestOfOurs:
+            def test_something(self): assert TestLab and test_of
+        """,
+    )
+
+    assert outcome.returncode == 0, outcome.stdout
+    assert "1 passed" in outcome.stdout
 
 
 def test_a_run_without_databases_starts_no_server(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Rows of the contract, each asked on a connection of its own while Ada, Bob and Eva are stored."""
 
-from scaffold.api import PREFIX
+from quart_fleet.conventions import PREFIX
 from scaffold.api.row import Records, Row
 from scaffold.api.table import contract_of
 

@@ -6,8 +6,8 @@ from email.utils import format_datetime
 
 import pytest
 
+from quart_fleet.conventions import PREFIX
 from quart_fleet.database._engine import Database
-from scaffold.api import PREFIX
 from scaffold.api.row import JSON, Row
 
 from .people import make_records

@@ -5,7 +5,7 @@ import codecs
 
 import pytest
 
-from scaffold.api import PREFIX
+from quart_fleet.conventions import PREFIX
 from scaffold.api.row import JSON, Row, invalid, to_bytes
 from scaffold.api.table import (
     BODY_REQUIRED,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-from scaffold.api import PREFIX
+from quart_fleet.conventions import PREFIX
 from scaffold.api.row import JSON, error, to_bytes
 from scaffold.api.table import GRACE, USER_NOT_FOUND
 

@@ -5,8 +5,8 @@ import json
 import httpx
 import pytest
 
+from quart_fleet.conventions import PREFIX
 from quart_fleet.database._engine import Database
-from scaffold.api import PREFIX
 
 from .service import RunningService
 from .wire import TIMEOUT, exchange, spell

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scaffold.api import PREFIX
+from quart_fleet.conventions import PREFIX
 from scaffold.api.row import JSON
 from scaffold.api.table import GRACE
 

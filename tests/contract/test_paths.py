@@ -2,7 +2,7 @@
 
 import pytest
 
-from scaffold.api import PREFIX
+from quart_fleet.conventions import PREFIX
 from scaffold.api.row import JSON, Row, Stored, success, to_bytes
 from scaffold.api.table import ALL_USERS, ENDPOINT_NOT_FOUND, USER_NOT_FOUND
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from quart_fleet.conventions import PREFIX
 from quart_fleet.database._engine import Database
-from scaffold.api import PREFIX
 from scaffold.api.row import JSON, Row, to_bytes
 from scaffold.api.table import ENDPOINT_NOT_FOUND, GRACE, USER_NOT_FOUND
 

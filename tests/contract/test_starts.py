@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from scaffold.api import PREFIX
+from quart_fleet.conventions import PREFIX
 from tests.ports import reserve_port
 from tests.workspace import python_path
 

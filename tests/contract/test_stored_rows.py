@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from quart_fleet.conventions import PREFIX
 from quart_fleet.database import Database
-from scaffold.api import PREFIX
 
 from .service import RunningService
 from .wire import TIMEOUT

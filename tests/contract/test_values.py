@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from scaffold.api import PREFIX
+from quart_fleet.conventions import PREFIX
 from scaffold.api.row import JSON, Row, invalid
 from scaffold.api.table import created, updated
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from quart_fleet.testing import without_foreign_variables
+from quart_fleet.conventions import without_foreign_variables
 from tests.workspace import FRAMEWORK
 
 SYSTEM = f"{platform.machine()}-linux"

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from scaffold.api import PREFIX
+from quart_fleet.conventions import PREFIX
 from tests.contract.wire import exchange, spell
 
 _CLIENTS = 4

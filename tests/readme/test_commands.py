@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from quart_fleet.testing import without_foreign_variables
+from quart_fleet.conventions import without_foreign_variables
 from tests.ports import reserve_port
 from tests.readme.guide import README, ROOT, advice, commands, mentioned, section
 from tests.readme.proofs import TABLE

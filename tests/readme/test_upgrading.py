@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from quart_fleet.testing import without_foreign_variables
+from quart_fleet.conventions import without_foreign_variables
 from tests.readme.guide import UPGRADING, commands
 from tests.workspace import run
 

@@ -46,7 +46,8 @@ def test_a_service_is_one_line_of_a_sorted_list(workspace: Path) -> None:
     ("before", "after"),
     [
         ("include: []\n", "include:\n  - ping/compose.yaml\n"),
-        ("include: # mine\r\n", "include: # mine\r\n  - ping/compose.yaml\n"),
+        ("include: # mine\r\n", "include: # mine\r\n  - ping/compose.yaml\r\n"),
+        ("\ufeffinclude: []\n", "\ufeffinclude:\n  - ping/compose.yaml\n"),
         (
             "include:\n    # ümlaut\n    - a/compose.yaml # mine\n    - ../redis.yaml",
             "include:\n    # ümlaut\n    - a/compose.yaml # mine\n    - ../redis.yaml\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from quart_fleet.testing import without_foreign_variables
+from quart_fleet.conventions import without_foreign_variables
 from tests.requirement import get_program
 from tests.scaffold.commands import done, run, scaffold
 

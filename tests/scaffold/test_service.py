@@ -9,11 +9,12 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from scaffold.fields import Resource
-from scaffold.generation import render_revision
+from scaffold.generation import render_revision, revision_id
 from scaffold.names import ServiceName
 from scaffold.render import format_python
-from scaffold.revisions import VERSIONS, revision_id
 from tests.scaffold.commands import REPOSITORY, done, picture, refused, run, scaffold
+
+VERSIONS = PurePosixPath("db_manager/migrations/versions")
 
 
 def test_a_service_is_a_folder_with_its_settings(workspace: Path) -> None:
@@ -296,11 +297,11 @@ def test_a_table_that_a_revision_already_creates_gets_no_second_one(workspace: P
 
 def test_the_shipped_revision_is_what_would_be_generated() -> None:
     name = "3ef43f3fe70a_create_users.py"
-    path = PurePosixPath(VERSIONS, name)
+    path = VERSIONS / name
 
-    rendered = render_revision(Resource.of(ServiceName.parse("user-service")), None)
+    rendered = render_revision(Resource.of(ServiceName.parse("user-service")), VERSIONS, None)
 
-    text = rendered[PurePosixPath(VERSIONS, f"{revision_id('users')}_create_users.py")]
+    text = rendered[VERSIONS / f"{revision_id('users')}_create_users.py"]
     formatted = format_python({path: text}, REPOSITORY / "pyproject.toml")
     assert formatted[path] == (REPOSITORY / path).read_text()
 

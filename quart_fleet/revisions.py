@@ -1,0 +1,154 @@
+"""The revisions of a workspace as files: read without a database, without Alembic, and not run.
+
+The start of a service compares them with its database, for which importing Alembic would cost a
+tenth of a second; the generator follows them; the database manager explains by them what Alembic
+refuses. Imports only the standard library.
+"""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from quart_fleet.files import UnreadableFileError, parse_python, shown
+
+_IDENTIFIERS = ("revision", "down_revision", "depends_on", "branch_labels")
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One file: a step of the schema's history."""
+
+    file: str
+    """Its name in the folder."""
+    id: str
+    follows: tuple[str, ...]
+    """Ids of the revisions before it: none for the first, two or more for a merge."""
+    depends_on: tuple[str, ...]
+    """Ids or labels of others that have to be applied before."""
+    labels: tuple[str, ...]
+    tables: frozenset[str]
+    """Those that it creates."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Every revision of a folder, and why they cannot be understood."""
+
+    revisions: tuple[Revision, ...]
+    """By file; those of unreadable files are missing."""
+    faults: tuple[str, ...]
+    """A line for each file that cannot be read, id that two files have, and missing parent."""
+
+    @classmethod
+    def read(cls, versions: Path) -> Self:
+        """Read a folder's revisions, those files that Alembic takes for such."""
+        revisions, faults = [], []
+        for path in sorted(versions.glob("*.py")):
+            if path.name.startswith(("__init__", ".#")):
+                continue
+            try:
+                revisions.append(_read(path))
+            except UnreadableFileError as error:
+                faults.append(error.message)
+        # A file that cannot be read may hold what the others seem to lack.
+        faults = faults or [f"{shown(versions)}: {each}" for each in _find_faults(revisions)]
+        return cls(tuple(revisions), tuple(faults))
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of all."""
+        return frozenset(each.id for each in self.revisions)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The ids that no other revision follows, sorted."""
+        followed = {parent for each in self.revisions for parent in each.follows}
+        return tuple(sorted(self.ids - followed))
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """The tables that a revision creates."""
+        return frozenset(table for each in self.revisions for table in each.tables)
+
+
+def _read(path: Path) -> Revision:
+    """Read one file; raises UnreadableFileError."""
+    tree = parse_python(path)
+    found = dict[str, tuple[str, ...]]()
+    for statement in tree.body:
+        match statement:
+            case ast.Assign(targets=targets, value=value):
+                names = [target.id for target in targets if isinstance(target, ast.Name)]
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                names = [name]
+            case _:
+                continue
+        found |= {name: _read_ids(path, name, value) for name in names if name in _IDENTIFIERS}
+    if not found.get("revision"):
+        remedy = "Set revision to an id of its own, or move the file to another folder."
+        raise UnreadableFileError("No revision's id", path, 1, remedy)
+    return Revision(
+        file=path.name,
+        id=found["revision"][0],
+        follows=found.get("down_revision", ()),
+        depends_on=found.get("depends_on", ()),
+        labels=found.get("branch_labels", ()),
+        tables=frozenset(_find_tables(tree)),
+    )
+
+
+def _find_tables(tree: ast.Module) -> Iterator[str]:
+    """Yield the names in `op.create_table("name", …)`."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(attr="create_table"), args=[ast.Constant(value=str(table)), *_]
+            ):
+                yield table
+
+
+def _read_ids(path: Path, name: str, value: ast.expr) -> tuple[str, ...]:
+    """Return the ids that a literal holds; raises UnreadableFileError for anything else."""
+    match value:
+        case ast.Constant(value=None):
+            return ()
+        case ast.Constant(value=str(identity)):
+            return (identity,)
+        case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
+            return tuple(each for part in parts for each in _read_ids(path, name, part))
+    remedy = "Write it as text in quotes, which can be read without running the file."
+    raise UnreadableFileError(f"A computed {name}", path, value.lineno, remedy)
+
+
+def _find_faults(revisions: list[Revision]) -> Iterator[str]:
+    """Yield a line for each id of two files, each missing parent, and revisions in a circle."""
+    files = defaultdict[str, list[str]](list)
+    for each in revisions:
+        files[each.id].append(each.file)
+    for identity, names in files.items():
+        if len(names) > 1:
+            yield (
+                f"{' and '.join(names)} are both revision {identity}: "
+                "delete one of them, or give it an id of its own."
+            )
+    labels = {label for each in revisions for label in each.labels}
+    for each in revisions:
+        lacking = {parent: "follows" for parent in each.follows if parent not in files}
+        lacking |= {
+            other: "depends on" for other in each.depends_on if other not in files.keys() | labels
+        }
+        for other, relation in lacking.items():
+            yield (
+                f"{each.file} (revision {each.id}) {relation} revision {other}, which no file here "
+                "holds: restore its file, or correct the id."
+            )
+    reached, pending = set[str](), list(revisions)
+    while reachable := [each for each in pending if reached.issuperset(each.follows)]:
+        reached |= {each.id for each in reachable}
+        pending = [each for each in pending if each not in reachable]
+    if pending and all(parent in files for each in pending for parent in each.follows):
+        circle = ", ".join(each.file for each in pending)
+        yield f"{circle}: these revisions follow each other in a circle: correct one down_revision."
