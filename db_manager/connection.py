@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from db_manager.errors import ManagerError, UnreachableError
 from db_manager.workspace import get_workspace, told_by_file
+from quart_fleet.database._connector import Connector, Pooling
 from quart_fleet.database._engine import create_engine
-from quart_fleet.database.explanations import CONNECTION_ERRORS, explain
+from quart_fleet.database.explanations import CONNECTION_ERRORS, CORRECT, LOOK, explain
 from quart_fleet.database_url import describe
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.settings import DatabaseSettings
@@ -24,6 +25,10 @@ DEFAULT_PORT = 5432
 
 RETRY_INTERVAL = 0.25
 """Seconds between two tries to reach a server that is starting."""
+_POOLED = (
+    "pooled transactions cannot hold the lock of a migration.\n"
+    "Name the server itself by DATABASE_URL, and unset DATABASE_POOLER."
+)
 
 
 _WHERE = text("""
@@ -44,6 +49,8 @@ class Target:
 
     url: str
     engine: AsyncEngine
+    remedy: str
+    """What to do where it cannot be used."""
     is_embedded: bool = False
     place: str = ""
     """Where it is, as the server itself says: the address may come from PGHOST, a service file or
@@ -67,7 +74,7 @@ class Target:
                         f"DATABASE_URL names no user, and the user {os.getuid()} of this process has "
                         "no name that could stand in: postgresql://USER:PASSWORD@HOST/NAME, or PGUSER."
                     ) from error
-                raise _refusal(error, self.url) from error
+                raise _refusal(error, self) from error
             try:
                 answer = (await connection.execute(_WHERE)).one()
                 await connection.rollback()
@@ -81,17 +88,14 @@ class Target:
                     )
                 yield connection
             except DBAPIError as error:
-                raise _refusal(error, self.url) from error
+                raise _refusal(error, self) from error
 
 
 @asynccontextmanager
 async def open_target(config: DatabaseSettings, wait: float = 0) -> AsyncIterator[Target]:
     """Reach the database, trying for `wait` seconds; raises ManagerError."""
     if config.database_pooler is not None:
-        raise ManagerError(
-            f"DATABASE_POOLER={config.database_pooler}: its pooled transactions cannot hold the lock "
-            "of a migration.\nName the server itself by DATABASE_URL, and unset DATABASE_POOLER."
-        )
+        raise ManagerError(f"DATABASE_POOLER={config.database_pooler}: {_POOLED}")
     if config.database_url is not None:
         async with _connected(config.database_url, config, wait) as target:
             yield target
@@ -135,11 +139,16 @@ async def _embedded_server() -> AsyncIterator[str]:
 async def _connected(url: str, config: DatabaseSettings, wait: float) -> AsyncIterator[Target]:
     # DB_ECHO would print between the results, and DB_POOL_SIZE is about services.
     ours = config.model_copy(update={"db_echo": False, "db_pool_size": 1})
-    target = Target(url, create_engine(url, ours), is_embedded=config.database_url is None)
+    connector = Connector(url, ours)
+    remedy = CORRECT if config.database_url else LOOK
+    target = Target(url, create_engine(connector, ours), remedy, config.database_url is None)
     try:
         await _reach(target, monotonic() + wait)
+        if connector.pooling is not Pooling.NONE:
+            raise ManagerError(f"{target.place} is reached through a pooler: {_POOLED}")
         yield target
     finally:
+        connector.close()
         await target.engine.dispose()
 
 
@@ -163,9 +172,9 @@ def _place(url: str, name: str, address: str | None, port: int, sockets: str | N
     return f"{name} at {answered}" + ("" if is_same else f" (reached as {asked[0]}:{asked[1]})")
 
 
-def _refusal(error: BaseException, url: str) -> ManagerError:
-    """Say what went wrong with the database at `url`."""
-    explanation = explain(error, url)
+def _refusal(error: BaseException, target: Target) -> ManagerError:
+    """Say what went wrong with a database."""
+    explanation = explain(error, target.url, target.remedy)
     kind = UnreachableError if explanation.is_unreachable else ManagerError
     return kind(explanation.message)
 

@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -54,6 +57,22 @@ def url() -> None:
     """Print the server's URL, for DATABASE_URL or psql."""
     with _server() as server:
         click.echo(server.url())
+
+
+@postgres.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def psql(arguments: tuple[str, ...]) -> None:
+    """Open psql on the server, without the settings of others (PGSERVICE and so on).
+
+    ARGUMENTS are psql's own, as -c 'SELECT 1'.
+    """
+    program = shutil.which("psql")
+    if program is None:
+        raise ManagerError("psql is not installed: it comes with PostgreSQL's client programs.")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    with _server() as server, server as url:
+        done = subprocess.run([program, url, *arguments], env=environment, check=False)  # noqa: S603
+    raise SystemExit(done.returncode)
 
 
 @contextmanager

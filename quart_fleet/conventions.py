@@ -8,7 +8,7 @@ PREFIX = "/api/v1"
 
 FOREIGN_VARIABLES = (
     *("CORS_ORIGINS", "DATABASE_*", "DB_*", "DEBUG", "HOST", "MAX_CONTENT_LENGTH", "PG*", "PORT"),
-    *("SECRET_KEY", "SERVICE_*", "TESTING"),
+    *("FORWARDED_ALLOW_IPS", "KEEP_ALIVE_TIMEOUT", "SECRET_KEY", "SERVICE_*", "TESTING"),
 )
 """Patterns of the variables that a service, the database manager or asyncpg would read."""
 

@@ -1,70 +1,401 @@
-"""The forms in which a database's address is written, brought to the one that asyncpg reads."""
+"""The address of a database: as providers, libpq and other drivers write it, and as asyncpg reads it.
 
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
+Every parameter has its place in one table: honoured, harmless and left out, or refused at start.
+"""
+
+import os
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from pydantic_core import PydanticCustomError
 
 _SCHEMES = frozenset({"postgresql", "postgres", "postgresql+asyncpg"})
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+_FORM = (
+    "expected postgresql://user:password@host:port/name;"
+    " in the password write @ as %40, : as %3A, / as %2F and # as %23"
+)
+_TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
+
+READ_BY_DRIVER = frozenset({
+    *("host", "port", "user", "password", "dbname", "passfile", "target_session_attrs"),
+    *("sslmode", "sslcert", "sslkey", "sslpassword", "sslrootcert", "sslcrl"),
+    *("ssl_min_protocol_version", "ssl_max_protocol_version", "krbsrvname", "gsslib"),
+})  # fmt: skip
+"""What asyncpg honours by itself."""
+
+HONOURED = frozenset({"connect_timeout", "sslnegotiation", "pgbouncer"})
+"""What `connect_arguments` and `pools_transactions` honour."""
+
+SESSION_SETTINGS = frozenset({
+    *("options", "application_name", "search_path", "role", "timezone", "jit"),
+    *("statement_timeout", "lock_timeout", "transaction_timeout"),
+    *("idle_session_timeout", "idle_in_transaction_session_timeout"),
+})  # fmt: skip
+"""What the server is told when a session begins."""
+
+SYNONYMS = {
+    "database": "dbname",
+    "requiressl": "sslmode",
+    "ssl": "sslmode",
+    "sslaccept": "sslmode",
+    "schema": "search_path",
+    "currentSchema": "search_path",
+    "ApplicationName": "application_name",
+    "fallback_application_name": "application_name",
+    "prepared_statement_cache_size": "pgbouncer",
+    "statement_cache_size": "pgbouncer",
+}
+"""Words of older versions and of other drivers; where both are given, libpq's own counts."""
+
+_WORDS = {
+    "sslmode": {
+        **dict.fromkeys(_TRUE, "require"),
+        **dict.fromkeys(_FALSE, "disable"),
+        "no-verify": "require",
+        "accept_invalid_certs": "require",
+        "strict": "verify-full",
+    },
+    "pgbouncer": {**dict.fromkeys(_TRUE, "true"), **dict.fromkeys(_FALSE, "false")},
+}
+"""Values of other drivers, in lower case, with libpq's."""
+
+HARMLESS: Mapping[str, frozenset[str] | None] = {
+    # The operating system's own are kept, and a statement is given up after a minute.
+    **dict.fromkeys(("keepalives", "keepalives_idle", "keepalives_interval"), None),
+    **dict.fromkeys(("keepalives_count", "tcp_user_timeout", "socket_timeout"), None),
+    # The driver has none; the server is known by its certificate, under sslmode=verify-full.
+    "channel_binding": None,
+    "client_encoding": frozenset({"utf8", "utf-8", "unicode", "auto"}),
+    "gssencmode": frozenset({"disable", "prefer"}),
+    "gssdelegation": _FALSE,
+    "load_balance_hosts": None,
+    "min_protocol_version": frozenset({"3.0"}),
+    "max_protocol_version": None,
+    "replication": _FALSE,
+    "sslcertmode": frozenset({"allow", "disable"}),
+    "sslcompression": None,
+    "sslsni": None,
+    # Of other drivers: DB_POOL_SIZE and the timeouts of the pool stand for them.
+    **dict.fromkeys(("connection_limit", "pool_timeout", "async_fallback"), None),
+    # Marks of the platforms through which the address was handed out.
+    **dict.fromkeys(("supa", "workaround"), None),
+}
+"""What is left out, with the values that lose nothing by it (None: all)."""
+
+REFUSED = {
+    "hostaddr": "write the address in the place of the host",
+    "service": "write what the service file says into DATABASE_URL",
+    "servicefile": "write what the service file says into DATABASE_URL",
+    "require_auth": "leave it out; sslmode=verify-full makes certain which server is asked",
+    "requirepeer": "leave it out; only its folder's permissions tell whose a unix socket is",
+    "sslcrldir": "name one file by sslcrl",
+    "sslkeylogfile": "set the variable SSLKEYLOGFILE",
+    "scram_client_key": "give the password",
+    "scram_server_key": "give the password",
+    **dict.fromkeys(
+        ("oauth_issuer", "oauth_client_id", "oauth_client_secret", "oauth_scope"),
+        "the driver has no OAuth; give a password",
+    ),
+    "channel_binding": "leave it out",
+    "client_encoding": "leave it out; all text is UTF-8",
+    "gssencmode": "the driver encrypts by TLS alone; write sslmode=require",
+    "gssdelegation": "leave it out",
+    "min_protocol_version": "leave it out; the driver speaks 3.0",
+    "replication": "leave it out",
+    "sslcertmode": "leave it out; name the certificate by sslcert and sslkey",
+}
+"""What cannot be honoured, with what to write instead."""
+
+VALUES: Mapping[str, tuple[str, ...]] = {
+    "sslmode": _SSL_MODES,
+    "sslnegotiation": ("postgres", "direct"),
+    "ssl_min_protocol_version": ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"),
+    "ssl_max_protocol_version": ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"),
+    "target_session_attrs": (
+        *("any", "primary", "standby", "prefer-standby"),
+        *("read-write", "read-only"),
+    ),
+    "gsslib": ("gssapi", "sspi"),
+    "pgbouncer": ("true", "false"),
+}
+"""What may be said, where asyncpg would otherwise fail at every connection."""
+
+_OWN_ROOT = "~/.postgresql/root.crt"
+"""Where libpq and asyncpg look for authorities."""
+
+_NUMBERS = {"connect_timeout": r"-?\d+", "port": r"\d+(,\d+)*"}
+
+_URL = re.compile(
+    r"(?P<scheme>[\w+]+)://"
+    r"(?:(?P<user>[^:/@]*)(?::(?P<password>[^@]*))?@)?"
+    r"(?P<hosts>[^/?]*)"
+    r"(?:/(?P<name>[^?]*))?"
+    r"(?:\?(?P<query>.*))?",
+    re.DOTALL,
+)
+_ADDRESS = re.compile(r"[\d.]+|.*:.*")
+_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[\w.%~-]*)(?::(?P<port>\d*))?")
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """The parts of a URL, decoded."""
+
+    user: str | None
+    password: str | None
+    hosts: tuple[tuple[str, str], ...]
+    """Names or addresses, each with its port, as text, or with none."""
+    name: str | None
+    parameters: dict[str, str]
+
+    def __str__(self) -> str:
+        """Return the URL again, which libpq and `_read` read."""
+        login = "" if self.user is None else _encoded(self.user)
+        if self.password is not None:
+            login += f":{_encoded(self.password)}"
+        hosts = ",".join(
+            (f"[{host}]" if ":" in host else quote(host, safe="")) + (f":{port}" if port else "")
+            for host, port in self.hosts
+        )
+        at = "@" if self.user is not None or self.password is not None else ""
+        name = "" if self.name is None else f"/{_encoded(self.name)}"
+        query = urlencode(self.parameters, safe="/,", quote_via=quote)
+        return f"postgresql://{login}{at}{hosts}{name}{'?' if query else ''}{query}"
 
 
 def normalise(url: str) -> str:
-    """Return `url` as asyncpg takes it: `postgresql://user:password@host:port/name?…`.
+    """Return `url` with what can be honoured, in libpq's words: `postgresql://…/name?…`.
 
-    A unix socket is given as `?host=/folder`, as libpq has it. SQLAlchemy's `ssl` parameter
-    becomes libpq's `sslmode`. On local addresses TLS is off unless asked for: asyncpg would
-    look for client keys in HOME, which may not be readable. Raises PydanticCustomError, whose
-    message holds no part of the URL.
+    A unix socket is given as `?host=/folder`. On local addresses TLS is off unless asked for:
+    asyncpg would look for client keys in HOME, which may not be readable. Raises
+    PydanticCustomError, whose message holds no part of the URL but names of parameters.
     """
     try:
-        parts = _split(url)
+        address = _read(url)
     except ValueError:
-        # Neither SQLAlchemy's nor Python's words: both quote what they take for a port.
-        raise PydanticCustomError(
-            "database_url",
-            "expected postgresql://user:password@host:port/name;"
-            " in the password write @ as %40, : as %3A, / as %2F and # as %23",
-        ) from None
-    query = dict(parse_qsl(parts.query))
-    if "ssl" in query:
-        query["sslmode"] = query.pop("ssl")
-    if parts.hostname in _LOCAL_HOSTS:
-        query.setdefault("sslmode", "disable")
-    if query.get("sslmode", "prefer") not in _SSL_MODES:
-        raise PydanticCustomError("database_url", f"sslmode is one of {', '.join(_SSL_MODES)}")
-    parameters = f"?{urlencode(query, safe='/', quote_via=quote)}" if query else ""
-    return f"postgresql://{parts.netloc}{parts.path}{parameters}"
+        # No other parser's words: they quote what they take for a port.
+        raise PydanticCustomError("database_url", _FORM) from None
+    parameters = _honoured(_in_libpq_words(address.parameters))
+    hosts = [host for host, _ in address.hosts]
+    authority = {
+        "user": address.user,
+        "password": address.password,
+        "dbname": address.name,
+        "host": ",".join(hosts),
+        "port": ",".join(port for _, port in address.hosts),
+    }
+    for part, value in authority.items():
+        if value and parameters.get(part, value) != value:
+            _refuse(part, "the address says it twice, and differently")
+    if all(host in _LOCAL_HOSTS for host in hosts):
+        parameters.setdefault("sslmode", "disable")
+    if parameters.get("sslrootcert") == "system":
+        parameters.setdefault("sslmode", "verify-full")
+    _refuse_unsound_tls(parameters, parameters.get("sslmode", "prefer"))
+    user, password = parameters.pop("user", None), parameters.pop("password", None)
+    name = address.name or parameters.pop("dbname", None) or address.name
+    parameters.pop("dbname", None)
+    return str(
+        _Address(
+            address.user or user, address.password or password, address.hosts, name, parameters
+        )
+    )
+
+
+def connect_arguments(url: str) -> dict[str, Any]:
+    """Return what `asyncpg.connect` is to be called with for a URL that `normalise` gave."""
+    address = _read(url)
+    parameters = dict(address.parameters)
+    parameters.pop("pgbouncer", None)
+    arguments: dict[str, Any] = {
+        "server_settings": {
+            name: parameters.pop(name) for name in SESSION_SETTINGS & parameters.keys()
+        }
+    }
+    if (timeout := float(parameters.pop("connect_timeout", 0))) > 0:
+        arguments["timeout"] = timeout
+    negotiation = parameters.pop("sslnegotiation", None)
+    if negotiation or parameters.get("sslmode") == "disable":
+        arguments["direct_tls"] = negotiation == "direct"
+    if parameters.get("sslrootcert") == "system":
+        arguments["ssl"] = _trust_the_system(parameters)
+    bare = _Address(address.user, address.password, address.hosts, address.name, parameters)
+    return {"dsn": str(bare), **arguments}
+
+
+def pools_transactions(url: str) -> bool:
+    """Return whether the URL says that a pooler of transactions is in between, as `pgbouncer=true`."""
+    return _read(url).parameters.get("pgbouncer") == "true"
+
+
+def accepts_standby(url: str) -> bool:
+    """Return whether the URL asks for a server that only reads."""
+    wanted = _read(url).parameters.get("target_session_attrs")
+    return wanted in ("standby", "prefer-standby", "read-only")
+
+
+def names_of_hosts(url: str) -> list[str]:
+    """Return the hosts that a name server is asked for: no addresses, no folders of sockets."""
+    hosts = [host for host, _ in _places(_read(url))]
+    return [
+        host for host in hosts if host and not host.startswith("/") and not _ADDRESS.fullmatch(host)
+    ]
 
 
 def describe(url: str) -> str:
     """Return the database that `url` means without its password: `name at host:port`."""
-    parts = _split(url)
-    query = dict(parse_qsl(parts.query))
-    host = query.get("host") or unquote(parts.hostname or "localhost")
-    place = host if host.startswith("/") else f"{host}:{parts.port or 5432}"
-    return f"{name_of(url)} at {place}"
+    places = ",".join(
+        host if host.startswith("/") else f"{host or 'localhost'}:{port or 5432}"
+        for host, port in _places(_read(url))
+    )
+    return f"{name_of(url)} at {places}"
 
 
 def name_of(url: str) -> str:
     """Return the database's name, which is the user's where `url` has none."""
-    parts = _split(url)
-    return unquote(parts.path.lstrip("/") or parts.username or "postgres")
+    address = _read(url)
+    return address.name or address.parameters.get("dbname") or address.user or "postgres"
 
 
-def _split(url: str) -> SplitResult:
-    """Read `url` as SQLAlchemy does, which takes unencoded passwords, and encode its parts.
+def _read(url: str) -> _Address:
+    """Take `url` apart, also with a password that is not encoded.
 
     Raises ValueError, also for a second @: the host would begin in the middle of the password.
     """
-    # With what it loads, a fifth of a second: only a process that has a database pays for it.
-    from sqlalchemy.engine import make_url  # noqa: PLC0415
-    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
-
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise ValueError from error
-    if parsed.drivername not in _SCHEMES or url.count("@") > 1:
+    found = _URL.fullmatch(url)
+    if found is None or found["scheme"] not in _SCHEMES or url.count("@") > 1:
         raise ValueError
-    return urlsplit(parsed.render_as_string(hide_password=False))
+    hosts = []
+    for host in found["hosts"].split(","):
+        each = _HOST.fullmatch(host)
+        if each is None:
+            raise ValueError
+        hosts.append((unquote(each["host"]).strip("[]"), each["port"] or ""))
+    parameters = dict[str, str]()
+    for key, value in parse_qsl(found["query"] or ""):
+        # SQLAlchemy repeats `host` for several servers.
+        is_another = key == "host" and key in parameters
+        parameters[key] = f"{parameters[key]},{value}" if is_another else value
+    user, password, name = (
+        None if part is None else unquote(part)
+        for part in (found["user"], found["password"], found["name"])
+    )
+    return _Address(user, password, tuple(hosts), name, parameters)
+
+
+def _places(address: _Address) -> list[tuple[str, str]]:
+    """Return hosts and ports, whether the authority or the parameters give them."""
+    if any(host for host, _ in address.hosts):
+        return list(address.hosts)
+    ports = address.parameters.get("port", address.hosts[0][1]).split(",")
+    hosts = address.parameters.get("host", "").split(",")
+    each = ports * len(hosts) if len(ports) == 1 else ports
+    places = []
+    for host, port in zip(hosts, each, strict=False):
+        found = None if host.startswith("/") else _HOST.fullmatch(host)
+        own = (found["host"].strip("[]"), found["port"]) if found else (host, None)
+        places.append((own[0], own[1] or port))
+    return places
+
+
+def _in_libpq_words(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters as libpq names them, with its values."""
+    parameters = {name: value for name, value in given.items() if name not in SYNONYMS}
+    for synonym in (name for name in given if name in SYNONYMS):
+        name, value = SYNONYMS[synonym], given[synonym]
+        if name == "search_path":
+            value = '"' + value.replace('"', '""') + '"'
+        elif name == "pgbouncer":
+            value = "true" if value == "0" else "false"
+        elif value == "strict":
+            parameters.setdefault("sslrootcert", "system")
+        parameters.setdefault(name, value)
+    for name, words in _WORDS.items():
+        if name in parameters:
+            parameters[name] = words.get(parameters[name].lower(), parameters[name])
+    return parameters
+
+
+def _honoured(given: Mapping[str, str]) -> dict[str, str]:
+    """Return what is not harmless; refuse what cannot be honoured."""
+    parameters = dict(given)
+    for name, harmless in HARMLESS.items():
+        if harmless is None or parameters.get(name, "").lower() in harmless:
+            parameters.pop(name, None)
+    for name, value in parameters.items():
+        if name not in READ_BY_DRIVER | HONOURED | SESSION_SETTINGS:
+            _refuse(name, REFUSED.get(name, "no connection has it; correct or remove it"))
+        if name in VALUES and value not in VALUES[name]:
+            _refuse(name, f"write one of {', '.join(VALUES[name])}")
+        if name in _NUMBERS and not re.fullmatch(_NUMBERS[name], value):
+            _refuse(name, "write a number")
+    return parameters
+
+
+def _refuse_unsound_tls(parameters: Mapping[str, str], mode: str) -> None:
+    """Refuse a verification by no authority, and certificates that cannot be loaded."""
+    root = parameters.get("sslrootcert")
+    if root == "system" and mode != "verify-full":
+        _refuse("sslrootcert", "system goes with sslmode=verify-full alone")
+    if parameters.get("sslnegotiation") == "direct" and mode in ("disable", "allow", "prefer"):
+        _refuse("sslnegotiation", "direct goes with sslmode=require, verify-ca or verify-full")
+    own_file = os.path.expanduser(_OWN_ROOT)  # noqa: PTH111 - raises nothing where no home is known
+    own = root or os.environ.get("PGSSLROOTCERT") or os.access(own_file, os.R_OK)
+    if mode.startswith("verify-") and not own:
+        _refuse(
+            "sslmode",
+            f"{mode} needs the authority's certificate: add sslrootcert=FILE,"
+            " or with verify-full sslrootcert=system for those that the system trusts",
+        )
+    context, name = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ""
+    try:
+        for name in ("sslrootcert", "sslcrl"):
+            if mode != "disable" and parameters.get(name, "system") != "system":
+                context.load_verify_locations(parameters[name])
+        name = "sslcert"
+        if mode != "disable" and name in parameters:
+            password = parameters.get("sslpassword", "")
+            context.load_cert_chain(parameters[name], parameters.get("sslkey"), password)
+    except ssl.SSLError as error:
+        what = "with its key it is no pair" if name == "sslcert" else "its file holds none"
+        _refuse(name, f"{what} that can be read ({error.reason})")
+    except OSError as error:
+        _refuse(name, f"its file cannot be read ({os.strerror(error.errno or 0)})")
+
+
+def _trust_the_system(parameters: dict[str, str]) -> ssl.SSLContext:
+    """Make the context of sslrootcert=system, which asyncpg would take for a file's name."""
+    context = ssl.create_default_context()
+    if certificate := parameters.get("sslcert"):
+        password = parameters.get("sslpassword", "")
+        context.load_cert_chain(certificate, parameters.get("sslkey"), password)
+    if crl := parameters.get("sslcrl"):
+        context.load_verify_locations(cafile=crl)
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+    versions = {"minimum_version": "ssl_min_protocol_version",
+                "maximum_version": "ssl_max_protocol_version"}  # fmt: skip
+    for attribute, name in versions.items():
+        if name in parameters:
+            setattr(context, attribute, ssl.TLSVersion[parameters[name].replace(".", "_")])
+    context.set_alpn_protocols(["postgresql"])
+    return context
+
+
+def _encoded(part: str) -> str:
+    return quote(part, safe="")
+
+
+def _refuse(parameter: str, remedy: str) -> NoReturn:
+    # A name that is none may be a piece of a password; those of the table are not.
+    known = READ_BY_DRIVER | HONOURED | SESSION_SETTINGS | HARMLESS.keys() | REFUSED.keys()
+    shown = parameter if parameter in known or parameter.isidentifier() else "a parameter"
+    raise PydanticCustomError(
+        "database_url", "{parameter} cannot be used: {remedy}",
+        {"parameter": shown, "remedy": remedy},
+    )  # fmt: skip

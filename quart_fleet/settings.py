@@ -135,6 +135,12 @@ class ServiceSettings(DatabaseSettings):
     service_name: str = "service"
     service_port: int = 8080
     host: str = "127.0.0.1"
+    keep_alive_timeout: int = Field(default=75, ge=1)
+    """Seconds that a connection stays open for its next request: longer than the 60 that load
+    balancers keep it, which would otherwise send a request to one that is being closed."""
+    forwarded_allow_ips: str = "127.0.0.1"
+    """Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed,
+    comma-separated; `*` means every one."""
     service_registry_url: str | None = None
     """Reserved: nothing reads it yet."""
     max_content_length: int = Field(default=1024 * 1024, ge=1)

@@ -32,10 +32,14 @@ from quart_fleet.workspace import Workspace
 
 if TYPE_CHECKING:
     from quart_fleet.database import Database
-    from quart_fleet.settings import DatabaseSettings
 
 _FOLDER = "QUART_FLEET_TEST_FOLDER"
 """The variable that tells workers and inner runs where the run's server is."""
+
+_GIVEN = "TEST_DATABASE_URL"
+"""The variable that names a server to run the tests on, in place of one of their own.
+
+Its user may create databases; those of a run have its number and are dropped at its end."""
 
 _LAYERS = ("domain", "application", "infrastructure")
 
@@ -67,6 +71,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     folder = config.stash.get(_owned_folder, None)
     if folder is None:
         return
+    if _GIVEN in os.environ:
+        asyncio.run(_drop_databases(_given_server(), _run()))
     del os.environ[_FOLDER]
     if folder.exists():
         from quart_fleet.postgres import EmbeddedPostgres  # noqa: PLC0415
@@ -83,6 +89,9 @@ def _workspace(pytestconfig: pytest.Config) -> Workspace:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def _server_url() -> AsyncIterator[str]:
+    if _GIVEN in os.environ:
+        yield _given_server()
+        return
     from quart_fleet.postgres import EmbeddedPostgres  # noqa: PLC0415
 
     async with EmbeddedPostgres(Path(os.environ[_FOLDER]), durable=False) as url:
@@ -93,7 +102,7 @@ async def _server_url() -> AsyncIterator[str]:
 async def database_url(_workspace: Workspace, _server_url: str) -> AsyncIterator[str]:
     """The URL of this process's database, at the newest revision."""
     template = await _ensure_template(_workspace, _server_url)
-    name = f"test_{os.getpid()}"
+    name = f"test_{_run()}_{os.getpid()}"
     yield await _create_database(_server_url, name, template)
     await _drop_database(_server_url, name)
 
@@ -104,7 +113,7 @@ def new_database(_server_url: str) -> NewDatabase:
 
     @asynccontextmanager
     async def create() -> AsyncIterator[str]:
-        name = f"test_{os.getpid()}_{token_hex(4)}"
+        name = f"test_{_run()}_{os.getpid()}_{token_hex(4)}"
         url = await _create_database(_server_url, name)
         try:
             yield url
@@ -124,8 +133,10 @@ async def fresh_database_url(new_database: NewDatabase) -> AsyncIterator[str]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def _open_database(database_url: str) -> AsyncIterator["Database"]:
     from quart_fleet.database import Database  # noqa: PLC0415
+    from quart_fleet.settings import DatabaseSettings  # noqa: PLC0415
 
-    async with Database(_config_of(database_url)) as database:
+    config = DatabaseSettings.model_validate({"DATABASE_URL": database_url})
+    async with Database(config) as database:
         yield database
 
 
@@ -159,33 +170,29 @@ async def _ensure_template(workspace: Workspace, server_url: str) -> str:
     content = hashlib.sha256(os.fsencode(workspace.root))
     for revision in sorted(workspace.versions.glob("*.py")):
         content.update(revision.read_bytes())
-    name = f"template_{content.hexdigest()[:16]}"
+    name = f"template_{_run()}_{content.hexdigest()[:16]}"
     connection = await asyncpg.connect(server_url)
     try:
         await connection.execute("SELECT pg_advisory_lock(hashtext($1))", name)
         exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
         if not await connection.fetchval(exists, name):
             draft = f"{name}_draft"  # a run that was interrupted leaves it half-migrated
-            await _migrate(workspace, await _create_database(server_url, draft))
+            url = await _create_database(server_url, draft)
+            process = await asyncio.create_subprocess_exec(  # as the workspace's owner would
+                *(sys.executable, "-m", "db_manager", "migrate"),
+                cwd=workspace.root,
+                env=os.environ | {"DATABASE_URL": url},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            output, _ = await process.communicate()
+            if process.returncode != 0:
+                raise pytest.UsageError(f"The test database cannot be migrated:\n{output.decode()}")
             await connection.execute(f'ALTER DATABASE "{draft}" RENAME TO "{name}"')
     finally:
         await connection.close()  # which releases the lock
     return name
-
-
-async def _migrate(workspace: Workspace, url: str) -> None:
-    """Run the workspace's database manager, as its owner would."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "db_manager", "migrate"),
-        cwd=workspace.root,
-        env=os.environ | {"DATABASE_URL": url},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    if process.returncode != 0:
-        raise pytest.UsageError(f"The test database cannot be migrated:\n{output.decode()}")
 
 
 async def _create_database(server_url: str, name: str, template: str = "template1") -> str:
@@ -203,6 +210,38 @@ async def _drop_database(server_url: str, name: str) -> None:
     await _execute(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+async def _drop_databases(server_url: str, run: str) -> None:
+    """Drop what a run has made and left, as the templates."""
+    import asyncpg  # noqa: PLC0415
+
+    try:
+        connection = await asyncpg.connect(server_url)
+    except (OSError, asyncpg.PostgresError):
+        return  # nothing was made there, as each test with a database has said
+    try:
+        left = "SELECT datname FROM pg_database WHERE datname ~ $1"
+        for row in await connection.fetch(left, f"^(test|template)_{run}_"):
+            await connection.execute(f'DROP DATABASE "{row["datname"]}" WITH (FORCE)')
+    finally:
+        await connection.close()
+
+
+def _run() -> str:
+    """Return what tells the databases of this run from those of others on the same server."""
+    return Path(os.environ[_FOLDER]).name.rpartition("-")[2]
+
+
+def _given_server() -> str:
+    """Return the URL of the server that TEST_DATABASE_URL names; raises UsageError."""
+    from quart_fleet.settings import DatabaseSettings  # noqa: PLC0415
+
+    try:
+        url = DatabaseSettings.model_validate({"DATABASE_URL": os.environ[_GIVEN]}).database_url
+    except ValueError as error:
+        raise pytest.UsageError(f"{_GIVEN}: {error}") from None
+    return str(url)
+
+
 async def _execute(url: str, *statements: str) -> None:
     import asyncpg  # noqa: PLC0415
 
@@ -212,9 +251,3 @@ async def _execute(url: str, *statements: str) -> None:
             await connection.execute(statement)
     finally:
         await connection.close()
-
-
-def _config_of(url: str) -> "DatabaseSettings":
-    from quart_fleet.settings import DatabaseSettings  # noqa: PLC0415
-
-    return DatabaseSettings.model_validate({"DATABASE_URL": url})

@@ -31,6 +31,11 @@ class ServiceWords:
     project: str
     """The workspace, as compose.yaml names it."""
 
+    @property
+    def published_port(self) -> str:
+        """The port of this machine that leads to the container, as Compose reads it."""
+        return f"${{{self.package.upper()}_PORT:-{self.port}}}"
+
 
 @dataclass(frozen=True, slots=True)
 class RevisionWords:

@@ -13,6 +13,8 @@
     what a repository sends them to, as `self._transaction`: `fetch`, `fetch_first`, `execute`
     (a count), `execute_many`, `copy`, `savepoint`, `session` (the ORM) and `connection` (the
     driver), all inside the unit of work.
+`REFUSALS`, `Violation`
+    what a client is told of a write that PostgreSQL refuses, by constraint or by kind.
 `RevisionCheck`
     warns at the start of a database whose revision is not the code's.
 
@@ -34,8 +36,10 @@ from quart_fleet.database._repository import SQLAlchemyRepository
 from quart_fleet.database._revision_check import RevisionCheck
 from quart_fleet.database._statement import Parameters, Row, Statement, page_of
 from quart_fleet.database._transaction import SQLAlchemyUnitOfWork, Transaction
+from quart_fleet.database.refusals import REFUSALS, Violation
 
 __all__ = [
+    "REFUSALS",
     "Database",
     "DatabaseServer",
     "Parameters",
@@ -45,5 +49,6 @@ __all__ = [
     "SQLAlchemyUnitOfWork",
     "Statement",
     "Transaction",
+    "Violation",
     "page_of",
 ]

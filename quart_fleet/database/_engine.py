@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import asyncpg
 
-from quart_fleet.database.explanations import LOST, UNREACHABLE
+from quart_fleet.database._connector import CONNECT_TIMEOUT, Connector
+from quart_fleet.database.explanations import CONNECTION_ERRORS, LOST, UNPREPARED, UNREACHABLE
+from quart_fleet.database_url import accepts_standby
 from quart_fleet.errors import ConfigurationError, DatabaseUnavailableError
 from quart_fleet.postgres import EmbeddedPostgresError
 from quart_fleet.settings import DatabaseSettings
@@ -185,15 +187,13 @@ class ConnectionPool:
         self._untouched = 0
 
 
-CONNECT_TIMEOUT = 10.0
-"""Seconds to wait for a new connection, and for a free one of the pool."""
 STATEMENT_TIMEOUT = 60.0
 """Seconds after which a statement is given up, and a server that hangs is called unavailable."""
 PING_TIMEOUT = 2.0
 """Seconds that a probe of readiness takes at most."""
 
-STATEMENT_CACHE_SIZE = 100
-"""Statements that a connection keeps prepared; asyncpg's default, and SQLAlchemy's."""
+_IS_WRITABLE = "SELECT 1 WHERE current_setting('transaction_read_only') = 'off'"
+"""Has one row or none, which its status tells."""
 
 _log = logging.getLogger(__name__)
 
@@ -229,12 +229,19 @@ class Database:
         self._engine: AsyncEngine | None = None
         self._joined_engine: AsyncEngine | None = None
 
+    @property
+    def is_configured(self) -> bool:
+        """Whether its address was given; otherwise it is the workspace's own server."""
+        return self._config.database_url is not None
+
     async def __aenter__(self) -> Self:
         if self._config.database_url is None and self._server is not None:
             try:
                 self.url = await self._resources.enter_async_context(self._server)
             except EmbeddedPostgresError as error:
                 raise ConfigurationError(str(error)) from error
+        self._connector = Connector(self.url or "postgresql://", self._config)
+        self._resources.callback(self._connector.close)
         await self._resources.enter_async_context(self._pool)
         return self
 
@@ -248,7 +255,7 @@ class Database:
         """
         try:
             return await self._pool.acquire()
-        except UNREACHABLE as error:
+        except CONNECTION_ERRORS as error:
             raise DatabaseUnavailableError from error
 
     def release(self, connection: asyncpg.Connection) -> None:
@@ -258,6 +265,17 @@ class Database:
     async def replace(self, connection: asyncpg.Connection) -> asyncpg.Connection:
         """Return another connection in place of one that the server has closed."""
         return await self._pool.replace(connection)
+
+    def give_up(self, connection: asyncpg.Connection, error: BaseException) -> None:
+        """Close a connection whose server only reads now, or whose statements a pooler has lost.
+
+        The next one may lead to the new primary server.
+        """
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            connection.terminate()
+        elif isinstance(error, UNPREPARED):
+            connection.terminate()
+            self._connector.prepare_nothing()
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[asyncpg.Connection]:
@@ -271,7 +289,8 @@ class Database:
         try:
             yield connection
             await connection.reset(timeout=CONNECT_TIMEOUT)
-        except BaseException:
+        except BaseException as error:
+            self.give_up(connection, error)
             # Closed in good order: cut, its server would go on with the statement.
             with suppress(*LOST, *UNREACHABLE):
                 async with asyncio.timeout(CLOSE_TIMEOUT):
@@ -281,12 +300,18 @@ class Database:
             self.release(connection)
 
     async def ping(self) -> None:
-        """Send the server a statement; raises DatabaseUnavailableError, soon."""
+        """Ask the server whether it can be written; raises DatabaseUnavailableError, soon.
+
+        One that only reads, as after a failover, is enough where the URL asks for a standby.
+        """
         try:
             async with asyncio.timeout(PING_TIMEOUT):
                 connection = await self.acquire()
                 try:
-                    await connection.execute("SELECT 1")
+                    if await connection.execute(_IS_WRITABLE) == "SELECT 0" and not accepts_standby(
+                        self.url or "postgresql://"
+                    ):
+                        raise asyncpg.ReadOnlySQLTransactionError("the server only reads")
                 except BaseException:
                     connection.terminate()  # closing in good order takes longer than a probe may
                     raise
@@ -303,7 +328,7 @@ class Database:
         from sqlalchemy.ext.asyncio import async_sessionmaker  # noqa: PLC0415
 
         if self._engine is None:
-            self._engine = create_engine(self.url or "", self._config)
+            self._engine = create_engine(self._connector, self._config)
             self._resources.push_async_callback(self._engine.dispose)
         return async_sessionmaker(self._engine, expire_on_commit=False)
 
@@ -328,12 +353,7 @@ class Database:
             _joined.reset(token)
 
     async def _open_connection(self) -> asyncpg.Connection:
-        connection = await asyncpg.connect(
-            self.url,
-            timeout=CONNECT_TIMEOUT,
-            command_timeout=STATEMENT_TIMEOUT,
-            statement_cache_size=_statement_cache_size(self._config),
-        )
+        connection = await self._connector.connect(command_timeout=STATEMENT_TIMEOUT)
         try:
             await _install_json_codecs(connection)
         except BaseException:
@@ -365,27 +385,17 @@ async def _install_json_codecs(connection: asyncpg.Connection) -> None:
     )
 
 
-def _statement_cache_size(config: DatabaseSettings) -> int:
-    """Return how many statements a connection keeps prepared: behind a pooler, none.
-
-    There, each transaction may be served by another connection, which knows none of them.
-    """
-    return 0 if config.database_pooler else STATEMENT_CACHE_SIZE
-
-
-def create_engine(url: str, config: DatabaseSettings) -> "AsyncEngine":
+def create_engine(connector: Connector, config: DatabaseSettings) -> "AsyncEngine":
     """Make an SQLAlchemy engine for ORM sessions and migrations."""
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
-
-    cached = _statement_cache_size(config)
-
-    async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT, statement_cache_size=cached)
 
     return create_async_engine(
         "postgresql+asyncpg://",
         # What async_creator is for, which has no place for SQLAlchemy's own cache.
-        connect_args={"async_creator_fn": connect, "prepared_statement_cache_size": cached},
+        connect_args={
+            "async_creator_fn": connector.connect,
+            "prepared_statement_cache_size": connector.statement_cache_size,
+        },
         echo=config.db_echo,
         pool_size=config.db_pool_size,
         max_overflow=0,

@@ -1,7 +1,7 @@
 """The base of the repositories: what every table answers, in plain Core statements."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Generic, Protocol, TypeVar, cast
+from typing import ClassVar, Generic, NoReturn, Protocol, TypeVar, cast
 
 import asyncpg
 from sqlalchemy import Table
@@ -17,6 +17,7 @@ from quart_fleet.database._statement import (
     TableStatements,
 )
 from quart_fleet.database._transaction import Transaction
+from quart_fleet.database.refusals import find_refusal
 from quart_fleet.errors import AlreadyExistsError, NotFoundError
 
 LARGEST_ID = 2**63 - 1
@@ -88,32 +89,44 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         return await self._list_page(self._statements.page, after, limit)
 
     async def add(self, entity: EntityT) -> EntityT:
-        """Insert the entity and return it as stored; raises AlreadyExistsError.
+        """Insert the entity and return it as stored; raises AlreadyExistsError and other refusals.
 
         One statement decides, however many ask at once. Only a refusal looks up which field
         it was; should the record in the way be gone by then, the insert is tried again.
         """
         values = self._to_row(entity)
         statements = self._statements.writes[tuple(values)]
-        row = await self._transaction.fetch_first(statements.add, values)
-        if row is not None:
-            return self._to_entity(row)
-        for field in self.unique_fields:
-            if field in values and await self._find_by(field, values[field]) is not None:
-                raise AlreadyExistsError(field)
-        return self._entity_of(await self._write_unique(statements.insert, values))
+        try:
+            row = await self._transaction.fetch_first(statements.add, values)
+            if row is not None:
+                return self._to_entity(row)
+            for field in self.unique_fields:
+                if field in values and await self._find_by(field, values[field]) is not None:
+                    raise AlreadyExistsError(field)
+            return self._entity_of(await self._transaction.fetch_first(statements.insert, values))
+        except asyncpg.PostgresError as error:
+            self._refuse(error, values)
 
     async def update(self, entity: EntityT) -> EntityT:
-        """Store the entity's values; raises NotFoundError or AlreadyExistsError."""
+        """Store the entity's values; raises NotFoundError, AlreadyExistsError and other refusals."""
         values = self._to_row(entity)
         statements = self._statements.writes[tuple(values)]
         parameters = {**values, **self._chosen(entity.id)}
-        return self._entity_of(await self._write_unique(statements.update, parameters))
+        try:
+            return self._entity_of(
+                await self._transaction.fetch_first(statements.update, parameters)
+            )
+        except asyncpg.PostgresError as error:
+            self._refuse(error, values)
 
     async def delete(self, record_id: int) -> None:
-        """Delete the entity with this id; raises NotFoundError."""
+        """Delete the entity with this id; raises NotFoundError, or ConflictError for one in use."""
         parameters = self._chosen(record_id)
-        if await self._transaction.fetch_first(self._statements.delete, parameters) is None:
+        try:
+            row = await self._transaction.fetch_first(self._statements.delete, parameters)
+        except asyncpg.PostgresError as error:
+            self._refuse(error, None)
+        if row is None:
             raise NotFoundError(self.resource)
 
     async def _list_page(
@@ -130,15 +143,13 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         row = await self._transaction.fetch_first(self._statements.find_by[field], {field: value})
         return None if row is None else self._to_entity(row)
 
-    async def _write_unique(self, statement: Statement, values: Parameters) -> Row | None:
-        """Write; a unique constraint of a unique field raises AlreadyExistsError."""
-        try:
-            return await self._transaction.fetch_first(statement, values)
-        except asyncpg.UniqueViolationError as error:
-            field = self._statements.unique_constraints.get(error.constraint_name)
-            if field is None:
-                raise
-            raise AlreadyExistsError(field) from error
+    def _refuse(self, error: asyncpg.PostgresError, values: Parameters | None) -> NoReturn:
+        """Raise what `quart_fleet.database.REFUSALS` has for the error, else the error."""
+        table = cast("Table", self.model.__table__)
+        refusal = find_refusal(error, self.resource, table, values)
+        if refusal is None:
+            raise error
+        raise refusal from error
 
     def _entity_of(self, row: Row | None) -> EntityT:
         if row is None:

@@ -4,8 +4,14 @@ import logging
 from collections.abc import Iterable
 
 from quart_fleet.database._engine import Database
-from quart_fleet.database.explanations import CONNECTION_ERRORS, explain, reason_of
-from quart_fleet.database_url import describe
+from quart_fleet.database.explanations import (
+    CONNECTION_ERRORS,
+    CORRECT,
+    LOOK,
+    explain,
+    reason_of,
+)
+from quart_fleet.database_url import describe, normalise
 from quart_fleet.errors import DatabaseUnavailableError
 from quart_fleet.postgres import EmbeddedPostgres
 from quart_fleet.revisions import History
@@ -36,7 +42,8 @@ class RevisionCheck:
         try:
             current = await _read_current(database, self._workspace.version_table)
         except DatabaseUnavailableError as error:
-            reason = explain(error.__cause__ or error, url)
+            remedy = CORRECT if database.is_configured else LOOK
+            reason = explain(error.__cause__ or error, url, remedy)
             return f"{reason} Requests that need it answer 503 until then."
         except CONNECTION_ERRORS as error:
             return f"The database does not tell its revision: {describe(url)} ({reason_of(error)})."
@@ -51,7 +58,7 @@ class RevisionCheck:
         # The command reads the environment, and no service's .env.
         configured = self._workspace.load_settings().load().database_url
         default = EmbeddedPostgres(self._workspace.postgres_folder).url()
-        variable = "" if url == (configured or default) else "DATABASE_URL=… "
+        variable = "" if normalise(url) == normalise(configured or default) else "DATABASE_URL=… "
         return (
             f"The database is behind the code: {place}, the newest revision is "
             f"{_names(heads)}. Run: {variable}python -m db_manager migrate"

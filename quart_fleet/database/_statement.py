@@ -49,7 +49,8 @@ AFTER, LIMIT = "after", "limit"
 
 _Processor = Callable[[Any], Any]
 
-_DIALECT: Dialect = asyncpg_dialect()  # type: ignore[no-untyped-call]  # has no annotation
+# With the driver, which the types of ranges ask for their conversion.
+_DIALECT: Dialect = asyncpg_dialect(dbapi=asyncpg_dialect.import_dbapi())  # type: ignore[no-untyped-call]  # has no annotation
 _CONVERTED_BY_ASYNCPG = (Boolean, Float, Numeric)
 """Types that asyncpg takes and gives as Python has them, without the checks of SQLAlchemy."""
 
@@ -245,5 +246,3 @@ class TableStatements:
             for field in unique_fields
         }
         """For each unique field, the row that holds a value of it."""
-        self.unique_constraints = {f"uq_{table.name}_{field}": field for field in unique_fields}
-        """The constraint's name to the field that it keeps unique."""

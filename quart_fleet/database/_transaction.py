@@ -240,6 +240,7 @@ class Transaction:
             if self._state is not _State.OPEN:
                 self._state = _State.UNSETTLED
             if isinstance(error, UNREACHABLE):
+                self._database.give_up(self._connection, error)
                 raise DatabaseUnavailableError from error
             raise
         if self._state is not _State.OPEN:

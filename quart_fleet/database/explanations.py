@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 from dataclasses import dataclass
 
 import asyncpg
@@ -21,8 +22,12 @@ _NOT_SENT = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 LOST = (*_CONNECTION_LOST, *_NOT_SENT)
 """What a statement may raise on a connection that the server has closed."""
 
+UNPREPARED = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+"""What a pooler of transactions makes of prepared statements."""
+
 UNREACHABLE = (
     *_CONNECTION_LOST,
+    *UNPREPARED,
     OSError,
     TimeoutError,
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -30,14 +35,17 @@ UNREACHABLE = (
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     asyncpg.OperatorInterventionError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TargetServerAttributeNotMatched,
 )
-"""The server is away, starting, stopping, full or not ours: worth another try later."""
+"""The server is away, starting, stopping, full, a standby or not ours: worth another try later."""
 
 CONNECTION_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     DBAPIError,
 )
 """What opening a connection may raise."""
@@ -73,24 +81,84 @@ class Explanation:
         return self.message
 
 
-def explain(error: BaseException, url: str) -> Explanation:
-    """Say what went wrong with the database at `url`, and what to do next."""
+CORRECT = "correct DATABASE_URL"
+"""What to do about an address that was given."""
+LOOK = "see: python -m db_manager postgres status"
+"""What to do about the workspace's own server, whose address is no setting."""
+
+_NAMED_OTHERWISE = (62, 64)
+_INVALID_NOW = (9, 10)
+_NOT_TRUSTED = (2, 18, 19, 20, 21, 24)
+"""Codes of X509_V_ERR (OpenSSL's manual, X509_STORE_CTX_get_error)."""
+
+
+_LOGINS = {
+    "no encryption": "Write sslmode=require in DATABASE_URL",
+    "certificate": "Name the client's certificate by sslcert and sslkey in DATABASE_URL",
+}
+"""What to do about a login, by what the server says of it."""
+_OTHERS = {
+    asyncpg.ReadOnlySQLTransactionError: (
+        "PostgreSQL only reads: {place}. It is a standby, as after a failover, or was set so: "
+        "name the primary server by DATABASE_URL."
+    ),
+    asyncpg.TargetServerAttributeNotMatched: (
+        "No server is what target_session_attrs asks for: {place}. Name another one by "
+        "DATABASE_URL, or wait for the failover."
+    ),
+    **dict.fromkeys(
+        UNPREPARED,
+        "A pooler shares sessions, where prepared statements are lost: {place}. "
+        "Set DATABASE_POOLER=pgbouncer.",
+    ),
+}
+"""What is said where another server answers than the one that is needed, or a pooler."""
+
+
+def explain(error: BaseException, url: str, remedy: str = CORRECT) -> Explanation:
+    """Say what went wrong with the database at `url`, and what to do next.
+
+    Args:
+        error: what the driver, SQLAlchemy or the system has raised.
+        url: where the database is.
+        remedy: CORRECT or LOOK.
+    """
     cause, place = driver_error(error), describe(url)
+    reason, is_unreachable = reason_of(cause), False
     match cause:
-        # A file that is not found is a certificate's, unless the server's place is a socket.
-        case asyncpg.ClientConfigurationError() | FileNotFoundError() if not (
-            isinstance(cause, FileNotFoundError) and " at /" in place
-        ):
-            return Explanation(f"DATABASE_URL cannot be used: {place} ({reason_of(cause)}).")
+        case ssl.SSLError():
+            message = _explain_tls(cause, place)
+        case asyncpg.ClientConfigurationError():
+            subject = "DATABASE_URL" if remedy == CORRECT else "The address"
+            message = f"{subject} cannot be used: {place} ({reason})."
+        case ConnectionError() if "rejected SSL upgrade" in str(cause):
+            message = (
+                f"PostgreSQL offers no TLS, which sslmode asks for: {place}. Switch it on there "
+                "(ssl = on), or write sslmode=disable in DATABASE_URL where the network is trusted."
+            )
+        case FileNotFoundError() if " at /" not in place:  # it is no socket
+            message = f"DATABASE_URL cannot be used: {place} ({reason})."
         case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
-            return Explanation(
-                f"PostgreSQL refuses the login: {place} ({reason_of(cause)}). Check DATABASE_URL."
-            )
+            advice = next((advice for word, advice in _LOGINS.items() if word in reason), None)
+            usual = "Check DATABASE_URL" if remedy == CORRECT else remedy.capitalize()
+            message = f"PostgreSQL refuses the login: {place} ({reason}). {advice or usual}."
         case asyncpg.InvalidCatalogNameError():
-            return Explanation(
+            message = (
                 f"The database does not exist: {place}. "
-                f'Create it (CREATE DATABASE "{name_of(url)}") or correct DATABASE_URL.'
+                f'Create it (CREATE DATABASE "{name_of(url)}") or {remedy}.'
             )
+        case asyncpg.ProtocolViolationError():
+            message = (
+                f"PostgreSQL, or a pooler before it, refuses the address: {place} ({reason}). "
+                "Take that parameter out of DATABASE_URL."
+            )
+        case (
+            asyncpg.ReadOnlySQLTransactionError()
+            | asyncpg.TargetServerAttributeNotMatched()
+            | asyncpg.InvalidSQLStatementNameError()
+            | asyncpg.DuplicatePreparedStatementError()
+        ):
+            message = _OTHERS[type(cause)].format(place=place)
         case (
             OSError()
             | TimeoutError()
@@ -100,13 +168,37 @@ def explain(error: BaseException, url: str) -> Explanation:
             | asyncpg.OperatorInterventionError()
             | asyncpg.InterfaceError()
         ):
-            return Explanation(
-                f"PostgreSQL cannot be reached: {place} ({reason_of(cause)}). "
-                "Start it or correct DATABASE_URL.",
-                is_unreachable=True,
-            )
+            message = f"PostgreSQL cannot be reached: {place} ({reason}). Start it or {remedy}."
+            is_unreachable = True
         case _:
-            return Explanation(f"PostgreSQL refuses: {place} ({reason_of(cause)}).")
+            message = f"PostgreSQL refuses: {place} ({reason})."
+    return Explanation(message, is_unreachable)
+
+
+def _explain_tls(error: ssl.SSLError, place: str) -> str:
+    """Say what is wrong with certificates, or what else keeps both sides from TLS."""
+    reason = reason_of(error)
+    match error:
+        case ssl.SSLCertVerificationError(verify_code=code) if code in _NAMED_OTHERWISE:
+            return (
+                f"The certificate of PostgreSQL is another host's: {place} ({reason}). "
+                "Write the host as the certificate has it, or sslmode=verify-ca, in DATABASE_URL."
+            )
+        case ssl.SSLCertVerificationError(verify_code=code) if code in _INVALID_NOW:
+            return (
+                f"The certificate of PostgreSQL is not valid now: {place} ({reason}). "
+                "Renew it on the server, and check this machine's clock."
+            )
+        case ssl.SSLCertVerificationError(verify_code=code) if code in _NOT_TRUSTED:
+            return (
+                "The certificate of PostgreSQL is of another authority than the trusted one: "
+                f"{place} ({reason}). Name its authority's certificate by sslrootcert in "
+                "DATABASE_URL."
+            )
+    return (
+        f"PostgreSQL and this client agree on no TLS: {place} ({reason}). "
+        "Check sslmode, sslcert, sslkey and sslrootcert in DATABASE_URL."
+    )
 
 
 def driver_error(error: BaseException) -> BaseException:
@@ -120,14 +212,18 @@ def reason_of(error: BaseException) -> str:
     match error:
         case asyncpg.PostgresError(message=str(message)):
             detail = getattr(error, "detail", None)
-            return " ".join((f"{message} ({detail})" if detail else message).split())
+            reason = f"{message} ({detail})" if detail else message
         case asyncpg.ClientConfigurationError() | asyncpg.ConnectionDoesNotExistError():
-            return " ".join(str(error).split())
+            reason = str(error)
         case TimeoutError():
-            return "no answer in time"
+            reason = "no answer in time"
+        case ssl.SSLError():
+            reason = getattr(error, "verify_message", error.reason or str(error)).rstrip(".")
         case socket.gaierror(errno=number):
-            return "its name cannot be looked up" if number == socket.EAI_AGAIN else "no such host"
+            is_temporary = number == socket.EAI_AGAIN
+            reason = "its name cannot be looked up" if is_temporary else "no such host"
         case OSError(errno=int(number)):
-            return os.strerror(number)
+            reason = os.strerror(number)
         case _:
-            return " ".join(f"{type(error).__name__}: {error}".split())
+            reason = f"{type(error).__name__}: {error if error.args else 'no reason given'}"
+    return " ".join(reason.split())

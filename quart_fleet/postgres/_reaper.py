@@ -61,25 +61,21 @@ def ensure_reaper(layout: Layout) -> None:
     for _ in attempts(_REAPER_TIMEOUT):
         if is_held(layout.reaper):
             return
-        _start(layout)
+        done = subprocess.run(  # noqa: S603 - our own module, our own interpreter
+            [sys.executable, "-SP", "-m", "quart_fleet.postgres._reaper", str(layout.folder)],
+            cwd="/",
+            env=make_environment(PYTHONPATH=str(_IMPORT_ROOT)),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise EmbeddedPostgresError(f"{_FAILURE} does not start:\n{lines[-1]}")
     raise EmbeddedPostgresError(f"{_FAILURE} does not stay.")
-
-
-def _start(layout: Layout) -> None:
-    done = subprocess.run(  # noqa: S603 - our own module, our own interpreter
-        [sys.executable, "-SP", "-m", "quart_fleet.postgres._reaper", str(layout.folder)],
-        cwd="/",
-        env=make_environment(PYTHONPATH=str(_IMPORT_ROOT)),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise EmbeddedPostgresError(f"{_FAILURE} does not start:\n{lines[-1]}")
 
 
 def watch(layout: Layout) -> None:
@@ -90,7 +86,12 @@ def watch(layout: Layout) -> None:
     reaper, lease, server = map(open_lock, (layout.reaper, layout.lease, layout.server))
     if not take_exclusive(reaper):
         return
-    _detach()
+    # Goes on in a child: the end of this process tells its parent that the reaper watches.
+    if os.fork() != 0:
+        os._exit(0)
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
     await_exclusive(lease)
     if not is_pinned(layout):
         shut_down(layout, server)
@@ -98,15 +99,6 @@ def watch(layout: Layout) -> None:
     # Before the lease: a new client must not take this process for a reaper that still watches.
     os.close(reaper)
     os.close(lease)
-
-
-def _detach() -> None:
-    """Go on in a child; the end of this process tells its parent that the reaper watches."""
-    if os.fork() != 0:
-        os._exit(0)
-    null = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(null, standard)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The one server of a folder, as each of its clients uses it."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -16,7 +17,6 @@ from quart_fleet.postgres._postmaster import (
     shut_down,
     unpin,
 )
-from quart_fleet.postgres._programs import Programs
 from quart_fleet.postgres._reaper import end_lease, take_lease
 
 _START_TIMEOUT = 60
@@ -90,7 +90,9 @@ class Server:
     def status(self) -> ServerStatus:
         """Look at the server from outside."""
         postmaster = find_ready_postmaster(self.layout)
-        programs = self._find_programs()
+        programs = None
+        with suppress(EmbeddedPostgresError):
+            programs = Cluster.of(self.layout).programs
         return ServerStatus(
             running=postmaster is not None,
             pinned=is_pinned(self.layout),
@@ -101,12 +103,6 @@ class Server:
             log=self.layout.log,
             source=programs.source if programs else None,
         )
-
-    def _find_programs(self) -> Programs | None:
-        try:
-            return Cluster.of(self.layout).programs
-        except EmbeddedPostgresError:
-            return None
 
     def _ensure_running(self) -> Postmaster:
         """Return the server, started by this process or another; the caller holds a lease."""

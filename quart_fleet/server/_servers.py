@@ -22,14 +22,21 @@ _BACKLOG = 2048
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Listen on the port; raises ConfigurationError, which says what to do about it."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    """Listen on the port; raises ConfigurationError, which says what to do about it.
+
+    `::` is every address of this machine, of IPv4 too, whatever the system's default.
+    """
     try:
-        socket.getaddrinfo(host, port, family)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError):
         raise ConfigurationError(f"HOST: no such host as {host!r}") from None
+    families = {each[0] for each in found}
+    family = socket.AF_INET if socket.AF_INET in families else socket.AF_INET6
+    both = host == "::" and socket.has_dualstack_ipv6()
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return socket.create_server(
+            (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
+        )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             message = (
@@ -38,8 +45,14 @@ def listen(host: str, port: int) -> socket.socket:
             )
         else:
             reason = os.strerror(error.errno or 0)
-            message = f"Cannot listen on {host}:{port}: {reason} (HOST and SERVICE_PORT set it)"
+            place = f"{in_url(host)}:{port}"
+            message = f"Cannot listen on {place}: {reason} (HOST and SERVICE_PORT set it)"
         raise ConfigurationError(message) from error
+
+
+def in_url(host: str) -> str:
+    """Return the host as a URL has it: an address of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 class RunServer(Protocol):
@@ -63,6 +76,8 @@ def run_uvicorn(app: Quart, path: str, listener: socket.socket, workers: int) ->
         "log_config": None,
         "log_level": "warning",
         "timeout_graceful_shutdown": GRACEFUL_TIMEOUT,
+        "timeout_keep_alive": app.config["KEEP_ALIVE_TIMEOUT"],
+        "proxy_headers": False,  # the application reads them, under every server
     }
     if workers > 1:
         host, port = listener.getsockname()[:2]
@@ -87,6 +102,7 @@ def run_hypercorn(app: Quart, path: str, listener: socket.socket, workers: int) 
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]  # hypercorn closes it
     config.graceful_timeout = GRACEFUL_TIMEOUT
+    config.keep_alive_timeout = app.config["KEEP_ALIVE_TIMEOUT"]
     config.loglevel = "WARNING"
     if workers > 1:
         config.application_path, config.workers, config.worker_class = path, workers, "uvloop"

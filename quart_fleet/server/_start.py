@@ -1,6 +1,7 @@
 """How `python app.py` starts: the settings are checked, the port is taken, a server runs."""
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -15,7 +16,8 @@ from quart_fleet.server._lifecycle import (
     draining_on_signal,
     ending_with_parent,
 )
-from quart_fleet.server._servers import SERVERS, listen
+from quart_fleet.server._proxies import believe_proxies
+from quart_fleet.server._servers import SERVERS, in_url, listen
 
 if TYPE_CHECKING:
     from quart_fleet.asgi._application import Service
@@ -38,6 +40,7 @@ def start(factory: Callable[[], Quart]) -> Quart:
         with collecting_requests_only(), draining_on_signal(drain), ending_with_parent():
             yield
 
+    believe_proxies(app)
     logging.basicConfig(
         level=logging.DEBUG if app.debug else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -46,7 +49,7 @@ def start(factory: Callable[[], Quart]) -> Quart:
 
 
 def serve(app: Quart, path: str) -> None:
-    """Serve as the command line says: `--server`, `--workers`.
+    """Serve as the command line says: `--server`, `--workers`; or tell the routes: `--routes`.
 
     `path` is where worker processes import the application from, as in `user_service.app:app`.
     """
@@ -64,13 +67,21 @@ def serve(app: Quart, path: str) -> None:
         metavar="N",
         help="processes that share the port (default: %(default)s)",
     )
+    parser.add_argument(
+        "--routes",
+        action="store_true",
+        help="print every route as JSON, and end without serving",
+    )
     options = parser.parse_args()
+    if options.routes:
+        print(json.dumps(_describe_routes(app), indent=2))
+        return
     name, host, port = (app.config[key] for key in ("SERVICE_NAME", "HOST", "SERVICE_PORT"))
     try:
         listener = listen(host, port)
     except ConfigurationError as error:
         sys.exit(error.message)
-    shown = "localhost" if host in _LOCAL else host
+    shown = "localhost" if host in _LOCAL else in_url(host)
     print(f"{name} on http://{shown}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
 
     # A start that was refused ends with the reason alone: without a server's words around it, and
@@ -82,6 +93,19 @@ def serve(app: Quart, path: str) -> None:
     finally:
         if service.refusal is not None:
             sys.exit(service.refusal)
+
+
+def _describe_routes(app: Quart) -> list[dict[str, object]]:
+    rules = sorted(app.url_map.iter_rules(), key=lambda rule: (rule.rule, rule.endpoint))
+    return [
+        {
+            "rule": rule.rule,
+            "methods": sorted(rule.methods or ()),
+            "websocket": rule.websocket,
+            "endpoint": rule.endpoint,
+        }
+        for rule in rules
+    ]
 
 
 def _number_of_workers(text: str) -> int:

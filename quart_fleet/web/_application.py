@@ -5,7 +5,9 @@ answers `*` to every origin; the contract echoes the origin, as Flask-CORS does.
 """
 
 import logging
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
 
@@ -34,6 +36,7 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
     database: Database,
     envelope: type[Envelope] = Envelope,
     *,
+    folder: Path | None = None,
     blueprints: Iterable[Blueprint] = (),
     statuses: Mapping[type[ServiceError], int] = MappingProxyType({}),
     start_checks: Iterable[StartCheck] = (),
@@ -44,12 +47,24 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         config: the service's settings.
         database: opened when the application starts, closed when it stops.
         envelope: the form of all answers: of errors, health routes and streams too.
-        blueprints: the service's controllers, mounted below `/api/v1`.
+        folder: the service's, where Quart looks for `templates/`, `static/` and `instance/`; without
+            it, that of the settings' class. What is served does not depend on where it starts.
+        blueprints: the service's controllers, mounted below `/api/v1`, each with its own `url_prefix`
+            after it; one whose `url_prefix` begins with `/api/v1` is mounted there as it stands.
         statuses: the HTTP status of errors of the service's own, and of classes derived from them;
             those of `quart_fleet.errors` have theirs, which may be changed here.
         start_checks: awaited in order at start, with the database open; one that raises ends it.
     """
-    app = service_class()(config.service_name, static_folder=None)
+    if folder is None:
+        module = sys.modules.get(type(config).__module__)
+        folder = Path(getattr(module, "__file__", None) or "settings.py").parent
+    folder = folder.resolve()
+    app = service_class()(
+        config.service_name,
+        static_folder="static" if (folder / "static").is_dir() else None,
+        root_path=str(folder),
+        instance_path=str(folder / "instance"),
+    )
     app.config.from_mapping(
         DEBUG=config.debug,
         TESTING=config.testing,
@@ -58,12 +73,16 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         SERVICE_NAME=config.service_name,
         SERVICE_PORT=config.service_port,
         HOST=config.host,
+        KEEP_ALIVE_TIMEOUT=config.keep_alive_timeout,
+        FORWARDED_ALLOW_IPS=config.forwarded_allow_ips,
     )
     app.json = ContractJSONProvider(app)  # anew, since its form depends on DEBUG
     app.logger.addFilter(_is_unexpected)
     app.after_request(make_cors(config.cors_origins))  # the first one, which runs last
     for blueprint in (make_health_blueprint(envelope, database), *blueprints):
-        app.register_blueprint(blueprint, url_prefix=PREFIX)
+        own = f"/{(blueprint.url_prefix or '').strip('/')}".rstrip("/")
+        is_below = f"{own}/".startswith(f"{PREFIX}/")
+        app.register_blueprint(blueprint, url_prefix=own if is_below else f"{PREFIX}{own}")
     ErrorResponses(envelope, statuses).register(app)
 
     @app.while_serving

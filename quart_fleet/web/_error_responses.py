@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Mapping
 
-from quart import Quart, Response, request
+from quart import Quart, Response, has_request_context, request, websocket
 from werkzeug.exceptions import HTTPException
 
+from quart_fleet.database.explanations import driver_error
+from quart_fleet.database.refusals import find_refusal
 from quart_fleet.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -68,23 +70,42 @@ class ErrorResponses:
             return await self.for_unexpected_error(error)
         if status == 503:
             cause = error.__cause__ or error
-            _log.warning("%s %s: %s: %r", request.method, request.path, error.message, cause)
+            _log.warning("%s: %s: %r", _asked(), error.message, cause)
         if isinstance(error, ValidationFailedError):
             return self._envelope.error(error.message, status, error.errors)
         return self._envelope.error(error.message, status)
 
     async def for_http_error(self, error: HTTPException) -> Response:
-        """Answer with the status and the headers of Quart's own error: 404, 405, 413 and others."""
+        """Answer with the status and the headers of Quart's own error: 404, 405, 413 and others.
+
+        What was said to `abort` besides is the message: `abort(409, "Booked already")`.
+        """
         status = error.code or 500
-        response = self._envelope.error(_MESSAGES.get(status, error.name), status)
+        said = vars(error).get("description")  # not the one of its class
+        message = str(said) if said else _MESSAGES.get(status, error.name)
+        response = self._envelope.error(message, status)
         for name, value in error.get_headers():
             if name.lower() != "content-type":
                 response.headers[name] = value
-        if status == 413 and request.http_version.startswith("1"):
+        if status == 413 and has_request_context() and request.http_version.startswith("1"):
             response.headers["Connection"] = "close"  # the rest of the body stays unread
         return response
 
     async def for_unexpected_error(self, error: Exception) -> Response:
-        """Answer 500 without a word of the cause, which is logged."""
-        _log.error("%s %s failed", request.method, request.path, exc_info=error)
+        """Answer what PostgreSQL has refused by its kind, and all else 500, without the cause.
+
+        The cause is logged.
+        """
+        if refusal := find_refusal(driver_error(error)):
+            reason = str(driver_error(error)).partition("\n")[0]  # what follows holds values
+            _log.info("%s: %s", _asked(), reason)
+            return await self.for_service_error(refusal)
+        _log.error("%s failed", _asked(), exc_info=error)
         return self._envelope.error("Internal server error", 500)
+
+
+def _asked() -> str:
+    """Return what was asked for, as the log says it: a WebSocket has no request."""
+    if has_request_context():
+        return f"{request.method} {request.path}"
+    return f"WebSocket {websocket.path}"

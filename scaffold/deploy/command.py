@@ -10,6 +10,7 @@ from scaffold import preview, transaction
 from scaffold.deploy.fleet import Fleet, Target
 from scaffold.deploy.manifests import OVERLAYS, plan_manifests
 from scaffold.errors import MisuseError
+from scaffold.plan import Plan
 from scaffold.workspace import Workspace
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,57}[a-z0-9])?")
@@ -17,6 +18,8 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,57}[a-z0-9])?")
 _REGISTRY = re.compile(r"([a-z0-9][a-zA-Z0-9._-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*/?)?")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
+_GATEWAY = re.compile(rf"{_LABEL.pattern}/{_LABEL.pattern}")
+_CLASS = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
 @click.group("deploy")
@@ -33,8 +36,12 @@ def command() -> None:
     "--ingress-namespace",
     default="ingress-nginx",
     show_default=True,
-    help="Where the ingress controller runs.",
+    help="Where the ingress controller, or the gateway, runs.",
 )
+@click.option(
+    "--ingress-class", default="", help="Of the Ingress; by default the cluster's default class."
+)
+@click.option("--gateway", default="", help="NAMESPACE/NAME of a Gateway, in place of an Ingress.")
 @click.option("--force", is_flag=True, help="Write the overlays anew too.")
 @click.option("--dry-run", is_flag=True, help="List the files; write nothing.")
 @click.option("--diff", is_flag=True, help="Print the changes as a unified diff; write nothing.")
@@ -51,6 +58,8 @@ def kubernetes(force: bool, dry_run: bool, diff: bool, as_json: bool, **target: 
         ("--tag", wanted.tag, _TAG),
         ("--host", wanted.host, _HOST),
         ("--ingress-namespace", wanted.ingress_namespace, _LABEL),
+        ("--ingress-class", wanted.ingress_class or "nginx", _CLASS),
+        ("--gateway", wanted.gateway or "infra/public", _GATEWAY),
     ):
         if not pattern.fullmatch(value):
             raise MisuseError(f"{value!r} cannot be used for {option}: Kubernetes would refuse it.")
@@ -59,7 +68,8 @@ def kubernetes(force: bool, dry_run: bool, diff: bool, as_json: bool, **target: 
     with workspace.locked() if writes else nullcontext():
         if writes:
             transaction.recover(workspace.root)
-        plan = plan_manifests(workspace, Fleet.read(workspace, wanted), overlays_anew=force)
+        fleet = Fleet.read(workspace, wanted)
+        plan = plan_manifests(workspace, fleet, overlays_anew=force)
         if writes:
             transaction.apply(plan)
     if as_json:
@@ -71,8 +81,20 @@ def kubernetes(force: bool, dry_run: bool, diff: bool, as_json: bool, **target: 
         click.echo(
             f"\nNext:\n  kubectl kustomize {OVERLAYS}/dev\n  kubectl apply -k {OVERLAYS}/dev"
         )
-        if plan.kept:
-            click.echo(
-                "Overlays that differ from the generated ones stay; --force replaces them.",
-                err=True,
-            )
+    for warning in _warnings(fleet, plan):
+        click.echo(warning, err=True)
+
+
+def _warnings(fleet: Fleet, plan: Plan) -> list[str]:
+    """Return what the command leaves as it is, and what its caller has to do about it."""
+    warnings = [
+        f"No path of the fleet leads to {rule}: its first segment is a variable, or missing."
+        for rule in fleet.unreachable
+    ]
+    if plan.kept:
+        warnings.append("Overlays that differ from the generated ones stay; --force replaces them.")
+    return warnings + [
+        f"{path} sets tags itself, which win over --tag {fleet.tag}: remove newTag from its images."
+        for path in plan.kept
+        if b"newTag:" in (plan.root / path).read_bytes()
+    ]

@@ -10,14 +10,16 @@ from scaffold.workspace import Workspace
 FOLDER = PurePosixPath("deploy/k8s")
 BASE = FOLDER / "base"
 OVERLAYS = FOLDER / "overlays"
+ENTRANCES = frozenset({"ingress.yaml", "httproute.yaml"})
+"""Files of the base of which a fleet has one, or none."""
 
 
 def plan_manifests(workspace: Workspace, fleet: Fleet, *, overlays_anew: bool) -> Plan:
     """Decide every write; overlays that are there stay, unless they are wanted anew."""
     tree = render_tree("deploy/k8s", {"fleet": fleet})
     files = {FOLDER / path: text for path, text in tree.items()}
-    if not fleet.routes:
-        del files[BASE / "ingress.yaml"]
+    for name in ENTRANCES - {fleet.entrance}:
+        del files[BASE / name]
     for member in fleet.members:
         path = BASE / "services" / f"{member.image}.yaml"
         files[path] = render("deploy/service.yaml.jinja", {"service": member})

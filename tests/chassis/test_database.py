@@ -1,16 +1,23 @@
 """The database that a process has open, on a real PostgreSQL."""
 
 import asyncio
+import gc
+import threading
+from contextlib import suppress
+from socket import EAI_AGAIN, EAI_NONAME, gaierror, getaddrinfo
+from typing import Any, NoReturn
 
+import asyncpg
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, text
 
-from quart_fleet.database._engine import Database
+from quart_fleet.database import Database, Statement, Transaction
 from quart_fleet.errors import DatabaseUnavailableError
 from quart_fleet.settings import DatabaseSettings
 from shared.models.user import UserModel
 from tests.chassis.serving import TIMEOUT
 from tests.chassis.users import close_others, config
+from tests.contract.gate import opened
 
 
 async def test_a_connection_that_the_server_closed_fails_no_request(
@@ -169,3 +176,102 @@ async def test_a_connection_reads_json_as_values_and_takes_it_as_text(
         value = await connection.fetchval(f"SELECT $1::{kind}", '{"a": [1, null, "é"]}')
 
     assert value == {"a": [1, None, "é"]}
+
+
+@pytest.fixture
+async def read_only_url(fresh_database_url: str) -> str:
+    """A database whose new sessions only read, as those of a standby do."""
+    name = fresh_database_url.partition("?")[0].rpartition("/")[2]
+    connection = await asyncpg.connect(fresh_database_url)
+    await connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    await connection.close()
+    return fresh_database_url
+
+
+async def test_a_server_that_only_reads_is_not_ready(read_only_url: str) -> None:
+    async with Database(config(read_only_url)) as database:
+        with pytest.raises(DatabaseUnavailableError) as refused:
+            await database.ping()
+
+    assert isinstance(refused.value.__cause__, asyncpg.ReadOnlySQLTransactionError)
+
+
+async def test_one_that_only_reads_is_ready_where_a_standby_is_asked_for(
+    read_only_url: str,
+) -> None:
+    async with Database(config(f"{read_only_url}&target_session_attrs=read-only")) as database:
+        await database.ping()
+
+
+async def test_a_write_to_one_that_only_reads_is_unavailable_and_its_connection_is_closed(
+    read_only_url: str,
+) -> None:
+    write = Statement(text("CREATE TABLE notes (id int)"))
+    backend = Statement(select(func.pg_backend_pid().label("process")))
+    processes = set[int]()
+    async with Database(config(read_only_url, DB_POOL_SIZE=1)) as database:
+        for _ in range(2):
+            async with Transaction(database) as transaction:
+                row = await transaction.fetch_first(backend)
+                assert row is not None
+                processes.add(row["process"])
+                with pytest.raises(DatabaseUnavailableError):
+                    await transaction.execute(write)
+
+    assert len(processes) == 2
+
+
+@pytest.mark.parametrize("answer", [EAI_AGAIN, EAI_NONAME])
+async def test_a_host_whose_name_is_gone_is_unavailable_before_the_resolver_says_so(
+    answer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    unhandled = list[dict[str, object]]()
+    loop.set_exception_handler(lambda _, context: unhandled.append(context))
+    answered = threading.Event()
+
+    def look_up(*_: object, **__: object) -> NoReturn:
+        """As a resolver whose name server does not answer."""
+        answered.wait(TIMEOUT)
+        raise gaierror(answer, "no answer")
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    # Well before the resolver and the connection would be given up.
+    url = f"postgresql://app@gone.internal/shop?connect_timeout={TIMEOUT:.0f}"
+    async with asyncio.timeout(TIMEOUT / 2), Database(config(url)) as database:
+        for _ in range(3):
+            with pytest.raises(DatabaseUnavailableError):
+                await database.ping()
+        answered.set()
+        with pytest.raises(DatabaseUnavailableError) as told:
+            await database.ping()
+    gc.collect()
+    await asyncio.sleep(0)
+    loop.set_exception_handler(None)
+
+    assert isinstance(told.value.__cause__, gaierror)
+    assert not unhandled
+
+
+async def test_a_lookup_that_is_late_serves_the_next_caller(
+    monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    monkeypatch.setattr("quart_fleet.database._connector.LOOKUP_TIMEOUT", 0.01)
+    release, found = threading.Event(), getaddrinfo
+
+    def look_up(*arguments: Any, **options: Any) -> Any:
+        release.wait(TIMEOUT)
+        return found(*arguments, **options)
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    async with opened(database_url) as gate:
+        url = gate.url.replace("127.0.0.1", "localhost")
+        async with Database(config(url)) as database:
+            with pytest.raises(DatabaseUnavailableError):
+                await database.ping()
+            release.set()
+            async with asyncio.timeout(TIMEOUT):
+                while True:
+                    with suppress(DatabaseUnavailableError):
+                        await database.ping()
+                        break

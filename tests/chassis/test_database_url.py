@@ -2,11 +2,34 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic_core import PydanticCustomError
 
-from quart_fleet.database_url import describe, normalise
+from quart_fleet.database_url import (
+    HARMLESS,
+    HONOURED,
+    READ_BY_DRIVER,
+    REFUSED,
+    SESSION_SETTINGS,
+    SYNONYMS,
+    connect_arguments,
+    describe,
+    normalise,
+    pools_transactions,
+)
+
+LIBPQ = """
+    host hostaddr port dbname user password passfile require_auth channel_binding connect_timeout
+    client_encoding options application_name fallback_application_name keepalives keepalives_idle
+    keepalives_interval keepalives_count tcp_user_timeout replication gssencmode sslmode requiressl
+    sslnegotiation sslcompression sslcert sslkey sslkeylogfile sslpassword sslcertmode sslrootcert
+    sslcrl sslcrldir sslsni requirepeer ssl_min_protocol_version ssl_max_protocol_version
+    min_protocol_version max_protocol_version krbsrvname gsslib gssdelegation scram_client_key
+    scram_server_key service servicefile target_session_attrs load_balance_hosts oauth_issuer
+    oauth_client_id oauth_client_secret oauth_scope
+""".split()  # noqa: SIM905 - PostgreSQL 18's manual, section 34.1.2
 
 
 @pytest.mark.parametrize(
@@ -57,6 +80,128 @@ def test_a_refused_url_is_not_quoted_in_part(url: str) -> None:
     message = str(refusal.value)
     assert message.endswith("in the password write @ as %40, : as %3A, / as %2F and # as %23")
     assert not any(piece in message for piece in ("s3", "cr", "hush"))
+
+
+@pytest.mark.parametrize("parameter", LIBPQ)
+def test_every_parameter_of_libpq_has_its_place(parameter: str) -> None:
+    places = (READ_BY_DRIVER, HONOURED, SESSION_SETTINGS, SYNONYMS, REFUSED, HARMLESS)
+
+    assert any(parameter in place for place in places)
+
+
+def test_what_is_harmless_in_part_says_what_to_write_instead_of_the_rest() -> None:
+    assert {name for name, values in HARMLESS.items() if values is not None} <= REFUSED.keys()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        # Neon, Supabase, Vercel, Heroku, RDS, Prisma, SQLAlchemy and node-postgres, in turn.
+        ("?sslmode=require&channel_binding=require", "?sslmode=require"),
+        ("?pgbouncer=true&connection_limit=1", "?pgbouncer=true"),
+        ("?sslmode=require&supa=base-pooler.x", "?sslmode=require"),
+        ("?ssl=true", "?sslmode=require"),
+        ("?connect_timeout=10&keepalives=1&keepalives_idle=30", "?connect_timeout=10"),
+        ("?schema=billing", "?search_path=%22billing%22"),
+        ("?ssl=require&prepared_statement_cache_size=0", "?sslmode=require&pgbouncer=true"),
+        ("?sslmode=no-verify", "?sslmode=require"),
+        ("?gssencmode=disable&client_encoding=UTF8&load_balance_hosts=random", ""),
+        ("?options=project%3Dlate-sun-1", "?options=project%3Dlate-sun-1"),
+        ("?options=-c%20search_path%3Dbilling", "?options=-c%20search_path%3Dbilling"),
+        ("?fallback_application_name=shop", "?application_name=shop"),
+        ("?target_session_attrs=read-write", "?target_session_attrs=read-write"),
+    ],
+)
+def test_what_providers_hand_out_is_read(given: str, kept: str) -> None:
+    assert normalise(f"postgres://app:x@db/shop{given}") == f"postgresql://app:x@db/shop{kept}"
+
+
+@pytest.mark.parametrize(
+    ("given", "names", "remedy"),
+    [
+        ("?hostaddr=10.0.0.1", "hostaddr", "in the place of the host"),
+        ("?service=prod", "service", "into DATABASE_URL"),
+        ("?gssencmode=require", "gssencmode", "sslmode=require"),
+        ("?client_encoding=LATIN1", "client_encoding", "UTF-8"),
+        ("?require_auth=scram-sha-256", "require_auth", "sslmode=verify-full"),
+        ("?replication=database", "replication", "leave it out"),
+        ("?sslmod=require", "sslmod", "correct or remove it"),
+        ("?connect_timeout=soon", "connect_timeout", "write a number"),
+        ("?target_session_attrs=master", "target_session_attrs", "primary"),
+        ("?sslmode=verify-ca&sslrootcert=system", "sslrootcert", "verify-full alone"),
+        ("?sslmode=require&sslrootcert=/nope", "sslrootcert", "No such file"),
+        ("?sslmode=require&sslcert=/nope&sslkey=/nope", "sslcert", "No such file"),
+        ("?sslnegotiation=direct", "sslnegotiation", "sslmode=require"),
+        ("?dbname=prod", "dbname", "says it twice"),
+        ("?host=other", "host", "says it twice"),
+        ("?user=root", "user", "says it twice"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(given: str, names: str, remedy: str) -> None:
+    with pytest.raises(PydanticCustomError) as refusal:
+        normalise(f"postgresql://app:hush@db/shop{given}")
+
+    message = str(refusal.value)
+    assert message.startswith(f"{names} cannot be used: ")
+    assert remedy in message
+    assert "hush" not in message
+
+
+def test_a_verification_without_an_authority_is_refused_with_both_ways(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    with pytest.raises(PydanticCustomError, match=r"sslrootcert=FILE.* sslrootcert=system"):
+        normalise("postgresql://db/shop?sslmode=verify-full")
+
+
+def test_a_file_that_holds_no_certificate_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "root.pem"
+    file.write_text("-----BEGIN s3cret-----")
+
+    with pytest.raises(PydanticCustomError, match="sslrootcert cannot be used: ") as refusal:
+        normalise(f"postgresql://db/shop?sslmode=verify-full&sslrootcert={file}")
+    assert "s3cret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("postgresql://app@a:5433,b:5434/shop", "shop at a:5433,b:5434"),
+        ("postgresql://app@/shop?host=a:5433&host=b:5434", "shop at a:5433,b:5434"),
+        ("postgresql://app@/shop?host=a,b&port=1,2", "shop at a:1,b:2"),
+        ("postgresql://app@[::1]:5433/shop", "shop at ::1:5433"),
+        ("postgresql://app@db?dbname=shop", "shop at db:5432"),
+        ("postgresql://db:5433?dbname=shop&user=app&password=x", "shop at db:5433"),
+    ],
+)
+def test_each_way_of_saying_the_place_is_read(url: str, place: str) -> None:
+    normal = normalise(url)
+
+    assert describe(normal) == place
+    assert normalise(normal) == normal
+
+
+def test_a_password_in_a_parameter_is_no_longer_one() -> None:
+    assert normalise("postgresql://db/shop?user=app&password=a%40b") == (
+        "postgresql://app:a%40b@db/shop"
+    )
+
+
+def test_the_driver_is_given_what_it_does_not_read_itself() -> None:
+    url = normalise(
+        "postgresql://db/shop?connect_timeout=3&application_name=till&schema=a%22b"
+        "&sslmode=require&sslnegotiation=direct&pgbouncer=1"
+    )
+
+    assert connect_arguments(url) == {
+        "dsn": "postgresql://db/shop?sslmode=require",
+        "timeout": 3.0,
+        "direct_tls": True,
+        "server_settings": {"application_name": "till", "search_path": '"a""b"'},
+    }
+    assert pools_transactions(url)
 
 
 def test_settings_without_a_database_do_not_load_sqlalchemy() -> None:

@@ -39,3 +39,30 @@ def test_an_address_of_another_machine_is_refused() -> None:
     assert refusal("192.0.2.1", 8081) == (
         f"Cannot listen on 192.0.2.1:8081: {reason} (HOST and SERVICE_PORT set it)"
     )
+
+
+@pytest.mark.parametrize(
+    ("host", "reached", "refused"),
+    [
+        ("::", ["::1", "127.0.0.1"], []),
+        ("0.0.0.0", ["127.0.0.1"], ["::1"]),
+        ("::1", ["::1"], ["127.0.0.1"]),
+        ("0:0:0:0:0:0:0:1", ["::1"], ["127.0.0.1"]),
+        ("localhost", ["127.0.0.1"], ["::1"]),
+    ],
+)
+def test_a_host_is_reached_at_its_own_addresses(
+    host: str, reached: list[str], refused: list[str]
+) -> None:
+    with listen(host, 0) as listener:
+        port = listener.getsockname()[1]
+
+        for address in reached:
+            socket.create_connection((address, port)).close()
+        for address in refused:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((address, port))
+
+
+def test_an_address_of_ipv6_is_told_in_brackets() -> None:
+    assert refusal("2001:db8::1", 8081).startswith("Cannot listen on [2001:db8::1]:8081: ")

@@ -1,5 +1,6 @@
 """The pytest plugin: what tests get, and what is left of it afterwards."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -9,11 +10,13 @@ import time
 from pathlib import Path
 from textwrap import dedent
 
+import asyncpg
 import pytest
 from pydantic import AliasChoices
 
 from quart_fleet.conventions import without_foreign_variables
 from quart_fleet.database._engine import Database
+from quart_fleet.postgres import EmbeddedPostgres
 from quart_fleet.settings import ServiceSettings
 
 ROOT = Path(__file__).parents[2]
@@ -120,6 +123,58 @@ def test_workers_share_a_server_that_goes_with_the_run(tmp_path: Path) -> None:
     assert len(list((tmp_path / "urls").iterdir())) == 2
     [folder] = (tmp_path / "folders").iterdir()
     assert not Path(folder.name.replace("|", "/")).exists()
+
+
+def test_a_run_on_a_given_server_leaves_nothing_there(tmp_path: Path) -> None:
+    with EmbeddedPostgres(tmp_path / ".postgres", durable=False) as url:
+        outcome = run_pytest(
+            tmp_path,
+            f"""
+            import os, pathlib
+            from quart_fleet.database import Database
+            async def test_users(database: Database, database_url, fresh_database_url):
+                place = {url.partition("?")[2]!r}
+                assert place.split("&")[0] in database_url
+                assert place.split("&")[0] in fresh_database_url
+                assert not pathlib.Path(os.environ["QUART_FLEET_TEST_FOLDER"]).exists()
+                async with database.connect() as connection:
+                    assert await connection.fetchval("SELECT count(*) FROM users") == 0
+            """,
+            {"TEST_DATABASE_URL": url},
+            ["-n", "2", "--dist", "each"],
+        )
+        left = asyncio.run(list_databases(url))
+
+    assert outcome.returncode == 0, outcome.stdout
+    assert left == ["postgres", "template0", "template1"]
+
+
+def test_a_given_server_that_cannot_be_read_is_told_by_its_variable(tmp_path: Path) -> None:
+    source = "async def test_users(database): ..."
+
+    outcome = run_pytest(tmp_path, source, {"TEST_DATABASE_URL": "mysql://root:hunter2@x/y"})
+
+    assert outcome.returncode != 0
+    assert "TEST_DATABASE_URL: " in outcome.stdout
+    assert "hunter2" not in outcome.stdout
+
+
+def test_a_given_server_that_is_not_asked_need_not_be_there(tmp_path: Path) -> None:
+    nowhere = {"TEST_DATABASE_URL": "postgresql://postgres@127.0.0.1:1/postgres"}
+
+    outcome = run_pytest(tmp_path, "def test_nothing(): ...", nowhere)
+
+    assert outcome.returncode == 0, outcome.stdout
+    assert "Traceback" not in outcome.stdout
+
+
+async def list_databases(url: str) -> list[str]:
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch("SELECT datname FROM pg_database ORDER BY datname")
+    finally:
+        await connection.close()
+    return [row["datname"] for row in rows]
 
 
 def test_a_killed_run_leaves_no_server(tmp_path: Path) -> None:

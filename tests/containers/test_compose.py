@@ -24,10 +24,10 @@ FILES = [
 ]
 
 
-def compose(folder: Path) -> Any:
+def compose(folder: Path, **variables: str) -> Any:
     """Return what Docker Compose reads in a folder, every default filled in."""
     command = [get_program("docker-compose"), "config", "--format", "json"]
-    return json.loads(run(command, folder, {"PATH": "", "HOME": str(folder)}))
+    return json.loads(run(command, folder, {"PATH": "", "HOME": str(folder)} | variables))
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -117,7 +117,18 @@ def test_ports_are_published_to_this_machine_alone(fleet: Any) -> None:
     }
 
     services = {(name, "127.0.0.1", str(port), port) for name, port in SERVICES.items()}
-    assert ports == {("postgres", "127.0.0.1", "5432", 5432), *services}
+    assert ports == {("postgres", "127.0.0.1", "5432-5441", 5432), *services}
+
+
+def test_ports_of_this_machine_are_chosen_by_variables(workspace: GeneratedWorkspace) -> None:
+    fleet = compose(workspace.root, POSTGRES_PORT="6432", USER_SERVICE_PORT="9081")["services"]
+    published = {
+        name: [port["published"] for port in service.get("ports", [])]
+        for name, service in fleet.items()
+    }
+
+    assert (published["postgres"], published["user-service"]) == (["6432"], ["9081"])
+    assert fleet["user-service"]["environment"]["SERVICE_PORT"] == "8081"
 
 
 def test_every_build_starts_at_the_root_with_a_dockerfile_that_exists(
@@ -159,7 +170,7 @@ def test_a_container_writes_nothing_and_may_nothing(fleet: Any) -> None:
 
 def test_a_container_is_given_the_time_that_its_requests_get(fleet: Any) -> None:
     for name in SERVICES:
-        assert fleet["services"][name]["stop_grace_period"] == "40s"
+        assert fleet["services"][name]["stop_grace_period"] == "45s"
 
 
 def test_changed_code_is_built_anew(fleet: Any, workspace: GeneratedWorkspace) -> None:

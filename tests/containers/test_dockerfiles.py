@@ -93,7 +93,8 @@ def test_the_port_is_the_services(name: str, workspace: GeneratedWorkspace) -> N
 
     port = final.get("EXPOSE").text
     assert f"    service_port: int = {port}\n" in settings.read_text()
-    assert final.get("ENV").settings["SERVICE_PORT"] == port
+    assert final.get("HEALTHCHECK").words == ["python", "-m", "quart_fleet.healthcheck", port]
+    assert final.get("ENV").settings.keys().isdisjoint({"SERVICE_PORT", "PORT", "SERVICE_NAME"})
     assert final.get("ENV").settings["HOST"] == "0.0.0.0"
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -19,6 +20,27 @@ pytestmark = pytest.mark.slow
 
 USER_SERVICE = "services/user_service/Dockerfile"
 MIGRATE = "db_manager/Dockerfile"
+PROXIES = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+"""As a company's engine hands them to each container; nothing listens there."""
+PAGE = """
+from quart import render_template
+
+
+@bp.get("/page")
+async def page() -> str:
+    return await render_template("page.html")
+"""
+
+
+@pytest.fixture(scope="module")
+def with_page(lived_in: Path) -> Path:
+    """The workspace, whose user service has a template."""
+    folder = lived_in / "services/user_service"
+    controllers = folder / "infrastructure/web/controllers.py"
+    controllers.write_text(controllers.read_text() + PAGE)
+    (folder / "templates").mkdir()
+    (folder / "templates/page.html").write_text("A page of {{ config.SERVICE_NAME }}")
+    return lived_in
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +53,10 @@ def system() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def service(
-    lived_in: Path, system: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    with_page: Path, system: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Image:
     """The user service's image."""
-    return build(lived_in, USER_SERVICE, tmp_path_factory.mktemp("image"), system)
+    return build(with_page, USER_SERVICE, tmp_path_factory.mktemp("image"), system)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +84,7 @@ def running(lived_in: Path, service: Image, migrated_url: str) -> Iterator[tuple
     port = str(reserve_port())
     words = read_stages(lived_in / USER_SERVICE)[-1].get("CMD").words
     process = service.start(
-        words, DATABASE_URL=migrated_url, SECRET_KEY="of the tests", SERVICE_PORT=port
+        words, DATABASE_URL=migrated_url, SECRET_KEY="of the tests", PORT=port, **PROXIES
     )
     try:
         _wait_until_healthy(lived_in, service, port, process)
@@ -86,7 +108,7 @@ def _wait_until_healthy(
 
 def _health(root: Path, image: Image, port: str) -> int:
     check = read_stages(root / USER_SERVICE)[-1].get("HEALTHCHECK")
-    process = image.start(check.words, SERVICE_PORT=port)
+    process = image.start(check.words, PORT=port, **PROXIES)
     process.communicate(timeout=60)
     return process.returncode
 
@@ -97,6 +119,11 @@ def test_the_service_answers(running: tuple[int, str]) -> None:
     assert get(f"{address}/") == {"message": "Welcome to user-service"}
     assert get(f"{address}/health/ready") == {"status": "ready"}
     assert get(f"{address}/users") == []
+
+
+def test_a_template_is_found_in_the_image(running: tuple[int, str]) -> None:
+    with urlopen(f"http://127.0.0.1:{running[0]}/api/v1/page") as answer:
+        assert answer.read() == b"A page of user-service"
 
 
 def test_nothing_is_written_where_the_file_system_is_read_only(

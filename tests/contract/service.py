@@ -42,9 +42,14 @@ async def running(
     log: Path,
     settings: Mapping[str, str] | None = None,
     options: Sequence[str] = (),
+    *,
+    folder: Path | None = None,
 ) -> AsyncIterator[RunningService]:
-    """Start the user service of a workspace as its README says, and stop it at the end."""
-    port = reserve_port()
+    """Start the user service of a workspace as its README says, and stop it at the end.
+
+    It starts in its own folder, or in another.
+    """
+    port, home = reserve_port(), workspace / "services" / "user_service"
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": os.environ.get("HOME", "/"),
@@ -57,7 +62,7 @@ async def running(
     }
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "app.py", *options, cwd=workspace / "services" / "user_service",
+            sys.executable, home / "app.py", *options, cwd=folder or home,
             env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
         )  # fmt: skip
     service = RunningService(port, log, process.pid)

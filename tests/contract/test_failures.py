@@ -170,6 +170,45 @@ async def test_every_request_after_a_restart_works(
     assert {answer.status for answer in answers} == {200}
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def standby(
+    gate: Gate, gated_service: RunningService, people: Database
+) -> AsyncIterator[RunningService]:
+    """The service after a failover that has left its database to read from alone."""
+    name = people.url.partition("?")[0].rpartition("/")[2] if people.url else ""
+    setting = f'ALTER DATABASE "{name}" SET default_transaction_read_only'
+    async with people.connect() as connection:
+        await connection.execute(f"{setting} = on")
+        gate.cut()
+        yield gated_service
+        await connection.execute(f"{setting} = off")
+
+
+async def test_a_database_that_only_reads_is_read_and_not_written(
+    standby: RunningService,
+) -> None:
+    seen = {}
+    for kind, (method, path, body) in NEEDS_DATABASE.items():
+        answer = await exchange(standby.port, spell(method, PREFIX + path, JSON, body))
+        seen[kind] = answer.status
+        assert answer.status == 200 or answer.body == UNAVAILABLE
+    ready = await _get("/health/ready", standby)
+
+    reads = ("list", "active", "get", "username")
+    assert seen == {kind: 200 if kind in reads else 503 for kind in NEEDS_DATABASE}
+    assert (ready.status, ready.body) == (503, UNAVAILABLE)
+    assert standby.find_in_log("Traceback") is None
+
+
+async def test_the_first_write_after_the_primary_is_back_works(
+    gate: Gate, gated_service: RunningService, people: Database
+) -> None:
+    ready = await _get("/health/ready", gated_service)
+    answer = await exchange(gated_service.port, spell("POST", f"{PREFIX}/users", JSON, GRACE))
+
+    assert (ready.status, answer.status) == (200, 201)
+
+
 async def test_the_contract_holds_through_the_gate(
     gated_service: RunningService, people: Database
 ) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from quart_fleet.conventions import PREFIX
 from tests.ports import reserve_port
 from tests.workspace import python_path
 
 from .service import running
+from .wire import exchange, spell
 from .workspace import copy
 
 NOWHERE = "postgresql://nobody:hunter2@127.0.0.1:1/none"
@@ -123,3 +125,48 @@ async def test_a_database_out_of_reach_is_warned_of_while_the_service_starts(
     assert "none at 127.0.0.1:1 (Connection refused)" in warning
     assert "Traceback" not in log.read_text()
     assert "hunter2" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        (
+            "hostaddr=10.0.0.1",
+            "hostaddr cannot be used: write the address in the place of the host",
+        ),
+        ("sslmod=require", "sslmod cannot be used: no connection has it; correct or remove it"),
+        (
+            "sslmode=require&sslrootcert=/nope.pem",
+            "sslrootcert cannot be used: its file cannot be read (No such file or directory)",
+        ),
+    ],
+)
+def test_an_address_that_cannot_be_honoured_is_refused_by_the_parameter(
+    query: str, reason: str, workspace: Path
+) -> None:
+    url = f"postgresql://app:hunter2@db.example/shop?{query}"
+
+    words = refused(workspace, DEBUG="False", SECRET_KEY="of the tests", DATABASE_URL=url)
+
+    assert words[0] == f"DATABASE_URL: {reason}"
+    assert len(words) == 2
+    assert "hunter2" not in "".join(words)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "channel_binding=require&connect_timeout=10&application_name=users",  # Neon
+        "pgbouncer=true&connection_limit=1&schema=public",  # Prisma
+        "options=-c%20search_path%3Dpublic&keepalives=1&gssencmode=disable&supa=base-pooler.x",
+    ],
+)
+async def test_an_address_as_it_is_handed_out_serves(
+    query: str, workspace: Path, database_url: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    async with running(workspace, f"{database_url}&{query}", log) as service:
+        for path in ("/health/ready", "/users"):
+            answer = await exchange(service.port, spell("GET", f"{PREFIX}{path}"))
+            assert answer.status == 200, log.read_text()
+    assert service.find_in_log("WARNING") is None

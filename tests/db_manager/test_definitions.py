@@ -50,6 +50,7 @@ from sqlalchemy.dialects.postgresql import (
 
 from db_manager.comparison import Comparison, Findings
 from db_manager.made import Made
+from quart_fleet.database._connector import Connector
 from quart_fleet.database._engine import create_engine
 from quart_fleet.models import NAMING_CONVENTION
 from quart_fleet.settings import DatabaseSettings
@@ -221,7 +222,8 @@ def compare(url: str, in_database: MetaData, in_models: MetaData, folder: Path) 
         return Comparison(connection, in_models, Workspace(folder), Made(folder)).compare()
 
     async def run() -> Findings:
-        engine = create_engine(url, DatabaseSettings.model_validate({"DATABASE_URL": url}))
+        settings = DatabaseSettings.model_validate({"DATABASE_URL": url})
+        engine = create_engine(Connector(url, settings), settings)
         async with engine.connect() as connection:
             found = await connection.run_sync(work)
             await connection.rollback()

@@ -226,3 +226,16 @@ async def forwarded(listener: socket.socket, folder: str) -> AsyncIterator[None]
         yield
     finally:
         server.close()
+
+
+def test_a_server_that_only_reads_is_told_and_the_primary_asked_for(
+    run: Run, fresh_database_url: str
+) -> None:
+    name = fresh_database_url.partition("?")[0].rpartition("/")[2]
+    execute(fresh_database_url, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+
+    outcome = run("migrate")
+
+    assert outcome.code == 1
+    assert outcome.err.startswith(f"Error: PostgreSQL only reads: {name} at ")
+    assert outcome.err.endswith("name the primary server by DATABASE_URL.\n")

@@ -65,18 +65,18 @@ def test_the_server_is_asked_before_anything_is_destroyed(
         assert f"{database} at {socket_folder}" in printed, (url, printed)
 
 
-def test_a_service_file_may_hold_the_address(
+def test_a_service_file_is_refused_by_name(
     copy: WorkspaceCopy, socket_folder: str, database: str, tmp_path: Path
 ) -> None:
     services = tmp_path / "services.conf"
     services.write_text(f"[shop]\nhost={socket_folder}\ndbname={database}\nuser=postgres\n")
 
     code, printed = run(
-        copy, "postgresql://?service=shop", "drop-tables", PGSERVICEFILE=str(services)
+        copy, "postgresql://?service=shop", "drop-tables", "--yes", PGSERVICEFILE=str(services)
     )
 
     assert code == 1
-    assert f"{database} at {socket_folder}.\n" in printed
+    assert "DATABASE_URL: service cannot be used" in printed
 
 
 @asynccontextmanager

@@ -1,10 +1,12 @@
 """A workspace whose fleet was described for Kubernetes, as kustomize builds it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.deploy.documents import Documents, build
+from tests.scaffold.commands import done, scaffold
 from tests.workspace import GeneratedWorkspace
 
 REGISTRY = "registry.example.com/shop"
@@ -32,3 +34,19 @@ def documents(request: pytest.FixtureRequest, fleet: Path) -> Documents:
 def production(fleet: Path) -> Documents:
     """What production comes to."""
     return build(fleet / "deploy/k8s/overlays/production")
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a user service."""
+    root = tmp_path_factory.mktemp("deployed") / "shop"
+    done(scaffold(root.parent, "init", str(root)))
+    done(scaffold(root, "user-service", "8081"))
+    return root
+
+
+@pytest.fixture
+def workspace(generated: Path, tmp_path: Path) -> Path:
+    """The same, of the test's own, without what the command does not read."""
+    ignored = shutil.ignore_patterns("scaffold", "tests", "nix")
+    return shutil.copytree(generated, tmp_path / "shop", ignore=ignored)

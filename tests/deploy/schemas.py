@@ -18,7 +18,7 @@ Quantity = Annotated[str, Field(pattern=r"^\d+(m|[KMGT]i)?$")]
 
 
 class Strict(BaseModel):
-    """Of the operator's own definitions, as much as we use; nothing else may be there."""
+    """Of the definitions of custom kinds, as much as we use; nothing else may be there."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -141,13 +141,74 @@ class Pooler(Strict):
     spec: PoolerSpec
 
 
-_OF_THE_OPERATOR: dict[str, type[Strict]] = {"Cluster": Cluster, "Pooler": Pooler}
+class Parent(Name):
+    """The gateway that a route is of."""
+
+    namespace: Text
+
+
+class Path(Strict):
+    """What a request's path begins with."""
+
+    type: Literal["PathPrefix"]
+    value: Annotated[str, Field(pattern=r"^/[^\s?#]*$", max_length=1024)]
+
+
+class Match(Strict):
+    """Of a rule."""
+
+    path: Path
+
+
+class Backend(Name):
+    """A service."""
+
+    port: Annotated[int, Field(ge=1, le=65535)]
+
+
+class RouteRule(Strict):
+    """Which requests go where."""
+
+    matches: Annotated[list[Match], Field(min_length=1, max_length=64)]
+    backendRefs: Annotated[list[Backend], Field(min_length=1, max_length=16)]  # noqa: N815
+
+
+class RouteSpec(Strict):
+    """Of the Gateway API, version 1, as much as we use."""
+
+    parentRefs: Annotated[list[Parent], Field(min_length=1, max_length=32)]  # noqa: N815
+    hostnames: Annotated[list[Text], Field(max_length=16)] = []
+    rules: Annotated[list[RouteRule], Field(min_length=1, max_length=16)]
+
+
+class LabelledMetadata(Metadata):
+    """Of a document of the base."""
+
+    labels: Texts
+
+
+class HTTPRoute(Strict):
+    """`kind: HTTPRoute`."""
+
+    apiVersion: Literal["gateway.networking.k8s.io/v1"]  # noqa: N815
+    kind: Literal["HTTPRoute"]
+    metadata: LabelledMetadata
+    spec: RouteSpec
+
+
+_CUSTOM: dict[tuple[str, str], type[Strict]] = {
+    (OPERATOR, "Cluster"): Cluster,
+    (OPERATOR, "Pooler"): Pooler,
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"): HTTPRoute,
+}
+"""Kinds that Kubernetes itself does not have."""
 
 
 def find_fault(document: Document) -> str | None:
     """Return what is wrong with a document, None for nothing; an unknown kind is wrong."""
-    if document.get("apiVersion") == OPERATOR and document.get("kind") in _OF_THE_OPERATOR:
-        return _find_fault_of_operator(document)
+    custom = _CUSTOM.get((document.get("apiVersion", ""), document.get("kind", "")))
+    if custom is not None:
+        return _find_fault_of(custom, document)
     require_module("kubernetes_validate")
     kubernetes_validate = import_module("kubernetes_validate")  # which has no types of its own
     try:
@@ -159,9 +220,9 @@ def find_fault(document: Document) -> str | None:
     return None
 
 
-def _find_fault_of_operator(document: Document) -> str | None:
+def _find_fault_of(kind: type[Strict], document: Document) -> str | None:
     try:
-        _OF_THE_OPERATOR[document["kind"]].model_validate(document)
+        kind.model_validate(document)
     except ValidationError as error:
         return str(error)
     return None

@@ -1,31 +1,20 @@
 """`python -m scaffold deploy k8s`: what it writes, keeps and refuses."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from scaffold.deploy.fleet import Fleet, Target
+from tests.deploy.documents import build, of_kind
+from tests.deploy.schemas import find_fault
 from tests.scaffold.commands import done, picture, refused, scaffold
 
 BASE = Path("deploy/k8s/base")
 OVERLAY = Path("deploy/k8s/overlays/production/kustomization.yaml")
-
-
-@pytest.fixture(scope="session")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with a user service."""
-    root = tmp_path_factory.mktemp("deployed") / "shop"
-    done(scaffold(root.parent, "init", str(root)))
-    done(scaffold(root, "user-service", "8081"))
-    return root
-
-
-@pytest.fixture
-def workspace(generated: Path, tmp_path: Path) -> Path:
-    """The same, of the test's own, without what the command does not read."""
-    ignored = shutil.ignore_patterns("scaffold", "tests", "nix")
-    return shutil.copytree(generated, tmp_path / "shop", ignore=ignored)
 
 
 def test_writing_twice_gives_the_same_bytes(workspace: Path) -> None:
@@ -42,8 +31,8 @@ def test_without_a_registry_images_are_those_that_compose_builds(workspace: Path
     done(scaffold(workspace, "deploy", "k8s"))
 
     text = (workspace / BASE / "kustomization.yaml").read_text()
-    assert "newName: shop-user-service\n" in text
-    assert "newName: shop-migrate\n" in text
+    assert 'newName: "shop-user-service"\n' in text
+    assert 'newName: "shop-migrate"\n' in text
 
 
 def test_a_new_service_joins_the_base_and_overlays_stay(workspace: Path) -> None:
@@ -57,7 +46,7 @@ def test_a_new_service_joins_the_base_and_overlays_stay(workspace: Path) -> None
     assert (workspace / OVERLAY).read_text() == "mine"
     assert (workspace / BASE / "services/order-service.yaml").is_file()
     ingress = (workspace / BASE / "ingress.yaml").read_text()
-    assert ingress.count("path: /api/v1/") == 2
+    assert ingress.count('path: "/api/v1/') == 2
 
 
 def test_force_writes_overlays_anew(workspace: Path) -> None:
@@ -68,18 +57,6 @@ def test_force_writes_overlays_anew(workspace: Path) -> None:
     done(scaffold(workspace, "deploy", "k8s", "--force"))
 
     assert picture(workspace) == before
-
-
-def test_a_route_of_ones_own_is_found(workspace: Path) -> None:
-    controllers = workspace / "services/user_service/infrastructure/web/controllers.py"
-    with controllers.open("a") as file:
-        file.write(
-            '\n\n@bp.get("/teams/<int:number>")\nasync def team(number: int) -> Response: ...\n'
-        )
-
-    done(scaffold(workspace, "deploy", "k8s"))
-
-    assert "path: /api/v1/teams\n" in (workspace / BASE / "ingress.yaml").read_text()
 
 
 def test_a_path_of_two_services_is_refused(workspace: Path) -> None:
@@ -137,6 +114,10 @@ def test_a_program_reads_the_result(workspace: Path) -> None:
         ("--host", "example"),
         ("--host", "a.example\n"),
         ("--ingress-namespace", "-"),
+        ("--ingress-class", "Nginx"),
+        ("--ingress-class", "a b"),
+        ("--gateway", "public"),
+        ("--gateway", "infra/Public"),
     ],
 )
 def test_what_kubernetes_would_refuse_is_misuse(
@@ -148,3 +129,90 @@ def test_what_kubernetes_would_refuse_is_misuse(
 
     assert arguments[0] in message
     assert picture(workspace) == before
+
+
+def test_a_class_of_the_ingress_is_written(workspace: Path) -> None:
+    done(scaffold(workspace, "deploy", "k8s", "--ingress-class", "nginx"))
+
+    assert '  ingressClassName: "nginx"\n' in (workspace / BASE / "ingress.yaml").read_text()
+
+
+def test_without_a_class_the_clusters_default_serves(workspace: Path) -> None:
+    done(scaffold(workspace, "deploy", "k8s"))
+
+    assert "ingressClassName" not in (workspace / BASE / "ingress.yaml").read_text()
+
+
+def test_every_release_has_a_migration_of_its_own(workspace: Path) -> None:
+    tags = {
+        "0.2.0": "migrate-0-2-0",
+        "latest": "migrate-latest",
+        "v1": "migrate-v1",
+        "V1": "migrate-v1-[0-9a-f]{6}",
+        "1.0_rc.1": "migrate-1-0-rc-1-[0-9a-f]{6}",
+        "_": "migrate-[0-9a-f]{6}",
+        "a" * 128: "migrate-a{40}-[0-9a-f]{6}",
+    }
+    target = Target("", "", "", "api.example.com", "ingress-nginx", "", "")
+
+    for tag, name in tags.items():
+        fleet = Fleet("shop", replace(target, tag=tag), (), (), ())
+        assert re.fullmatch(name, fleet.migration), fleet.migration
+
+
+def test_a_tag_reaches_every_image_and_the_migration(workspace: Path) -> None:
+    done(scaffold(workspace, "deploy", "k8s"))
+    done(scaffold(workspace, "team-service", "8082"))
+
+    done(scaffold(workspace, "deploy", "k8s", "--tag", "0.2.0"))
+
+    kustomization = (workspace / BASE / "kustomization.yaml").read_text()
+    assert kustomization.count('newTag: "0.2.0"\n') == 3
+    job = (workspace / BASE / "migrate.yaml").read_text()
+    assert '  name: "migrate-0-2-0"\n' in job
+    assert "argocd.argoproj.io/hook-delete-policy: BeforeHookCreation\n" in job
+    assert "kustomize.toolkit.fluxcd.io/force: enabled\n" in job
+
+
+def test_a_kept_overlay_with_tags_of_its_own_is_told(workspace: Path) -> None:
+    done(scaffold(workspace, "deploy", "k8s"))
+    with (workspace / OVERLAY).open("a") as file:
+        file.write("\nimages:\n  - name: shop-migrate\n    newTag: 0.1.0\n")
+
+    completed = scaffold(workspace, "deploy", "k8s", "--tag", "0.2.0")
+
+    assert f"{OVERLAY} sets tags itself, which win over --tag 0.2.0" in completed.stderr
+
+
+@pytest.mark.parametrize(
+    ("project", "namespace"),
+    [("2024", "2024"), ("my_fleet", "my-fleet"), ("shop_", "shop"), ("a" * 80, "a" * 59)],
+)
+def test_a_namespace_is_what_kubernetes_takes_of_the_projects_name(
+    project: str, namespace: str
+) -> None:
+    target = Target("", "", "0.1.0", "api.example.com", "ingress-nginx", "", "")
+
+    assert Fleet(project, target, (), (), ()).namespace == namespace
+
+
+def test_a_gateway_leads_to_the_fleet_in_place_of_an_ingress(workspace: Path) -> None:
+    done(scaffold(workspace, "team-service", "8082"))
+
+    done(scaffold(workspace, "deploy", "k8s", "--gateway", "infra/public"))
+
+    documents = build(workspace / OVERLAY.parent)
+    assert of_kind(documents, "Ingress") == []
+    leads: dict[str, str] = {}
+    for route in of_kind(documents, "HTTPRoute"):
+        assert find_fault(route) is None
+        assert route["spec"]["parentRefs"] == [{"name": "public", "namespace": "infra"}]
+        assert route["spec"]["hostnames"] == ["api.example.com"]
+        [rule] = route["spec"]["rules"]
+        [backend] = rule["backendRefs"]
+        leads |= {match["path"]["value"]: backend["name"] for match in rule["matches"]}
+    assert leads == {"/api/v1/teams": "team-service", "/api/v1/users": "user-service"}
+    assert {"name": "team-service", "port": 80} in [
+        {"name": each["metadata"]["name"], "port": each["spec"]["ports"][0]["port"]}
+        for each in of_kind(documents, "Service")
+    ]

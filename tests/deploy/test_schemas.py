@@ -11,7 +11,10 @@ from tests.deploy.rules import RULES, find_faults, rules_of
 from tests.deploy.schemas import find_fault
 
 OF_EACH_SERVICE = ("Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget")
-FREE = {"data", "labels", "matchLabels", "selector", "requests", "limits", "parameters"}
+FREE = {
+    *("annotations", "data", "labels", "limits", "matchLabels", "parameters", "requests"),
+    "selector",
+}
 """Below these, keys are names that the author of a document chooses."""
 
 

@@ -27,7 +27,7 @@ listen_addr = 127.0.0.1
 listen_port = {listen_port}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
+pool_mode = {mode}
 default_pool_size = {size}
 max_client_conn = 200
 {prepared}
@@ -56,14 +56,16 @@ def find_program() -> str | None:
 
 
 @asynccontextmanager
-async def pooling(program: str, server_url: str) -> AsyncIterator[Pooler]:
+async def pooling(
+    program: str, server_url: str, mode: str = "transaction", size: int = SERVER_CONNECTIONS
+) -> AsyncIterator[Pooler]:
     """Run a PgBouncer before a server; as another user where we are root, which it refuses."""
     with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name:
         folder = Path(name)
         folder.chmod(0o755)
         account, port = Account.for_data(folder / "data"), reserve_port()
         settings = folder / "pgbouncer.ini"
-        settings.write_text(_render(program, server_url, port))
+        settings.write_text(_render(program, server_url, port).format(mode=mode, size=size))
         with (folder / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 program, settings.name, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -91,7 +93,8 @@ def _render(program: str, server_url: str, port: int) -> str:
         port=parts.port or options.get("port", ["5432"])[0],
         user=parts.username or "postgres",
         listen_port=port,
-        size=SERVER_CONNECTIONS,
+        size="{size}",
+        mode="{mode}",
         prepared="max_prepared_statements = 0" if follows else "",
     )
 

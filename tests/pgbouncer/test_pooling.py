@@ -5,21 +5,18 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from asyncpg.exceptions import (
-    DuplicatePreparedStatementError,
-    InvalidSQLStatementNameError,
-    PostgresError,
-)
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, literal, select
 
 from db_manager.connection import open_target
 from db_manager.errors import ManagerError
-from quart_fleet.database._engine import Database
+from quart_fleet.database import Database, Statement, Transaction
+from quart_fleet.database._connector import Connector, Pooling, find_pooling
+from quart_fleet.errors import DatabaseUnavailableError
 from quart_fleet.settings import DatabaseSettings
 from shared.models.user import UserModel
 from tests.contract.people import move_in
 from tests.contract.wire import TIMEOUT
-from tests.pgbouncer.pooler import SERVER_CONNECTIONS, Pooler
+from tests.pgbouncer.pooler import SERVER_CONNECTIONS, Pooler, find_program, pooling
 
 CLIENTS = 4 * SERVER_CONNECTIONS
 
@@ -76,19 +73,87 @@ async def test_sessions_of_the_orm_share_them_too(pooled: Database) -> None:
     assert found == [(3, ["ada"])] * (5 * CLIENTS)
 
 
-async def test_without_the_setting_prepared_statements_break(
-    pooler: Pooler, database: Database
+async def test_without_the_setting_it_is_recognised_and_told_once(
+    pooler: Pooler, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = pooler.url(database.url or "")
 
     async with Database(config(url, DB_POOL_SIZE=str(CLIENTS))) as unaware:
-        broken = await asyncio.gather(
-            *(_backend(unaware) for _ in range(5 * CLIENTS)), return_exceptions=True
-        )
+        backends = await asyncio.gather(*(_backend(unaware) for _ in range(5 * CLIENTS)))
+        async with unaware.sessions()() as session:
+            assert await session.scalar(select(func.count()).select_from(UserModel)) is not None
 
-    kinds = (DuplicatePreparedStatementError, InvalidSQLStatementNameError)
-    assert any(isinstance(each, kinds) for each in broken)
-    assert all(isinstance(each, int | PostgresError) for each in broken)
+    assert 1 < len(set(backends)) <= SERVER_CONNECTIONS
+    assert caplog.text.count("Set DATABASE_POOLER=pgbouncer") == 1
+
+
+@pytest.mark.parametrize("word", ["pgbouncer=true", "prepared_statement_cache_size=0"])
+async def test_an_address_that_names_the_pooler_is_believed(
+    word: str, pooler: Pooler, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"{pooler.url(database.url or '')}&{word}&connection_limit=1"
+
+    async with Database(config(url, DB_POOL_SIZE=str(CLIENTS))) as pooled:
+        await asyncio.gather(*(_backend(pooled) for _ in range(5 * CLIENTS)))
+
+    assert "DATABASE_POOLER" not in caplog.text
+
+
+async def test_one_that_was_not_recognised_is_told_by_its_errors_and_got_used_to(
+    pooler: Pooler,
+    database: Database,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("quart_fleet.database._connector._ATTEMPTS", 0)
+    url = pooler.url(database.url or "")
+    statement = Statement(select(func.pg_sleep(0.01)).where(literal(1) == bindparam("one")))
+
+    async def ask(pooled: Database) -> None:
+        async with Transaction(pooled) as transaction:
+            await transaction.fetch(statement, {"one": 1})
+
+    async with Database(config(url, DB_POOL_SIZE=str(CLIENTS))) as unaware:
+        first = await asyncio.gather(
+            *(ask(unaware) for _ in range(5 * CLIENTS)), return_exceptions=True
+        )
+        # Connections that were opened before the first error have to meet theirs.
+        await asyncio.gather(*(ask(unaware) for _ in range(5 * CLIENTS)), return_exceptions=True)
+        await asyncio.gather(*(ask(unaware) for _ in range(5 * CLIENTS)))
+
+    refused = [each for each in first if each is not None]
+    assert refused
+    assert {type(each) for each in refused} == {DatabaseUnavailableError}
+    assert caplog.text.count("Set DATABASE_POOLER=pgbouncer") == 1
+
+
+async def test_a_session_of_its_own_is_taken_for_no_pooler(database: Database) -> None:
+    connector = Connector(database.url or "", config(database.url or ""))
+
+    connection = await connector.connect()
+    found = await find_pooling(connector.connect)
+
+    await connection.close()
+    assert connector.pooling is found is Pooling.NONE
+    assert connector.statement_cache_size > 0
+
+
+@pytest.mark.parametrize("size", [1, SERVER_CONNECTIONS])
+async def test_a_pooler_of_sessions_is_as_good_as_the_server(
+    size: int, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = find_program()
+    if program is None:
+        pytest.skip("pgbouncer is not installed")
+    async with pooling(program, database.url or "", "session", size) as pooler:
+        sessions = config(pooler.url(database.url or ""), DB_POOL_SIZE="1")
+
+        async with Database(sessions) as opened:
+            assert await _backend(opened) == await _backend(opened)
+        async with open_target(sessions) as target:
+            assert "127.0.0.1" in target.place
+
+    assert "DATABASE_POOLER" not in caplog.text
 
 
 async def test_a_migration_refuses_to_go_through_it(pooler: Pooler, database: Database) -> None:
@@ -97,3 +162,15 @@ async def test_a_migration_refuses_to_go_through_it(pooler: Pooler, database: Da
     with pytest.raises(ManagerError, match="cannot hold the lock"):
         async with open_target(pooled):
             pass
+
+
+@pytest.mark.parametrize("word", ["", "&pgbouncer=true"])
+async def test_a_migration_recognises_it_without_the_setting(
+    word: str, pooler: Pooler, database: Database
+) -> None:
+    pooled = config(pooler.url(database.url or "") + word)
+
+    for _ in range(10):
+        with pytest.raises(ManagerError, match=r"through a pooler: .*\nName the server itself"):
+            async with open_target(pooled):
+                pass

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
@@ -101,10 +102,15 @@ def read_command(pid: int) -> bytes:
     return b""
 
 
+def sockets_of(postgres: EmbeddedPostgres) -> Path:
+    """Return the folder of the server's socket."""
+    return Path(parse_qs(urlsplit(postgres.url()).query)["host"][0])
+
+
 def is_gone(folder: Path) -> bool:
     """No server, no reaper, no initdb, no folder for the socket."""
     # The name's middle part is the user's number, which only the server's owner knows.
-    name = EmbeddedPostgres(folder).url().rpartition("-")[2]
+    name = sockets_of(EmbeddedPostgres(folder)).name.rpartition("-")[2]
     return not [*Path("/tmp").glob(f"pg-*-{name}")] and not find_users_of(folder)
 
 

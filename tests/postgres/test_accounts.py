@@ -22,6 +22,8 @@ from tests.postgres.owner import (
     spawn,
 )
 
+NAMELESS = 12345
+"""A uid that no system gives a name."""
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
@@ -117,6 +119,25 @@ def test_a_folder_of_another_user_is_refused(public: Path) -> None:
     _, messages = spawn(home, ENTER).communicate()
 
     assert "belongs to another user (uid 0)" in messages
+
+
+@as_root
+def test_a_user_without_a_name_is_told_the_remedy(public: Path) -> None:
+    copy_code(public / "code")
+    (public / "of-nobody").mkdir()
+    os.chown(public / "of-nobody", NAMELESS, NAMELESS)
+    folder = public / "of-nobody" / ".postgres"
+    home = Home(get_interpreter(public), public / "code", folder, NAMELESS)
+
+    _, messages = spawn(home, ENTER).communicate()
+
+    assert messages.splitlines()[-2:] == [
+        "quart_fleet.postgres._errors.EmbeddedPostgresError: PostgreSQL's initdb runs as no user "
+        f"without a name, and uid {NAMELESS} has none, as with `docker run --user`.",
+        "Give it one in /etc/passwd, run as another user, or name a server: DATABASE_URL, and "
+        "TEST_DATABASE_URL for tests.",
+    ]
+    assert not (folder / "data").exists()
 
 
 def link_wheel(site: Path) -> None:

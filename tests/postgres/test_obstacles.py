@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from quart_fleet.postgres import EmbeddedPostgres, EmbeddedPostgresError
-from tests.postgres.owner import ask, await_that, find_users_of, is_gone
+from tests.postgres.owner import ask, await_that, find_users_of, is_gone, sockets_of
 
 
 def test_a_server_whose_folder_was_deleted_is_ended(
@@ -50,7 +50,7 @@ async def test_a_long_path_is_no_obstacle(tmp_path: Path) -> None:
 def test_a_socket_folder_made_by_another_user_is_refused(
     postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
-    sockets = Path(postgres.url().partition("host=")[2])
+    sockets = sockets_of(postgres)
     sockets.symlink_to(tmp_path)
 
     with pytest.raises(EmbeddedPostgresError, match="Another user made it"), postgres:

@@ -46,7 +46,7 @@ IN_TESTS = {
     "python app.py": (f"{_HERE}::_while_running", '"app.py"'),
     "SERVICE_PORT=8090 python app.py": (f"{_HERE}::_while_running", '"SERVICE_PORT"'),
     "python app.py --server hypercorn": ("tests/contract/test_servers.py::hypercorn", '"--server"'),
-    'psql "$(python -m db_manager postgres url)"': (
+    "python -m db_manager postgres psql": (
         f"{_HERE}::test_troubleshooting_with_psql_works",
         "{psql}",
     ),

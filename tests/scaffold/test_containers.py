@@ -148,13 +148,13 @@ def test_a_workspace_without_compose_gets_none(workspace: Path) -> None:
 
 def test_a_service_takes_the_project_that_the_workspace_names(workspace: Path) -> None:
     text = (workspace / "compose.yaml").read_text()
-    renamed = text.replace("name: fleet", 'name: "shop_2" # mine')
+    renamed = text.replace('name: "fleet"', "name: shop_2 # mine")
     (workspace / "compose.yaml").write_text(renamed)
 
     done(scaffold(workspace, "user-service", "8081"))
 
     own = (workspace / "services/user_service/compose.yaml").read_text()
-    assert "\nname: shop_2 #" in own
+    assert '\nname: "shop_2" #' in own
 
 
 def test_a_dry_run_and_a_diff_tell_of_the_entry(workspace: Path) -> None:

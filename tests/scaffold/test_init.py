@@ -182,7 +182,7 @@ def test_words_come_from_options(tmp_path: Path) -> None:
     assert (ours["name"], ours["license"]) == ("shop", "MIT")
     assert ours["description"] == 'Sells "tea" \\ é'
     assert "the authors of shop" in (tmp_path / "fleet/LICENSE").read_text()
-    assert "name: shop\n" in (tmp_path / "fleet/compose.yaml").read_text()
+    assert 'name: "shop"\n' in (tmp_path / "fleet/compose.yaml").read_text()
 
 
 def test_a_workspace_is_not_open_source_unless_its_owner_says_so(fresh: Path) -> None:

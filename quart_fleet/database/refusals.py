@@ -1,0 +1,191 @@
+"""What PostgreSQL refuses to write, as the errors that a service answers with: one table.
+
+A service adds entries of its own at import, as in its `infrastructure/database`:
+
+    REFUSALS["ck_products_price"] = lambda _: ValidationFailedError({"price": "Must be positive"})
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+from sqlalchemy import CheckConstraint, Column, Integer, Numeric, String, Table
+
+from quart_fleet.database._statement import NO_PARAMETERS, Parameters
+from quart_fleet.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    ServiceError,
+    ValidationFailedError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A refused write, as far as PostgreSQL and the caller tell of it."""
+
+    error: asyncpg.PostgresError
+    resource: str
+    """What a message calls one row."""
+    fields: tuple[str, ...]
+    """The columns that it is about; none where that is not known."""
+    table: Table | None
+    values: Parameters | None
+    """By column; None for a deletion."""
+
+    @property
+    def constraint(self) -> str:
+        """The constraint's own name, without the kind and the table that convention puts before."""
+        name, table = self.error.constraint_name or "", self.error.table_name or ""
+        return re.sub(rf"^(?:[a-z]{{2}}_)?{re.escape(table)}_|_check$", "", name)
+
+    def reject(self, reason: str) -> ValidationFailedError:
+        """Return the refusal that names the fields, with the same reason for each."""
+        return ValidationFailedError(dict.fromkeys(self.fields, reason))
+
+
+Refuse = Callable[[Violation], ServiceError]
+
+
+def already_exists(violation: Violation) -> ServiceError:
+    """Name the column that tells rows apart: in a key of several, the last that refers to none."""
+    own = [field for field in violation.fields if not field.endswith("_id")]
+    return AlreadyExistsError([violation.constraint or "record", *violation.fields, *own][-1])
+
+
+def refuse_reference(violation: Violation) -> ServiceError:
+    """Tell a missing row that is referred to from one that others refer to."""
+    error, key = violation.error, "_".join(violation.fields)
+    own = (f"fk_{error.table_name}_{key}", f"{error.table_name}_{key}_fkey")
+    is_own = bool(key) and str(error.constraint_name).startswith(own)
+    is_told = str(error.table_name) in str(error.detail) and not is_own
+    if violation.values is None or is_told:
+        return is_in_use(violation)
+    return ValidationFailedError(
+        {
+            field: f"No such {field.removesuffix('_id').replace('_', ' ')}"
+            for field in violation.fields
+        }
+    )
+
+
+def is_in_use(violation: Violation) -> ServiceError:
+    """Say that other rows refer to this one."""
+    return ConflictError(f"{violation.resource} is in use")
+
+
+def is_too_long(violation: Violation) -> ServiceError:
+    """Name the texts that are longer than their columns."""
+    return ValidationFailedError(
+        {
+            name: f"Must be at most {column.type.length} character{'s'[: column.type.length != 1]}"
+            for name, column, value in _written(violation)
+            if isinstance(column.type, String)
+            and column.type.length
+            and len(str(value)) > column.type.length
+        }
+    )
+
+
+def is_out_of_range(violation: Violation) -> ServiceError:
+    """Name the numbers that their columns do not hold."""
+    fields = []
+    for name, column, value in _written(violation):
+        kind = column.type
+        if isinstance(kind, Integer):
+            bits = {"BIGINT": 63, "SMALLINT": 15}.get(str(kind.compile()), 31)
+            is_outside = not -(2**bits) <= value < 2**bits
+        elif isinstance(kind, Numeric) and kind.precision is not None:
+            is_outside = abs(value) >= Decimal(10) ** (kind.precision - (kind.scale or 0))
+        else:
+            is_outside = False
+        if is_outside:
+            fields.append(name)
+    return ValidationFailedError(dict.fromkeys(fields, "Is out of range"))
+
+
+def has_nul(violation: Violation) -> ServiceError:
+    """Name the texts with a character that PostgreSQL does not store."""
+    fields = [name for name, _, value in _written(violation) if "\x00" in str(value)]
+    return ValidationFailedError(dict.fromkeys(fields, "Must not contain NUL characters"))
+
+
+def is_not_valid(violation: Violation) -> ServiceError:
+    """Name the columns of a check, or else the check itself."""
+    if violation.fields or not violation.constraint:
+        return violation.reject("Is not valid")
+    return ValidationFailedError({violation.constraint: "Is not valid"})
+
+
+REFUSALS: dict[str | type[Exception], Refuse] = {
+    asyncpg.UniqueViolationError: already_exists,
+    asyncpg.ExclusionViolationError: lambda violation: ConflictError(
+        f"{violation.resource} conflicts with another one"
+    ),
+    asyncpg.ForeignKeyViolationError: refuse_reference,
+    asyncpg.RestrictViolationError: is_in_use,
+    asyncpg.CheckViolationError: is_not_valid,
+    asyncpg.NotNullViolationError: lambda violation: violation.reject("Must not be null"),
+    asyncpg.StringDataRightTruncationError: is_too_long,
+    asyncpg.NumericValueOutOfRangeError: is_out_of_range,
+    OverflowError: is_out_of_range,
+    asyncpg.CharacterNotInRepertoireError: has_nul,
+}
+"""By a constraint's name, which comes first, or by the class of what the driver raises; asyncpg
+raises OverflowError below its DataError, before it sends a number that no column could hold."""
+
+
+def find_refusal(
+    error: BaseException,
+    resource: str = "Record",
+    table: Table | None = None,
+    values: Parameters | None = NO_PARAMETERS,
+) -> ServiceError | None:
+    """Return what a client is told of a driver's error; None for one that is no client's doing.
+
+    Args:
+        error: what asyncpg has raised.
+        resource: what a message calls one row.
+        table: the model's, by which the columns of checks and lengths are found.
+        values: what was to be written, by column; None for a deletion.
+    """
+    if not isinstance(error, asyncpg.PostgresError):
+        return None
+    kinds = [*type(error).__mro__, *type(error.__cause__).__mro__]
+    names = (getattr(error, "constraint_name", None), *kinds)
+    refuse = next((REFUSALS[name] for name in names if name in REFUSALS), None)
+    if refuse is None:
+        return None
+    return refuse(Violation(error, resource, _fields_of(error, table), table, values))
+
+
+def _fields_of(error: asyncpg.PostgresError, table: Table | None) -> tuple[str, ...]:
+    """Find the columns in what PostgreSQL tells, which is in the server's language."""
+    if column := getattr(error, "column_name", None):
+        return (column,)
+    constraint = getattr(error, "constraint_name", None)
+    key = re.search(r"\((.+?)\)=\(", getattr(error, "detail", None) or "")
+    text = key[1] if key else ""
+    for each in table.constraints if table is not None and not key else ():
+        if str(each.name) == constraint and isinstance(each, CheckConstraint):
+            text = str(each.sqltext)
+    # Of an expression as lower(name::text), what is neither a function, a type nor a text.
+    words = re.findall(
+        r"(?<!:)\"([^\"]+)\"|(?<![:\w])([A-Za-z_]\w*)(?![\w(])", re.sub(r"'[^']*'", "", text)
+    )
+    found = dict.fromkeys(quoted or plain for quoted, plain in words)
+    return tuple(name for name in found if table is None or name in table.c)
+
+
+def _written(violation: Violation) -> list[tuple[str, Column[Any], Any]]:
+    """Return the columns that were to be written, where the table is known, with their values."""
+    if violation.table is None:
+        return []
+    return [
+        (name, violation.table.c[name], value)
+        for name, value in (violation.values or {}).items()
+        if name in violation.table.c and value is not None
+    ]

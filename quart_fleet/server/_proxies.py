@@ -1,0 +1,38 @@
+"""Which proxies are believed, under whatever server: those of FORWARDED_ALLOW_IPS."""
+
+from typing import TYPE_CHECKING
+
+from quart import Quart
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+
+_IPV4_IN_IPV6 = "::ffff:"
+"""What addresses of IPv4 begin with on a socket of both families (RFC 4291, section 2.5.5.2)."""
+
+
+def believe_proxies(app: Quart) -> None:
+    """Take scheme and client from X-Forwarded-Proto and X-Forwarded-For, where they are believed.
+
+    In the application and not in its server, since each server has its own way, or none.
+    """
+    inner: ASGI3Application = app.asgi_app  # type: ignore[assignment]  # hypercorn's types there
+    outer: ASGI3Application = ProxyHeadersMiddleware(inner, app.config["FORWARDED_ALLOW_IPS"])
+    if app.config["HOST"] == "::":
+        outer = _PlainAddresses(outer)
+    app.asgi_app = outer  # type: ignore[method-assign, assignment]  # as Quart documents it
+
+
+class _PlainAddresses:
+    """Tells an IPv4 client by its own address, so that the setting and logs can name it."""
+
+    def __init__(self, app: "ASGI3Application") -> None:
+        self._app = app
+
+    async def __call__(
+        self, scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
+    ) -> None:
+        if scope["type"] != "lifespan" and (client := scope.get("client")):
+            scope["client"] = (client[0].removeprefix(_IPV4_IN_IPV6), client[1])
+        await self._app(scope, receive, send)
