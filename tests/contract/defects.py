@@ -140,7 +140,7 @@ DEFECTS = (
     Defect("another refusal of a path", "anything else", _MAPPING, "Endpoint not found",
            "Not found"),
     Defect("slashes do not matter", "anything else", _APPLICATION,
-           "static_folder=None)", "static_folder=None); app.url_map.strict_slashes = False"),
+           "app.json = ", "app.url_map.strict_slashes = False; app.json = "),
     Defect("no list of methods", _WRONG_METHOD, _MAPPING, "response.headers[name] = value", "pass"),
     Defect("origins are not echoed", "every route", _CORS, 'origin or "*"', '"*"'),
     Defect("caches are not told", "every route", _CORS, 'headers.add("Vary", "Origin")', "pass"),

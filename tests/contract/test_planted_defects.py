@@ -21,7 +21,8 @@ async def test_a_defect_turns_its_row_red(
     damaged = copy(workspace, tmp_path / "workspace")
     defect.plant(damaged)
 
-    async with running(damaged, database_url, tmp_path / "log") as service:
+    settings = {"KEEP_ALIVE_TIMEOUT": "1"}  # a connection that is wrongly kept open is waited for
+    async with running(damaged, database_url, tmp_path / "log", settings) as service:
         deviation = await _find_first_deviation(
             CONTRACT.table[defect.route], service.port, database
         )

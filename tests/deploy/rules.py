@@ -30,7 +30,7 @@ RULES: dict[str, dict[str, Any]] = {
         "spec.strategy.rollingUpdate.maxUnavailable": 0,
         f"{_POD}.automountServiceAccountToken": False,
         f"{_POD}.enableServiceLinks": False,
-        f"{_POD}.terminationGracePeriodSeconds": 45,
+        f"{_POD}.terminationGracePeriodSeconds": 55,
         f"{_POD}.securityContext": _UNPRIVILEGED,
         f"{_POD}.topologySpreadConstraints.0.topologyKey": "topology.kubernetes.io/zone",
         f"{_POD}.topologySpreadConstraints.1.topologyKey": "kubernetes.io/hostname",
