@@ -83,6 +83,9 @@ def wait_for_revisions(timeout: float) -> None:
 @WAIT
 def downgrade(revision: str, yes: bool, wait: float) -> None:
     """Take the database back to REVISION: an id, -1 for one step, base for all."""
+    from db_manager.revisions import Revisions  # noqa: PLC0415
+
+    Revisions().refuse_unknown(revision)
     loss = None if yes else "Going back drops what the newer revisions made, with its rows"
     reverted = open_manager_and(lambda manager: manager.downgrade(revision), wait, loss)
     click.echo(f"Reverted: {', '.join(reverted)}." if reverted else "Nothing to do.")

@@ -1,6 +1,7 @@
 """The revisions on disk, as Alembic reads them."""
 
 import os
+import re
 import subprocess
 import sys
 import traceback
@@ -141,6 +142,21 @@ class Revisions:
         if len(heads) > 1:
             raise ManagerError(describe_heads(heads))
         return heads[0] if heads else None
+
+    def refuse_unknown(self, target: str) -> None:
+        """Raise ManagerError where `downgrade` could not go to `target`, whatever the database has."""
+        steps = re.fullmatch(r"(?:(?P<branch>.+)@)?-(?P<number>\d+)", target)
+        known = len(self.list_all())
+        if steps and int(steps["number"]) > known:
+            raise ManagerError(f"{target} leads back beyond the first revision.")
+        name = steps["branch"] if steps else target
+        if name not in (None, "base", "head", "heads"):
+            try:
+                self._scripts.get_revisions(name)
+            except Exception as error:
+                raise ManagerError(
+                    f"No revision {name!r}. They are listed by: python -m db_manager history"
+                ) from error
 
     def describe_ways_back(self, current: tuple[str, ...]) -> str:
         """Say what `downgrade` takes where a number of steps may mean several branches."""

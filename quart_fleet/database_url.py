@@ -129,6 +129,8 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 _OWN_ROOT = "~/.postgresql/root.crt"
 """Where libpq and asyncpg look for authorities."""
 
+_LAST_PORT = 65535
+
 _NUMBERS = {"connect_timeout": r"-?\d+", "port": r"\d+(,\d+)*"}
 
 _URL = re.compile(
@@ -182,6 +184,9 @@ def normalise(url: str) -> str:
         # No other parser's words: they quote what they take for a port.
         raise PydanticCustomError("database_url", _FORM) from None
     parameters = _honoured(_in_libpq_words(address.parameters))
+    for port in (*parameters.get("port", "").split(","), *(port for _, port in address.hosts)):
+        if port and not 0 < int(port) <= _LAST_PORT:
+            _refuse("port", f"write a number from 1 to {_LAST_PORT}")
     hosts = [host for host, _ in address.hosts]
     authority = {
         "user": address.user,

@@ -3,8 +3,11 @@
 import argparse
 import json
 import logging
+import os
+import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
+from types import FrameType
 from typing import TYPE_CHECKING, cast
 
 from quart import Quart
@@ -77,22 +80,45 @@ def serve(app: Quart, path: str) -> None:
         print(json.dumps(_describe_routes(app), indent=2))
         return
     name, host, port = (app.config[key] for key in ("SERVICE_NAME", "HOST", "SERVICE_PORT"))
-    try:
-        listener = listen(host, port)
-    except ConfigurationError as error:
-        sys.exit(error.message)
     shown = "localhost" if host in _LOCAL else in_url(host)
-    print(f"{name} on http://{shown}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
 
     # A start that was refused ends with the reason alone: without a server's words around it, and
     # with an exit code that does not depend on the server.
     service = cast("Service", app)
     logging.getLogger("uvicorn.error").addFilter(lambda _record: service.refusal is None)
+    _end_quietly_until_served(app)
     try:
+        listener = listen(host, port)
+        print(f"{name} on http://{shown}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
         SERVERS[options.server](app, path, listener, options.workers)
+    except ConfigurationError as error:
+        sys.exit(error.message)
     finally:
         if service.refusal is not None:
             sys.exit(service.refusal)
+
+
+def _end_quietly_until_served(app: Quart) -> None:
+    """Have Ctrl-C end the process at once until its server has a handler of its own.
+
+    Nothing is open by then, and an exception in the midst of a server's imports is none that ends
+    a process in good order.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return
+    is_served = False
+
+    @app.before_serving
+    async def begin() -> None:
+        nonlocal is_served
+        is_served = True
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not is_served:
+            os._exit(0)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
 
 
 def _describe_routes(app: Quart) -> list[dict[str, object]]:

@@ -89,6 +89,13 @@ def test_every_parameter_of_libpq_has_its_place(parameter: str) -> None:
     assert any(parameter in place for place in places)
 
 
+@pytest.mark.parametrize("place", ["db:{}", "db:1,other:{}", "/shop?host=db&port={}"])
+@pytest.mark.parametrize("port", ["0", "65536", "99999"])
+def test_a_port_that_there_is_not_is_refused(place: str, port: str) -> None:
+    with pytest.raises(PydanticCustomError, match="port cannot be used: write a number from 1 to"):
+        normalise(f"postgresql://app:x@{place.format(port)}")
+
+
 def test_what_is_harmless_in_part_says_what_to_write_instead_of_the_rest() -> None:
     assert {name for name, values in HARMLESS.items() if values is not None} <= REFUSED.keys()
 

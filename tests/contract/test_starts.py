@@ -1,6 +1,7 @@
 """A start that fails says what was wrong and what to do, without a traceback."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,34 @@ def test_a_port_in_use_is_refused_with_the_way_to_choose_another(
         "Stop the program that listens there, or choose another port: "
         "SERVICE_PORT=<port> python app.py",
     ]
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
+def test_an_interrupt_ends_a_service_that_has_only_begun_to_serve(
+    server: str, workspace: Path, database_url: str
+) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": python_path(workspace),
+        "DATABASE_URL": database_url,
+        "SECRET_KEY": "of the tests",
+        "SERVICE_PORT": str(reserve_port()),
+    }
+    service = subprocess.Popen(
+        [sys.executable, "app.py", "--server", server],
+        cwd=workspace / "services" / "user_service",
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert service.stderr is not None
+    begun = service.stderr.readline()
+    service.send_signal(signal.SIGINT)
+    _, words = service.communicate()
+
+    assert begun.endswith("(Ctrl-C stops it)\n")
+    assert service.returncode == 0, words
+    assert words == ""
 
 
 def test_an_unreadable_line_of_the_dotenv_is_refused_by_its_place_alone(

@@ -208,6 +208,27 @@ def test_one_step_down_is_minus_one(run: Run, fresh_database_url: str) -> None:
     assert revisions(fresh_database_url) == []
 
 
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("nonsense", "No revision 'nonsense'"),
+        ("+1", "No revision '+1'"),
+        ("nonsense@-1", "No revision 'nonsense'"),
+        ("-99", "-99 leads back beyond the first revision"),
+    ],
+)
+def test_a_way_back_that_there_is_not_is_refused_before_it_is_asked_about(
+    run: Run, target: str, reason: str
+) -> None:
+    run("migrate")
+
+    outcome = run("downgrade", target)
+
+    assert outcome.code == 1
+    assert outcome.err.startswith(f"Error: {reason}")
+    assert "terminal" not in outcome.err
+
+
 @asynccontextmanager
 async def forwarded(listener: socket.socket, folder: str) -> AsyncIterator[None]:
     """Have a TCP socket listen, and lead to the server's unix socket."""

@@ -21,6 +21,9 @@ python -m db_manager migrate
 make lint types test
 cd services/user_service
 pip install --no-index --requirement requirements.txt
+rm .env
+make --directory ../.. install
+test -f .env
 """
 _BROKEN_UV = """#!/bin/sh
 for line in 1 2 3 4 5; do echo "error: line $line" >&2; done
