@@ -82,7 +82,12 @@ class HTTPConnection:
         with suppress(TimeoutError):
             async with asyncio.timeout(cast("float | None", timeout)):
                 await send(_head_of(response))
-                await _send_body(body, request.body, receive, send)
+                if isinstance(body, bytes):
+                    await send(_part(body))
+                else:
+                    await _send_while_connected(body, request.body, receive, send)
+                await request.body.drop()  # the answer ends when the request has ended too
+                await send(_last_part())
 
 
 class LingeringConnection(ASGIHTTPConnection):
@@ -344,21 +349,6 @@ def _part(data: bytes) -> "HTTPResponseBodyEvent":
 
 def _last_part(data: bytes = b"") -> "HTTPResponseBodyEvent":
     return {"type": "http.response.body", "body": data, "more_body": False}
-
-
-async def _send_body(
-    body: bytes | ResponseBody,
-    request_body: RequestBody,
-    receive: "ASGIReceiveCallable",
-    send: "ASGISendCallable",
-) -> None:
-    """Send all of the body; its end comes when the request has ended too."""
-    if isinstance(body, bytes):
-        await send(_part(body))
-    else:
-        await _send_while_connected(body, request_body, receive, send)
-    await request_body.drop()
-    await send(_last_part())
 
 
 async def _send_while_connected(

@@ -355,34 +355,28 @@ class Database:
     async def _open_connection(self) -> asyncpg.Connection:
         connection = await self._connector.connect(command_timeout=STATEMENT_TIMEOUT)
         try:
-            await _install_json_codecs(connection)
+            # JSON is read as SQLAlchemy's own connections read it, so that sessions and statements
+            # can share one. asyncpg before 0.31 asks the server for each of the two types.
+            await connection.set_type_codec(
+                "json",
+                schema="pg_catalog",
+                format="binary",
+                encoder=str.encode,
+                decoder=lambda data: json.loads(data.decode()),
+            )
+            await connection.set_type_codec(
+                "jsonb",  # begins with the version of its form
+                schema="pg_catalog",
+                format="binary",
+                encoder=lambda text: b"\x01" + text.encode(),
+                decoder=lambda data: json.loads(data[1:].decode()),
+            )
         except BaseException:
             connection.terminate()
             raise
         if self._config.db_echo:
             connection.add_query_logger(lambda query: _log.info("%s %s", query.query, query.args))
         return connection
-
-
-async def _install_json_codecs(connection: asyncpg.Connection) -> None:
-    """Read JSON as SQLAlchemy's own connections do, so that sessions and statements can share one.
-
-    asyncpg before 0.31 asks the server for each of the two types.
-    """
-    await connection.set_type_codec(
-        "json",
-        schema="pg_catalog",
-        format="binary",
-        encoder=str.encode,
-        decoder=lambda data: json.loads(data.decode()),
-    )
-    await connection.set_type_codec(
-        "jsonb",  # begins with the version of its form
-        schema="pg_catalog",
-        format="binary",
-        encoder=lambda text: b"\x01" + text.encode(),
-        decoder=lambda data: json.loads(data[1:].decode()),
-    )
 
 
 def create_engine(connector: Connector, config: DatabaseSettings) -> "AsyncEngine":

@@ -77,7 +77,17 @@ def serve(app: Quart, path: str) -> None:
     )
     options = parser.parse_args()
     if options.routes:
-        print(json.dumps(_describe_routes(app), indent=2))
+        rules = sorted(app.url_map.iter_rules(), key=lambda rule: (rule.rule, rule.endpoint))
+        routes = [
+            {
+                "rule": rule.rule,
+                "methods": sorted(rule.methods or ()),
+                "websocket": rule.websocket,
+                "endpoint": rule.endpoint,
+            }
+            for rule in rules
+        ]
+        print(json.dumps(routes, indent=2))
         return
     name, host, port = (app.config[key] for key in ("SERVICE_NAME", "HOST", "SERVICE_PORT"))
     shown = "localhost" if host in _LOCAL else in_url(host)
@@ -119,19 +129,6 @@ def _end_quietly_until_served(app: Quart) -> None:
         signal.default_int_handler(number, frame)
 
     signal.signal(signal.SIGINT, interrupt)
-
-
-def _describe_routes(app: Quart) -> list[dict[str, object]]:
-    rules = sorted(app.url_map.iter_rules(), key=lambda rule: (rule.rule, rule.endpoint))
-    return [
-        {
-            "rule": rule.rule,
-            "methods": sorted(rule.methods or ()),
-            "websocket": rule.websocket,
-            "endpoint": rule.endpoint,
-        }
-        for rule in rules
-    ]
 
 
 def _number_of_workers(text: str) -> int:

@@ -4,7 +4,6 @@ Cross-origin headers are as the contract has them, on every response, errors inc
 answers `*` to every origin; the contract echoes the origin, as Flask-CORS does.
 """
 
-import logging
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
@@ -77,7 +76,10 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         FORWARDED_ALLOW_IPS=config.forwarded_allow_ips,
     )
     app.json = ContractJSONProvider(app)  # anew, since its form depends on DEBUG
-    app.logger.addFilter(_is_unexpected)
+    # A ServiceError that ends the start is reported by the server, and is no crash to be logged.
+    app.logger.addFilter(
+        lambda record: not (record.exc_info and isinstance(record.exc_info[1], ServiceError))
+    )
     app.after_request(make_cors(config.cors_origins))  # the first one, which runs last
     for blueprint in (make_health_blueprint(envelope, database), *blueprints):
         own = f"/{(blueprint.url_prefix or '').strip('/')}".rstrip("/")
@@ -93,11 +95,6 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
             yield
 
     return app
-
-
-def _is_unexpected(record: logging.LogRecord) -> bool:
-    """Keep a ServiceError that ends the start from being logged as a crash: the server reports it."""
-    return not (record.exc_info and isinstance(record.exc_info[1], ServiceError))
 
 
 T = TypeVar("T")
