@@ -46,6 +46,10 @@ IN_TESTS = {
     "python app.py": (f"{_HERE}::_while_running", '"app.py"'),
     "SERVICE_PORT=8090 python app.py": (f"{_HERE}::_while_running", '"SERVICE_PORT"'),
     "python app.py --server hypercorn": ("tests/contract/test_servers.py::hypercorn", '"--server"'),
+    "python -m db_manager merge": (
+        "tests/db_manager/test_branches.py::test_a_merge_is_the_way_out_of_two_heads",
+        'branched.run("merge")',
+    ),
     "python -m db_manager postgres psql": (
         f"{_HERE}::test_troubleshooting_with_psql_works",
         "{psql}",
