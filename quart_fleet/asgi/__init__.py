@@ -3,6 +3,11 @@
 Authors of services need nothing of it.
 """
 
-from quart_fleet.asgi._application import IdConverter, LeanService, Service, service_class
+from quart_fleet.asgi._application import (
+    IdConverter,
+    LeanApplication,
+    ServiceApplication,
+    application_class,
+)
 
-__all__ = ["IdConverter", "LeanService", "Service", "service_class"]
+__all__ = ["IdConverter", "LeanApplication", "ServiceApplication", "application_class"]

@@ -127,12 +127,12 @@ class SecureCookieSessions(SecureCookieSessionInterface):
         await super().save_session(app, session, response)
 
 
-class Service(Quart):
+class ServiceApplication(Quart):
     """A Quart application that keeps the contract with Quart's own HTTP classes."""
 
     asgi_http_class: "type[ASGIHTTPProtocol]" = LingeringConnection
     session_interface: SecureCookieSessionInterface = SecureCookieSessions()
-    refusal: str | None = None
+    start_error: str | None = None
     """Why the application could not start, where the reason is a message for users."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -153,7 +153,7 @@ class Service(Quart):
         try:
             await super().startup()
         except ServiceError as error:
-            self.refusal = error.message
+            self.start_error = error.message
             raise
 
     def drain(self) -> None:
@@ -163,7 +163,7 @@ class Service(Quart):
             functions.append(_close_connection)
 
 
-class LeanService(Service):
+class LeanApplication(ServiceApplication):
     """The same with lean classes, put in by the extension points that Quart has for them."""
 
     asgi_http_class = HTTPConnection
@@ -171,12 +171,12 @@ class LeanService(Service):
     url_map_class = AnyHostMap
 
 
-def service_class() -> type[Service]:
+def application_class() -> type[ServiceApplication]:
     """Return the lean class, or the plain one where tests set `QUART_FLEET_PLAIN=1`.
 
     Nothing that the contract promises may depend on the lean classes: its tests run on both.
     """
-    return Service if os.environ.get("QUART_FLEET_PLAIN") == "1" else LeanService
+    return ServiceApplication if os.environ.get("QUART_FLEET_PLAIN") == "1" else LeanApplication
 
 
 def normalise(scope: "HTTPScope") -> "HTTPScope":

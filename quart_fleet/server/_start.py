@@ -23,7 +23,7 @@ from quart_fleet.server._proxies import believe_proxies
 from quart_fleet.server._servers import SERVERS, in_url, listen
 
 if TYPE_CHECKING:
-    from quart_fleet.asgi._application import Service
+    from quart_fleet.asgi._application import ServiceApplication
 
 MAX_WORKERS = 128
 _LOCAL = ("127.0.0.1", "0.0.0.0", "::", "::1")  # noqa: S104 - only compared with
@@ -39,7 +39,7 @@ def start(factory: Callable[[], Quart]) -> Quart:
 
     @app.while_serving
     async def run_process() -> AsyncGenerator[None, None]:
-        drain = cast("Service", app).drain
+        drain = cast("ServiceApplication", app).drain
         with collecting_requests_only(), draining_on_signal(drain), ending_with_parent():
             yield
 
@@ -94,8 +94,8 @@ def serve(app: Quart, path: str) -> None:
 
     # A start that was refused ends with the reason alone: without a server's words around it, and
     # with an exit code that does not depend on the server.
-    service = cast("Service", app)
-    logging.getLogger("uvicorn.error").addFilter(lambda _record: service.refusal is None)
+    service = cast("ServiceApplication", app)
+    logging.getLogger("uvicorn.error").addFilter(lambda _record: service.start_error is None)
     _end_quietly_until_served(app)
     try:
         listener = listen(host, port)
@@ -104,8 +104,8 @@ def serve(app: Quart, path: str) -> None:
     except ConfigurationError as error:
         sys.exit(error.message)
     finally:
-        if service.refusal is not None:
-            sys.exit(service.refusal)
+        if service.start_error is not None:
+            sys.exit(service.start_error)
 
 
 def _end_quietly_until_served(app: Quart) -> None:

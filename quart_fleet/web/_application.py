@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args
 
 from quart import Blueprint, Quart, Request, current_app, request
 
-from quart_fleet.asgi._application import service_class
+from quart_fleet.asgi._application import application_class
 from quart_fleet.conventions import PREFIX
 from quart_fleet.database._engine import Database
 from quart_fleet.errors import ServiceError
@@ -58,7 +58,7 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         module = sys.modules.get(type(config).__module__)
         folder = Path(getattr(module, "__file__", None) or "settings.py").parent
     folder = folder.resolve()
-    app = service_class()(
+    app = application_class()(
         config.service_name,
         static_folder="static" if (folder / "static").is_dir() else None,
         root_path=str(folder),
@@ -159,9 +159,9 @@ def make_cors(origins: frozenset[str] | None) -> AfterRequest:
         if headers.getlist("Access-Control-Allow-Origin"):  # `in` raises inside where it is absent
             return response
         # Once, since each look through the proxy costs anew; not all versions of Quart type it as one.
-        asked: Request = cast("Any", request)._get_current_object()
+        current: Request = cast("Any", request)._get_current_object()
         # Looked for among the headers as they were sent, which costs less than to parse them.
-        sent = [value for name, value in asked.scope["headers"] if name == b"origin"]
+        sent = [value for name, value in current.scope["headers"] if name == b"origin"]
         origin = sent[0].decode("latin1") if sent else None
         if origin or origins is not None:
             if headers.getlist("Vary"):
@@ -171,16 +171,16 @@ def make_cors(origins: frozenset[str] | None) -> AfterRequest:
         if origins is not None and origin not in origins:
             return response
         headers.add("Access-Control-Allow-Origin", origin or "*")
-        if asked.method == "OPTIONS":
-            _allow_preflight(asked, headers)
+        if current.method == "OPTIONS":
+            _allow_preflight(current, headers)
         return response
 
     return allow_origin
 
 
 def _allow_preflight(request: Request, headers: "Headers") -> None:
-    asked = request.headers.get("Access-Control-Request-Method", "").upper()
-    if asked not in ALLOWED_METHODS:
+    method = request.headers.get("Access-Control-Request-Method", "").upper()
+    if method not in ALLOWED_METHODS:
         return
     headers.setdefault("Access-Control-Allow-Methods", _ALLOW_METHODS)
     wanted = request.headers.get("Access-Control-Request-Headers")

@@ -92,8 +92,8 @@ class Envelope:
                 break
         else:
             return cls.success(items)
-        frame = cls.success([_ITEMS])
-        around = await _split(frame)
+        template = cls.success([_ITEMS])
+        around = await _split(template)
         if (
             current_app.debug
             or request.http_version == "1.0"
@@ -103,7 +103,7 @@ class Envelope:
             return cls.success(items + rest)
         is_head = request.method == "HEAD"
         body = b"" if is_head else _write(current_app.json, around, items, chunks)
-        response = Response(body, frame.status_code, frame.headers)
+        response = Response(body, template.status_code, template.headers)
         del response.headers["Content-Length"]
         response.timeout = None  # a slow client may take longer for a long list than for any other
         return response
@@ -141,9 +141,9 @@ class Envelope:
         return cls.error(message, 422, errors)
 
 
-async def _split(frame: Response) -> list[bytes]:
+async def _split(template: Response) -> list[bytes]:
     """Return the bytes around each place where items are to be."""
-    return (await frame.get_data(as_text=False)).split(f'"{_ITEMS}"'.encode())
+    return (await template.get_data(as_text=False)).split(f'"{_ITEMS}"'.encode())
 
 
 async def _write(

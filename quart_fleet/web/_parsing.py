@@ -12,7 +12,7 @@ from quart import request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from quart_fleet.errors import InvalidRequestError
-from quart_fleet.web._refusals import refusal_of
+from quart_fleet.web._validation_messages import validation_error_of
 
 DTO = TypeVar("DTO", bound=BaseModel)
 
@@ -46,7 +46,7 @@ async def parse_body(dto: type[DTO]) -> DTO:
         details = _details(error)
     if _is_unread(details):
         return _validate_repaired(dto, payload)
-    raise refusal_of(details)
+    raise validation_error_of(details)
 
 
 def parse_query(dto: type[DTO]) -> DTO:
@@ -58,7 +58,7 @@ def parse_query(dto: type[DTO]) -> DTO:
     try:
         return dto.model_validate_strings(request.args.to_dict())
     except ValidationError as error:
-        raise refusal_of(_details(error)) from None
+        raise validation_error_of(_details(error)) from None
 
 
 def _read_json(body: bytes) -> object:
@@ -103,7 +103,7 @@ def _validate_repaired(dto: type[DTO], payload: dict[str, object]) -> DTO:
         if _is_unread(details):  # arrays or objects in one another, hundreds deep
             raise InvalidRequestError(_MALFORMED) from None
     if details:
-        raise refusal_of(details)
+        raise validation_error_of(details)
     return validated
 
 

@@ -1,4 +1,4 @@
-"""Who may import what, as data; the standard library is open to everyone."""
+"""Which module may import which, as data; the standard library is open to all of them."""
 
 import sys
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ from scaffold.errors import ScaffoldError
 from scaffold.workspace import SERVICES, Service
 
 _EVERY_SERVICE = (f"{PREFIX}/", f"{PREFIX}/health", f"{PREFIX}/health/ready")
-"""What each service answers for itself; of the fleet nobody asks it."""
+"""What each service answers for itself; the cluster asks each pod for it, and leads no path there."""
 _UNSERVED = {"TESTING": "True", "PYTHONDONTWRITEBYTECODE": "1"}
 """Settings with which an application is made and never started."""
 

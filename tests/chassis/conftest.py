@@ -2,7 +2,7 @@
 
 import pytest
 
-from quart_fleet.asgi._application import LeanService, Service
+from quart_fleet.asgi._application import LeanApplication, ServiceApplication
 from tests.chassis.serving import TIMEOUT, Serve, under_hypercorn, under_uvicorn
 
 
@@ -19,5 +19,5 @@ def serve(request: pytest.FixtureRequest) -> Serve:
 
 
 @pytest.fixture
-def app() -> Service:
-    return LeanService(__name__, static_folder=None)
+def app() -> ServiceApplication:
+    return LeanApplication(__name__, static_folder=None)

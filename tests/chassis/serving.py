@@ -8,17 +8,17 @@ import hypercorn.asyncio
 import uvicorn
 from hypercorn.config import Config
 
-from quart_fleet.asgi._application import Service
+from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.server._servers import listen
 
 TIMEOUT = 60.0
 """Seconds that a test waits for anything at all."""
 
-Serve = Callable[[Service], AbstractAsyncContextManager[int]]
+Serve = Callable[[ServiceApplication], AbstractAsyncContextManager[int]]
 
 
 @asynccontextmanager
-async def under_uvicorn(app: Service) -> AsyncIterator[int]:
+async def under_uvicorn(app: ServiceApplication) -> AsyncIterator[int]:
     listener = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -30,7 +30,7 @@ async def under_uvicorn(app: Service) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def under_hypercorn(app: Service) -> AsyncIterator[int]:
+async def under_hypercorn(app: ServiceApplication) -> AsyncIterator[int]:
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
     config, stopped = Config(), asyncio.Event()

@@ -4,11 +4,11 @@ import pytest
 from quart import Blueprint, Request, Response, g, request, request_finished
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from quart_fleet.asgi._application import LeanService, Service
+from quart_fleet.asgi._application import LeanApplication, ServiceApplication
 from tests.chassis.serving import Serve, exchange, spell
 
 
-async def test_what_quart_has_for_a_request_is_there(app: Service, serve: Serve) -> None:
+async def test_what_quart_has_for_a_request_is_there(app: ServiceApplication, serve: Serve) -> None:
     calls = list[str]()
     pages = Blueprint("pages", __name__)
     pages.before_request(lambda: calls.append("before the blueprint's"))
@@ -25,7 +25,7 @@ async def test_what_quart_has_for_a_request_is_there(app: Service, serve: Serve)
         g.seen = True
         return WerkzeugResponse(f"{g.seen} {request.blueprint} {request.remote_addr}")
 
-    async def note(_app: Service, **_: object) -> None:
+    async def note(_app: ServiceApplication, **_: object) -> None:
         calls.append("signal")
 
     app.register_blueprint(pages)
@@ -43,7 +43,7 @@ async def test_what_quart_has_for_a_request_is_there(app: Service, serve: Serve)
     ]
 
 
-async def test_no_client_says_where_it_is(app: Service, serve: Serve) -> None:
+async def test_no_client_says_where_it_is(app: ServiceApplication, serve: Serve) -> None:
     @app.get("/")
     async def show() -> str:
         return str(request.remote_addr)
@@ -54,13 +54,15 @@ async def test_no_client_says_where_it_is(app: Service, serve: Serve) -> None:
     assert answer.endswith(b"\r\n\r\n127.0.0.1")
 
 
-@pytest.fixture(params=[LeanService, Service])
-def each_app(request: pytest.FixtureRequest) -> Service:
-    kind: type[Service] = request.param
+@pytest.fixture(params=[LeanApplication, ServiceApplication])
+def each_app(request: pytest.FixtureRequest) -> ServiceApplication:
+    kind: type[ServiceApplication] = request.param
     return kind(__name__, static_folder=None)
 
 
-async def test_a_whole_url_is_asked_for_as_its_path(each_app: Service, serve: Serve) -> None:
+async def test_a_whole_url_is_asked_for_as_its_path(
+    each_app: ServiceApplication, serve: Serve
+) -> None:
     @each_app.get("/here")
     async def here() -> str:
         return "here"
@@ -72,7 +74,7 @@ async def test_a_whole_url_is_asked_for_as_its_path(each_app: Service, serve: Se
 
 
 async def test_what_looks_like_a_whole_url_and_is_none_is_refused(
-    each_app: Service, serve: Serve
+    each_app: ServiceApplication, serve: Serve
 ) -> None:
     async with serve(each_app) as port:
         answer = await exchange(port, spell("GET", "http://[::1/here"))
@@ -81,7 +83,7 @@ async def test_what_looks_like_a_whole_url_and_is_none_is_refused(
 
 
 async def test_a_redirect_shows_the_address_where_no_host_is_sent(
-    app: Service, serve: Serve
+    app: ServiceApplication, serve: Serve
 ) -> None:
     @app.get("/here/")
     async def here() -> str:
@@ -93,7 +95,9 @@ async def test_a_redirect_shows_the_address_where_no_host_is_sent(
     assert f"\r\nlocation: http://127.0.0.1:{port}/here/\r\n".encode() in answer
 
 
-async def test_an_application_may_be_mounted_below_a_path(each_app: Service, serve: Serve) -> None:
+async def test_an_application_may_be_mounted_below_a_path(
+    each_app: ServiceApplication, serve: Serve
+) -> None:
     @each_app.get("/here")
     async def here() -> str:
         return request.script_root
@@ -111,7 +115,9 @@ async def test_an_application_may_be_mounted_below_a_path(each_app: Service, ser
     assert outside.startswith(b"HTTP/1.1 404")
 
 
-async def test_a_service_may_have_a_request_class_of_quarts(app: Service, serve: Serve) -> None:
+async def test_a_service_may_have_a_request_class_of_quarts(
+    app: ServiceApplication, serve: Serve
+) -> None:
     class OwnRequest(Request):
         greeting = "hello"
 

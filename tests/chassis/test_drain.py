@@ -4,32 +4,36 @@ import os
 import signal
 from threading import Thread
 
-from quart_fleet.asgi._application import Service
+from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.server._lifecycle import DRAIN_SIGNAL, draining_on_signal
 
 
-async def find_connection(app: Service, http_version: str = "1.1") -> str | None:
+async def find_connection(app: ServiceApplication, http_version: str = "1.1") -> str | None:
     response = await app.test_client().get("/nowhere", http_version=http_version)
     return response.headers.get("Connection")
 
 
-async def test_an_answer_says_nothing_of_its_connection(app: Service) -> None:
+async def test_an_answer_says_nothing_of_its_connection(app: ServiceApplication) -> None:
     assert await find_connection(app) is None
 
 
-async def test_an_answer_ends_its_connection_while_the_service_drains(app: Service) -> None:
+async def test_an_answer_ends_its_connection_while_the_service_drains(
+    app: ServiceApplication,
+) -> None:
     app.drain()
 
     assert await find_connection(app) == "close"
 
 
-async def test_http_2_has_no_such_header(app: Service) -> None:
+async def test_http_2_has_no_such_header(app: ServiceApplication) -> None:
     app.drain()
 
     assert await find_connection(app, http_version="2") is None
 
 
-async def test_a_request_that_was_running_already_ends_its_connection_too(app: Service) -> None:
+async def test_a_request_that_was_running_already_ends_its_connection_too(
+    app: ServiceApplication,
+) -> None:
     @app.get("/slow")
     async def slow() -> str:
         app.drain()

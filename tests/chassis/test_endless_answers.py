@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 import pytest
 from quart import Response
 
-from quart_fleet.asgi._application import Service
+from quart_fleet.asgi._application import ServiceApplication
 from tests.chassis.serving import TIMEOUT, Serve, exchange, spell
 
 
-async def test_a_request_is_finished_when_its_client_has_gone(app: Service, serve: Serve) -> None:
+async def test_a_request_is_finished_when_its_client_has_gone(
+    app: ServiceApplication, serve: Serve
+) -> None:
     began, finished = asyncio.Event(), asyncio.Event()
 
     @app.get("/")
@@ -30,7 +32,9 @@ async def test_a_request_is_finished_when_its_client_has_gone(app: Service, serv
     assert finished.is_set()
 
 
-async def test_an_endless_answer_ends_when_its_reader_has_gone(app: Service, serve: Serve) -> None:
+async def test_an_endless_answer_ends_when_its_reader_has_gone(
+    app: ServiceApplication, serve: Serve
+) -> None:
     ended = asyncio.Event()
 
     async def ticks() -> AsyncIterator[str]:
@@ -59,7 +63,7 @@ async def test_an_endless_answer_ends_when_its_reader_has_gone(app: Service, ser
 
 @pytest.mark.parametrize("length", [0, 2])
 async def test_an_endless_answer_ends_so_where_no_handler_read_the_body(
-    app: Service, serve: Serve, length: int
+    app: ServiceApplication, serve: Serve, length: int
 ) -> None:
     ended = asyncio.Event()
 
@@ -90,7 +94,7 @@ async def test_an_endless_answer_ends_so_where_no_handler_read_the_body(
 
 @pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError])
 async def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(
-    app: Service, serve: Serve, error: type[BaseException]
+    app: ServiceApplication, serve: Serve, error: type[BaseException]
 ) -> None:
     async def broken() -> AsyncIterator[str]:
         yield "begun"

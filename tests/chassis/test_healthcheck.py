@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from quart import Blueprint
 
-from quart_fleet.asgi import Service
+from quart_fleet.asgi import ServiceApplication
 from tests.chassis.services import make_service
 from tests.chassis.serving import under_hypercorn
 from tests.ports import reserve_port
@@ -31,7 +31,7 @@ async def check(default_port: int, **settings: str) -> int:
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
     app = make_service(Blueprint("pages", __name__))
-    assert isinstance(app, Service)
+    assert isinstance(app, ServiceApplication)
     async with under_hypercorn(app) as port:
         yield port
 

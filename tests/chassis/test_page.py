@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from quart import request
 
-from quart_fleet.asgi._application import Service
+from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.web import Envelope
 
 
@@ -18,14 +18,14 @@ class Thing:
 THINGS = [Thing(7), Thing(8)]
 
 
-async def test_the_next_page_is_where_the_application_is_mounted(app: Service) -> None:
+async def test_the_next_page_is_where_the_application_is_mounted(app: ServiceApplication) -> None:
     async with app.test_request_context("/things", root_path="/below"):
         response = Envelope.page(THINGS, limit=1)
 
     assert response.headers["Link"] == '</below/things?limit=1&after=7>; rel="next"'
 
 
-async def test_the_last_page_names_no_other(app: Service) -> None:
+async def test_the_last_page_names_no_other(app: ServiceApplication) -> None:
     async with app.test_request_context("/things"):
         response = Envelope.page([Thing(7)], limit=1)
 
@@ -33,7 +33,9 @@ async def test_the_last_page_names_no_other(app: Service) -> None:
     assert "Access-Control-Expose-Headers" not in response.headers
 
 
-async def test_scripts_of_other_origins_may_read_where_the_next_page_is(app: Service) -> None:
+async def test_scripts_of_other_origins_may_read_where_the_next_page_is(
+    app: ServiceApplication,
+) -> None:
     async with app.test_request_context("/things"):
         response = Envelope.page(THINGS, limit=1)
 
@@ -52,7 +54,9 @@ async def test_scripts_of_other_origins_may_read_where_the_next_page_is(app: Ser
         ("%6Cimit=1&aft%65r=3&limits=5", "limits=5&"),
     ],
 )
-async def test_the_next_page_keeps_the_other_parameters(app: Service, sent: str, kept: str) -> None:
+async def test_the_next_page_keeps_the_other_parameters(
+    app: ServiceApplication, sent: str, kept: str
+) -> None:
     async with app.test_request_context("/", root_path="/below"):
         request.query_string = sent.encode()
         response = Envelope.page(THINGS, limit=1)
@@ -61,7 +65,7 @@ async def test_the_next_page_keeps_the_other_parameters(app: Service, sent: str,
 
 
 @pytest.mark.parametrize("sent", ['q=">;x', "q=é", "q=a b", "q=\x7f", "q=<a>"])
-async def test_nothing_that_is_sent_ends_the_address(app: Service, sent: str) -> None:
+async def test_nothing_that_is_sent_ends_the_address(app: ServiceApplication, sent: str) -> None:
     async with app.test_request_context("/"):
         request.path, request.query_string = "/th\n>é", sent.encode()
         response = Envelope.page(THINGS, limit=1)

@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from quart_fleet.asgi._application import Service
+from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.dto import Integer, RequestDTO, Text
 from quart_fleet.errors import InvalidRequestError, ValidationFailedError
 from quart_fleet.web import parse_body, parse_query
@@ -144,13 +144,13 @@ def repr_of(value: object) -> str | None:
     return None if " at 0x" in text else text
 
 
-async def parse(app: Service, dto: type[BaseModel], body: bytes) -> Any:
+async def parse(app: ServiceApplication, dto: type[BaseModel], body: bytes) -> Any:
     headers = {"Content-Type": "application/json"}
     async with app.test_request_context("/", method="POST", data=body, headers=headers):
         return await parse_body(dto)
 
 
-async def refusal(app: Service, dto: type[BaseModel], body: bytes) -> Mapping[str, str]:
+async def refusal(app: ServiceApplication, dto: type[BaseModel], body: bytes) -> Mapping[str, str]:
     with pytest.raises(ValidationFailedError) as error:
         await parse(app, dto, body)
     return error.value.errors
@@ -162,7 +162,7 @@ def dto_of(kind: Any) -> type[BaseModel]:
 
 @pytest.mark.parametrize(("kind", "sent", "value"), TAKEN, ids=repr_of)
 async def test_a_field_takes_its_type_from_json(
-    app: Service, kind: Any, sent: str, value: object
+    app: ServiceApplication, kind: Any, sent: str, value: object
 ) -> None:
     parsed = await parse(app, dto_of(kind), f'{{"field":{sent}}}'.encode())
 
@@ -172,12 +172,12 @@ async def test_a_field_takes_its_type_from_json(
 
 @pytest.mark.parametrize(("kind", "sent", "words"), REFUSED, ids=repr_of)
 async def test_a_field_is_refused_in_the_contracts_words(
-    app: Service, kind: Any, sent: str, words: str
+    app: ServiceApplication, kind: Any, sent: str, words: str
 ) -> None:
     assert await refusal(app, dto_of(kind), f'{{"field":{sent}}}'.encode()) == {"field": words}
 
 
-async def test_values_within_others_are_named_by_their_place(app: Service) -> None:
+async def test_values_within_others_are_named_by_their_place(app: ServiceApplication) -> None:
     body = b'{"field":[{"sku":"a","count":1},{"sku":7,"count":"2"}]}'
 
     assert await refusal(app, dto_of(list[LineDTO]), body) == {
@@ -186,7 +186,7 @@ async def test_values_within_others_are_named_by_their_place(app: Service) -> No
     }
 
 
-async def test_a_missing_value_within_others_is_required(app: Service) -> None:
+async def test_a_missing_value_within_others_is_required(app: ServiceApplication) -> None:
     with pytest.raises(InvalidRequestError) as error:
         await parse(app, dto_of(list[LineDTO]), b'{"field":[{"sku":"a"}]}')
 
@@ -209,14 +209,16 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("ignored", UNREADABLE.values(), ids=UNREADABLE.keys())
 async def test_a_key_to_ignore_does_not_change_how_others_are_read(
-    app: Service, ignored: str
+    app: ServiceApplication, ignored: str
 ) -> None:
     body = f'{{"x":{ignored},"name":"é","due":"2026-11-23","y":[{ignored}]}}'.encode()
 
     assert await parse(app, OrderDTO, body) == OrderDTO(name="é", due=EARLY.date())
 
 
-async def test_all_wrong_values_are_named_beside_half_a_surrogate_pair(app: Service) -> None:
+async def test_all_wrong_values_are_named_beside_half_a_surrogate_pair(
+    app: ServiceApplication,
+) -> None:
     body = b'{"name":"\\ud83d","due":"2026-11-23","number":"1"}'
 
     assert await refusal(app, OrderDTO, body) == {
@@ -225,14 +227,14 @@ async def test_all_wrong_values_are_named_beside_half_a_surrogate_pair(app: Serv
     }
 
 
-async def test_a_number_of_any_length_is_a_number(app: Service) -> None:
+async def test_a_number_of_any_length_is_a_number(app: ServiceApplication) -> None:
     body = b'{"field":%s}' % (b"9" * 5000)
 
     assert await refusal(app, dto_of(Integer), body) == {"field": "Must be at most 2147483647"}
 
 
 @pytest.mark.parametrize("depth", [500, 100_000])
-async def test_what_is_nested_too_deeply_is_refused(app: Service, depth: int) -> None:
+async def test_what_is_nested_too_deeply_is_refused(app: ServiceApplication, depth: int) -> None:
     body = b'{"name":"a","due":"2026-11-23","x":%s}' % (b"[" * depth + b"]" * depth)
 
     with pytest.raises(InvalidRequestError, match="not valid JSON"):
@@ -240,7 +242,7 @@ async def test_what_is_nested_too_deeply_is_refused(app: Service, depth: int) ->
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
-async def test_what_json_does_not_know_is_no_number(app: Service, number: str) -> None:
+async def test_what_json_does_not_know_is_no_number(app: ServiceApplication, number: str) -> None:
     for body in (f'{{"field":{number}}}', f'{{"field":1,"x":{number}}}'):
         with pytest.raises(InvalidRequestError, match="not valid JSON"):
             await parse(app, dto_of(float), body.encode())
@@ -254,12 +256,12 @@ class SearchDTO(BaseModel):
     colour: Colour | None = None
 
 
-async def test_a_query_is_read_from_text(app: Service) -> None:
+async def test_a_query_is_read_from_text(app: ServiceApplication) -> None:
     async with app.test_request_context("/?since=2026-11-23&most=5&colour=red&most=6"):
         assert parse_query(SearchDTO) == SearchDTO(since=EARLY.date(), most=5, colour=Colour.RED)
 
 
-async def test_a_query_is_refused_in_the_contracts_words(app: Service) -> None:
+async def test_a_query_is_refused_in_the_contracts_words(app: ServiceApplication) -> None:
     async with app.test_request_context("/?since=x&most=0&colour=blue"):
         with pytest.raises(ValidationFailedError) as error:
             parse_query(SearchDTO)
@@ -271,7 +273,7 @@ async def test_a_query_is_refused_in_the_contracts_words(app: Service) -> None:
     }
 
 
-async def test_a_missing_parameter_is_required(app: Service) -> None:
+async def test_a_missing_parameter_is_required(app: ServiceApplication) -> None:
     async with app.test_request_context("/?most=1"):
         with pytest.raises(InvalidRequestError, match="Field 'since' is required"):
             parse_query(SearchDTO)
@@ -282,7 +284,9 @@ SENT = "what-the-client-sent"
 
 @pytest.mark.parametrize("kind", [kind for kind, *_ in [*TAKEN, *REFUSED]], ids=repr_of)
 @pytest.mark.parametrize("sent", [SENT, [SENT], {SENT: SENT}, f"http://{SENT}:x", f"2026-{SENT}"])
-async def test_no_refusal_repeats_what_was_sent(app: Service, kind: Any, sent: object) -> None:
+async def test_no_refusal_repeats_what_was_sent(
+    app: ServiceApplication, kind: Any, sent: object
+) -> None:
     said = ""
     try:
         await parse(app, dto_of(kind), json.dumps({"field": sent}).encode())

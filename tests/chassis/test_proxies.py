@@ -5,7 +5,7 @@ from typing import cast
 import pytest
 from quart import Blueprint, request
 
-from quart_fleet.asgi import Service
+from quart_fleet.asgi import ServiceApplication
 from quart_fleet.server import start
 from tests.chassis.services import make_service
 from tests.chassis.serving import exchange, spell, under_hypercorn
@@ -34,7 +34,7 @@ async def test_what_a_proxy_forwards_is_believed_where_it_is_named(
         return f"{request.scheme} {request.remote_addr}"
 
     settings = {} if trusted is None else {"FORWARDED_ALLOW_IPS": trusted}
-    app = cast("Service", start(lambda: make_service(bp, settings)))
+    app = cast("ServiceApplication", start(lambda: make_service(bp, settings)))
 
     async with under_hypercorn(app) as port:
         answer = await exchange(

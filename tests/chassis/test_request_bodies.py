@@ -8,11 +8,11 @@ import pytest
 from quart import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from quart_fleet.asgi._application import Service
+from quart_fleet.asgi._application import ServiceApplication
 from tests.chassis.serving import TIMEOUT, Serve, exchange, spell
 
 
-async def test_a_body_is_read_part_by_part(app: Service, serve: Serve) -> None:
+async def test_a_body_is_read_part_by_part(app: ServiceApplication, serve: Serve) -> None:
     @app.post("/")
     async def count() -> str:
         lengths = [len(part) async for part in request.body]
@@ -25,7 +25,9 @@ async def test_a_body_is_read_part_by_part(app: Service, serve: Serve) -> None:
     assert answer.endswith(b"\r\n\r\n1000000 in many")
 
 
-async def test_a_body_is_the_same_however_often_it_is_asked_for(app: Service, serve: Serve) -> None:
+async def test_a_body_is_the_same_however_often_it_is_asked_for(
+    app: ServiceApplication, serve: Serve
+) -> None:
     @app.post("/")
     async def repeat() -> str:
         whole = [await request.body, await request.get_data()]
@@ -37,7 +39,7 @@ async def test_a_body_is_the_same_however_often_it_is_asked_for(app: Service, se
     assert answer.endswith(b"\r\n\r\n[b'ab', b'ab'] [b'ab']")
 
 
-async def test_a_body_that_was_too_large_stays_so(app: Service, serve: Serve) -> None:
+async def test_a_body_that_was_too_large_stays_so(app: ServiceApplication, serve: Serve) -> None:
     app.config["MAX_CONTENT_LENGTH"] = 4
 
     @app.post("/")
@@ -53,7 +55,7 @@ async def test_a_body_that_was_too_large_stays_so(app: Service, serve: Serve) ->
     assert answer.startswith(b"HTTP/1.1 413")
 
 
-async def test_a_form_is_read(app: Service, serve: Serve) -> None:
+async def test_a_form_is_read(app: ServiceApplication, serve: Serve) -> None:
     @app.post("/")
     async def greet() -> str:
         return f"Hello {(await request.form)['name']}"
@@ -68,7 +70,7 @@ async def test_a_form_is_read(app: Service, serve: Serve) -> None:
 
 
 async def test_an_answer_that_needs_no_body_does_not_wait_for_it(
-    app: Service, serve: Serve
+    app: ServiceApplication, serve: Serve
 ) -> None:
     async with serve(app) as port, asyncio.timeout(TIMEOUT):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -82,7 +84,9 @@ async def test_an_answer_that_needs_no_body_does_not_wait_for_it(
     assert rest.endswith(b"</p>\n")
 
 
-async def test_a_body_that_does_not_come_is_a_timeout(app: Service, serve: Serve) -> None:
+async def test_a_body_that_does_not_come_is_a_timeout(
+    app: ServiceApplication, serve: Serve
+) -> None:
     app.config["BODY_TIMEOUT"] = 0.1
 
     @app.post("/")
@@ -95,7 +99,7 @@ async def test_a_body_that_does_not_come_is_a_timeout(app: Service, serve: Serve
     assert answer.startswith(b"HTTP/1.1 408")
 
 
-async def test_a_body_is_read_while_it_is_answered(app: Service, serve: Serve) -> None:
+async def test_a_body_is_read_while_it_is_answered(app: ServiceApplication, serve: Serve) -> None:
     @app.post("/")
     async def echo() -> Response:
         body = request.body
@@ -118,7 +122,9 @@ async def test_a_body_is_read_while_it_is_answered(app: Service, serve: Serve) -
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
-async def test_quarts_test_client_sends_a_body_with_any_method(app: Service, method: str) -> None:
+async def test_quarts_test_client_sends_a_body_with_any_method(
+    app: ServiceApplication, method: str
+) -> None:
     @app.route("/", methods=[method])
     async def repeat() -> str:
         return str(await request.body)

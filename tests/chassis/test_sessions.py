@@ -3,13 +3,13 @@
 import pytest
 from quart import Response, session
 
-from quart_fleet.asgi._application import LeanService, Service
+from quart_fleet.asgi._application import LeanApplication, ServiceApplication
 
 
-@pytest.fixture(params=[LeanService, Service])
-def app(request: pytest.FixtureRequest) -> Service:
+@pytest.fixture(params=[LeanApplication, ServiceApplication])
+def app(request: pytest.FixtureRequest) -> ServiceApplication:
     """Counts the visits of each client."""
-    kind: type[Service] = request.param
+    kind: type[ServiceApplication] = request.param
     app = kind(__name__, static_folder=None)
     app.secret_key = "secret"
 
@@ -44,7 +44,7 @@ async def text(response: Response) -> str:
     return str(await response.get_data(as_text=True))
 
 
-async def test_what_is_written_is_read_by_the_next_request(app: Service) -> None:
+async def test_what_is_written_is_read_by_the_next_request(app: ServiceApplication) -> None:
     client = app.test_client()
 
     seen = [await text(await client.get(path)) for path in ("/visits", "/visit", "/visit")]
@@ -53,7 +53,7 @@ async def test_what_is_written_is_read_by_the_next_request(app: Service) -> None
     assert await text(await client.get("/visits")) == "2"
 
 
-async def test_a_change_inside_of_a_value_is_kept_where_it_is_said(app: Service) -> None:
+async def test_a_change_inside_of_a_value_is_kept_where_it_is_said(app: ServiceApplication) -> None:
     client = app.test_client()
 
     await client.get("/note")
@@ -62,7 +62,7 @@ async def test_a_change_inside_of_a_value_is_kept_where_it_is_said(app: Service)
 
 
 async def test_a_request_that_touches_no_session_neither_reads_nor_sends_a_cookie(
-    app: Service, monkeypatch: pytest.MonkeyPatch
+    app: ServiceApplication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = app.test_client()
     await client.get("/visit")
@@ -74,7 +74,7 @@ async def test_a_request_that_touches_no_session_neither_reads_nor_sends_a_cooki
     assert response.headers.get("Vary") is None
 
 
-async def test_an_answer_made_from_the_session_varies_by_it(app: Service) -> None:
+async def test_an_answer_made_from_the_session_varies_by_it(app: ServiceApplication) -> None:
     client = app.test_client()
 
     read, changed = await client.get("/visits"), await client.get("/visit")
@@ -84,7 +84,7 @@ async def test_an_answer_made_from_the_session_varies_by_it(app: Service) -> Non
     assert changed.headers["Vary"] == "Cookie"
 
 
-async def test_an_emptied_session_deletes_its_cookie(app: Service) -> None:
+async def test_an_emptied_session_deletes_its_cookie(app: ServiceApplication) -> None:
     client = app.test_client()
     await client.get("/visit")
 
@@ -93,13 +93,13 @@ async def test_an_emptied_session_deletes_its_cookie(app: Service) -> None:
     assert await text(await client.get("/visits")) == "0"
 
 
-async def test_a_cookie_that_was_not_signed_here_is_no_session(app: Service) -> None:
+async def test_a_cookie_that_was_not_signed_here_is_no_session(app: ServiceApplication) -> None:
     forged = {"Cookie": "session=eyJ2aXNpdHMiOjd9.aaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaaa"}
 
     assert await text(await app.test_client().get("/visits", headers=forged)) == "0"
 
 
-async def test_quarts_test_client_writes_a_session(app: Service) -> None:
+async def test_quarts_test_client_writes_a_session(app: ServiceApplication) -> None:
     client = app.test_client()
 
     async with client.session_transaction() as opened:
@@ -108,7 +108,9 @@ async def test_quarts_test_client_writes_a_session(app: Service) -> None:
     assert await text(await client.get("/visits")) == "7"
 
 
-async def test_without_a_secret_key_a_session_refuses_to_be_written(app: Service) -> None:
+async def test_without_a_secret_key_a_session_refuses_to_be_written(
+    app: ServiceApplication,
+) -> None:
     app.secret_key = None
 
     @app.errorhandler(RuntimeError)

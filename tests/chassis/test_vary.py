@@ -3,7 +3,7 @@
 import pytest
 from quart import Response
 
-from quart_fleet.asgi._application import Service
+from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.web._application import make_cors
 
 
@@ -17,7 +17,7 @@ from quart_fleet.web._application import make_cors
     ],
 )
 async def test_origin_is_added_once_to_what_a_response_varies_by(
-    app: Service, own: str | None, sent: str
+    app: ServiceApplication, own: str | None, sent: str
 ) -> None:
     app.after_request(make_cors(None))
 

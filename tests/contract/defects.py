@@ -44,7 +44,7 @@ _ERRORS = "quart_fleet/errors.py"
 _RESPONSE = "quart_fleet/web/_envelope.py"
 _APPLICATION = "quart_fleet/web/_application.py"
 _BODY = "quart_fleet/web/_parsing.py"
-_REFUSALS = "quart_fleet/web/_refusals.py"
+_MESSAGES = "quart_fleet/web/_validation_messages.py"
 _CORS = "quart_fleet/web/_application.py"
 _HEALTH = "quart_fleet/web/_health.py"
 _JSON = "quart_fleet/web/_envelope.py"
@@ -95,7 +95,7 @@ DEFECTS = (
     Defect("an empty object is a body", _CREATE, _BODY, "if not payload:", "if payload is None:"),
     Defect("another demand for a body", _CREATE, _BODY, "Request body is required",
            "A body is required"),
-    Defect("the email is demanded first", _CREATE, _REFUSALS, "for detail in details:",
+    Defect("the email is demanded first", _CREATE, _MESSAGES, "for detail in details:",
            "for detail in reversed(details):"),
     Defect("what is taken is a conflict", _CREATE, _MAPPING, "AlreadyExistsError: 400",
            "AlreadyExistsError: 409"),
@@ -106,7 +106,7 @@ DEFECTS = (
     Defect("other keys are refused", _CREATE, "quart_fleet/dto.py",
            'strict=True, frozen=True, extra="ignore"', 'strict=True, extra="forbid"'),
     Defect("text becomes numbers", _CREATE, "quart_fleet/dto.py", "strict=True", "strict=False"),
-    Defect("one wrong value is enough", _CREATE, _REFUSALS,
+    Defect("one wrong value is enough", _CREATE, _MESSAGES,
            "{_field(detail): _reason(detail) for detail in details}",
            "{_field(detail): _reason(detail) for detail in details[:1]}"),
     Defect("another key for errors", _CREATE, _RESPONSE, 'payload["errors"]', 'payload["details"]'),

@@ -1,4 +1,4 @@
-"""From what pydantic refuses to the contract's refusals, in words of our own."""
+"""The messages of validation errors: for each kind of pydantic's, one of our own."""
 
 from collections.abc import Sequence
 from string import Formatter
@@ -95,12 +95,12 @@ _KINDS = {
         " is_instance_of is_subclass_of callable_type missing_sentinel_error ellipsis_error"
         " multiple_argument_values unexpected_positional_argument",
 }  # fmt: skip
-"""Our words, and the kinds of pydantic's errors that are answered with them, so that an upgrade of
+"""Our messages, and the kinds of pydantic's errors that are answered with them, so that an upgrade of
 pydantic changes no answer. The values in braces come from the DTO's definition, never from what was
 sent; `{max_length:item}` is a number of items, one or many.
 """
 
-WORDS = {kind: words for words, kinds in _KINDS.items() for kind in kinds.split()}
+MESSAGES = {kind: message for message, kinds in _KINDS.items() for kind in kinds.split()}
 
 
 class _Counting(Formatter):
@@ -115,7 +115,9 @@ class _Counting(Formatter):
 _FORMATTER = _Counting()
 
 
-def refusal_of(details: Sequence[ErrorDetails]) -> InvalidRequestError | ValidationFailedError:
+def validation_error_of(
+    details: Sequence[ErrorDetails],
+) -> InvalidRequestError | ValidationFailedError:
     """Return what the contract answers: the first missing field (400), else all reasons (422)."""
     for detail in details:
         if detail["type"] == "missing":
@@ -128,12 +130,12 @@ def _field(detail: ErrorDetails) -> str:
 
 
 def _reason(detail: ErrorDetails) -> str:
-    """Return our words; of a kind that is not pydantic's, the message of the code that raised it."""
+    """Return our message; of a kind that is not pydantic's, the message of the code that raised it."""
     kind = detail["type"]
     if isinstance(detail["input"], str) and kind in ("too_short", "too_long"):
         kind = f"string_{kind}"  # of a text with a validator of its own, as quart_fleet.dto.Text
     context: dict[str, Any] = detail.get("ctx", {})
     try:
-        return _FORMATTER.vformat(WORDS[kind], (), context)
+        return _FORMATTER.vformat(MESSAGES[kind], (), context)
     except KeyError:
         return detail["msg"]

@@ -13,7 +13,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 from pydantic_core._pydantic_core import list_all_errors
 
 from quart_fleet.errors import InvalidRequestError, ValidationFailedError
-from quart_fleet.web._refusals import WORDS, refusal_of
+from quart_fleet.web._validation_messages import MESSAGES, validation_error_of
 
 KINDS: dict[str, dict[str, Any]] = {
     error["type"]: error.get("example_context") or {} for error in list_all_errors()
@@ -38,19 +38,19 @@ def custom_kinds() -> Iterator[str]:
 
 
 def test_every_kind_of_pydantics_core_has_words() -> None:
-    assert {*KINDS, *get_args(core_schema.ErrorType)} - WORDS.keys() == set()
+    assert {*KINDS, *get_args(core_schema.ErrorType)} - MESSAGES.keys() == set()
 
 
 def test_every_kind_that_pydantic_invents_has_words() -> None:
     found = set(custom_kinds())
 
     assert "path_not_file" in found
-    assert found - WORDS.keys() == set()
+    assert found - MESSAGES.keys() == set()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_words_say_only_what_the_definition_says(kind: str) -> None:
-    named = {name for _, name, _, _ in Formatter().parse(WORDS[kind]) if name}
+    named = {name for _, name, _, _ in Formatter().parse(MESSAGES[kind]) if name}
 
     assert named <= KINDS[kind].keys() - OF_THE_CLIENT
 
@@ -61,7 +61,7 @@ def test_every_kind_is_refused_in_its_words(kind: str) -> None:
         "", [InitErrorDetails(type=kind, loc=("field",), input=None, ctx=context_of(kind))]
     )
 
-    refused = refusal_of(error.errors())
+    refused = validation_error_of(error.errors())
 
     if kind == "missing":
         assert isinstance(refused, InvalidRequestError)
@@ -85,6 +85,6 @@ def test_a_message_of_an_owners_is_its_own(kind: str) -> None:
     with pytest.raises(ValidationError) as error:
         TypeAdapter(Annotated[object, PlainValidator(refuse)]).validate_python(1)
 
-    refused = refusal_of(error.value.errors())
+    refused = validation_error_of(error.value.errors())
     assert isinstance(refused, ValidationFailedError)
     assert list(refused.errors.values()) == ["Must be so"]
