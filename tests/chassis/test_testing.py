@@ -125,6 +125,7 @@ def test_workers_share_a_server_that_goes_with_the_run(tmp_path: Path) -> None:
     assert not Path(folder.name.replace("|", "/")).exists()
 
 
+@pytest.mark.slow
 def test_a_run_on_a_given_server_leaves_nothing_there(tmp_path: Path) -> None:
     with EmbeddedPostgres(tmp_path / ".postgres", durable=False) as url:
         outcome = run_pytest(
@@ -177,6 +178,7 @@ async def list_databases(url: str) -> list[str]:
     return [row["datname"] for row in rows]
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_server(tmp_path: Path) -> None:
     process = start_pytest(
         tmp_path,

@@ -13,6 +13,8 @@ from .row import CONTRACT, find_deviation
 from .service import running
 from .workspace import copy
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=str)
 async def test_a_defect_turns_its_row_red(

@@ -17,6 +17,7 @@ BASE = Path("deploy/k8s/base")
 OVERLAY = Path("deploy/k8s/overlays/production/kustomization.yaml")
 
 
+@pytest.mark.slow
 def test_writing_twice_gives_the_same_bytes(workspace: Path) -> None:
     done(scaffold(workspace, "deploy", "k8s"))
     before = picture(workspace)
@@ -49,6 +50,7 @@ def test_a_new_service_joins_the_base_and_overlays_stay(workspace: Path) -> None
     assert ingress.count('path: "/api/v1/') == 2
 
 
+@pytest.mark.slow
 def test_force_writes_overlays_anew(workspace: Path) -> None:
     done(scaffold(workspace, "deploy", "k8s"))
     before = picture(workspace)
@@ -174,6 +176,7 @@ def test_a_tag_reaches_every_image_and_the_migration(workspace: Path) -> None:
     assert "kustomize.toolkit.fluxcd.io/force: enabled\n" in job
 
 
+@pytest.mark.slow
 def test_a_kept_overlay_with_tags_of_its_own_is_told(workspace: Path) -> None:
     done(scaffold(workspace, "deploy", "k8s"))
     with (workspace / OVERLAY).open("a") as file:
@@ -196,6 +199,7 @@ def test_a_namespace_is_what_kubernetes_takes_of_the_projects_name(
     assert Fleet(project, target, (), (), ()).namespace == namespace
 
 
+@pytest.mark.slow
 def test_a_gateway_leads_to_the_fleet_in_place_of_an_ingress(workspace: Path) -> None:
     done(scaffold(workspace, "team-service", "8082"))
 

@@ -73,6 +73,7 @@ class TestGeneratedServices:
     def test_the_formatter_changes_nothing(self, workspace: GeneratedWorkspace) -> None:
         workspace.python("-m", "ruff", "format", "--check", ".")
 
+    @pytest.mark.slow
     def test_the_strict_type_checker_finds_nothing(self, workspace: GeneratedWorkspace) -> None:
         workspace.python("-m", "mypy", "services", "shared/models", "db_manager/migrations")
 

@@ -95,6 +95,7 @@ def test_a_read_only_copy_makes_the_same_bytes(tmp_path: Path) -> None:
     subprocess.run(["chmod", "-R", "u+w", tmp_path], check=True)
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_makes_the_same_bytes_and_workspace(
     archive: Path, tmp_path: Path
 ) -> None:

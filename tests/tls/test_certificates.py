@@ -98,7 +98,7 @@ async def test_of_several_servers_the_one_that_answers_and_writes_is_used(server
 
     assert await settings_of(url, "port") == [str(server.port)]
     async with open_target(config(url)) as target:
-        assert target.place == f"postgres at {hosts}"
+        assert target.place == f"postgres at 127.0.0.1:{server.port}"
 
 
 async def test_a_client_shows_its_certificate(good: Server, authority: Authority) -> None:
