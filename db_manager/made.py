@@ -46,6 +46,11 @@ class Creation:
     """Without quotes and without its schema; `*` for what is not known before it runs."""
     schema: str | None = None
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the whole name is known before the revision runs."""
+        return "*" not in self.name
+
     def is_of(self, name: str, schema: str | None) -> bool:
         """Say whether this may be the object of a name, whose schema None is the default one."""
         return (

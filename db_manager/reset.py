@@ -1,6 +1,7 @@
 """Takes everything that models and revisions made out of a database, and tells what is left."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -8,7 +9,7 @@ import asyncpg
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.exc import DBAPIError
 
-from db_manager.made import Made
+from db_manager.made import Creation, Made
 from quart_fleet.database.explanations import driver_error, reason_of
 
 _OBJECTS = text("""
@@ -71,6 +72,9 @@ _FAMILIES = {
 _WORDS = {"statistics object": "STATISTICS", "foreign-data wrapper": "FOREIGN DATA WRAPPER"}
 
 
+_LIKE_OURS = "a revision puts such names together when it runs: drop it by hand if it is yours"
+
+
 @dataclass(frozen=True, slots=True)
 class Left:
     """An object that is still in the database, and why."""
@@ -104,20 +108,36 @@ class Ours:
 
     def has(self, kind: str, identity: str, name: str, schema: str | None) -> bool:
         """Say of an object of the catalogue whether it is among them; schema None is the default."""
+        return self._is_mapped(kind, name, schema) or any(
+            each.is_exact for each in self._creations_of(kind, identity, name, schema)
+        )
+
+    def may_have(self, kind: str, identity: str, name: str, schema: str | None) -> bool:
+        """Say the same where a revision puts a name together when it runs: a guess, not a reason to
+        drop what another application may have made.
+        """
+        return self._is_mapped(kind, name, schema) or any(
+            self._creations_of(kind, identity, name, schema)
+        )
+
+    def _is_mapped(self, kind: str, name: str, schema: str | None) -> bool:
+        if kind == "schema":
+            return name in {each.schema for each in self.metadata.tables.values()}
+        if _FAMILIES.get(kind, kind) != "relation":
+            return False
+        key = f"{schema}.{name}" if schema else name
+        is_made = key in self.metadata.tables or (schema, name) in self.made.tables
+        return is_made or key == self.version_table
+
+    def _creations_of(
+        self, kind: str, identity: str, name: str, schema: str | None
+    ) -> Iterator[Creation]:
         family = _FAMILIES.get(kind, kind)
-        if family == "relation":
-            key = f"{schema}.{name}" if schema else name
-            known = key in self.metadata.tables or (schema, name) in self.made.tables
-            if known or key == self.version_table:
-                return True
-        if kind == "schema" and name in {each.schema for each in self.metadata.tables.values()}:
-            return True
         if kind == "cast":  # which has no name: `(public.pair AS pg_catalog.text)`
             name = re.sub(r"\w+\.", "", identity)
-        return any(
-            _FAMILIES.get(each.kind, each.kind) == family and each.is_of(name, schema)
-            for each in self.made.creations
-        )
+        for each in self.made.creations:
+            if _FAMILIES.get(each.kind, each.kind) == family and each.is_of(name, schema):
+                yield each
 
 
 def drop_ours(connection: Connection, ours: Ours) -> list[Left]:
@@ -139,11 +159,10 @@ def drop_ours(connection: Connection, ours: Ours) -> list[Left]:
                 has_dropped = True
             except DBAPIError as error:
                 reasons[f"{kind} {identity}"] = reason_of(driver_error(error))
-    return [
-        Left(
-            f"{kind} {identity}",
-            reasons.get(f"{kind} {identity}", "no model and no revision names it"),
-            ours.has(kind, identity, *name),
-        )
-        for kind, identity, *name in connection.execute(_OBJECTS).all()
-    ]
+    left = []
+    for kind, identity, *name in connection.execute(_OBJECTS).all():
+        is_met = ours.may_have(kind, identity, *name)
+        reason = _LIKE_OURS if is_met else "no model and no revision names it"
+        reason = reasons.get(f"{kind} {identity}", reason)
+        left.append(Left(f"{kind} {identity}", reason, is_met))
+    return left

@@ -180,6 +180,22 @@ def test_a_reset_leaves_what_others_made_and_says_so(run: Run, fresh_database_ur
     assert fetch(fresh_database_url, "SELECT * FROM users") == []
 
 
+def test_a_reset_drops_nothing_by_a_part_of_its_name(
+    copy: WorkspaceCopy, fresh_database_url: str
+) -> None:
+    loop = "for year in (2025, 2026): op.execute(f'CREATE TABLE orders_{year} (id int)')"
+    copy.add_revision("aaaaaaaaaaa1", USERS, loop)
+    copy.run("migrate")
+    execute(copy.url, "CREATE TABLE orders_export (id int)")
+
+    outcome = copy.run("reset", "--yes")
+
+    assert outcome.code == 1
+    for name in ("orders_2025", "orders_2026", "orders_export"):
+        assert f"table public.{name}: a revision puts such names together" in outcome.err
+    assert fetch(copy.url, "SELECT * FROM orders_export") == []
+
+
 def test_a_reset_that_migrating_would_stumble_over_fails(run: Run, fresh_database_url: str) -> None:
     run("migrate")
     execute(fresh_database_url, "CREATE TABLE theirs (user_id bigint REFERENCES users)")
