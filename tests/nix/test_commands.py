@@ -88,4 +88,4 @@ def test_the_formatter_formats_what_it_is_told(nix: OfflineNix, made: Path, tmp_
 
     output = done(nix.run_overridden("fmt", "flake.nix", folder=folder))
 
-    assert output.endswith("flake.nix\n")  # the stand-in's formatter only repeats its arguments
+    assert output == "flake.nix\n"  # the stand-in's formatter only repeats its arguments

@@ -2,7 +2,10 @@
 
 TABLE = {
     "make lint": ["make lint"],
-    "python -m scaffold NAME PORT": ["python -m scaffold order-service 8083 --dry-run"],
+    "python -m scaffold NAME PORT": [
+        "python -m scaffold order-service 8083",
+        "python -m db_manager migrate",
+    ],
     "python -m scaffold init DIR": ["python -m scaffold init ../shop-of-the-table"],
     "python -m scaffold contracts": ["python -m scaffold contracts"],
     "python -m scaffold env": ["python -m scaffold env --dry-run"],

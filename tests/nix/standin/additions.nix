@@ -144,6 +144,9 @@ base
     // {
       meta.mainProgram = "treefmt";
     };
+  nixfmt-tree = program "treefmt" "/bin/echo" // {
+    meta.mainProgram = "treefmt";
+  };
   nixfmt = emptied "nixfmt";
   shfmt = program "shfmt" "/usr/bin/shfmt";
   gnumake = program "make" "/usr/bin/make";
