@@ -128,8 +128,14 @@ SUCCESS = {"message": "Success", "success": True, **ADDED}
         ("GET", "/unavailable", None, 503, {"message": "Database unavailable"}),
     ],
 )
-async def test_every_answer_has_the_owners_form(  # noqa: PLR0917 - a row of the table
-    method: str, path: str, body: bytes | None, status: int, answer: dict[str, object], debug: bool
+async def test_every_answer_has_the_owners_form(
+    *,
+    method: str,
+    path: str,
+    body: bytes | None,
+    status: int,
+    answer: dict[str, object],
+    debug: bool,
 ) -> None:
     client = service(VersionedResponse, DEBUG=debug).test_client()
 
