@@ -6,6 +6,7 @@ _SERVER = "_server_url"
 """The fixture of quart_fleet.testing that every test with a database stands on."""
 _SERVERS_OF_THEIR_OWN = (
     *("tests/db_manager/", "tests/generated/", "tests/postgres/", "tests/scaffold/test_demo"),
+    "tests/tls/",
 )
 """What starts servers without asking for it."""
 

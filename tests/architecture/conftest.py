@@ -24,6 +24,7 @@ def repository(
     """The same with the framework's own source, as in the framework's repository."""
     root = tmp_path_factory.mktemp("repository") / "a clone"
     shutil.copytree(workspace.root, root)
+    shutil.copy(FRAMEWORK / "pyproject.toml", root)
     for package in _PACKAGES:
         leave = shutil.ignore_patterns("__pycache__", "migrations")
         shutil.copytree(FRAMEWORK / package, root / package, ignore=leave, dirs_exist_ok=True)

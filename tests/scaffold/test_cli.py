@@ -53,7 +53,8 @@ def test_help_groups_the_commands_in_one_column(tmp_path: Path) -> None:
 def installed(tmp_path: Path) -> Path:
     """A folder of packages as an installer fills it from a wheel: without pyproject.toml."""
     site = tmp_path / "site-packages"
-    shutil.copytree(REPOSITORY / "scaffold", site / "scaffold")
+    for package in ("quart_fleet", "scaffold"):
+        shutil.copytree(REPOSITORY / package, site / package)
     project = (REPOSITORY / "pyproject.toml").read_text()
     version = tomllib.loads(project)["project"]["version"]
     carried = project.replace(f'version = "{version}"', 'version = "9.8.7"', 1)
