@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from db_manager.errors import ManagerError
+from db_manager.errors import LoginRefusedError, ManagerError, UnreachableError
 from db_manager.server_commands import postgres
 from db_manager.terminal import (
     JSON,
@@ -59,13 +59,22 @@ def status(as_json: bool, wait: float) -> None:
 
 @commands.command()
 @click.argument("revision", default="head", callback=get_revision)
+@click.option(
+    "--roles",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Make a login role of each file in this folder, which holds its password.",
+)
 @WAIT
-def migrate(revision: str, wait: float) -> None:
-    """Bring the database up to REVISION, by default the newest.
+def migrate(revision: str, folder: Path | None, wait: float) -> None:
+    """Bring the database up to REVISION, by default the newest, and grant each service its tables.
 
     Safe to run several times at once.
     """
-    click.echo(open_manager_and(lambda manager: manager.migrate(revision), wait))
+    from db_manager.roles import read_passwords  # noqa: PLC0415
+
+    passwords = read_passwords(folder) if folder else {}
+    click.echo(open_manager_and(lambda manager: manager.migrate(revision, passwords), wait))
 
 
 @commands.command("wait")
@@ -74,7 +83,11 @@ def migrate(revision: str, wait: float) -> None:
 )
 def wait_for_revisions(timeout: float) -> None:
     """Wait until the database is migrated as far as this code knows, or further."""
-    open_manager_and(lambda manager: manager.wait(timeout), timeout)
+    open_manager_and(
+        lambda manager: manager.wait(timeout),
+        timeout,
+        retried=(UnreachableError, LoginRefusedError),
+    )
 
 
 @commands.command(context_settings={"ignore_unknown_options": True})

@@ -8,20 +8,30 @@ from dataclasses import dataclass, field
 from time import monotonic
 from urllib.parse import urlsplit
 
+import asyncpg
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from db_manager.errors import ManagerError, UnreachableError
+from db_manager.errors import LoginRefusedError, ManagerError, UnreachableError
 from db_manager.workspace import get_workspace, told_by_file
 from quart_fleet.database._connector import Connector, Pooling
 from quart_fleet.database._engine import create_engine
-from quart_fleet.database.explanations import CONNECTION_ERRORS, CORRECT, LOOK, explain
+from quart_fleet.database.explanations import (
+    CONNECTION_ERRORS,
+    CORRECT,
+    LOOK,
+    driver_error,
+    explain,
+)
 from quart_fleet.database_url import describe
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.settings import DatabaseSettings
 
 DEFAULT_PORT = 5432
+
+Retried = tuple[type[ManagerError], ...]
+"""The errors that another try may overcome."""
 
 RETRY_INTERVAL = 0.25
 """Seconds between two tries to reach a server that is starting."""
@@ -92,15 +102,25 @@ class Target:
 
 
 @asynccontextmanager
-async def open_target(config: DatabaseSettings, wait: float = 0) -> AsyncIterator[Target]:
-    """Reach the database, trying for `wait` seconds; raises ManagerError."""
+async def open_target(
+    config: DatabaseSettings,
+    wait: float = 0,
+    retried: Retried = (UnreachableError,),
+) -> AsyncIterator[Target]:
+    """Reach the database; raises ManagerError.
+
+    Args:
+        config: where it is.
+        wait: seconds to keep trying.
+        retried: what to try again after.
+    """
     if config.database_pooler is not None:
         raise ManagerError(f"DATABASE_POOLER={config.database_pooler}: {_POOLED}")
     if config.database_url is not None:
-        async with _connected(config.database_url, config, wait) as target:
+        async with _connected(config.database_url, config, wait, retried) as target:
             yield target
         return
-    async with _embedded_server() as url, _connected(url, config, wait) as target:
+    async with _embedded_server() as url, _connected(url, config, wait, retried) as target:
         yield target
 
 
@@ -136,14 +156,16 @@ async def _embedded_server() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _connected(url: str, config: DatabaseSettings, wait: float) -> AsyncIterator[Target]:
+async def _connected(
+    url: str, config: DatabaseSettings, wait: float, retried: Retried
+) -> AsyncIterator[Target]:
     # DB_ECHO would print between the results, and DB_POOL_SIZE is about services.
     ours = config.model_copy(update={"db_echo": False, "db_pool_size": 1})
     connector = Connector(url, ours)
     remedy = CORRECT if config.database_url else LOOK
     target = Target(url, create_engine(connector, ours), remedy, config.database_url is None)
     try:
-        await _reach(target, monotonic() + wait)
+        await _reach(target, monotonic() + wait, retried)
         if connector.pooling is not Pooling.NONE:
             raise ManagerError(f"{target.place} is reached through a pooler: {_POOLED}")
         yield target
@@ -175,16 +197,21 @@ def _place(url: str, name: str, address: str | None, port: int, sockets: str | N
 def _refusal(error: BaseException, target: Target) -> ManagerError:
     """Say what went wrong with a database."""
     explanation = explain(error, target.url, target.remedy)
-    kind = UnreachableError if explanation.is_unreachable else ManagerError
+    kind = ManagerError
+    if explanation.is_unreachable:
+        kind = UnreachableError
+    elif isinstance(driver_error(error), asyncpg.InvalidAuthorizationSpecificationError):
+        kind = LoginRefusedError
     return kind(explanation.message)
 
 
-async def _reach(target: Target, deadline: float) -> None:
+async def _reach(target: Target, deadline: float, retried: Retried) -> None:
     while True:
         try:
             async with target.connect():
                 return
-        except UnreachableError as error:
+        except retried as error:
             if monotonic() >= deadline:
-                raise UnreachableError(f"{error} --wait SECONDS keeps trying.") from error
+                advice = " --wait SECONDS keeps trying." * isinstance(error, UnreachableError)
+                raise type(error)(f"{error}{advice}") from error
         await asyncio.sleep(RETRY_INTERVAL)

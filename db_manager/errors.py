@@ -2,6 +2,7 @@
 
 ManagerError (a ServiceError of quart_fleet.errors)
 ├── UnreachableError       no connection; worth another try while a server starts
+├── LoginRefusedError      a service's role may only come with the first migration
 └── RevisionFailedError    a revision's statements were refused
 """
 
@@ -14,6 +15,10 @@ class ManagerError(ServiceError):
 
 class UnreachableError(ManagerError):
     """No PostgreSQL answers, or it is not ready yet."""
+
+
+class LoginRefusedError(ManagerError):
+    """PostgreSQL knows no such role, or another password of it."""
 
 
 class RevisionFailedError(ManagerError):

@@ -38,6 +38,12 @@ async def locked_connection(
         await _call(connection, func.pg_advisory_unlock(_KEY))
 
 
+async def is_being_changed(connection: AsyncConnection) -> bool:
+    """Say whether a process holds the lock; while the transaction lasts, none takes it."""
+    function = func.pg_try_advisory_xact_lock_shared(_KEY)
+    return not await connection.scalar(select(function))
+
+
 async def _acquire(connection: AsyncConnection, target: Target, say: Callable[[str], None]) -> None:
     began, told = monotonic(), False
     while not await _call(connection, func.pg_try_advisory_lock(_KEY)):

@@ -1,11 +1,12 @@
 """The operations of the database manager, each a method that returns what it found or did."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
+import asyncpg
 from alembic import command
 from sqlalchemy import Connection, Table, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -14,12 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db_manager.comparison import Comparison, Findings, Loss
 from db_manager.connection import Target
 from db_manager.errors import ManagerError
-from db_manager.lock import locked_connection
+from db_manager.lock import is_being_changed, locked_connection
 from db_manager.made import Made
 from db_manager.ownership import Ownership
 from db_manager.report import MIGRATE, Migration, Status, find_problem
 from db_manager.reset import Left, Ours, drop_ours, recreate
 from db_manager.revisions import Revisions
+from db_manager.roles import grant_tables, make_roles
 from db_manager.runner import Say, create_tables, render_sql, run, write_revision
 from db_manager.schema import (
     drop_invalid_indexes,
@@ -29,7 +31,8 @@ from db_manager.schema import (
 )
 from db_manager.steps import is_remark, rename_steps
 from db_manager.workspace import get_workspace, told_by_file
-from quart_fleet.database.explanations import reason_of
+from quart_fleet.database.explanations import driver_error, reason_of
+from quart_fleet.models import owning_roles
 
 ResultT = TypeVar("ResultT")
 
@@ -65,18 +68,29 @@ class DatabaseManager:
     async def wait(self, seconds: float) -> None:
         """Return when no revision is pending; a database that is ahead of this code lacks none.
 
-        Raises ManagerError when that takes longer.
+        A service's own role may do it. Raises ManagerError when that takes longer.
         """
         deadline = monotonic() + seconds
-        while (status := await self.status()).pending:
+        while True:
+            async with self._target.connect() as connection:
+                delay = await self._find_delay(connection)
+            if delay is None:
+                return
             if monotonic() >= deadline:
-                raise ManagerError(f"It was not migrated in time. {status.problem}")
+                raise ManagerError(f"It was not migrated in time. {delay}")
             await asyncio.sleep(WAIT_INTERVAL)
 
-    async def migrate(self, revision: str = "head") -> Migration:
-        """Bring the database up to `revision`."""
+    async def migrate(
+        self, revision: str = "head", passwords: Mapping[str, str] | None = None
+    ) -> Migration:
+        """Bring the database up to `revision`, and grant each service its tables.
+
+        Args:
+            revision: the last one to apply.
+            passwords: of the roles to make, by name.
+        """
         async with locked_connection(self._target, self._say) as connection:
-            return await self._upgrade(connection, revision)
+            return await self._upgrade(connection, revision, passwords or {})
 
     async def downgrade(self, revision: str) -> list[str]:
         """Take the database back to `revision`; return the ids of what was reverted."""
@@ -149,7 +163,10 @@ class DatabaseManager:
                 return []
             _refuse_to_create(status)
             tables = await _do(connection, self._own_tables)
+            roles = self._roles({})
+            await _do(connection, lambda current: make_roles(current, roles))
             await create_tables(connection, self._metadata, tables)
+            await self._grant(connection, roles)
         return sorted(each.fullname for each in tables)
 
     async def drop_tables(self) -> None:
@@ -191,17 +208,50 @@ class DatabaseManager:
                 return left
 
             left = await _do(connection, drop)
-            return await self._upgrade(connection, "head"), left
+            return await self._upgrade(connection, "head", {}), left
 
-    async def _upgrade(self, connection: AsyncConnection, revision: str) -> Migration:
+    async def _upgrade(
+        self, connection: AsyncConnection, revision: str, passwords: Mapping[str, str]
+    ) -> Migration:
         current = await self._read_known_revisions(connection)
         if revision == "head":
             self._revisions.get_head()
         if self._revisions.pending(current):
             for index in await _do(connection, drop_invalid_indexes):
                 self._say(f"Dropped the invalid index {index}, which an interrupted run left.")
+        roles = self._roles(passwords)
+        await _do(connection, lambda current: make_roles(current, roles))
         applied = await run(connection, lambda config: command.upgrade(config, revision), self._say)
+        await self._grant(connection, roles)
         return Migration(self._target.place, applied, await _do(connection, read_revisions))
+
+    def _roles(self, passwords: Mapping[str, str]) -> Mapping[str, str | None]:
+        """Return the roles to make: on the embedded server, which asks for no password, all."""
+        if not self._target.is_embedded:
+            return passwords
+        return dict.fromkeys({*owning_roles(self._metadata).values(), *self._workspace.roles()})
+
+    async def _grant(self, connection: AsyncConnection, roles: Iterable[str]) -> None:
+        table, named = self._workspace.version_table, {*roles, *self._workspace.roles()}
+        for line in await _do(
+            connection, lambda current: grant_tables(current, self._metadata, table, named)
+        ):
+            self._say(line)
+
+    async def _find_delay(self, connection: AsyncConnection) -> str | None:
+        """Say what keeps a service from starting; None when nothing does."""
+        try:
+            async with connection.begin():
+                if await is_being_changed(connection):
+                    return f"Another process is changing {self._target.place}."
+                current = await connection.run_sync(read_revisions)
+        except DBAPIError as error:
+            if not isinstance(driver_error(error), asyncpg.InsufficientPrivilegeError):
+                raise
+            return f"Its revision cannot be read yet ({reason_of(driver_error(error))})."
+        if self._revisions.unknown(current):
+            return None
+        return find_problem((), (), len(self._revisions.pending(current)))
 
     async def _read_known_revisions(self, connection: AsyncConnection) -> tuple[str, ...]:
         current = await _do(connection, read_revisions)

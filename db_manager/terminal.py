@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from db_manager.errors import ManagerError
+from db_manager.errors import ManagerError, UnreachableError
 
 if TYPE_CHECKING:
     from db_manager.comparison import Loss
@@ -125,6 +125,7 @@ def open_manager_and(
     work: "Callable[[DatabaseManager], Coroutine[Any, Any, ResultT]]",
     wait: float,
     loss: str | None = None,
+    retried: tuple[type[ManagerError], ...] = (UnreachableError,),
 ) -> ResultT:
     """Reach the database and do `work` on it; raises ManagerError.
 
@@ -138,7 +139,7 @@ def open_manager_and(
     gc.freeze()
 
     async def run() -> ResultT:
-        async with open_target(load_config(), wait) as target:
+        async with open_target(load_config(), wait, retried) as target:
             if loss is not None:
                 confirm(f"{loss}: {target.place}.")
             return await work(DatabaseManager(target, say))

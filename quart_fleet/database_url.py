@@ -7,7 +7,7 @@ import os
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
@@ -211,6 +211,12 @@ def normalise(url: str) -> str:
             address.user or user, address.password or password, address.hosts, name, parameters
         )
     )
+
+
+def with_password(url: str, password: str) -> str:
+    """Return a URL that `normalise` gave with this password, where it has none."""
+    address = _read(url)
+    return url if address.password is not None else str(replace(address, password=password))
 
 
 def connect_arguments(url: str) -> dict[str, Any]:

@@ -4,8 +4,10 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Enum, Identity, func
+from sqlalchemy import BigInteger, DateTime, Enum, Identity, MetaData, Table, func
 from sqlalchemy.orm import Mapped, mapped_column
+
+from quart_fleet.conventions import role_of
 
 NAMING_CONVENTION = {
     "ix": "ix_%(column_0_N_label)s",
@@ -32,3 +34,12 @@ class StandardColumns:
     updated_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now(), onupdate=func.now(), sort_order=2
     )
+
+
+def owning_roles(metadata: MetaData) -> dict[Table, str]:
+    """Return the role of the service that owns each table, for those whose model says it:
+
+    __table_args__ = {"info": {"service": "user-service"}}
+    """
+    tables = metadata.tables.values()
+    return {each: role_of(str(each.info["service"])) for each in tables if "service" in each.info}

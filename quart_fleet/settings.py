@@ -4,6 +4,7 @@ A field is read from the variable of its name in capitals: `db_echo` from DB_ECH
 workspace and of its services derive from these, and add fields or give them other defaults.
 """
 
+import os
 import re
 from io import StringIO
 from pathlib import Path
@@ -18,18 +19,22 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
-from quart_fleet.database_url import normalise
+from quart_fleet.database_url import normalise, with_password
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.files import read_text
 
 SAMPLE_SECRET_KEY = "change-me"  # noqa: S105 - a placeholder that a running service refuses
 """The SECRET_KEY of `.env.example`; good for development only."""
+
+_SECRETS = Path("/run/secrets")
+"""Where Docker, Podman and the manifests mount secrets; SECRETS_DIR names another folder."""
 
 _PORTS = range(1, 65536)
 
@@ -56,6 +61,8 @@ class DatabaseSettings(BaseSettings):
         alias_generator=AliasGenerator(validation_alias=_variable),
     )
 
+    database_password: SecretStr | None = None
+    """The password of DATABASE_URL's user, where the URL has none."""
     database_url: Annotated[str, AfterValidator(normalise)] | None = Field(default=None, repr=False)
     """A libpq URL for asyncpg; None means the workspace's embedded server."""
     db_echo: bool = False
@@ -66,18 +73,26 @@ class DatabaseSettings(BaseSettings):
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Self:
-        """Read the environment, which wins, then `folder/.env` where there is one.
+        """Read the environment, which wins, then `folder/.env`, then the folder of secrets.
 
-        Raises ConfigurationError, which names every variable that cannot be used.
+        In the latter a setting is a file, named as its variable. Raises ConfigurationError, which
+        names every variable that cannot be used.
         """
         dotenv = folder / ".env" if folder else None
+        secrets = Path(os.environ.get("SECRETS_DIR") or _SECRETS)
         try:
             if dotenv and dotenv.exists():
                 _refuse_unreadable_line(dotenv)
             # `-sig`: with or without a byte order mark.
-            return cls(_env_file=dotenv, _env_file_encoding="utf-8-sig")  # type: ignore[call-arg]  # pydantic-settings' own keywords
+            return cls(  # type: ignore[call-arg]  # pydantic-settings' own keywords
+                _env_file=dotenv,
+                _env_file_encoding="utf-8-sig",
+                _secrets_dir=secrets if secrets.is_dir() else None,
+            )
         except ValidationError as error:
             reasons = cls._explain(error)
+        except SettingsError as error:
+            raise ConfigurationError(f"A file in {secrets} cannot be read: {error}") from None
         except OSError as error:
             raise ConfigurationError(f"{dotenv} cannot be read: {error}") from None
         if dotenv is None:
@@ -90,6 +105,12 @@ class DatabaseSettings(BaseSettings):
                 "python -m scaffold env"
             )
         raise ConfigurationError("\n".join([*reasons, remedy]))
+
+    @field_validator("database_url")
+    @classmethod
+    def _add_password(cls, url: str | None, info: ValidationInfo) -> str | None:
+        password = info.data.get("database_password")
+        return with_password(url, password.get_secret_value()) if url and password else url
 
     @classmethod
     def _explain(cls, error: ValidationError) -> list[str]:

@@ -3,7 +3,8 @@
     pytest -p quart_fleet.testing
 
 `database` is this process's database, open and empty; `database_url` is its URL, at the newest
-revision. `fresh_database_url` is the URL of an empty database of one test, `new_database` makes
+revision. In the tests of a service, `database` logs in as the service does: with the rights on its
+own tables alone. `fresh_database_url` is the URL of an empty database of one test, `new_database` makes
 such databases for fixtures that serve more than one.
 
 One embedded server serves a whole run, its workers and the runs that its tests start; the first
@@ -17,8 +18,13 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -27,7 +33,7 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-from quart_fleet.conventions import without_foreign_variables
+from quart_fleet.conventions import role_of, without_foreign_variables
 from quart_fleet.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -132,12 +138,25 @@ async def fresh_database_url(new_database: NewDatabase) -> AsyncIterator[str]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def _open_database(database_url: str) -> AsyncIterator["Database"]:
-    from quart_fleet.database import Database  # noqa: PLC0415
-    from quart_fleet.settings import DatabaseSettings  # noqa: PLC0415
-
-    config = DatabaseSettings.model_validate({"DATABASE_URL": database_url})
-    async with Database(config) as database:
+    async with _opened(database_url) as database:
         yield database
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def _logins(
+    _workspace: Workspace, _open_database: "Database", database_url: str
+) -> AsyncIterator[Mapping[Path, "Database"]]:
+    """This process's database by the folder of each service, with that service's rights."""
+    roles = set() if _GIVEN in os.environ else set(_roles_of_models(_workspace))
+    folders = [each.parent for each in _workspace.root.glob("services/*/app.py")]
+    async with AsyncExitStack() as stack:
+        yield {
+            folder: await stack.enter_async_context(
+                _opened(database_url.replace("//postgres@", f"//{role_of(folder.name)}@"))
+            )
+            for folder in folders
+            if role_of(folder.name) in roles
+        }
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -150,14 +169,36 @@ async def _emptying(_workspace: Workspace, _open_database: "Database") -> str:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def database(_open_database: "Database", _emptying: str) -> "Database":
+async def database(
+    request: pytest.FixtureRequest,
+    _open_database: "Database",
+    _emptying: str,
+    _logins: Mapping[Path, "Database"],
+) -> "Database":
     """This process's database, open and as its revisions leave it.
 
-    Tables of models are empty, and their ids begin at 1, but for rows that revisions insert.
+    Tables of models are empty, and their ids begin at 1, but for rows that revisions insert. A
+    service's tests have the service's own rights; on the server of TEST_DATABASE_URL, all.
     """
     async with _open_database.connect() as connection:
         await connection.execute(_emptying)
-    return _open_database
+    owned = (_logins[each] for each in request.path.parents if each in _logins)
+    return next(owned, _open_database)
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator["Database"]:
+    from quart_fleet.database import Database  # noqa: PLC0415
+    from quart_fleet.settings import DatabaseSettings  # noqa: PLC0415
+
+    async with Database(DatabaseSettings.model_validate({"DATABASE_URL": url})) as database:
+        yield database
+
+
+def _roles_of_models(workspace: Workspace) -> Iterable[str]:
+    from quart_fleet.models import owning_roles  # noqa: PLC0415
+
+    return owning_roles(workspace.load_metadata()).values()
 
 
 async def _ensure_template(workspace: Workspace, server_url: str) -> str:
@@ -176,6 +217,10 @@ async def _ensure_template(workspace: Workspace, server_url: str) -> str:
         await connection.execute("SELECT pg_advisory_lock(hashtext($1))", name)
         exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
         if not await connection.fetchval(exists, name):
+            if _GIVEN not in os.environ:
+                for role in _roles_of_models(workspace):
+                    with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+                        await connection.execute(f'CREATE ROLE "{role}" LOGIN')
             draft = f"{name}_draft"  # a run that was interrupted leaves it half-migrated
             url = await _create_database(server_url, draft)
             process = await asyncio.create_subprocess_exec(  # as the workspace's owner would

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from quart_fleet.conventions import role_of
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.files import parse_python, parse_toml
 
@@ -62,6 +63,10 @@ class Workspace:
     def postgres_folder(self) -> Path:
         """Where the workspace's embedded PostgreSQL keeps its data."""
         return self.root / ".postgres"
+
+    def roles(self) -> list[str]:
+        """Return the roles that the services log in to the database as: one each."""
+        return sorted(role_of(app.parent.name) for app in self.root.glob("services/*/app.py"))
 
     def load_metadata(self) -> "MetaData":
         """Import every model and return their metadata."""

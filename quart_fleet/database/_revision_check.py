@@ -11,7 +11,7 @@ from quart_fleet.database.explanations import (
     explain,
     reason_of,
 )
-from quart_fleet.database_url import describe, normalise
+from quart_fleet.database_url import describe
 from quart_fleet.errors import DatabaseUnavailableError
 from quart_fleet.postgres import EmbeddedPostgres
 from quart_fleet.revisions import History
@@ -58,7 +58,7 @@ class RevisionCheck:
         # The command reads the environment, and no service's .env.
         configured = self._workspace.load_settings().load().database_url
         default = EmbeddedPostgres(self._workspace.postgres_folder).url()
-        variable = "" if normalise(url) == normalise(configured or default) else "DATABASE_URL=… "
+        variable = "" if describe(url) == describe(configured or default) else "DATABASE_URL=… "
         return (
             f"The database is behind the code: {place}, the newest revision is "
             f"{_names(heads)}. Run: {variable}python -m db_manager migrate"

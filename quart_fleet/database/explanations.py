@@ -140,7 +140,9 @@ def explain(error: BaseException, url: str, remedy: str = CORRECT) -> Explanatio
             message = f"DATABASE_URL cannot be used: {place} ({reason})."
         case asyncpg.InvalidPasswordError() | asyncpg.InvalidAuthorizationSpecificationError():
             advice = next((advice for word, advice in _LOGINS.items() if word in reason), None)
-            usual = "Check DATABASE_URL" if remedy == CORRECT else remedy.capitalize()
+            usual = (
+                "Check DATABASE_URL" if remedy == CORRECT else "Run: python -m db_manager migrate"
+            )
             message = f"PostgreSQL refuses the login: {place} ({reason}). {advice or usual}."
         case asyncpg.InvalidCatalogNameError():
             message = (

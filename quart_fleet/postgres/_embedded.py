@@ -24,9 +24,16 @@ class EmbeddedPostgres:
     Every method may raise EmbeddedPostgresError.
     """
 
-    def __init__(self, folder: Path, *, durable: bool = True) -> None:
-        """`durable=False` makes it faster, and a power cut may damage its data: for tests, demos."""
+    def __init__(self, folder: Path, *, user: str = "postgres", durable: bool = True) -> None:
+        """Take the server of a folder; nothing is started yet.
+
+        Args:
+            folder: where its data is, or will be.
+            user: the role that logs in: by default the superuser. `migrate` makes the others.
+            durable: without it, it is faster, and a power cut may damage its data.
+        """
         self._folder = folder
+        self._user = user
         self._durable = durable
         self._leases: list[int] = []
 
@@ -83,4 +90,4 @@ class EmbeddedPostgres:
 
     def url(self) -> str:
         """Return where the server is, or would be, reached."""
-        return self._server.layout.url
+        return self._server.layout.url(self._user)

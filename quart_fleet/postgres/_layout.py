@@ -116,14 +116,13 @@ class Layout:
         """PostgreSQL's own file of the process that listens on the socket."""
         return self.sockets / ".s.PGSQL.5432.lock"
 
-    @property
-    def url(self) -> str:
+    def url(self, user: str) -> str:
         """Where the server is reached, for libpq and asyncpg.
 
         All of it is said, so that PGPORT and the like, of other servers, are not asked.
         """
         return (
-            f"postgresql://postgres@/postgres?host={quote(str(self.sockets))}&port=5432"
+            f"postgresql://{user}@/postgres?host={quote(str(self.sockets))}&port=5432"
             "&sslmode=disable&target_session_attrs=any&passfile=/nonexistent&hostaddr=&options="
         )
 

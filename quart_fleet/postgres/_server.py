@@ -98,7 +98,7 @@ class Server:
             pinned=is_pinned(self.layout),
             pid=postmaster.pid if postmaster else None,
             version=programs.version if programs else None,
-            url=self.layout.url,
+            url=self.layout.url("postgres"),
             folder=self.layout.folder,
             log=self.layout.log,
             source=programs.source if programs else None,

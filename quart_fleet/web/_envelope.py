@@ -242,6 +242,8 @@ class _Writers(dict[type, _Writer]):
             writer = http_date
         elif issubclass(kind, date | time):
             writer = methodcaller("isoformat")  # RFC 3339's full-date and partial-time
+        elif kind.__module__ == "ipaddress":
+            writer = str  # which pydantic 2.11 does not know by itself
         elif issubclass(kind, Enum):
             writer = attrgetter("value")
         elif issubclass(kind, ResponseDTO):

@@ -10,6 +10,7 @@ class UserModel(BaseModel):
     """A person who can be addressed by a name or an email, both unique."""
 
     __tablename__ = "users"
+    __table_args__ = {"info": {"service": "user-service"}}
 
     username: Mapped[str] = mapped_column(String(80), unique=True)
     email: Mapped[str] = mapped_column(String(120), unique=True)

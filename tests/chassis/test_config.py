@@ -280,3 +280,61 @@ def test_a_setting_of_the_services_own_is_read_from_its_name_in_capitals(tmp_pat
     (tmp_path / ".env").write_text("DEBUG=True\nCURRENCY=CHF\n", encoding="utf-8")
 
     assert ShopSettings.load(tmp_path).currency == "CHF"
+
+
+@pytest.fixture
+def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of secrets, as a container has it at /run/secrets."""
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    monkeypatch.setenv("SECRETS_DIR", str(folder))
+    return folder
+
+
+def test_a_setting_may_be_a_file(secrets: Path) -> None:
+    (secrets / "SECRET_KEY").write_text("of-the-file\n")
+    (secrets / "DATABASE_PASSWORD").write_text("p@ss/w:rd#\n")
+    (secrets / "DATABASE_URL").write_text("postgresql://user_service@db:5432/fleet")
+
+    config = ServiceSettings.load()
+
+    assert config.secret_key.get_secret_value() == "of-the-file"
+    assert config.database_url == "postgresql://user_service:p%40ss%2Fw%3Ard%23@db:5432/fleet"
+    assert "p@ss" not in repr(config)
+    assert "p%40ss" not in repr(config)
+
+
+def test_the_environment_and_the_dotenv_win_over_files(
+    secrets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (secrets / "HOST").write_text("1.1.1.1")
+    (secrets / "SERVICE_NAME").write_text("of-the-file")
+    monkeypatch.setenv("HOST", "0.0.0.0")
+
+    config = load(tmp_path, "DEBUG=True\nSERVICE_NAME=of-the-dotenv")
+
+    assert (config.host, config.service_name) == ("0.0.0.0", "of-the-dotenv")
+
+
+def test_a_password_in_the_address_wins(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (secrets / "DATABASE_PASSWORD").write_text("of-the-file")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:own@db/fleet")
+
+    assert DatabaseSettings.load().database_url == "postgresql://u:own@db/fleet"
+
+
+def test_a_secret_that_cannot_be_used_is_named_and_not_shown(secrets: Path) -> None:
+    (secrets / "SERVICE_PORT").write_text("hunter2")
+
+    with pytest.raises(ConfigurationError) as refusal:
+        ServiceSettings.load()
+
+    assert "SERVICE_PORT" in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_a_secret_that_cannot_be_read_is_named(secrets: Path) -> None:
+    (secrets / "SECRET_KEY").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(ConfigurationError, match="secret_key"):
+        ServiceSettings.load()

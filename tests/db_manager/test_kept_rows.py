@@ -9,6 +9,7 @@ import pytest
 from tests.db_manager.outcome import USERS
 from tests.db_manager.test_runnable import CYCLE
 from tests.db_manager.workspace_copy import WorkspaceCopy
+from tests.workspace import python_path
 
 TESTS = """
 import pytest
@@ -88,7 +89,7 @@ def test_rows_that_a_revision_inserts_are_kept_from_test_to_test(copy: Workspace
     outcome = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
         cwd=copy.folder,
-        env=os.environ | {"PYTHONPATH": str(copy.folder)},
+        env=os.environ | {"PYTHONPATH": python_path(copy.folder)},
         capture_output=True,
         text=True,
         check=False,

@@ -13,6 +13,7 @@ import pytest
 
 from tests.db_manager.outcome import execute, fetch
 from tests.db_manager.workspace_copy import WorkspaceCopy
+from tests.workspace import python_path
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def run(copy: WorkspaceCopy, url: str, *arguments: str, **variables: str) -> tup
     process = subprocess.run(
         [sys.executable, "-m", "db_manager", *arguments],
         cwd=copy.folder,
-        env=os.environ | {"DATABASE_URL": url, "PYTHONPATH": str(copy.folder)} | variables,
+        env=os.environ | {"DATABASE_URL": url, "PYTHONPATH": python_path(copy.folder)} | variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -10,6 +10,7 @@ import pytest
 
 from tests.db_manager.outcome import execute, fetch
 from tests.db_manager.workspace_copy import WorkspaceCopy
+from tests.workspace import python_path
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_on_a_terminal_it_is_asked(nicked: WorkspaceCopy, answers: str, kept: bo
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"DATABASE_URL": nicked.url, "PYTHONPATH": str(nicked.folder)},
+        env=os.environ | {"DATABASE_URL": nicked.url, "PYTHONPATH": python_path(nicked.folder)},
     )
     os.close(keyboard)
     os.close(terminal)

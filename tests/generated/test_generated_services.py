@@ -73,6 +73,25 @@ class TestGeneratedServices:
     def test_the_formatter_changes_nothing(self, workspace: GeneratedWorkspace) -> None:
         workspace.python("-m", "ruff", "format", "--check", ".")
 
+    def test_a_service_that_reads_anothers_table_fails_in_its_own_tests(
+        self, workspace: GeneratedWorkspace
+    ) -> None:
+        test = workspace.root / "services/product_service/tests/test_foreign.py"
+        test.write_text(
+            "from quart_fleet.database import Database\n\n\n"
+            "async def test_it_reads(database: Database) -> None:\n"
+            "    async with database.connect() as connection:\n"
+            "        await connection.fetch('SELECT * FROM products')\n"
+            "        await connection.fetch('SELECT * FROM users')\n"
+        )
+        try:
+            with pytest.raises(AssertionError, match="permission denied for table users"):
+                workspace.python(
+                    "-m", "pytest", "-q", "services/product_service/tests/test_foreign.py"
+                )
+        finally:
+            test.unlink()
+
     @pytest.mark.slow
     def test_the_strict_type_checker_finds_nothing(self, workspace: GeneratedWorkspace) -> None:
         workspace.python("-m", "mypy", "services", "shared/models", "db_manager/migrations")

@@ -1,0 +1,165 @@
+"""The roles of services: each may use the tables of its own models, and nothing else.
+
+A model says its service in the `info` of its `__table_args__`; the role has the name of the
+service's package. Roles belong to the server: revisions never name them, and run where they are
+missing. They are made where that is allowed, and those that are there are granted their tables.
+"""
+
+import hmac
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from hashlib import pbkdf2_hmac, sha256
+from pathlib import Path
+from secrets import token_bytes
+
+from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.exc import DBAPIError
+
+from db_manager.errors import ManagerError
+from quart_fleet.database.explanations import driver_error, reason_of
+from quart_fleet.models import owning_roles
+
+_ITERATIONS = 4096
+"""Of PostgreSQL's own passwords (its manual, `scram_iterations`)."""
+
+_VERBS = {"GRANT": ("TO", "Granting"), "REVOKE": ("FROM", "Revoking")}
+
+_DIFFERENCES = text("""
+    WITH roles AS (
+        SELECT oid AS role, rolname FROM pg_roles
+        WHERE rolname = ANY(CAST(:roles AS text[])) AND NOT rolsuper
+    ), owned AS (
+        SELECT to_regclass(name) AS relation, role
+        FROM unnest(CAST(:tables AS text[]), CAST(:owners AS text[])) AS given (name, owner)
+        LEFT JOIN roles ON rolname = owner
+    ), sequences AS (
+        SELECT refobjid AS relation, role
+        FROM owned JOIN pg_attrdef ON adrelid = relation
+        JOIN pg_depend ON classid = 'pg_attrdef'::regclass AND objid = pg_attrdef.oid
+        JOIN pg_class ON refclassid = 'pg_class'::regclass AND pg_class.oid = refobjid
+        WHERE relkind = 'S'
+    ), versions AS (
+        SELECT to_regclass(:version_table) AS relation
+    ), wanted AS (
+        SELECT relation, role, unnest(CASE
+            WHEN relkind IN ('v', 'm') THEN ARRAY['SELECT']
+            ELSE ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'] END) AS privilege
+        FROM owned JOIN pg_class ON oid = relation
+        UNION SELECT relation, role, 'USAGE' FROM sequences
+        UNION SELECT relation, role, 'SELECT' FROM versions, roles
+    ), found AS (
+        SELECT pg_class.oid AS relation, roles.role, privilege_type AS privilege
+        FROM pg_class, aclexplode(relacl), roles
+        WHERE grantee = roles.role AND pg_class.oid IN (
+            SELECT relation FROM owned UNION SELECT relation FROM sequences
+            UNION SELECT relation FROM versions)
+    ), differences AS (
+        SELECT 'GRANT' AS verb, * FROM (SELECT * FROM wanted EXCEPT SELECT * FROM found) AS lacking
+        UNION ALL
+        SELECT 'REVOKE', * FROM (SELECT * FROM found EXCEPT SELECT * FROM wanted) AS surplus
+        WHERE (relation, role) NOT IN (SELECT relation, role FROM owned WHERE role IS NOT NULL)
+    )
+    SELECT verb, string_agg(privilege, ', ' ORDER BY privilege),
+           CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END
+           || CAST(CAST(relation AS regclass) AS text) AS target, rolname
+    FROM differences JOIN roles USING (role) JOIN pg_class ON pg_class.oid = relation
+    WHERE relowner <> role
+    GROUP BY verb, target, rolname ORDER BY rolname, verb, target
+""")
+"""What each role lacks of the tables that its service owns, and has of others that models name.
+
+A role that owns the tables, or is a superuser, is left as it is.
+"""
+
+_CLOSED = text("""
+    SELECT DISTINCT 'GRANT', 'USAGE', format('SCHEMA %I', nspname), rolname
+    FROM unnest(CAST(:tables AS text[]), CAST(:owners AS text[])) AS given (name, owner)
+    JOIN pg_class ON pg_class.oid = to_regclass(name)
+    JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    JOIN pg_roles ON rolname = owner
+    WHERE NOT has_schema_privilege(rolname, nspname, 'USAGE')
+    UNION
+    SELECT 'GRANT', 'CONNECT', format('DATABASE %I', current_database()), rolname
+    FROM pg_roles WHERE rolname = ANY(CAST(:roles AS text[]))
+      AND NOT has_database_privilege(rolname, current_database(), 'CONNECT')
+""")
+"""Where the ways to the tables are closed, which a fresh database leaves open."""
+
+
+def read_passwords(folder: Path) -> dict[str, str]:
+    """Return the password of each role: a file with the role's name; raises ManagerError."""
+    passwords = {}
+    for file in sorted(folder.iterdir()):
+        if file.name.startswith(".") or not file.is_file():
+            continue
+        try:
+            password = file.read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            password = ""
+        if not password.isprintable() or not password:
+            raise ManagerError(f"{file} holds no password that can be used: one line of ASCII.")
+        passwords[file.name] = password
+    return passwords
+
+
+def make_roles(connection: Connection, passwords: Mapping[str, str | None]) -> None:
+    """Make the login roles that are missing, and set their passwords; raises ManagerError.
+
+    Without a password, only a server that asks for none takes the login, as the embedded one.
+    """
+    there = set(connection.scalars(text("SELECT rolname FROM pg_roles")))
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    for role, password in passwords.items():
+        if role in there and password is None:
+            continue
+        verb = "ALTER" if role in there else "CREATE"
+        secret = "" if password is None else f" PASSWORD '{_scram_secret(password)}'"
+        try:
+            connection.exec_driver_sql(f"{verb} ROLE {quote(role)} LOGIN{secret}")
+        except DBAPIError as error:
+            what = "its password cannot be set" if role in there else "it cannot be made"
+            raise ManagerError(
+                f"The role {role}: {what} ({reason_of(driver_error(error))}).\n"
+                "Migrate as an owner that may (ALTER ROLE … CREATEROLE), or without --roles."
+            ) from error
+
+
+def grant_tables(
+    connection: Connection, metadata: MetaData, version_table: str, roles: Iterable[str]
+) -> list[str]:
+    """Bring the rights of the roles that are there up to the models; return a line for each change.
+
+    Args:
+        connection: to the migrated database, by the owner of its tables.
+        metadata: the models.
+        version_table: which every service may read.
+        roles: those of services without a table, too.
+    """
+    prepare = connection.dialect.identifier_preparer
+    owners, tables = owning_roles(metadata), list(metadata.tables.values())
+    given = {
+        "tables": [prepare.format_table(each) for each in tables],
+        "owners": [owners.get(each) for each in tables],
+        "roles": sorted({*owners.values(), *roles}),
+        "version_table": prepare.quote_identifier(version_table),
+    }
+    lines = []
+    for statement in (_CLOSED, _DIFFERENCES):
+        for verb, privileges, target, role in connection.execute(statement, given).all():
+            direction, word = _VERBS[verb]
+            connection.exec_driver_sql(
+                f"{verb} {privileges} ON {target} {direction} {prepare.quote_identifier(role)}"
+            )
+            kind, _, name = target.partition(" ")
+            lines.append(f"{word} {privileges} on {kind.lower()} {name} {direction.lower()} {role}")
+    return lines
+
+
+def _scram_secret(password: str) -> str:
+    """Hash a password as PostgreSQL stores it (RFC 5803), so that no log of the server holds it."""
+    salt = token_bytes(16)
+    salted = pbkdf2_hmac("sha256", password.encode(), salt, _ITERATIONS)
+    stored = sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    parts = [b64encode(each).decode() for each in (salt, stored, server)]
+    return "SCRAM-SHA-256${}:{}${}:{}".format(_ITERATIONS, *parts)

@@ -1,0 +1,260 @@
+"""Least privilege: a service's role may use the tables of its own models, and nothing else."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from db_manager.connection import open_target
+from db_manager.manager import DatabaseManager
+from quart_fleet.settings import DatabaseSettings
+from tests.db_manager.conftest import Run
+from tests.db_manager.outcome import execute, fetch
+from tests.db_manager.workspace_copy import WorkspaceCopy
+
+ORDERS = """
+from sqlalchemy import Column, Integer, Sequence, Table
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.models.base import BaseModel
+
+
+class OrderModel(BaseModel):
+    __tablename__ = "orders"
+    __table_args__ = {"info": {"service": "order-service"}}
+
+    total: Mapped[int] = mapped_column(Integer)
+
+
+Table(
+    "order_numbers",
+    BaseModel.metadata,
+    Column("number", Integer, Sequence("numbers"), primary_key=True, server_default=Sequence("numbers").next_value()),
+    info={"service": "order-service"},
+)
+"""
+
+
+@pytest.fixture
+def roles(fresh_database_url: str) -> dict[str, str]:
+    """The addresses of two services' roles, on a server that other tests use too."""
+    names = ("user_service", "order_service")
+    for name in names:
+        with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+            execute(fresh_database_url, f"CREATE ROLE {name} LOGIN")
+    return {name: logged_in(fresh_database_url, name) for name in names}
+
+
+def logged_in(url: str, role: str) -> str:
+    """Return the address with another user."""
+    return url.replace("//postgres@", f"//{role}@")
+
+
+@pytest.fixture
+def shop(copy: WorkspaceCopy, roles: dict[str, str]) -> WorkspaceCopy:
+    """A workspace with tables of two services, whose roles were granted them."""
+    copy.add_model("order", ORDERS)
+    made = copy.run("create-tables")
+    line = "Granting DELETE, INSERT, SELECT, UPDATE on table orders to order_service\n"
+    assert line in made.err, made.err
+    return copy
+
+
+def refused(url: str, statement: str) -> bool:
+    """Say whether the server refuses a statement for want of a right."""
+    try:
+        fetch(url, statement)
+    except asyncpg.InsufficientPrivilegeError:
+        return True
+    return False
+
+
+def test_a_service_uses_its_own_tables_alone(shop: WorkspaceCopy, roles: dict[str, str]) -> None:
+    own = roles["order_service"]
+
+    execute(
+        own,
+        "INSERT INTO orders (total) VALUES (1)",
+        "INSERT INTO order_numbers DEFAULT VALUES",
+        "UPDATE orders SET total = 2",
+        "DELETE FROM orders WHERE total = 3",
+    )
+
+    assert fetch(own, "SELECT total FROM orders") == [(2,)]
+    assert fetch(own, "SELECT count(*) FROM alembic_version") == [(1,)]
+    for statement in (
+        "SELECT * FROM users",
+        "DELETE FROM users",
+        "TRUNCATE orders",
+        "UPDATE alembic_version SET version_num = 'x'",
+        "CREATE TABLE mine (id int)",
+        "DROP TABLE orders",
+        "COPY orders FROM PROGRAM 'true'",
+        "CREATE ROLE mine",
+    ):
+        assert refused(own, statement), statement
+
+
+def test_a_second_migration_grants_nothing(shop: WorkspaceCopy) -> None:
+    assert shop.run("migrate").err == ""
+
+
+def test_a_table_that_changes_its_service_changes_hands(
+    shop: WorkspaceCopy, roles: dict[str, str]
+) -> None:
+    shop.add_model("order", ORDERS.replace("order-service", "user-service", 1))
+
+    shop.run("migrate")
+
+    assert refused(roles["order_service"], "SELECT * FROM orders")
+    assert not refused(roles["user_service"], "SELECT * FROM orders")
+
+
+def test_a_table_without_a_service_is_the_owners_alone(
+    shop: WorkspaceCopy, roles: dict[str, str]
+) -> None:
+    shop.add_model("order", ORDERS.replace('"service": "order-service"', "", 1))
+
+    shop.run("migrate")
+
+    assert refused(roles["order_service"], "SELECT * FROM orders")
+
+
+def test_what_was_granted_by_hand_on_an_own_table_stays(
+    shop: WorkspaceCopy, roles: dict[str, str]
+) -> None:
+    execute(shop.url, "GRANT TRUNCATE ON orders TO order_service")
+
+    shop.run("migrate")
+
+    execute(roles["order_service"], "TRUNCATE orders")
+
+
+def test_revisions_run_where_no_role_is(copy: WorkspaceCopy) -> None:
+    model = copy.user_model.read_text().replace('"user-service"', '"nowhere-service"')
+    copy.user_model.write_text(model)
+
+    migrated = copy.run("migrate")
+
+    assert (migrated.code, "Granting" in migrated.err) == (0, False)
+
+
+def test_an_owner_with_the_name_of_a_service_keeps_every_table(
+    shop: WorkspaceCopy, roles: dict[str, str]
+) -> None:
+    execute(
+        shop.url,
+        "ALTER TABLE users OWNER TO order_service",
+        "ALTER TABLE orders OWNER TO order_service",
+        "GRANT ALL ON SCHEMA public TO order_service",
+    )
+
+    shop.run("migrate")
+
+    assert not refused(roles["order_service"], "SELECT * FROM users")
+
+
+def test_a_role_waits_for_the_migration_that_admits_it(
+    shop: WorkspaceCopy, roles: dict[str, str]
+) -> None:
+    waiting = WorkspaceCopy.__new__(WorkspaceCopy)
+    waiting.folder, waiting.url = shop.folder, roles["order_service"]
+    execute(shop.url, "REVOKE ALL ON alembic_version FROM order_service")
+
+    early = waiting.run("wait", "--timeout", "0")
+    shop.run("migrate")
+    late = waiting.run("wait", "--timeout", "0")
+
+    assert early.code == 1
+    assert early.err == (
+        "Error: It was not migrated in time. Its revision cannot be read yet "
+        "(permission denied for table alembic_version).\n"
+    )
+    assert (late.code, late.err) == (0, "")
+
+
+def test_a_role_that_is_not_there_yet_is_waited_for(run: Run, fresh_database_url: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", logged_in(fresh_database_url, "late_service"))
+
+        refused_at_once = run("status")
+        waited = run("wait", "--timeout", "0.3")
+
+    assert 'role "late_service" does not exist' in refused_at_once.err
+    assert waited.code == 1
+    assert 'role "late_service" does not exist' in waited.err
+
+
+async def test_a_migration_that_grants_is_waited_for(fresh_database_url: str) -> None:
+    """Between its last revision and its grants, a service could not use a new table."""
+    config = DatabaseSettings.model_validate({"DATABASE_URL": fresh_database_url})
+    async with open_target(config) as target:
+        manager = DatabaseManager(target, say=lambda _line: None)
+        await manager.migrate()
+        connection = await asyncpg.connect(fresh_database_url)
+        await connection.execute(
+            "SELECT pg_advisory_lock(hashtextextended('db_manager:' || current_database(), 0))"
+        )
+
+        waiting = asyncio.create_task(manager.wait(seconds=60))
+        done, _ = await asyncio.wait({waiting}, timeout=0.5)
+        await connection.close()
+        await waiting
+
+    assert not done
+
+
+def test_an_owner_that_may_makes_the_roles_of_a_folder(copy: WorkspaceCopy, tmp_path: Path) -> None:
+    passwords = tmp_path / "roles"
+    passwords.mkdir()
+    name = f"svc_{copy.url.partition('/test_')[2].partition('?')[0]}"[:60]
+    (passwords / name).write_text("a-secret\n")
+    (passwords / "..data").mkdir()  # as Kubernetes mounts them
+    owner = f"owner_{name}"[:60]
+    execute(
+        copy.url,
+        f'CREATE ROLE "{owner}" LOGIN',
+        f'GRANT CREATE ON SCHEMA public TO "{owner}"',
+    )
+    admin, copy.url = copy.url, logged_in(copy.url, owner)
+    try:
+        forbidden = copy.run("migrate", "--roles", str(passwords))
+        execute(admin, f'ALTER ROLE "{owner}" CREATEROLE')
+        made = copy.run("migrate", "--roles", str(passwords))
+        again = copy.run("migrate", "--roles", str(passwords))
+        kept = fetch(
+            admin,
+            f"SELECT rolcanlogin, rolsuper, rolcreaterole FROM pg_roles WHERE rolname = '{name}'",
+        )
+        secret = fetch(admin, f"SELECT rolpassword FROM pg_authid WHERE rolname = '{name}'")
+    finally:
+        execute(
+            admin,
+            f'DROP OWNED BY "{owner}" CASCADE',
+            f'DROP ROLE IF EXISTS "{name}"',
+            f'DROP ROLE "{owner}"',
+        )
+
+    assert forbidden.code == 1
+    assert f"The role {name}: it cannot be made (permission denied to create role)" in forbidden.err
+    assert "a-secret" not in forbidden.err
+    assert (made.code, again.code) == (0, 0), made.err + again.err
+    assert kept == [(True, False, False)]
+    assert str(secret[0][0]).startswith("SCRAM-SHA-256$4096:")
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"two\nlines", "p\u00e4ss".encode()])
+def test_a_password_that_cannot_be_used_is_refused(
+    run: Run, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "user_service").write_bytes(content)
+
+    outcome = run("migrate", "--roles", str(tmp_path))
+
+    assert outcome.code == 1
+    assert outcome.err == (
+        f"Error: {tmp_path / 'user_service'} holds no password that can be used: "
+        "one line of ASCII.\n"
+    )
