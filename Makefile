@@ -89,8 +89,12 @@ lock: $(STAMP) ## the locks that `init` brings, after a change of the framework'
 	  sed -e '$(OPEN)' "$$folder/$$name" >$(LOCKS)/$$name.jinja || exit; \
 	done
 
+# What every workspace installs, by hash; the framework is this clone instead.
+LOCK := $(LOCKS)/requirements-dev.lock.jinja
+LOCKED := sed -e '/^--find-links/d' -e '/^quart-fleet==/,/[^\\]$$/d' $(LOCK)
+
 # uv where there is one, since it takes seconds; pip knows the indexes that only pip was told of.
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml $(LOCK)
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo 'Python 3.11 or newer is needed. Name yours: make PYTHON=python3.13 install' >&2; exit 1; }
 	@[ -z "$(OUTDATED)" ] || rm -rf .venv
@@ -110,11 +114,14 @@ $(STAMP): pyproject.toml
 
 USABLE := $(VENV) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 INTERPRETER = "$$("$(PYTHON)" -c 'import sys; print(sys.executable)')"
+# The build backend is among what is locked, so the clone itself needs nothing from elsewhere.
+CLONE := --no-deps --no-build-isolation --editable .
 
-.PHONY: install-with-uv
+.PHONY: install-with-uv install-with-pip
 install-with-uv:
-	$(USABLE) || { rm -rf .venv && uv venv --quiet --seed --python $(INTERPRETER) .venv; }
-	uv pip install --quiet --python $(VENV) --editable '.[dev]'
+	$(USABLE) || { rm -rf .venv && uv venv --quiet --python $(INTERPRETER) .venv; }
+	$(LOCKED) | uv pip install --quiet --python $(VENV) --require-hashes --requirement -
+	uv pip install --quiet --python $(VENV) $(CLONE)
 
 # pip's output, reduced to a line for each package; the exit code is pip's.
 define run-pip
@@ -126,9 +133,10 @@ define run-pip
 endef
 
 # Debian without python3-venv has no ensurepip: there, pip comes into .venv from outside.
-.PHONY: install-with-pip
 install-with-pip:
 	$(USABLE) || { rm -rf .venv && "$(PYTHON)" -m venv .venv >/dev/null 2>&1; } || { \
 	  rm -rf .venv && "$(PYTHON)" -m venv --without-pip .venv && \
-	  "$(PYTHON)" -m pip --python $(VENV) install --quiet pip; }
-	$(call run-pip,--editable '.[dev]')
+	  $(LOCKED) | sed -n '/^pip==/,/[^\\]$$/p' | \
+	  "$(PYTHON)" -m pip --python $(VENV) install --quiet --requirement /dev/stdin; }
+	$(LOCKED) | $(call run-pip,--require-hashes --requirement /dev/stdin)
+	$(call run-pip,$(CLONE))

@@ -1,5 +1,6 @@
 """What services, their tests and the commands about them have to agree on; see also `workspace`."""
 
+import socket
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
@@ -16,6 +17,9 @@ FOREIGN_VARIABLES = (
 TOOL_VARIABLES = (*("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV"),)
 """Patterns of those that would turn make, pip and uv to another place than a workspace's own."""
 
+_CONNECT_TIMEOUT = 1.0
+"""Seconds."""
+
 
 def role_of(service: str) -> str:
     """Return the role by which a service logs in to the database: its package's name."""
@@ -31,3 +35,20 @@ def without_foreign_variables(
         for name, value in environment.items()
         if not any(fnmatchcase(name, pattern) for pattern in patterns)
     }
+
+
+def is_served(port: int, host: str = "127.0.0.1") -> bool:
+    """Say whether a program answers at a port of this machine; `host` is its loopback.
+
+    On macOS and the BSDs, a program binds a port beside another that has it at every address, and
+    then some clients reach the one, some the other.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as client:
+            client.settimeout(_CONNECT_TIMEOUT)
+            client.connect((host, port))
+            # A socket that was given this very port by chance has reached itself.
+            return bool(client.getsockname()[:2] != client.getpeername()[:2])
+    except OSError:
+        return False

@@ -1,7 +1,7 @@
 """The framework's wheel, equal byte for byte wherever the framework runs from.
 
 Files are sorted and stored without compression (the output of zlib differs between its builds),
-with one time and one mode; METADATA and RECORD are made anew.
+with one time and one mode. An installed wheel hands on its METADATA, a clone makes it.
 """
 
 import base64
@@ -50,9 +50,10 @@ def build_wheel(framework: Framework) -> Wheel:
     }
     for source, target in framework.wheel["force-include"].items():
         files[target] = find_carried(source, target).read_bytes()
-    files[f"{info}/METADATA"] = _describe(framework).encode()
+    license_file = f"{info}/licenses/LICENSE"
+    files[license_file] = find_carried("LICENSE", license_file).read_bytes()
     files[f"{info}/WHEEL"] = _TAGS.encode()
-    files[f"{info}/licenses/LICENSE"] = find_carried("LICENSE", "scaffold/LICENSE").read_bytes()
+    files[f"{info}/METADATA"] = _describe(framework, SOURCE / info / "METADATA")
     lines = []
     for path, content in sorted(files.items()):
         digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
@@ -80,23 +81,29 @@ def _walk(folder: Path, excluded: set[Path]) -> Iterator[Path]:
             yield path
 
 
-def _describe(framework: Framework) -> str:
-    """Return METADATA."""
+def _describe(framework: Framework, installed: Path) -> bytes:
+    """Return METADATA: an installed wheel's own, else a clone's, whose README is the description."""
+    if installed.is_file():
+        return installed.read_bytes()
     project = framework.project
     lines = [
         "Metadata-Version: 2.4",
         f"Name: {framework.name}",
         f"Version: {framework.version}",
         f"Summary: {project['description']}",
+        *(f"Author: {author['name']}" for author in project["authors"]),
         f"License-Expression: {project['license']}",
-        "License-File: LICENSE",
+        *(f"License-File: {name}" for name in project["license-files"]),
+        f"Keywords: {','.join(project['keywords'])}",
+        *(f"Classifier: {each}" for each in project["classifiers"]),
         f"Requires-Python: {project['requires-python']}",
         *(f"Requires-Dist: {line}" for line in project["dependencies"]),
     ]
     for extra, requirements in project["optional-dependencies"].items():
         lines += [f"Provides-Extra: {extra}"]
         lines += [f"Requires-Dist: {_in_extra(line, extra)}" for line in requirements]
-    return "\n".join([*lines, ""])
+    lines += ["Description-Content-Type: text/markdown", ""]
+    return "\n".join([*lines, (SOURCE / project["readme"]).read_text("utf-8")]).encode()
 
 
 def _in_extra(requirement: str, extra: str) -> str:

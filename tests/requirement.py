@@ -1,9 +1,11 @@
-"""What only the extras `docs` and `manifests` install: tests without it skip, but never in CI."""
+"""What a machine may lack, as the extras' programs: tests without it skip, but never in CI."""
 
 import os
 import shutil
+import subprocess
 import sysconfig
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,20 @@ def get_program(name: str) -> str:
     return str(found)
 
 
+def get_python(version: str) -> str:
+    """Return an interpreter of this version, from PATH or pyenv; skips where there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    installed = sorted(map(str, pyenv.glob(f"{version}.*/bin/python3")))
+    for candidate in filter(shutil.which, (f"python{version}", *installed)):
+        # pyenv's shims stand on PATH for every version, and fail for those not chosen.
+        command = [candidate, "-c", "import sys; print(sys.executable)"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return done.stdout.strip()
+    _skip_unless(False, f"Python {version}")
+    return ""
+
+
 def require_module(name: str) -> None:
     """Skip where a module is not installed."""
     _skip_unless(find_spec(name) is not None, name)
@@ -23,7 +39,7 @@ def require_module(name: str) -> None:
 def _skip_unless(there: bool, name: str) -> None:
     if there:
         return
-    reason = f"{name} is not installed: pip install -e '.[docs,manifests]'"
+    reason = f"{name} is not installed; the extras docs and manifests bring programs and modules"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -59,7 +59,16 @@ class Layout:
         """Return the layout of a folder, which need not exist."""
         resolved = folder.resolve()
         owner = Account.for_data(resolved / "data").uid
-        name = hashlib.sha256(os.fsencode(resolved)).hexdigest()[:12]
+        spelling = os.fsencode(resolved)
+        for path in (resolved, *resolved.parents):
+            other = path.parent / path.name.swapcase()
+            if other != path and path.exists():
+                # Where case is ignored, as on macOS, one folder has more than one spelling, whose
+                # locks and data are the same: so must be the socket.
+                if other.exists() and other.samefile(path):
+                    spelling = spelling.lower()
+                break
+        name = hashlib.sha256(spelling).hexdigest()[:12]
         # Not TMPDIR: it differs between the shells that share a server.
         shared = Path("/tmp")  # noqa: S108 - the folder in it is private and its owner is checked
         is_usable = os.access(shared, os.W_OK | os.X_OK)

@@ -16,6 +16,7 @@ _SHUTDOWN = ((signal.SIGINT, 60), (signal.SIGQUIT, 10), (signal.SIGKILL, 5))
 """Signals with their timeouts in seconds: PostgreSQL's fast shutdown; its immediate one, which
 costs a recovery but no data; the kernel's."""
 _CONNECT_TIMEOUT = 5.0
+_PROC = Path("/proc")
 _EVICTION_TIMEOUT = 10.0
 
 
@@ -84,7 +85,8 @@ def shut_down(layout: Layout, lock: int) -> None:
             postmaster = find_postmaster(layout)
             if postmaster is None:
                 # initdb and its children are a session; the lock's file holds its number.
-                with suppress(ValueError, ProcessLookupError):
+                # macOS refuses permission where all of them have ended and none is reaped yet.
+                with suppress(ValueError, ProcessLookupError, PermissionError):
                     os.killpg(int(os.pread(lock, 20, 0)), signal.SIGKILL)
             elif postmaster.pid != signalled:
                 signalled = postmaster.pid
@@ -131,17 +133,17 @@ def _accepts(address: Path) -> bool:
 
 def _is_postgres(pid: int) -> bool:
     """In doubt yes. A zombie is none: it may stay for long where the first process reaps nothing."""
-    if not Path("/proc/self/stat").exists():
+    if not (_PROC / "self/stat").exists():  # as on macOS
         done = subprocess.run(  # noqa: S603 - the command is ours, the number an integer
-            ["ps", "-o", "comm=", "-p", str(pid)],  # noqa: S607 - as PATH has it
+            ["ps", "-o", "stat=", "-o", "comm=", "-p", str(pid)],  # noqa: S607 - as PATH has it
             capture_output=True,
             text=True,
             errors="replace",
             check=False,
         )
-        return "postgres" in done.stdout
+        return "postgres" in done.stdout and not done.stdout.lstrip().startswith("Z")
     try:
-        name, _, state = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")
+        name, _, state = (_PROC / str(pid) / "stat").read_text("utf-8", "replace").rpartition(")")
     except OSError:
         return False
     return "postgres" in name and state.split()[0] != "Z"
@@ -150,5 +152,5 @@ def _is_postgres(pid: int) -> bool:
 def _signal(layout: Layout, pid: int, request: signal.Signals) -> None:
     """Signal a process, for root only if the server's user owns it: that user writes the file."""
     with suppress(OSError):
-        if os.geteuid() != 0 or Path(f"/proc/{pid}").stat().st_uid == layout.owner:
+        if os.geteuid() != 0 or (_PROC / str(pid)).stat().st_uid == layout.owner:
             os.kill(pid, request)

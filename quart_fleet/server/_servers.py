@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from quart import Quart
 
+from quart_fleet.conventions import is_served
 from quart_fleet.errors import ConfigurationError
 
 GRACEFUL_TIMEOUT = 30
@@ -19,6 +20,8 @@ GRACEFUL_TIMEOUT = 30
 
 _BACKLOG = 2048
 """Connections that may wait to be accepted."""
+_LOOPBACKS = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::1": "::1", "::": "::1"}  # noqa: S104 - only looked up
+"""Where a program is reached that has the port of an address already."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -33,7 +36,11 @@ def listen(host: str, port: int) -> socket.socket:
     families = {each[0] for each in found}
     family = socket.AF_INET if socket.AF_INET in families else socket.AF_INET6
     both = host == "::" and socket.has_dualstack_ipv6()
+    address = next(str(each[4][0]) for each in found if each[0] == family)
+    loopback = _LOOPBACKS.get(address)
     try:
+        if loopback and is_served(port, loopback):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         return socket.create_server(
             (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from quart import Quart
 
+from quart_fleet import __version__
 from quart_fleet.conventions import PREFIX
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.server._lifecycle import (
@@ -52,7 +53,7 @@ def start(factory: Callable[[], Quart]) -> Quart:
 
 
 def serve(app: Quart, path: str) -> None:
-    """Serve as the command line says: `--server`, `--workers`; or tell the routes: `--routes`.
+    """Serve as the command line says: `--server`, `--workers`; or tell `--routes`, `--version`.
 
     `path` is where worker processes import the application from, as in `user_service.app:app`.
     """
@@ -75,6 +76,8 @@ def serve(app: Quart, path: str) -> None:
         action="store_true",
         help="print every route as JSON, and end without serving",
     )
+    version = f"{app.config['SERVICE_NAME']} on quart-fleet {__version__}"
+    parser.add_argument("--version", action="version", version=version)
     options = parser.parse_args()
     if options.routes:
         rules = sorted(app.url_map.iter_rules(), key=lambda rule: (rule.rule, rule.endpoint))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
+from quart_fleet.conventions import is_served
 from scaffold.errors import ScaffoldError
 
 _HOST = "127.0.0.1"
@@ -45,6 +46,8 @@ def _reserve(port: int) -> tuple[socket.socket, socket.socket]:
     a number that is free for TCP need not be free for UDP.
     """
     for candidate in (port, *[_ANY] * _REPLACEMENTS):
+        if is_served(candidate):
+            continue
         with suppress(OSError), ExitStack() as stack:
             listener = stack.enter_context(socket.create_server((_HOST, candidate)))
             mark = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))

@@ -157,5 +157,6 @@ def tail(log: Path) -> str:
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
+    # macOS refuses permission where all that is left of a session has ended and is not reaped yet.
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

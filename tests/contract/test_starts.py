@@ -9,6 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from quart_fleet import __version__
 from quart_fleet.conventions import PREFIX
 from tests.ports import reserve_port
 from tests.workspace import python_path
@@ -199,3 +200,17 @@ async def test_an_address_as_it_is_handed_out_serves(
             answer = await exchange(service.port, spell("GET", f"{PREFIX}{path}"))
             assert answer.status == 200, log.read_text()
     assert service.find_in_log("WARNING") is None
+
+
+def test_the_version_is_told_without_serving(workspace: Path, port: int) -> None:
+    ended = subprocess.run(
+        [sys.executable, "app.py", "--version"],
+        cwd=workspace / "services" / "user_service",
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": python_path(workspace), "DEBUG": "True"}
+        | {"SERVICE_PORT": str(port)},  # which is taken
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ended.stdout == f"user-service on quart-fleet {__version__}\n"

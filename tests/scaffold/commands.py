@@ -1,9 +1,12 @@
 """Runs of the generator as a process, and pictures of a folder before and after."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": str(REPOSITORY)}
@@ -56,4 +59,18 @@ def picture(root: Path) -> dict[str, tuple[int, bytes]]:
         )
         for path in sorted(root.rglob("*"))
         if "__pycache__" not in path.parts
+    }
+
+
+def find_unlocked(workspace: Path) -> set[str]:
+    """Return what is installed in a workspace's .venv besides what its lock names."""
+    freeze = (".venv/bin/python", "-m", "pip", "freeze", "--all", "--exclude-editable")
+    output = done(run(workspace, "env", "--unset=PYTHONPATH", *freeze))
+    installed = dict(re.findall(r"^(\S+?)(?:==| @ .*?-)(\d[^-\s]*)", output, re.MULTILINE))
+    assert len(installed) > 50, output
+    locked = re.findall(
+        r"^([a-z0-9-]+==\S+)", (workspace / "requirements-dev.lock").read_text(), re.M
+    )
+    return {f"{canonicalize_name(name)}=={version}" for name, version in installed.items()} - {
+        *locked
     }

@@ -1,5 +1,6 @@
 """The wheel of the framework: the same bytes from everywhere, and what it holds."""
 
+import ast
 import hashlib
 import os
 import shutil
@@ -13,11 +14,18 @@ import pytest
 from packaging.metadata import Metadata
 
 import quart_fleet
+from quart_fleet.conventions import without_foreign_variables
 from scaffold.framework import get_framework
 from scaffold.wheel import Wheel, build_wheel
-from tests.scaffold.commands import REPOSITORY, done, run, scaffold
+from tests.requirement import get_program, get_python
+from tests.scaffold.commands import REPOSITORY, done, find_unlocked, run, scaffold
 
 VERSION = quart_fleet.__version__
+_SHOWN = (
+    *("name", "version", "summary", "author", "license_expression", "license_files", "keywords"),
+    *("classifiers", "requires_python", "description", "description_content_type"),
+)
+"""Fields of METADATA that a package index shows."""
 _PRINT = "from scaffold.vendor import collect; import sys, hashlib; print(*(hashlib.sha256(each).hexdigest() for each in collect().values()))"
 
 
@@ -52,7 +60,8 @@ def test_the_wheel_holds_the_framework_and_nothing_of_a_workspace(archive: Path)
         *("quart_fleet", "scaffold", "db_manager", f"quart_fleet-{VERSION}.dist-info")
     }
     assert [name for name in names if name.startswith("db_manager/migrations")] == []
-    assert {"quart_fleet/py.typed", "db_manager/script.py.mako"} < set(names)
+    typed = {"quart_fleet/py.typed", "scaffold/py.typed", "db_manager/py.typed"}
+    assert typed | {"db_manager/script.py.mako"} < set(names)
     assert "scaffold/templates/workspace/shared/config.py.jinja" in names
     assert [name for name in names if "__pycache__" in name or name.endswith("/.env")] == []
 
@@ -133,19 +142,29 @@ def test_hatchling_builds_a_wheel_of_the_same_files(archive: Path, tmp_path: Pat
     assert set(zipfile.ZipFile(built).namelist()) == set(zipfile.ZipFile(archive).namelist())
 
 
-def test_hatchling_writes_the_same_dependencies_of_a_service(archive: Path, tmp_path: Path) -> None:
+def test_hatchling_describes_the_same_distribution(archive: Path, tmp_path: Path) -> None:
     code = f"from hatchling.build import build_wheel; build_wheel({str(tmp_path)!r})"
     done(run(REPOSITORY, sys.executable, "-c", code))
     [built] = tmp_path.glob("*.whl")
+    ours, theirs = describe(archive), describe(built)
 
-    assert _requirements(built) == _requirements(archive)
+    assert requirements(ours) == requirements(theirs)
+    for field in _SHOWN:
+        assert getattr(ours, field) == getattr(theirs, field), field
+        assert getattr(ours, field), field
 
 
-def _requirements(wheel: Path) -> set[tuple[str, str, str]]:
+def describe(wheel: Path) -> Metadata:
+    """Read METADATA; raises where a field is none of those that an index takes."""
     text = zipfile.ZipFile(wheel).read(f"quart_fleet-{VERSION}.dist-info/METADATA")
+    return Metadata.from_email(text)
+
+
+def requirements(metadata: Metadata) -> set[tuple[str, str, str]]:
+    """Return what a service needs, by name, versions and marker."""
     return {
         (each.name.lower(), str(each.specifier), str(each.marker))
-        for each in Metadata.from_email(text).requires_dist or []
+        for each in metadata.requires_dist or []
         if "extra" not in str(each.marker)
     }
 
@@ -156,3 +175,75 @@ def test_the_locks_hold_the_hash_of_the_wheel(wheel: Wheel, fresh: Path) -> None
         text = (fresh / name).read_text()
         assert f"quart-fleet=={VERSION} \\\n    --hash=sha256:{wheel.digest}\n" in text
     assert wheel.digest == hashlib.sha256(wheel.content).hexdigest()
+
+
+PYTHONS = [
+    classifier.rpartition(" ")[2]
+    for classifier in get_framework().project["classifiers"]
+    if classifier.startswith("Programming Language :: Python :: 3.")
+]
+_FROM_THE_WHEEL = """
+. first/bin/activate
+pip install --quiet "$WHEEL[scaffold]"
+python -m scaffold --version
+python -m db_manager --version
+python -m scaffold init shop
+deactivate
+cd shop
+make install "PYTHON=$PYTHON"
+. .venv/bin/activate
+python -m scaffold user-service 8081
+python services/user_service/app.py --version
+make lint types test
+"""
+
+
+def test_the_declared_pythons_begin_with_the_oldest_that_is_required() -> None:
+    assert len(PYTHONS) >= 3
+    assert get_framework().project["requires-python"] == f">={PYTHONS[0]}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", PYTHONS)
+def test_the_wheel_alone_makes_a_workspace_that_passes_its_checks(
+    archive: Path, tmp_path: Path, version: str
+) -> None:
+    python = get_python(version)
+    done(run(tmp_path, python, "-m", "venv", "first"))
+    own = without_foreign_variables(os.environ)
+    path = os.pathsep.join([str(Path(get_program("uv")).parent), own["PATH"]])
+    settings = {"PATH": path, "WHEEL": str(archive), "PYTHON": python}
+    completed = subprocess.run(
+        ["bash", "-ec", _FROM_THE_WHEEL],
+        cwd=tmp_path,
+        env={name: value for name, value in own.items() if name != "PYTHONPATH"} | settings,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    output = completed.stdout
+    assert completed.returncode == 0, output + completed.stderr
+    assert f"scaffold {VERSION}\ndb_manager {VERSION}\n" in output
+    assert f"user-service on quart-fleet {VERSION}\n" in output
+    assert " passed" in output
+    assert find_unlocked(tmp_path / "shop") == set()
+
+
+def test_services_import_one_package_of_the_framework(with_user_service: Path, fresh: Path) -> None:
+    sources = [*with_user_service.rglob("*.py"), *(fresh / "shared").rglob("*.py")]
+    imported = {
+        name.partition(".")[0]
+        for source in sources
+        for node in ast.walk(ast.parse(source.read_text()))
+        for name in (
+            [each.name for each in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+
+    assert imported & set(get_framework().wheel["packages"]) == {"quart_fleet"}

@@ -1,0 +1,1 @@
+"""What macOS does otherwise than Linux, by imitation."""
