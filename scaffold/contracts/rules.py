@@ -163,10 +163,11 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
         ),
         Rule(
             says="quart_fleet.workspace imports, but for types, only the standard library, "
-            "quart_fleet.errors and quart_fleet.files",
+            "quart_fleet.conventions, errors and files",
             binds=("quart_fleet.workspace",),
             forbids=(EVERYTHING,),
             allows=(
+                "quart_fleet.conventions",
                 "quart_fleet.errors",
                 "quart_fleet.files",
                 "quart_fleet.settings",
@@ -185,10 +186,10 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             allows=(*_PYDANTIC, "quart_fleet.dto"),
         ),
         Rule(
-            says="quart_fleet.models imports only sqlalchemy",
+            says="quart_fleet.models imports only sqlalchemy and quart_fleet.conventions",
             binds=("quart_fleet.models",),
             forbids=(EVERYTHING,),
-            allows=("sqlalchemy", "quart_fleet.models"),
+            allows=("sqlalchemy", "quart_fleet.conventions", "quart_fleet.models"),
         ),
         Rule(
             says="quart_fleet.postgres knows nothing of the rest",

@@ -28,7 +28,7 @@ WORKSPACE = (
 )
 CHASSIS_INIT = "quart_fleet/__init__.py imports only the standard library: every module runs it"
 DTO = "quart_fleet.dto imports only pydantic"
-MODELS = "quart_fleet.models imports only sqlalchemy"
+MODELS = "quart_fleet.models imports only sqlalchemy and quart_fleet.conventions"
 POSTGRES = "quart_fleet.postgres knows nothing of the rest"
 CHASSIS_DATABASE = "quart_fleet.database knows neither quart nor what is built on it"
 ASGI = "quart_fleet.asgi knows neither quart_fleet.web nor quart_fleet.server"
