@@ -68,8 +68,9 @@ class DatabaseSettings(BaseSettings):
     db_echo: bool = False
     db_pool_size: int = Field(default=10, ge=1, le=1000)
     """How many connections one process opens at most."""
-    database_pooler: Literal["pgbouncer"] | None = None
-    """What pools transactions behind DATABASE_URL: then no statement stays prepared."""
+    database_pooler: Literal["pgbouncer", "pgbouncer-prepared"] | None = None
+    """What pools transactions behind DATABASE_URL: then no statement stays prepared, unless it is
+    a PgBouncer with max_prepared_statements."""
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Self:

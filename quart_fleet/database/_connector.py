@@ -20,6 +20,15 @@ CONNECT_TIMEOUT = 10.0
 """Seconds to wait for a new connection (a URL's `connect_timeout` wins), and for a free one."""
 LOOKUP_TIMEOUT = 0.4
 """Seconds to wait for a host's address. The lookup goes on, and the next caller may find it."""
+_LOST = (
+    "DATABASE_URL leads through a pooler whose connections share sessions, where prepared"
+    " statements are lost: none is kept any more. Set DATABASE_POOLER=pgbouncer, and each process"
+    " knows it from its start."
+)
+_STALE = (
+    "A column has another type than a statement was prepared for, and the pooler's sessions keep"
+    " it: this process keeps none prepared until it starts again."
+)
 STATEMENT_CACHE_SIZE = 100
 """Statements that a connection keeps prepared; asyncpg's default, and SQLAlchemy's."""
 _ATTEMPTS = 3
@@ -98,8 +107,10 @@ class Connector:
         self._names = names_of_hosts(url)
         self._lookup: asyncio.Task[None] | None = None
         self._look: asyncio.Task[Pooling] | None = None
-        is_pooled = config.database_pooler is not None or pools_transactions(url)
-        self.pooling = Pooling.UNPREPARED if is_pooled else None
+        self.pooling = Pooling.UNPREPARED if pools_transactions(url) else None
+        if config.database_pooler is not None:
+            follows = config.database_pooler == "pgbouncer-prepared"
+            self.pooling = Pooling.SHARED if follows else Pooling.UNPREPARED
         """None before the first connection."""
 
     @property
@@ -107,11 +118,13 @@ class Connector:
         """How many statements a connection keeps prepared."""
         return 0 if self.pooling is Pooling.UNPREPARED else STATEMENT_CACHE_SIZE
 
-    async def connect(self, *, command_timeout: float | None = None) -> asyncpg.Connection:
-        """Open a connection."""
+    async def connect(
+        self, *, command_timeout: float | None = None, is_prepared: bool = True
+    ) -> asyncpg.Connection:
+        """Open a connection, which keeps statements prepared where that is possible and wanted."""
         if self._names:
             await self._look_up()
-        connection = await self._open(command_timeout)
+        connection = await self._open(command_timeout, is_prepared)
         if self.pooling is not None:
             return connection
         # The server process that answers is the one which opened the session. By its status,
@@ -134,17 +147,18 @@ class Connector:
         if found is Pooling.UNPREPARED:
             self.prepare_nothing()
         self.pooling = self.pooling or found
-        return await self._open(command_timeout)
+        return await self._open(command_timeout, is_prepared)
 
-    def prepare_nothing(self) -> None:
-        """Let no statement stay prepared from now on, and say once how that is to be set."""
+    def prepare_nothing(self, error: Exception | None = None) -> None:
+        """Let no statement stay prepared from now on, and say once why.
+
+        Args:
+            error: what a statement met; None where the pooler was recognised before any did.
+        """
         if self.pooling is not Pooling.UNPREPARED:
             self.pooling = Pooling.UNPREPARED
-            _log.warning(
-                "DATABASE_URL leads through a pooler whose connections share sessions, where"
-                " prepared statements are lost: none is kept any more. Set"
-                " DATABASE_POOLER=pgbouncer, and each process knows it from its start."
-            )
+            is_stale = isinstance(error, asyncpg.InvalidCachedStatementError)
+            _log.warning(_STALE if is_stale else _LOST)
 
     def close(self) -> None:
         """End what is under way."""
@@ -152,10 +166,10 @@ class Connector:
             if task is not None:
                 task.cancel()
 
-    async def _open(self, command_timeout: float | None) -> asyncpg.Connection:
+    async def _open(self, command_timeout: float | None, is_prepared: bool) -> asyncpg.Connection:
         return await asyncpg.connect(
             command_timeout=command_timeout,
-            statement_cache_size=self.statement_cache_size,
+            statement_cache_size=self.statement_cache_size if is_prepared else 0,
             **self._arguments,
         )
 

@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import asyncpg
 
-from quart_fleet.database._connector import CONNECT_TIMEOUT, Connector
+from quart_fleet.database._connector import CONNECT_TIMEOUT, Connector, Pooling
 from quart_fleet.database.explanations import CONNECTION_ERRORS, LOST, UNPREPARED, UNREACHABLE
 from quart_fleet.database_url import accepts_standby
 from quart_fleet.errors import ConfigurationError, DatabaseUnavailableError
@@ -267,15 +268,19 @@ class Database:
         return await self._pool.replace(connection)
 
     def give_up(self, connection: asyncpg.Connection, error: BaseException) -> None:
-        """Close a connection whose server only reads now, or whose statements a pooler has lost.
+        """Close a connection whose server only reads now, or whose statements a pooler mistakes.
 
-        The next one may lead to the new primary server.
+        The next one may lead to the new primary server. A pooler loses statements, or gives one
+        that was prepared before a migration to all that prepare it anew.
         """
         if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             connection.terminate()
-        elif isinstance(error, UNPREPARED):
+        elif isinstance(error, UNPREPARED) or (
+            isinstance(error, asyncpg.InvalidCachedStatementError)
+            and self._connector.pooling is not Pooling.NONE
+        ):
             connection.terminate()
-            self._connector.prepare_nothing()
+            self._connector.prepare_nothing(error)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[asyncpg.Connection]:
@@ -383,12 +388,14 @@ def create_engine(connector: Connector, config: DatabaseSettings) -> "AsyncEngin
     """Make an SQLAlchemy engine for ORM sessions and migrations."""
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
 
+    # No session is sent once more, as a statement is that a migration has made stale in a pooler.
+    size = 0 if connector.pooling is Pooling.SHARED else connector.statement_cache_size
     return create_async_engine(
         "postgresql+asyncpg://",
         # What async_creator is for, which has no place for SQLAlchemy's own cache.
         connect_args={
-            "async_creator_fn": connector.connect,
-            "prepared_statement_cache_size": connector.statement_cache_size,
+            "async_creator_fn": partial(connector.connect, is_prepared=size > 0),
+            "prepared_statement_cache_size": size,
         },
         echo=config.db_echo,
         pool_size=config.db_pool_size,

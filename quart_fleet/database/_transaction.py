@@ -180,6 +180,7 @@ class Transaction:
                 yield session
                 await session.commit()
         except DBAPIError as error:
+            self._database.give_up(self._connection, driver_error(error))
             if isinstance(driver_error(error), UNREACHABLE) or self._connection.is_closed():
                 raise DatabaseUnavailableError from error
             raise
@@ -212,7 +213,11 @@ class Transaction:
         except asyncpg.InvalidCachedStatementError:
             # A migration has changed a type since it was prepared. asyncpg prepares it anew,
             # but in a transaction leaves it to us to send it once more.
-            await self._send("execute", "ROLLBACK AND CHAIN")
+            if self._connection.is_closed():  # given up, for a pooler is between
+                self._connection = await self._database.replace(self._connection)
+                await self._send("execute", "BEGIN")
+            else:
+                await self._send("execute", "ROLLBACK AND CHAIN")
             return await self._send(method, statement.sql, *arguments)
 
     async def _begin(self) -> None:
@@ -234,6 +239,12 @@ class Transaction:
                     self._state is _State.ALONE and was_not_carried_out(error)
                 ):
                     raise DatabaseUnavailableError from error
+                self._connection = await self._database.replace(self._connection)
+                answer = await getattr(self._connection, method)(*arguments, **options)
+            except asyncpg.InvalidCachedStatementError as error:
+                self._database.give_up(self._connection, error)
+                if self._state is _State.OPEN or not self._connection.is_closed():
+                    raise
                 self._connection = await self._database.replace(self._connection)
                 answer = await getattr(self._connection, method)(*arguments, **options)
         except BaseException as error:

@@ -8,7 +8,7 @@ import click
 
 from scaffold import preview, transaction
 from scaffold.deploy.fleet import Fleet, Target
-from scaffold.deploy.manifests import OVERLAYS, plan_manifests
+from scaffold.deploy.manifests import BASE, OVERLAYS, plan_manifests
 from scaffold.errors import MisuseError
 from scaffold.plan import Plan
 from scaffold.workspace import Workspace
@@ -20,6 +20,23 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
 _GATEWAY = re.compile(rf"{_LABEL.pattern}/{_LABEL.pattern}")
 _CLASS = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+
+_URL = re.compile(rb"DATABASE_URL=[a-z+]+://(?:[^@\s]*@)?([^\s'\"]+)")
+"""As overlays of earlier versions wrote it, with one user for all services."""
+_NEWS = {
+    BASE / "migrate.yaml": (
+        b"/run/roles",
+        "Each service reads a secret of its own name now, and service-secrets no more: "
+        "make them before you apply this (docs/cluster.md).",
+    ),
+    BASE / "network.yaml": (
+        b"default-deny",
+        "The namespace refuses from now on what no policy allows: a pod that an overlay adds "
+        "needs one of its own.",
+    ),
+}
+"""What a base of an earlier version lacks, and what its owner has to do when it comes."""
+_OWNER = "ALTER ROLE fleet CREATEROLE"
 
 
 @click.group("deploy")
@@ -42,6 +59,7 @@ def command() -> None:
     "--ingress-class", default="", help="Of the Ingress; by default the cluster's default class."
 )
 @click.option("--gateway", default="", help="NAMESPACE/NAME of a Gateway, in place of an Ingress.")
+@click.option("--pull-secret", default="", help="The secret that the registry asks for.")
 @click.option("--force", is_flag=True, help="Write the overlays anew too.")
 @click.option("--dry-run", is_flag=True, help="List the files; write nothing.")
 @click.option("--diff", is_flag=True, help="Print the changes as a unified diff; write nothing.")
@@ -60,6 +78,7 @@ def kubernetes(force: bool, dry_run: bool, diff: bool, as_json: bool, **target: 
         ("--ingress-namespace", wanted.ingress_namespace, _LABEL),
         ("--ingress-class", wanted.ingress_class or "nginx", _CLASS),
         ("--gateway", wanted.gateway or "infra/public", _GATEWAY),
+        ("--pull-secret", wanted.pull_secret or "registry", _CLASS),
     ):
         if not pattern.fullmatch(value):
             raise MisuseError(f"{value!r} cannot be used for {option}: Kubernetes would refuse it.")
@@ -70,6 +89,7 @@ def kubernetes(force: bool, dry_run: bool, diff: bool, as_json: bool, **target: 
             transaction.recover(workspace.root)
         fleet = Fleet.read(workspace, wanted)
         plan = plan_manifests(workspace, fleet, overlays_anew=force)
+        warnings = _warnings(fleet, plan)
         if writes:
             transaction.apply(plan)
     if as_json:
@@ -81,7 +101,7 @@ def kubernetes(force: bool, dry_run: bool, diff: bool, as_json: bool, **target: 
         click.echo(
             f"\nNext:\n  kubectl kustomize {OVERLAYS}/dev\n  kubectl apply -k {OVERLAYS}/dev"
         )
-    for warning in _warnings(fleet, plan):
+    for warning in warnings:
         click.echo(warning, err=True)
 
 
@@ -93,8 +113,41 @@ def _warnings(fleet: Fleet, plan: Plan) -> list[str]:
     ]
     if plan.kept:
         warnings.append("Overlays that differ from the generated ones stay; --force replaces them.")
-    return warnings + [
-        f"{path} sets tags itself, which win over --tag {fleet.tag}: remove newTag from its images."
-        for path in plan.kept
-        if b"newTag:" in (plan.root / path).read_bytes()
+    warnings += [
+        news
+        for path, (mark, news) in _NEWS.items()
+        if path in plan.changed and mark not in (plan.root / path).read_bytes()
     ]
+    for path in plan.kept:
+        warnings += [f"{path} {fault}" for fault in _faults((plan.root / path).read_bytes(), fleet)]
+    return warnings
+
+
+def _faults(text: bytes, fleet: Fleet) -> list[str]:
+    """Return what an overlay of an earlier version says that this base takes no more, or lacks."""
+    faults = [
+        "sets DATABASE_URL, which has no effect any more, for each service makes its own with a user "
+        f"of its own. Write in its place: DATABASE_ADDRESS={address.decode()}"
+        for address in _URL.findall(text)
+    ]
+    if b"newTag:" in text:
+        faults.append(
+            f"sets tags itself, which win over --tag {fleet.tag}: remove newTag from its images."
+        )
+    if b"kind: Cluster" in text and b"CREATEROLE" not in text:
+        faults.append(
+            "lets fleet make no roles, which each service needs one of. Add to bootstrap.initdb: "
+            f"postInitSQL: [{_OWNER}], and where the cluster is there already, run: kubectl -n "
+            f"{fleet.namespace} exec service/postgres-rw -c postgres -- psql -c '{_OWNER}'"
+        )
+    if b"kind: Pooler" in text and b"max_db_connections" not in text:
+        faults.append(
+            "lets PgBouncer open default_pool_size connections for each service, which has a user "
+            'of its own now. Add to its parameters: max_db_connections: "40"'
+        )
+    if b"POSTGRES_USER" in text:
+        faults.append(
+            "has fleet for its superuser, where production has an owner without rights on the rest "
+            "of the server: delete its volume, then --force."
+        )
+    return faults

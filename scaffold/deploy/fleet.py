@@ -10,7 +10,7 @@ from typing import Self
 from scaffold.compose import Composition
 from scaffold.deploy.routes import Route, lead, read_rules
 from scaffold.errors import ScaffoldError
-from scaffold.workspace import Service, Workspace
+from scaffold.workspace import Workspace
 
 MIGRATE = "migrate"
 """The image that brings the database to its newest revision."""
@@ -34,14 +34,26 @@ class Target:
     ingress_class: str
     gateway: str
     """`namespace/name` of a Gateway; empty where an Ingress leads to the fleet."""
+    pull_secret: str = ""
+    """What the registry is asked with; empty where every node may."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """`service` in a template."""
 
-    image: str
+    package: str
     port: int
+
+    @property
+    def image(self) -> str:
+        """Its image, and whatever else Kubernetes names."""
+        return self.package.replace("_", "-")
+
+    @property
+    def role(self) -> str:
+        """As what it logs in to the database."""
+        return self.package
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +75,10 @@ class Fleet:
             raise ScaffoldError(
                 "There is no service to deploy. Make one: python -m scaffold user-service 8081"
             )
-        members = tuple(Member(_image(each), each.port or _DEFAULT_PORT) for each in services)
+        members = tuple(Member(each.package, each.port or _DEFAULT_PORT) for each in services)
         with ThreadPoolExecutor() as processes:
-            rules = dict(
-                zip(map(_image, services), processes.map(read_rules, services), strict=True)
-            )
+            images = (member.image for member in members)
+            rules = dict(zip(images, processes.map(read_rules, services), strict=True))
         routes, unreachable = lead(rules)
         project = Composition.read(workspace.root).project
         return cls(project, target, members, tuple(routes), tuple(unreachable))
@@ -101,6 +112,11 @@ class Fleet:
     def ingress_class(self) -> str:
         """Of the Ingress; without one, the cluster's default serves it."""
         return self.target.ingress_class
+
+    @property
+    def pull_secret(self) -> str:
+        """The name of the secret with which images are pulled, or nothing."""
+        return self.target.pull_secret
 
     @property
     def gateway(self) -> PurePosixPath:
@@ -151,7 +167,3 @@ class Fleet:
 
 def _label(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def _image(service: Service) -> str:
-    return service.package.replace("_", "-")

@@ -22,7 +22,7 @@ def plan_manifests(workspace: Workspace, fleet: Fleet, *, overlays_anew: bool) -
         del files[BASE / name]
     for member in fleet.members:
         path = BASE / "services" / f"{member.image}.yaml"
-        files[path] = render("deploy/service.yaml.jinja", {"service": member})
+        files[path] = render("deploy/service.yaml.jinja", {"fleet": fleet, "service": member})
     contents = {path: text.encode() for path, text in files.items()}
     kept = [path for path in files if path.is_relative_to(OVERLAYS) and not overlays_anew]
     return Plan.decide(workspace.root, contents, kept)

@@ -23,8 +23,8 @@ PLAIN = (
     "quart_fleet.errors and each other"
 )
 WORKSPACE = (
-    "quart_fleet.workspace imports, but for types, only the standard library, quart_fleet.errors "
-    "and quart_fleet.files"
+    "quart_fleet.workspace imports, but for types, only the standard library, "
+    "quart_fleet.conventions, errors and files"
 )
 CHASSIS_INIT = "quart_fleet/__init__.py imports only the standard library: every module runs it"
 DTO = "quart_fleet.dto imports only pydantic"

@@ -52,18 +52,23 @@ def _any_allows(
     rules = [rule for policy in policies for rule in policy.get(direction, [])]
     return not policies or any(
         port in [each["port"] for each in rule.get("ports", [{"port": port}])]
-        and any(_is(peer, other) for peer in rule[side])
+        and (side not in rule or any(_is(peer, other) for peer in rule[side]))
         for rule in rules
     )
 
 
 def _is(peer: Document, pod: Labels) -> bool:
     """Whether a peer means a pod of the same namespace."""
-    return "namespaceSelector" not in peer and _selects(peer["podSelector"], pod)
+    if "ipBlock" in peer:
+        return False  # networks differ in whether a pod's address is meant
+    return not peer.get("namespaceSelector") and _selects(peer.get("podSelector", {}), pod)
 
 
 def _selects(selector: dict[str, Any], pod: Labels) -> bool:
     expressions = selector.get("matchExpressions", [])
     return selector.get("matchLabels", {}).items() <= pod.items() and all(
-        each["operator"] == "In" and pod.get(each["key"]) in each["values"] for each in expressions
+        pod.get(each["key"]) in each["values"]
+        if each["operator"] == "In"
+        else each["operator"] == "Exists" and each["key"] in pod
+        for each in expressions
     )

@@ -21,8 +21,10 @@ _POWERLESS = {
 _POD = "spec.template.spec"
 _SERVICE = f"{_POD}.containers.0"
 _WAITING = f"{_POD}.initContainers.0"
-_PASSWORD = {"secretKeyRef": {"name": "postgres-app", "key": "password"}}
-_KEY = {"secretKeyRef": {"name": "service-secrets", "key": "SECRET_KEY"}}
+_SPREAD = f"{_POD}.topologySpreadConstraints"
+_BY_RELEASE = ["pod-template-hash"]
+_REQUESTS = {"cpu": "250m", "memory": "128Mi", "ephemeral-storage": "128Mi"}
+_OWNER = [{"key": "password", "path": "DATABASE_PASSWORD"}]
 
 RULES: dict[str, dict[str, Any]] = {
     "Namespace": {"metadata.labels.pod-security": "restricted"},
@@ -32,19 +34,20 @@ RULES: dict[str, dict[str, Any]] = {
         f"{_POD}.enableServiceLinks": False,
         f"{_POD}.terminationGracePeriodSeconds": 55,
         f"{_POD}.securityContext": _UNPRIVILEGED,
-        f"{_POD}.topologySpreadConstraints.0.topologyKey": "topology.kubernetes.io/zone",
-        f"{_POD}.topologySpreadConstraints.1.topologyKey": "kubernetes.io/hostname",
+        f"{_SPREAD}.0.topologyKey": "topology.kubernetes.io/zone",
+        f"{_SPREAD}.0.matchLabelKeys": _BY_RELEASE,
+        f"{_SPREAD}.1.topologyKey": "kubernetes.io/hostname",
+        f"{_SPREAD}.1.matchLabelKeys": _BY_RELEASE,
         f"{_WAITING}.args": ["wait", "--timeout", "600"],
         f"{_WAITING}.securityContext": _POWERLESS,
-        f"{_WAITING}.env.0.valueFrom": _PASSWORD,
+        f"{_WAITING}.volumeMounts.0.mountPath": "/run/secrets",
         f"{_SERVICE}.startupProbe.httpGet": {"path": _HEALTH, "port": "http"},
         f"{_SERVICE}.livenessProbe.httpGet": {"path": _HEALTH, "port": "http"},
         f"{_SERVICE}.readinessProbe.httpGet": {"path": f"{_HEALTH}/ready", "port": "http"},
         f"{_SERVICE}.lifecycle.preStop.exec.command": ["sh", "-c", "kill -URG 1 -1; sleep 10"],
-        f"{_SERVICE}.env.1.valueFrom": _KEY,
-        f"{_SERVICE}.env.2.valueFrom": _PASSWORD,
-        f"{_SERVICE}.resources.requests": {"cpu": "250m", "memory": "128Mi"},
-        f"{_SERVICE}.resources.limits": {"memory": "256Mi"},
+        f"{_SERVICE}.volumeMounts.0.mountPath": "/run/secrets",
+        f"{_SERVICE}.resources.requests": _REQUESTS,
+        f"{_SERVICE}.resources.limits": {"memory": "256Mi", "ephemeral-storage": "256Mi"},
         f"{_SERVICE}.securityContext": _POWERLESS,
     },
     "Service": {"spec.ports.0.targetPort": ("http", "postgres")},
@@ -57,23 +60,34 @@ RULES: dict[str, dict[str, Any]] = {
     },
     "PodDisruptionBudget": {"spec.maxUnavailable": 1},
     "Job": {
-        "spec.template.spec.containers.0.args": ["migrate", "--wait", "300"],
-        "spec.template.spec.containers.0.env.0.valueFrom": _PASSWORD,
-        "spec.template.spec.containers.0.securityContext": _POWERLESS,
+        f"{_SERVICE}.args": ["migrate", "--wait", "300", "--roles", "/run/roles"],
+        f"{_SERVICE}.securityContext": _POWERLESS,
+        f"{_SERVICE}.volumeMounts.0.mountPath": "/run/secrets",
+        f"{_SERVICE}.volumeMounts.1.mountPath": "/run/roles",
+        f"{_POD}.volumes.0.secret": {"secretName": "postgres-app", "items": _OWNER},
         f"{_POD}.securityContext": _UNPRIVILEGED,
         f"{_POD}.restartPolicy": "Never",
     },
-    "NetworkPolicy": {"spec.policyTypes.0": "Ingress"},
+    "NetworkPolicy": {"spec.policyTypes.0": ("Ingress", "Egress")},
     "Ingress": {"spec.rules.0.http.paths.0.pathType": "Prefix"},
     "Cluster": {
         "spec.inheritedMetadata.labels": {"tier": "database"},
-        "spec.bootstrap.initdb": {"database": "fleet", "owner": "fleet"},
+        "spec.bootstrap.initdb": {
+            "database": "fleet",
+            "owner": "fleet",
+            "postInitSQL": ["ALTER ROLE fleet CREATEROLE"],
+        },
         "spec.postgresql.parameters.max_connections": "100",
     },
     "Pooler": {
         "spec.cluster.name": "postgres",
         "spec.template.metadata.labels": {"tier": "database"},
-        "spec.pgbouncer.parameters": {"max_client_conn": "1000", "default_pool_size": "25"},
+        "spec.pgbouncer.parameters": {
+            "max_client_conn": "1000",
+            "default_pool_size": "10",
+            "max_db_connections": "40",
+            "max_prepared_statements": "200",
+        },
     },
 }
 """A tuple holds the values that are right in one overlay or another."""

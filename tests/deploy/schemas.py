@@ -14,6 +14,7 @@ OPERATOR = "postgresql.cnpg.io/v1"
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Texts = dict[Text, Text]
+Resource = Literal["cpu", "memory", "ephemeral-storage"]
 Quantity = Annotated[str, Field(pattern=r"^\d+(m|[KMGT]i)?$")]
 
 
@@ -47,6 +48,7 @@ class Initialisation(Strict):
 
     database: Text
     owner: Text
+    postInitSQL: list[Text]  # noqa: N815 - the operator's spelling
 
 
 class Bootstrap(Strict):
@@ -70,8 +72,8 @@ class Parameters(Strict):
 class Resources(Strict):
     """Of each instance."""
 
-    requests: dict[Literal["cpu", "memory"], Quantity]
-    limits: dict[Literal["cpu", "memory"], Quantity]
+    requests: dict[Resource, Quantity]
+    limits: dict[Resource, Quantity]
 
 
 class Affinity(Strict):
@@ -85,7 +87,7 @@ class ClusterSpec(Strict):
     """PostgreSQL, several times."""
 
     instances: Annotated[int, Field(ge=3)]
-    imageName: Annotated[str, Field(pattern=r"/postgresql:17")]  # noqa: N815
+    imageName: Annotated[str, Field(pattern=r"/postgresql:18")]  # noqa: N815
     inheritedMetadata: Labels  # noqa: N815
     bootstrap: Bootstrap
     storage: Storage
@@ -94,10 +96,17 @@ class ClusterSpec(Strict):
     affinity: Affinity
 
 
-class PodSpec(Strict):
-    """The operator fills it in."""
+class Container(Name):
+    """One that the operator makes; the name is its."""
 
-    containers: Annotated[list[None], Field(max_length=0)]
+    resources: Resources
+
+
+class PodSpec(Strict):
+    """The operator fills in the rest."""
+
+    initContainers: list[Container]  # noqa: N815
+    containers: list[Container]
 
 
 class PodTemplate(Strict):

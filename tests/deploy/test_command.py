@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from scaffold.deploy.fleet import Fleet, Target
-from tests.deploy.documents import build, of_kind
+from tests.deploy.documents import build, containers, of_kind, pods
 from tests.deploy.schemas import find_fault
 from tests.scaffold.commands import done, picture, refused, scaffold
 
 BASE = Path("deploy/k8s/base")
 OVERLAY = Path("deploy/k8s/overlays/production/kustomization.yaml")
+POSTGRES = Path("deploy/k8s/overlays/production/postgres.yaml")
+DEV = Path("deploy/k8s/overlays/dev/postgres.yaml")
 
 
 @pytest.mark.slow
@@ -120,6 +122,7 @@ def test_a_program_reads_the_result(workspace: Path) -> None:
         ("--ingress-class", "a b"),
         ("--gateway", "public"),
         ("--gateway", "infra/Public"),
+        ("--pull-secret", "Registry"),
     ],
 )
 def test_what_kubernetes_would_refuse_is_misuse(
@@ -143,6 +146,16 @@ def test_without_a_class_the_clusters_default_serves(workspace: Path) -> None:
     done(scaffold(workspace, "deploy", "k8s"))
 
     assert "ingressClassName" not in (workspace / BASE / "ingress.yaml").read_text()
+
+
+def test_a_secret_for_the_registry_reaches_every_pod_that_pulls_from_it(workspace: Path) -> None:
+    done(scaffold(workspace, "deploy", "k8s", "--pull-secret", "registry"))
+
+    for overlay in ("dev", "production"):
+        for pod in pods(build(workspace / "deploy/k8s/overlays" / overlay)):
+            [container, *_] = pod["spec"]["containers"]
+            pulled = [{"name": "registry"}] if container["name"] != "postgres" else None
+            assert pod["spec"].get("imagePullSecrets") == pulled
 
 
 def test_every_release_has_a_migration_of_its_own(workspace: Path) -> None:
@@ -185,6 +198,76 @@ def test_a_kept_overlay_with_tags_of_its_own_is_told(workspace: Path) -> None:
     completed = scaffold(workspace, "deploy", "k8s", "--tag", "0.2.0")
 
     assert f"{OVERLAY} sets tags itself, which win over --tag 0.2.0" in completed.stderr
+
+
+@pytest.fixture
+def earlier(workspace: Path) -> Path:
+    """The workspace with a base and overlays as an earlier version wrote them."""
+    done(scaffold(workspace, "deploy", "k8s"))
+    (workspace / BASE / "network.yaml").write_text("kind: NetworkPolicy\n")
+    (workspace / BASE / "migrate.yaml").write_text("kind: Job\n")
+    for path, new, old in (
+        (OVERLAY, "DATABASE_ADDRESS=", "DATABASE_URL=postgresql://fleet@"),
+        (POSTGRES, "      postInitSQL:\n        - ALTER ROLE fleet CREATEROLE\n", ""),
+        (POSTGRES, '      max_db_connections: "40"\n', ""),
+        (POSTGRES, ":18-standard-trixie", ":17"),
+        (
+            DEV,
+            "          env:\n",
+            "          env:\n            - {name: POSTGRES_USER, value: fleet}\n",
+        ),
+    ):
+        text = (workspace / path).read_text()
+        assert new in text
+        (workspace / path).write_text(text.replace(new, old))
+    return workspace
+
+
+@pytest.mark.slow
+def test_a_kept_overlay_is_told_what_the_new_base_asks_of_it(earlier: Path) -> None:
+    first = scaffold(earlier, "deploy", "k8s", "--namespace", "shop").stderr.splitlines()
+    second = scaffold(earlier, "deploy", "k8s", "--namespace", "shop").stderr.splitlines()
+
+    lines = {line.partition(". ")[2] or line for line in first}
+    assert {
+        f"Write in its place: DATABASE_ADDRESS=postgres-{server}:5432/fleet?sslmode=require"
+        for server in ("rw", "pooler")
+    } <= lines
+    assert sum(line.startswith(f"{OVERLAY} sets DATABASE_URL") for line in first) == 2
+    [owner] = [line for line in first if line.startswith(f"{POSTGRES} lets fleet make no roles")]
+    assert (
+        "kubectl -n shop exec service/postgres-rw -c postgres -- "
+        "psql -c 'ALTER ROLE fleet CREATEROLE'"
+    ) in owner
+    assert any(line.startswith(f"{POSTGRES} lets PgBouncer open") for line in first)
+    assert any(line.startswith(f"{DEV} has fleet for its superuser") for line in first)
+    once = [line for line in first if line not in second]
+    assert [line.partition(" ")[0] for line in once] == ["Each", "The"]
+
+
+@pytest.mark.slow
+def test_a_kept_overlay_cannot_make_services_log_in_as_the_owner(earlier: Path) -> None:
+    done(scaffold(earlier, "deploy", "k8s"))
+
+    documents = build(earlier / OVERLAY.parent)
+
+    for deployment in of_kind(documents, "Deployment"):
+        for container in containers(deployment["spec"]["template"]):
+            # What a container's own `env` says wins over what it has from a ConfigMap.
+            assert {
+                "name": "DATABASE_URL",
+                "value": "postgresql://user_service@$(DATABASE_ADDRESS)",
+            } in container["env"]
+    addresses = {each["data"].get("DATABASE_ADDRESS") for each in of_kind(documents, "ConfigMap")}
+    assert addresses == {"postgres-rw:5432/fleet"}
+
+
+@pytest.mark.slow
+def test_overlays_of_this_version_are_told_nothing(workspace: Path) -> None:
+    done(scaffold(workspace, "deploy", "k8s"))
+    done(scaffold(workspace, "team-service", "8082"))
+
+    assert scaffold(workspace, "deploy", "k8s").stderr == ""
 
 
 @pytest.mark.parametrize(

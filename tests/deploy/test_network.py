@@ -1,8 +1,11 @@
 """The policies let through what the fleet needs, and nothing else to the database."""
 
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
 import pytest
 
-from tests.deploy.documents import Documents, of_kind, pods
+from tests.deploy.documents import Document, Documents, build, of_kind
 from tests.deploy.network import database_of, labels_of, lets_through
 
 POSTGRES = 5432
@@ -11,14 +14,23 @@ STATUS = 8000
 STRANGER = {"app.kubernetes.io/name": "stranger"}
 
 
-def test_every_pod_is_under_a_policy(documents: Documents) -> None:
-    selectors = [
-        each["spec"]["podSelector"]["matchLabels"] for each in of_kind(documents, "NetworkPolicy")
-    ]
+CLONE = {"cnpg.io/cluster": "postgres", "cnpg.io/jobRole": "join"}
+"""A Job of the operator, which copies an instance; it inherits no label of ours."""
 
-    for pod in pods(documents):
-        labels = pod["metadata"]["labels"].items()
-        assert any(selector.items() <= labels for selector in selectors)
+
+def policies_of(documents: Documents) -> dict[str, Document]:
+    """Return what each policy says."""
+    return {each["metadata"]["name"]: each["spec"] for each in of_kind(documents, "NetworkPolicy")}
+
+
+def test_what_no_policy_allows_is_refused(documents: Documents) -> None:
+    assert policies_of(documents)["default-deny"] == {
+        "podSelector": {},
+        "policyTypes": ["Ingress", "Egress"],
+    }
+    for other in (labels_of(documents, "service"), *database_of(documents), STRANGER):
+        assert not lets_through(documents, STRANGER, other, "http")
+        assert not lets_through(documents, other, STRANGER, "http")
 
 
 @pytest.mark.parametrize("component", ["service", "migration"])
@@ -65,13 +77,44 @@ def test_the_operator_reaches_its_clusters(production: Documents) -> None:
     assert [port["port"] for port in rules[0]["ports"]] == [POSTGRES, STATUS]
 
 
-@pytest.mark.parametrize("component", ["service", "migration"])
-def test_names_can_be_looked_up(component: str, documents: Documents) -> None:
-    [rules] = [
-        each["spec"]["egress"]
-        for each in of_kind(documents, "NetworkPolicy")
-        if each["spec"]["podSelector"]["matchLabels"].get("app.kubernetes.io/component")
-        == component
-    ]
+def test_new_instances_are_copied_and_operated_pods_reach_the_api(production: Documents) -> None:
+    _, instance = database_of(production)
+    operated = policies_of(production)["operated"]
 
-    assert {"port": 53, "protocol": "UDP"} in rules[-1]["ports"]
+    assert lets_through(production, CLONE, instance, POSTGRES)
+    assert operated["egress"] == [{}]
+    assert operated["podSelector"] == {
+        "matchExpressions": [{"key": "cnpg.io/cluster", "operator": "Exists"}]
+    }
+
+
+def test_the_database_of_development_reaches_nothing(fleet: Path) -> None:
+    dev = build(fleet / "deploy/k8s/overlays/dev")
+
+    assert not lets_through(dev, labels_of(dev, "database"), STRANGER, 443)
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "169.254.20.10",  # a cache on the node
+        "169.254.169.254",  # Google's
+        "10.96.0.10",  # the service of kube-dns, for which a cache on the node answers
+        "172.20.0.10",  # the same of EKS
+        "fd00:ec2::10",
+    ],
+)
+def test_names_are_looked_up_in_any_namespace_and_on_the_node(
+    server: str, documents: Documents
+) -> None:
+    names = policies_of(documents)["names"]
+    [rule] = names["egress"]
+    blocks = [ip_network(peer["ipBlock"]["cidr"]) for peer in rule["to"] if "ipBlock" in peer]
+
+    assert names["podSelector"] == {}
+    assert {"namespaceSelector": {}} in rule["to"]
+    assert any(ip_address(server) in block for block in blocks)
+    assert not any(ip_address("8.8.8.8") in block for block in blocks)
+    assert {(each["port"], each["protocol"]) for each in rule["ports"]} == {
+        *((53, "UDP"), (53, "TCP"), (5353, "UDP"), (5353, "TCP"))
+    }

@@ -57,7 +57,11 @@ def find_program() -> str | None:
 
 @asynccontextmanager
 async def pooling(
-    program: str, server_url: str, mode: str = "transaction", size: int = SERVER_CONNECTIONS
+    program: str,
+    server_url: str,
+    mode: str = "transaction",
+    size: int = SERVER_CONNECTIONS,
+    prepared: int = 0,
 ) -> AsyncIterator[Pooler]:
     """Run a PgBouncer before a server; as another user where we are root, which it refuses."""
     with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name:
@@ -65,7 +69,8 @@ async def pooling(
         folder.chmod(0o755)
         account, port = Account.for_data(folder / "data"), reserve_port()
         settings = folder / "pgbouncer.ini"
-        settings.write_text(_render(program, server_url, port).format(mode=mode, size=size))
+        text = _render(program, server_url, port)
+        settings.write_text(text.format(mode=mode, size=size, prepared=prepared))
         with (folder / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 program, settings.name, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -85,9 +90,7 @@ async def pooling(
 def _render(program: str, server_url: str, port: int) -> str:
     parts = urlsplit(server_url)
     options = parse_qs(parts.query)
-    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-    major, minor = re.findall(r"\d+", version.stdout)[:2]
-    follows = (int(major), int(minor)) >= _PREPARED_SINCE
+    setting = "max_prepared_statements = {prepared}" if follows_statements(program) else ""
     return _SETTINGS.format(
         host=parts.hostname or options["host"][0],
         port=parts.port or options.get("port", ["5432"])[0],
@@ -95,8 +98,15 @@ def _render(program: str, server_url: str, port: int) -> str:
         listen_port=port,
         size="{size}",
         mode="{mode}",
-        prepared="max_prepared_statements = 0" if follows else "",
+        prepared=setting,
     )
+
+
+def follows_statements(program: str) -> bool:
+    """Whether it can follow prepared statements, as CloudNativePG's does."""
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    major, minor = re.findall(r"\d+", version.stdout)[:2]
+    return (int(major), int(minor)) >= _PREPARED_SINCE
 
 
 async def _answers(process: Process, port: int, log: Path) -> None:

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import bindparam, func, literal, select
+from sqlalchemy import Column, Integer, MetaData, Table, bindparam, func, literal, select, update
 
 from db_manager.connection import open_target
 from db_manager.errors import ManagerError
@@ -16,7 +17,13 @@ from quart_fleet.settings import DatabaseSettings
 from shared.models.user import UserModel
 from tests.contract.people import move_in
 from tests.contract.wire import TIMEOUT
-from tests.pgbouncer.pooler import SERVER_CONNECTIONS, Pooler, find_program, pooling
+from tests.pgbouncer.pooler import (
+    SERVER_CONNECTIONS,
+    Pooler,
+    find_program,
+    follows_statements,
+    pooling,
+)
 
 CLIENTS = 4 * SERVER_CONNECTIONS
 
@@ -154,6 +161,73 @@ async def test_a_pooler_of_sessions_is_as_good_as_the_server(
             assert "127.0.0.1" in target.place
 
     assert "DATABASE_POOLER" not in caplog.text
+
+
+@asynccontextmanager
+async def following(database: Database, size: int) -> AsyncIterator[DatabaseSettings]:
+    """A pooler that follows prepared statements, and the settings that say so."""
+    program = find_program()
+    if program is None or not follows_statements(program):
+        pytest.skip("no PgBouncer since 1.21 is installed")
+    async with pooling(program, database.url or "", size=size, prepared=200) as pooler:
+        url = pooler.url(database.url or "")
+        yield config(url, DATABASE_POOLER="pgbouncer-prepared", DB_POOL_SIZE=str(CLIENTS))
+
+
+async def test_a_pooler_that_follows_statements_keeps_them(database: Database) -> None:
+    statement = Statement(select(literal(7)).where(literal(1) == bindparam("one")))
+    kept = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE $1"
+
+    async def ask(pooled: Database) -> None:
+        async with Transaction(pooled) as transaction:
+            await transaction.fetch(statement, {"one": 1})
+
+    async with (
+        following(database, SERVER_CONNECTIONS) as settings,
+        Database(settings) as pooled,
+    ):
+        await asyncio.gather(*(ask(pooled) for _ in range(5 * CLIENTS)))
+        async with pooled.connect() as connection:
+            assert await connection.fetchval(kept, f"{statement.sql}%") == 1
+
+
+async def test_a_type_that_changes_fails_no_request_behind_it(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    things = Table("things", MetaData(), Column("id", Integer), Column("size", Integer))
+    reading = Statement(select(things.c.size).where(things.c.id == bindparam("one")))
+    writing = Statement(
+        update(things)
+        .values(size=3)
+        .where(things.c.id == bindparam("one"))
+        .returning(things.c.size)
+    )
+
+    async def ask(pooled: Database) -> list[object]:
+        async with Transaction(pooled) as transaction:
+            await transaction.fetch(reading, {"one": 1})
+        async with Transaction(pooled) as transaction:
+            [row] = await transaction.fetch(writing, {"one": 1})
+            await transaction.commit()
+        async with pooled.sessions()() as session:
+            return [row["size"], await session.scalar(select(things.c.size))]
+
+    async with (
+        following(database, 1) as settings,
+        Database(settings) as pooled,
+        database.connect() as connection,
+    ):
+        await connection.execute("CREATE TABLE things (id int, size int)")
+        try:
+            await connection.execute("INSERT INTO things VALUES (1, 2)")
+            await asyncio.gather(*(ask(pooled) for _ in range(2 * CLIENTS)))
+            await connection.execute("ALTER TABLE things ALTER COLUMN size TYPE bigint")
+            found = await asyncio.gather(*(ask(pooled) for _ in range(2 * CLIENTS)))
+        finally:
+            await connection.execute("DROP TABLE things")
+
+    assert found == [[3, 3]] * (2 * CLIENTS)
+    assert caplog.text.count("keeps none prepared until it starts again") == 1
 
 
 async def test_a_migration_refuses_to_go_through_it(pooler: Pooler, database: Database) -> None:
