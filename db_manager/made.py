@@ -125,7 +125,7 @@ class Made:
         for file in sorted(self.migrations.rglob("*.py")):
             try:
                 module = ast.parse(file.read_bytes())
-            except (SyntaxError, ValueError):
+            except (OSError, SyntaxError, ValueError):
                 continue
             trees.append(_Constants(module).visit(module))
         return [node for tree in trees for node in ast.walk(tree)]

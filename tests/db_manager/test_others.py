@@ -314,6 +314,7 @@ def test_names_are_read_from_constants_keywords_helpers_and_files(tmp_path: Path
         """)
     )
     (tmp_path / "helpers.py").write_text("SQL = \"CREATE TYPE mood AS ENUM ('sad')\"\n")
+    (tmp_path / "versions" / ".#one.py").symlink_to("an-editors-lock")
     (tmp_path / "sql").mkdir()
     (tmp_path / "sql" / "one.sql").write_text("alter table users add column search tsvector;")
 
