@@ -25,7 +25,13 @@ from db_manager.errors import ManagerError
 from db_manager.made import Made
 from db_manager.ownership import KINDS, Ownership, full_name
 from db_manager.rendering import render_item
-from db_manager.steps import definition_steps, in_order, prerequisite_steps, rename_steps
+from db_manager.steps import (
+    definition_steps,
+    in_order,
+    invalid_index_steps,
+    prerequisite_steps,
+    rename_steps,
+)
 from db_manager.words import describe
 from quart_fleet.workspace import Workspace
 
@@ -35,6 +41,7 @@ _NEVER_COMPARED = text("""
         WHERE NOT tgisinternal AND tgparentid = 0
         UNION ALL SELECT 'rule', ev_class, rulename FROM pg_rewrite WHERE rulename <> '_RETURN'
         UNION ALL SELECT 'policy', polrelid, polname FROM pg_policy
+        UNION ALL SELECT 'row level security', oid, '' FROM pg_class WHERE relrowsecurity
     )
     SELECT kind, CASE WHEN nspname = current_schema() THEN '' ELSE nspname END, relname, name
     FROM found JOIN pg_class ON pg_class.oid = relation
@@ -54,6 +61,15 @@ class ImplThatAsksTheServer(PostgresqlImpl):
     """
 
     __dialect__ = "postgresql"
+
+    def compare_type(self, inspector_column: Column[Any], metadata_column: Column[Any]) -> bool:
+        """Say whether the model's type is another than the database's, in all that it says."""
+        comparison: Comparison = self.context_opts["comparison"]
+        found = comparison.definitions(metadata_column.table)
+        model = found.model.get(("type", metadata_column.name))
+        if model is None:
+            return super().compare_type(inspector_column, metadata_column)
+        return model != found.database.get(("type", metadata_column.name))
 
     def compare_server_default(
         self, inspector_column: Column[Any], metadata_column: Column[Any], *_defaults: str | None
@@ -122,6 +138,11 @@ class Comparison:
     _found: dict[str, Definitions] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for column in (each for table in self.metadata.tables.values() for each in table.columns):
+            for constraint in tuple(column.constraints):
+                # Alembic writes what is the table's, and loses what is written inside of a column.
+                column.constraints.remove(constraint)
+                column.table.append_constraint(constraint)
         self._rename_steps = rename_steps(self.renames, self.connection)
         self.ownership = Ownership(self.connection, self.metadata, self.workspace, self.made)
 
@@ -183,7 +204,12 @@ class Comparison:
                 ),
             )
         ]
-        self.operations = [*renames, *before, *in_order(operations), *steps]
+        invalid = [
+            step
+            for table in self.ownership.tables
+            for step in invalid_index_steps(table, self.definitions(table))
+        ]
+        self.operations = [*renames, *before, *in_order(operations), *steps, *invalid]
         upgrade.ops[:] = self.operations
         script.downgrade_ops.ops.clear()
         upgrade.reverse_into(script.downgrade_ops)
@@ -241,11 +267,18 @@ class Comparison:
             for name in sorted(names & own):
                 if not self.ownership.model_has(table.schema, table.name, name):
                     yield f"{table.fullname}.{name}: of a revision's own SQL, or left out"
+        yield from self._never_compared()
+
+    def _never_compared(self) -> Iterable[str]:
+        for table in self.ownership.tables:
+            for option in (*table.kwargs, *table._prefixes):
+                yield f"table {table.fullname}: {str(option).removeprefix('postgresql_')}"
         ours = {f"{each.schema or ''}.{each.name}": each for each in self.ownership.tables}
         rows = self.connection.execute(_NEVER_COMPARED)
         for kind, schema, table_name, name in rows:
             if f"{schema}.{table_name}" in ours:
-                yield f"{kind} {full_name(schema or None, table_name)}.{name}: not in models"
+                title = f"{kind} {full_name(schema or None, table_name)}{name and f'.{name}'}"
+                yield f"{title}: not in models"
 
 
 def _changed(operations: Iterable[MigrateOperation], table: Table) -> frozenset[str]:

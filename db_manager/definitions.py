@@ -12,6 +12,7 @@ from sqlalchemy import CheckConstraint, Column, Connection, FetchedValue, Table,
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, PrimaryKeyConstraint, UniqueConstraint
+from sqlalchemy.types import NullType
 
 from quart_fleet.database.explanations import driver_error, reason_of
 
@@ -20,9 +21,15 @@ COPY = "db_manager_compared"
 
 _CATALOGUE = text("""
     WITH own AS (SELECT CAST(CAST(:relation AS regclass) AS oid) AS id)
-    SELECT CASE attgenerated WHEN '' THEN 'default' ELSE 'generated' END AS kind, attname AS name,
+    SELECT 'type' AS kind, attname AS name, format_type(atttypid, atttypmod) || CASE
+           WHEN attcollation <> typcollation THEN ' COLLATE ' || CAST(attcollation AS regcollation)
+           ELSE '' END AS definition
+    FROM own JOIN pg_attribute ON attrelid = id JOIN pg_type ON pg_type.oid = atttypid
+    WHERE attnum > 0 AND NOT attisdropped
+    UNION ALL
+    SELECT CASE attgenerated WHEN '' THEN 'default' ELSE 'generated' END, attname,
            CASE attgenerated WHEN 'v' THEN 'VIRTUAL ' WHEN 's' THEN 'STORED ' ELSE '' END
-               || pg_get_expr(adbin, adrelid) AS definition
+               || pg_get_expr(adbin, adrelid)
     FROM own JOIN pg_attrdef ON adrelid = id
     JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
     UNION ALL
@@ -46,6 +53,10 @@ _CATALOGUE = text("""
                || substring(pg_get_indexdef(oid) FROM ' (USING .*)$')
     FROM own JOIN pg_index ON indrelid = id JOIN pg_class ON oid = indexrelid
     WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+    UNION ALL
+    SELECT 'invalid index', relname, ''
+    FROM own JOIN pg_index ON indrelid = id JOIN pg_class ON oid = indexrelid
+    WHERE NOT indisvalid AND relkind = 'i'
 """)
 
 _COLUMNS = text("""
@@ -78,7 +89,7 @@ def read_definitions(connection: Connection, table: Table) -> Definitions:
         except DBAPIError as error:
             savepoint.rollback()
             found.refused["definitions", ""] = reason_of(driver_error(error))
-            found.model = found.database
+            found.model = {key: form for key, form in found.database.items() if key[0] != "type"}
             return found
         for kind, name, statement in _statements(connection, table):
             try:
@@ -86,7 +97,9 @@ def read_definitions(connection: Connection, table: Table) -> Definitions:
                     connection.exec_driver_sql(statement)
             except DBAPIError as error:
                 found.refused[kind, name] = reason_of(driver_error(error))
-        found.model = _read(connection, f"pg_temp.{COPY}")
+        copied = _read(connection, f"pg_temp.{COPY}")
+        found.model = {key: form for key, form in copied.items() if key[0] != "type"}
+        found.model |= _types(connection, table)
         savepoint.rollback()
     return found
 
@@ -94,6 +107,23 @@ def read_definitions(connection: Connection, table: Table) -> Definitions:
 def _read(connection: Connection, relation: str) -> Forms:
     rows = connection.execute(_CATALOGUE, {"relation": relation})
     return {(kind, name): definition for kind, name, definition in rows}
+
+
+def _types(connection: Connection, table: Table) -> Forms:
+    """Return the types of a model's columns; none while one of them is not in the database yet."""
+    dialect, name = connection.dialect, f"{COPY}_types"
+    columns = ", ".join(
+        f"{dialect.identifier_preparer.quote(column.name)} "
+        f"{dialect.type_compiler_instance.process(column.type, type_expression=column)}"
+        for column in table.columns
+        if not isinstance(column.type, NullType)
+    )
+    try:
+        with connection.begin_nested():
+            connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {name} ({columns})")
+            return _read(connection, f"pg_temp.{name}")
+    except DBAPIError:
+        return {}
 
 
 def _statements(connection: Connection, table: Table) -> Iterator[tuple[str, str, str]]:
@@ -149,3 +179,28 @@ def text_of_default(connection: Connection, column: Column[object]) -> str | Non
     dialect = connection.dialect
     compiler = dialect.ddl_compiler(dialect, None)  # type: ignore[arg-type]  # None: of no statement
     return compiler.get_column_default_string(column)
+
+
+_DOMAIN = text("""
+    SELECT concat_ws(' ', format_type(typbasetype, typtypmod),
+        CASE WHEN typcollation NOT IN (0, 100) THEN 'COLLATE ' || CAST(typcollation AS regcollation) END,
+        'DEFAULT ' || typdefault, CASE WHEN typnotnull THEN 'NOT NULL' END,
+        (SELECT string_agg(definition, ' ' ORDER BY definition)
+         FROM pg_constraint, pg_get_constraintdef(oid) AS definition
+         WHERE contypid = pg_type.oid AND contype = 'c'))
+    FROM pg_type WHERE oid = to_regtype(:name)
+""")
+
+
+def read_domain(connection: Connection, name: str, creation: str) -> tuple[str | None, str | None]:
+    """Return what a domain is in the database, and what the statement that creates it would make."""
+    present, wanted = connection.scalar(_DOMAIN, {"name": name}), None
+    with connection.begin_nested() as savepoint:
+        try:
+            copy = f"pg_temp.{COPY}"
+            connection.exec_driver_sql(creation.replace(name, copy, 1))
+            wanted = connection.scalar(_DOMAIN, {"name": copy})
+            savepoint.rollback()
+        except DBAPIError:
+            return present, present
+    return present, wanted

@@ -9,6 +9,7 @@ from pathlib import Path
 
 _UNKNOWN = "\N{SUBSTITUTE}"
 """Stands for what a formatted text is given when it runs."""
+_PLACEHOLDER = re.compile(r"\{\w*\}|%s|%\(\w+\)s")
 _NAME = rf'(?:"(?:[^"]|"")+"|(?:{_UNKNOWN}|[^\W\d])[\w${_UNKNOWN}]*)'
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _CREATION = re.compile(
@@ -62,21 +63,25 @@ class Creation:
 
 @dataclass(frozen=True)
 class Made:
-    """What a folder of revisions makes, from the text of its files; later drops are not heeded."""
+    """What revisions make, from the text of what is in their folder; later drops are not heeded.
 
-    versions: Path
+    A statement may also be in a module or a file of SQL that a revision reads.
+    """
+
+    migrations: Path
 
     @cached_property
     def tables(self) -> frozenset[tuple[str | None, str]]:
         """The schemas and names of those that Alembic's own operations create or rename."""
-        places, found = {"create_table": 0, "rename_table": 1}, set()
+        places = {"create_table": (0, "table_name"), "rename_table": (1, "new_table_name")}
+        found = set()
         for node in self._nodes:
             match node:
                 case ast.Call(func=ast.Attribute(attr=attr), args=arguments) if attr in places:
-                    schemas = [_text(each.value) for each in node.keywords if each.arg == "schema"]
-                    for name in map(_text, arguments[places[attr] : places[attr] + 1]):
-                        if name:
-                            found.add(((schemas[0] if schemas else None), name))
+                    place, keyword = places[attr]
+                    given = {each.arg: _text(each.value) for each in node.keywords}
+                    names = [given.get(keyword), *map(_text, arguments[place : place + 1])]
+                    found |= {(given.get("schema"), name) for name in names if name}
         return frozenset(found)
 
     @cached_property
@@ -117,20 +122,39 @@ class Made:
     def _nodes(self) -> list[ast.AST]:
         """Those of every file that can be parsed: of one that cannot, others tell."""
         trees = []
-        for file in sorted(self.versions.glob("*.py")):
+        for file in sorted(self.migrations.rglob("*.py")):
             try:
-                trees.append(ast.parse(file.read_bytes()))
-            except (SyntaxError, ValueError):
+                module = ast.parse(file.read_bytes())
+            except (OSError, SyntaxError, ValueError):
                 continue
+            trees.append(_Constants(module).visit(module))
         return [node for tree in trees for node in ast.walk(tree)]
 
     @cached_property
     def _texts(self) -> list[str]:
-        formatted = [node for node in self._nodes if isinstance(node, ast.JoinedStr)]
-        parts = {id(each) for node in formatted for each in node.values}
+        composed = [node for node in self._nodes if isinstance(node, ast.JoinedStr | ast.BinOp)]
+        parts = {id(each) for node in composed for each in ast.iter_child_nodes(node)}
         whole = (node for node in self._nodes if isinstance(node, ast.expr))
-        texts = (_text(node) for node in whole if id(node) not in parts)
-        return [_COMMENT.sub(" ", text) for text in texts if text]
+        texts = [_text(node) for node in whole if id(node) not in parts]
+        files = sorted(self.migrations.rglob("*.sql"))
+        texts += [file.read_text("utf-8", errors="replace") for file in files]
+        return [_PLACEHOLDER.sub(_UNKNOWN, _COMMENT.sub(" ", text)) for text in texts if text]
+
+
+class _Constants(ast.NodeTransformer):
+    """Puts the texts of a module's own constants in the place of their names."""
+
+    def __init__(self, module: ast.Module) -> None:
+        self._values = {
+            target.id: each.value
+            for each in module.body
+            if isinstance(each, ast.Assign) and _text(each.value) is not None
+            for target in each.targets
+            if isinstance(target, ast.Name)
+        }
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._values.get(node.id, node) if isinstance(node.ctx, ast.Load) else node
 
 
 def _text(node: ast.expr) -> str | None:
@@ -138,15 +162,21 @@ def _text(node: ast.expr) -> str | None:
     match node:
         case ast.Constant(value=str(text)):
             return text
+        case ast.FormattedValue(value=inner) | ast.Call(func=ast.Attribute(attr="f"), args=[inner]):
+            return _text(inner)
         case ast.JoinedStr(values=values):
             return "".join(_text(each) or _UNKNOWN for each in values)
+        case ast.BinOp(left=left, op=ast.Add(), right=right) if _text(left) or _text(right):
+            return (_text(left) or _UNKNOWN) + (_text(right) or _UNKNOWN)
+        case ast.BinOp(left=left, op=ast.Mod()):
+            return _text(left)
     return None
 
 
 def _split(written: str) -> tuple[str, str | None]:
     """Return an identifier as the server keeps it, and its schema."""
     if written.startswith("("):
-        return " ".join(written.split()), None
+        return " ".join(written.lower().split()), None
     parts = re.findall(rf"{_NAME}|[-+*/<>=~!@#%^&|`?]+", written)
     plain = [
         each[1:-1].replace('""', '"') if each.startswith('"') else each.lower() for each in parts

@@ -58,7 +58,8 @@ class DatabaseManager:
         self._workspace = get_workspace()
         with told_by_file():
             self._metadata = self._workspace.load_metadata()
-        self._made = Made(self._workspace.versions)
+        self._made = Made(self._workspace.versions.parent)
+        self._ours = Ours(self._metadata, self._made, self._workspace.version_table)
 
     async def status(self) -> Status:
         """Compare the database with the revisions, and with the models if it has them all."""
@@ -198,10 +199,9 @@ class DatabaseManager:
             except ManagerError as error:
                 failure = f"\nReverting ended at {error.message.splitlines()[0]}"
                 await connection.rollback()
-            ours = Ours(self._metadata, self._made, self._workspace.version_table)
 
             def drop(current: Connection) -> list[Left]:
-                left = drop_ours(current, ours)
+                left = drop_ours(current, self._ours)
                 if met := [f"{each.name}: {each.reason}" for each in left if each.is_met]:
                     lines = ["These would be left, and migrating would meet them:", *met]
                     raise ManagerError("\n".join(lines) + failure)  # which undoes the drops
@@ -217,7 +217,9 @@ class DatabaseManager:
         if revision == "head":
             self._revisions.get_head()
         if self._revisions.pending(current):
-            for index in await _do(connection, drop_invalid_indexes):
+            for index in await _do(
+                connection, lambda current: drop_invalid_indexes(current, self._ours)
+            ):
                 self._say(f"Dropped the invalid index {index}, which an interrupted run left.")
         roles = self._roles(passwords)
         await _do(connection, lambda current: make_roles(current, roles))

@@ -55,6 +55,12 @@ _OBJECTS = text("""
 """)
 """What was made after the database itself, but for what belongs to another object of it."""
 
+_USERS = text("""
+    SELECT CASE umuser WHEN 0 THEN 'PUBLIC' ELSE quote_ident(usename) END
+    FROM pg_user_mappings WHERE srvname = :server
+""")
+"""Without its server, a login to it is nothing."""
+
 _FAMILIES = {
     "table": "relation",
     "view": "relation",
@@ -134,7 +140,7 @@ class Ours:
     ) -> Iterator[Creation]:
         family = _FAMILIES.get(kind, kind)
         if kind == "cast":  # which has no name: `(public.pair AS pg_catalog.text)`
-            name = re.sub(r"\w+\.", "", identity)
+            name = re.sub(r"\w+\.", "", identity).lower()
         for each in self.made.creations:
             if _FAMILIES.get(each.kind, each.kind) == family and each.is_of(name, schema):
                 yield each
@@ -155,6 +161,10 @@ def drop_ours(connection: Connection, ours: Ours) -> list[Left]:
             try:
                 with connection.begin_nested():
                     word = _WORDS.get(kind, kind.upper())
+                    if kind == "server":
+                        for user in connection.scalars(_USERS, {"server": name[0]}).all():
+                            mapping = f"{user} SERVER {identity}"
+                            connection.exec_driver_sql(f"DROP USER MAPPING FOR {mapping}")
                     connection.exec_driver_sql(f"DROP {word} {identity}")
                 has_dropped = True
             except DBAPIError as error:

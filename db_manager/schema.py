@@ -3,15 +3,19 @@
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, Table, inspect, text
 
+from db_manager.reset import Ours
 from db_manager.workspace import get_workspace
 
 _INVALID_INDEXES = text("""
-    SELECT format('%I', indexes.relname)
+    SELECT CASE WHEN schema IS NULL THEN '' ELSE quote_ident(schema) || '.' END
+               || quote_ident(indexes.relname), tables.relname, schema
     FROM pg_index
     JOIN pg_class AS indexes ON indexes.oid = pg_index.indexrelid
+    JOIN pg_class AS tables ON tables.oid = pg_index.indrelid
+    JOIN pg_namespace ON pg_namespace.oid = tables.relnamespace,
+    LATERAL nullif(nspname, current_schema()) AS schema
     WHERE NOT pg_index.indisvalid
       AND indexes.relkind = 'i'
-      AND indexes.relnamespace = CAST(current_schema() AS regnamespace)
       AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexes.oid)
     ORDER BY 1
 """)
@@ -34,9 +38,13 @@ def read_tables(connection: Connection, metadata: MetaData) -> frozenset[str]:
     )
 
 
-def drop_invalid_indexes(connection: Connection) -> list[str]:
-    """Drop what a killed CREATE INDEX CONCURRENTLY left; return the names."""
-    names = [str(name) for name in connection.scalars(_INVALID_INDEXES)]
+def drop_invalid_indexes(connection: Connection, ours: Ours) -> list[str]:
+    """Drop what a killed CREATE INDEX CONCURRENTLY left on tables of ours; return the names.
+
+    One of others may be under construction.
+    """
+    rows = connection.execute(_INVALID_INDEXES).all()
+    names = [index for index, table, schema in rows if ours.has("table", "", table, schema)]
     for name in names:
         connection.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
     return names

@@ -14,11 +14,11 @@ from alembic.operations.ops import (
     MigrateOperation,
     ModifyTableOps,
 )
-from sqlalchemy import Column, Connection, MetaData, Table, inspect, text
+from sqlalchemy import Column, Connection, MetaData, Sequence, Table, inspect, text
 from sqlalchemy.dialects.postgresql import DOMAIN, ENUM, CreateDomainType, CreateEnumType
 from sqlalchemy.schema import CreateSequence, ForeignKeyConstraint
 
-from db_manager.definitions import COPY, Definitions
+from db_manager.definitions import COPY, Definitions, read_domain
 from db_manager.rendering import stored_types
 
 _VERSION_WITH_SET_EXPRESSION = 17
@@ -26,6 +26,12 @@ _VERSION_WITH_SET_EXPRESSION = 17
 _LABELS = text("""
     SELECT array_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum
     WHERE enumtypid = CAST(to_regtype(:name) AS oid)
+""")
+
+_SEQUENCE = text("""
+    SELECT seqstart AS start, seqincrement AS increment, seqmin AS minvalue, seqmax AS maxvalue,
+           seqcache AS cache, seqcycle AS cycle
+    FROM pg_sequence WHERE seqrelid = to_regclass(:name)
 """)
 
 
@@ -89,7 +95,6 @@ def prerequisite_steps(
 ) -> Iterator[Step]:
     """Yield what tables need before they can be: schemas, types with a name, sequences."""
     dialect = connection.dialect
-    quote = dialect.identifier_preparer.quote
     preparer: Any = dialect.identifier_preparer  # PostgreSQL's own
     types = {
         str(preparer.format_type(type_)): type_
@@ -105,33 +110,45 @@ def prerequisite_steps(
     } | {type_.schema for type_ in types.values()}
     for schema in sorted(filter(None, needed - schemas_made)):
         # It stays when the revision is reverted: it may have been there before.
-        create = f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}"
+        create = f"CREATE SCHEMA IF NOT EXISTS {preparer.quote(schema)}"
         if schema not in present or any(
             isinstance(each, CreateTableOp) and each.schema == schema for each in operations
         ):
             yield Step(f"schema {schema}: in the models, not in the database", [create])
     for name, type_ in sorted(types.items()):
-        if connection.scalar(text("SELECT to_regtype(:name)::text"), {"name": name}) is None:
-            kind, create = "DOMAIN", ""
-            if isinstance(type_, ENUM):
-                kind, create = "TYPE", str(CreateEnumType(type_).compile(dialect=dialect))
-            else:
-                create = str(CreateDomainType(type_).compile(dialect=dialect))
-            drop = f"DROP {kind} {name}"
-            yield Step(f"type {name}: in the models, not in the database", [create], [drop])
-        elif isinstance(type_, ENUM):
-            labels = connection.scalar(_LABELS, {"name": name}) or []
-            yield from _new_labels(connection, name, labels, list(type_.enums))
+        yield from _type_steps(connection, name, type_)
     known = metadata._sequences.values()
     for sequence in sorted((each for each in known if not each.optional), key=lambda one: one.name):
-        relation = dialect.identifier_preparer.format_sequence(sequence)
-        if connection.scalar(text("SELECT to_regclass(:name)::text"), {"name": relation}) is None:
-            create = str(CreateSequence(sequence).compile(dialect=dialect))
-            yield Step(
-                f"sequence {relation}: in the models, not in the database",
-                [create],
-                [f"DROP SEQUENCE {relation}"],
-            )
+        yield from _sequence_steps(connection, sequence)
+
+
+def _type_steps(connection: Connection, name: str, type_: ENUM | DOMAIN) -> Iterator[Step]:
+    creation = CreateEnumType(type_) if isinstance(type_, ENUM) else CreateDomainType(type_)
+    create = str(creation.compile(dialect=connection.dialect))
+    if connection.scalar(text("SELECT to_regtype(:name)::text"), {"name": name}) is None:
+        drop = f"DROP {'TYPE' if isinstance(type_, ENUM) else 'DOMAIN'} {name}"
+        yield Step(f"type {name}: in the models, not in the database", [create], [drop])
+    elif isinstance(type_, ENUM):
+        labels = connection.scalar(_LABELS, {"name": name}) or []
+        yield from _new_labels(connection, name, labels, list(type_.enums))
+    elif type_.create_type:
+        database, model = read_domain(connection, name, create)
+        if database != model:
+            yield Step(_difference(f"domain {name}", database, model), [])
+
+
+def _sequence_steps(connection: Connection, sequence: Sequence) -> Iterator[Step]:
+    dialect = connection.dialect
+    name = dialect.identifier_preparer.format_sequence(sequence)
+    found = connection.execute(_SEQUENCE, {"name": name}).mappings().first()
+    if found is None:
+        create = str(CreateSequence(sequence).compile(dialect=dialect))
+        drop = f"DROP SEQUENCE {name}"
+        yield Step(f"sequence {name}: in the models, not in the database", [create], [drop])
+        return
+    for option, value in found.items():
+        if (wanted := getattr(sequence, option)) not in (None, value):
+            yield Step(_difference(f"sequence {name}: {option}", str(value), str(wanted)), [])
 
 
 def _new_labels(
@@ -209,6 +226,13 @@ def definition_steps(
             yield Step(_difference(title, database, model), up, down)
     for column in table.columns:
         yield from _generation(connection, table, column, found, changed)
+
+
+def invalid_index_steps(table: Table, found: Definitions) -> Iterator[Step]:
+    """Yield a remark for each index that only seems to be there."""
+    for name in sorted(name for kind, name in found.database if kind == "invalid index"):
+        why = "not valid in the database, as after an interrupted CREATE INDEX CONCURRENTLY"
+        yield Step(f"index {table.fullname}.{name}: {why}: REINDEX INDEX CONCURRENTLY mends it", [])
 
 
 def _check_operations(

@@ -4,6 +4,8 @@ from typing import Any
 
 from alembic.operations.ops import MigrateOperation, UpgradeOps
 from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeEngine
 
 from db_manager.ownership import full_name
 from db_manager.steps import Step
@@ -52,4 +54,6 @@ def _side(kind: str) -> str:
 def _value(value: Any) -> str:
     if value is None:
         return "none"
+    if isinstance(value, TypeEngine):
+        return value.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]  # has no annotation
     return str(getattr(value, "arg", value))

@@ -13,13 +13,15 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from pydantic_core import PydanticCustomError
 
-_SCHEMES = frozenset({"postgresql", "postgres", "postgresql+asyncpg"})
+_SCHEME = re.compile(r"postgres(ql)?(\+\w+)?", re.IGNORECASE)
+"""SQLAlchemy names a driver behind a plus sign; the driver here is always asyncpg."""
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _FORM = (
     "expected postgresql://user:password@host:port/name;"
     " in the password write @ as %40, : as %3A, / as %2F and # as %23"
 )
+_UNKNOWN = "no connection has it; correct or remove it, and write & in a value as %26"
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
 
 READ_BY_DRIVER = frozenset({
@@ -84,7 +86,7 @@ HARMLESS: Mapping[str, frozenset[str] | None] = {
     # Of other drivers: DB_POOL_SIZE and the timeouts of the pool stand for them.
     **dict.fromkeys(("connection_limit", "pool_timeout", "async_fallback"), None),
     # Marks of the platforms through which the address was handed out.
-    **dict.fromkeys(("supa", "workaround"), None),
+    **dict.fromkeys(("supa", "workaround", "uselibpqcompat"), None),
 }
 """What is left out, with the values that lose nothing by it (None: all)."""
 
@@ -130,6 +132,15 @@ _OWN_ROOT = "~/.postgresql/root.crt"
 """Where libpq and asyncpg look for authorities."""
 
 _LAST_PORT = 65535
+
+_VARIABLES = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "user": "PGUSER",
+    "dbname": "PGDATABASE",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+}
+"""What asyncpg reads where the address does not say it: written into it, so that messages tell it."""
 
 _NUMBERS = {"connect_timeout": r"-?\d+", "port": r"\d+(,\d+)*"}
 
@@ -179,22 +190,26 @@ def normalise(url: str) -> str:
     PydanticCustomError, whose message holds no part of the URL but names of parameters.
     """
     try:
-        address = _read(url)
+        address = _read(url.strip())
     except ValueError:
         # No other parser's words: they quote what they take for a port.
         raise PydanticCustomError("database_url", _FORM) from None
-    parameters = _honoured(_in_libpq_words(address.parameters))
-    for port in (*parameters.get("port", "").split(","), *(port for _, port in address.hosts)):
-        if port and not 0 < int(port) <= _LAST_PORT:
-            _refuse("port", f"write a number from 1 to {_LAST_PORT}")
+    parameters = _in_libpq_words(address.parameters)
     hosts = [host for host, _ in address.hosts]
     authority = {
         "user": address.user,
         "password": address.password,
         "dbname": address.name,
         "host": ",".join(hosts),
-        "port": ",".join(port for _, port in address.hosts),
+        "port": ",".join(port for _, port in address.hosts).strip(","),
     }
+    for part, variable in _VARIABLES.items():
+        if not (authority.get(part) or "").strip(",") and os.environ.get(variable):
+            parameters.setdefault(part, os.environ[variable])
+    parameters = _honoured(parameters)
+    for port in (*parameters.get("port", "").split(","), *(port for _, port in address.hosts)):
+        if port and not 0 < int(port) <= _LAST_PORT:
+            _refuse("port", f"write a number from 1 to {_LAST_PORT}")
     for part, value in authority.items():
         if value and parameters.get(part, value) != value:
             _refuse(part, "the address says it twice, and differently")
@@ -206,10 +221,9 @@ def normalise(url: str) -> str:
     user, password = parameters.pop("user", None), parameters.pop("password", None)
     name = address.name or parameters.pop("dbname", None) or address.name
     parameters.pop("dbname", None)
+    places = _with_ports(address.hosts, parameters)
     return str(
-        _Address(
-            address.user or user, address.password or password, address.hosts, name, parameters
-        )
+        _Address(address.user or user, address.password or password, places, name, parameters)
     )
 
 
@@ -280,7 +294,7 @@ def _read(url: str) -> _Address:
     Raises ValueError, also for a second @: the host would begin in the middle of the password.
     """
     found = _URL.fullmatch(url)
-    if found is None or found["scheme"] not in _SCHEMES or url.count("@") > 1:
+    if found is None or not _SCHEME.fullmatch(found["scheme"]) or url.count("@") > 1:
         raise ValueError
     hosts = []
     for host in found["hosts"].split(","):
@@ -315,13 +329,25 @@ def _places(address: _Address) -> list[tuple[str, str]]:
     return places
 
 
+def _with_ports(
+    hosts: tuple[tuple[str, str], ...], parameters: dict[str, str]
+) -> tuple[tuple[str, str], ...]:
+    """Take a port that is said beside the hosts to them: asyncpg would not heed it."""
+    if not any(host for host, _ in hosts) or any(port for _, port in hosts):
+        return hosts
+    ports = parameters.pop("port", "").split(",")
+    each = ports * len(hosts) if len(ports) == 1 else ports
+    return tuple((host, port) for (host, _), port in zip(hosts, each, strict=False))
+
+
 def _in_libpq_words(given: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters as libpq names them, with its values."""
     parameters = {name: value for name, value in given.items() if name not in SYNONYMS}
     for synonym in (name for name in given if name in SYNONYMS):
         name, value = SYNONYMS[synonym], given[synonym]
-        if name == "search_path":
-            value = '"' + value.replace('"', '""') + '"'
+        if name == "search_path":  # JDBC's may be several
+            names = value.split(",") if synonym == "currentSchema" else [value]
+            value = ", ".join('"' + each.strip(' "').replace('"', '""') + '"' for each in names)
         elif name == "pgbouncer":
             value = "true" if value == "0" else "false"
         elif value == "strict":
@@ -341,7 +367,9 @@ def _honoured(given: Mapping[str, str]) -> dict[str, str]:
             parameters.pop(name, None)
     for name, value in parameters.items():
         if name not in READ_BY_DRIVER | HONOURED | SESSION_SETTINGS:
-            _refuse(name, REFUSED.get(name, "no connection has it; correct or remove it"))
+            # Behind a password it may be the rest of one that has an & in it.
+            shown = "" if "password" in given and name not in REFUSED else name
+            _refuse(shown, REFUSED.get(name, _UNKNOWN))
         if name in VALUES and value not in VALUES[name]:
             _refuse(name, f"write one of {', '.join(VALUES[name])}")
         if name in _NUMBERS and not re.fullmatch(_NUMBERS[name], value):
@@ -406,6 +434,8 @@ def _refuse(parameter: str, remedy: str) -> NoReturn:
     # A name that is none may be a piece of a password; those of the table are not.
     known = READ_BY_DRIVER | HONOURED | SESSION_SETTINGS | HARMLESS.keys() | REFUSED.keys()
     shown = parameter if parameter in known or parameter.isidentifier() else "a parameter"
+    if (variable := _VARIABLES.get(parameter, "")) in os.environ:
+        shown = f"{shown} or {variable}"
     raise PydanticCustomError(
         "database_url", "{parameter} cannot be used: {remedy}",
         {"parameter": shown, "remedy": remedy},

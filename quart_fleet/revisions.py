@@ -53,6 +53,8 @@ class History:
                 revisions.append(_read(path))
             except UnreadableFileError as error:
                 faults.append(error.message)
+            except OSError as error:
+                faults.append(f"{shown(path)} cannot be read: {error.strerror}.")
         # A file that cannot be read may hold what the others seem to lack.
         faults = faults or [f"{shown(versions)}: {each}" for each in _find_faults(revisions)]
         return cls(tuple(revisions), tuple(faults))

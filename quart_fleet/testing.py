@@ -210,7 +210,8 @@ async def _ensure_template(workspace: Workspace, server_url: str) -> str:
 
     content = hashlib.sha256(os.fsencode(workspace.root))
     for revision in sorted(workspace.versions.glob("*.py")):
-        content.update(revision.read_bytes())
+        if not revision.name.startswith(".#"):  # an editor's lock
+            content.update(revision.read_bytes())
     name = f"template_{_run()}_{content.hexdigest()[:16]}"
     connection = await asyncpg.connect(server_url)
     try:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     Boolean,
+    CheckConstraint,
     Column,
     ColumnElement,
     Float,
@@ -51,6 +52,16 @@ _Processor = Callable[[Any], Any]
 
 # With the driver, which the types of ranges ask for their conversion.
 _DIALECT: Dialect = asyncpg_dialect(dbapi=asyncpg_dialect.import_dbapi())  # type: ignore[no-untyped-call]  # has no annotation
+_ESCAPES = {"%": "\ue025", "(": "\ue028", ")": "\ue029"}
+"""Characters that end a parameter's name in the middle of SQLAlchemy's compilation, and what stands for
+them there. SQLAlchemy's own stand-ins for these and others (`a_b` for `a b`) are names of columns too."""
+
+
+class _Compiler(_DIALECT.statement_compiler):  # type: ignore[name-defined,misc]  # PostgreSQL's own
+    bindname_escape_characters = _ESCAPES
+
+
+_DIALECT.statement_compiler = _Compiler
 _CONVERTED_BY_ASYNCPG = (Boolean, Float, Numeric)
 """Types that asyncpg takes and gives as Python has them, without the checks of SQLAlchemy."""
 
@@ -89,11 +100,13 @@ class Statement:
             raise ValueError("IN with a varying list: write `column == any_(bindparam(...))`")
         self.sql = compiled.string
         self.effect = _effect_of(element)
-        self.names: list[str] = list(compiled.positiontup or ())
+        original = {escaped: name for name, escaped in compiled.escaped_bind_names.items()}
+        self.names = [original.get(name, name) for name in compiled.positiontup or ()]
         """The parameters in the order in which asyncpg takes their values."""
         self.defaults = {
             name: value
-            for name, value in compiled.params.items()
+            for escaped, value in compiled.params.items()
+            for name in (original.get(escaped, escaped),)
             if not compiled.binds[name].required
         }
         """Values of parameters that need not be given."""
@@ -144,6 +157,17 @@ def _reader_of(kind: TypeEngine[Any]) -> _Processor | None:
     return kind.dialect_impl(_DIALECT).result_processor(_DIALECT, None)
 
 
+def columns_of(table: Table) -> dict[str, Column[Any]]:
+    """Return columns by their names in the database, beside which a model may give them a `key`."""
+    return {column.name: column for column in table.c}
+
+
+def checks_of(table: Table) -> list[CheckConstraint]:
+    """Return a table's checks, also those that are written inside of a column."""
+    every = [*table.constraints, *(each for column in table.c for each in column.constraints)]
+    return [each for each in every if isinstance(each, CheckConstraint)]
+
+
 def records_of(
     table: Table, rows: Iterable[Parameters]
 ) -> tuple[list[str], Iterator[list[object]]]:
@@ -153,7 +177,8 @@ def records_of(
     if first is None:
         return [], iter(())
     columns = list(first)
-    writers = [(name, _writer_of(table.c[name].type)) for name in columns]
+    by_name = columns_of(table)
+    writers = [(name, _writer_of(by_name[name].type)) for name in columns]
     records = (
         [row[name] if write is None else write(row[name]) for name, write in writers]
         for row in chain((first,), remaining)
@@ -202,7 +227,7 @@ class TableWrites(dict[tuple[str, ...], WriteStatements]):
     def __missing__(self, columns: tuple[str, ...]) -> WriteStatements:
         table = self._table
         for name in columns:
-            if name not in table.c:
+            if name not in columns_of(table):
                 raise KeyError(f"{table.name} has no column {name!r}")
         for column in table.c:
             fills = (column.default, column.server_default, column.onupdate, column.server_onupdate)
@@ -233,7 +258,7 @@ class TableStatements:
     """
 
     def __init__(self, table: Table, unique_fields: tuple[str, ...]) -> None:
-        rows = select(table)
+        rows, by_name = select(table), columns_of(table)
         # Wider than the column may be: an id that it cannot hold is simply not found.
         has_id = table.c.id == bindparam("id", type_=BigInteger)
         self.find = Statement(rows.where(has_id))
@@ -242,7 +267,7 @@ class TableStatements:
         self.delete = Statement(delete(table).where(has_id).returning(table.c.id))
         self.writes = TableWrites(table, has_id)
         self.find_by = {
-            field: Statement(rows.where(table.c[field] == bindparam(field)))
+            field: Statement(rows.where(by_name[field] == bindparam(field)))
             for field in unique_fields
         }
         """For each unique field, the row that holds a value of it."""

@@ -9,12 +9,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from json import dumps
 from typing import Any
 
 import asyncpg
-from sqlalchemy import CheckConstraint, Column, Integer, Numeric, String, Table
+from sqlalchemy import Column, Enum, Integer, Numeric, String, Table
+from sqlalchemy.dialects.postgresql import Range
 
-from quart_fleet.database._statement import NO_PARAMETERS, Parameters
+from quart_fleet.database._statement import NO_PARAMETERS, Parameters, checks_of, columns_of
 from quart_fleet.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -47,7 +49,11 @@ class Violation:
         return ValidationFailedError(dict.fromkeys(self.fields, reason))
 
 
-Refuse = Callable[[Violation], ServiceError]
+_INDEXED = 2600
+"""Characters that an index holds of a text in any case."""
+
+Refuse = Callable[[Violation], ServiceError | None]
+"""Returns None for what is no client's doing."""
 
 
 def already_exists(violation: Violation) -> ServiceError:
@@ -75,6 +81,13 @@ def refuse_reference(violation: Violation) -> ServiceError:
 def is_in_use(violation: Violation) -> ServiceError:
     """Say that other rows refer to this one."""
     return ConflictError(f"{violation.resource} is in use")
+
+
+def is_null(violation: Violation) -> ServiceError:
+    """Name the column; where a row is deleted, others refer to it by ON DELETE SET NULL."""
+    if violation.values is None:
+        return is_in_use(violation)
+    return violation.reject("Must not be null")
 
 
 def is_too_long(violation: Violation) -> ServiceError:
@@ -109,12 +122,35 @@ def is_out_of_range(violation: Violation) -> ServiceError:
 
 def has_nul(violation: Violation) -> ServiceError:
     """Name the texts with a character that PostgreSQL does not store."""
-    fields = [name for name, _, value in _written(violation) if "\x00" in str(value)]
+    written = [(name, dumps(value, default=str)) for name, _, value in _written(violation)]
+    fields = [name for name, text in written if "\\u0000" in text]
     return ValidationFailedError(dict.fromkeys(fields, "Must not contain NUL characters"))
+
+
+def is_no_value(violation: Violation) -> ServiceError | None:
+    """Name labels that an enumeration lacks, and ranges that end before they begin."""
+    fields = [
+        name
+        for name, column, value in _written(violation)
+        if (isinstance(column.type, Enum) and value not in column.type.enums)
+        or (isinstance(value, Range) and value.lower is not None and value.upper is not None
+            and value.lower > value.upper)
+    ]  # fmt: skip
+    return ValidationFailedError(dict.fromkeys(fields, "Is not valid")) if fields else None
+
+
+def is_too_long_for_its_index(violation: Violation) -> ServiceError | None:
+    """Name the longest text: PostgreSQL indexes some 2,700 bytes, after compression."""
+    lengths = {name: len(value) for name, _, value in _written(violation) if isinstance(value, str)}
+    if max(lengths.values(), default=0) <= _INDEXED:
+        return None
+    return ValidationFailedError({max(lengths, key=lengths.__getitem__): "Is too long"})
 
 
 def is_not_valid(violation: Violation) -> ServiceError:
     """Name the columns of a check, or else the check itself."""
+    if violation.values is None:
+        return is_in_use(violation)
     if violation.fields or not violation.constraint:
         return violation.reject("Is not valid")
     return ValidationFailedError({violation.constraint: "Is not valid"})
@@ -128,11 +164,14 @@ REFUSALS: dict[str | type[Exception], Refuse] = {
     asyncpg.ForeignKeyViolationError: refuse_reference,
     asyncpg.RestrictViolationError: is_in_use,
     asyncpg.CheckViolationError: is_not_valid,
-    asyncpg.NotNullViolationError: lambda violation: violation.reject("Must not be null"),
+    asyncpg.NotNullViolationError: is_null,
     asyncpg.StringDataRightTruncationError: is_too_long,
     asyncpg.NumericValueOutOfRangeError: is_out_of_range,
     OverflowError: is_out_of_range,
     asyncpg.CharacterNotInRepertoireError: has_nul,
+    asyncpg.UntranslatableCharacterError: has_nul,
+    asyncpg.ProgramLimitExceededError: is_too_long_for_its_index,
+    asyncpg.DataError: is_no_value,
 }
 """By a constraint's name, which comes first, or by the class of what the driver raises; asyncpg
 raises OverflowError below its DataError, before it sends a number that no column could hold."""
@@ -154,7 +193,7 @@ def find_refusal(
     """
     if not isinstance(error, asyncpg.PostgresError):
         return None
-    kinds = [*type(error).__mro__, *type(error.__cause__).__mro__]
+    kinds = [*type(error.__cause__).__mro__, *type(error).__mro__]
     names = (getattr(error, "constraint_name", None), *kinds)
     refuse = next((REFUSALS[name] for name in names if name in REFUSALS), None)
     if refuse is None:
@@ -167,25 +206,31 @@ def _fields_of(error: asyncpg.PostgresError, table: Table | None) -> tuple[str, 
     if column := getattr(error, "column_name", None):
         return (column,)
     constraint = getattr(error, "constraint_name", None)
-    key = re.search(r"\((.+?)\)=\(", getattr(error, "detail", None) or "")
+    if domain := getattr(error, "data_type_name", None):
+        columns = columns_of(table).items() if table is not None else ()
+        return tuple(name for name, column in columns if getattr(column.type, "name", "") == domain)
+    # A check's detail is the row, which may hold any text.
+    detail = "" if isinstance(error, asyncpg.CheckViolationError) and constraint else error.detail
+    key = re.search(r"\((.+?)\) ?= ?\(", detail or "")
     text = key[1] if key else ""
-    for each in table.constraints if table is not None and not key else ():
-        if str(each.name) == constraint and isinstance(each, CheckConstraint):
+    for each in checks_of(table) if table is not None and not key else ():
+        if str(each.name) == constraint:
             text = str(each.sqltext)
     # Of an expression as lower(name::text), what is neither a function, a type nor a text.
     words = re.findall(
         r"(?<!:)\"([^\"]+)\"|(?<![:\w])([A-Za-z_]\w*)(?![\w(])", re.sub(r"'[^']*'", "", text)
     )
     found = dict.fromkeys(quoted or plain for quoted, plain in words)
-    return tuple(name for name in found if table is None or name in table.c)
+    return tuple(name for name in found if table is None or name in columns_of(table))
 
 
 def _written(violation: Violation) -> list[tuple[str, Column[Any], Any]]:
     """Return the columns that were to be written, where the table is known, with their values."""
     if violation.table is None:
         return []
+    columns = columns_of(violation.table)
     return [
-        (name, violation.table.c[name], value)
+        (name, columns[name], value)
         for name, value in (violation.values or {}).items()
-        if name in violation.table.c and value is not None
+        if name in columns and value is not None
     ]

@@ -1,6 +1,5 @@
 """The demo's workspace: a temporary folder, made by `init`, its installation and its database."""
 
-import asyncio
 import os
 import shlex
 import shutil
@@ -120,25 +119,24 @@ class TemporaryDatabase:
     """A new database on the caller's server, whose other databases are never touched."""
 
     server: str
-    """The caller's DATABASE_URL, as asyncpg reads it."""
+    """The caller's DATABASE_URL, in libpq's words."""
     name: str
 
     @classmethod
     def create(cls, url: str) -> Self:
         """Create it on the server that `url` names; raises ScaffoldError."""
-        server = url.replace("postgresql+asyncpg://", "postgresql://", 1)
-        database = cls(server, f"quart_fleet_demo_{token_hex(4)}")
-        asyncio.run(_execute(server, f'CREATE DATABASE "{database.name}"'))
-        return database
+        name = f"quart_fleet_demo_{token_hex(4)}"
+        return cls(_execute(url, f'CREATE DATABASE "{name}"'), name)
 
     @property
     def url(self) -> str:
         """The DATABASE_URL of the demo."""
-        return urlsplit(self.server)._replace(path=f"/{self.name}").geturl()
+        server = urlsplit(self.server)
+        return f"postgresql://{server.netloc}/{self.name}?{server.query}"
 
     def drop(self) -> None:
         """Drop it and end all connections to it; raises ScaffoldError."""
-        asyncio.run(_execute(self.server, f'DROP DATABASE "{self.name}" WITH (FORCE)'))
+        _execute(self.server, f'DROP DATABASE "{self.name}" WITH (FORCE)')
 
 
 def make_workspace(sandbox: Sandbox) -> None:
@@ -173,18 +171,49 @@ def environment(more: Mapping[str, str]) -> dict[str, str]:
     return without_foreign_variables(os.environ, foreign) | dict(more)
 
 
-async def _execute(url: str, statement: str) -> None:
-    import asyncpg  # noqa: PLC0415 - only where DATABASE_URL is set
+_RUN_STATEMENT = """
+import asyncio, sys
+import asyncpg
+from quart_fleet.database.explanations import CONNECTION_ERRORS, explain
+from quart_fleet.database_url import connect_arguments
+from quart_fleet.errors import ConfigurationError
+from quart_fleet.settings import DatabaseSettings
 
+async def run(url):
+    connection = await asyncpg.connect(**{"timeout": 10, **connect_arguments(url)})
     try:
-        connection = await asyncpg.connect(url, timeout=10)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        await connection.execute(sys.argv[1])
+    finally:
+        await connection.close()
+
+try:
+    url = DatabaseSettings.load().database_url
+    asyncio.run(run(url))
+except ConfigurationError as error:
+    sys.exit(error.message)
+except CONNECTION_ERRORS as error:
+    sys.exit(explain(error, url).message)
+print(url)
+"""
+"""Reads DATABASE_URL as services do. Run in a process of its own: scaffold imports no settings."""
+
+
+def _execute(url: str, statement: str) -> str:
+    """Run a statement on the server of a DATABASE_URL; return that URL in libpq's words."""
+    path = os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(  # noqa: S603 - this interpreter
+        [sys.executable, "-c", _RUN_STATEMENT, statement],
+        env=os.environ | {"DATABASE_URL": url, "PYTHONPATH": path},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        reason = done.stderr.strip().removeprefix("DATABASE_URL: ")
         raise ScaffoldError(
-            f"DATABASE_URL: {statement.partition(' WITH')[0]}: {error or type(error).__name__}\n"
+            f"DATABASE_URL: {statement.partition(' WITH')[0]}: {reason}\n"
             "The demo creates a database of its own on that server; without DATABASE_URL it starts "
             "a server of its own."
-        ) from None
+        )
+    return done.stdout.strip()

@@ -117,6 +117,11 @@ def test_what_is_harmless_in_part_says_what_to_write_instead_of_the_rest() -> No
         ("?options=-c%20search_path%3Dbilling", "?options=-c%20search_path%3Dbilling"),
         ("?fallback_application_name=shop", "?application_name=shop"),
         ("?target_session_attrs=read-write", "?target_session_attrs=read-write"),
+        ("?uselibpqcompat=true&sslmode=require", "?sslmode=require"),
+        ("?currentSchema=billing,public", "?search_path=%22billing%22,%20%22public%22"),
+        # From a file or a secret that ends its line.
+        ("\n", ""),
+        ("?sslmode=require \n", "?sslmode=require"),
     ],
 )
 def test_what_providers_hand_out_is_read(given: str, kept: str) -> None:
@@ -188,6 +193,48 @@ def test_each_way_of_saying_the_place_is_read(url: str, place: str) -> None:
 
     assert describe(normal) == place
     assert normalise(normal) == normal
+
+
+@pytest.mark.parametrize(
+    ("variables", "url", "place"),
+    [
+        ({"PGHOST": "10.0.0.1", "PGPORT": "5544"}, "postgresql:///prod", "prod at 10.0.0.1:5544"),
+        ({"PGHOST": "10.0.0.1"}, "postgresql://db/prod", "prod at db:5432"),
+        ({"PGHOST": "/run/pg", "PGDATABASE": "prod"}, "postgresql://", "prod at /run/pg"),
+        ({"PGPORT": "5544"}, "postgresql://db/prod", "prod at db:5544"),
+        ({"PGPORT": "5544"}, "postgresql://db:5/prod", "prod at db:5"),
+        ({"PGUSER": "ada"}, "postgresql://db", "ada at db:5432"),
+        ({"PGDATABASE": "prod"}, "postgresql://ada@db", "prod at db:5432"),
+        ({}, "postgresql://db/prod?port=5544", "prod at db:5544"),
+        ({}, "postgresql://a,b/prod?port=1,2", "prod at a:1,b:2"),
+        ({}, "postgresql+psycopg2://db/prod", "prod at db:5432"),
+        ({}, "POSTGRES://db/prod", "prod at db:5432"),
+    ],
+)
+def test_the_place_that_is_told_is_the_place_that_the_driver_goes_to(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], url: str, place: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    normal = normalise(url)
+
+    assert describe(normal) == place
+    for name in variables:
+        monkeypatch.setenv(name, "1")  # what the address says is not asked for again
+    assert normalise(normal) == normal
+
+
+def test_a_variable_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPORT", "abc")
+
+    with pytest.raises(PydanticCustomError, match="port or PGPORT cannot be used: write a number"):
+        normalise("postgresql://db/shop")
+
+
+def test_the_rest_of_a_password_is_no_parameters_name() -> None:
+    with pytest.raises(PydanticCustomError, match=r"a parameter cannot be used: .*& .* as %26"):
+        normalise("postgresql://db/shop?user=app&password=s3&cr3t=1")
 
 
 def test_a_password_in_a_parameter_is_no_longer_one() -> None:

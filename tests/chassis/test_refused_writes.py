@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from hashlib import sha256
 
 import pytest
 from quart import Quart
 from sqlalchemy import (
     CheckConstraint,
     Computed,
+    Enum,
     ForeignKey,
     Index,
     Integer,
@@ -16,11 +18,12 @@ from sqlalchemy import (
     Numeric,
     SmallInteger,
     String,
+    Text,
     UniqueConstraint,
     func,
     insert,
 )
-from sqlalchemy.dialects.postgresql import INT4RANGE, ExcludeConstraint, Range
+from sqlalchemy.dialects.postgresql import DOMAIN, INT4RANGE, JSONB, ExcludeConstraint, Range
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from quart_fleet.database import (
@@ -73,6 +76,14 @@ class ProductModel(Base):
     old_price: Mapped[Decimal | None] = mapped_column(Numeric(4, 2))
     stock: Mapped[int | None] = mapped_column(SmallInteger)
     shelf: Mapped[Range[int] | None] = mapped_column(INT4RANGE)
+    details: Mapped[object] = mapped_column(JSONB, nullable=True)
+    taste: Mapped[str | None] = mapped_column(Enum("sweet", "sour", name="taste"))
+    weight: Mapped[int | None] = mapped_column(DOMAIN("weight", Integer, check="VALUE > 0"))
+    grade: Mapped[int | None] = mapped_column("the grade",
+        CheckConstraint('"the grade" < 7', name="grade"))  # fmt: skip
+    note: Mapped[str | None] = mapped_column(Text, unique=True)
+    gift_of_id: Mapped[int] = mapped_column(ForeignKey("categories.id", ondelete="SET NULL"),
+        server_default="3")  # fmt: skip
     loud: Mapped[str] = mapped_column(String(20), Computed("upper(title)", persisted=True))
 
     __table_args__ = (
@@ -116,7 +127,9 @@ async def stored(database: Database) -> AsyncIterator[Database]:
         await connection.run_sync(Base.metadata.create_all)
         await session.commit()
     async with Transaction(database) as transaction:
-        named: list[dict[str, object]] = [{"name": "Tea"}, {"name": "Ink", "parent_id": 1}]
+        named: list[dict[str, object]] = [
+            {"name": "Tea"}, {"name": "Ink", "parent_id": 1}, {"name": "Gift"},
+        ]  # fmt: skip
         for values in named:
             await Repository(transaction).add(Entity(values))
         await Products(transaction).add(Entity(GOOD))
@@ -124,6 +137,11 @@ async def stored(database: Database) -> AsyncIterator[Database]:
     yield database
     async with database.connect() as connection:
         await connection.execute("DROP TABLE products, categories")
+
+
+def incompressible(length: int) -> str:
+    """Return a text that no index of PostgreSQL can hold."""
+    return "".join(chr(33 + sha256(str(n).encode()).digest()[0] % 90) for n in range(length))
 
 
 GOOD: dict[str, object] = {
@@ -149,6 +167,15 @@ REFUSED: list[tuple[type[Repository], dict[str, object], str, dict[str, str]]] =
     (Products, {"title": "x", "stock": 2**15}, "", {"stock": "Is out of range"}),
     (Products, {"title": "x", "stock": -(2**15) - 1}, "", {"stock": "Is out of range"}),
     (Products, {"title": "a\x00"}, "", {"title": "Must not contain NUL characters"}),
+    (
+        Products, {"title": "x", "details": {"a": ["b\x00"]}}, "",
+        {"details": "Must not contain NUL characters"},
+    ),
+    (Products, {"title": "x", "taste": "salt"}, "", {"taste": "Is not valid"}),
+    (Products, {"title": "x", "weight": 0}, "", {"weight": "Is not valid"}),
+    (Products, {"title": "(stock)=(", "the grade": 9}, "", {"the grade": "Is not valid"}),
+    (Products, {"title": "x", "shelf": Range(5, 1)}, "", {"shelf": "Is not valid"}),
+    (Products, {"title": "x", "note": incompressible(9000)}, "", {"note": "Is too long"}),
 ]  # fmt: skip
 
 
@@ -180,6 +207,13 @@ async def test_what_others_refer_to_is_in_use(column: str, stored: Database) -> 
 
         with pytest.raises(ConflictError, match="Category is in use"):
             await repository.delete(held.id or 0)
+
+
+async def test_what_others_cannot_do_without_is_in_use(stored: Database) -> None:
+    """PostgreSQL refuses the null that ON DELETE SET NULL would write."""
+    async with Transaction(stored) as transaction:
+        with pytest.raises(ConflictError, match="Category is in use"):
+            await Repository(transaction).delete(3)
 
 
 async def test_what_its_own_kind_refers_to_is_in_use(stored: Database) -> None:

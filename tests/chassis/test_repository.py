@@ -10,12 +10,14 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import (
+    Column,
     Computed,
     Enum,
     Identity,
     Integer,
     String,
     Table,
+    Text,
     Uuid,
     bindparam,
     select,
@@ -279,6 +281,70 @@ async def test_pages_of_a_table_with_columns_of_the_parameters_names(crates: Cra
 
     assert await crates.list_page(1, 2) == added[1:3]
     assert await crates._list_page(big, 0, 10, {"above": 1}) == added[2:]
+
+
+ODD = (
+    "per cent %",
+    "(a)",
+    "a b",
+    "a_b",
+    "a.b",
+    "a:b",
+    "[a]",
+    'a"b',
+    "%(a)s",
+    "sélect",
+    "$1",
+    "values",
+)
+
+
+class OddBase(DeclarativeBase):
+    """Tables of one test alone."""
+
+
+class OddCrateModel(OddBase):
+    """Names that PostgreSQL allows, and a name of the model's own beside one."""
+
+    __table__ = Table(
+        "odd crates", OddBase.metadata, Column("id", Integer, Identity(), primary_key=True),
+        *(Column(name, Integer) for name in ODD), Column("class", Text, key="kind", unique=True),
+    )  # fmt: skip
+
+
+@dataclass
+class OddCrate:
+    values: dict[str, object]
+    id: int | None = None
+
+
+class OddCrates(SQLAlchemyRepository[OddCrate, OddCrateModel]):
+    model = OddCrateModel
+    resource = "Crate"
+    unique_fields = ("class",)
+
+    def _to_entity(self, row: Row) -> OddCrate:
+        return OddCrate({name: row[name] for name in (*ODD, "class")}, row["id"])
+
+    def _to_row(self, entity: OddCrate) -> dict[str, object]:
+        return entity.values
+
+
+async def test_no_name_of_a_column_matters(database: Database) -> None:
+    values: dict[str, object] = {name: number for number, name in enumerate(ODD)}
+    async with Transaction(database) as transaction:
+        async with transaction.session() as session:
+            connection = await session.connection()
+            await connection.run_sync(OddBase.metadata.create_all)
+        crates = OddCrates(transaction)
+
+        added = await crates.add(OddCrate({**values, "class": "first"}))
+        added.values["a b"] = 99
+        updated = await crates.update(added)
+
+        assert updated.values == {**values, "class": "first", "a b": 99}
+        with pytest.raises(AlreadyExistsError, match="Class"):
+            await crates.add(OddCrate({**values, "class": "first"}))
 
 
 def test_a_page_whose_rows_bind_its_own_parameters_is_refused() -> None:

@@ -134,3 +134,16 @@ def test_a_revision_that_python_reads_is_read(tmp_path: Path, content: bytes) ->
     history = History.read(write(tmp_path, a=content))
 
     assert (history.heads, history.faults) == (("aaa",), ())
+
+
+def test_an_editors_lock_is_no_revision_and_a_link_to_nothing_is_told(tmp_path: Path) -> None:
+    versions = write(tmp_path, a=FIRST)
+    (versions / ".#a.py").symlink_to("ada@host.1")
+
+    assert History.read(versions).faults == ()
+
+    (versions / "b.py").symlink_to("nowhere")
+
+    assert History.read(versions).faults == (
+        f"{versions}/b.py cannot be read: No such file or directory.",
+    )

@@ -24,6 +24,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Numeric,
+    Sequence,
     SmallInteger,
     String,
     Table,
@@ -38,12 +39,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import (
     CIDR,
+    DOMAIN,
     ENUM,
     INET,
     INT4RANGE,
     INTERVAL,
     JSONB,
     MACADDR,
+    TIMESTAMP,
     TSVECTOR,
     ExcludeConstraint,
 )
@@ -212,13 +215,17 @@ def table(*items: Any, **options: Any) -> MetaData:
     return metadata
 
 
-def compare(url: str, in_database: MetaData, in_models: MetaData, folder: Path) -> Findings:
+def compare(
+    url: str, in_database: MetaData, in_models: MetaData, folder: Path, *statements: str
+) -> Findings:
     """Make one in the database, in a transaction that is rolled back, and compare the other."""
 
     def work(connection: Connection) -> Findings:
         connection.exec_driver_sql("CREATE SEQUENCE numbers")
         connection.exec_driver_sql("CREATE TYPE mood AS ENUM ('sad', 'happy')")
         in_database.create_all(connection)
+        for statement in statements:
+            connection.exec_driver_sql(statement)
         return Comparison(connection, in_models, Workspace(folder), Made(folder)).compare()
 
     async def run() -> Findings:
@@ -380,6 +387,36 @@ def test_every_index_equals_itself(fresh_database_url: str, tmp_path: Path) -> N
             lambda: [ExcludeConstraint(("span", "&&"), name="ex", using="gist")],
             "exclusion things.ex",
         ),
+        (
+            lambda: [Column("n", Integer)],
+            lambda: [Column("n", Integer, CheckConstraint("n > 0", name="positive"))],
+            "check things.ck_things_positive: in the models, not in the database",
+        ),
+        (
+            lambda: [Column("n", String(5))],
+            lambda: [Column("n", String(5, collation="C"))],
+            'column things.n: type VARCHAR(5) in the database, VARCHAR(5) COLLATE "C" in',
+        ),
+        (
+            lambda: [Column("n", TIMESTAMP(precision=3))],
+            lambda: [Column("n", TIMESTAMP())],
+            "column things.n: type TIMESTAMP(3) WITHOUT TIME ZONE in the database",
+        ),
+        (
+            lambda: [Column("n", Float(24)), Column("m", Float(53))],
+            lambda: [Column("n", Float(53)), Column("m", Float(53))],
+            "column things.n: type REAL in the database",
+        ),
+        (
+            lambda: [Column("n", DOMAIN("mail", Text, check="VALUE ~ '@'"))],
+            lambda: [Column("n", DOMAIN("mail", Text, check="VALUE ~ '@.'"))],
+            "domain mail: text CHECK ((VALUE ~ '@'::text)) in the database, text CHECK",
+        ),
+        (
+            lambda: [Column("n", Integer, Sequence("steps", increment=5))],
+            lambda: [Column("n", Integer, Sequence("steps", increment=7))],
+            "sequence steps: increment: 5 in the database, 7 in the models",
+        ),
     ],
 )
 def test_what_differs_is_found_and_what_equals_is_not(
@@ -423,3 +460,30 @@ def test_what_types_do_not_constrain_here_is_no_difference(
         return table(Column("yes", Boolean(create_constraint=True, name="yes")))
 
     assert compare(fresh_database_url, model(), model(), tmp_path) == Findings((), (), ())
+
+
+def test_an_index_that_only_seems_to_be_there_is_a_difference(
+    fresh_database_url: str, tmp_path: Path
+) -> None:
+    invalid = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix'::regclass"
+    model = table(Index("ix", "age"))
+
+    found = compare(fresh_database_url, model, model, tmp_path, invalid)
+
+    [difference] = found.differences
+    assert difference.startswith("index things.ix: not valid in the database")
+    assert "REINDEX" in difference
+
+
+def test_what_is_not_compared_of_a_table_is_named(fresh_database_url: str, tmp_path: Path) -> None:
+    model = table(prefixes=["UNLOGGED"], postgresql_with={"fillfactor": 70})
+    secured = "ALTER TABLE things ENABLE ROW LEVEL SECURITY"
+
+    found = compare(fresh_database_url, model, model, tmp_path, secured)
+
+    assert found.differences == ()
+    assert found.not_compared == (
+        "row level security things: not in models",
+        "table things: UNLOGGED",
+        "table things: with",
+    )

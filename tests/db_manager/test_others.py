@@ -1,10 +1,13 @@
 """What is not of the models: left alone by `check`, `revision`, `drop-tables` and `reset`."""
 
 import json
+from pathlib import Path
+from textwrap import dedent
 from urllib.parse import urlsplit
 
 import pytest
 
+from db_manager.made import Made
 from tests.db_manager.outcome import USERS, execute, fetch, tables
 from tests.db_manager.workspace_copy import WorkspaceCopy
 
@@ -291,3 +294,56 @@ sa.Table(
     assert_at_rest(migrated)
     assert migrated.run("reset", "--yes").code == 0
     assert_at_rest(migrated)
+
+
+def test_names_are_read_from_constants_keywords_helpers_and_files(tmp_path: Path) -> None:
+    """Revisions name what they make in more ways than by a literal."""
+    (tmp_path / "versions").mkdir()
+    (tmp_path / "versions" / "one.py").write_text(
+        dedent("""
+        TABLE = "orders"
+        op.create_table(TABLE)
+        op.create_table(op.f("lines"), schema="billing")
+        op.create_table(table_name="notes")
+        op.rename_table("old", new_table_name="new")
+        op.execute(f"CREATE TABLE {TABLE}_log (id int)")
+        op.execute("CREATE TABLE " + TABLE + "_archive (id int)")
+        op.execute("CREATE TABLE orders_{} (id int)".format(2026))
+        op.execute("CREATE TABLE notes_%s (id int)" % 2026)
+        op.execute("CREATE TABLE lines_" + str(2026) + " (id int)")
+        """)
+    )
+    (tmp_path / "helpers.py").write_text("SQL = \"CREATE TYPE mood AS ENUM ('sad')\"\n")
+    (tmp_path / "versions" / ".#one.py").symlink_to("an-editors-lock")
+    (tmp_path / "sql").mkdir()
+    (tmp_path / "sql" / "one.sql").write_text("alter table users add column search tsvector;")
+
+    made = Made(tmp_path)
+
+    assert made.tables == {
+        *((None, name) for name in ("orders", "notes", "new")), ("billing", "lines"),
+    }  # fmt: skip
+    assert made.names("table") == {
+        *("orders_log", "orders_archive", "orders_*", "notes_*", "lines_*"),
+    }
+    assert made.names("type") == {"mood"}
+    assert made.parts == {("users", "search")}
+
+
+def test_an_invalid_index_of_others_is_left_to_them(migrated: WorkspaceCopy) -> None:
+    """It may be one that is being made this moment."""
+    invalid = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{}'::regclass"
+    execute(
+        migrated.url,
+        "CREATE TABLE jobs (id int)",
+        "CREATE INDEX by_id ON jobs (id)",
+        "CREATE INDEX by_age ON users (age)",
+        invalid.format("by_id"),
+        invalid.format("by_age"),
+    )
+    migrated.add_revision("aaaaaaaaaaa1", USERS, "pass")
+
+    outcome = migrated.run("migrate")
+
+    assert outcome.err.startswith("Dropped the invalid index by_age, ")
+    assert "by_id" not in outcome.err

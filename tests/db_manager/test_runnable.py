@@ -78,6 +78,7 @@ class ThingModel(BaseModel):
     either: Mapped[Any] = mapped_column(sa.JSON().with_variant(postgresql.JSONB(), "postgresql"))
     number: Mapped[Any] = mapped_column(sa.BigInteger, server_default=numbers.next_value())
     tsv: Mapped[Any] = mapped_column(postgresql.TSVECTOR)
+    size: Mapped[Any] = mapped_column(sa.Float(24), sa.CheckConstraint("size > 0", name="size"))
 """
 
 CYCLE = """
