@@ -30,48 +30,40 @@ OUTDATED := yes
 endif
 endif
 
-.PHONY: help
+.PHONY: help install demo test test-all lint types bench docs vendor lock install-with-uv install-with-pip
+
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
 	@echo 'Another Python: make PYTHON=python3.13 install'
 
-.PHONY: install
 install: $(STAMP) ## .venv with the project and all it needs
 	@$(VENV) -m scaffold env
 
-.PHONY: demo
 demo: $(STAMP) ## four services, generated and running, asked over HTTP
 	@$(VENV) -m scaffold demo $(DEMO_OPTIONS)
 
-.PHONY: test
 test: $(STAMP) ## the tests, on a real PostgreSQL
 	@$(VENV) -m pytest -n auto --maxprocesses 4 -m 'not slow'
 
-.PHONY: test-all
 test-all: $(STAMP) ## those too that take minutes, such as whole installations without a network
 	@$(VENV) -m pytest -n auto --maxprocesses 4
 
-.PHONY: lint
 lint: $(STAMP) ## ruff, its formatter, the imports and the ports
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
 	@$(VENV) -m scaffold contracts
 
-.PHONY: types
 types: $(STAMP) ## mypy --strict
 	@$(VENV) -m mypy .
 
-.PHONY: bench
 bench: $(STAMP) ## the speed of a generated service beside others (BENCH=--quick: in a minute)
 	@$(VENV) -m benchmarks $(BENCH)
 
-.PHONY: docs
 docs: $(STAMP) ## the pages of docs/ as a site, in build/site
 	@$(VENV) -c 'import zensical' 2>/dev/null || \
 	  $(VENV) -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@$(VENV) -m zensical build --strict --clean
 
-.PHONY: vendor
 vendor: $(STAMP) ## vendor/ and the locks, which images are built from (git ignores them here)
 	@rm -rf vendor && $(VENV) -m scaffold.vendor
 
@@ -80,7 +72,6 @@ LOCKS := scaffold/templates/lock
 OPEN := s/^quart-fleet==.*/quart-fleet=={{ framework.version }} \\/; \
 	/^quart-fleet==/{n; s/sha256:.*/sha256:{{ digest }}/;}
 
-.PHONY: lock
 lock: $(STAMP) ## the locks that `init` brings, after a change of the framework's dependencies
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	$(VENV) -m scaffold init "$$folder" --name fleet >/dev/null && \
@@ -117,7 +108,6 @@ INTERPRETER = "$$("$(PYTHON)" -c 'import sys; print(sys.executable)')"
 # The build backend is among what is locked, so the clone itself needs nothing from elsewhere.
 CLONE := --no-deps --no-build-isolation --editable .
 
-.PHONY: install-with-uv install-with-pip
 install-with-uv:
 	$(USABLE) || { rm -rf .venv && uv venv --quiet --python $(INTERPRETER) .venv; }
 	$(LOCKED) | uv pip install --quiet --python $(VENV) --require-hashes --requirement -

@@ -17,7 +17,7 @@ in
 
   # The PostgreSQL on PATH is the one that the workspace runs as its own.
   all = withoutDatabase ++ [
-    pkgs.postgresql_17
+    pkgs.postgresql_18
     pkgs.uv
     pkgs.curl
   ];

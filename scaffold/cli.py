@@ -44,7 +44,12 @@ COMMANDS = {
     "env": LazyCommand(
         "scaffold.environment",
         "Workspace",
-        "Make each .env that is missing, with secrets of its own.",
+        "Make each .env and each secret of a container that is missing.",
+    ),
+    "digests": LazyCommand(
+        "scaffold.digests",
+        "Workspace",
+        "Renew the digests that the images of others are pinned by.",
     ),
     SERVICE: LazyCommand(
         "scaffold.service", "Services", "Generate a service (the word may be left out)."

@@ -1,5 +1,6 @@
 """A request for a service, checked against the workspace: a draft of it, or a refusal."""
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ _IN_EVERY_SERVICE = frozenset(
 """Importable in a service's own folder, where `python app.py` runs."""
 _OF_PYTHON = sys.stdlib_module_names | {"test"} | set(sys.builtin_module_names)
 _OF_THE_WORKSPACE = frozenset({"scaffold", "shared", "db_manager", "services", "tests"})
+_ROLES = re.compile("fleet|postgres|public|none|pg_.*")
+"""Roles of the database that no service can log in as: the owner, the superuser, PostgreSQL's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,11 @@ def _find_conflicts(draft: Draft) -> Iterator[str]:
         yield (
             f"{name.typed!r} cannot name a service: {compose.FILE} has a {name.image!r} of another "
             f"kind. {advice}"
+        )
+    if _ROLES.fullmatch(name.package):
+        yield (
+            f"{name.typed!r} cannot name a service, which logs in to the database by its name: "
+            f"{name.package!r} is another role there. Choose another name."
         )
     if not service and holds_files(draft.inventory.root / draft.folder):
         yield f"{draft.folder} is no service, and holds other files. {advice}"

@@ -1,9 +1,16 @@
-"""`python -m scaffold env`: the files of settings and secrets that git ignores, one .env each.
+"""`python -m scaffold env`: the files of settings and secrets that git ignores.
 
-The workspace's own is for the containers of compose.yaml; a service's is for `python app.py`.
+    services/<package>/.env        for `python app.py`, made of the .env.example beside it
+    .secrets/postgres_password     of PostgreSQL's superuser, as which its container alone works
+    .secrets/owner_password        of the role that owns the database and migrates it
+    .secrets/roles/<package>       of the role that a service logs in as
+    .secrets/keys/<package>        a service's SECRET_KEY
+
+Those in .secrets/ are for the containers of compose.yaml, each of which is given its own alone.
 """
 
 import re
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 from secrets import token_urlsafe
@@ -17,31 +24,24 @@ from scaffold.workspace import SERVICES, Workspace
 
 NAME = ".env"
 EXAMPLE = ".env.example"
+SECRETS = PurePosixPath(".secrets")
 
-_OF_THE_CONTAINERS = """\
-# Secrets of the containers of compose.yaml, made at random by `python -m scaffold`.
-# Stays on this machine: git and the images ignore it.
-SECRET_KEY={key}
-
-# PostgreSQL takes the first when it fills a new volume; its clients log in with the second.
-POSTGRES_PASSWORD={password}
-PGPASSWORD={password}
-"""
 _SECRET_KEY = re.compile(r"^SECRET_KEY=.*$", re.MULTILINE)
 
 
 @click.command("env")
 @click.option("--dry-run", is_flag=True, help="List the files; write nothing.")
 def command(dry_run: bool) -> None:
-    """Make each .env that is missing, with secrets of its own.
+    """Make each .env and each secret that is missing.
 
-    One at the workspace's root, for docker compose, and one in each service, of its .env.example.
-    A file that is there stays as it is.
+    A .env for each service, of its .env.example, and in .secrets/ what the containers of
+    compose.yaml are given. A file that is there stays as it is.
     """
     workspace = Workspace.find(Path.cwd())
     with nullcontext() if dry_run else workspace.locked():
-        files = make()
-        for service in workspace.services():
+        services = workspace.services()
+        files = make_secrets(service.package for service in services)
+        for service in services:
             example = service.folder / EXAMPLE
             if example.is_file():
                 text = give_secret(read_text(example))
@@ -52,15 +52,14 @@ def command(dry_run: bool) -> None:
     preview.print_list(plan)
 
 
-def make() -> dict[PurePosixPath, bytes]:
-    """Return the file of the containers, with new secrets."""
-    text = _OF_THE_CONTAINERS.format(key=token_urlsafe(32), password=token_urlsafe(24))
-    return {PurePosixPath(NAME): text.encode()}
-
-
-def find_missing(root: Path) -> dict[PurePosixPath, bytes]:
-    """Return the file of the containers where `root` has none, and nothing where it has one."""
-    return {} if (root / NAME).exists() else make()
+def make_secrets(packages: Iterable[str]) -> dict[PurePosixPath, bytes]:
+    """Return the secrets of the database and of these services' containers, all of them new."""
+    names = ["postgres_password", "owner_password"]
+    for package in packages:
+        names += [f"roles/{package}", f"keys/{package}"]
+    # Without a service too the folder of the roles is there, which a container is given whole.
+    placeholder = {SECRETS / "roles/.keep": b""}
+    return placeholder | {SECRETS / name: token_urlsafe(32).encode() for name in names}
 
 
 def give_secret(example: str) -> str:

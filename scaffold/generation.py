@@ -1,9 +1,11 @@
 """A service as files: what its draft, and the workspace that it joins, make of the templates."""
 
 import hashlib
+import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
+from quart_fleet.files import read_text
 from quart_fleet.workspace import PROJECT_FILE
 from scaffold import compose, environment
 from scaffold.draft import Draft
@@ -11,8 +13,10 @@ from scaffold.errors import ScaffoldError
 from scaffold.fields import Resource
 from scaffold.names import ServiceName
 from scaffold.plan import Plan
-from scaffold.render import Files, format_python, render, render_tree
+from scaffold.render import TEMPLATES, Files, format_python, render, render_tree
 from scaffold.workspace import MODELS, Inventory
+
+_BASE = re.compile(r"^FROM +(?:--\S+ +)*([^\s$]+)(?=\s)", re.MULTILINE)
 
 Words = dict[str, object]
 """What templates may name: `service`, and of a resource its `fields` and their kinds too."""
@@ -30,6 +34,8 @@ class ServiceWords:
     port: int
     project: str
     """The workspace, as compose.yaml names it."""
+    base: str
+    """The image that its own is built on."""
 
     @property
     def published_port(self) -> str:
@@ -45,11 +51,23 @@ class RevisionWords:
     down_revision: str | None
 
 
-def describe_service(name: ServiceName, port: int, project: str) -> Words:
+def describe_service(name: ServiceName, port: int, inventory: Inventory) -> Words:
     """Return the words of every template of a service."""
-    return {
-        "service": ServiceWords(name.typed, name.package, name.title, name.image, port, project)
-    }
+    project, base = inventory.composition.project, find_base(inventory.root)
+    words = ServiceWords(name.typed, name.package, name.title, name.image, port, project, base)
+    return {"service": words}
+
+
+def find_base(root: Path) -> str:
+    """Return the image that the workspace builds its database manager on, else the framework's."""
+    dockerfile = "db_manager/Dockerfile"
+    texts = [
+        read_text(path)
+        for path in (root / dockerfile, TEMPLATES / f"workspace/{dockerfile}.jinja")
+        if path.is_file()
+    ]
+    base: str = _BASE.findall("\n".join(texts))[0]
+    return base
 
 
 def describe_resource(resource: Resource) -> Words:
@@ -99,7 +117,7 @@ def find_head(inventory: Inventory) -> str | None:
 def plan_service(draft: Draft) -> Plan:
     """Decide every write; raises ScaffoldError."""
     inventory, resource = draft.inventory, draft.resource
-    words = describe_service(draft.name, draft.port, inventory.composition.project)
+    words = describe_service(draft.name, draft.port, inventory)
     tree = render_tree("service", words)
     example = tree[PurePosixPath(environment.EXAMPLE)]
     tree[PurePosixPath(environment.NAME)] = environment.give_secret(example)
@@ -114,12 +132,13 @@ def plan_service(draft: Draft) -> Plan:
             files |= render_revision(resource, inventory.versions, find_head(inventory))
     formatted = format_python(files, inventory.root / PROJECT_FILE)
     contents = {path: text.encode() for path, text in formatted.items()}
-    contents |= environment.find_missing(inventory.root)
     keep = [
         path
         for path in files
         if path.name == environment.NAME or path.is_relative_to(inventory.versions)
     ]
+    secrets = environment.make_secrets([draft.name.package])
+    contents |= {path: new for path, new in secrets.items() if not (inventory.root / path).exists()}
     plan = Plan.decide(inventory.root, contents, keep)
     if inventory.composition.uses(draft.name.package):
         return plan

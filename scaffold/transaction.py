@@ -83,6 +83,11 @@ def _stage(plan: Plan, staging: Path, step: Callable[[], None]) -> _Journal:
             target.chmod(target.stat().st_mode | (target.stat().st_mode & 0o444) >> 2)
         if path.name == ".env":
             target.chmod(0o600)  # it holds secrets
+        elif path.parts[0] == ".secrets":
+            # A container reads its file, mounted with this mode, as a user of its own: on this
+            # machine the folder keeps others out.
+            target.chmod(0o444)
+            (staging / "new" / ".secrets").chmod(0o700)
     for path in plan.changed:
         step()
         backup = staging / "old" / path

@@ -29,6 +29,7 @@ def lived_in(workspace: GeneratedWorkspace) -> Path:
         "services/user_service/__pycache__/app.cpython-311.pyc": "",
         "services/user_service/.pytest_cache/README.md": "",
         "shared/.env": SECRETS,
+        "shared/.secrets/owner_password": SECRETS,
         "notes.txt": "",
     }
     for name, text in traces.items():

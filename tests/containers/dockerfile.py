@@ -23,6 +23,11 @@ class Instruction:
         return words
 
     @property
+    def command(self) -> str:
+        """What RUN gives to the shell, without the mounts of the build."""
+        return re.sub(r"^(--mount=\S+ )+", "", self.text)
+
+    @property
     def settings(self) -> dict[str, str]:
         """The names and values of ENV and LABEL."""
         pairs = re.findall(r'([\w.]+)=("[^"]*"|\S+)', self.text)

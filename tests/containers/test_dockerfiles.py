@@ -11,7 +11,7 @@ from tests.workspace import GeneratedWorkspace
 
 SERVICES = ["services/user_service/Dockerfile", "services/metrics_service/Dockerfile"]
 DOCKERFILES = [*SERVICES, "db_manager/Dockerfile"]
-BASE = re.compile(r"python:3\.\d+(\.\d+)?-slim-[a-z]+")
+BASE = re.compile(r"python:3\.\d+(\.\d+)?-slim-[a-z]+@sha256:[0-9a-f]{64}")
 
 
 @pytest.fixture(params=DOCKERFILES)
@@ -27,17 +27,29 @@ def final(dockerfile: Path) -> Stage:
 
 
 def test_packages_are_installed_in_a_stage_that_is_left_behind(dockerfile: Path) -> None:
-    build, final = read_stages(dockerfile)
+    _, build, final = read_stages(dockerfile)
 
     assert "pip --python /venv/bin/python install" in build.get("RUN").text
     assert all("pip" not in each.text for each in final.all("RUN"))
     assert final.all("COPY")[0].text == "--from=build /venv /venv"
 
 
-def test_the_base_is_a_slim_python_of_one_version(dockerfile: Path) -> None:
-    [base] = {stage.base for stage in read_stages(dockerfile)}
+def test_the_base_is_a_slim_python_by_digest_named_once(dockerfile: Path) -> None:
+    first, *others = read_stages(dockerfile)
 
-    assert BASE.fullmatch(base)
+    assert BASE.fullmatch(first.base)
+    assert {stage.base for stage in others} == {first.name}
+
+
+def test_every_image_has_the_same_base(workspace: GeneratedWorkspace) -> None:
+    assert len({read_stages(workspace.root / name)[0].base for name in DOCKERFILES}) == 1
+
+
+def test_packages_are_kept_for_the_next_build_and_out_of_the_image(dockerfile: Path) -> None:
+    [installing] = read_stages(dockerfile)[1].all("RUN")
+
+    assert installing.text.startswith("--mount=type=cache,target=/root/.cache/pip ")
+    assert "--no-cache-dir" not in installing.text
 
 
 def test_no_image_runs_as_root_and_the_user_is_a_number(final: Stage) -> None:
@@ -60,9 +72,16 @@ def test_the_image_says_what_it_is(final: Stage) -> None:
 
     prefix = "org.opencontainers.image."
     assert labels.keys() == {
-        f"{prefix}{name}" for name in ("title", "description", "version", "revision")
+        f"{prefix}{name}"
+        for name in ("title", "description", "version", "revision", "source", "created")
     }
     assert all(labels.values())
+    arguments = set(re.findall(r"([A-Z]+)=", final.get("ARG").text))
+    assert arguments == {value[1:] for value in labels.values() if value.startswith("$")}
+
+
+def test_no_layer_is_built_anew_because_a_label_changed(final: Stage) -> None:
+    assert [each.name for each in final.instructions[-2:]] == ["ARG", "LABEL"]
 
 
 def test_no_registry_is_asked_for_the_syntax(dockerfile: Path) -> None:
@@ -99,7 +118,7 @@ def test_the_port_is_the_services(name: str, workspace: GeneratedWorkspace) -> N
 
 
 def test_every_image_installs_by_the_same_layer(workspace: GeneratedWorkspace) -> None:
-    stages = [read_stages(workspace.root / name)[0].instructions for name in DOCKERFILES]
+    stages = [read_stages(workspace.root / name)[1].instructions for name in DOCKERFILES]
 
     assert len({tuple((each.name, each.text) for each in stage) for stage in stages}) == 1
     assert "--require-hashes" in str(stages[0])

@@ -19,7 +19,8 @@ def test_only_what_services_run_on_is_sent(lived_in: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [".env", ".env.local", ".git", ".venv", ".postgres", "__pycache__", "tests"]
+    "name",
+    [".env", ".env.local", ".secrets", ".git", ".venv", ".postgres", "__pycache__", "tests"],
 )
 def test_no_secret_and_no_trace_of_work_is_sent(name: str, lived_in: Path) -> None:
     assert list(lived_in.rglob(name)), "the test has nothing to find"

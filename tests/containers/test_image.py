@@ -1,6 +1,8 @@
 """What the Dockerfiles build runs: its commands in a clean folder, and then the service."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from tests.containers.dockerfile import read_stages
 from tests.containers.image import Image, build
 from tests.generated.test_generated_services import get
 from tests.ports import reserve_port
-from tests.workspace import GeneratedWorkspace
+from tests.workspace import GeneratedWorkspace, run
 
 pytestmark = pytest.mark.slow
 
@@ -157,3 +159,18 @@ def test_two_services_share_no_code_but_the_mechanism(service: Image) -> None:
 
 def test_the_workspace_is_not_needed(workspace: GeneratedWorkspace, service: Image) -> None:
     assert str(workspace.root) not in str(service.settings)
+
+
+def test_an_image_makes_the_secrets_of_a_clone_as_the_page_says(
+    workspace: GeneratedWorkspace, migrate: Image, tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    shutil.copytree(workspace.root, clone, ignore=shutil.ignore_patterns(".secrets", ".env"))
+    page = (clone / "docs/cluster.md").read_text()
+    [line] = [line for line in page.splitlines() if line.startswith("    docker run ")]
+    program, arguments = re.findall(r"--entrypoint (\w+) \$\(.*\) (.*)", line)[0]
+
+    run([program, *arguments.split()], clone, migrate.environment)
+
+    files = {path.name for path in (clone / ".secrets").rglob("*") if path.is_file()}
+    assert {"postgres_password", "owner_password", "user_service", "metrics_service"} < files

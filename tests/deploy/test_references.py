@@ -1,6 +1,7 @@
 """What the manifests name is there: pods, ports, settings, secrets, images, commands."""
 
 import math
+import os
 import re
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from quart_fleet.server._servers import GRACEFUL_TIMEOUT
 from quart_fleet.settings import ServiceSettings
 from tests.deploy.conftest import REGISTRY
 from tests.deploy.documents import Document, Documents, build, containers, of_kind, pods
-from tests.workspace import FRAMEWORK
+from tests.requirement import get_program
+from tests.workspace import FRAMEWORK, run
 
 PAGE = FRAMEWORK / "docs/cluster.md"
 SERVICES = {"user-service": 8081, "order-item-service": 8082, "metrics-service": 8083}
@@ -174,12 +176,13 @@ def test_images_are_those_that_dockerfiles_make(fleet: Path, documents: Document
 
 
 def test_images_are_built_as_the_page_says(fleet: Path, production: Documents) -> None:
-    told = re.findall(r"docker build -f (\S+) -t (\S+) \.", PAGE.read_text())
+    [words] = re.findall(r"    make (images .*)", PAGE.read_text())
+    building = [get_program("make"), "--silent", *words.split(), "BUILD=echo"]
+    told = re.findall(r"--tag (\S+)", run(building, fleet, dict(os.environ)))
     found = {container["image"] for pod in pods(production) for container in containers(pod)}
 
-    assert len(told) == 2
-    assert {image for _, image in told} <= found
-    assert all((fleet / dockerfile).is_file() for dockerfile, _ in told)
+    assert set(told) <= found
+    assert len(told) == 1 + len(SERVICES)
 
 
 def test_commands_of_the_migration_exist(documents: Documents) -> None:

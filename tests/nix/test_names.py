@@ -42,7 +42,7 @@ def test_every_name_is_known(nix: OfflineNix, flake: Path, system: str) -> None:
     ("file", "name", "unknown"),
     [
         ("packages.nix", "pytest-asyncio", "pytest-asynchronous"),
-        ("tools.nix", "postgresql_17", "postgresql_71"),
+        ("tools.nix", "postgresql_18", "postgresql_81"),
         ("grimp.nix", "python.pkgs.typing-extensions", "python.pkgs.typing-retractions"),
         ("formatter.nix", "pkgs.treefmt", "pkgs.treesmt"),
     ],

@@ -49,6 +49,10 @@ IN_TESTS = {
     "python app.py": (f"{_HERE}::_while_running", '"app.py"'),
     "SERVICE_PORT=8090 python app.py": (f"{_HERE}::_while_running", '"SERVICE_PORT"'),
     "python app.py --server hypercorn": ("tests/contract/test_servers.py::hypercorn", '"--server"'),
+    "python -m scaffold digests": (
+        "tests/scaffold/test_digests.py::test_each_digest_is_renewed_wherever_it_is",
+        'scaffold(pinned, "digests")',
+    ),
     "python -m db_manager merge": (
         "tests/db_manager/test_branches.py::test_a_merge_is_the_way_out_of_two_heads",
         'branched.run("merge")',

@@ -50,12 +50,12 @@ def refused(completed: Completed, exit_code: int = 1) -> str:
 def picture(root: Path) -> dict[str, tuple[int, bytes]]:
     """Return every file and folder below `root`, with its mode and content.
 
-    The content of every .env is left out: it is random.
+    The content of secrets is left out: it is random.
     """
     return {
         str(path.relative_to(root)): (
             path.stat().st_mode,
-            path.read_bytes() if path.is_file() and path.name != ".env" else b"",
+            path.read_bytes() if path.is_file() and not _is_secret(path) else b"",
         )
         for path in sorted(root.rglob("*"))
         if "__pycache__" not in path.parts
@@ -74,3 +74,7 @@ def find_unlocked(workspace: Path) -> set[str]:
     return {f"{canonicalize_name(name)}=={version}" for name, version in installed.items()} - {
         *locked
     }
+
+
+def _is_secret(path: Path) -> bool:
+    return path.name == ".env" or ".secrets" in path.parts

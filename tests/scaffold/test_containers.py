@@ -1,5 +1,6 @@
-"""What a new service does to the compose files and to .env, and what it leaves there."""
+"""What a new service does to the compose files and to the secrets, and what it leaves there."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -184,36 +185,92 @@ def test_a_container_of_another_kind_keeps_its_name(workspace: Path) -> None:
     done(scaffold(workspace, "image", "8081", "--bare"))
 
 
-def test_secrets_are_made_once(workspace: Path) -> None:
+def secrets_of(workspace: Path) -> dict[str, str]:
+    """Return the secrets of the containers, by their path below .secrets/."""
+    folder = workspace / ".secrets"
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_text() for path in files}
+
+
+def test_a_service_adds_secrets_of_its_own(workspace: Path) -> None:
     done(scaffold(workspace, "user-service", "8081"))
-    first = (workspace / ".env").read_text()
+    first = secrets_of(workspace)
 
-    done(scaffold(workspace, "order-service", "8082"))
-    listed = done(scaffold(workspace, "env"))
+    done(scaffold(workspace, "OrderItem", "8082"))
 
-    assert (workspace / ".env").read_text() == first
-    kept = (".env", "services/order_service/.env", "services/user_service/.env")
-    assert listed == "".join(f"keep       {path}\n" for path in kept)
+    second = secrets_of(workspace)
+    assert first.keys() == {
+        *("postgres_password", "owner_password", "roles/.keep"),
+        *("roles/user_service", "keys/user_service"),
+    }
+    assert second.keys() == first.keys() | {"roles/order_item", "keys/order_item"}
+    assert first.items() <= second.items()
+
+
+def test_every_secret_is_another(with_user_service: Path) -> None:
+    secrets = secrets_of(with_user_service)
+
+    assert secrets.pop("roles/.keep") == ""
+    assert len(set(secrets.values())) == len(secrets)
+    assert all(len(secret) >= 32 and secret.isprintable() for secret in secrets.values())
+
+
+def test_a_container_reads_its_secret_and_no_other_user_of_the_machine_does(
+    with_user_service: Path,
+) -> None:
+    """A container's user has another number; what it is given is mounted past the folder."""
+    folder = with_user_service / ".secrets"
+    modes = {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
+
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "roles").stat().st_mode & 0o777 == 0o755
+    assert modes == {0o444}
 
 
 def test_a_fresh_clone_gets_secrets_of_its_own(with_user_service: Path) -> None:
     service = with_user_service / "services/user_service"
-    first = (service / ".env").read_text()
-    (with_user_service / ".env").unlink()
+    settings, secrets = (service / ".env").read_text(), secrets_of(with_user_service)
+    shutil.rmtree(with_user_service / ".secrets")
     (service / ".env").unlink()
 
     listed = done(scaffold(with_user_service, "env"))
 
-    assert listed == "create     .env\ncreate     services/user_service/.env\n"
-    second = (service / ".env").read_text()
-    assert second != first
-    assert without_secret(second) == without_secret(first)
+    files = [*(f".secrets/{path}" for path in sorted(secrets)), "services/user_service/.env"]
+    assert listed == "".join(f"create     {path}\n" for path in files)
+    again = (service / ".env").read_text()
+    assert again != settings
+    assert without_secret(again) == without_secret(settings)
     assert (service / ".env").stat().st_mode & 0o777 == 0o600
-    lines = dict(
-        line.split("=", 1)
-        for line in (with_user_service / ".env").read_text().splitlines()
-        if line and not line.startswith("#")
-    )
-    assert lines.keys() == {"SECRET_KEY", "POSTGRES_PASSWORD", "PGPASSWORD"}
-    assert lines["POSTGRES_PASSWORD"] == lines["PGPASSWORD"] != lines["SECRET_KEY"]
-    assert all(len(value) >= 32 for value in lines.values())
+    assert {
+        path for path, new in secrets_of(with_user_service).items() if new == secrets[path]
+    } == {"roles/.keep"}
+
+
+def test_secrets_that_are_there_stay(with_user_service: Path) -> None:
+    before = secrets_of(with_user_service)
+    (with_user_service / ".secrets/keys/user_service").unlink()
+
+    done(scaffold(with_user_service, "env"))
+    done(scaffold(with_user_service, "env"))
+
+    after = secrets_of(with_user_service)
+    assert after.keys() == before.keys()
+    assert {path for path in before if after[path] != before[path]} == {"keys/user_service"}
+
+
+@pytest.mark.parametrize("name", ["fleet", "public", "none", "pg_stats"])
+def test_no_service_logs_in_as_a_role_of_the_database_itself(workspace: Path, name: str) -> None:
+    message = refused(scaffold(workspace, name, "8081", "--bare"))
+
+    assert f"{name!r} is another role there" in message
+
+
+def test_a_service_is_built_on_what_the_database_manager_is(workspace: Path) -> None:
+    base = "registry.example.com/python:3.14@sha256:" + "0" * 64
+    dockerfile = workspace / "db_manager/Dockerfile"
+    dockerfile.write_text(f"ARG X\nFROM $X AS other\nFROM --platform=linux/arm64 {base} AS base\n")
+
+    done(scaffold(workspace, "user-service", "8081"))
+
+    own = (workspace / "services/user_service/Dockerfile").read_text()
+    assert f"\nFROM {base} AS base\n" in own

@@ -86,8 +86,14 @@ def test_an_image_can_read_what_is_generated_under_any_umask(tmp_path: Path, uma
         path.relative_to(tmp_path / "fleet").as_posix(): stat.S_IMODE(path.stat().st_mode)
         for path in (tmp_path / "fleet").rglob("*")
     }
-    secrets = {".env", "services/user_service/.env"}
-    assert {modes.pop(path) for path in secrets} == {0o600}
+    assert modes.pop("services/user_service/.env") == 0o600
+    assert modes.pop(".secrets") == 0o700
+    secrets = [
+        path
+        for path in modes
+        if path.startswith(".secrets/") and (tmp_path / "fleet" / path).is_file()
+    ]
+    assert {modes.pop(path) for path in secrets} == {0o444}
     write = 0o020 & ~umask  # a group that shares its files goes on sharing them
     assert set(modes.values()) <= {0o644 | write, 0o755 | write}
     assert stat.S_IMODE((tmp_path / "fleet").stat().st_mode) == 0o777 & ~umask
