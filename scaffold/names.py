@@ -20,9 +20,6 @@ _WORD_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _TAKEN = frozenset(dir(builtins)) | frozenset(keyword.softkwlist) | {"request"}
 """Names that a variable would hide; `a_request` is a word of the generated tests."""
-_ROLES = frozenset({"postgres", "fleet", "public", "none"})
-"""The superuser, the owner of the tables, and names that no role may have; pg_ begins PostgreSQL's
-own (its manual, "Predefined Roles")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +50,6 @@ class ServiceName:
                     f"{typed!r} cannot name a service: {word!r} is a keyword of Python. "
                     "Choose another word."
                 )
-        if package.startswith("pg_") or package in _ROLES:
-            raise MisuseError(
-                f"{typed!r} cannot name a service: it logs in to the database as {package}, a role "
-                "that PostgreSQL or the fleet has another use for. Choose another word."
-            )
         return name
 
     @property
