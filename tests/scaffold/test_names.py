@@ -47,14 +47,6 @@ def test_a_keyword_of_python_names_no_service(word: str) -> None:
         ServiceName.parse(word)
 
 
-@pytest.mark.parametrize(
-    "typed", ["postgres", "fleet", "Public", "none", "pg-service", "PgBouncer"]
-)
-def test_a_name_that_is_no_role_of_its_own_is_refused(typed: str) -> None:
-    with pytest.raises(MisuseError, match="it logs in to the database as"):
-        ServiceName.parse(typed)
-
-
 @pytest.mark.parametrize("typed", ["a" * 64, "aB" * 31 + "a"])
 def test_a_name_longer_than_63_is_refused(typed: str) -> None:
     with pytest.raises(MisuseError, match="too long"):
