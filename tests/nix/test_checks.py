@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.nix.offline import SYSTEM, OfflineNix, commit, done, flake_of
+from tests.nix.offline import SYSTEM, OfflineNix, commit, done, flake_of, prepared
 from tests.workspace import FRAMEWORK, GeneratedWorkspace
 
 pytestmark = pytest.mark.slow
@@ -36,6 +36,16 @@ def test_every_check_passes_and_every_check_can_fail(nix: OfflineNix, workspace:
         completed = nix.run_overridden("build", "--print-build-logs", "--no-link", check)
         assert completed.returncode, f"{name} passes what it must not"
         assert Path(file).name in completed.stderr
+
+
+@pytest.mark.parametrize("of", ["the framework", "a workspace"])
+def test_a_flake_is_evaluated_without_being_built(
+    nix: OfflineNix, workspace: Path, of: str
+) -> None:
+    """In a fresh store, to which `--no-build` writes nothing, for all systems."""
+    flake = FRAMEWORK if of == "the framework" else flake_of(workspace)
+    with prepared() as fresh:
+        done(fresh.run_overridden("flake check", "--no-build", flake))
 
 
 def test_python_and_shell_are_formatted(nix: OfflineNix, tmp_path: Path) -> None:
