@@ -100,13 +100,15 @@ class DatabaseManager:
             if len(current) > 1 and revision.startswith("-"):
                 raise ManagerError(self._revisions.describe_ways_back(current))
             try:
-                return await run(
+                reverted = await run(
                     connection, lambda config: command.downgrade(config, revision), self._say
                 )
             except ManagerError as error:
                 if "Ambiguous walk" not in error.message:
                     raise
                 raise ManagerError(self._revisions.describe_ways_back(current)) from error
+            await self._grant(connection)  # of tables that were made anew
+        return reverted
 
     async def revise(
         self, message: str, renames: Renames, settle: Callable[[list[Loss]], Renames]
@@ -231,13 +233,20 @@ class DatabaseManager:
         """Return the roles to make: on the embedded server, which asks for no password, all."""
         if not self._target.is_embedded:
             return passwords
-        return dict.fromkeys({*owning_roles(self._metadata).values(), *self._workspace.roles()})
+        return dict.fromkeys(
+            {*owning_roles(self._metadata.tables.values()).values(), *self._workspace.roles()}
+        )
 
-    async def _grant(self, connection: AsyncConnection, roles: Iterable[str]) -> None:
+    async def _grant(self, connection: AsyncConnection, roles: Iterable[str] = ()) -> None:
         table, named = self._workspace.version_table, {*roles, *self._workspace.roles()}
-        for line in await _do(
-            connection, lambda current: grant_tables(current, self._metadata, table, named)
-        ):
+
+        def grant(current: Connection) -> list[str]:
+            ownership = Ownership(current, self._metadata, self._workspace, self._made)
+            models = self._metadata.tables.values()
+            tables = [each for each in models if not ownership.is_unmanaged(each)]
+            return grant_tables(current, tables, table, named)
+
+        for line in await _do(connection, grant):
             self._say(line)
 
     async def _find_delay(self, connection: AsyncConnection) -> str | None:

@@ -7,12 +7,11 @@ missing. They are made where that is allowed, and those that are there are grant
 
 import hmac
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import pbkdf2_hmac, sha256
 from pathlib import Path
-from secrets import token_bytes
 
-from sqlalchemy import Connection, MetaData, text
+from sqlalchemy import Connection, Sequence, Table, text
 from sqlalchemy.exc import DBAPIError
 
 from db_manager.errors import ManagerError
@@ -22,42 +21,52 @@ from quart_fleet.models import owning_roles
 _ITERATIONS = 4096
 """Of PostgreSQL's own passwords (its manual, `scram_iterations`)."""
 
-_VERBS = {"GRANT": ("TO", "Granting"), "REVOKE": ("FROM", "Revoking")}
+_VERBS = {"GRANT": ("TO", "", "Granting"), "REVOKE": ("FROM", " CASCADE", "Revoking")}
+
+_MARK = "The login of a service, made by python -m db_manager"
+"""The comment on each role made here: by it those of services that are gone are known."""
 
 _DIFFERENCES = text("""
     WITH roles AS (
-        SELECT oid AS role, rolname FROM pg_roles
-        WHERE rolname = ANY(CAST(:roles AS text[])) AND NOT rolsuper
-    ), owned AS (
-        SELECT to_regclass(name) AS relation, role
-        FROM unnest(CAST(:tables AS text[]), CAST(:owners AS text[])) AS given (name, owner)
+        SELECT oid AS role, rolname, rolname = ANY(CAST(:roles AS text[])) AS is_current FROM pg_roles
+        WHERE NOT rolsuper AND (rolname = ANY(CAST(:roles AS text[]))
+                                OR shobj_description(oid, 'pg_authid') = :mark)
+    ), named AS (
+        SELECT pg_class.oid AS relation, relkind, role
+        FROM unnest(CAST(:names AS text[]), CAST(:owners AS text[])) AS given (name, owner)
+        JOIN pg_class ON pg_class.oid = to_regclass(name)
         LEFT JOIN roles ON rolname = owner
-    ), sequences AS (
-        SELECT refobjid AS relation, role
-        FROM owned JOIN pg_attrdef ON adrelid = relation
+    ), owned AS (
+        SELECT * FROM named
+        UNION SELECT refobjid, pg_class.relkind, role
+        FROM named JOIN pg_attrdef ON adrelid = relation
         JOIN pg_depend ON classid = 'pg_attrdef'::regclass AND objid = pg_attrdef.oid
         JOIN pg_class ON refclassid = 'pg_class'::regclass AND pg_class.oid = refobjid
-        WHERE relkind = 'S'
-    ), versions AS (
-        SELECT to_regclass(:version_table) AS relation
+        WHERE pg_class.relkind = 'S'
     ), wanted AS (
         SELECT relation, role, unnest(CASE
+            WHEN relkind = 'S' THEN ARRAY['USAGE']
             WHEN relkind IN ('v', 'm') THEN ARRAY['SELECT']
             ELSE ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'] END) AS privilege
-        FROM owned JOIN pg_class ON oid = relation
-        UNION SELECT relation, role, 'USAGE' FROM sequences
-        UNION SELECT relation, role, 'SELECT' FROM versions, roles
+        FROM owned WHERE role IS NOT NULL
+        UNION SELECT to_regclass(:version_table), role, 'SELECT' FROM roles WHERE is_current
+    ), lists AS (
+        SELECT oid AS relation, relacl AS list, false AS is_part FROM pg_class
+        UNION ALL SELECT attrelid, attacl, true FROM pg_attribute
     ), found AS (
-        SELECT pg_class.oid AS relation, roles.role, privilege_type AS privilege
-        FROM pg_class, aclexplode(relacl), roles
-        WHERE grantee = roles.role AND pg_class.oid IN (
-            SELECT relation FROM owned UNION SELECT relation FROM sequences
-            UNION SELECT relation FROM versions)
+        SELECT relation, role, privilege_type AS privilege, is_part
+        FROM lists, aclexplode(list) JOIN roles ON grantee = role
+        WHERE relation = to_regclass(:version_table) OR relation IN (SELECT relation FROM owned)
     ), differences AS (
-        SELECT 'GRANT' AS verb, * FROM (SELECT * FROM wanted EXCEPT SELECT * FROM found) AS lacking
+        SELECT 'GRANT' AS verb, * FROM (
+            SELECT * FROM wanted EXCEPT SELECT relation, role, privilege FROM found WHERE NOT is_part
+        ) AS lacking
         UNION ALL
-        SELECT 'REVOKE', * FROM (SELECT * FROM found EXCEPT SELECT * FROM wanted) AS surplus
+        SELECT 'REVOKE', * FROM (
+            SELECT relation, role, privilege FROM found EXCEPT SELECT * FROM wanted
+        ) AS surplus
         WHERE (relation, role) NOT IN (SELECT relation, role FROM owned WHERE role IS NOT NULL)
+          AND cardinality(array_remove(CAST(:owners AS text[]), NULL)) > 0
     )
     SELECT verb, string_agg(privilege, ', ' ORDER BY privilege),
            CASE relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END
@@ -68,12 +77,13 @@ _DIFFERENCES = text("""
 """)
 """What each role lacks of the tables that its service owns, and has of others that models name.
 
-A role that owns the tables, or is a superuser, is left as it is.
+A role that owns the tables, or is a superuser, is left as it is. Where no model says its service,
+nothing is taken: all services work as before, with whatever was granted by hand.
 """
 
 _CLOSED = text("""
     SELECT DISTINCT 'GRANT', 'USAGE', format('SCHEMA %I', nspname), rolname
-    FROM unnest(CAST(:tables AS text[]), CAST(:owners AS text[])) AS given (name, owner)
+    FROM unnest(CAST(:names AS text[]), CAST(:owners AS text[])) AS given (name, owner)
     JOIN pg_class ON pg_class.oid = to_regclass(name)
     JOIN pg_namespace ON pg_namespace.oid = relnamespace
     JOIN pg_roles ON rolname = owner
@@ -108,14 +118,18 @@ def make_roles(connection: Connection, passwords: Mapping[str, str | None]) -> N
     Without a password, only a server that asks for none takes the login, as the embedded one.
     """
     there = set(connection.scalars(text("SELECT rolname FROM pg_roles")))
+    server = connection.scalar(text("SELECT system_identifier FROM pg_control_system()"))
     quote = connection.dialect.identifier_preparer.quote_identifier
     for role, password in passwords.items():
         if role in there and password is None:
             continue
-        verb = "ALTER" if role in there else "CREATE"
-        secret = "" if password is None else f" PASSWORD '{_scram_secret(password)}'"
+        verb, secret = "ALTER" if role in there else "CREATE", ""
+        if password is not None:
+            secret = f" PASSWORD '{_scram_secret(password, f'{server} {role}')}'"
         try:
             connection.exec_driver_sql(f"{verb} ROLE {quote(role)} LOGIN{secret}")
+            if role not in there:
+                connection.exec_driver_sql(f"COMMENT ON ROLE {quote(role)} IS '{_MARK}'")
         except DBAPIError as error:
             what = "its password cannot be set" if role in there else "it cannot be made"
             raise ManagerError(
@@ -125,39 +139,51 @@ def make_roles(connection: Connection, passwords: Mapping[str, str | None]) -> N
 
 
 def grant_tables(
-    connection: Connection, metadata: MetaData, version_table: str, roles: Iterable[str]
+    connection: Connection, tables: Collection[Table], version_table: str, roles: Iterable[str]
 ) -> list[str]:
     """Bring the rights of the roles that are there up to the models; return a line for each change.
 
     Args:
         connection: to the migrated database, by the owner of its tables.
-        metadata: the models.
+        tables: of the models.
         version_table: which every service may read.
         roles: those of services without a table, too.
     """
-    prepare = connection.dialect.identifier_preparer
-    owners, tables = owning_roles(metadata), list(metadata.tables.values())
+    prepare, owners = connection.dialect.identifier_preparer, owning_roles(tables)
+    owned = [(prepare.format_table(each), owners.get(each)) for each in tables]
+    owned += [
+        (prepare.format_sequence(column.default), owners.get(each))
+        for each in tables
+        for column in each.columns
+        if isinstance(column.default, Sequence)
+    ]
     given = {
-        "tables": [prepare.format_table(each) for each in tables],
-        "owners": [owners.get(each) for each in tables],
+        "names": [name for name, _ in owned],
+        "owners": [owner for _, owner in owned],
         "roles": sorted({*owners.values(), *roles}),
         "version_table": prepare.quote_identifier(version_table),
+        "mark": _MARK,
     }
     lines = []
     for statement in (_CLOSED, _DIFFERENCES):
         for verb, privileges, target, role in connection.execute(statement, given).all():
-            direction, word = _VERBS[verb]
+            direction, rest, word = _VERBS[verb]
+            grantee = prepare.quote_identifier(role)
             connection.exec_driver_sql(
-                f"{verb} {privileges} ON {target} {direction} {prepare.quote_identifier(role)}"
+                f"{verb} {privileges} ON {target} {direction} {grantee}{rest}"
             )
             kind, _, name = target.partition(" ")
             lines.append(f"{word} {privileges} on {kind.lower()} {name} {direction.lower()} {role}")
     return lines
 
 
-def _scram_secret(password: str) -> str:
-    """Hash a password as PostgreSQL stores it (RFC 5803), so that no log of the server holds it."""
-    salt = token_bytes(16)
+def _scram_secret(password: str, salted_by: str) -> str:
+    """Hash a password as PostgreSQL stores it (RFC 5803), so that no log of the server holds it.
+
+    The salt is the same at each migration: a PgBouncer logs in with what it derived from the salt of
+    its client's login, and after another one no new connection of a running service succeeds.
+    """
+    salt = sha256(salted_by.encode()).digest()[:16]
     salted = pbkdf2_hmac("sha256", password.encode(), salt, _ITERATIONS)
     stored = sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server = hmac.digest(salted, b"Server Key", "sha256")

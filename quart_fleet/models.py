@@ -1,10 +1,11 @@
 """What every table has: the common columns, the names of constraints, and the types of annotations."""
 
 import enum
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Enum, Identity, MetaData, Table, func
+from sqlalchemy import BigInteger, DateTime, Enum, Identity, Table, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from quart_fleet.conventions import role_of
@@ -36,10 +37,9 @@ class StandardColumns:
     )
 
 
-def owning_roles(metadata: MetaData) -> dict[Table, str]:
+def owning_roles(tables: Iterable[Table]) -> dict[Table, str]:
     """Return the role of the service that owns each table, for those whose model says it:
 
     __table_args__ = {"info": {"service": "user-service"}}
     """
-    tables = metadata.tables.values()
     return {each: role_of(str(each.info["service"])) for each in tables if "service" in each.info}

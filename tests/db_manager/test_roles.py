@@ -32,6 +32,7 @@ Table(
     "order_numbers",
     BaseModel.metadata,
     Column("number", Integer, Sequence("numbers"), primary_key=True, server_default=Sequence("numbers").next_value()),
+    Column("asked", Integer, Sequence("asked")),
     info={"service": "order-service"},
 )
 """
@@ -84,6 +85,7 @@ def test_a_service_uses_its_own_tables_alone(shop: WorkspaceCopy, roles: dict[st
 
     assert fetch(own, "SELECT total FROM orders") == [(2,)]
     assert fetch(own, "SELECT count(*) FROM alembic_version") == [(1,)]
+    assert fetch(own, "SELECT nextval('asked')") == [(1,)]  # as SQLAlchemy would at an INSERT
     for statement in (
         "SELECT * FROM users",
         "DELETE FROM users",
@@ -125,11 +127,80 @@ def test_a_table_without_a_service_is_the_owners_alone(
 def test_what_was_granted_by_hand_on_an_own_table_stays(
     shop: WorkspaceCopy, roles: dict[str, str]
 ) -> None:
-    execute(shop.url, "GRANT TRUNCATE ON orders TO order_service")
+    execute(
+        shop.url,
+        "GRANT TRUNCATE ON orders TO order_service",
+        "GRANT SELECT ON SEQUENCE numbers TO order_service",
+    )
 
-    shop.run("migrate")
+    assert shop.run("migrate").err == ""
 
     execute(roles["order_service"], "TRUNCATE orders")
+
+
+def test_what_was_granted_by_hand_on_anothers_table_goes(
+    shop: WorkspaceCopy, roles: dict[str, str]
+) -> None:
+    """Also a column, what was handed on, and where a table of the service is not there yet."""
+    pending = """
+Table("later", BaseModel.metadata, Column("id", Integer), info={"service": "order-service"})
+"""
+    shop.add_model("order", ORDERS + pending)
+    execute(
+        shop.url,
+        "GRANT SELECT (email) ON users TO order_service",
+        "GRANT DELETE ON users TO order_service WITH GRANT OPTION",
+    )
+    execute(roles["order_service"], "GRANT DELETE ON users TO PUBLIC")
+
+    migrated = shop.run("migrate")
+
+    assert migrated.err == "Revoking DELETE, SELECT on table users from order_service\n"
+    assert refused(roles["order_service"], "SELECT email FROM users")
+    assert refused(roles["order_service"], "DELETE FROM users")
+
+
+def test_where_no_model_says_its_service_nothing_is_taken(
+    shop: WorkspaceCopy, roles: dict[str, str]
+) -> None:
+    """As in a workspace of an earlier version, whose services may have roles made by hand."""
+    shop.add_model("order", "")
+    shop.user_model.write_text(shop.user_model.read_text().replace('"service"', '"of"'))
+    app = shop.folder / "services/order_service/app.py"
+    app.parent.mkdir(parents=True)
+    app.touch()
+    execute(shop.url, "GRANT SELECT ON users TO order_service")
+
+    assert shop.run("migrate").err == ""
+
+    assert not refused(roles["order_service"], "SELECT * FROM users")
+
+
+def test_a_table_that_is_left_out_is_neither_granted_nor_taken(
+    shop: WorkspaceCopy, roles: dict[str, str]
+) -> None:
+    shop.set_in_project('unmanaged = ["order_numbers"]')
+    execute(
+        shop.url,
+        "REVOKE INSERT ON order_numbers FROM order_service",
+        "GRANT SELECT ON order_numbers TO user_service",
+    )
+
+    assert shop.run("migrate").err == ""
+
+
+def test_going_back_grants_what_is_made_anew(shop: WorkspaceCopy, roles: dict[str, str]) -> None:
+    anew = 'op.execute("CREATE TABLE anew (LIKE orders); DROP TABLE orders; ALTER TABLE anew RENAME TO orders")'
+    shop.add_revision("aaaa", shop.heads()[0], 'op.execute("SELECT 1")')
+    [revision] = shop.versions.glob("aaaa_*.py")
+    statements = anew.replace("; ", '")\n    op.execute("')
+    revision.write_text(revision.read_text().replace("    pass", f"    {statements}"))
+    shop.run("migrate")
+
+    reverted = shop.run("downgrade", "-1", "--yes")
+
+    assert "Granting DELETE, INSERT, SELECT, UPDATE on table orders" in reverted.err, reverted
+    assert not refused(roles["order_service"], "SELECT * FROM orders")
 
 
 def test_revisions_run_where_no_role_is(copy: WorkspaceCopy) -> None:
@@ -223,12 +294,16 @@ def test_an_owner_that_may_makes_the_roles_of_a_folder(copy: WorkspaceCopy, tmp_
         forbidden = copy.run("migrate", "--roles", str(passwords))
         execute(admin, f'ALTER ROLE "{owner}" CREATEROLE')
         made = copy.run("migrate", "--roles", str(passwords))
+        stored = f"SELECT rolpassword FROM pg_authid WHERE rolname = '{name}'"
+        secret = fetch(admin, stored)
         again = copy.run("migrate", "--roles", str(passwords))
+        same_secret = fetch(admin, stored)
+        execute(copy.url, f'GRANT SELECT ON users TO "{name}"')
+        gone = copy.run("migrate")
         kept = fetch(
             admin,
             f"SELECT rolcanlogin, rolsuper, rolcreaterole FROM pg_roles WHERE rolname = '{name}'",
         )
-        secret = fetch(admin, f"SELECT rolpassword FROM pg_authid WHERE rolname = '{name}'")
     finally:
         execute(
             admin,
@@ -243,6 +318,8 @@ def test_an_owner_that_may_makes_the_roles_of_a_folder(copy: WorkspaceCopy, tmp_
     assert (made.code, again.code) == (0, 0), made.err + again.err
     assert kept == [(True, False, False)]
     assert str(secret[0][0]).startswith("SCRAM-SHA-256$4096:")
+    assert same_secret == secret  # else a PgBouncer logs in no more for those who are connected
+    assert f"Revoking SELECT on table users from {name}\n" in gone.err  # its service is gone
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"two\nlines", "p\u00e4ss".encode()])
