@@ -61,6 +61,23 @@ async def migrated_url(
         yield url
 
 
+@contextmanager
+def reading_users(workspace: GeneratedWorkspace, package: str) -> Iterator[str]:
+    """Give a service, for a block, a test that reads the table of another."""
+    test = workspace.root / f"services/{package}/tests/test_foreign.py"
+    test.write_text(
+        "from quart_fleet.database import Database\n\n\n"
+        "async def test_it_reads(database: Database) -> None:\n"
+        "    async with database.connect() as connection:\n"
+        "        await connection.fetch('SELECT * FROM alembic_version')\n"
+        "        await connection.fetch('SELECT * FROM users')\n"
+    )
+    try:
+        yield str(test.relative_to(workspace.root))
+    finally:
+        test.unlink()
+
+
 def _with_port(service: str, port: int) -> str:
     name, *options = service.split()
     return " ".join([name, str(port), *options])
@@ -73,24 +90,29 @@ class TestGeneratedServices:
     def test_the_formatter_changes_nothing(self, workspace: GeneratedWorkspace) -> None:
         workspace.python("-m", "ruff", "format", "--check", ".")
 
+    @pytest.mark.parametrize("package", ["product_service", "metrics_service"])
     def test_a_service_that_reads_anothers_table_fails_in_its_own_tests(
+        self, workspace: GeneratedWorkspace, package: str
+    ) -> None:
+        with (
+            reading_users(workspace, package) as test,
+            pytest.raises(AssertionError, match="permission denied for table users"),
+        ):
+            workspace.python("-m", "pytest", "-q", test)
+
+    def test_where_no_model_says_its_service_tests_have_all_rights(
         self, workspace: GeneratedWorkspace
     ) -> None:
-        test = workspace.root / "services/product_service/tests/test_foreign.py"
-        test.write_text(
-            "from quart_fleet.database import Database\n\n\n"
-            "async def test_it_reads(database: Database) -> None:\n"
-            "    async with database.connect() as connection:\n"
-            "        await connection.fetch('SELECT * FROM products')\n"
-            "        await connection.fetch('SELECT * FROM users')\n"
-        )
+        """As in a workspace of an earlier version."""
+        models = {path: path.read_text() for path in workspace.root.glob("shared/models/*.py")}
         try:
-            with pytest.raises(AssertionError, match="permission denied for table users"):
-                workspace.python(
-                    "-m", "pytest", "-q", "services/product_service/tests/test_foreign.py"
-                )
+            for path, text in models.items():
+                path.write_text(text.replace('"info": {"service"', '"info": {"of"'))
+            with reading_users(workspace, "metrics_service") as test:
+                workspace.python("-m", "pytest", "-q", test)
         finally:
-            test.unlink()
+            for path, text in models.items():
+                path.write_text(text)
 
     @pytest.mark.slow
     def test_the_strict_type_checker_finds_nothing(self, workspace: GeneratedWorkspace) -> None:
