@@ -66,8 +66,10 @@ class Plan:
         return self.created | self.changed
 
     def diff(self) -> Iterator[str]:
-        """Yield the writes as the lines of a unified diff."""
+        """Yield the writes as the lines of a unified diff; what holds secrets is left out."""
         for path, content in sorted(self.writes.items()):
+            if path.name == ".env" or path.parts[0] == ".secrets":
+                continue
             old = b"" if path in self.created else (self.root / path).read_bytes()
             yield from difflib.unified_diff(
                 old.decode("utf-8", "replace").splitlines(keepends=True),

@@ -1,5 +1,6 @@
 """What a new service does to the compose files and to the secrets, and what it leaves there."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -166,6 +167,9 @@ def test_a_dry_run_and_a_diff_tell_of_the_entry(workspace: Path) -> None:
 
     assert f"change     {LIST}\n" in listed
     assert "+  - user_service/compose.yaml\n" in diff
+    assert "create     .secrets/roles/user_service\n" in listed
+    assert "+++ b/.secrets" not in diff
+    assert re.findall("^\\+SECRET_KEY=(.*)", diff, re.MULTILINE) == ["change-me"]
     assert picture(workspace) == before
 
 
