@@ -75,8 +75,8 @@ def section(title: str) -> str:
 
 def advice(problem: str) -> str:
     """Return what the page says against a problem, in one line."""
-    paragraphs = TROUBLESHOOTING.read_text().split("\n\n")
-    [found] = [each for each in paragraphs if each.lstrip().startswith(f"**{problem}**")]
+    entries = TROUBLESHOOTING.read_text().split("\n- ")
+    [found] = [each for each in entries if each.startswith(f"**{problem}**")]
     return " ".join(found.split())
 
 

@@ -84,11 +84,13 @@ def test_a_service_goes_as_the_page_says(
     workspace.python("-m", "db_manager", "migrate", DATABASE_URL=fresh_database_url)
     text = advice("A service is to go.")
 
-    assert "its folder, its model in `shared/models/` and its line in" in text
-    assert "`services/compose.yaml`" in text
+    assert "its folder, its model in `shared/models/`, its line in `services/compose.yaml`" in text
+    assert "and its files in `.secrets/`" in text
     shutil.rmtree(workspace.root / "services/product_service")
     (workspace.root / "shared/models/product.py").unlink()
     containers.write_text(untouched)
+    for secret in workspace.root.glob(".secrets/*/product_service"):
+        secret.unlink()
     environment = workspace.environment | {"DATABASE_URL": fresh_database_url}
     for line in mentioned(text):
         run(["bash", "-ec", line], workspace.root, environment)
