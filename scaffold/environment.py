@@ -26,6 +26,8 @@ NAME = ".env"
 EXAMPLE = ".env.example"
 SECRETS = PurePosixPath(".secrets")
 
+_SCRIPT = "db_manager/owner.sql"
+"""A container reads it as a user of its own, whatever the umask that git cloned with."""
 _SECRET_KEY = re.compile(r"^SECRET_KEY=.*$", re.MULTILINE)
 
 
@@ -49,6 +51,9 @@ def command(dry_run: bool) -> None:
         plan = Plan.decide(workspace.root, files, keep=files)
         if not dry_run:
             transaction.apply(plan)
+            script = workspace.root / _SCRIPT
+            if script.exists():
+                script.chmod(script.stat().st_mode | 0o444)
     preview.print_list(plan)
 
 

@@ -250,6 +250,17 @@ def test_a_fresh_clone_gets_secrets_of_its_own(with_user_service: Path) -> None:
     } == {"roles/.keep"}
 
 
+def test_a_container_reads_its_script_in_a_clone_that_is_the_owners_alone(workspace: Path) -> None:
+    """As git clones with the umask 077: PostgreSQL's container would fill its volume by half."""
+    script = workspace / "db_manager/owner.sql"
+    script.write_text("CREATE ROLE fleet LOGIN;")
+    script.chmod(0o600)
+
+    done(scaffold(workspace, "env"))
+
+    assert script.stat().st_mode & 0o777 == 0o644
+
+
 def test_secrets_that_are_there_stay(with_user_service: Path) -> None:
     before = secrets_of(with_user_service)
     (with_user_service / ".secrets/keys/user_service").unlink()
