@@ -40,6 +40,7 @@ _POOLED = (
     "Name the server itself by DATABASE_URL, and unset DATABASE_POOLER."
 )
 
+_REFUSALS = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InsufficientPrivilegeError)
 
 _WHERE = text("""
     SELECT current_database() AS name,
@@ -200,7 +201,7 @@ def _refusal(error: BaseException, target: Target) -> ManagerError:
     kind = ManagerError
     if explanation.is_unreachable:
         kind = UnreachableError
-    elif isinstance(driver_error(error), asyncpg.InvalidAuthorizationSpecificationError):
+    elif isinstance(driver_error(error), _REFUSALS):
         kind = LoginRefusedError
     return kind(explanation.message)
 

@@ -18,7 +18,7 @@ class UnreachableError(ManagerError):
 
 
 class LoginRefusedError(ManagerError):
-    """PostgreSQL knows no such role, or another password of it."""
+    """PostgreSQL knows no such role, another password of it, or no right of it to connect."""
 
 
 class RevisionFailedError(ManagerError):

@@ -83,7 +83,8 @@ nothing is taken: all services work as before, with whatever was granted by hand
 
 _CLOSED = text("""
     SELECT DISTINCT 'GRANT', 'USAGE', format('SCHEMA %I', nspname), rolname
-    FROM unnest(CAST(:names AS text[]), CAST(:owners AS text[])) AS given (name, owner)
+    FROM (SELECT * FROM unnest(CAST(:names AS text[]), CAST(:owners AS text[]))
+          UNION SELECT :version_table, unnest(CAST(:roles AS text[]))) AS given (name, owner)
     JOIN pg_class ON pg_class.oid = to_regclass(name)
     JOIN pg_namespace ON pg_namespace.oid = relnamespace
     JOIN pg_roles ON rolname = owner

@@ -246,6 +246,32 @@ def test_a_role_waits_for_the_migration_that_admits_it(
     assert (late.code, late.err) == (0, "")
 
 
+def test_a_database_that_is_closed_to_all_is_opened_to_its_services(
+    shop: WorkspaceCopy, roles: dict[str, str]
+) -> None:
+    """Also to one without a table; which waits for it."""
+    shop.add_model("order", "")
+    app = shop.folder / "services/order_service/app.py"
+    app.parent.mkdir(parents=True)
+    app.touch()
+    [(name,)] = fetch(shop.url, "SELECT current_database()")
+    execute(
+        shop.url,
+        f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC",
+        "REVOKE ALL ON SCHEMA public FROM PUBLIC",
+    )
+    waiting = WorkspaceCopy.__new__(WorkspaceCopy)
+    waiting.folder, waiting.url = shop.folder, roles["order_service"]
+
+    early = waiting.start("wait", "--timeout", "60")
+    migrated = shop.run("migrate")
+    _, err = early.communicate(timeout=60)
+
+    assert f"Granting CONNECT on database {name} to order_service\n" in migrated.err
+    assert (early.returncode, err) == (0, "")
+    assert not refused(roles["order_service"], "SELECT * FROM alembic_version")
+
+
 def test_a_role_that_is_not_there_yet_is_waited_for(run: Run, fresh_database_url: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", logged_in(fresh_database_url, "late_service"))
