@@ -56,7 +56,8 @@ _DIFFERENCES = text("""
     ), found AS (
         SELECT relation, role, privilege_type AS privilege, is_part
         FROM lists, aclexplode(list) JOIN roles ON grantee = role
-        WHERE relation = to_regclass(:version_table) OR relation IN (SELECT relation FROM owned)
+        WHERE relation IN (SELECT relation FROM owned)
+           OR is_current AND relation = to_regclass(:version_table)
     ), differences AS (
         SELECT 'GRANT' AS verb, * FROM (
             SELECT * FROM wanted EXCEPT SELECT relation, role, privilege FROM found WHERE NOT is_part
@@ -77,8 +78,9 @@ _DIFFERENCES = text("""
 """)
 """What each role lacks of the tables that its service owns, and has of others that models name.
 
-A role that owns the tables, or is a superuser, is left as it is. Where no model says its service,
-nothing is taken: all services work as before, with whatever was granted by hand.
+A role that owns the tables, or is a superuser, is left as it is. A service without a table is not
+known where `services` is not, as in an image: its role may read the revision as before. Where no
+model says its service, nothing is taken: all work as before, with whatever was granted by hand.
 """
 
 _CLOSED = text("""

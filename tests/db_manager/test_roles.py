@@ -345,7 +345,7 @@ def test_an_owner_that_may_makes_the_roles_of_a_folder(copy: WorkspaceCopy, tmp_
     assert kept == [(True, False, False)]
     assert str(secret[0][0]).startswith("SCRAM-SHA-256$4096:")
     assert same_secret == secret  # else a PgBouncer logs in no more for those who are connected
-    assert f"Revoking SELECT on table users from {name}\n" in gone.err  # its service is gone
+    assert gone.err == f"Revoking SELECT on table users from {name}\n"  # its service is gone
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"two\nlines", "p\u00e4ss".encode()])
