@@ -124,17 +124,13 @@ class Revisions:
 
     def list_all(self) -> list[Revision]:
         """Return every revision, the newest first."""
-        try:
+        with _told_by_line():
             return [Revision.of(script) for script in self._scripts.walk_revisions()]
-        except Exception as error:
-            raise _unreadable(error) from error
 
     def heads(self) -> tuple[str, ...]:
         """Return the ids that no other revision follows."""
-        try:
+        with _told_by_line():
             return tuple(sorted(self._scripts.get_heads()))
-        except Exception as error:
-            raise _unreadable(error) from error
 
     def get_head(self) -> str | None:
         """Return the newest revision, None where there is none yet; raises on several."""
@@ -180,6 +176,11 @@ class Revisions:
         return [each for each in reversed(everything) if each.id not in applied]
 
 
-def _unreadable(error: Exception) -> ManagerError:
-    where = find_line(error) or "db_manager/migrations/versions"
-    return ManagerError(f"The revisions cannot be read: {where}: {reason_of(error)}")
+@contextmanager
+def _told_by_line() -> Iterator[None]:
+    """Name the line of a revision that cannot be read; raises ManagerError."""
+    try:
+        yield
+    except Exception as error:
+        where = find_line(error) or "db_manager/migrations/versions"
+        raise ManagerError(f"The revisions cannot be read: {where}: {reason_of(error)}") from error

@@ -1,7 +1,7 @@
 """The operations of a revision that Alembic does not write by itself, and the order of all."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from alembic.autogenerate import renderers
@@ -104,17 +104,13 @@ def prerequisite_steps(
         if isinstance(type_, ENUM | DOMAIN)
     }
     present = set(inspect(connection).get_schema_names())
-    needed = {each.schema for each in operations if isinstance(each, CreateTableOp)}
-    needed |= {
-        table.schema for table in metadata.tables.values() if table.schema not in present
-    } | {type_.schema for type_ in types.values()}
+    created = {each.schema for each in operations if isinstance(each, CreateTableOp)}
+    named: Iterable[Any] = (*metadata.tables.values(), *types.values())
+    needed = created | {each.schema for each in named} - present
     for schema in sorted(filter(None, needed - schemas_made)):
         # It stays when the revision is reverted: it may have been there before.
         create = f"CREATE SCHEMA IF NOT EXISTS {preparer.quote(schema)}"
-        if schema not in present or any(
-            isinstance(each, CreateTableOp) and each.schema == schema for each in operations
-        ):
-            yield Step(f"schema {schema}: in the models, not in the database", [create])
+        yield Step(f"schema {schema}: in the models, not in the database", [create])
     for name, type_ in sorted(types.items()):
         yield from _type_steps(connection, name, type_)
     known = metadata._sequences.values()
@@ -211,18 +207,19 @@ def definition_steps(
                 continue
             if is_nameless and model in theirs.values():
                 continue
-            named = "" if is_nameless else f"CONSTRAINT {constraint} "
             alter = f"ALTER TABLE {relation}"
             drop = f"{alter} DROP CONSTRAINT {constraint}"
+            named = "" if is_nameless else f"CONSTRAINT {constraint} "
+            add: Callable[[str], str] = f"{alter} ADD {named}".__add__
             if kind == "primary key" and database is not None:
                 old = inspect(connection).get_pk_constraint(table.name, schema=table.schema)["name"]
                 drop = f"{alter} DROP CONSTRAINT {quote(str(old))}"
-            up = [drop] if database is not None else []
-            up += [f"{alter} ADD {named}{model}"] if model is not None else []
-            down = [drop] if model is not None and not is_nameless else []
-            down += [f"{alter} ADD {named}{database}"] if database is not None else []
             if kind == "check":
-                up, down = _check_operations(table, name, database, model)
+                drop, add = _check_operations(table, name)
+            up = [drop] if database is not None else []
+            up += [add(model)] if model is not None else []
+            down = [drop] if model is not None and not is_nameless else []
+            down += [add(database)] if database is not None else []
             yield Step(_difference(title, database, model), up, down)
     for column in table.columns:
         yield from _generation(connection, table, column, found, changed)
@@ -235,25 +232,17 @@ def invalid_index_steps(table: Table, found: Definitions) -> Iterator[Step]:
         yield Step(f"index {table.fullname}.{name}: {why}: REINDEX INDEX CONCURRENTLY mends it", [])
 
 
-def _check_operations(
-    table: Table, name: str, database: str | None, model: str | None
-) -> tuple[list[str], list[str]]:
+def _check_operations(table: Table, name: str) -> tuple[str, Callable[[str], str]]:
     """Return Alembic's own operations: what is written in SQL is no business of the models."""
     schema = f", schema={table.schema!r}" if table.schema else ""
-    named = None if name.startswith(COPY) else name
-    title = f"op.f({named!r}), {table.name!r}" if named else f"None, {table.name!r}"
-    drop = f'op.drop_constraint({title}, type_="check"{schema})'
+    title = f"{'None' if name.startswith(COPY) else f'op.f({name!r})'}, {table.name!r}"
 
     def create(definition: str) -> str:
         inside = re.sub(r"^CHECK \((.*)\)(?: NO INHERIT)?$", r"\1", definition, flags=re.DOTALL)
         escaped = re.sub(r"(?<![:\w\\]):(?=\w)", r"\\:", inside)
         return f"op.create_check_constraint({title}, {escaped!r}{schema})"
 
-    up = [drop] if database is not None else []
-    up += [create(model)] if model is not None else []
-    down = [drop] if model is not None and named else []
-    down += [create(database)] if database is not None else []
-    return up, down
+    return f'op.drop_constraint({title}, type_="check"{schema})', create
 
 
 def _generation(
