@@ -94,13 +94,14 @@ class Target:
 @asynccontextmanager
 async def open_target(config: DatabaseSettings, wait: float = 0) -> AsyncIterator[Target]:
     """Reach the database, trying for `wait` seconds; raises ManagerError."""
-    if config.database_pooler is not None:
-        raise ManagerError(f"DATABASE_POOLER={config.database_pooler}: {_POOLED}")
     if config.database_url is not None:
+        if config.database_pooler is not None:
+            raise ManagerError(f"DATABASE_POOLER={config.database_pooler}: {_POOLED}")
         async with _connected(config.database_url, config, wait) as target:
             yield target
         return
-    async with _embedded_server() as url, _connected(url, config, wait) as target:
+    ours = config.model_copy(update={"database_pooler": None})
+    async with _embedded_server() as url, _connected(url, ours, wait) as target:
         yield target
 
 
