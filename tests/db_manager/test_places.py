@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.db_manager.outcome import execute, fetch
+from tests.db_manager.outcome import USERS, execute, fetch
 from tests.db_manager.workspace_copy import WorkspaceCopy
 
 
@@ -208,6 +208,19 @@ def test_a_model_that_cannot_be_loaded_is_told_in_one_line(
     assert len(outcome.err.splitlines()) == 1, outcome.err
     assert "shared/models/broken.py: line" in outcome.err
     assert message in outcome.err
+
+
+def test_a_type_that_needs_a_conversion_is_told_with_the_remedy(copy: WorkspaceCopy) -> None:
+    copy.add_revision(
+        "aaaaaaaaaaa1", USERS, 'op.alter_column("users", "username", type_=sa.Integer())'
+    )
+    revision = copy.versions / "aaaaaaaaaaa1_by_hand.py"
+    revision.write_text(f"import sqlalchemy as sa\n{revision.read_text()}")
+
+    outcome = copy.run("migrate")
+
+    assert outcome.code == 1
+    assert 'postgresql_using="COLUMN::TYPE"' in outcome.err
 
 
 def test_several_statements_in_one_call_are_told_with_the_remedy(copy: WorkspaceCopy) -> None:
