@@ -337,8 +337,8 @@ def _in_libpq_words(given: Mapping[str, str]) -> dict[str, str]:
     for synonym in (name for name in given if name in SYNONYMS):
         name, value = SYNONYMS[synonym], given[synonym]
         if name == "search_path":  # JDBC's may be several
-            names = value.split(",") if synonym == "currentSchema" else [value]
-            value = ", ".join('"' + each.strip(' "').replace('"', '""') + '"' for each in names)
+            names = re.split(r" *, *", value) if synonym == "currentSchema" else [value]
+            value = ", ".join('"' + each.replace('"', '""') + '"' for each in names)
         elif name == "pgbouncer":
             value = "true" if value == "0" else "false"
         elif value == "strict":
