@@ -62,7 +62,7 @@ def status(as_json: bool, wait: float) -> None:
 @click.option(
     "--roles",
     "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     help="Make a login role of each file in this folder, which holds its password.",
 )
 @WAIT

@@ -115,13 +115,14 @@ async def open_target(
         wait: seconds to keep trying.
         retried: what to try again after.
     """
-    if config.database_pooler is not None:
-        raise ManagerError(f"DATABASE_POOLER={config.database_pooler}: {_POOLED}")
     if config.database_url is not None:
+        if config.database_pooler is not None:
+            raise ManagerError(f"DATABASE_POOLER={config.database_pooler}: {_POOLED}")
         async with _connected(config.database_url, config, wait, retried) as target:
             yield target
         return
-    async with _embedded_server() as url, _connected(url, config, wait, retried) as target:
+    ours = config.model_copy(update={"database_pooler": None})
+    async with _embedded_server() as url, _connected(url, ours, wait, retried) as target:
         yield target
 
 

@@ -161,6 +161,7 @@ class DatabaseManager:
         """
         self._revisions.get_head()
         async with locked_connection(self._target, self._say) as connection:
+            await self._read_known_revisions(connection)
             status = await _do(connection, self._observe)
             if status.current and status.problem is None and not status.drift:
                 return []

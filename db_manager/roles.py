@@ -101,6 +101,10 @@ _CLOSED = text("""
 
 def read_passwords(folder: Path) -> dict[str, str]:
     """Return the password of each role: a file with the role's name; raises ManagerError."""
+    if not folder.is_dir():
+        raise ManagerError(
+            f"{folder} is no folder, which --roles wants, with a file for each role."
+        )
     passwords = {}
     for file in sorted(folder.iterdir()):
         if file.name.startswith(".") or not file.is_file():

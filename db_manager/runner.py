@@ -155,6 +155,8 @@ def _reported_by_revision(steps: list[str]) -> Iterator[None]:
         reason = reason_of(cause)
         if "multiple commands into a prepared statement" in reason:
             reason += ": give each statement an op.execute of its own"
+        if "cannot be cast automatically" in reason:
+            reason += ': say how, op.alter_column(…, postgresql_using="COLUMN::TYPE")'
         raise RevisionFailedError(f"{where}: {reason}\n{rest}") from error
 
 

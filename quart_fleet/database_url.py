@@ -167,6 +167,14 @@ class _Address:
     name: str | None
     parameters: dict[str, str]
 
+    def places(self, parameters: dict[str, str]) -> tuple[tuple[str, str], ...]:
+        """Return the hosts with a port that is said beside them, which asyncpg would not heed."""
+        if not any(host for host, _ in self.hosts) or any(port for _, port in self.hosts):
+            return self.hosts
+        ports = parameters.pop("port", "").split(",")
+        each = ports * len(self.hosts) if len(ports) == 1 else ports
+        return tuple((host, port) for (host, _), port in zip(self.hosts, each, strict=False))
+
     def __str__(self) -> str:
         """Return the URL again, which libpq and `_read` read."""
         login = "" if self.user is None else _encoded(self.user)
@@ -221,7 +229,7 @@ def normalise(url: str) -> str:
     user, password = parameters.pop("user", None), parameters.pop("password", None)
     name = address.name or parameters.pop("dbname", None) or address.name
     parameters.pop("dbname", None)
-    places = _with_ports(address.hosts, parameters)
+    places = address.places(parameters)
     return str(
         _Address(address.user or user, address.password or password, places, name, parameters)
     )
@@ -329,25 +337,14 @@ def _places(address: _Address) -> list[tuple[str, str]]:
     return places
 
 
-def _with_ports(
-    hosts: tuple[tuple[str, str], ...], parameters: dict[str, str]
-) -> tuple[tuple[str, str], ...]:
-    """Take a port that is said beside the hosts to them: asyncpg would not heed it."""
-    if not any(host for host, _ in hosts) or any(port for _, port in hosts):
-        return hosts
-    ports = parameters.pop("port", "").split(",")
-    each = ports * len(hosts) if len(ports) == 1 else ports
-    return tuple((host, port) for (host, _), port in zip(hosts, each, strict=False))
-
-
 def _in_libpq_words(given: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters as libpq names them, with its values."""
     parameters = {name: value for name, value in given.items() if name not in SYNONYMS}
     for synonym in (name for name in given if name in SYNONYMS):
         name, value = SYNONYMS[synonym], given[synonym]
         if name == "search_path":  # JDBC's may be several
-            names = value.split(",") if synonym == "currentSchema" else [value]
-            value = ", ".join('"' + each.strip(' "').replace('"', '""') + '"' for each in names)
+            names = re.split(r" *, *", value) if synonym == "currentSchema" else [value]
+            value = ", ".join('"' + each.replace('"', '""') + '"' for each in names)
         elif name == "pgbouncer":
             value = "true" if value == "0" else "false"
         elif value == "strict":

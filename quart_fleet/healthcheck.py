@@ -6,6 +6,7 @@ argument. No proxy of the environment is asked, and no installed package importe
 
 import os
 import sys
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 
 from quart_fleet.conventions import PREFIX
@@ -19,14 +20,13 @@ def is_healthy(default_port: str) -> bool:
     """Say whether the service answers its health route with 200."""
     port = os.environ.get("SERVICE_PORT") or os.environ.get("PORT") or default_port
     host = os.environ.get("HOST") or "127.0.0.1"
-    connection = HTTPConnection(_EVERY_ADDRESS.get(host, host), int(port), timeout=_TIMEOUT)
     try:
-        connection.request("GET", f"{PREFIX}/health")
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
+        address = _EVERY_ADDRESS.get(host, host)
+        with closing(HTTPConnection(address, int(port), timeout=_TIMEOUT)) as connection:
+            connection.request("GET", f"{PREFIX}/health")
+            return connection.getresponse().status == 200
+    except (OSError, HTTPException, ValueError):  # the last of what is no port, or no host
         return False
-    finally:
-        connection.close()
 
 
 if __name__ == "__main__":

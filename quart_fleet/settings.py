@@ -7,6 +7,7 @@ workspace and of its services derive from these, and add fields or give them oth
 import os
 import re
 from io import StringIO
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -35,6 +36,12 @@ SAMPLE_SECRET_KEY = "change-me"  # noqa: S105 - a placeholder that a running ser
 
 _SECRETS = Path("/run/secrets")
 """Where Docker, Podman and the manifests mount secrets; SECRETS_DIR names another folder."""
+
+_WORDS = {
+    **dict.fromkeys(("int_parsing", "int_from_float", "int_parsing_size"), "write a whole number"),
+    "bool_parsing": "write True or False",
+}
+"""What is said in place of pydantic's words, which are about the input of a program."""
 
 _PORTS = range(1, 65536)
 
@@ -124,7 +131,7 @@ class DatabaseSettings(BaseSettings):
         for details in error.errors(include_input=False):
             variable = ".".join(map(str, details["loc"]))
             prefix = f"{names.get(variable, variable)}: " if variable else ""
-            lines.append(f"{prefix}{details['msg']}")
+            lines.append(prefix + _WORDS.get(details["type"], details["msg"]))
         return lines
 
 
@@ -138,10 +145,22 @@ def _read_origins(value: object) -> object:
     for origin in origins:
         if not _ORIGIN.fullmatch(origin):
             raise PydanticCustomError(
-                "origin", "{origin} is no origin: write each like https://app.example.com",
-                {"origin": repr(origin)},
-            )  # fmt: skip
+                "origin", "write each origin like https://app.example.com, and nothing after it"
+            )
     return origins
+
+
+def _refuse_what_is_no_proxy(value: str) -> str:
+    """Refuse a name, which no client's address equals, and a network that is none."""
+    for part in value.split(","):
+        if part.strip() != "*":
+            try:
+                ip_network(part.strip())
+            except ValueError:
+                raise PydanticCustomError(
+                    "proxy", "write addresses, networks such as 10.0.0.0/8, or *, comma-separated"
+                ) from None
+    return value
 
 
 class ServiceSettings(DatabaseSettings):
@@ -160,7 +179,7 @@ class ServiceSettings(DatabaseSettings):
     keep_alive_timeout: int = Field(default=75, ge=1)
     """Seconds that a connection stays open for its next request: longer than the 60 that load
     balancers keep it, which would otherwise send a request to one that is being closed."""
-    forwarded_allow_ips: str = "127.0.0.1"
+    forwarded_allow_ips: Annotated[str, AfterValidator(_refuse_what_is_no_proxy)] = "127.0.0.1"
     """Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed,
     comma-separated; `*` means every one."""
     service_registry_url: str | None = None

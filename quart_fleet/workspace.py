@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from quart_fleet.conventions import role_of
 from quart_fleet.errors import ConfigurationError
-from quart_fleet.files import parse_python, parse_toml
+from quart_fleet.files import parse_python, parse_toml, shown
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from quart_fleet.settings import DatabaseSettings
 
 PROJECT_FILE = "pyproject.toml"
+_LONGEST_NAME = 63
+"""Bytes that PostgreSQL keeps of a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,16 @@ class Workspace:
             if (table := find_table(folder)) is not None:
                 known = ("metadata", "settings", "migrations", "version_table")
                 names = {name: str(table[name]) for name in known if name in table}
-                unmanaged = tuple(map(str, table.get("unmanaged", ())))
-                return cls(folder, **names, unmanaged=unmanaged)
+                unmanaged = table.get("unmanaged", [])
+                place = f"{shown(folder / PROJECT_FILE)}: [tool.scaffold]"
+                if not isinstance(unmanaged, list):  # of a text, each character would be a pattern
+                    raise ConfigurationError(f'{place} unmanaged is a list: ["jobs_*"].')
+                found = cls(folder, **names, unmanaged=tuple(map(str, unmanaged)))
+                if not 0 < len(found.version_table.encode()) <= _LONGEST_NAME:
+                    raise ConfigurationError(
+                        f"{place} version_table has 1 to {_LONGEST_NAME} characters."
+                    )
+                return found
         raise ConfigurationError(
             f"{start} is in no workspace: no {PROJECT_FILE} with [tool.scaffold] here or above.\n"
             "Change to one, or create one: python -m scaffold init DIR"
@@ -105,4 +115,12 @@ def find_table(folder: Path) -> dict[str, Any] | None:
 def _load(name: str) -> Any:
     """Return what `module:name` names."""
     module, _, attribute = name.partition(":")
-    return getattr(import_module(module), attribute)
+    try:
+        return getattr(import_module(module), attribute)
+    except (ModuleNotFoundError, AttributeError) as error:
+        missing = attribute if isinstance(error, AttributeError) else module
+        if error.name is None or not f"{missing}.".startswith(f"{error.name}."):
+            raise  # by a line of the module itself
+        raise ConfigurationError(
+            f"{PROJECT_FILE}: [tool.scaffold] names {name}, which there is not: write module:name."
+        ) from None

@@ -1,5 +1,6 @@
 """`python -m scaffold init DIR`: a fresh workspace, which holds what its owner owns."""
 
+import os
 import re
 import shlex
 import sys
@@ -171,6 +172,8 @@ def _refuse_occupied(root: Path) -> None:
     """Refuse a folder that holds more than git's own, or what a killed init left."""
     if root.exists() and not root.is_dir():
         raise MisuseError(f"{root} is a file: name a new folder.")
+    if os.pathsep in str(root):
+        raise MisuseError(f"{root} has a {os.pathsep}, which ends a path in PYTHONPATH and PATH.")
     names = [path.name for path in root.iterdir()] if root.is_dir() else []
     if any(name != ".git" and not name.startswith(transaction.STAGING) for name in names):
         raise ScaffoldError(f"{root} is not empty: name a new folder, or empty this one.")

@@ -66,7 +66,8 @@ def _run_ruff(folder: Path, settings: Path, command: str, *options: str) -> None
             "ruff is missing, which formats what is generated. "
             "Install it: make install at the workspace's root."
         )
-    everywhere = ("--quiet", "--no-cache", "--no-respect-gitignore", f"--config={settings}")
+    config = str(settings).replace("$", "$$")  # ruff puts variables of the shell in
+    everywhere = ("--quiet", "--no-cache", "--no-respect-gitignore", f"--config={config}")
     completed = subprocess.run(  # noqa: S603 - our own arguments
         [ruff, command, *options, *everywhere, "."],
         cwd=folder,

@@ -106,13 +106,17 @@ _OTHERS = {
         "No server is what target_session_attrs asks for: {place}. Name another one by "
         "DATABASE_URL, or wait for the failover."
     ),
+    asyncpg.InvalidSchemaNameError: (
+        "The search_path names no schema that is there: {place}. Create the schema, or correct its "
+        "name in DATABASE_URL."
+    ),
     **dict.fromkeys(
         UNPREPARED,
         "A pooler shares sessions, where prepared statements are lost: {place}. "
         "Set DATABASE_POOLER=pgbouncer.",
     ),
 }
-"""What is said where another server answers than the one that is needed, or a pooler."""
+"""What is said where what answers is not what is needed: another server, a pooler, no schema."""
 
 
 def explain(error: BaseException, url: str, remedy: str = CORRECT) -> Explanation:
@@ -159,6 +163,7 @@ def explain(error: BaseException, url: str, remedy: str = CORRECT) -> Explanatio
             | asyncpg.TargetServerAttributeNotMatched()
             | asyncpg.InvalidSQLStatementNameError()
             | asyncpg.DuplicatePreparedStatementError()
+            | asyncpg.InvalidSchemaNameError()
         ):
             message = _OTHERS[type(cause)].format(place=place)
         case (

@@ -76,7 +76,7 @@ def serve(app: Quart, path: str) -> None:
         action="store_true",
         help="print every route as JSON, and end without serving",
     )
-    version = f"{app.config['SERVICE_NAME']} on quart-fleet {__version__}"
+    version = f"{app.config.get('SERVICE_NAME', app.name)} on quart-fleet {__version__}"
     parser.add_argument("--version", action="version", version=version)
     options = parser.parse_args()
     if options.routes:

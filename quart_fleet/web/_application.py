@@ -170,6 +170,8 @@ def make_cors(origins: frozenset[str] | None) -> AfterRequest:
                 headers.add("Vary", "Origin")
         if origins is not None and origin not in origins:
             return response
+        if origins is None and origin and headers.getlist("Access-Control-Allow-Credentials"):
+            origin = None  # to `*` browsers send no cookies; else every site could read the answers
         headers.add("Access-Control-Allow-Origin", origin or "*")
         if current.method == "OPTIONS":
             _allow_preflight(current, headers)

@@ -338,3 +338,37 @@ def test_a_secret_that_cannot_be_read_is_named(secrets: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="secret_key"):
         ServiceSettings.load()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("SERVICE_PORT=abc", "SERVICE_PORT or PORT: write a whole number"),
+        ("DB_POOL_SIZE=1.5", "DB_POOL_SIZE: write a whole number"),
+        ("DB_ECHO=perhaps", "DB_ECHO: write True or False"),
+        (
+            "CORS_ORIGINS=https://u:s3cret@app.example.com",
+            "CORS_ORIGINS: write each origin like https://app.example.com, and nothing after it",
+        ),
+        *(
+            (
+                f"FORWARDED_ALLOW_IPS={value}",
+                "FORWARDED_ALLOW_IPS: write addresses, networks such as 10.0.0.0/8, or *, "
+                "comma-separated",
+            )
+            for value in ("10.0.0.0/33", "10.0.0.1/8", "proxy.example.com", "10.0.0.1,")
+        ),
+    ],
+)
+def test_a_value_is_refused_in_words_that_hold_no_piece_of_it(
+    tmp_path: Path, line: str, words: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        load(tmp_path, f"DEBUG=True\n{line}")
+
+    assert str(refusal.value).splitlines()[0] == words
+
+
+@pytest.mark.parametrize("value", ["*", "10.0.0.0/8, ::1", "fd00::/8"])
+def test_proxies_are_addresses_and_networks(tmp_path: Path, value: str) -> None:
+    assert load(tmp_path, f"DEBUG=True\nFORWARDED_ALLOW_IPS={value}").forwarded_allow_ips == value

@@ -70,8 +70,16 @@ async def test_what_a_blueprint_allows_on_every_route_stays() -> None:
     }
 
 
-async def test_credentials_that_the_application_allows_go_with_the_origin() -> None:
-    app = service()
+@pytest.mark.parametrize(
+    ("settings", "allowed"),
+    [({"CORS_ORIGINS": APP}, APP), ({}, "*")],
+    ids=["origins", "every origin"],
+)
+async def test_credentials_go_with_origins_that_were_named(
+    settings: dict[str, object], allowed: str
+) -> None:
+    """To `*` browsers send no cookies (Fetch, "CORS check"): no site that was not named reads."""
+    app = service(**settings)
 
     @app.after_request
     async def allow_credentials(response: Response) -> Response:
@@ -79,7 +87,7 @@ async def test_credentials_that_the_application_allows_go_with_the_origin() -> N
         return response
 
     assert await cross_origin_headers(app, APP) == {
-        "Allow-Origin": APP,
+        "Allow-Origin": allowed,
         "Allow-Credentials": "true",
         "Vary": "Origin",
     }

@@ -9,6 +9,7 @@ import pytest
 from quart import Blueprint
 
 from quart_fleet.asgi import ServiceApplication
+from quart_fleet.healthcheck import is_healthy
 from tests.chassis.services import make_service
 from tests.chassis.serving import under_hypercorn
 from tests.ports import reserve_port
@@ -68,3 +69,13 @@ async def test_what_is_no_healthy_service_is_not() -> None:
     for answer in (refuse, babble):
         async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
             assert await check(server.sockets[0].getsockname()[1]) == 1
+
+
+@pytest.mark.parametrize("settings", [{"PORT": "abc"}, {"PORT": "99999"}, {"HOST": "a" * 70}])
+def test_settings_that_no_service_starts_with_are_no_healthy_service(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+    assert not is_healthy("1")

@@ -22,6 +22,7 @@ FOLDERS = [
     pytest.param("ÄÖ 東京", "ao", marks=slow),
     pytest.param("東京", "fleet", marks=slow),
     pytest.param("-Dash", "dash", marks=slow),
+    pytest.param("ca$h", "ca-h", marks=slow),
     pytest.param("a" * 90, "a" * 90, marks=slow),
 ]
 

@@ -164,7 +164,10 @@ async def test_a_database_out_of_reach_is_warned_of_while_the_service_starts(
             "hostaddr=10.0.0.1",
             "hostaddr cannot be used: write the address in the place of the host",
         ),
-        ("sslmod=require", "sslmod cannot be used: no connection has it; correct or remove it"),
+        (
+            "sslmod=require",
+            "sslmod cannot be used: no connection has it; correct or remove it, and write & in a value as %26",
+        ),
         (
             "sslmode=require&sslrootcert=/nope.pem",
             "sslrootcert cannot be used: its file cannot be read (No such file or directory)",

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.db_manager.outcome import execute, fetch
+from tests.db_manager.outcome import USERS, execute, fetch
 from tests.db_manager.workspace_copy import WorkspaceCopy
 from tests.workspace import python_path
 
@@ -134,6 +134,60 @@ def test_another_applications_revisions_are_no_reason_to_reset(
     assert fetch(copy.url, "SELECT count(*) FROM theirs") == [(0,)]
 
 
+def test_another_applications_revisions_are_no_reason_to_create_tables(
+    copy: WorkspaceCopy,
+) -> None:
+    execute(
+        copy.url,
+        "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)",
+        "INSERT INTO alembic_version VALUES ('theirs')",
+    )
+
+    outcome = copy.run("create-tables")
+
+    assert outcome.code == 1
+    assert "Of another application" in outcome.err
+    assert "reset" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('unmanaged = "jobs_*"', 'unmanaged is a list: ["jobs_*"].'),
+        (f'version_table = "{"x" * 64}"', "version_table has 1 to 63 characters."),
+        ('version_table = ""', "version_table has 1 to 63 characters."),
+    ],
+)
+def test_a_setting_that_means_nothing_is_told(copy: WorkspaceCopy, line: str, told: str) -> None:
+    copy.set_in_project(line)
+
+    outcome = copy.run("status")
+
+    assert (outcome.code, outcome.err) == (1, f"Error: pyproject.toml: [tool.scaffold] {told}\n")
+
+
+@pytest.mark.parametrize("name", ["shared.nothing:load", "shared.models:nothing", "shared.models"])
+def test_models_that_there_are_not_are_told_by_the_setting(copy: WorkspaceCopy, name: str) -> None:
+    project = copy.folder / "pyproject.toml"
+    project.write_text(project.read_text().replace("shared.models:load_metadata", name))
+
+    outcome = copy.run("status")
+
+    assert outcome.code == 1
+    assert outcome.err == (
+        f"Error: pyproject.toml: [tool.scaffold] names {name}, which there is not: write module:name.\n"
+    )
+
+
+def test_a_schema_that_there_is_not_is_told(copy: WorkspaceCopy) -> None:
+    copy.url += f"{'&' if '?' in copy.url else '?'}schema=nowhere"
+
+    outcome = copy.run("migrate")
+
+    assert outcome.code == 1
+    assert outcome.err.startswith("Error: The search_path names no schema that is there: ")
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -155,6 +209,19 @@ def test_a_model_that_cannot_be_loaded_is_told_in_one_line(
     assert len(outcome.err.splitlines()) == 1, outcome.err
     assert "shared/models/broken.py: line" in outcome.err
     assert message in outcome.err
+
+
+def test_a_type_that_needs_a_conversion_is_told_with_the_remedy(copy: WorkspaceCopy) -> None:
+    copy.add_revision(
+        "aaaaaaaaaaa1", USERS, 'op.alter_column("users", "username", type_=sa.Integer())'
+    )
+    revision = copy.versions / "aaaaaaaaaaa1_by_hand.py"
+    revision.write_text(f"import sqlalchemy as sa\n{revision.read_text()}")
+
+    outcome = copy.run("migrate")
+
+    assert outcome.code == 1
+    assert 'postgresql_using="COLUMN::TYPE"' in outcome.err
 
 
 def test_several_statements_in_one_call_are_told_with_the_remedy(copy: WorkspaceCopy) -> None:

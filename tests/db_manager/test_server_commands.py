@@ -59,6 +59,7 @@ FOREIGN = {
     "PGAPPNAME": "theirs",
     "PGTZ": "Asia/Tokyo",
     "PGCLIENTENCODING": "LATIN1",
+    "DATABASE_POOLER": "pgbouncer",
 }
 """The shell's settings for another server."""
 PSQL_ONLY = {"PGSERVICE": "theirs", "PGCHANNELBINDING": "require", "PGGSSENCMODE": "require"}

@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from quart_fleet.testing import NewDatabase
 from tests.ports import reserve_port
+from tests.scaffold.commands import is_secret
 from tests.workspace import GeneratedWorkspace
 
 
@@ -207,5 +208,5 @@ def contents(workspace: GeneratedWorkspace) -> dict[str, bytes]:
     return {
         os.fspath(path.relative_to(workspace.root)): path.read_bytes()
         for path in workspace.root.rglob("*")
-        if path.is_file() and "_cache" not in os.fspath(path) and path.name != ".env"
+        if path.is_file() and "_cache" not in os.fspath(path) and not is_secret(path)
     }

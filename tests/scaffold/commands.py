@@ -55,7 +55,7 @@ def picture(root: Path) -> dict[str, tuple[int, bytes]]:
     return {
         str(path.relative_to(root)): (
             path.stat().st_mode,
-            path.read_bytes() if path.is_file() and not _is_secret(path) else b"",
+            path.read_bytes() if path.is_file() and not is_secret(path) else b"",
         )
         for path in sorted(root.rglob("*"))
         if "__pycache__" not in path.parts
@@ -76,5 +76,5 @@ def find_unlocked(workspace: Path) -> set[str]:
     }
 
 
-def _is_secret(path: Path) -> bool:
+def is_secret(path: Path) -> bool:
     return path.name == ".env" or ".secrets" in path.parts

@@ -148,6 +148,11 @@ def test_a_file_is_no_folder_for_a_workspace(tmp_path: Path) -> None:
     assert "Not a directory" in refused(scaffold(tmp_path, "init", "fleet/inside"))
 
 
+def test_a_folder_that_no_path_can_name_is_refused(tmp_path: Path) -> None:
+    assert "ends a path in PYTHONPATH" in refused(scaffold(tmp_path, "init", "a:b"), exit_code=2)
+    assert not (tmp_path / "a:b").exists()
+
+
 def test_a_failure_leaves_no_folder(tmp_path: Path) -> None:
     completed = run(
         tmp_path,
