@@ -58,7 +58,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 class Target:
     """A database that answers."""
 
-    url: str
+    url: str = field(repr=False)
     engine: AsyncEngine
     remedy: str
     """What to do where it cannot be used."""

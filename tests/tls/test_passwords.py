@@ -34,6 +34,7 @@ async def test_a_role_logs_in_with_the_password_of_its_file(asking: Server) -> N
         own = {"DATABASE_URL": url, "DATABASE_PASSWORD": password}
         async with open_target(DatabaseSettings.model_validate(own)) as target:
             assert target.place == f"postgres at 127.0.0.1:{asking.port}"
+            assert password not in repr(target).replace("%40", "@")
 
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(url, password="first-p@ss")
