@@ -125,13 +125,13 @@ def make_roles(connection: Connection, passwords: Mapping[str, str | None]) -> N
     Without a password, only a server that asks for none takes the login, as the embedded one.
     """
     there = set(connection.scalars(text("SELECT rolname FROM pg_roles")))
-    server = connection.scalar(text("SELECT system_identifier FROM pg_control_system()"))
     quote = connection.dialect.identifier_preparer.quote_identifier
     for role, password in passwords.items():
         if role in there and password is None:
             continue
         verb, secret = "ALTER" if role in there else "CREATE", ""
         if password is not None:
+            server = connection.scalar(text("SELECT system_identifier FROM pg_control_system()"))
             secret = f" PASSWORD '{_scram_secret(password, f'{server} {role}')}'"
         try:
             connection.exec_driver_sql(f"{verb} ROLE {quote(role)} LOGIN{secret}")
