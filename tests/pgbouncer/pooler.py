@@ -21,17 +21,24 @@ SERVER_CONNECTIONS = 3
 
 _SETTINGS = """\
 [databases]
-* = host={host} port={port} user={user}
+* = host={host} port={port}{user}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {listen_port}
 unix_socket_dir =
-auth_type = any
+{login}
 pool_mode = {mode}
 default_pool_size = {size}
 max_client_conn = 200
 {prepared}
 """
+_ASKING = """\
+auth_type = scram-sha-256
+auth_file = users
+auth_user = postgres
+auth_query = SELECT rolname, rolpassword FROM pg_authid WHERE rolname = $1
+server_login_retry = 1"""
+"""Clients log in by a password, and by what they proved it does the pooler at the server."""
 _PREPARED_SINCE = (1, 21)
 """Versions that can follow prepared statements; told not to, they are as the older ones."""
 
@@ -56,20 +63,25 @@ def find_program() -> str | None:
 
 
 @asynccontextmanager
-async def pooling(
+async def pooling(  # noqa: PLR0913 - each is a setting of its own
     program: str,
     server_url: str,
     mode: str = "transaction",
     size: int = SERVER_CONNECTIONS,
     prepared: int = 0,
+    asks: bool = False,
 ) -> AsyncIterator[Pooler]:
-    """Run a PgBouncer before a server; as another user where we are root, which it refuses."""
+    """Run a PgBouncer before a server; as another user where we are root, which it refuses.
+
+    With `asks`, it wants the passwords of the server's roles; the server lets `postgres` in.
+    """
     with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name:
         folder = Path(name)
         folder.chmod(0o755)
         account, port = Account.for_data(folder / "data"), reserve_port()
         settings = folder / "pgbouncer.ini"
-        text = _render(program, server_url, port)
+        text = _render(program, server_url, port, asks)
+        (folder / "users").write_text('"postgres" ""\n')
         settings.write_text(text.format(mode=mode, size=size, prepared=prepared))
         with (folder / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
@@ -87,14 +99,15 @@ async def pooling(
             await process.wait()
 
 
-def _render(program: str, server_url: str, port: int) -> str:
+def _render(program: str, server_url: str, port: int, asks: bool) -> str:
     parts = urlsplit(server_url)
     options = parse_qs(parts.query)
     setting = "max_prepared_statements = {prepared}" if follows_statements(program) else ""
     return _SETTINGS.format(
         host=parts.hostname or options["host"][0],
         port=parts.port or options.get("port", ["5432"])[0],
-        user=parts.username or "postgres",
+        user="" if asks else f" user={parts.username or 'postgres'}",
+        login=_ASKING if asks else "auth_type = any",
         listen_port=port,
         size="{size}",
         mode="{mode}",
