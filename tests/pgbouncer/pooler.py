@@ -63,12 +63,13 @@ def find_program() -> str | None:
 
 
 @asynccontextmanager
-async def pooling(  # noqa: PLR0913 - each is a setting of its own
+async def pooling(
     program: str,
     server_url: str,
     mode: str = "transaction",
     size: int = SERVER_CONNECTIONS,
     prepared: int = 0,
+    *,
     asks: bool = False,
 ) -> AsyncIterator[Pooler]:
     """Run a PgBouncer before a server; as another user where we are root, which it refuses.
