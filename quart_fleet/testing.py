@@ -18,7 +18,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -147,7 +147,7 @@ async def _logins(
     _workspace: Workspace, _open_database: "Database", database_url: str
 ) -> AsyncIterator[Mapping[Path, "Database"]]:
     """This process's database by the folder of each service, with that service's rights."""
-    roles = set() if _GIVEN in os.environ else set(_roles_of_models(_workspace))
+    roles = set() if _GIVEN in os.environ else _roles(_workspace)
     folders = [each.parent for each in _workspace.root.glob("services/*/app.py")]
     async with AsyncExitStack() as stack:
         yield {
@@ -195,10 +195,12 @@ async def _opened(url: str) -> AsyncIterator["Database"]:
         yield database
 
 
-def _roles_of_models(workspace: Workspace) -> Iterable[str]:
+def _roles(workspace: Workspace) -> set[str]:
+    """Return what the services log in as: nothing of their own where no model says its service."""
     from quart_fleet.models import owning_roles  # noqa: PLC0415
 
-    return owning_roles(workspace.load_metadata()).values()
+    owning = set(owning_roles(workspace.load_metadata()).values())
+    return owning and owning | set(workspace.roles())
 
 
 async def _ensure_template(workspace: Workspace, server_url: str) -> str:
@@ -219,7 +221,7 @@ async def _ensure_template(workspace: Workspace, server_url: str) -> str:
         exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
         if not await connection.fetchval(exists, name):
             if _GIVEN not in os.environ:
-                for role in _roles_of_models(workspace):
+                for role in _roles(workspace):
                     with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
                         await connection.execute(f'CREATE ROLE "{role}" LOGIN')
             draft = f"{name}_draft"  # a run that was interrupted leaves it half-migrated
