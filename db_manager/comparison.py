@@ -188,6 +188,9 @@ class Comparison:
         if upgrade is None or script.downgrade_ops is None:
             return
         operations = list(upgrade.ops)
+        for operation in operations:
+            if isinstance(operation, CreateTableOp):
+                operation.info = {}  # its service, which is the model's to say at any time
         renames = self._rename_steps
         made = self.made.names("schema")
         before = prerequisite_steps(self.connection, self.metadata, operations, made)

@@ -27,6 +27,7 @@ from quart_fleet.database.explanations import (
     UNREACHABLE,
     driver_error,
     is_lost,
+    note_rights,
     was_not_carried_out,
 )
 from quart_fleet.errors import DatabaseUnavailableError
@@ -250,6 +251,7 @@ class Transaction:
         except BaseException as error:
             if self._state is not _State.OPEN:
                 self._state = _State.UNSETTLED
+            note_rights(error)
             if isinstance(error, UNREACHABLE):
                 self._database.give_up(self._connection, error)
                 raise DatabaseUnavailableError from error

@@ -208,6 +208,15 @@ def _explain_tls(error: ssl.SSLError, place: str) -> str:
     )
 
 
+def note_rights(error: BaseException) -> None:
+    """Add what to do to an error of a role that lacks a right; logs and pytest show it."""
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        error.add_note(
+            "A service may use the tables of the models that name it, as by __table_args__ = "
+            '{"info": {"service": "user-service"}}. After a change there: python -m db_manager migrate'
+        )
+
+
 def driver_error(error: BaseException) -> BaseException:
     """Dig out asyncpg's own exception, which SQLAlchemy's adapter chains below its own."""
     below = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else None

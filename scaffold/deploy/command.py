@@ -99,7 +99,8 @@ def kubernetes(force: bool, dry_run: bool, diff: bool, as_json: bool, **target: 
     else:
         preview.print_list(plan)
         click.echo(
-            f"\nNext:\n  kubectl kustomize {OVERLAYS}/dev\n  kubectl apply -k {OVERLAYS}/dev"
+            f"\nNext:\n  kubectl kustomize {OVERLAYS}/dev\n  kubectl apply -k {OVERLAYS}/dev\n"
+            "The namespace and the secrets come first: docs/cluster.md"
         )
     for warning in warnings:
         click.echo(warning, err=True)

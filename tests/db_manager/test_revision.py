@@ -12,6 +12,14 @@ from tests.db_manager.outcome import USERS, execute, schema
 from tests.db_manager.workspace_copy import WorkspaceCopy
 
 NICKNAME = 'nickname: Mapped[str | None] = mapped_column(String(50), index=True, comment="aka")'
+ORDERS = """
+from shared.models.base import BaseModel
+
+
+class OrderModel(BaseModel):
+    __tablename__ = "orders"
+    __table_args__ = {"info": {"service": "order-service"}}
+"""
 
 
 def test_a_changed_model_becomes_a_revision_that_needs_no_touch(
@@ -45,6 +53,19 @@ def test_a_revision_without_ruff_is_written_all_the_same(run: Run, copy: Workspa
 
     assert (process.returncode, err) == (0, "")
     assert "nickname" in (copy.folder / out.strip()).read_text()
+
+
+def test_a_revision_leaves_the_service_of_a_table_to_its_model(
+    run: Run, copy: WorkspaceCopy
+) -> None:
+    run("migrate")
+    copy.add_model("order", ORDERS)
+
+    written = copy.run("revision", "-m", "add orders")
+
+    text = (copy.folder / written.out.strip()).read_text()
+    assert '"orders"' in text
+    assert "order-service" not in text
 
 
 def test_an_empty_revision_asks_no_database_and_needs_no_touch(copy: WorkspaceCopy) -> None:

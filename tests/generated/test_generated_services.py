@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
@@ -210,3 +211,24 @@ def contents(workspace: GeneratedWorkspace) -> dict[str, bytes]:
         for path in workspace.root.rglob("*")
         if path.is_file() and "_cache" not in os.fspath(path) and not is_secret(path)
     }
+
+
+def test_a_service_whose_model_names_none_fails_in_its_own_tests_and_is_told_why(
+    tmp_path: Path,
+) -> None:
+    workspace = GeneratedWorkspace.make(
+        tmp_path / "fleet", "user-service 8081", "product-service 8082"
+    )
+    model = workspace.root / "shared/models/product.py"
+    named = '    __table_args__ = {"info": {"service": "product-service"}}\n'
+    text = model.read_text()
+    assert named in text
+    model.write_text(text.replace(named, ""))
+
+    with pytest.raises(AssertionError) as failed:
+        workspace.python(
+            "-m", "pytest", "-q", "-x", "services/product_service/tests/test_product_repository.py"
+        )
+
+    assert "permission denied for table products" in str(failed.value)
+    assert "A service may use the tables of the models that name it" in str(failed.value)
