@@ -28,8 +28,8 @@ _IN_EVERY_SERVICE = frozenset(
 """Importable in a service's own folder, where `python app.py` runs."""
 _OF_PYTHON = sys.stdlib_module_names | {"test"} | set(sys.builtin_module_names)
 _OF_THE_WORKSPACE = frozenset({"scaffold", "shared", "db_manager", "services", "tests"})
-_ROLES = re.compile("fleet|postgres|public|none|pg_.*")
-"""Roles of the database that no service can log in as: the owner, the superuser, PostgreSQL's own."""
+_ROLES = re.compile("fleet|postgres(_.*)?|public|none|(pg|cnpg)_.*|streaming_replica")
+"""Roles that no service can log in as: the owner, the superuser, PostgreSQL's and its operator's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -476,7 +477,10 @@ def test_an_index_that_only_seems_to_be_there_is_a_difference(
 
 
 def test_what_is_not_compared_of_a_table_is_named(fresh_database_url: str, tmp_path: Path) -> None:
-    model = table(prefixes=["UNLOGGED"], postgresql_with={"fillfactor": 70})
+    # SQLAlchemy 2.0 has no word for the parameters that a table is stored with.
+    is_known = version("sqlalchemy") >= "2.1"
+    stored = {"postgresql_with": {"fillfactor": 70}} if is_known else {}
+    model = table(prefixes=["UNLOGGED"], **stored)
     secured = "ALTER TABLE things ENABLE ROW LEVEL SECURITY"
 
     found = compare(fresh_database_url, model, model, tmp_path, secured)
@@ -485,5 +489,5 @@ def test_what_is_not_compared_of_a_table_is_named(fresh_database_url: str, tmp_p
     assert found.not_compared == (
         "row level security things: not in models",
         "table things: UNLOGGED",
-        "table things: with",
+        *["table things: with"][: len(stored)],
     )

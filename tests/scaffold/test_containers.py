@@ -273,7 +273,9 @@ def test_secrets_that_are_there_stay(with_user_service: Path) -> None:
     assert {path for path in before if after[path] != before[path]} == {"keys/user_service"}
 
 
-@pytest.mark.parametrize("name", ["fleet", "public", "none", "pg_stats"])
+@pytest.mark.parametrize(
+    "name", ["fleet", "public", "none", "pg_stats", "postgres-app", "streaming-replica"]
+)
 def test_no_service_logs_in_as_a_role_of_the_database_itself(workspace: Path, name: str) -> None:
     message = refused(scaffold(workspace, name, "8081", "--bare"))
 
