@@ -291,8 +291,11 @@ class Field:
     def rules(self) -> list[Rule]:
         """What its value has to be, beyond its type."""
         of, value = self.of, f"self.{self.name}"
+        # Of positive and min, one says more than the other.
+        lowest: Any = of.least
+        is_positive = of.positive and (lowest is None or lowest <= 0)
         rules = []
-        if of.least is not None:
+        if of.least is not None and not is_positive:
             least = self._bound(of.least)
             said = f"Must be at least {spell(of.least)}"
             outside = just_outside(of, of.least, below=True)
@@ -302,7 +305,7 @@ class Field:
             said = f"Must be at most {spell(of.greatest)}"
             outside = just_outside(of, of.greatest, below=False)
             rules.append(("has_a_greatest_value", said, f"{value} <= {greatest}", outside))
-        if of.positive:
+        if is_positive:
             zero: Any = {"decimal": Decimal(0), "float": 0.0}.get(of.type.name, 0)
             rules.append(("is_positive", "Must be greater than 0", f"{value} > 0", zero))
         if of.shortest is not None:

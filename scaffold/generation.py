@@ -100,6 +100,8 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "unique_fields": fields.unique,
         "unique_sets": [fields.unique] if fields.unique else [],
         "updatable_fields": fields.updatable,
+        # Without its only field, a body would be empty.
+        "unknown_key": ' | {"unknown": True}' if len(fields.fields) == 1 else "",
         "lookup_fields": fields.lookup,
         "limited_fields": fields.limited,
         "bordered_fields": fields.bordered,

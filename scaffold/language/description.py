@@ -69,9 +69,13 @@ class FieldDescription:
         # The types of both are the field's, which mypy cannot know.
         lowest: Any = self.least
         highest: Any = self.greatest
+        if self.positive:
+            step = {"decimal": Decimal(1).scaleb(-self.type.scale), "float": 0}.get(
+                self.type.name, 1
+            )
+            lowest = step if lowest is None else max(lowest, step)
         is_bounded = lowest is not None and highest is not None
-        is_above = self.positive and highest is not None and highest <= 0
-        if is_above or (is_bounded and lowest > highest):
+        if is_bounded and (lowest > highest or (self.positive and highest <= 0)):
             return "No value is in this range"
         is_single = len(self.type.words) == 1 or (is_bounded and lowest == highest)
         return "Unique, and only one value is possible" if self.unique and is_single else ""

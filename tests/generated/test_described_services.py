@@ -152,6 +152,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     made.python("-m", "scaffold", "specimen-service", "9201", *SPECIMEN)
     made.python(*command_of_the_page())
     made.python("-m", "scaffold", "note-service", "9202", "body:text?")
+    made.python("-m", "scaffold", "list-service", "9204", "rank:int:positive:min(-3)")
     counts = [f"count_{number}:int:min(1)" for number in range(24)]
     made.python("-m", "scaffold", "tally-service", "9203", *counts)
     return made

@@ -174,6 +174,7 @@ def test_a_mistake_is_shown_where_it_is(text: str, message: str) -> None:
         *("x:decimal(3)", "x:decimal(3,4)", "x:decimal(0,0)", "x:decimal(1001,0)"),
         *("x:enum", "x:enum()", "x:enum(a,,b)", "x:enum(a, A)", "x:enum(a-b, a_b)", "x:enum(1)"),
         *("x:enum(a):unique", "x:int:unique:min(1):max(1)", "x:int:positive:max(0)"),
+        *("x:int:unique:positive:max(1)", "x:decimal(3,1):positive:max(0.1):unique", "x:float:positive:max(0)"),
         *("x:int:min", "x:int:min()", "x:int:min(1,2)", "x:int:min(a)", "x:str:min(1)", "x:str:length"),
         *("x:str:length(0)", "x:str:length(3,2)", "x:str(3):length(4)", "x:str:length(1,2,3)"),
         *("x:email:length(1,2)", "x:url:length(1,7)", "x:int:lookup", "x:str(3)=abcd"),
@@ -228,6 +229,19 @@ def test_the_presets_own_fields_change_nothing(workspace: Path) -> None:
     output = done(scaffold(workspace, "user-service", "8081", "--force", "--json"))
 
     assert json.loads(output)["changed"] == []
+
+
+def test_other_fields_for_a_table_that_exists_want_a_revision(workspace: Path) -> None:
+    done(scaffold(workspace, "product-service", "8081", "sku:str(9)"))
+    revisions = picture(workspace / "db_manager")
+
+    forced = scaffold(
+        workspace, "product-service", "8081", "sku:str(9)", "price:decimal", "--force"
+    )
+
+    assert "python -m db_manager revision" in forced.stderr
+    assert "price" in (workspace / "shared/models/product.py").read_text()
+    assert picture(workspace / "db_manager") == revisions
 
 
 def test_presets_are_written_in_the_language() -> None:
