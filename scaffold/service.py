@@ -50,8 +50,8 @@ def command(name: str, port: str, fields: tuple[str, ...], bare: bool, **options
     """Generate the service NAME, which listens on PORT.
 
     It keeps what it is named after: user-service keeps users, order-item-service keeps order
-    items. A FIELD is NAME:TYPE, as in 'price:decimal(10,2):min(0)' (docs/language.md); without
-    any, the resource has a name and a description. An existing service is left as it is, unless --force writes its generated files anew;
+    items. A FIELD is NAME:TYPE with its rules, as in 'price:decimal(10,2):min(0)'; without any,
+    the resource has a name and a description. An existing service is left as it is, unless --force writes its generated files anew;
     its .env, its revision and files of your own stay even then.
     """
     if name in COMMANDS:

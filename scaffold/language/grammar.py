@@ -160,7 +160,7 @@ def _parse_words(scanner: Scanner) -> tuple[str, ...]:
         if not _ENUM_WORD.fullmatch(word) or len(word) > LONGEST_WORD:
             scanner.refuse(f"{word!r} is no word of an enum", form, place)
         constant = word.upper().replace("-", "_")
-        if constant in constants or constant.startswith("_"):
+        if constant in constants:
             scanner.refuse(f"{word!r} is there twice", form, place)
         constants.add(constant)
     return tuple(word for word, _ in arguments)
