@@ -1,20 +1,30 @@
 """Base classes of DTOs, which requests are parsed into and answers are written from, and field types."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Context, Decimal
 from functools import cache, cached_property
-from typing import Annotated, Any, Self, TypeVar, get_args
+from typing import Annotated, Any, LiteralString, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
+    AnyHttpUrl,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     PlainSerializer,
     TypeAdapter,
+    ValidationError,
     WrapSerializer,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from quart_fleet.times import read_duration, write_datetime, write_duration
 
 
 def _storable(text: str) -> str:
@@ -35,6 +45,176 @@ Text = Annotated[str, AfterValidator(_storable)]
 
 Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 """A whole number in the range of PostgreSQL's `integer`: 4 bytes, signed."""
+
+BigInteger = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+"""A whole number in the range of PostgreSQL's `bigint`: 8 bytes, signed."""
+
+Float = Annotated[float, Field(allow_inf_nan=False)]
+"""A number that JSON can write, in PostgreSQL `double precision`."""
+
+
+def _in_form(
+    pattern: str, read: Callable[[str], object], kind: LiteralString, message: LiteralString
+) -> BeforeValidator:
+    """Read text of one form alone, where pydantic also takes others and drops digits."""
+    form = re.compile(pattern, re.ASCII)
+
+    def convert(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if form.fullmatch(value):
+            try:
+                return read(value)
+            except (ValueError, OverflowError):  # the 30th of February, the year 0
+                pass
+        raise PydanticCustomError(kind, message)
+
+    return BeforeValidator(convert)
+
+
+_TIME = r"\d\d:\d\d:\d\d(\.\d{1,6})?"
+
+Date = Annotated[
+    date,
+    _in_form(
+        r"\d{4}-\d\d-\d\d",
+        date.fromisoformat,
+        "date_parsing",
+        "Must be a date, like 2026-11-23",
+    ),
+]
+"""A full-date of RFC 3339."""
+
+Time = Annotated[
+    time,
+    _in_form(_TIME, time.fromisoformat, "time_parsing", "Must be a time, like 09:24:02"),
+]
+"""A partial-time of RFC 3339: without an offset, and in microseconds at the finest."""
+
+DateTime = Annotated[
+    datetime,
+    _in_form(
+        rf"\d{{4}}-\d\d-\d\d[Tt ]{_TIME}([Zz]|[+-]\d\d:\d\d)",
+        lambda text: datetime.fromisoformat(text.upper()).astimezone(UTC),
+        "datetime_parsing",
+        "Must be a date and time, like 2026-11-23T09:24:02Z",
+    ),
+]
+"""A date-time of RFC 3339, with its offset, kept in UTC."""
+
+
+def _written_by(write: Callable[[Any], str]) -> BeforeValidator:
+    """Write a value as text where the JSON provider would write it otherwise."""
+    return BeforeValidator(lambda value: value if isinstance(value, str) else write(value))
+
+
+DateTimeText = Annotated[str, _written_by(write_datetime)]
+"""A datetime in an answer that is written as a DateTime reads it, and not as an HTTP date."""
+
+
+Duration = Annotated[
+    timedelta,
+    _in_form("-?P.*", read_duration, "time_delta_parsing", "Must be a duration, like PT1H30M"),
+]
+"""A duration of ISO 8601, in days, hours, minutes and seconds."""
+
+DurationText = Annotated[str, _written_by(write_duration)]
+"""A duration in an answer, as a Duration reads it: PT90M is written PT1H30M."""
+
+
+def utc_now() -> datetime:
+    """Return the time, as a default of a DateTime."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """PostgreSQL's `numeric(precision, scale)`, by `Annotated[Decimal, Digits(10, 2)]`.
+
+    Read from a string or a number of JSON, and kept with `scale` decimal places.
+    """
+
+    precision: int
+    scale: int
+
+    def __get_pydantic_core_schema__(
+        self, source: type[Decimal], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        bounded = Field(max_digits=self.precision, decimal_places=self.scale)
+        schema = handler.generate_schema(Annotated[source, bounded])
+        exact = core_schema.no_info_before_validator_function(_exact_decimal, schema)
+        return core_schema.no_info_after_validator_function(self.place, exact)
+
+    def place(self, value: Decimal) -> Decimal:
+        """Return the value with all its decimal places."""
+        placed = value.quantize(Decimal(1).scaleb(-self.scale), context=Context(self.precision))
+        return abs(placed) if placed.is_zero() else placed  # PostgreSQL has no negative zero
+
+
+_DECIMAL = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+_EXACT_DIGITS = 15
+"""What a number of JSON keeps in every program that reads it as a double."""
+
+
+def _exact_decimal(value: object) -> object:
+    """Return a Decimal of a text or a number of JSON."""
+    if isinstance(value, str):
+        if not _DECIMAL.fullmatch(value):
+            raise PydanticCustomError("decimal_parsing", "Must be a decimal number")
+        return Decimal(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, Decimal):
+            return value
+        raise PydanticCustomError("decimal_type", "Must be a decimal number")
+    number = Decimal(repr(value))
+    if not number.is_finite():
+        raise PydanticCustomError("finite_number", "Must be a finite number")
+    if len(number.as_tuple().digits) > _EXACT_DIGITS:
+        raise PydanticCustomError("decimal_too_exact", "Send it as a string")
+    return number.to_integral_value() if number == number.to_integral_value() else number
+
+
+_EMAIL = re.compile(
+    r"[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+"
+    r"@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*"
+)
+"""As browsers check it (HTML, "valid email address")."""
+
+
+def _checked(
+    is_valid: Callable[[str], object], kind: LiteralString, message: LiteralString
+) -> AfterValidator:
+    """Refuse text of another form; what is not refused stays as it is."""
+
+    def check(text: str) -> str:
+        if not is_valid(text):
+            raise PydanticCustomError(kind, message)
+        return text
+
+    return AfterValidator(check)
+
+
+Email = Annotated[
+    str,
+    Field(max_length=320),
+    _checked(_EMAIL.fullmatch, "email", "Must be an email address, like ada@example.com"),
+]
+"""An email address, kept as it was sent."""
+
+_URL = TypeAdapter(AnyHttpUrl)
+
+
+def _is_url(text: str) -> bool:
+    """Ask pydantic, which reads as a browser does: without blanks and control characters."""
+    try:
+        _URL.validate_python(text)
+    except ValidationError:
+        return False
+    return not re.search(r"[\s\x00-\x1f]", text)
+
+
+Url = Annotated[Text, _checked(_is_url, "url", "Must be a URL, like https://example.com")]
+"""An address of the web, kept as it was sent."""
 
 
 ResponseT = TypeVar("ResponseT", bound="ResponseDTO")
@@ -101,6 +281,14 @@ class ResponseDTO(BaseModel):
         return _list_of(cls).validate_python(entities)
 
 
+def writer_of(kind: type[ResponseDTO]) -> Callable[[Any], dict[str, object]]:
+    """Return what gives the values of a DTO by their keys in JSON: without a copy, mostly."""
+    aliases = {name: str(field.alias) for name, field in kind.model_fields.items() if field.alias}
+    if not aliases:
+        return vars
+    return lambda dto: {aliases.get(name, name): value for name, value in vars(dto).items()}
+
+
 @cache
 def _list_of(kind: type[ResponseT]) -> TypeAdapter[list[ResponseT]]:
     return TypeAdapter(list[kind])  # type: ignore[valid-type]
@@ -128,7 +316,9 @@ def _features_not_written(kind: type[ResponseDTO]) -> Iterator[tuple[str, str]]:
 
 
 def _features_of_field(name: str, field: FieldInfo) -> Iterator[tuple[str, str]]:
-    if field.alias or field.serialization_alias:
+    aliases = {field.alias, field.validation_alias, field.serialization_alias}
+    is_underscored = name.endswith("_") and aliases == {name.removesuffix("_")}
+    if (field.alias or field.serialization_alias) and not is_underscored:
         yield f"an alias for '{name}'", "name the field as clients know it"
     if field.exclude or getattr(field, "exclude_if", None):  # that came with pydantic 2.12
         yield f"an excluded field '{name}'", "leave the field out"

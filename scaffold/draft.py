@@ -153,6 +153,11 @@ def _find_resource_conflicts(draft: Draft) -> Iterator[str]:
             f"The table {resource.table!r} of {typed} exists already in {MODELS}/{module}.py. "
             f"{advice}"
         )
+    if resource.is_shipped and resource != Resource.of(draft.name):
+        yield (
+            f"{typed} is built on {model}, which came with the workspace: other fields for it are "
+            "not generated yet.\nLeave out the fields."
+        )
     if resource.is_shipped and not (inventory.root / model).is_file():
         yield (
             f"{typed} is built on {model}, which came with the workspace and is not there.\n"

@@ -18,6 +18,23 @@ from scaffold.workspace import MODELS, Inventory
 
 _BASE = re.compile(r"^FROM +(?:--\S+ +)*([^\s$]+)(?=\s)", re.MULTILINE)
 
+_DTO_NAMES = (
+    *(
+        "BigInteger",
+        "Date",
+        "DateTime",
+        "DateTimeText",
+        "Digits",
+        "Duration",
+        "DurationText",
+        "Email",
+        "Float",
+        "Integer",
+    ),
+    *("RequestDTO", "ResponseDTO", "Text", "Time", "Url", "utc_now"),
+)
+"""What the DTOs of some fields use of quart_fleet.dto; ruff removes the rest."""
+
 Words = dict[str, object]
 """What templates may name: `service`, and of a resource its `fields` and their kinds too."""
 
@@ -70,21 +87,46 @@ def find_base(root: Path) -> str:
     return base
 
 
-def describe_resource(resource: Resource) -> Words:
+def describe_resource(resource: Resource, service: str) -> Words:
     """Return the words that templates of a resource get besides."""
     fields = resource.fields
+    refusals = ["AlreadyExistsError"] if fields.unique else []
+    refusals += ["ValidationFailedError"] if fields.rules else []
+    entity = f"{resource.class_name}Entity"
     return {
         "resource": resource,
         "fields": list(fields.fields),
         "required_fields": fields.required,
-        "optional_fields": fields.optional,
         "unique_fields": fields.unique,
+        "unique_sets": [fields.unique] if fields.unique else [],
         "updatable_fields": fields.updatable,
+        # Without its only field, a body would be empty.
+        "unknown_key": ' | {"unknown": True}' if len(fields.fields) == 1 else "",
         "lookup_fields": fields.lookup,
         "limited_fields": fields.limited,
+        "bordered_fields": fields.bordered,
+        "enum_fields": fields.enums,
+        "rule_sets": [fields.rules] if fields.rules else [],
+        "tested_rules": [rule for rule in fields.rules if rule.refused is not None],
+        "tested_update_rules": [
+            rule for rule in fields.rules if rule.refused is not None and not rule.field.of.fixed
+        ],
+        "entity_names": [entity, *(field.enum for field in fields.enums)],
         "column_types": fields.column_types,
-        "dto_types": fields.dto_types,
+        "dto_names": _DTO_NAMES,
+        "datetime_import": fields.datetime_import,
+        "moment": f"{fields.prefix}datetime",
+        "update_ignores": fields.update_ignores,
+        "create_raises": f"; raises {_listed(refusals)}" if refusals else "",
+        "update_raises": _listed(["NotFoundError", *refusals]),
+        "table_args": fields.table_args(service),
     }
+
+
+def _listed(words: list[str]) -> str:
+    """Return `A`, `A or B`, or `A, B or C`."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def revision_id(table: str) -> str:
@@ -93,11 +135,13 @@ def revision_id(table: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def render_revision(resource: Resource, versions: PurePosixPath, head: str | None) -> Files:
+def render_revision(
+    resource: Resource, service: str, versions: PurePosixPath, head: str | None
+) -> Files:
     """Return the revision that creates the resource's table and follows `head`."""
     revision = RevisionWords(revision_id(resource.table), head)
     path = versions / f"{revision.id}_create_{resource.table}.py"
-    words = describe_resource(resource) | {"revision": revision}
+    words = describe_resource(resource, service) | {"revision": revision}
     return {path: render("models/revision.py.jinja", words)}
 
 
@@ -122,14 +166,16 @@ def plan_service(draft: Draft) -> Plan:
     example = tree[PurePosixPath(environment.EXAMPLE)]
     tree[PurePosixPath(environment.NAME)] = environment.give_secret(example)
     if resource is not None:
-        words |= describe_resource(resource)
+        words |= describe_resource(resource, draft.name.typed)
         tree |= render_tree("resource", words, resource.name)
     files = {draft.folder / path: text for path, text in tree.items()}
     if resource is not None and not resource.is_shipped:
         model = PurePosixPath(MODELS, f"{resource.name}.py")
         files[model] = render("models/_resource_.py.jinja", words)
         if resource.table not in inventory.history.tables:
-            files |= render_revision(resource, inventory.versions, find_head(inventory))
+            files |= render_revision(
+                resource, draft.name.typed, inventory.versions, find_head(inventory)
+            )
     formatted = format_python(files, inventory.root / PROJECT_FILE)
     contents = {path: text.encode() for path, text in formatted.items()}
     keep = [

@@ -20,6 +20,8 @@ _WORD_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _TAKEN = frozenset(dir(builtins)) | frozenset(keyword.softkwlist) | {"request"}
 """Names that a variable would hide; `a_request` is a word of the generated tests."""
+_NOT_FOR_PARAMETERS = frozenset(dir(builtins)) | {"self", "entity", "work", "found", "row"}
+"""Those that a parameter would hide where it is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,11 @@ class ResourceName:
             return self.many
         mark = hashlib.sha1(self.many.encode(), usedforsecurity=False).hexdigest()[:6]
         return f"{self.many[: room - len(mark) - 1]}_{mark}"
+
+
+def variable_of(name: str) -> str:
+    """Return a field's name as a parameter of generated functions: `type` is Python's, so `type_`."""
+    return f"{name}_" if name in _NOT_FOR_PARAMETERS else name
 
 
 def normalise(typed: str) -> str:

@@ -1,7 +1,7 @@
 """What the generator says of a plan: to people and to programs."""
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import click
 
@@ -10,7 +10,7 @@ from quart_fleet.output import mark
 from scaffold import compose, preview
 from scaffold.draft import Draft
 from scaffold.plan import Plan
-from scaffold.workspace import SERVICES, read_settings
+from scaffold.workspace import MODELS, SERVICES, read_settings
 
 
 def print_result(draft: Draft, plan: Plan) -> None:
@@ -56,6 +56,13 @@ def print_warnings(draft: Draft, plan: Plan) -> None:
         click.echo(
             f"{settings} stays, with SERVICE_PORT={port.value}: "
             f"edit it to move the service to {draft.port}.",
+            err=True,
+        )
+    model = draft.resource and PurePosixPath(MODELS, f"{draft.resource.name}.py")
+    if model in plan.changed:
+        click.echo(
+            f"{model} is other than it was, and the revision of its table stays: where columns "
+            'differ,\nwrite the next one: python -m db_manager revision -m "…"',
             err=True,
         )
     composition = draft.inventory.composition

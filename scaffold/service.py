@@ -13,6 +13,7 @@ from scaffold.draft import Draft, draft_service
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.fields import Resource
 from scaffold.generation import plan_service
+from scaffold.language.grammar import parse_fields
 from scaffold.names import ServiceName, parse_port
 from scaffold.plan import Plan
 from scaffold.workspace import Workspace
@@ -39,16 +40,18 @@ class Options:
 @click.command("service")
 @click.argument("name")
 @click.argument("port")
+@click.argument("fields", nargs=-1, metavar="[FIELD]...")
 @click.option("--bare", is_flag=True, help="Only health and root: the service keeps nothing.")
 @click.option("--force", is_flag=True, help="Write the generated files of a service anew.")
 @click.option("--dry-run", is_flag=True, help="List the files; write nothing.")
 @click.option("--diff", is_flag=True, help="Print the changes as a unified diff; write nothing.")
 @click.option("--json", is_flag=True, help="Print the result for a program.")
-def command(name: str, port: str, bare: bool, **options: bool) -> None:
+def command(name: str, port: str, fields: tuple[str, ...], bare: bool, **options: bool) -> None:
     """Generate the service NAME, which listens on PORT.
 
     It keeps what it is named after: user-service keeps users, order-item-service keeps order
-    items. An existing service is left as it is, unless --force writes its generated files anew;
+    items. A FIELD is NAME:TYPE with its rules, as in 'price:decimal(10,2):min(0)'; without any,
+    the resource has a name and a description. An existing service is left as it is, unless --force writes its generated files anew;
     its .env, its revision and files of your own stay even then.
     """
     if name in COMMANDS:
@@ -56,7 +59,9 @@ def command(name: str, port: str, bare: bool, **options: bool) -> None:
             f"{name!r} is a command, so no service can have this name: try {name}-service."
         )
     service, number = ServiceName.parse(name), parse_port(port)
-    resource = None if bare else Resource.of(service)
+    if bare and fields:
+        raise MisuseError("A --bare service keeps nothing: leave out --bare, or the fields.")
+    resource = None if bare else Resource.of(service, parse_fields(fields))
     workspace, chosen = Workspace.find(Path.cwd()), Options(**options)
     with workspace.locked() if chosen.writes else nullcontext():
         if chosen.writes and transaction.recover(workspace.root):

@@ -1,13 +1,19 @@
 """A workspace that the real generator made, and commands run in it as its owner would."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from urllib.request import urlopen
 
 from quart_fleet.conventions import without_foreign_variables
+from tests.ports import reserve_port
 
 FRAMEWORK = Path(__file__).parents[1]
 
@@ -62,3 +68,39 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
     words = f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert done.returncode == 0, words
     return done.stdout
+
+
+@contextmanager
+def booted(workspace: GeneratedWorkspace, package: str, database_url: str) -> Iterator[str]:
+    """Run a service as its README says; gives the address of its API."""
+    port = reserve_port()
+    process = subprocess.Popen(
+        [sys.executable, "app.py"],
+        cwd=workspace.root / "services" / package,
+        env=workspace.environment | {"DATABASE_URL": database_url, "SERVICE_PORT": str(port)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        address = f"http://127.0.0.1:{port}/api/v1"
+        wait_for(f"{address}/health", process)
+        yield address
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=60)
+    assert process.returncode == 0, log
+    assert "Traceback" not in log, log
+
+
+def wait_for(address: str, process: subprocess.Popen[str]) -> None:
+    """Wait until a started service answers, a minute at most."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        try:
+            urlopen(address, timeout=5).close()
+        except OSError:  # nothing listens yet, or the service is still starting
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"{address} did not answer within a minute")

@@ -7,6 +7,7 @@ ASCII, HTTP dates and a newline at the end.
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from enum import Enum
 from operator import attrgetter, methodcaller
 from typing import Any, cast
@@ -20,7 +21,7 @@ from quart.json.provider import DefaultJSONProvider, JSONProvider
 from quart.wrappers.response import DataBody
 from werkzeug.datastructures import Headers
 
-from quart_fleet.dto import ResponseDTO
+from quart_fleet.dto import ResponseDTO, writer_of
 from quart_fleet.paging import CHUNK, Numbered
 
 _ITEMS = "quart_fleet.web: the items of a stream"
@@ -242,12 +243,14 @@ class _Writers(dict[type, _Writer]):
             writer = http_date
         elif issubclass(kind, date | time):
             writer = methodcaller("isoformat")  # RFC 3339's full-date and partial-time
+        elif issubclass(kind, Decimal):
+            writer = "{:f}".format  # never 0E-8
         elif kind.__module__ == "ipaddress":
             writer = str  # which pydantic 2.11 does not know by itself
         elif issubclass(kind, Enum):
             writer = attrgetter("value")
         elif issubclass(kind, ResponseDTO):
-            writer = vars  # as it is kept, which is the promise of its class: nothing is copied
+            writer = writer_of(kind)  # as it is kept, which is the promise of its class
         elif issubclass(kind, BaseModel):
             writer = methodcaller("model_dump", by_alias=True)
         self[kind] = writer

@@ -21,6 +21,7 @@ _PLAIN = (
     "quart_fleet.files",
     "quart_fleet.output",
     "quart_fleet.revisions",
+    "quart_fleet.times",
 )
 """What of the chassis the generator may know besides, for it needs no installed package."""
 
@@ -155,7 +156,7 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             forbids=(EVERYTHING,),
         ),
         Rule(
-            says="quart_fleet.conventions, files, output and revisions import only the standard "
+            says="quart_fleet.conventions, files, output, revisions and times import only the standard "
             "library, quart_fleet.errors and each other",
             binds=_PLAIN,
             forbids=(EVERYTHING,),
@@ -180,10 +181,10 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             forbids=(EVERYTHING,),
         ),
         Rule(
-            says="quart_fleet.dto imports only pydantic",
+            says="quart_fleet.dto imports only pydantic and quart_fleet.times",
             binds=("quart_fleet.dto",),
             forbids=(EVERYTHING,),
-            allows=(*_PYDANTIC, "quart_fleet.dto"),
+            allows=(*_PYDANTIC, "quart_fleet.dto", "quart_fleet.times"),
         ),
         Rule(
             says="quart_fleet.models imports only sqlalchemy and quart_fleet.conventions",
@@ -245,8 +246,8 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             forbids=("shared", "scaffold", *services),
         ),
         Rule(
-            says="scaffold imports of quart_fleet only conventions, errors, files, output, revisions "
-            "and workspace",
+            says="scaffold imports of quart_fleet only conventions, errors, files, output, "
+            "revisions, times and workspace",
             binds=("scaffold",),
             forbids=("quart_fleet",),
             allows=("quart_fleet.errors", "quart_fleet.workspace", *_PLAIN),

@@ -19,15 +19,15 @@ FULL_NAME = "a layer is imported by its full name: two services share a bare one
 OWN_NAME = "a service is imported by its own name, without `services.`"
 ERRORS = "quart_fleet.errors and quart_fleet.paging import only the standard library"
 PLAIN = (
-    "quart_fleet.conventions, files, output and revisions import only the standard library, "
-    "quart_fleet.errors and each other"
+    "quart_fleet.conventions, files, output, revisions and times import only the standard "
+    "library, quart_fleet.errors and each other"
 )
 WORKSPACE = (
     "quart_fleet.workspace imports, but for types, only the standard library, "
     "quart_fleet.conventions, errors and files"
 )
 CHASSIS_INIT = "quart_fleet/__init__.py imports only the standard library: every module runs it"
-DTO = "quart_fleet.dto imports only pydantic"
+DTO = "quart_fleet.dto imports only pydantic and quart_fleet.times"
 MODELS = "quart_fleet.models imports only sqlalchemy and quart_fleet.conventions"
 POSTGRES = "quart_fleet.postgres knows nothing of the rest"
 CHASSIS_DATABASE = "quart_fleet.database knows neither quart nor what is built on it"
@@ -41,8 +41,8 @@ SHARED = "shared imports neither db_manager nor scaffold nor a service"
 MANAGER = "db_manager imports neither shared nor scaffold nor a service"
 SCAFFOLD = "scaffold imports neither shared nor db_manager nor a service: it runs their commands"
 SCAFFOLD_CHASSIS = (
-    "scaffold imports of quart_fleet only conventions, errors, files, output, revisions and "
-    "workspace"
+    "scaffold imports of quart_fleet only conventions, errors, files, output, "
+    "revisions, times and workspace"
 )
 
 

@@ -2,10 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,9 +12,8 @@ import pytest
 import pytest_asyncio
 
 from quart_fleet.testing import NewDatabase
-from tests.ports import reserve_port
 from tests.scaffold.commands import is_secret
-from tests.workspace import GeneratedWorkspace
+from tests.workspace import GeneratedWorkspace, booted
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,42 +141,6 @@ class TestGeneratedServices:
             assert get(f"{address}/") == {"message": f"Welcome to {name}"}
             if kind.path:
                 assert get(f"{address}/{kind.path}") == []
-
-
-@contextmanager
-def booted(workspace: GeneratedWorkspace, package: str, database_url: str) -> Iterator[str]:
-    """Run a service as its README says; gives the address of its API."""
-    port = reserve_port()
-    process = subprocess.Popen(
-        [sys.executable, "app.py"],
-        cwd=workspace.root / "services" / package,
-        env=workspace.environment | {"DATABASE_URL": database_url, "SERVICE_PORT": str(port)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        address = f"http://127.0.0.1:{port}/api/v1"
-        wait_for(f"{address}/health", process)
-        yield address
-    finally:
-        process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=60)
-    assert process.returncode == 0, log
-    assert "Traceback" not in log, log
-
-
-def wait_for(address: str, process: subprocess.Popen[str]) -> None:
-    """Wait until a started service answers, a minute at most."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        try:
-            urlopen(address, timeout=5).close()
-        except OSError:  # nothing listens yet, or the service is still starting
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError(f"{address} did not answer within a minute")
 
 
 def get(address: str) -> object:

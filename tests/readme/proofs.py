@@ -2,8 +2,8 @@
 
 TABLE = {
     "make lint": ["make lint"],
-    "python -m scaffold NAME PORT": [
-        "python -m scaffold order-service 8083",
+    "python -m scaffold NAME PORT [FIELD…]": [
+        "python -m scaffold order-service 8083 'total:decimal(10,2):min(0)'",
         "python -m db_manager migrate",
     ],
     "python -m scaffold init DIR": ["python -m scaffold init ../shop-of-the-table"],

@@ -299,7 +299,9 @@ def test_the_shipped_revision_is_what_would_be_generated() -> None:
     name = "3ef43f3fe70a_create_users.py"
     path = VERSIONS / name
 
-    rendered = render_revision(Resource.of(ServiceName.parse("user-service")), VERSIONS, None)
+    rendered = render_revision(
+        Resource.of(ServiceName.parse("user-service")), "user-service", VERSIONS, None
+    )
 
     text = rendered[VERSIONS / f"{revision_id('users')}_create_users.py"]
     formatted = format_python({path: text}, REPOSITORY / "pyproject.toml")

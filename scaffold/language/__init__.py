@@ -1,0 +1,1 @@
+"""The language that describes resources: docs/language.md is its page."""

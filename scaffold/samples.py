@@ -1,0 +1,135 @@
+"""Values that generated tests use: two of each field, which its rules allow and which differ."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from scaffold.language.description import FieldDescription, Value
+
+_BY_NAME: dict[str, tuple[Value, Value]] = {
+    "username": ("ada", "grace"),
+    "email": ("ada@example.com", "grace@example.com"),
+    "first_name": ("Ada", "Grace"),
+    "last_name": ("Lovelace", "Hopper"),
+    "age": (36, 85),
+    "name": ("First", "Second"),
+    "description": ("The first of its kind", "Another one"),
+}
+_BY_TYPE: dict[str, tuple[Any, Any]] = {
+    "int": (3, 7),
+    "bigint": (3, 7),
+    "float": (1.5, 2.5),
+    "decimal": (Decimal("12.5"), Decimal("7.25")),
+    "date": (date(2026, 11, 23), date(2027, 1, 31)),
+    "time": (time(9, 24, 2), time(17, 30)),
+    "datetime": (
+        datetime(2026, 11, 23, 9, 24, 2, tzinfo=UTC),
+        datetime(2027, 1, 31, 17, 30, tzinfo=UTC),
+    ),
+    "duration": (timedelta(hours=1, minutes=30), timedelta(days=2)),
+    "bool": (True, False),
+    "uuid": ("0b0f8a52-6f5c-4d3e-9a57-0c1d2e3f4a5b", "c3d4e5f6-7a8b-4c9d-8e0f-1a2b3c4d5e6f"),
+    "email": ("ada@example.com", "grace@example.com"),
+    "url": ("https://example.com/first", "https://example.com/second"),
+}
+_SHORT = {"email": ("a@b", "g@b"), "url": ("http://a", "http://b")}
+
+
+def samples_of(field: FieldDescription) -> tuple[Value, Value]:
+    """Return two values, equal only where no other is possible."""
+    kind = field.type
+    if kind.name == "enum":
+        return kind.words[0], kind.words[-1]
+    named = _BY_NAME.get(field.name)
+    if kind.name in ("str", "text"):
+        label = field.name.replace("_", " ")
+        texts = named or (f"First {label}", f"Second {label}")
+        first, second = map(
+            str, texts if all(isinstance(one, str) for one in texts) else _BY_NAME["name"]
+        )
+        return _fitted(field, first), _fitted(field, second)
+    if kind.name in _SHORT:
+        fitting = [
+            pair
+            for pair in (_BY_TYPE[kind.name], _SHORT[kind.name])
+            if field.longest is None or max(map(len, pair)) <= field.longest
+        ]
+        first, second = fitting[0]
+        return _lengthened(field, first), _lengthened(field, second)
+    if kind.name in ("bool", "uuid"):
+        first, second = _BY_TYPE[kind.name]
+        return first, second
+    is_named = named is not None and kind.name == "int" and isinstance(named[0], int)
+    return _in_range(field, named if named and is_named else _BY_TYPE[kind.name])
+
+
+def just_outside(field: FieldDescription, bound: Any, *, below: bool) -> Value | None:
+    """Return the nearest value on the wrong side of a bound; None where there is none."""
+    value: Value | None = _moved(field, bound, -1 if below else 1)
+    return value
+
+
+def _fitted(field: FieldDescription, text: str) -> str:
+    """Cut and lengthen a text to what its field allows."""
+    limits = [limit for limit in (field.type.width, field.longest) if limit]
+    return text[: min(limits, default=None)].rstrip().ljust(field.shortest or 0, ".")
+
+
+def _lengthened(field: FieldDescription, address: str) -> str:
+    """Make an address as long as its field demands; it may begin and end with any letter."""
+    missing = "x" * ((field.shortest or 0) - len(address))
+    return f"{missing}{address}" if field.type.name == "email" else f"{address}{missing}"
+
+
+def _in_range(field: FieldDescription, pair: tuple[Any, Any]) -> tuple[Value, Value]:
+    """Return the pair if its field allows it, else two values at a bound."""
+    lowest, highest = _limits(field)
+    if field.type.name == "decimal":
+        pair = (round(pair[0], field.type.scale), round(pair[1], field.type.scale))
+
+    def is_allowed(value: Any) -> bool:
+        return (lowest is None or value >= lowest) and (highest is None or value <= highest)
+
+    if all(map(is_allowed, pair)) and pair[0] != pair[1]:
+        return pair
+    from_below = field.least is not None or field.positive
+    first = lowest if from_below else highest
+    second = _moved(field, first, 1 if from_below else -1)
+    if second is None or not is_allowed(second):
+        second = highest if from_below and highest is not None else first
+    return first, second
+
+
+def _limits(field: FieldDescription) -> tuple[Any, Any]:
+    """Return the least and the greatest value that rules and type allow, where there are any."""
+    kind = field.type
+    lowest: Any = field.least
+    highest: Any = field.greatest
+    if kind.name == "decimal":
+        widest = Decimal(10 ** (kind.precision - kind.scale)) - Decimal(1).scaleb(-kind.scale)
+        lowest = -widest if lowest is None else lowest
+        highest = widest if highest is None else highest
+    if field.positive and (lowest is None or lowest <= 0):
+        lowest = _moved(field, type(highest if highest is not None else 0)(0), 1)
+        if kind.name == "float":
+            lowest = (highest or 2.0) / 2
+    return lowest, highest
+
+
+def _moved(field: FieldDescription, value: Any, direction: int) -> Any:
+    """Return the next value up or down; None beyond the last one."""
+    try:
+        match value:
+            case Decimal():
+                return value + direction * Decimal(1).scaleb(-field.type.scale)
+            case time():
+                moment = datetime.combine(date(2026, 11, 23), value)
+                moved = moment + direction * timedelta(microseconds=1)
+                return moved.time() if moved.date() == moment.date() else None
+            case datetime() | timedelta():
+                return value + direction * timedelta(microseconds=1)
+            case date():
+                return value + direction * timedelta(days=1)
+    except OverflowError:
+        return None
+    return value + direction

@@ -1,0 +1,287 @@
+"""Services of fields that were described on the command line: every type, rule and awkward name."""
+
+import json
+import re
+import shlex
+from collections.abc import AsyncIterator, Iterator
+from secrets import token_hex
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from quart_fleet.testing import NewDatabase
+from scaffold.language.grammar import TYPES
+from tests.workspace import FRAMEWORK, GeneratedWorkspace, booted
+
+GADGET = (
+    "code:str(20):lookup:fixed",
+    "title:str:length(2,40)",
+    "notes:text?:length(3)",
+    "stock:int:min(0)=0",
+    "serial:bigint:unique:max(-1)",
+    "weight:float:positive",
+    "price:decimal(10,2):min(0)",
+    "share:decimal(3,3):unique:positive:max(0.002)",
+    "tax:decimal(20,8):max(1)=0",
+    "ready:bool:unique=false",
+    "date:date?:min(2020-01-01)",
+    "time:time:max(23:59:59.999999)=09:00:00",
+    "datetime:datetime=now",
+    "at:datetime:unique:min(2030-01-01T00:00:00Z)",
+    "span:duration:unique:min(PT1S)=PT30M",
+    "timedelta:duration?:fixed",
+    "token:uuid:unique=random",
+    "email:email?:lookup:length(30)",
+    "site:url:length(8,10)",
+    "status:enum(draft, live-now)=draft",
+    "order:enum(asc, desc)?:unique",
+    "model:enum(a, b)",
+    "type:str(10):lookup",
+    'user:str="a\\"b é €"',
+    "key:str(1):unique",
+    "json:str(5)",
+    "schema:datetime?",
+    *(f"{name}:int?" for name in ("copy", "value", "format", "list", "group", "metadata", "self")),
+    *(f"{name}:text?" for name in ("text", "kind", "comment", "id_number", "entity", "match")),
+)
+"""Every type and modifier, by names that Python, pydantic, SQLAlchemy or PostgreSQL use."""
+
+PATH = "/specimens"
+SPECIMEN = (
+    "label:str(40):lookup",
+    "a_str:str(5)?",
+    "a_text:text?",
+    "a_int:int?",
+    "a_bigint:bigint?",
+    "a_float:float?",
+    "a_decimal:decimal(10,2)?",
+    "a_fine_decimal:decimal(20,8)?",
+    "a_bool:bool?",
+    "a_date:date?",
+    "a_time:time?",
+    "a_datetime:datetime?",
+    "a_duration:duration?",
+    "a_uuid:uuid?",
+    "a_email:email?",
+    "a_url:url?",
+    "a_enum:enum(open, closed)?",
+)
+"""Each type where it may be null."""
+
+AS_SENT: dict[str, list[object]] = {
+    "a_str": ["", "é☃😀\u2028 ", '"\\\n'],
+    "a_text": ["", "x" * 10_000, " a\u0001b ", "\x7f"],
+    "a_int": [0, -(2**31), 2**31 - 1],
+    "a_bigint": [0, -(2**63), 2**63 - 1],
+    "a_float": [0.0, 0.1, -1.7976931348623157e308, 5e-324, 1e22],
+    "a_decimal": ["0.00", "-99999999.99", "99999999.99"],
+    "a_fine_decimal": ["0.00000000", "0.00000001", "-123456789012.12345678"],
+    "a_bool": [True, False],
+    "a_date": ["0001-01-01", "2024-02-29", "9999-12-31"],
+    "a_time": ["00:00:00", "23:59:59.999999"],
+    "a_datetime": ["0001-01-01T00:00:00Z", "2026-11-23T09:24:02Z", "9999-12-31T23:59:59.999999Z"],
+    "a_duration": ["PT0S", "-PT1.5S", "P1DT2H3M4.000001S", "P999999999D"],
+    "a_uuid": ["00000000-0000-0000-0000-000000000000", "c3d4e5f6-7a8b-4c9d-8e0f-1a2b3c4d5e6f"],
+    "a_email": ["Ada+news@Example.com", "a@b"],
+    "a_url": ["HTTPS://Example.com", "http://ü.example/é?q=a b".replace(" ", "%20")],
+    "a_enum": ["open", "closed"],
+}
+"""What is read exactly as it was sent."""
+
+NORMALISED: list[tuple[str, object, object]] = [
+    ("a_float", 1, 1.0),
+    ("a_decimal", 12.5, "12.50"),
+    ("a_decimal", 7, "7.00"),
+    ("a_decimal", 1e2, "100.00"),
+    ("a_decimal", "-0", "0.00"),
+    ("a_time", "09:24:02.5", "09:24:02.500000"),
+    ("a_datetime", "2026-11-23t10:24:02.000001+01:00", "2026-11-23T09:24:02.000001Z"),
+    ("a_duration", "PT36H", "P1DT12H"),
+    ("a_uuid", "C3D4E5F67A8B4C9D8E0F1A2B3C4D5E6F", "c3d4e5f6-7a8b-4c9d-8e0f-1a2b3c4d5e6f"),
+    (
+        "a_uuid",
+        f"urn:uuid:{'0' * 8}-0000-0000-0000-{'0' * 11}A",
+        f"{'0' * 8}-0000-0000-0000-{'0' * 11}a",
+    ),
+]
+
+REFUSED: list[tuple[str, object, str]] = [
+    ("a_str", "123456", "Must be at most 5 characters"),
+    ("a_text", "a\x00", "Must not contain NUL characters"),
+    ("a_int", 2**31, f"Must be at most {2**31 - 1}"),
+    ("a_bigint", 2**63, f"Must be at most {2**63 - 1}"),
+    ("a_int", True, "Must be an integer"),
+    ("a_float", "1", "Must be a number"),
+    ("a_decimal", "1.005", "Must have at most 2 decimal places"),
+    ("a_decimal", "100000000", "Must have at most 8 digits before the decimal point"),
+    ("a_decimal", 0.1234567890123456, "Send it as a string"),
+    ("a_decimal", " 1", "Must be a decimal number"),
+    ("a_decimal", True, "Must be a decimal number"),
+    ("a_bool", 1, "Must be true or false"),
+    ("a_date", "2026-02-29", "Must be a date, like 2026-11-23"),
+    ("a_date", 0, "Must be a date, like 2026-11-23"),
+    ("a_time", "24:00:00", "Must be a time, like 09:24:02"),
+    ("a_time", "23:59:60", "Must be a time, like 09:24:02"),
+    ("a_time", "09:24:02Z", "Must be a time, like 09:24:02"),
+    ("a_datetime", "2026-11-23T09:24:02", "Must be a date and time, like 2026-11-23T09:24:02Z"),
+    ("a_datetime", "0001-01-01T00:00:00+01:00", "Must be a date and time, like 2026-11-23T09:24:02Z"),
+    ("a_datetime", 1700000000, "Must be a date and time, like 2026-11-23T09:24:02Z"),
+    ("a_duration", "P1M", "Must be a duration, like PT1H30M"),
+    ("a_duration", "01:30:00", "Must be a duration, like PT1H30M"),
+    ("a_uuid", "0", "Must be a UUID"),
+    ("a_email", "ada", "Must be an email address, like ada@example.com"),
+    ("a_url", "ftp://example.com", "Must be a URL, like https://example.com"),
+    ("a_url", "https://example.com/ ", "Must be a URL, like https://example.com"),
+    ("a_enum", "ajar", "Must be 'open' or 'closed'"),
+]  # fmt: skip
+
+
+def command_of_the_page() -> list[str]:
+    """Return the arguments of the example of docs/language.md."""
+    page = (FRAMEWORK / "docs/language.md").read_text()
+    [command] = re.findall(r"^    python (-m scaffold .+\n.+)$", page, re.MULTILINE)
+    return shlex.split(command.replace("\\\n", " "))
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
+    """A workspace with the services that are described above, and two of few fields."""
+    made = GeneratedWorkspace.make(tmp_path_factory.mktemp("described") / "fleet")
+    made.python("-m", "scaffold", "gadget-service", "9200", *GADGET)
+    made.python("-m", "scaffold", "specimen-service", "9201", *SPECIMEN)
+    made.python(*command_of_the_page())
+    made.python("-m", "scaffold", "note-service", "9202", "body:text?")
+    made.python("-m", "scaffold", "list-service", "9204", "rank:int:positive:min(-3)")
+    counts = [f"count_{number}:int:min(1)" for number in range(24)]
+    made.python("-m", "scaffold", "tally-service", "9203", *counts)
+    return made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def migrated_url(
+    workspace: GeneratedWorkspace, new_database: NewDatabase
+) -> AsyncIterator[str]:
+    """Its database at the newest revision."""
+    async with new_database() as url:
+        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def specimens(workspace: GeneratedWorkspace, migrated_url: str) -> Iterator[httpx.Client]:
+    """A client of the running specimen service."""
+    with (
+        booted(workspace, "specimen_service", migrated_url) as address,
+        httpx.Client(base_url=address, timeout=30) as client,
+    ):
+        yield client
+
+
+def test_the_table_of_values_has_every_type() -> None:
+    assert [spec.split(":")[0].removeprefix("a_") for spec in SPECIMEN if spec[:2] == "a_"] == [
+        *TYPES[: TYPES.index("decimal") + 1],
+        "fine_decimal",
+        *TYPES[TYPES.index("decimal") + 1 :],
+    ]
+    assert {spec.split(":")[0] for spec in SPECIMEN} == {"label", *AS_SENT}
+
+
+class TestDescribedServices:
+    def test_the_linter_finds_nothing(self, workspace: GeneratedWorkspace) -> None:
+        workspace.python("-m", "ruff", "check", ".")
+        workspace.python("-m", "ruff", "format", "--check", ".")
+
+    @pytest.mark.slow
+    def test_the_strict_type_checker_finds_nothing(self, workspace: GeneratedWorkspace) -> None:
+        workspace.python("-m", "mypy", "services", "shared/models", "db_manager/migrations")
+
+    def test_every_import_contract_holds(self, workspace: GeneratedWorkspace) -> None:
+        workspace.python("-m", "scaffold", "contracts")
+
+    def test_their_own_tests_pass(self, workspace: GeneratedWorkspace) -> None:
+        assert " passed" in workspace.python("-m", "pytest", "-q", "services")
+
+    async def test_they_migrate_up_down_and_up_to_what_the_models_say(
+        self, workspace: GeneratedWorkspace, fresh_database_url: str
+    ) -> None:
+        for command in ("migrate", "downgrade 3ef43f3fe70a --yes", "migrate"):
+            words = ("-m", "db_manager", *command.split())
+            workspace.python(*words, DATABASE_URL=fresh_database_url)
+
+        report = workspace.python(
+            "-m", "db_manager", "check", "--json", DATABASE_URL=fresh_database_url
+        )
+
+        assert json.loads(report)["ok"] is True
+
+    @pytest.mark.parametrize(
+        ("field", "sent", "read"),
+        [(name, value, value) for name, values in AS_SENT.items() for value in values] + NORMALISED,
+    )
+    def test_what_was_posted_is_what_is_read(
+        self, specimens: httpx.Client, field: str, sent: object, read: object
+    ) -> None:
+        label = token_hex(8)
+
+        posted = specimens.post(PATH, json={"label": label, field: sent}).json()["data"]
+        changed = specimens.put(f"{PATH}/{posted['id']}", json={field: sent}).json()["data"]
+        gotten = specimens.get(f"{PATH}/label/{label}").json()["data"]
+
+        assert [each[field] for each in (posted, changed, gotten)] == [read] * 3
+        assert repr(gotten[field]) == repr(read)
+
+    @pytest.mark.parametrize(("field", "sent", "reason"), REFUSED)
+    def test_what_is_no_value_of_its_type_is_refused(
+        self, specimens: httpx.Client, field: str, sent: object, reason: str
+    ) -> None:
+        response = specimens.post(PATH, json={"label": "refused", field: sent})
+
+        assert (response.status_code, response.json()["errors"]) == (422, {field: reason})
+
+    def test_what_is_left_out_is_null(self, specimens: httpx.Client) -> None:
+        posted = specimens.post(PATH, json={"label": "empty"}).json()["data"]
+
+        assert {posted[field] for field in AS_SENT} == {None}
+
+
+def test_defaults_are_the_values_where_none_is_given(
+    workspace: GeneratedWorkspace, migrated_url: str
+) -> None:
+    body = {
+        "code": "a",
+        "title": "ab",
+        "serial": -1,
+        "weight": 1,
+        "price": 0,
+        "share": "0.001",
+        "at": "2030-01-01T00:00:00Z",
+        "site": "http://a",
+        "model": "a",
+        "type": "t",
+        "key": "k",
+        "json": "j",
+    }
+    with booted(workspace, "gadget_service", migrated_url) as address:
+        answer = httpx.post(f"{address}/gadgets", json=body).json()["data"]
+        broken = httpx.post(f"{address}/gadgets", json=body | {"price": "-0.01", "title": "a"})
+
+    assert (
+        answer.items()
+        >= {
+            "stock": 0,
+            "tax": "0.00000000",
+            "ready": False,
+            "time": "09:00:00",
+            "span": "PT30M",
+            "status": "draft",
+            "user": 'a"b é €',
+            "order": None,
+        }.items()
+    )
+    assert answer["datetime"].endswith("Z")
+    assert len(answer["token"]) == 36
+    assert (broken.status_code, broken.json()["errors"]) == (
+        422,
+        {"title": "Must be at least 2 characters", "price": "Must be at least 0"},
+    )

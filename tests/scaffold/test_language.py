@@ -1,0 +1,305 @@
+"""How a field is described, and how a mistake in a description is shown."""
+
+import json
+import re
+import shlex
+import tomllib
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from quart_fleet.database import Database
+from quart_fleet.dto import ResponseDTO
+from scaffold import fields
+from scaffold.errors import MisuseError
+from scaffold.language.description import FieldDescription, Generated, Type
+from scaffold.language.grammar import (
+    LATER_MODIFIERS,
+    LATER_TYPES,
+    MODIFIERS,
+    TYPES,
+    parse_block,
+    parse_field,
+    parse_fields,
+)
+from scaffold.presets import preset_of
+from scaffold.samples import samples_of
+from shared.models.base import BaseModel as DeclarativeModel
+from tests.scaffold.commands import done, picture, refused, scaffold
+from tests.workspace import FRAMEWORK
+
+_TYPE = f"Allowed here: {', '.join(TYPES)}"
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("name:str", "name:str(255)"),
+        ("name:str(80)?:lookup:fixed", "name:str(80)?:lookup:fixed"),
+        ("name:str( 80 ):unique:lookup", "name:str(80):lookup"),
+        ("price:decimal:positive", "price:decimal(12,2):positive"),
+        ("price:decimal(10, 2):min(0):max(99.5)=1", "price:decimal(10,2):min(0):max(99.5)=1"),
+        ("status:enum(draft,live-now)=draft", "status:enum(draft, live-now)=draft"),
+        ("at:datetime=now", "at:datetime=now"),
+        ("at:datetime:min(2026-11-23t01:00:00+01:00)", "at:datetime:min(2026-11-23T00:00:00Z)"),
+        ("on:date:max(2026-11-23)", "on:date:max(2026-11-23)"),
+        ("at:time=23:59:59.5", "at:time=23:59:59.500000"),
+        ("span:duration:max(P1DT1H)=PT90M", "span:duration:max(P1DT1H)=PT1H30M"),
+        ("token:uuid=random", "token:uuid=random"),
+        (f"token:uuid={'A' * 8}-aaaa-aaaa-aaaa-{'a' * 12}", f"token:uuid={'a' * 8}-aaaa-aaaa-aaaa-{'a' * 12}"),
+        ("ratio:float=1e-3", "ratio:float=0.001"),
+        ("ready:bool=true", "ready:bool=true"),
+        ("title:text:length(2)=a = b", 'title:text:length(2)="a = b"'),
+        (r'title:str(9):length(1,9)="\"\u00e9\n\t\u007f"', r'title:str(9):length(1,9)="\"é\n\t\u007f"'),
+        ('title:str="now"', 'title:str(255)="now"'),
+        ('title:str=""', 'title:str(255)=""'),
+        ("big:bigint=-9223372036854775808", "big:bigint=-9223372036854775808"),
+    ],
+)  # fmt: skip
+def test_a_description_is_printed_in_one_form_and_read_again(text: str, printed: str) -> None:
+    field = parse_field(text)
+
+    assert str(field) == printed
+    assert parse_field(printed) == field
+
+
+def test_a_field_is_understood_whole() -> None:
+    assert parse_field("x:decimal(10,2)?:unique:min(0)=1.50") == FieldDescription(
+        name="x",
+        type=Type("decimal", precision=10, scale=2),
+        optional=True,
+        unique=True,
+        least=Decimal(0),
+        default=Decimal("1.50"),
+    )
+    assert parse_field("x:duration=PT1.5S").default == timedelta(seconds=1.5)
+    assert parse_field("x:datetime=now").default is Generated.NOW
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "price:decimal(10,2):mni(0)",
+            "'mni' is no modifier; did you mean 'min'?:\n"
+            "  price:decimal(10,2):mni(0)\n"
+            "                      ^\n"
+            "Allowed here: unique, fixed, positive, min, max",
+        ),
+        ("x:strr", f"'strr' is no type; did you mean 'str'?:\n  x:strr\n    ^\n{_TYPE}"),
+        ("x:", f"the end is no type:\n  x:\n    ^\n{_TYPE}"),
+        (
+            "x",
+            "':' is missing before the end:\n  x\n   ^\n"
+            "A field is NAME:TYPE, as in 'price:decimal(10,2):min(0)'",
+        ),
+        (
+            "X:int",
+            "'X' cannot name a field:\n  X:int\n  ^\nA name is in snake case: "
+            "letters from a to z, digits, single underscores, as in unit_price.",
+        ),
+        (
+            "class:int",
+            "This cannot name a field, since 'class' is a keyword of Python:\n  class:int\n  ^\n"
+            "Choose another word, of at most 40 characters.",
+        ),
+        (
+            "x:int:length(3)",
+            "length is not for int:\n  x:int:length(3)\n        ^\n"
+            "Allowed here: unique, fixed, positive, min, max",
+        ),
+        (
+            "x:bool:search",
+            "The modifier search is not generated yet:\n  x:bool:search\n         ^\n"
+            "Allowed here: unique, fixed",
+        ),
+        (
+            "x:ref(y)",
+            f"The type ref is not generated yet:\n  x:ref(y)\n    ^\nTypes: {', '.join(TYPES)}",
+        ),
+        (
+            "x:date=2026-02-30",
+            "'2026-02-30' is no default of date:\n  x:date=2026-02-30\n         ^\n"
+            "A date, like 2026-11-23",
+        ),
+        (
+            "x:decimal(4,2)=1.234",
+            "'1.234' is no default of decimal(4,2):\n  x:decimal(4,2)=1.234\n                 ^\n"
+            "A number of at most 4 digits, 2 of them decimal places",
+        ),
+        (
+            "x:str=now",
+            "'now' is no default of str(255):\n  x:str=now\n        ^\n"
+            'Such a text is written in quotes, as in ="now"',
+        ),
+        (
+            "x:enum(a, b)=c",
+            "'c' is no default of enum(a, b):\n  x:enum(a, b)=c\n               ^\n"
+            "One of its words: a, b",
+        ),
+        (
+            "x:int:min(5):max(4)",
+            "No value is in this range:\n  x:int:min(5):max(4)\n               ^\n"
+            "Change this, or what stands before it.",
+        ),
+        (
+            "x:int:min(1)=0",
+            "The default is refused by the field's own rules:\n  x:int:min(1)=0\n               ^\n"
+            "A value that they allow.",
+        ),
+        (
+            "active:str:lookup",
+            "A lookup cannot be named active:\n  active:str:lookup\n  ^\n"
+            "Every list has a route /active: choose another name.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_shown_where_it_is(text: str, message: str) -> None:
+    with pytest.raises(MisuseError) as refused:
+        parse_field(text)
+
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", ":int", "1x:int", "x_:int", "x__y:int", "_x:int", "é:int", "x y:int", f"{'x' * 41}:int"),
+        *("id:int", "is_active:bool", "limit:int", "update:int", "str:str", "x:Int", "x:int "),
+        *("x:int??", "x:int:", "x:int:unique:unique", "x:int=", "x:int=0x1", "x:int=2147483648"),
+        *("x:str(", "x:str()", "x:str(0)", "x:str(1,2)", "x:str(-1)", "x:str(a)", "x:int(4)"),
+        *("x:decimal(3)", "x:decimal(3,4)", "x:decimal(0,0)", "x:decimal(1001,0)"),
+        *("x:enum", "x:enum()", "x:enum(a,,b)", "x:enum(a, A)", "x:enum(a-b, a_b)", "x:enum(1)"),
+        *("x:enum(a):unique", "x:int:unique:min(1):max(1)", "x:int:positive:max(0)"),
+        *("x:int:unique:positive:max(1)", "x:decimal(3,1):positive:max(0.1):unique", "x:float:positive:max(0)"),
+        *("x:int:min", "x:int:min()", "x:int:min(1,2)", "x:int:min(a)", "x:str:min(1)", "x:str:length"),
+        *("x:str:length(0)", "x:str:length(3,2)", "x:str(3):length(4)", "x:str:length(1,2,3)"),
+        *("x:email:length(1,2)", "x:url:length(1,7)", "x:int:lookup", "x:str(3)=abcd"),
+        *('x:str="a', 'x:str="a"b', r'x:str="\x"', r'x:str="\u0000"', "x:str=", "x:str= a", "x:str=null"),
+        *("x:bool=yes", "x:float=inf", "x:float=1e999", "x:time=24:00:00", "x:datetime=2026-11-23T00:00:00"),
+        *("x:duration=P1M", "x:uuid=1", "x:email=ada", "x:url=ada", "x:date=now", "x:str=\udc80"),
+        *(f"x:{kind}" for kind in LATER_TYPES),
+        *(f"x:str:{modifier}" for modifier in LATER_MODIFIERS),
+    ],
+)  # fmt: skip
+def test_what_is_no_description_is_refused_in_lines_with_a_caret(text: str) -> None:
+    with pytest.raises(MisuseError, match=r"(?s)^.+:\n  .*\n +\^\n.+$"):
+        parse_field(text)
+
+
+@pytest.mark.parametrize("texts", [["a:int", "a:str"], ["price:int", "price_min:int"], ["at_max:date", "at:date"]])  # fmt: skip
+def test_two_fields_share_no_name(texts: list[str]) -> None:
+    with pytest.raises(MisuseError):
+        parse_fields(texts)
+
+
+def test_the_command_line_shows_a_mistake_as_the_page_does(workspace: Path) -> None:
+    page = (FRAMEWORK / "docs/language.md").read_text()
+    [command, message] = re.findall(r"\$ python -m scaffold (.+)\n((?:.+\n)+)```", page)[0]
+    before = picture(workspace)
+
+    assert refused(scaffold(workspace, *shlex.split(command)), exit_code=2) == message
+    assert picture(workspace) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ping", "8081", "a:int", "--bare"], "A --bare service keeps nothing"),
+        (["user-service", "8081", "a:int"], "other fields for it are not generated yet"),
+    ],
+)
+def test_fields_that_no_table_could_have_are_refused(
+    workspace: Path, arguments: list[str], message: str
+) -> None:
+    before = picture(workspace)
+    completed = scaffold(workspace, *arguments)
+
+    assert message in refused(completed, exit_code=completed.returncode)
+    assert picture(workspace) == before
+
+
+def test_the_presets_own_fields_change_nothing(workspace: Path) -> None:
+    fields = list(map(str, preset_of("user").fields))
+
+    done(scaffold(workspace, "user-service", "8081", *fields))
+    output = done(scaffold(workspace, "user-service", "8081", "--force", "--json"))
+
+    assert json.loads(output)["changed"] == []
+
+
+def test_other_fields_for_a_table_that_exists_want_a_revision(workspace: Path) -> None:
+    done(scaffold(workspace, "product-service", "8081", "sku:str(9)"))
+    revisions = picture(workspace / "db_manager")
+
+    forced = scaffold(
+        workspace, "product-service", "8081", "sku:str(9)", "price:decimal", "--force"
+    )
+
+    assert "python -m db_manager revision" in forced.stderr
+    assert "price" in (workspace / "shared/models/product.py").read_text()
+    assert picture(workspace / "db_manager") == revisions
+
+
+def test_presets_are_written_in_the_language() -> None:
+    presets = tomllib.loads((FRAMEWORK / "scaffold/presets.toml").read_text())
+
+    for name, block in presets.items():
+        assert preset_of(name) == parse_block(block)
+    assert preset_of("product") == preset_of("*")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("x:str(1):unique", "x:str(3):length(3)", "x:text:length(100)", "x:str:length(2,2)"),
+        *("x:int:max(-5)", "x:int:min(2147483647)", "x:int:positive:max(1)", "x:bigint:min(100)"),
+        *("x:decimal(1,1):unique", "x:decimal(3,0)", "x:decimal(2,2):positive:max(0.02)"),
+        *("x:float:positive:max(0.5)", "x:float:min(-1):max(1)", "x:float:max(-1)"),
+        *("x:date:max(2020-01-01)", "x:time:min(23:59:59.999999)", "x:datetime:min(9999-01-01T00:00:00Z)"),
+        *("x:duration:max(PT1S)", "x:email:length(3,4)", "x:email:length(60)", "x:url:length(8,8)"),
+        *("email:int", "age:int:max(3)", "age:str", "name:email", "x:url:length(90)"),
+    ],
+)  # fmt: skip
+def test_samples_keep_the_rules_of_their_field(text: str) -> None:
+    field = parse_field(text)
+    first, second = samples_of(field)
+
+    assert field.allows(first)
+    assert field.allows(second)
+    assert (
+        first != second
+        or field.greatest == field.least
+        or "9999" in text
+        or "2147" in text
+        or "max(1)" in text
+    )
+
+
+def test_names_that_libraries_have_are_known() -> None:
+    of_pydantic = {name for name in dir(BaseModel) + dir(ResponseDTO) if not name.startswith("_")}
+
+    assert of_pydantic == fields._OF_PYDANTIC
+    of_sqlalchemy = {name for name in dir(DeclarativeModel) if not name.startswith("_")}
+    assert of_sqlalchemy - {"id", "created_at", "updated_at"} == {*fields._OF_SQLALCHEMY}
+
+
+async def test_words_that_postgresql_reserves_are_known(database: Database) -> None:
+    async with database.connect() as connection:
+        rows = await connection.fetch(
+            "SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')"
+        )
+
+    assert {row["word"] for row in rows} <= fields._OF_POSTGRESQL
+
+
+def test_the_page_names_every_type_and_modifier() -> None:
+    page = (FRAMEWORK / "docs/language.md").read_text()
+    named = re.findall(r"^\| `(\w+)", page, re.MULTILINE)
+
+    assert named == [*TYPES, *MODIFIERS]
+    for word in (*LATER_TYPES, *LATER_MODIFIERS):
+        assert f"`{word}`" in page
