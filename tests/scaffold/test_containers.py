@@ -279,7 +279,7 @@ def test_secrets_that_are_there_stay(with_user_service: Path) -> None:
 def test_no_service_logs_in_as_a_role_of_the_database_itself(workspace: Path, name: str) -> None:
     message = refused(scaffold(workspace, name, "8081", "--bare"))
 
-    assert f"{name!r} is another role there" in message
+    assert f"{name.replace('-', '_')!r} is another role there" in message
 
 
 def test_a_service_is_built_on_what_the_database_manager_is(workspace: Path) -> None:
