@@ -199,6 +199,7 @@ class TestDescribedServices:
     def test_every_import_contract_holds(self, workspace: GeneratedWorkspace) -> None:
         workspace.python("-m", "scaffold", "contracts")
 
+    @pytest.mark.slow
     def test_their_own_tests_pass(self, workspace: GeneratedWorkspace) -> None:
         assert " passed" in workspace.python("-m", "pytest", "-q", "services")
 

@@ -172,6 +172,7 @@ def contents(workspace: GeneratedWorkspace) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_a_service_whose_model_names_none_fails_in_its_own_tests_and_is_told_why(
     tmp_path: Path,
 ) -> None:
