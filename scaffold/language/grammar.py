@@ -16,7 +16,7 @@ from scaffold.language.description import (
     Value,
 )
 from scaffold.language.naming import check_name
-from scaffold.language.scanner import Scanner, quoted
+from scaffold.language.scanner import Scanner, listed
 from scaffold.language.values import NUMBERS, ORDERED, TEXTS, read_default, read_value
 
 TYPES = (
@@ -100,7 +100,7 @@ def _parse_type(scanner: Scanner) -> Type:
     start = scanner.position
     name = scanner.word()
     if name in LATER_TYPES:
-        scanner.refuse(f"The type {name} is not generated yet", f"Types: {quoted(TYPES)}", start)
+        scanner.refuse(f"The type {name} is not generated yet", f"Types: {listed(TYPES)}", start)
     if name not in TYPES:
         scanner.refuse_word(name, "type", TYPES, start)
     match name:
@@ -172,14 +172,14 @@ def _parse_modifier(scanner: Scanner, field: FieldDescription, given: set[str]) 
     possible = [each for each in MODIFIERS if kind.name in _TAKING.get(each, (kind.name,))]
     if word in LATER_MODIFIERS:
         scanner.refuse(
-            f"The modifier {word} is not generated yet", f"Allowed here: {quoted(possible)}", start
+            f"The modifier {word} is not generated yet", f"Allowed here: {listed(possible)}", start
         )
     if word not in MODIFIERS:
         scanner.refuse_word(word, "modifier", possible, start)
     if word not in possible:
-        scanner.refuse(f"{word} is not for {kind}", f"Allowed here: {quoted(possible)}", start)
+        scanner.refuse(f"{word} is not for {kind}", f"Allowed here: {listed(possible)}", start)
     if word in given:
-        scanner.refuse(f"{word} is there twice", f"Allowed here: {quoted(possible)}", start)
+        scanner.refuse(f"{word} is there twice", f"Allowed here: {listed(possible)}", start)
     given.add(word)
     change: dict[str, Any]
     match word:

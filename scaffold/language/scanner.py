@@ -10,7 +10,7 @@ from scaffold.errors import MisuseError
 _WORD = re.compile(r"[A-Za-z0-9_-]*")
 
 
-def quoted(words: Iterable[str]) -> str:
+def listed(words: Iterable[str]) -> str:
     """Return words as a message lists them."""
     return ", ".join(words)
 
@@ -66,6 +66,6 @@ class Scanner:
         """Raise MisuseError for a word that is not among `words`, with the nearest that is."""
         allowed = list(words)
         nearest = difflib.get_close_matches(word, allowed, n=1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
         found = repr(word) if word else repr(self.rest[:1]) if self.rest else "the end"
-        self.refuse(f"{found} is no {kind}{hint}", f"Allowed here: {quoted(allowed)}", at)
+        self.refuse(f"{found} is no {kind}{hint}", f"Allowed here: {listed(allowed)}", at)

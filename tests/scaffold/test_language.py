@@ -84,12 +84,12 @@ def test_a_field_is_understood_whole() -> None:
     [
         (
             "price:decimal(10,2):mni(0)",
-            "'mni' is no modifier; did you mean 'min'?:\n"
+            "'mni' is no modifier (did you mean 'min'?):\n"
             "  price:decimal(10,2):mni(0)\n"
             "                      ^\n"
             "Allowed here: unique, fixed, positive, min, max",
         ),
-        ("x:strr", f"'strr' is no type; did you mean 'str'?:\n  x:strr\n    ^\n{_TYPE}"),
+        ("x:strr", f"'strr' is no type (did you mean 'str'?):\n  x:strr\n    ^\n{_TYPE}"),
         ("x:", f"the end is no type:\n  x:\n    ^\n{_TYPE}"),
         (
             "x",
