@@ -15,7 +15,9 @@ from types import FrameType
 from typing import Any
 
 from quart import Quart
-from user_service.bootstrap import create_app  # type: ignore[import-not-found, unused-ignore]  # until it is generated
+
+# Of the workspace that this runs in, which may be another one than the type checker's.
+from user_service.bootstrap import create_app  # type: ignore[import-not-found, unused-ignore]
 
 USER = {"username": "ada", "email": "ada@example.com", "age": 36}
 REQUESTS: list[tuple[str, str, dict[str, object] | None]] = [
