@@ -2,6 +2,8 @@
 again, on two processes whose connections are more than PgBouncer has, while other clients read.
 """
 
+import pytest
+
 from tests.contract import (
     test_answers,
     test_bodies,
@@ -14,6 +16,8 @@ from tests.contract import (
     test_table,
     test_values,
 )
+
+pytestmark = pytest.mark.slow
 
 _MODULES = (
     test_answers,
