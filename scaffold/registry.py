@@ -69,7 +69,7 @@ class Image:
                 f"docker buildx imagetools inspect {self.reference}"
             )
             raise ScaffoldError(
-                f"{self.registry} has no {self.reference} for everyone: {reason}."
+                f"{self.registry} offers no public {self.reference}: {reason}."
                 f"{advice if private else ''}"
             ) from error
         except (URLError, TimeoutError) as error:

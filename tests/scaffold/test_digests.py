@@ -136,7 +136,7 @@ def test_a_tag_that_is_gone_changes_nothing(pinned: Path, registry: Registry) ->
 
     message = refused(scaffold(pinned, "digests"))
 
-    assert f"has no {registry.address}/proxy:1 for everyone: 404" in message
+    assert f"offers no public {registry.address}/proxy:1: 404" in message
     assert picture(pinned) == before
 
 
