@@ -149,16 +149,18 @@ class Connector:
         self.pooling = self.pooling or found
         return await self._open(command_timeout, is_prepared)
 
-    def prepare_nothing(self, error: Exception | None = None) -> None:
-        """Let no statement stay prepared from now on, and say once why.
+    def prepare_nothing(self, error: Exception | None = None) -> bool:
+        """Let no statement stay prepared from now on, and say once why; returns whether it is new.
 
         Args:
             error: what a statement met; None where the pooler was recognised before any did.
         """
-        if self.pooling is not Pooling.UNPREPARED:
-            self.pooling = Pooling.UNPREPARED
-            is_stale = isinstance(error, asyncpg.InvalidCachedStatementError)
-            _log.warning(_STALE if is_stale else _LOST)
+        if self.pooling is Pooling.UNPREPARED:
+            return False
+        self.pooling = Pooling.UNPREPARED
+        is_stale = isinstance(error, asyncpg.InvalidCachedStatementError)
+        _log.warning(_STALE if is_stale else _LOST)
+        return True
 
     def close(self) -> None:
         """End what is under way."""

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self
+from weakref import WeakSet
 
 import asyncpg
 
@@ -118,6 +119,8 @@ class ConnectionPool:
         self._timeout = timeout
         self._sweep_interval = sweep_interval
         self._idle: list[asyncpg.Connection] = []
+        self._opened: WeakSet[asyncpg.Connection] = WeakSet()
+        self._retired: WeakSet[asyncpg.Connection] = WeakSet()
         self._untouched = 0
         self._is_open = False
 
@@ -148,7 +151,7 @@ class ConnectionPool:
                 self._untouched = min(self._untouched, len(self._idle))
                 if not connection.is_closed():
                     return connection
-            return await self._connect()
+            return await self._open()
         except BaseException:
             self._semaphore.release()
             raise
@@ -160,7 +163,11 @@ class ConnectionPool:
         server: `Transaction.close` and `Database.connect` see to both.
         """
         if not connection.is_closed():
-            if self._is_open and not connection.is_in_transaction():
+            if (
+                self._is_open
+                and not connection.is_in_transaction()
+                and not (self._retired and connection in self._retired)
+            ):
                 self._idle.append(connection)
             else:
                 connection.terminate()
@@ -173,7 +180,21 @@ class ConnectionPool:
         """
         connection.terminate()
         self._terminate_oldest(len(self._idle))
-        return await self._connect()
+        return await self._open()
+
+    def retire(self) -> None:
+        """Close every connection that is open now: one that is in use, when it is released."""
+        self._terminate_oldest(len(self._idle))
+        self._retired, self._opened = self._retired | self._opened, WeakSet()
+
+    async def _open(self) -> asyncpg.Connection:
+        opened = self._opened
+        connection = await self._connect()
+        if opened is not self._opened:  # all were retired in the meantime
+            connection.terminate()
+            return await self._open()
+        opened.add(connection)
+        return connection
 
     def _sweep(self) -> None:
         """Close what was not touched since the last sweep, now and after every interval."""
@@ -280,7 +301,8 @@ class Database:
             and self._connector.pooling is not Pooling.NONE
         ):
             connection.terminate()
-            self._connector.prepare_nothing(error)
+            if self._connector.prepare_nothing(error):
+                self._pool.retire()
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[asyncpg.Connection]:

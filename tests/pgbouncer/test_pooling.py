@@ -124,8 +124,6 @@ async def test_one_that_was_not_recognised_is_told_by_its_errors_and_got_used_to
         first = await asyncio.gather(
             *(ask(unaware) for _ in range(5 * CLIENTS)), return_exceptions=True
         )
-        # Connections that were opened before the first error have to meet theirs.
-        await asyncio.gather(*(ask(unaware) for _ in range(5 * CLIENTS)), return_exceptions=True)
         await asyncio.gather(*(ask(unaware) for _ in range(5 * CLIENTS)))
 
     refused = [each for each in first if each is not None]
