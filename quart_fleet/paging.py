@@ -1,7 +1,8 @@
-"""Long lists in parts: each part begins after the last id of the one before."""
+"""Parts of lists: long ones in chunks, and the page that a query asks for."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 CHUNK = 500
 """Rows that are read, written and released together."""
@@ -17,6 +18,7 @@ class Numbered(Protocol):
 
 
 NumberedT = TypeVar("NumberedT", bound=Numbered)
+ItemT = TypeVar("ItemT")
 
 ReadPage = Callable[[int, int], Awaitable[list[NumberedT]]]
 """Reads what follows an id, at most so many, in the order of ids."""
@@ -38,3 +40,59 @@ class Chunks(AsyncIterator[list[NumberedT]]):
         chunk = await self._read(self._after, CHUNK)
         self._after = chunk[-1].id if len(chunk) == CHUNK else None
         return chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a listed object has in one field."""
+
+    field: str
+    values: tuple[object, ...] = ()
+    """It is one of these, of which None is null; without any, it is not asked."""
+    least: object = None
+    greatest: object = None
+
+    @property
+    def is_single(self) -> bool:
+        """Whether all objects have the same value in the field."""
+        return len(self.values) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """A field of an order; null comes last, downwards too."""
+
+    field: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListQuery:
+    """Asks for a page of a list: all conditions hold, and `order` tells any two objects apart."""
+
+    conditions: tuple[Condition, ...] = ()
+    order: tuple[SortKey, ...] = (SortKey("id"),)
+    is_backward: bool = False
+    """Whether the order is that of an index which is read from its end."""
+    after: tuple[object, ...] | None = None
+    """The values of `varying` in the last object of the page before; None for the first page."""
+    limit: int = 20
+    is_counted: bool = False
+    """Whether the number of all objects that meet the conditions is asked for too."""
+
+    @property
+    def varying(self) -> tuple[SortKey, ...]:
+        """The keys of the order in which objects differ."""
+        fixed = {each.field for each in self.conditions if each.is_single}
+        return tuple(key for key in self.order if key.field not in fixed)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[ItemT]):
+    """What a ListQuery has found."""
+
+    items: list[ItemT]
+    after: tuple[object, ...] | None = None
+    """Where the next page begins, as ListQuery has it; None after the last one."""
+    total: int | None = None
+    """Of all pages, where it was asked for."""

@@ -10,6 +10,8 @@ such databases for fixtures that serve more than one.
 One embedded server serves a whole run, its workers and the runs that its tests start; the first
 test that asks starts it. The revisions are run once, into a template that each process copies.
 Settings of the developer's shell are removed from the environment: no test may depend on them.
+
+`find_page` answers a ListQuery from objects in memory, for fakes.
 """
 
 import asyncio
@@ -18,22 +20,24 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
     suppress,
 )
+from operator import attrgetter
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
 
 from quart_fleet.conventions import role_of, without_foreign_variables
+from quart_fleet.paging import ListQuery, Page
 from quart_fleet.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -85,6 +89,52 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
         EmbeddedPostgres(folder, durable=False).stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+ItemT = TypeVar("ItemT")
+
+
+def find_page(objects: Iterable[ItemT], query: ListQuery) -> Page[ItemT]:
+    """Return what a repository of these objects finds; text is in the order of its code points."""
+    found = list(objects)
+    for condition in query.conditions:
+        value_of: Callable[[ItemT], Any] = attrgetter(condition.field)
+        least, greatest = condition.least, condition.greatest
+        if condition.values:
+            found = [each for each in found if value_of(each) in condition.values]
+        if least is not None or greatest is not None:
+            found = [each for each in found if value_of(each) is not None]
+        if least is not None:
+            found = [each for each in found if value_of(each) >= least]
+        if greatest is not None:
+            found = [each for each in found if value_of(each) <= greatest]
+    for key in reversed(query.order):
+        value_of = attrgetter(key.field)
+        valued = [each for each in found if value_of(each) is not None]
+        missing = [each for each in found if value_of(each) is None]
+        found = sorted(valued, key=value_of, reverse=key.descending) + missing
+    following = [each for each in found if _is_beyond(query, each)]
+    items = following[: query.limit]
+    is_more = len(following) > len(items)
+    return Page(
+        items,
+        tuple(getattr(items[-1], key.field) for key in query.varying) if is_more else None,
+        len(found) if query.is_counted else None,
+    )
+
+
+def _is_beyond(query: ListQuery, each: object) -> bool:
+    """Whether an object comes after the last one of the page before."""
+    if query.after is None:
+        return True
+    for key, last in zip(query.varying, query.after, strict=True):
+        value: Any = getattr(each, key.field)
+        if value != last:
+            if value is None or last is None:
+                return value is None
+            is_less: bool = value < last
+            return is_less is key.descending
+    return False
 
 
 @pytest.fixture(scope="session")

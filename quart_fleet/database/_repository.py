@@ -7,6 +7,7 @@ import asyncpg
 from sqlalchemy import Table
 from sqlalchemy.orm import DeclarativeBase
 
+from quart_fleet.database._lists import ListStatements
 from quart_fleet.database._statement import (
     AFTER,
     LIMIT,
@@ -19,6 +20,7 @@ from quart_fleet.database._statement import (
 from quart_fleet.database._transaction import Transaction
 from quart_fleet.database.refusals import find_refusal
 from quart_fleet.errors import AlreadyExistsError, NotFoundError
+from quart_fleet.paging import ListQuery, Page
 
 LARGEST_ID = 2**63 - 1
 """What PostgreSQL's bigint holds; the driver refuses a larger one."""
@@ -45,11 +47,13 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
     resource: ClassVar[str]
     unique_fields: ClassVar[tuple[str, ...]] = ()
     _statements: ClassVar[TableStatements]
+    _lists: ClassVar[ListStatements]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         table = cast("Table", cls.model.__table__)
         cls._statements = TableStatements(table, cls.unique_fields)
+        cls._lists = ListStatements(table)
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
@@ -87,6 +91,25 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
     async def list_page(self, after: int, limit: int) -> list[EntityT]:
         """Return at most `limit` entities whose ids are above `after`, oldest first."""
         return await self._list_page(self._statements.page, after, limit)
+
+    async def find_page(self, query: ListQuery) -> Page[EntityT]:
+        """Return what a query asks for; where it asks for the number of all, by another statement."""
+        rows: list[Row] = []
+        for page, parameters in self._lists.pages(query):
+            wanted = query.limit + 1 - len(rows)
+            rows += await self._transaction.fetch(page, {**parameters, LIMIT: wanted})
+            if len(rows) > query.limit:
+                break
+        counted = None
+        if query.is_counted:
+            counted = await self._transaction.fetch_first(*self._lists.total(query))
+        return Page(
+            [self._to_entity(row) for row in rows[: query.limit]],
+            tuple(rows[query.limit - 1][key.field] for key in query.varying)
+            if len(rows) > query.limit
+            else None,
+            None if counted is None else counted["total"],
+        )
 
     async def add(self, entity: EntityT) -> EntityT:
         """Insert the entity and return it as stored; raises AlreadyExistsError and other refusals.

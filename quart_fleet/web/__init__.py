@@ -3,6 +3,7 @@
 from quart_fleet.conventions import PREFIX
 from quart_fleet.web._application import Dependency, StartCheck, build_app
 from quart_fleet.web._envelope import Envelope
+from quart_fleet.web._lists import find_list_query
 from quart_fleet.web._parsing import parse_body, parse_query
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Envelope",
     "StartCheck",
     "build_app",
+    "find_list_query",
     "parse_body",
     "parse_query",
 ]

@@ -22,7 +22,8 @@ from quart.wrappers.response import DataBody
 from werkzeug.datastructures import Headers
 
 from quart_fleet.dto import ResponseDTO, writer_of
-from quart_fleet.paging import CHUNK, Numbered
+from quart_fleet.paging import CHUNK, ListQuery, Numbered, Page
+from quart_fleet.web._lists import cursor_of
 
 _ITEMS = "quart_fleet.web: the items of a stream"
 """Stands for the items where the bytes around them are asked for."""
@@ -63,17 +64,23 @@ class Envelope:
         """
         data = found[:limit]
         response = cls.success(data)
-        if len(found) <= limit:
-            return response
-        kept = [
-            quote(parameter, safe="!$'()*+,/:;=?@%", encoding="latin-1")
-            for parameter in request.query_string.decode("latin-1").split("&")
-            if parameter and unquote_plus(parameter.partition("=")[0]) not in ("limit", "after")
-        ]
-        query = "&".join([*kept, f"limit={limit}", f"after={data[-1].id}"])
-        path = quote(f"{request.script_root}{request.path}", safe="!$&'()*+,/:;=@")  # RFC 3986
-        response.headers["Link"] = f'<{path}?{query}>; rel="next"'
-        response.headers["Access-Control-Expose-Headers"] = "Link"
+        if len(found) > limit:
+            _link_next(response, {"limit": limit, "after": data[-1].id})
+        return response
+
+    @classmethod
+    def listing(cls, page: Page[Any], query: ListQuery) -> Response:
+        """Answer the page that a query has found.
+
+        The next page's address, with the request's other parameters, is in the Link header, and the
+        number of all in X-Total-Count where it was asked for.
+        """
+        response = cls.success(page.items)
+        if page.total is not None:
+            response.headers["X-Total-Count"] = str(page.total)
+            response.headers.add("Access-Control-Expose-Headers", "X-Total-Count")
+        if page.after is not None:
+            _link_next(response, {"after": cursor_of(query, page.after)})
         return response
 
     @classmethod
@@ -140,6 +147,19 @@ class Envelope:
     ) -> Response:
         """Answer 422 with the reason for each refused field."""
         return cls.error(message, 422, errors)
+
+
+def _link_next(response: Response, parameters: Mapping[str, object]) -> None:
+    """Name the next page's address: the request's, with these parameters in place of its own."""
+    kept = [
+        quote(parameter, safe="!$'()*+,/:;=?@%", encoding="latin-1")
+        for parameter in request.query_string.decode("latin-1").split("&")
+        if parameter and unquote_plus(parameter.partition("=")[0]) not in parameters
+    ]
+    query = "&".join([*kept, *(f"{name}={value}" for name, value in parameters.items())])
+    path = quote(f"{request.script_root}{request.path}", safe="!$&'()*+,/:;=@")  # RFC 3986
+    response.headers["Link"] = f'<{path}?{query}>; rel="next"'
+    response.headers.add("Access-Control-Expose-Headers", "Link")
 
 
 async def _split(template: Response) -> list[bytes]:

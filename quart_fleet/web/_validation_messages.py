@@ -122,14 +122,14 @@ def validation_error_of(
     for detail in details:
         if detail["type"] == "missing":
             return InvalidRequestError(f"Field '{_field(detail)}' is required")
-    return ValidationFailedError({_field(detail): _reason(detail) for detail in details})
+    return ValidationFailedError({_field(detail): reason_of(detail) for detail in details})
 
 
 def _field(detail: ErrorDetails) -> str:
     return ".".join(str(part) for part in detail["loc"])
 
 
-def _reason(detail: ErrorDetails) -> str:
+def reason_of(detail: ErrorDetails) -> str:
     """Return our message; of a kind that is not pydantic's, the message of the code that raised it."""
     kind = detail["type"]
     if isinstance(detail["input"], str) and kind in ("too_short", "too_long"):

@@ -14,7 +14,7 @@ OUTSIDE = frozenset(
 
 _ALONE = ".__init__"
 _PYDANTIC = ("pydantic", "pydantic_core")
-_OPEN = ("quart_fleet.errors", "quart_fleet.dto", "quart_fleet.paging")
+_OPEN = ("quart_fleet.errors", "quart_fleet.dto", "quart_fleet.listing", "quart_fleet.paging")
 """What of the chassis an application may know."""
 _PLAIN = (
     "quart_fleet.conventions",
@@ -93,14 +93,15 @@ def _rules_of_service(service: ServicePackage, services: tuple[str, ...]) -> lis
     others = tuple(name for name in services if name != service.name)
     return [
         Rule(
-            says="a domain imports only the standard library, quart_fleet.errors and itself",
+            says="a domain imports only the standard library, quart_fleet.errors, quart_fleet.paging "
+            "and itself",
             binds=(domain,),
             forbids=(EVERYTHING,),
-            allows=("quart_fleet.errors", domain),
+            allows=("quart_fleet.errors", "quart_fleet.paging", domain),
         ),
         Rule(
             says="an application imports only the standard library, pydantic, quart_fleet.errors, "
-            "quart_fleet.dto, quart_fleet.paging, its domain and itself",
+            "quart_fleet.dto, quart_fleet.listing, quart_fleet.paging, its domain and itself",
             binds=(application,),
             forbids=(EVERYTHING,),
             allows=(*_PYDANTIC, *_OPEN, application, domain),
@@ -185,6 +186,12 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             binds=("quart_fleet.dto",),
             forbids=(EVERYTHING,),
             allows=(*_PYDANTIC, "quart_fleet.dto", "quart_fleet.times"),
+        ),
+        Rule(
+            says="quart_fleet.listing imports only pydantic, quart_fleet.dto and quart_fleet.paging",
+            binds=("quart_fleet.listing",),
+            forbids=(EVERYTHING,),
+            allows=(*_PYDANTIC, "quart_fleet.dto", "quart_fleet.paging", "quart_fleet.listing"),
         ),
         Rule(
             says="quart_fleet.models imports only sqlalchemy and quart_fleet.conventions",

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from tests.architecture.generated import USER
 
-DOMAIN = "a domain imports only the standard library, quart_fleet.errors and itself"
+DOMAIN = (
+    "a domain imports only the standard library, quart_fleet.errors, quart_fleet.paging and itself"
+)
 APPLICATION = (
     "an application imports only the standard library, pydantic, quart_fleet.errors, quart_fleet.dto, "
-    "quart_fleet.paging, its domain and itself"
+    "quart_fleet.listing, quart_fleet.paging, its domain and itself"
 )
 SERVICE_INIT = "a service's __init__.py imports only the standard library: every layer runs it"
 BOOTSTRAP = "only app imports bootstrap"
@@ -28,6 +30,7 @@ WORKSPACE = (
 )
 CHASSIS_INIT = "quart_fleet/__init__.py imports only the standard library: every module runs it"
 DTO = "quart_fleet.dto imports only pydantic and quart_fleet.times"
+LISTING = "quart_fleet.listing imports only pydantic, quart_fleet.dto and quart_fleet.paging"
 MODELS = "quart_fleet.models imports only sqlalchemy and quart_fleet.conventions"
 POSTGRES = "quart_fleet.postgres knows nothing of the rest"
 CHASSIS_DATABASE = "quart_fleet.database knows neither quart nor what is built on it"
@@ -96,6 +99,7 @@ PLANTS = [
         ("import json, quart", "quart"),
         ("from pydantic import BaseModel", "pydantic"),
         ("from quart_fleet.dto import RequestDTO", "quart_fleet.dto"),
+        ("from quart_fleet.listing import Listing", "quart_fleet.listing"),
         ("from shared import config", "shared.config"),
         ("import db_manager.manager", "db_manager.manager"),
         (f"from {_PRODUCT} import ProductEntity", _PRODUCT),
@@ -197,6 +201,7 @@ PLANTS = [
         ("def use() -> None:\n    from . import web", "quart_fleet.web", CHASSIS_INIT),
     ),
     *_file("quart_fleet/dto.py", ("import sqlalchemy", "sqlalchemy", DTO)),
+    *_file("quart_fleet/listing.py", ("import quart_fleet.web", "quart_fleet.web", LISTING)),
     *_file("quart_fleet/models.py", ("import pydantic", "pydantic", MODELS)),
     *_file(
         "quart_fleet/postgres/_locks.py",

@@ -157,7 +157,8 @@ def test_a_program_reads_what_is_broken(workspace: DamageableWorkspace) -> None:
             "line": 1,
             "module": "user_service.domain.planted",
             "imported": "quart",
-            "rule": "a domain imports only the standard library, quart_fleet.errors and itself",
+            "rule": "a domain imports only the standard library, quart_fleet.errors, "
+            "quart_fleet.paging and itself",
         }
     ]
     assert run.returncode == 1

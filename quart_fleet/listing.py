@@ -1,0 +1,150 @@
+"""What a resource's lists can be asked for: filters, by the types of their values, and orders."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from types import NoneType
+from typing import Annotated, Any, Self, get_args, get_origin
+
+from pydantic import TypeAdapter
+
+from quart_fleet.dto import BigInteger, DateTime
+from quart_fleet.paging import Condition, SortKey
+
+_LITERAL = re.compile(r"true|false|-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_LITERALS = (bool, int, float)
+"""Types whose values JSON writes without quotes."""
+_ORDERED = (int, float, Decimal, date, time, datetime, timedelta)
+
+
+class FieldType:
+    """How the values of a field are read from parameters.
+
+    Args:
+        kind: the field's type in the DTO that creates; with `| None`, it may be null.
+    """
+
+    def __init__(self, kind: Any) -> None:
+        parts = get_args(kind)
+        self.is_optional = get_origin(kind) is not Annotated and NoneType in parts
+        if self.is_optional:
+            [kind] = (each for each in parts if each is not NoneType)
+        base = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+        self.is_text = base is str
+        """Whether a value may hold commas, and be the text `null`."""
+        self.is_ordered = base in _ORDERED
+        """Whether it may be asked for between two values."""
+        self._is_literal = base in _LITERALS
+        self._adapter = TypeAdapter[Any](kind)
+
+    def read(self, text: str) -> Any:
+        """Return the value; raises pydantic's ValidationError."""
+        is_literal = self._is_literal and _LITERAL.fullmatch(text)
+        return self._adapter.validate_json(text if is_literal else json.dumps(text), strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An index, in one of its two directions."""
+
+    keys: tuple[SortKey, ...]
+    is_backward: bool = False
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Return the forward order of an index, as `category_id, -price`."""
+        return cls(tuple(sort_keys(text)))
+
+    def reverse(self) -> Self:
+        """Return the other direction."""
+        keys = tuple(SortKey(key.field, not key.descending) for key in self.keys)
+        return replace(self, keys=keys, is_backward=not self.is_backward)
+
+
+def sort_keys(text: str) -> list[SortKey]:
+    """Read fields between commas, with a minus before those that descend."""
+    words = (word.strip() for word in text.split(","))
+    return [SortKey(word.removeprefix("-"), word.startswith("-")) for word in words]
+
+
+class Listing:
+    """Declared once for each resource, beside its DTOs:
+
+        PRODUCT_LIST = Listing(
+            {"sku": Text, "price": Annotated[Decimal, Digits(10, 2)], "released_on": Date | None},
+            unique=["sku"],
+            indexes=["released_on", "sku, -price"],
+        )
+
+    Args:
+        filters: the types of the fields that may be asked for, by their keys in JSON.
+        unique: fields that are never null, of which no two rows have one value.
+        indexes: the fields of each other index, which ends with the id besides. A descending
+            field that may be null is `DESC NULLS LAST` there.
+    """
+
+    def __init__(
+        self,
+        filters: Mapping[str, Any],
+        *,
+        unique: Sequence[str] = (),
+        indexes: Sequence[str] = (),
+    ) -> None:
+        self.filters = {field: FieldType(kind) for field, kind in filters.items()}
+        own = {"id": FieldType(BigInteger), "created_at": FieldType(DateTime)}
+        self.types: Mapping[str, FieldType] = {**own, **self.filters}
+        """Of all fields that lists are filtered or sorted by."""
+        texts = ["id", "created_at, id", *unique, *(f"{index}, id" for index in indexes)]
+        orders = [Order.of(text) for text in texts]
+        self._orders = [each for one in orders for each in (one, one.reverse())]
+        self.parameters = ["limit", "after", "sort", "count"]
+        """The names of all parameters."""
+        for field, kind in self.filters.items():
+            self.parameters.append(field)
+            if kind.is_ordered:
+                self.parameters += [f"{field}_min", f"{field}_max"]
+            if kind.is_text and kind.is_optional:
+                self.parameters.append(f"{field}_null")
+
+    def find_order(self, sort: Sequence[SortKey], conditions: Sequence[Condition]) -> Order | None:
+        """Return the order that begins with these keys, where the conditions leave them open.
+
+        Of several, it is the index with most of the fields that have one value, and fewest others.
+        """
+        fixed = _fixed(conditions)
+        wanted = [key for key in sort if key.field not in fixed]
+        if not wanted:
+            return self._orders[0]
+        found = [
+            (len(keys) - len(order.keys), len(keys), place)
+            for place, order in enumerate(self._orders)
+            if (keys := self._varying(order, fixed))[: len(wanted)] == wanted
+        ]
+        return self._orders[min(found)[-1]] if found else None
+
+    def sorts(self, conditions: Sequence[Condition]) -> list[str]:
+        """Return what `sort` may be under these conditions, the longest form of each."""
+        fixed = _fixed(conditions)
+        found = dict[str, None]()
+        for order in self._orders:
+            keys = self._varying(order, fixed)
+            named = keys[:1] + [key for key in keys[1:] if key.field != "id"]
+            found[",".join(f"{'-' * key.descending}{key.field}" for key in named)] = None
+        return [text for text in found if text]
+
+    def _varying(self, order: Order, fixed: Set[str]) -> list[SortKey]:
+        """Return the keys in which rows differ; none where the index would bring null first.
+
+        Where it does so in the first of them alone, rows with null there are read by themselves.
+        """
+        keys = [key for key in order.keys if key.field not in fixed]
+        if order.is_backward and any(self.types[key.field].is_optional for key in keys[1:]):
+            return []
+        return keys
+
+
+def _fixed(conditions: Sequence[Condition]) -> Set[str]:
+    return {each.field for each in conditions if each.is_single}
