@@ -4,6 +4,7 @@ ManagerError (a ServiceError of quart_fleet.errors)
 ├── UnreachableError       no connection; worth another try while a server starts
 ├── LoginRefusedError      a service's role may only come with the first migration
 └── RevisionFailedError    a revision's statements were refused
+    └── LockedError        for a lock that others hold; worth another try
 """
 
 from quart_fleet.errors import ServiceError
@@ -26,3 +27,7 @@ class RevisionFailedError(ManagerError):
 
     Unless the connection was lost at its commit, which may have been done or not: that is said.
     """
+
+
+class LockedError(RevisionFailedError):
+    """A statement waited for a lock for as long as the revision's lock_timeout lets it."""

@@ -30,7 +30,7 @@ _ALTERATION = re.compile(
 )
 _ADDITION = re.compile(
     r"\bADD\s+(?P<kind>CONSTRAINT|COLUMN)?\s*(?:IF\s+NOT\s+EXISTS\s+)?"
-    rf"(?P<name>{_NAME})",
+    rf"(?P<name>(?>{_NAME}))(?P<is_of_index>\s+UNIQUE\s+USING\s+INDEX\b)?",
     re.IGNORECASE,
 )
 _NO_COLUMN = frozenset({"check", "unique", "primary", "foreign", "exclude", "constraint", "column"})
@@ -105,12 +105,16 @@ class Made:
 
     @cached_property
     def parts(self) -> frozenset[tuple[str, str]]:
-        """Columns and constraints that statements add to tables: names of tables, and theirs."""
+        """Columns and constraints that statements add to tables: names of tables, and theirs.
+
+        One made of an index, for which Alembic has no operation, is the models' as others are.
+        """
         return frozenset(
             (_split(altered["table"])[0], _split(added["name"])[0])
             for statement in self._texts
             for altered in _ALTERATION.finditer(statement)
             for added in _ADDITION.finditer(altered["actions"])
+            if not added["is_of_index"]
             if added["kind"] or added["name"].lower() not in _NO_COLUMN
         )
 

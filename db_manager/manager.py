@@ -99,6 +99,7 @@ class DatabaseManager:
             current = await self._read_known_revisions(connection)
             if len(current) > 1 and revision.startswith("-"):
                 raise ManagerError(self._revisions.describe_ways_back(current))
+            await self._drop_invalid_indexes(connection)
             try:
                 reverted = await run(
                     connection, lambda config: command.downgrade(config, revision), self._say
@@ -220,15 +221,18 @@ class DatabaseManager:
         if revision == "head":
             self._revisions.get_head()
         if self._revisions.pending(current):
-            for index in await _do(
-                connection, lambda current: drop_invalid_indexes(current, self._ours)
-            ):
-                self._say(f"Dropped the invalid index {index}, which an interrupted run left.")
+            await self._drop_invalid_indexes(connection)
         roles = self._roles(passwords)
         await _do(connection, lambda current: make_roles(current, roles))
         applied = await run(connection, lambda config: command.upgrade(config, revision), self._say)
         await self._grant(connection, roles)
         return Migration(self._target.place, applied, await _do(connection, read_revisions))
+
+    async def _drop_invalid_indexes(self, connection: AsyncConnection) -> None:
+        for index in await _do(
+            connection, lambda current: drop_invalid_indexes(current, self._ours)
+        ):
+            self._say(f"Dropped the invalid index {index}, which an interrupted run left.")
 
     def _roles(self, passwords: Mapping[str, str]) -> Mapping[str, str | None]:
         """Return the roles to make: on the embedded server, which asks for no password, all."""

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, MetaData, Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db_manager.comparison import Comparison
-from db_manager.errors import ManagerError, RevisionFailedError
+from db_manager.errors import LockedError, ManagerError, RevisionFailedError
 from db_manager.revisions import (
     Revisions,
     find_line,
@@ -32,6 +32,9 @@ from quart_fleet.database.explanations import driver_error, reason_of
 _UNDONE = "The database stays at the revision before it."
 _UNKNOWN = "It may have been kept or undone. See: python -m db_manager status"
 
+LOCK_PAUSES = (*(2.0**each for each in range(-2, 4)), *[10.0] * 14)
+"""Seconds before each other try of a revision that a lock kept from being applied: over two minutes."""
+
 Say = Callable[[str], None]
 """Takes a line for the user while an operation runs."""
 
@@ -39,20 +42,34 @@ Say = Callable[[str], None]
 async def run(connection: AsyncConnection, work: Callable[[Config], object], say: Say) -> list[str]:
     """Run Alembic's commands on a connection; return the ids that they applied or reverted.
 
-    Raises RevisionFailedError, or ManagerError for what Alembic itself refuses.
+    A revision that waits for a lock longer than its own lock_timeout is tried again: what others
+    hold for long would, with it, keep all from the table that come after. Raises RevisionFailedError,
+    or ManagerError for what Alembic itself refuses.
     """
-    config, steps = make_config(), list[str]()
+    config, steps, reverted = make_config(), list[str](), list[str]()
 
     def note(*, step: MigrationInfo, **_: object) -> None:
         steps.append(str(step.up_revision_id))
+        reverted.extend([] if step.is_upgrade else steps[-1:])
         say(f"{'Applying' if step.is_upgrade else 'Reverting'} {_name(step)}")
 
     def on_connection(connection: Connection) -> None:
         config.attributes.update(connection=connection, on_version_apply=(note,))
         work(config)
 
-    with _reported_by_revision(steps):
-        await connection.run_sync(on_connection)
+    for pause in (*LOCK_PAUSES, None):
+        try:
+            with _reported_by_revision(steps):
+                await connection.run_sync(on_connection)
+        except LockedError as error:
+            # From where some are reverted, a number of steps would lead too far back.
+            if pause is None or reverted:
+                raise
+            await connection.rollback()
+            say(f"{error.message.splitlines()[0]}. Trying again …")
+            await asyncio.sleep(pause)
+        else:
+            break
     await connection.rollback()  # what Alembic has only read
     return steps
 
@@ -157,7 +174,10 @@ def _reported_by_revision(steps: list[str]) -> Iterator[None]:
             reason += ": give each statement an op.execute of its own"
         if "cannot be cast automatically" in reason:
             reason += ': say how, op.alter_column(…, postgresql_using="COLUMN::TYPE")'
-        raise RevisionFailedError(f"{where}: {reason}\n{rest}") from error
+        kind = (
+            LockedError if isinstance(cause, asyncpg.LockNotAvailableError) else RevisionFailedError
+        )
+        raise kind(f"{where}: {reason}\n{rest}") from error
 
 
 def _name(step: MigrationInfo) -> str:

@@ -61,22 +61,6 @@ _OF_PYDANTIC = frozenset(
 """Attributes of a DTO's class, which no field may hide."""
 _OF_SQLALCHEMY = ("metadata", "registry", "type_annotation_map")
 """Attributes of a model's class."""
-_OF_POSTGRESQL = frozenset(
-    {"all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric"}
-    | {"authorization", "binary", "both", "case", "cast", "check", "collate", "collation"}
-    | {"column", "concurrently", "constraint", "create", "cross", "current_catalog"}
-    | {"current_date", "current_role", "current_schema", "current_time", "current_timestamp"}
-    | {"current_user", "default", "deferrable", "desc", "distinct", "do", "else", "end"}
-    | {"except", "false", "fetch", "for", "foreign", "freeze", "from", "full", "grant"}
-    | {"group", "having", "ilike", "in", "initially", "inner", "intersect", "into", "is"}
-    | {"isnull", "join", "lateral", "leading", "left", "like", "limit", "localtime"}
-    | {"localtimestamp", "natural", "not", "notnull", "null", "offset", "on", "only", "or"}
-    | {"order", "outer", "overlaps", "placing", "primary", "references", "returning", "right"}
-    | {"select", "session_user", "similar", "some", "symmetric", "system_user", "table"}
-    | {"tablesample", "then", "to", "trailing", "true", "union", "unique", "user", "using"}
-    | {"variadic", "verbose", "when", "where", "window", "with"}
-)
-"""Words that an expression of SQL has in quotes where they name a column (its manual, appendix C)."""
 _OF_CLASSES = ("Entity", "Model", "Repository")
 """Ends of the names of a resource's own classes."""
 
@@ -209,15 +193,9 @@ class Field:
         arguments = [f'"{self.name}"'] if attribute != self.name else []
         arguments.append(kind.replace("precision=", "").replace("scale=", ""))
         arguments += ["unique=True"] if self.of.unique else []
-        match self.of.default:
-            case None:
-                pass
-            case Generated.NOW:
-                arguments.append("server_default=func.now()")
-            case Generated.RANDOM:
-                arguments.append("server_default=func.gen_random_uuid()")
-            case _:
-                arguments.append(f"server_default={self._database_default}")
+        if self.of.default is not None:
+            default = default_of(self.of.default, self.of.type, "func.{}")
+            arguments.append(f"server_default={default}")
         python = "str" if self.of.type.name == "enum" else self._python
         mapped = f"Mapped[{self._or_none(python)}]"
         return f"{attribute}: {mapped} = mapped_column({', '.join(arguments)})"
@@ -231,27 +209,6 @@ class Field:
             "decimal": f"(precision={kind.precision}, scale={kind.scale})",
         }
         return f"{_KINDS[kind.name].column}{arguments.get(kind.name, '')}"
-
-    @property
-    def migration_line(self) -> str:
-        """The column in the revision that creates the table."""
-        match self.of.default:
-            case None:
-                default = ""
-            case Generated.NOW:
-                default = ' server_default=sa.text("now()"),'
-            case Generated.RANDOM:
-                default = ' server_default=sa.text("gen_random_uuid()"),'
-            case _:
-                default = f" server_default={self._database_default},"
-        return f'sa.Column("{self.name}", sa.{self.column_type},{default} nullable={self.of.optional}),'
-
-    @property
-    def check(self) -> str:
-        """The condition of an enum's column, as a literal of Python."""
-        name = f'"{self.name}"' if self.name in _OF_POSTGRESQL else self.name
-        words = ", ".join(f"'{word}'" for word in self.of.type.words)
-        return ascii(f"{name} IN ({words})")
 
     @property
     def from_row(self) -> str:
@@ -389,16 +346,6 @@ class Field:
                 return f"Annotated[Decimal, Digits({kind.precision}, {kind.scale})]"
         return _KINDS[kind.name].request or self.enum
 
-    @property
-    def _database_default(self) -> str:
-        """The literal that the column's DEFAULT is made of."""
-        value = self.of.default
-        if isinstance(value, str):
-            return _shown(value)
-        if isinstance(value, Decimal):
-            return f'"{_placed(value, self.of.type)}"'
-        return f'"{spell(value)}"'
-
 
 @dataclass(frozen=True, slots=True)
 class FieldSet:
@@ -453,12 +400,6 @@ class FieldSet:
     def rules(self) -> list[Rule]:
         """The rules of all."""
         return [rule for field in self.fields for rule in field.rules]
-
-    def table_args(self, service: str) -> str:
-        """Return what a model says of its table besides the columns: its service, and checks."""
-        about = repr({"info": {"service": service}})
-        checks = [f"CheckConstraint({field.check}, name={field.name!r})" for field in self.enums]
-        return f"({', '.join([*checks, about])})" if checks else about
 
     @property
     def column_types(self) -> list[str]:
@@ -518,6 +459,25 @@ class Resource(ResourceName):
         """The name of its table."""
         fields = self.fields
         return self.table_for(field.name for field in (*fields.unique, *fields.enums))
+
+
+def default_of(value: Value | None, of: Type, function: str) -> str:
+    """Return the argument that a column's DEFAULT is made of.
+
+    `function` is the form of a call in SQL, as `func.{}`.
+    """
+    match value:
+        case None:
+            return "None"
+        case Generated.NOW:
+            return function.format("now()")
+        case Generated.RANDOM:
+            return function.format("gen_random_uuid()")
+        case str():
+            return _shown(value)
+        case Decimal():
+            return f'"{_placed(value, of)}"'
+    return f'"{spell(value)}"'
 
 
 def _constant(word: str) -> str:

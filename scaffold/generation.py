@@ -1,6 +1,5 @@
 """A service as files: what its draft, and the workspace that it joins, make of the templates."""
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,7 +12,9 @@ from scaffold.errors import ScaffoldError
 from scaffold.fields import Resource
 from scaffold.names import ServiceName
 from scaffold.plan import Plan
-from scaffold.render import TEMPLATES, Files, format_python, render, render_tree
+from scaffold.render import TEMPLATES, format_python, render, render_tree
+from scaffold.revisions import write_revision
+from scaffold.tables import Table
 from scaffold.workspace import MODELS, Inventory
 
 _BASE = re.compile(r"^FROM +(?:--\S+ +)*([^\s$]+)(?=\s)", re.MULTILINE)
@@ -34,6 +35,8 @@ _DTO_NAMES = (
     *("RequestDTO", "ResponseDTO", "Text", "Time", "Url", "utc_now"),
 )
 """What the DTOs of some fields use of quart_fleet.dto; ruff removes the rest."""
+
+_ACTIVE = "is_active: Mapped[bool] = mapped_column(Boolean, server_default=true())"
 
 Words = dict[str, object]
 """What templates may name: `service`, and of a resource its `fields` and their kinds too."""
@@ -58,14 +61,6 @@ class ServiceWords:
     def published_port(self) -> str:
         """The port of this machine that leads to the container, as Compose reads it."""
         return f"${{{self.package.upper()}_PORT:-{self.port}}}"
-
-
-@dataclass(frozen=True, slots=True)
-class RevisionWords:
-    """`revision` in a template."""
-
-    id: str
-    down_revision: str | None
 
 
 def describe_service(name: ServiceName, port: int, inventory: Inventory) -> Words:
@@ -119,7 +114,9 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "update_ignores": fields.update_ignores,
         "create_raises": f"; raises {_listed(refusals)}" if refusals else "",
         "update_raises": _listed(["NotFoundError", *refusals]),
-        "table_args": fields.table_args(service),
+        "table_args": Table.of(resource).arguments(service),
+        "column_lines": [field.column_line for field in fields.fields]
+        + [_ACTIVE] * resource.description.has_active,
     }
 
 
@@ -127,22 +124,6 @@ def _listed(words: list[str]) -> str:
     """Return `A`, `A or B`, or `A, B or C`."""
     *others, last = words
     return f"{', '.join(others)} or {last}" if others else last
-
-
-def revision_id(table: str) -> str:
-    """Return the same id on every machine, so that generating twice gives the same bytes."""
-    digest = hashlib.sha1(f"create {table}".encode(), usedforsecurity=False)
-    return digest.hexdigest()[:12]
-
-
-def render_revision(
-    resource: Resource, service: str, versions: PurePosixPath, head: str | None
-) -> Files:
-    """Return the revision that creates the resource's table and follows `head`."""
-    revision = RevisionWords(revision_id(resource.table), head)
-    path = versions / f"{revision.id}_create_{resource.table}.py"
-    words = describe_resource(resource, service) | {"revision": revision}
-    return {path: render("models/revision.py.jinja", words)}
 
 
 def find_head(inventory: Inventory) -> str | None:
@@ -172,10 +153,10 @@ def plan_service(draft: Draft) -> Plan:
     if resource is not None and not resource.is_shipped:
         model = PurePosixPath(MODELS, f"{resource.name}.py")
         files[model] = render("models/_resource_.py.jinja", words)
-        if resource.table not in inventory.history.tables:
-            files |= render_revision(
-                resource, draft.name.typed, inventory.versions, find_head(inventory)
-            )
+        is_made = resource.table in inventory.history.tables
+        revision = None if is_made else write_revision(None, resource, parent=find_head(inventory))
+        if revision is not None:
+            files[inventory.versions / revision.file_name] = revision.text
     formatted = format_python(files, inventory.root / PROJECT_FILE)
     contents = {path: text.encode() for path, text in formatted.items()}
     keep = [

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from quart_fleet.database import Database
 from quart_fleet.dto import ResponseDTO
-from scaffold import fields, not_generated
+from scaffold import fields, not_generated, tables
 from scaffold.errors import MisuseError
 from scaffold.fields import Resource
 from scaffold.language.description import (
@@ -355,7 +355,7 @@ async def test_words_that_postgresql_reserves_are_known(database: Database) -> N
             "SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')"
         )
 
-    assert {row["word"] for row in rows} <= fields._OF_POSTGRESQL
+    assert {row["word"] for row in rows} <= tables._RESERVED
 
 
 def test_the_page_names_every_type_and_modifier() -> None:

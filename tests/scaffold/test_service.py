@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from scaffold.fields import Resource
-from scaffold.generation import render_revision, revision_id
 from scaffold.names import ServiceName
 from scaffold.render import format_python
+from scaffold.revisions import write_revision
 from tests.scaffold.commands import REPOSITORY, done, picture, refused, run, scaffold
 
 VERSIONS = PurePosixPath("db_manager/migrations/versions")
@@ -295,15 +295,13 @@ def test_a_table_that_a_revision_already_creates_gets_no_second_one(workspace: P
     assert picture(versions) == before
 
 
-def test_the_shipped_revision_is_what_would_be_generated() -> None:
-    name = "3ef43f3fe70a_create_users.py"
-    path = VERSIONS / name
+def test_the_shipped_revision_is_what_would_be_generated_but_for_its_id() -> None:
+    path = VERSIONS / "3ef43f3fe70a_create_users.py"
 
-    rendered = render_revision(
-        Resource.of(ServiceName.parse("user-service")), "user-service", VERSIONS, None
-    )
+    revision = write_revision(None, Resource.of(ServiceName.parse("user-service")), parent=None)
 
-    text = rendered[VERSIONS / f"{revision_id('users')}_create_users.py"]
+    assert revision is not None
+    text = revision.text.replace(revision.id, "3ef43f3fe70a")
     formatted = format_python({path: text}, REPOSITORY / "pyproject.toml")
     assert formatted[path] == (REPOSITORY / path).read_text()
 

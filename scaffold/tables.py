@@ -1,0 +1,159 @@
+"""The table of a resource: its columns, constraints and indexes, as models and revisions write them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from scaffold.fields import Resource, default_of
+from scaffold.language.description import IndexColumn, Type, Value, spell
+
+_RESERVED = frozenset(
+    {"all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric"}
+    | {"authorization", "binary", "both", "case", "cast", "check", "collate", "collation"}
+    | {"column", "concurrently", "constraint", "create", "cross", "current_catalog"}
+    | {"current_date", "current_role", "current_schema", "current_time", "current_timestamp"}
+    | {"current_user", "default", "deferrable", "desc", "distinct", "do", "else", "end"}
+    | {"except", "false", "fetch", "for", "foreign", "freeze", "from", "full", "grant"}
+    | {"group", "having", "ilike", "in", "initially", "inner", "intersect", "into", "is"}
+    | {"isnull", "join", "lateral", "leading", "left", "like", "limit", "localtime"}
+    | {"localtimestamp", "natural", "not", "notnull", "null", "offset", "on", "only", "or"}
+    | {"order", "outer", "overlaps", "placing", "primary", "references", "returning", "right"}
+    | {"select", "session_user", "similar", "some", "symmetric", "system_user", "table"}
+    | {"tablesample", "then", "to", "trailing", "true", "union", "unique", "user", "using"}
+    | {"variadic", "verbose", "when", "where", "window", "with"}
+)
+"""Words that a statement has in quotes where they name something (PostgreSQL's manual, appendix C)."""
+_ID = IndexColumn("id")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column besides id, created_at and updated_at, which every table has."""
+
+    name: str
+    kind: Type
+    sqlalchemy: str
+    """SQLAlchemy's type: `sa.String(length=80)`."""
+    nullable: bool
+    default: Value | None
+
+    @property
+    def server_default(self) -> str:
+        """The default as a revision writes it; `None` for none."""
+        return self.server_default_of(self.default)
+
+    def server_default_of(self, value: Value | None) -> str:
+        """Return another default as a revision writes it."""
+        if isinstance(value, bool):
+            return f"sa.text({spell(value)!r})"
+        return default_of(value, self.kind, "sa.text({!r})")
+
+    @property
+    def line(self) -> str:
+        """The column where a table or a column is created."""
+        return self.line_with(self.server_default)
+
+    def line_with(self, server_default: str) -> str:
+        """Return the column with another default."""
+        default = "" if server_default == "None" else f" server_default={server_default},"
+        return f'sa.Column("{self.name}", {self.sqlalchemy},{default} nullable={self.nullable})'
+
+    def check_as(self, name: str) -> str:
+        """Return the condition of an enum's column, which has a name of its own until it is renamed."""
+        words = ", ".join(f"'{word}'" for word in self.kind.words)
+        return f"{quoted(name)} IN ({words})"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a database has of a resource."""
+
+    name: str
+    columns: Mapping[str, Column]
+    """By name, in the order of the fields."""
+    uniques: tuple[tuple[str, ...], ...]
+    """Columns whose values together are in one row only, sorted."""
+    indexes: tuple[tuple[IndexColumn, ...], ...]
+
+    @classmethod
+    def of(cls, resource: Resource) -> Self:
+        """Return the table that a description gives."""
+        description = resource.description
+        columns = [
+            Column(
+                field.name,
+                field.of.type,
+                f"sa.{field.column_type}",
+                field.of.optional,
+                field.of.default,
+            )
+            for field in resource.fields.fields
+        ]
+        if description.has_active:
+            columns.append(Column("is_active", Type("bool"), "sa.Boolean()", False, True))
+        singles = [(field.name,) for field in description.fields if field.unique]
+        indexes = [(IndexColumn(field.name), _ID) for field in description.fields if field.index]
+        return cls(
+            resource.table,
+            {column.name: column for column in columns},
+            tuple(sorted({*singles, *description.unique})),
+            tuple(dict.fromkeys([*indexes, *description.index])),
+        )
+
+    @property
+    def enums(self) -> list[Column]:
+        """Columns with words to choose from."""
+        return [column for column in self.columns.values() if column.kind.words]
+
+    def unique_name(self, columns: Sequence[str]) -> str:
+        """Return the name that the models' convention gives a unique constraint."""
+        return f"uq_{self.name}_{'_'.join(columns)}"
+
+    def check_name(self, column: str) -> str:
+        """Return the name of the check on an enum's words."""
+        return f"ck_{self.name}_{column}"
+
+    def index_name(self, columns: Sequence[IndexColumn]) -> str:
+        """Return the convention's name; a descending column tells it from its ascending sister."""
+        words = (f"{each.name}{'_desc' * each.descending}" for each in columns)
+        return f"ix_{self.name}_{'_'.join(words)}"
+
+    def arguments(self, service: str) -> str:
+        """Return what a model says of its table besides the columns."""
+        checks = [
+            f"CheckConstraint({column.check_as(column.name)!a}, name={column.name!r})"
+            for column in self.enums
+        ]
+        uniques = [
+            f"UniqueConstraint({', '.join(map(repr, columns))})"
+            for columns in self.uniques
+            if len(columns) > 1
+        ]
+        indexes = [
+            f"Index({self.index_name(columns)!r}, {', '.join(parts_of(columns, 'literal_column'))})"
+            for columns in self.indexes
+        ]
+        about = repr({"info": {"service": service}})
+        found = [*checks, *uniques, *indexes]
+        return f"({', '.join([*found, about])})" if found else about
+
+
+def parts_of(columns: Sequence[IndexColumn], literal: str) -> list[str]:
+    """Return the columns of an index in Python; nulls come last both ways, as in lists.
+
+    `literal` is the function for a text of SQL.
+    """
+    return [
+        f"{literal}({f'{quoted(each.name)} DESC NULLS LAST'!r})"
+        if each.descending
+        else repr(each.name)
+        for each in columns
+    ]
+
+
+def quoted(name: str) -> str:
+    """Return a name as a statement has it."""
+    return (
+        name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in _RESERVED else f'"{name}"'
+    )

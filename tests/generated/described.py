@@ -1,0 +1,94 @@
+"""Descriptions of products, revisions between them, and what a database makes of both."""
+
+import itertools
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, MetaData, text
+
+from scaffold.fields import Resource
+from scaffold.generation import describe_resource
+from scaffold.language.description import ResourceDescription
+from scaffold.language.grammar import parse_field
+from scaffold.names import ServiceName
+from scaffold.render import render
+from scaffold.revisions import Revision
+
+SERVICE = ServiceName.parse("product-service")
+
+_CATALOGUE = text("""
+    SELECT 'column', concat_ws(' ', attname, format_type(atttypid, atttypmod),
+           CASE WHEN attnotnull THEN 'NOT NULL' END, pg_get_expr(adbin, adrelid), attidentity)
+    FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+    WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped
+    UNION ALL
+    SELECT 'constraint', concat_ws(' ', conname, pg_get_constraintdef(oid), convalidated)
+    FROM pg_constraint WHERE conrelid = to_regclass(:table) AND contype <> 'n'
+    UNION ALL
+    SELECT 'index', concat_ws(' ', pg_get_indexdef(indexrelid), indisvalid)
+    FROM pg_index WHERE indrelid = to_regclass(:table)
+    UNION ALL
+    SELECT 'relation', relname FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
+    ORDER BY 1, 2
+""")
+
+
+def products(*specs: str, indexed: Iterable[str] = (), **options: Any) -> Resource:
+    """Return the resource of fields and options."""
+    fields = [parse_field(each) for each in specs]
+    fields = [replace(each, index=each.name in indexed) for each in fields]
+    return Resource.of(SERVICE, ResourceDescription(tuple(fields), **options))
+
+
+def apply(connection: Connection, revision: Revision, way: str = "upgrade") -> None:
+    """Run one function of a revision, as db_manager does."""
+    names: dict[str, Any] = {}
+    exec(compile(revision.text, revision.file_name, "exec"), names)
+    context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
+    with Operations.context(context), context.begin_transaction(_per_migration=True):
+        names[way]()
+
+
+def statements(revision: Revision, way: str = "upgrade") -> str:
+    """Return what one function of a revision runs, as SQL."""
+    lines = list[str]()
+    context = MigrationContext.configure(
+        dialect_name="postgresql",
+        opts={"as_sql": True, "literal_binds": True, "transaction_per_migration": True},
+    )
+    context.impl.static_output = lines.append  # type: ignore[method-assign, assignment]
+    names: dict[str, Any] = {}
+    exec(compile(revision.text, revision.file_name, "exec"), names)
+    with Operations.context(context), context.begin_transaction(_per_migration=True):
+        names[way]()
+    return "\n".join(lines)
+
+
+def catalogue(connection: Connection, table: str = "products") -> list[tuple[str, str]]:
+    """Return what the database has of a table, in words and no order of columns."""
+    with connection.begin():
+        return [tuple(row) for row in connection.execute(_CATALOGUE, {"table": table})]  # type: ignore[misc]
+
+
+_modules = itertools.count()
+
+
+def metadata_of(resource: Resource) -> MetaData:
+    """Return what the resource's model says."""
+    from sqlalchemy.orm import DeclarativeBase  # noqa: PLC0415
+    from quart_fleet.models import NAMING_CONVENTION, TYPE_MAP, StandardColumns  # noqa: PLC0415
+
+    class Base(StandardColumns, DeclarativeBase):
+        metadata = MetaData(naming_convention=NAMING_CONVENTION)
+        type_annotation_map = TYPE_MAP
+
+    words = describe_resource(resource, SERVICE.typed) | {"service": {"name": SERVICE.typed}}
+    source = render("models/_resource_.py.jinja", words)
+    source = source.replace("from shared.models.base import BaseModel\n", "")
+    exec(source, {"BaseModel": Base, "__name__": f"model_{next(_modules)}"})
+    return Base.metadata
