@@ -234,6 +234,38 @@ class RequestDTO(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
 
+def _refuse_change(_: object) -> object:
+    raise PydanticCustomError("fixed", "Cannot be changed")
+
+
+Fixed = Annotated[Any, BeforeValidator(_refuse_change)]
+"""A field of a PatchDTO that is set when a row is created, and never again."""
+
+LEFT_OUT: Any = None
+"""The default of each field of a PatchDTO."""
+
+
+class PatchDTO(RequestDTO):
+    """The body of a merge patch (RFC 7396): what is left out stays, and null is a value.
+
+    A field has the type of its attribute in the entity, and LEFT_OUT as its default.
+    """
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be changed."""
+        return not self.model_fields_set
+
+    def over(self, entity: object) -> Self:
+        """Return the patch with the entity's values in the fields that were left out."""
+        values = {
+            name: getattr(entity, field.alias or name)
+            for name, field in type(self).model_fields.items()
+            if name not in self.model_fields_set
+        }
+        return self.model_copy(update=values)
+
+
 class PageQuery(BaseModel):
     """The query parameters of a page."""
 

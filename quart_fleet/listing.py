@@ -82,8 +82,8 @@ class Listing:
     Args:
         filters: the types of the fields that may be asked for, by their keys in JSON.
         unique: fields that are never null, of which no two rows have one value.
-        indexes: the fields of each other index, which ends with the id besides. A descending
-            field that may be null is `DESC NULLS LAST` there.
+        indexes: the fields of each other index, in which the id follows, and a descending field
+            is `DESC NULLS LAST`.
     """
 
     def __init__(

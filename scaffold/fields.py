@@ -10,6 +10,7 @@ from scaffold import english
 from scaffold.language.description import (
     FieldDescription,
     Generated,
+    IndexColumn,
     ResourceDescription,
     Type,
     Value,
@@ -172,12 +173,22 @@ class Field:
                 default = "default_factory=uuid4"
             case value:
                 default = f"default={self.literal(value)}"
-        return self._dto_line(self._or_none(self._request), default)
+        return self._dto_line(self.create_type, default)
 
     @property
     def update_line(self) -> str:
         """The field of the DTO that updates."""
         return self._dto_line(f"{self._request} | None", "default=None")
+
+    @property
+    def create_type(self) -> str:
+        """The type of the field in the DTO that creates."""
+        return self._or_none(self._request)
+
+    @property
+    def patch_line(self) -> str:
+        """The field of the DTO of a merge patch."""
+        return self._dto_line("Fixed" if self.of.fixed else self.create_type, "default=LEFT_OUT")
 
     @property
     def response_line(self) -> str:
@@ -238,6 +249,14 @@ class Field:
     def other_json_sample(self) -> str:
         """The other sample as a client sends it."""
         return self._json(samples_of(self.of)[1])
+
+    @property
+    def query_sample(self) -> str:
+        """The sample as a parameter of a list, in Python."""
+        value = samples_of(self.of)[0]
+        if isinstance(value, Decimal):
+            return self._json(value)
+        return _shown(value if isinstance(value, str) else spell(value))
 
     @property
     def value_of_first(self) -> str:
@@ -353,13 +372,20 @@ class FieldSet:
 
     fields: tuple[Field, ...]
     prefix: str
+    indexes: tuple[tuple[IndexColumn, ...], ...]
+    """Of all that are no constraint, without the id at the end of each."""
 
     @classmethod
     def of(cls, description: ResourceDescription, owner: str) -> Self:
         """Return the words of a description; `owner` is the resource's name as a class."""
         names = {field.name for field in description.fields}
         prefix = "dt." if names.intersection(_OF_DATETIME) else ""
-        return cls(tuple(Field(each, owner, prefix) for each in description.fields), prefix)
+        singles = [(IndexColumn(each.name),) for each in description.fields if each.index]
+        return cls(
+            tuple(Field(each, owner, prefix) for each in description.fields),
+            prefix,
+            tuple(dict.fromkeys([*singles, *description.index])),
+        )
 
     @property
     def required(self) -> list[Field]:
@@ -375,6 +401,12 @@ class FieldSet:
     def updatable(self) -> list[Field]:
         """Those that an update may change."""
         return [field for field in self.fields if not field.of.fixed]
+
+    @property
+    def filtered(self) -> list[Field]:
+        """Those that lists are filtered by: all that have an index."""
+        indexed = {column.name for columns in self.indexes for column in columns}
+        return [field for field in self.fields if field.of.unique or field.name in indexed]
 
     @property
     def limited(self) -> list[Field]:
@@ -418,15 +450,18 @@ class FieldSet:
     def update_ignores(self) -> str:
         """The comment on a method with more parameters and branches than ruff likes."""
         count = len(self.updatable) + 1  # with is_active
-        statements = 2 * count + 1 + bool(self.rules)
-        codes = {
-            "C901": count >= 10,
-            "PLR0912": count > 12,
-            "PLR0913": count > 5,
-            "PLR0915": statements > 50,
-        }
-        found = [code for code, is_found in codes.items() if is_found]
-        return f"  # noqa: {', '.join(found)} - one for each field" if found else ""
+        return _ignored(
+            C901=count >= 10,
+            PLR0912=count > 12,
+            PLR0913=count > 5,
+            PLR0915=2 * count + 1 + bool(self.rules) > 50,
+        )
+
+    @property
+    def patch_ignores(self) -> str:
+        """The same on the method that has no branches."""
+        count = len(self.updatable) + 1
+        return _ignored(PLR0913=count > 5, PLR0915=count + 1 + bool(self.rules) > 50)
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,6 +494,12 @@ class Resource(ResourceName):
         """The name of its table."""
         fields = self.fields
         return self.table_for(field.name for field in (*fields.unique, *fields.enums))
+
+
+def _ignored(**codes: bool) -> str:
+    """Return the comment that names the codes which are found."""
+    found = [code for code, is_found in codes.items() if is_found]
+    return f"  # noqa: {', '.join(found)} - one for each field" if found else ""
 
 
 def default_of(value: Value | None, of: Type, function: str) -> str:

@@ -3,13 +3,14 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from quart_fleet.files import read_text
 from quart_fleet.workspace import PROJECT_FILE
 from scaffold import compose, environment
 from scaffold.draft import Draft
 from scaffold.errors import ScaffoldError
-from scaffold.fields import Resource
+from scaffold.fields import Field, Resource
 from scaffold.names import ServiceName
 from scaffold.plan import Plan
 from scaffold.render import TEMPLATES, format_python, render, render_tree
@@ -32,6 +33,7 @@ _DTO_NAMES = (
         "Float",
         "Integer",
     ),
+    *("Fixed", "LEFT_OUT", "PatchDTO"),
     *("RequestDTO", "ResponseDTO", "Text", "Time", "Url", "utc_now"),
 )
 """What the DTOs of some fields use of quart_fleet.dto; ruff removes the rest."""
@@ -61,6 +63,48 @@ class ServiceWords:
     def published_port(self) -> str:
         """The port of this machine that leads to the container, as Compose reads it."""
         return f"${{{self.package.upper()}_PORT:-{self.port}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionWords:
+    """`extension` in a template: the list with parameters and the patches, which the contract has not."""
+
+    list_name: str
+    """The constant that says what the list can be asked for."""
+    filters: list[Field]
+    unique_sets: list[list[str]]
+    index_sets: list[list[str]]
+    sorts: list[str]
+    """Of one field each."""
+    telling_filters: list[Field]
+    """Those in which the samples of the tests differ."""
+    required: list[str]
+    """Of what a patch may set."""
+    optional_sets: list[list[str]]
+    fixed_sets: list[list[str]]
+
+    @classmethod
+    def of(cls, resource: Resource) -> Self:
+        """Return the words of a resource."""
+        fields = resource.fields
+        unique = [field.name for field in fields.unique if not field.of.optional]
+        indexes = [", ".join(map(str, columns)) for columns in fields.indexes]
+        optional = [field.name for field in fields.updatable if field.of.optional]
+        fixed = [field.name for field in fields.fields if field.of.fixed]
+        return cls(
+            list_name=f"{resource.name.upper()}_LIST",
+            filters=fields.filtered,
+            unique_sets=[unique] if unique else [],
+            index_sets=[indexes] if indexes else [],
+            sorts=["id", "created_at", *unique, *(each for each in indexes if "," not in each)],
+            telling_filters=[each for each in fields.filtered if each.sample != each.other_sample],
+            required=[
+                *(field.name for field in fields.updatable if not field.of.optional),
+                "is_active",
+            ],
+            optional_sets=[optional] if optional else [],
+            fixed_sets=[fixed] if fixed else [],
+        )
 
 
 def describe_service(name: ServiceName, port: int, inventory: Inventory) -> Words:
@@ -101,6 +145,8 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "limited_fields": fields.limited,
         "bordered_fields": fields.bordered,
         "enum_fields": fields.enums,
+        "extensions": [] if resource.description.is_contract else [ExtensionWords.of(resource)],
+        "contracts": [resource] if resource.description.is_contract else [],
         "rule_sets": [fields.rules] if fields.rules else [],
         "tested_rules": [rule for rule in fields.rules if rule.refused is not None],
         "tested_update_rules": [
@@ -112,6 +158,7 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "datetime_import": fields.datetime_import,
         "moment": f"{fields.prefix}datetime",
         "update_ignores": fields.update_ignores,
+        "patch_ignores": fields.patch_ignores,
         "create_raises": f"; raises {_listed(refusals)}" if refusals else "",
         "update_raises": _listed(["NotFoundError", *refusals]),
         "table_args": Table.of(resource).arguments(service),

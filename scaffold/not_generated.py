@@ -3,11 +3,8 @@
 from scaffold.language.description import ResourceDescription
 from scaffold.language.scanner import Scanner
 
-MODIFIERS = [
-    "index",
-]
+MODIFIERS: list[str] = []
 OPTIONS = [
-    "_index",
     "_unique",
     "_active",
     "_plural",
@@ -24,7 +21,6 @@ def refuse_not_generated(description: ResourceDescription) -> None:
                 place = scanner.text.index(f":{modifier}") + 1
                 scanner.refuse(problem, "Leave it out.", place)
     used = {
-        "_index": bool(description.index),
         "_unique": bool(description.unique),
         "_active": not description.has_active,
         "_plural": description.plural is not None,

@@ -93,12 +93,15 @@ class Table:
         if description.has_active:
             columns.append(Column("is_active", Type("bool"), "sa.Boolean()", False, True))
         singles = [(field.name,) for field in description.fields if field.unique]
-        indexes = [(IndexColumn(field.name), _ID) for field in description.fields if field.index]
+        # Lists are paged by key: the id tells rows apart that have the same values.
+        indexes = list(resource.fields.indexes)
+        if not description.is_contract:
+            indexes.insert(0, (IndexColumn("created_at"),))
         return cls(
             resource.table,
             {column.name: column for column in columns},
             tuple(sorted({*singles, *description.unique})),
-            tuple(dict.fromkeys([*indexes, *description.index])),
+            tuple((*columns, _ID) for columns in indexes),
         )
 
     @property

@@ -131,8 +131,6 @@ class ListStatements:
         """Return a key as the index has it, or else PostgreSQL would sort what it reads."""
         column = self._columns[key.field]
         ordered = column.desc() if key.descending else column.asc()
-        if not column.nullable:
-            return ordered
         return ordered.nulls_first() if is_backward else ordered.nulls_last()
 
     def _where(self, clauses: Iterable[Clause]) -> Iterator[ColumnElement[bool]]:

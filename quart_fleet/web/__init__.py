@@ -4,7 +4,7 @@ from quart_fleet.conventions import PREFIX
 from quart_fleet.web._application import Dependency, StartCheck, build_app
 from quart_fleet.web._envelope import Envelope
 from quart_fleet.web._lists import find_list_query
-from quart_fleet.web._parsing import parse_body, parse_query
+from quart_fleet.web._parsing import parse_body, parse_patch, parse_query
 
 __all__ = [
     "PREFIX",
@@ -14,5 +14,6 @@ __all__ = [
     "build_app",
     "find_list_query",
     "parse_body",
+    "parse_patch",
     "parse_query",
 ]

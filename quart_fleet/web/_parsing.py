@@ -11,10 +11,12 @@ from pydantic_core import ErrorDetails
 from quart import request
 from werkzeug.exceptions import UnsupportedMediaType
 
+from quart_fleet.dto import PatchDTO
 from quart_fleet.errors import InvalidRequestError
 from quart_fleet.web._validation_messages import validation_error_of
 
 DTO = TypeVar("DTO", bound=BaseModel)
+PatchT = TypeVar("PatchT", bound=PatchDTO)
 
 _MALFORMED = "Request body is not valid JSON"
 
@@ -38,6 +40,22 @@ async def parse_body(dto: type[DTO]) -> DTO:
     payload = _read_json(body)
     if not payload:
         raise InvalidRequestError("Request body is required")
+    return _validate(dto, payload, body)
+
+
+async def parse_patch(dto: type[PatchT]) -> PatchT:
+    """Return the request's merge patch (RFC 7396) as a `dto`; `{}` is one, and changes nothing.
+
+    Raises what `parse_body` raises; no field of a patch is required.
+    """
+    body = await request.body
+    payload = _read_json(body)
+    if not body:
+        raise InvalidRequestError("Request body is required")
+    return _validate(dto, payload, body)
+
+
+def _validate(dto: type[DTO], payload: object, body: bytes) -> DTO:
     if not isinstance(payload, dict):
         raise InvalidRequestError("Request body must be a JSON object")
     try:

@@ -13,7 +13,7 @@ _BASE_COLUMNS = ("id", "created_at", "updated_at", "is_active")
 _PARAMETERS = ("limit", "after", "sort", "q", "count")
 _OF_GENERATED_CODE = (
     *("str", "int", "bool", "float", "dt", "true", "func", "mapped_column", "uuid4", "utc_now"),
-    *("update", "deactivate", "ensure_valid"),
+    *("update", "patch", "deactivate", "ensure_valid"),
 )
 """What a class body of the generated code calls or has as a method."""
 

@@ -47,7 +47,7 @@ class BoxModel(StandardColumns, Base):
         Index("ix_boxes_label", "label", "id"),
         Index("ix_boxes_shelf_price", "shelf", "price", "id"),
         Index("ix_boxes_shelf_weight", "shelf", text("weight DESC NULLS LAST"), "id"),
-        Index("ix_boxes_price_shelf", text("price DESC"), "shelf", "id"),
+        Index("ix_boxes_price_shelf", text("price DESC NULLS LAST"), "shelf", "id"),
     )
 
     code: Mapped[str] = mapped_column(String(20), unique=True)
