@@ -1,7 +1,7 @@
 """A resource and its fields in the words of the templates: ready lines of generated code."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Self
@@ -474,10 +474,14 @@ class Resource(ResourceName):
     def of(cls, service: ServiceName, description: ResourceDescription | None = None) -> Self:
         """Return the resource that the service is named after; without fields, those of its preset."""
         names = ResourceName.of(service)
+        preset = preset_of(names.singular)
         if description is None or not description.fields:
-            description = preset_of(names.singular)
+            description = preset
         refuse_not_generated(description)
-        return cls(names.singular, names.many, description)
+        made = cls(names.singular, names.many, description)
+        # The table that comes with the framework has the indexes of the contract's lists alone.
+        is_preset = made.is_shipped and description.fields == preset.fields
+        return replace(made, description=preset) if is_preset else made
 
     @property
     def is_shipped(self) -> bool:

@@ -1,6 +1,7 @@
 """The base of the repositories: what every table answers, in plain Core statements."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar, Generic, NoReturn, Protocol, TypeVar, cast
 
 import asyncpg
@@ -104,7 +105,7 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         if query.is_counted:
             counted = await self._transaction.fetch_first(*self._lists.total(query))
         return Page(
-            [self._to_entity(row) for row in rows[: query.limit]],
+            await self._entities_of(rows[: query.limit]),
             tuple(rows[query.limit - 1][key.field] for key in query.varying)
             if len(rows) > query.limit
             else None,
@@ -157,6 +158,10 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
     ) -> list[EntityT]:
         """Return the entities of a statement that `page_of` made, and its other parameters."""
         rows = await self._transaction.fetch(page, {**parameters, AFTER: after, LIMIT: limit})
+        return await self._entities_of(rows)
+
+    async def _entities_of(self, rows: Sequence[Row]) -> list[EntityT]:
+        """Make the entities of a list; a derived class reads what belongs to all of them at once."""
         return [self._to_entity(row) for row in rows]
 
     async def _find_by(self, field: str, value: object) -> EntityT | None:

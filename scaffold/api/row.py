@@ -63,7 +63,7 @@ class Row:
     @property
     def is_write(self) -> bool:
         """Whether the request changes what is stored."""
-        return self.method in {"POST", "PUT", "DELETE"} and not self.is_refused
+        return self.method in {"POST", "PUT", "PATCH", "DELETE"} and not self.is_refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,12 @@ def put(title: str, path: str, status: int, document: object, body: object) -> R
     return Row(title, "PUT", path, status, document, _encode(body), JSON)
 
 
+def patch(title: str, path: str, status: int, document: object, body: object) -> Row:
+    """A PATCH by JSON Merge Patch, its body as in `post`."""
+    headers = {"Content-Type": "application/merge-patch+json"}
+    return Row(title, "PATCH", path, status, document, _encode(body), headers)
+
+
 def _encode(body: object) -> bytes | None:
     return body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
 
@@ -414,6 +420,9 @@ def _resource(path: str, label: str) -> Contract:
             success(Stored("lamp", {"description": "It glows", "updated_at": NOW}),
                     f"{label} updated successfully"),
             b'{"description":"It glows"}', JSON).keep_as("lamp"),
+        patch("a patch clears what is null", one, 200,
+              success(Stored("lamp", {"description": None, "updated_at": NOW}),
+                      f"{label} updated successfully"), {"description": None}).keep_as("lamp"),
         Row("one is deactivated", "POST", f"{one}/deactivate", 200,
             success(Stored("lamp", {"is_active": False, "updated_at": NOW}),
                     f"{label} deactivated successfully")).keep_as("lamp"),
@@ -431,6 +440,21 @@ def _resource(path: str, label: str) -> Contract:
         f"GET {path}": (
             Row("the list holds all, oldest first", "GET", path, 200,
                 success([Stored("lamp"), Stored("desk")])),
+            Row("a list is filtered and counted", "GET", f"{path}?name=Desk&count=true", 200,
+                success([Stored("desk")]), expected={"X-Total-Count": "1", "Link": None}),
+            Row("a list is sorted", "GET", f"{path}?sort=name", 200,
+                success([Stored("desk"), Stored("lamp")])),
+            Row("a page has as many as its limit", "GET", f"{path}?limit=1", 200,
+                success([Stored("lamp")]), expected={"X-Total-Count": None}),
+            Row("none is inactive", "GET", f"{path}?is_active=false", 200, success([])),
+            Row("a parameter that does not exist is named", "GET", f"{path}?colour=red", 422,
+                invalid(colour="Is no parameter of this list, which has limit, after, sort, count, "
+                               "name, is_active")),
+            Row("a limit has a greatest value", "GET", f"{path}?limit=101", 422,
+                invalid(limit="Must be at most 100")),
+            Row("what is no cursor is refused", "GET", f"{path}?after=1", 422,
+                invalid(after="Is no cursor of this list")),
+            Row("pages have no path of their own", "GET", f"{path}/page", 404, ENDPOINT_NOT_FOUND),
         ),
         f"GET {path}/<int>": (
             Row("the id 0 is not found", "GET", f"{path}/0", 404, missing),
@@ -448,9 +472,20 @@ def _resource(path: str, label: str) -> Contract:
         f"PUT {path}/<int>": (
             put("an unknown one is not updated", f"{path}/0", 404, missing, {"name": "x"}),
         ),
+        f"PATCH {path}/<int>": (
+            patch("an empty patch changes nothing", one, 200,
+                  success(Stored("lamp"), f"{label} updated successfully"), {}),
+            patch("a name is never null", one, 422, invalid(name="Must be a string"), {"name": None}),
+            patch("a patch is an object", one, 400, NOT_AN_OBJECT, b"null"),
+            Row("a patch needs a body", "PATCH", one, 400, BODY_REQUIRED),
+            patch("an unknown one is not patched", f"{path}/0", 404, missing, {"name": "x"}),
+        ),
         f"DELETE {path}/<int>": (
             Row("an unknown one is not deleted", "DELETE", f"{path}/0", 404, missing),
         ),
-        "known route, wrong method": _wrong_methods(path, "PATCH", _LISTING),
+        "known route, wrong method": (
+            *_wrong_methods(path, "PATCH", _LISTING),
+            *_wrong_methods(one, "POST", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
+        ),
     }  # fmt: skip
     return Contract(path, life, arrival, table)

@@ -1,7 +1,6 @@
 """Descriptions of products, revisions between them, and what a database makes of both."""
 
 import itertools
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -81,6 +80,7 @@ _modules = itertools.count()
 def metadata_of(resource: Resource) -> MetaData:
     """Return what the resource's model says."""
     from sqlalchemy.orm import DeclarativeBase  # noqa: PLC0415
+
     from quart_fleet.models import NAMING_CONVENTION, TYPE_MAP, StandardColumns  # noqa: PLC0415
 
     class Base(StandardColumns, DeclarativeBase):

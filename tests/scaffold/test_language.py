@@ -243,8 +243,9 @@ def test_what_is_no_option_is_refused_in_lines_with_a_caret(option: dict[str, ob
 @pytest.mark.parametrize(
     "block",
     [
-        *({"x": "int:index"}, {"x": "int", "_index": ["x"]}, {"x": "int", "_unique": ["x"]}),
-        *({"x": "int", "_active": False}, {"x": "int", "_plural": "y"}),
+        {"x": "int", "_unique": ["x"]},
+        {"x": "int", "_active": False},
+        {"x": "int", "_plural": "y"},
     ],
 )
 def test_what_is_not_generated_yet_is_refused_by_its_name(block: dict[str, object]) -> None:
