@@ -4,14 +4,22 @@ import json
 import re
 import shlex
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from secrets import token_hex
 
 import httpx
 import pytest
 import pytest_asyncio
 
+from quart_fleet.conventions import PREFIX
 from quart_fleet.testing import NewDatabase
-from scaffold.language.grammar import TYPES
+from scaffold import transaction
+from scaffold.draft import draft_service
+from scaffold.fields import Resource
+from scaffold.generation import plan_service
+from scaffold.language.grammar import TYPES, parse_block
+from scaffold.names import ServiceName
+from scaffold.workspace import Workspace
 from tests.workspace import FRAMEWORK, GeneratedWorkspace, booted
 
 GADGET = (
@@ -25,7 +33,7 @@ GADGET = (
     "share:decimal(3,3):unique:positive:max(0.002)",
     "tax:decimal(20,8):max(1)=0",
     "ready:bool:unique=false",
-    "date:date?:min(2020-01-01)",
+    "date:date?:index:min(2020-01-01)",
     "time:time:max(23:59:59.999999)=09:00:00",
     "datetime:datetime=now",
     "at:datetime:unique:min(2030-01-01T00:00:00Z)",
@@ -36,11 +44,11 @@ GADGET = (
     "site:url:length(8,10)",
     "status:enum(draft, live-now)=draft",
     "order:enum(asc, desc)?:unique",
-    "model:enum(a, b)",
+    "model:enum(a, b):index",
     "type:str(10):lookup",
-    'user:str="a\\"b é €"',
+    'user:str:index="a\\"b é €"',
     "key:str(1):unique",
-    "json:str(5)",
+    "json:str(5):index",
     "schema:datetime?",
     *(f"{name}:int?" for name in ("copy", "value", "format", "list", "group", "metadata", "self")),
     *(f"{name}:text?" for name in ("text", "kind", "comment", "id_number", "entity", "match")),
@@ -50,22 +58,22 @@ GADGET = (
 PATH = "/specimens"
 SPECIMEN = (
     "label:str(40):lookup",
-    "a_str:str(5)?",
-    "a_text:text?",
-    "a_int:int?",
-    "a_bigint:bigint?",
-    "a_float:float?",
-    "a_decimal:decimal(10,2)?",
-    "a_fine_decimal:decimal(20,8)?",
-    "a_bool:bool?",
-    "a_date:date?",
-    "a_time:time?",
-    "a_datetime:datetime?",
-    "a_duration:duration?",
-    "a_uuid:uuid?",
-    "a_email:email?",
-    "a_url:url?",
-    "a_enum:enum(open, closed)?",
+    "a_str:str(5)?:index",
+    "a_text:text?:index",
+    "a_int:int?:index",
+    "a_bigint:bigint?:index",
+    "a_float:float?:index",
+    "a_decimal:decimal(10,2)?:index",
+    "a_fine_decimal:decimal(20,8)?:index",
+    "a_bool:bool?:index",
+    "a_date:date?:index",
+    "a_time:time?:index",
+    "a_datetime:datetime?:index",
+    "a_duration:duration?:index",
+    "a_uuid:uuid?:index",
+    "a_email:email?:index",
+    "a_url:url?:index",
+    "a_enum:enum(open, closed)?:index",
 )
 """Each type where it may be null."""
 
@@ -106,6 +114,8 @@ NORMALISED: list[tuple[str, object, object]] = [
     ),
 ]
 
+TEXTS = ("a_str", "a_text", "a_email", "a_url")
+
 REFUSED: list[tuple[str, object, str]] = [
     ("a_str", "123456", "Must be at most 5 characters"),
     ("a_text", "a\x00", "Must not contain NUL characters"),
@@ -144,6 +154,23 @@ def command_of_the_page() -> list[str]:
     return shlex.split(command.replace("\\\n", " "))
 
 
+PARCEL: dict[str, object] = {
+    "order": "str(20)?",
+    "weight": "int",
+    "sent_on": "date?",
+    "_index": ["order, -weight", "-order, sent_on", "weight, sent_on"],
+}
+"""Indexes of several fields, which no word of the command line has."""
+
+
+def describe_parcels(root: Path) -> None:
+    """Generate the service of parcels."""
+    service = ServiceName.parse("parcel-service")
+    resource = Resource.of(service, parse_block(PARCEL))
+    draft = draft_service(Workspace.find(root).read(), service, 9205, resource)
+    transaction.apply(plan_service(draft))
+
+
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     """A workspace with the services that are described above, and two of few fields."""
@@ -153,6 +180,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     made.python(*command_of_the_page())
     made.python("-m", "scaffold", "note-service", "9202", "body:text?")
     made.python("-m", "scaffold", "list-service", "9204", "rank:int:positive:min(-3)")
+    describe_parcels(made.root)
     counts = [f"count_{number}:int:min(1)" for number in range(24)]
     made.python("-m", "scaffold", "tally-service", "9203", *counts)
     return made
@@ -231,6 +259,35 @@ class TestDescribedServices:
 
         assert [each[field] for each in (posted, changed, gotten)] == [read] * 3
         assert repr(gotten[field]) == repr(read)
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            (name, value)
+            for name, values in AS_SENT.items()
+            for value in values
+            if len(str(value)) < 99
+        ],
+    )
+    def test_a_list_is_filtered_by_what_was_posted(
+        self, specimens: httpx.Client, field: str, value: object
+    ) -> None:
+        label = token_hex(8)
+        posted = specimens.post(PATH, json={"label": label, field: value}).json()["data"]
+        text = value if isinstance(value, str) else json.dumps(value)
+        null = {f"{field}_null": "true"} if field in TEXTS else {field: "null"}
+
+        equal = specimens.get(PATH, params={"label": label, field: text})
+        other = specimens.get(PATH, params={"label": label, **null})
+        up, down = (
+            specimens.get(PATH, params={"sort": sort, "limit": 3}) for sort in (field, f"-{field}")
+        )
+
+        assert (equal.json().get("data"), other.json().get("data")) == ([posted], [])
+        assert (up.status_code, down.status_code) == (200, 200)
+        for page in (up, down):
+            following = page.links.get("next", {"url": PATH})["url"].removeprefix(PREFIX)
+            assert specimens.get(following).status_code == 200
 
     @pytest.mark.parametrize(("field", "sent", "reason"), REFUSED)
     def test_what_is_no_value_of_its_type_is_refused(
