@@ -3,6 +3,7 @@
 import enum
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -24,9 +25,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from quart_fleet.asgi._application import ServiceApplication
-from quart_fleet.dto import Integer, RequestDTO, Text
+from quart_fleet.dto import LEFT_OUT, Fixed, Integer, PatchDTO, RequestDTO, Text
 from quart_fleet.errors import InvalidRequestError, ValidationFailedError
-from quart_fleet.web import parse_body, parse_query
+from quart_fleet.web import parse_body, parse_patch, parse_query
 
 
 class Colour(enum.Enum):
@@ -246,6 +247,77 @@ async def test_what_json_does_not_know_is_no_number(app: ServiceApplication, num
     for body in (f'{{"field":{number}}}', f'{{"field":1,"x":{number}}}'):
         with pytest.raises(InvalidRequestError, match="not valid JSON"):
             await parse(app, dto_of(float), body.encode())
+
+
+class PatchThingDTO(PatchDTO):
+    code: Fixed = LEFT_OUT
+    name: Text = LEFT_OUT
+    json_: Integer | None = Field(default=LEFT_OUT, alias="json")
+
+
+@dataclass
+class Thing:
+    code: str
+    name: str
+    json: int | None
+
+
+async def patch_of(app: ServiceApplication, body: bytes) -> PatchThingDTO:
+    headers = {"Content-Type": "application/merge-patch+json"}
+    async with app.test_request_context("/", method="PATCH", data=body, headers=headers):
+        return await parse_patch(PatchThingDTO)
+
+
+@pytest.mark.parametrize(
+    ("body", "values"),
+    [
+        (b"{}", ("lamp", 7)),
+        (b'{"colour": "red"}', ("lamp", 7)),
+        (b'{"json": null}', ("lamp", None)),
+        (b'{"name": "desk", "json": 0}', ("desk", 0)),
+        (b'{"name": "\\u00e9"}', ("\u00e9", 7)),
+    ],
+)
+async def test_a_patch_leaves_what_it_does_not_name(
+    app: ServiceApplication, body: bytes, values: tuple[object, ...]
+) -> None:
+    patch = await patch_of(app, body)
+    whole = patch.over(Thing("a", "lamp", 7))
+
+    assert (whole.name, whole.json_) == values
+    assert patch.is_empty is (b"name" not in body and b"json" not in body)
+
+
+@pytest.mark.parametrize(
+    ("body", "errors"),
+    [
+        (b'{"name": null}', {"name": "Must be a string"}),
+        (
+            b'{"code": "a", "json": "7"}',
+            {"code": "Cannot be changed", "json": "Must be an integer"},
+        ),
+        (b'{"code": null}', {"code": "Cannot be changed"}),
+    ],
+)
+async def test_a_patch_names_all_that_it_may_not_set(
+    app: ServiceApplication, body: bytes, errors: dict[str, str]
+) -> None:
+    with pytest.raises(ValidationFailedError) as refused:
+        await patch_of(app, body)
+    assert refused.value.errors == errors
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "Request body is required"),
+        *((each, "Request body must be a JSON object") for each in (b"null", b"[]", b"0", b'""')),
+        (b"{", "Request body is not valid JSON"),
+    ],
+)
+async def test_a_patch_is_an_object(app: ServiceApplication, body: bytes, message: str) -> None:
+    with pytest.raises(InvalidRequestError, match=message):
+        await patch_of(app, body)
 
 
 class SearchDTO(BaseModel):
