@@ -6,17 +6,20 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from types import NoneType
 from typing import Annotated, Any, Self, get_args, get_origin
 
 from pydantic import TypeAdapter
 
 from quart_fleet.dto import BigInteger, DateTime
-from quart_fleet.paging import Condition, SortKey
+from quart_fleet.paging import SortKey
 
 _LITERAL = re.compile(r"true|false|-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _LITERALS = (bool, int, float)
 """Types whose values JSON writes without quotes."""
+_ORDERS = 256
+"""Answers of a Listing that are kept."""
 _ORDERED = (int, float, Decimal, date, time, datetime, timedelta)
 
 
@@ -55,19 +58,14 @@ class Order:
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """Return the forward order of an index, as `category_id, -price`."""
-        return cls(tuple(sort_keys(text)))
+        """Read fields between commas, with a minus before those that descend."""
+        words = (word.strip() for word in text.split(","))
+        return cls(tuple(SortKey(word.removeprefix("-"), word.startswith("-")) for word in words))
 
     def reverse(self) -> Self:
         """Return the other direction."""
         keys = tuple(SortKey(key.field, not key.descending) for key in self.keys)
         return replace(self, keys=keys, is_backward=not self.is_backward)
-
-
-def sort_keys(text: str) -> list[SortKey]:
-    """Read fields between commas, with a minus before those that descend."""
-    words = (word.strip() for word in text.split(","))
-    return [SortKey(word.removeprefix("-"), word.startswith("-")) for word in words]
 
 
 class Listing:
@@ -100,22 +98,23 @@ class Listing:
         texts = ["id", "created_at, id", *unique, *(f"{index}, id" for index in indexes)]
         orders = [Order.of(text) for text in texts]
         self._orders = [each for one in orders for each in (one, one.reverse())]
-        self.parameters = ["limit", "after", "sort", "count"]
-        """The names of all parameters."""
+        self.parameters: dict[str, str | None] = dict.fromkeys(("limit", "after", "sort", "count"))
+        """By the names of all parameters, the field that each is for."""
         for field, kind in self.filters.items():
-            self.parameters.append(field)
-            if kind.is_ordered:
-                self.parameters += [f"{field}_min", f"{field}_max"]
-            if kind.is_text and kind.is_optional:
-                self.parameters.append(f"{field}_null")
+            names = [field]
+            names += [f"{field}_min", f"{field}_max"] if kind.is_ordered else []
+            names += [f"{field}_null"] if kind.is_text and kind.is_optional else []
+            self.parameters |= dict.fromkeys(names, field)
+        self.find_order = lru_cache(_ORDERS)(self._find_order)
+        """See `_find_order`, which is asked the same by most requests."""
 
-    def find_order(self, sort: Sequence[SortKey], conditions: Sequence[Condition]) -> Order | None:
-        """Return the order that begins with these keys, where the conditions leave them open.
+    def _find_order(self, sort: str, fixed: Set[str]) -> Order | None:
+        """Return the order that begins with the keys of `sort`, where they are open.
 
-        Of several, it is the index with most of the fields that have one value, and fewest others.
+        Fields with one value are fixed. Of several orders, it is that of the index with most of
+        them, and fewest others.
         """
-        fixed = _fixed(conditions)
-        wanted = [key for key in sort if key.field not in fixed]
+        wanted = [key for key in Order.of(sort).keys if key.field not in fixed]
         if not wanted:
             return self._orders[0]
         found = [
@@ -125,9 +124,8 @@ class Listing:
         ]
         return self._orders[min(found)[-1]] if found else None
 
-    def sorts(self, conditions: Sequence[Condition]) -> list[str]:
-        """Return what `sort` may be under these conditions, the longest form of each."""
-        fixed = _fixed(conditions)
+    def sorts(self, fixed: Set[str]) -> list[str]:
+        """Return what `sort` may be where these fields have one value, the longest form of each."""
         found = dict[str, None]()
         for order in self._orders:
             keys = self._varying(order, fixed)
@@ -144,7 +142,3 @@ class Listing:
         if order.is_backward and any(self.types[key.field].is_optional for key in keys[1:]):
             return []
         return keys
-
-
-def _fixed(conditions: Sequence[Condition]) -> Set[str]:
-    return {each.field for each in conditions if each.is_single}

@@ -20,7 +20,7 @@ from werkzeug.exceptions import RequestURITooLarge
 
 from quart_fleet.dto import Text
 from quart_fleet.errors import ValidationFailedError
-from quart_fleet.listing import FieldType, Listing, sort_keys
+from quart_fleet.listing import FieldType, Listing
 from quart_fleet.paging import Condition, ListQuery
 from quart_fleet.times import write_datetime, write_duration
 from quart_fleet.web._validation_messages import reason_of
@@ -66,19 +66,28 @@ class _Parameters:
         for name in unknown[:_MOST_UNKNOWN]:
             known = ", ".join(self._listing.parameters)
             self._errors[name] = f"Is no parameter of this list, which has {known}"
-        every = [self._condition(field, kind) for field, kind in self._listing.filters.items()]
-        query = ListQuery(
-            conditions=tuple(each for each in every if each != Condition(each.field)),
-            limit=self._value("limit", _LIMIT, 20),
-            is_counted=self._value("count", _FLAG, False),
+        asked = {self._listing.parameters.get(name) for name in self._given}
+        conditions = tuple(
+            self._condition(field, kind)
+            for field, kind in self._listing.filters.items()
+            if field in asked
         )
+        limit = self._value("limit", _LIMIT, 20)
+        is_counted = self._value("count", _FLAG, False)
         sort = self._value("sort", _TEXT, "id")
         self._refuse()  # orders and cursors depend on the rest
-        order = self._listing.find_order(sort_keys(sort), query.conditions)
+        fixed = frozenset(each.field for each in conditions if each.is_single)
+        order = self._listing.find_order(sort, fixed)
         if order is None:
-            possible = "; ".join(self._listing.sorts(query.conditions))
+            possible = "; ".join(self._listing.sorts(fixed))
             raise ValidationFailedError({"sort": f"Must be one of {possible}"})
-        query = replace(query, order=order.keys, is_backward=order.is_backward)
+        query = ListQuery(
+            conditions=conditions,
+            order=order.keys,
+            is_backward=order.is_backward,
+            limit=limit,
+            is_counted=is_counted,
+        )
         if "after" in self._given:
             query = replace(query, after=self._place(query))
             self._refuse()
