@@ -18,6 +18,7 @@ from quart_fleet.web._validation_messages import validation_error_of
 DTO = TypeVar("DTO", bound=BaseModel)
 PatchT = TypeVar("PatchT", bound=PatchDTO)
 
+_REQUIRED = "Request body is required"
 _MALFORMED = "Request body is not valid JSON"
 
 _LONG_NUMBER = re.compile(rb"(?:^|[-\[:,\s])[0-9]{19}")
@@ -39,7 +40,7 @@ async def parse_body(dto: type[DTO]) -> DTO:
     body = await request.body
     payload = _read_json(body)
     if not payload:
-        raise InvalidRequestError("Request body is required")
+        raise InvalidRequestError(_REQUIRED)
     return _validate(dto, payload, body)
 
 
@@ -51,7 +52,7 @@ async def parse_patch(dto: type[PatchT]) -> PatchT:
     body = await request.body
     payload = _read_json(body)
     if not body:
-        raise InvalidRequestError("Request body is required")
+        raise InvalidRequestError(_REQUIRED)
     return _validate(dto, payload, body)
 
 
