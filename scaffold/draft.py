@@ -153,7 +153,7 @@ def _find_resource_conflicts(draft: Draft) -> Iterator[str]:
             f"The table {resource.table!r} of {typed} exists already in {MODELS}/{module}.py. "
             f"{advice}"
         )
-    if resource.is_shipped and resource != Resource.of(draft.name):
+    if resource.is_shipped and resource.fields != Resource.of(draft.name).fields:
         yield (
             f"{typed} is built on {model}, which came with the workspace: other fields for it are "
             "not generated yet.\nLeave out the fields."

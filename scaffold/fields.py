@@ -16,6 +16,7 @@ from scaffold.language.description import (
     spell,
 )
 from scaffold.names import ResourceName, ServiceName, variable_of
+from scaffold.not_generated import refuse_not_generated
 from scaffold.presets import preset_of
 from scaffold.samples import just_outside, samples_of
 
@@ -499,6 +500,7 @@ class Resource(ResourceName):
         names = ResourceName.of(service)
         if description is None or not description.fields:
             description = preset_of(names.singular)
+        refuse_not_generated(description)
         return cls(names.singular, names.many, description)
 
     @property

@@ -1,7 +1,7 @@
 """What a description says: the fields of a resource, their types and their rules."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -53,6 +53,8 @@ class FieldDescription:
     unique: bool = False
     lookup: bool = False
     """Unique, and a route of its own finds a row by it."""
+    index: bool = False
+    """Lists are filtered and sorted by it; never of a unique field, which has an index already."""
     fixed: bool = False
     """Set when the row is created, and never by an update."""
     positive: bool = False
@@ -97,6 +99,7 @@ class FieldDescription:
         modifiers = {
             "unique": self.unique and not self.lookup,
             "lookup": self.lookup,
+            "index": self.index,
             "fixed": self.fixed,
             "positive": self.positive,
             f"min({spell(self.least)})": self.least is not None,
@@ -109,10 +112,33 @@ class FieldDescription:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexColumn:
+    """A field in an index of several."""
+
+    name: str
+    descending: bool = False
+
+    def __str__(self) -> str:
+        """Return the column as the language writes it."""
+        return f"{'-' if self.descending else ''}{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceDescription:
-    """The fields of a resource, in the order of its messages and documents."""
+    """The fields of a resource, in the order of its messages and documents, and its options."""
 
     fields: tuple[FieldDescription, ...]
+    _: KW_ONLY
+    index: tuple[tuple[IndexColumn, ...], ...] = ()
+    """`_index`: each of several columns, which lists are sorted and filtered by."""
+    unique: tuple[tuple[str, ...], ...] = ()
+    """`_unique`: fields whose values together are in one row only."""
+    has_active: bool = True
+    """`_active`: whether there is is_active, with its two routes."""
+    plural: str | None = None
+    """`_plural`: in snake case, where it is not what English makes of the name."""
+    is_contract: bool = False
+    """`_routes = "contract"`: the users' own routes, and nothing else."""
 
 
 def spell(value: Value | None, of: Type | None = None) -> str:

@@ -16,6 +16,7 @@ from scaffold.language.description import (
     Value,
 )
 from scaffold.language.naming import check_name
+from scaffold.language.options import parse_options
 from scaffold.language.scanner import Scanner, listed
 from scaffold.language.values import NUMBERS, ORDERED, TEXTS, read_default, read_value
 
@@ -23,9 +24,9 @@ TYPES = (
     *("str", "text", "int", "bigint", "float", "decimal", "bool", "date", "time", "datetime"),
     *("duration", "uuid", "email", "url", "enum"),
 )
-MODIFIERS = ("unique", "lookup", "fixed", "positive", "min", "max", "length")
+MODIFIERS = ("unique", "lookup", "index", "fixed", "positive", "min", "max", "length")
 LATER_TYPES = ("json", "ref", "many", "items")
-LATER_MODIFIERS = ("index", "secret", "search", "pattern", "was")
+LATER_MODIFIERS = ("secret", "search", "pattern", "was")
 """Of the language, and not generated yet."""
 
 LONGEST_WORD = 63
@@ -60,9 +61,12 @@ def parse_fields(texts: Iterable[str]) -> ResourceDescription:
     return ResourceDescription(tuple(fields.values()))
 
 
-def parse_block(specs: Mapping[str, str]) -> ResourceDescription:
-    """Return the description of a block of TOML: specs by their fields' names."""
-    return parse_fields(f"{name}:{spec}" for name, spec in specs.items())
+def parse_block(block: Mapping[str, object]) -> ResourceDescription:
+    """Return the description of a table of TOML: specs by their fields' names, and options."""
+    specs = {name: value for name, value in block.items() if not name.startswith("_")}
+    description = parse_fields(f"{name}:{spec}" for name, spec in specs.items())
+    options = {name: value for name, value in block.items() if name.startswith("_")}
+    return parse_options(description, options)
 
 
 def parse_field(text: str) -> FieldDescription:
@@ -79,6 +83,8 @@ def parse_field(text: str) -> FieldDescription:
         field = _parse_modifier(scanner, field, given)
         if problem := field.contradiction:
             scanner.refuse(problem, "Change this, or what stands before it.", start)
+    # What is unique has an index already.
+    field = replace(field, index=field.index and not field.unique)
     start = scanner.position + 1
     if scanner.take("="):
         try:

@@ -8,7 +8,7 @@ from scaffold.language.scanner import Scanner
 LONGEST_NAME = 40
 """Characters of a field's name: constraints are named after its table and it, in 63 at most."""
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _BASE_COLUMNS = ("id", "created_at", "updated_at", "is_active")
 _PARAMETERS = ("limit", "after", "sort", "q", "count")
 _OF_GENERATED_CODE = (
@@ -20,7 +20,7 @@ _OF_GENERATED_CODE = (
 
 def check_name(scanner: Scanner, name: str) -> None:
     """Raise MisuseError for what cannot name a field."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         scanner.refuse(
             f"{name or scanner.text[:1]!r} cannot name a field"
             if name or scanner.text

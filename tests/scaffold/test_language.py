@@ -13,9 +13,16 @@ from pydantic import BaseModel
 
 from quart_fleet.database import Database
 from quart_fleet.dto import ResponseDTO
-from scaffold import fields
+from scaffold import fields, not_generated
 from scaffold.errors import MisuseError
-from scaffold.language.description import FieldDescription, Generated, Type
+from scaffold.fields import Resource
+from scaffold.language.description import (
+    FieldDescription,
+    Generated,
+    IndexColumn,
+    ResourceDescription,
+    Type,
+)
 from scaffold.language.grammar import (
     LATER_MODIFIERS,
     LATER_TYPES,
@@ -25,6 +32,7 @@ from scaffold.language.grammar import (
     parse_field,
     parse_fields,
 )
+from scaffold.names import ServiceName
 from scaffold.presets import preset_of
 from scaffold.samples import samples_of
 from shared.models.base import BaseModel as DeclarativeModel
@@ -56,6 +64,9 @@ _TYPE = f"Allowed here: {', '.join(TYPES)}"
         (r'title:str(9):length(1,9)="\"\u00e9\n\t\u007f"', r'title:str(9):length(1,9)="\"é\n\t\u007f"'),
         ('title:str="now"', 'title:str(255)="now"'),
         ('title:str=""', 'title:str(255)=""'),
+        ("price:int:index:fixed", "price:int:index:fixed"),
+        ("sku:str:index:unique", "sku:str(255):unique"),
+        ("sku:str:lookup:index", "sku:str(255):lookup"),
         ("big:bigint=-9223372036854775808", "big:bigint=-9223372036854775808"),
     ],
 )  # fmt: skip
@@ -87,7 +98,7 @@ def test_a_field_is_understood_whole() -> None:
             "'mni' is no modifier (did you mean 'min'?):\n"
             "  price:decimal(10,2):mni(0)\n"
             "                      ^\n"
-            "Allowed here: unique, fixed, positive, min, max",
+            "Allowed here: unique, index, fixed, positive, min, max",
         ),
         ("x:strr", f"'strr' is no type (did you mean 'str'?):\n  x:strr\n    ^\n{_TYPE}"),
         ("x:", f"the end is no type:\n  x:\n    ^\n{_TYPE}"),
@@ -109,12 +120,12 @@ def test_a_field_is_understood_whole() -> None:
         (
             "x:int:length(3)",
             "length is not for int:\n  x:int:length(3)\n        ^\n"
-            "Allowed here: unique, fixed, positive, min, max",
+            "Allowed here: unique, index, fixed, positive, min, max",
         ),
         (
             "x:bool:search",
             "The modifier search is not generated yet:\n  x:bool:search\n         ^\n"
-            "Allowed here: unique, fixed",
+            "Allowed here: unique, index, fixed",
         ),
         (
             "x:ref(y)",
@@ -188,6 +199,57 @@ def test_a_mistake_is_shown_where_it_is(text: str, message: str) -> None:
 def test_what_is_no_description_is_refused_in_lines_with_a_caret(text: str) -> None:
     with pytest.raises(MisuseError, match=r"(?s)^.+:\n  .*\n +\^\n.+$"):
         parse_field(text)
+
+
+def test_options_of_a_resource_are_understood() -> None:
+    block = {
+        "name": "str",
+        "price": "int",
+        "_index": ["name, -price", "price"],
+        "_unique": ["price,name"],
+        "_active": False,
+        "_plural": "wares",
+        "_routes": "contract",
+    }
+
+    assert parse_block(block) == ResourceDescription(
+        parse_fields(["name:str", "price:int"]).fields,
+        index=(
+            (IndexColumn("name"), IndexColumn("price", descending=True)),
+            (IndexColumn("price"),),
+        ),
+        unique=(("price", "name"),),
+        has_active=False,
+        plural="wares",
+        is_contract=True,
+    )
+    assert preset_of("user").is_contract
+    assert not preset_of("product").is_contract
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *({"_indx": ["x"]}, {"_index": "x"}, {"_index": ["y"]}, {"_index": ["x x"]}, {"_index": [""]}),
+        *({"_index": ["x, -x"]}, {"_index": [1]}, {"_unique": ["-x"]}, {"_unique": ["x,"]}),
+        *({"_active": "no"}, {"_plural": "Xs"}, {"_plural": "class"}, {"_routes": "users"}),
+    ],
+)  # fmt: skip
+def test_what_is_no_option_is_refused_in_lines_with_a_caret(option: dict[str, object]) -> None:
+    with pytest.raises(MisuseError, match=r"(?s)^.+:\n  .*\n +\^\n.+$"):
+        parse_block({"x": "int"} | option)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        *({"x": "int:index"}, {"x": "int", "_index": ["x"]}, {"x": "int", "_unique": ["x"]}),
+        *({"x": "int", "_active": False}, {"x": "int", "_plural": "y"}),
+    ],
+)
+def test_what_is_not_generated_yet_is_refused_by_its_name(block: dict[str, object]) -> None:
+    with pytest.raises(MisuseError, match="is not generated yet:"):
+        Resource.of(ServiceName.parse("thing-service"), parse_block(block))
 
 
 @pytest.mark.parametrize("texts", [["a:int", "a:str"], ["price:int", "price_min:int"], ["at_max:date", "at:date"]])  # fmt: skip
@@ -300,6 +362,7 @@ def test_the_page_names_every_type_and_modifier() -> None:
     page = (FRAMEWORK / "docs/language.md").read_text()
     named = re.findall(r"^\| `(\w+)", page, re.MULTILINE)
 
-    assert named == [*TYPES, *MODIFIERS]
-    for word in (*LATER_TYPES, *LATER_MODIFIERS):
+    later = [*LATER_TYPES, *LATER_MODIFIERS, *not_generated.MODIFIERS]
+    assert named == [word for word in (*TYPES, *MODIFIERS) if word not in later]
+    for word in later:
         assert f"`{word}`" in page
