@@ -1,7 +1,7 @@
 """A resource and its fields in the words of the templates: ready lines of generated code."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Self
@@ -15,6 +15,7 @@ from scaffold.language.description import (
     Value,
     spell,
 )
+from scaffold.language.identifiers import check_identifiers, table_of
 from scaffold.names import ResourceName, ServiceName, variable_of
 from scaffold.not_generated import refuse_not_generated
 from scaffold.presets import preset_of
@@ -500,7 +501,9 @@ class Resource(ResourceName):
         names = ResourceName.of(service)
         if description is None or not description.fields:
             description = preset_of(names.singular)
+        description = replace(description, name=names.singular)
         refuse_not_generated(description)
+        check_identifiers(description, {})
         return cls(names.singular, names.many, description)
 
     @property
@@ -516,8 +519,7 @@ class Resource(ResourceName):
     @property
     def table(self) -> str:
         """The name of its table."""
-        fields = self.fields
-        return self.table_for(field.name for field in (*fields.unique, *fields.enums))
+        return table_of(self.description)
 
 
 def _constant(word: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from quart_fleet.testing import NewDatabase
-from scaffold.language.grammar import TYPES
+from scaffold.language.types import SCALARS
 from tests.workspace import FRAMEWORK, GeneratedWorkspace, booted
 
 GADGET = (
@@ -180,9 +180,9 @@ def specimens(workspace: GeneratedWorkspace, migrated_url: str) -> Iterator[http
 
 def test_the_table_of_values_has_every_type() -> None:
     assert [spec.split(":")[0].removeprefix("a_") for spec in SPECIMEN if spec[:2] == "a_"] == [
-        *TYPES[: TYPES.index("decimal") + 1],
+        *SCALARS[: SCALARS.index("decimal") + 1],
         "fine_decimal",
-        *TYPES[TYPES.index("decimal") + 1 :],
+        *SCALARS[SCALARS.index("decimal") + 1 :],
     ]
     assert {spec.split(":")[0] for spec in SPECIMEN} == {"label", *AS_SENT}
 
