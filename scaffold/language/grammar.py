@@ -18,7 +18,7 @@ from scaffold.language.description import (
     Value,
 )
 from scaffold.language.naming import check_field_name, read_former_name
-from scaffold.language.options import parse_options
+from scaffold.language.options import check_part, parse_options
 from scaffold.language.patterns import read_pattern
 from scaffold.language.scanner import Scanner, listed
 from scaffold.language.types import (
@@ -51,18 +51,28 @@ _TAKING = {
 MODIFIERS = tuple(_TAKING)
 
 
-def parse_block(block: Mapping[str, object], name: str = "") -> ResourceDescription:
-    """Return the description of a table of TOML: specs by their fields' names, and options."""
+def parse_block(
+    block: Mapping[str, object], name: str = "", owner: str = ""
+) -> ResourceDescription:
+    """Return the description of a table of TOML: specs by their fields' names, and options.
+
+    Args:
+        block: without the tables of parts.
+        name: of the resource, or of the part.
+        owner: the resource of a part, else empty.
+    """
     specs = {key: value for key, value in block.items() if not key.startswith("_")}
     for key, spec in specs.items():
         if not isinstance(spec, str):
-            Scanner(key).refuse(
-                f"{key!r} is described by a text", f'As in {key} = "decimal(10,2):min(0)"', 0
-            )
+            allowed = f'A text in quotes, as in {key} = "decimal(10,2):min(0)"'
+            Scanner(key).refuse(f"{key!r} is not described by a text", allowed, 0)
     options = {key: value for key, value in block.items() if key.startswith("_")}
-    has_active = options.get("_active") is not False
-    texts = (f"{key}:{spec}" for key, spec in specs.items())
+    has_active = options.get("_active") is not False and not owner
+    texts = [f"{key}:{spec}" for key, spec in specs.items()]
     description = replace(parse_fields(texts, has_active=has_active), name=name)
+    if owner:
+        check_part(description, owner, options, texts)
+        description = replace(description, has_active=False)
     return parse_options(description, options)
 
 

@@ -23,16 +23,20 @@ def table_of(description: ResourceDescription, owner: str = "") -> str:
     return names_of(description).table_for(constrained)
 
 
-def tables_of(description: ResourceDescription) -> dict[str, str]:
-    """Return every table of a resource: its own, its parts' and its pairs', with what each keeps."""
-    tables = {table_of(description): description.name}
-    for part in description.parts:
-        tables[table_of(part, description.name)] = f"{description.name}.{part.name}"
-    for one in (description, *description.parts):
-        owner = one.name if one is description else f"{description.name}_{one.name}"
-        for field in one.fields:
-            if field.type.name == "many":
-                tables[f"{owner}_{field.name}"] = f"{owner}.{field.name}"
+def tables_of(description: ResourceDescription) -> list[tuple[str, str]]:
+    """Return every table of a resource with what it keeps: its own, its parts' and its pairs'."""
+    tables = [(table_of(description), description.name)]
+    parts = {f"{description.name}_{part.name}": part for part in description.parts}
+    tables += [
+        (table_of(part, description.name), f"{description.name}.{part.name}")
+        for part in description.parts
+    ]
+    for owner, one in ({description.name: description} | parts).items():
+        tables += [
+            (f"{owner}_{field.name}", f"{owner}.{field.name}")
+            for field in one.fields
+            if field.type.name == "many"
+        ]
     return tables
 
 
@@ -50,8 +54,6 @@ def check_identifiers(
                 f"Choose shorter names: PostgreSQL's have {LONGEST_NAME} at most.",
                 0,
             )
-    for part in description.parts:
-        check_identifiers(part, tables, description.name)
 
 
 def _identifiers(
@@ -77,6 +79,8 @@ def _identifiers(
         prefixes = {"uq": field.unique, "ck": field.type.words, "ix": field.index}
         for prefix in [prefix for prefix, holds in prefixes.items() if holds]:
             yield text, f"{prefix}_{table}_{key}"
+    if any(field.search for field in description.fields):
+        yield description.name, f"ix_{table}_search"
     keys = {field.name: field.key for field in description.fields}
     sets = [("ix", [column.name for column in one]) for one in description.index]
     sets += [("uq", list(one)) for one in description.unique]

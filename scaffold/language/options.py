@@ -1,6 +1,6 @@
 """Options of a resource: names that begin with an underscore, and what each takes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from scaffold.language.description import (
     ResourceDescription,
 )
 from scaffold.language.naming import check_action_name, check_resource_name
-from scaffold.language.scanner import Scanner
+from scaffold.language.scanner import Scanner, listed
 
 OPTIONS = {
     "_index": '_index = ["category, -price"], a list of texts that name fields; - is for descending',
@@ -22,7 +22,7 @@ OPTIONS = {
     "_actions": '_actions = { pay = "status: open -> paid" }, of an enum and its words',
 }
 """Each with its form."""
-OF_PARTS = ("_index", "_unique", "_plural")
+_OF_PARTS = ("_index", "_unique", "_plural")
 
 _WITHOUT_ORDER = ("json", "many", "items")
 _SORTED = ("created_at", "updated_at", "is_active")
@@ -65,6 +65,26 @@ def parse_options(
     return replace(description, **change)
 
 
+def check_part(
+    description: ResourceDescription, owner: str, options: Iterable[str], texts: Iterable[str]
+) -> None:
+    """Raise DescriptionError for what a part of `owner` cannot have: it has no routes."""
+    for option in options:
+        if option in OPTIONS and option not in _OF_PARTS:
+            allowed = f"Allowed here: {listed(_OF_PARTS)}"
+            Scanner(option).refuse(f"A part has no routes, so no {option}", allowed, 0)
+    for field, text in zip(description.fields, texts, strict=True):
+        refused = {
+            "A part has no routes, so no lookup": field.lookup,
+            "A part has no list, so no search": field.search,
+            "A part has no items of its own": field.type.name == "items",
+            f"{field.key!r} is a column of every part": field.key in ("position", f"{owner}_id"),
+        }
+        for problem, holds in refused.items():
+            if holds:
+                Scanner(text).refuse(problem, "Leave it out, or make it a resource.", 0)
+
+
 def _columns(
     description: ResourceDescription, option: str, value: object
 ) -> tuple[IndexColumn, ...]:
@@ -97,11 +117,9 @@ def _columns(
 def _action(description: ResourceDescription, name: str, rule: object) -> ActionDescription:
     """Read `status: open, paid -> cancelled`."""
     check_action_name(Scanner(name), name, 0)
-    if name in [one for field in description.fields for one in (field.name, field.key)]:
-        Scanner(name).refuse(
-            f"{name!r} is a field, and cannot be an action", "Choose another word.", 0
-        )
     scanner = Scanner(rule if isinstance(rule, str) else "")
+    if name in [one for field in description.fields for one in (field.name, field.key)]:
+        scanner.refuse(f"{name!r} is a field, and cannot be an action", "Choose another word.")
     states = {
         one.name: one
         for one in description.fields
