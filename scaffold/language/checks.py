@@ -1,14 +1,16 @@
 """What holds across a fleet: names, ports and tables are there once, and references find theirs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+from scaffold.errors import ScaffoldError
 from scaffold.language.description import FieldDescription, FleetDescription, ResourceDescription
-from scaffold.language.document import Document
+from scaffold.language.document import Document, Path
 from scaffold.language.identifiers import check_identifiers, names_of, table_of, tables_of
-from scaffold.language.naming import class_of
 from scaffold.language.scanner import Scanner, hint, listed
-from scaffold.names import normalise
+from scaffold.names import PORTS, normalise
+from scaffold.workspace import SERVICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +24,10 @@ class FleetNames:
     taken: dict[str, str] = field(default_factory=dict)
     """What is there once, with what has it."""
 
-    def take(self, text: str, owner: str, name: str) -> None:
-        """Raise DescriptionError where a name has another owner."""
+    def take(self, name: str, owner: str, problem: str, advice: str) -> None:
+        """Raise ScaffoldError where a name has another owner, which is `{}` in the problem."""
         if name in self.taken:
-            problem = f"{owner} would have {name}, which {self.taken[name]} has"
-            Scanner(text).refuse(problem, "Choose another.", 0)
+            raise ScaffoldError(f"{problem.format(self.taken[name])}. {advice}")
         self.taken[name] = owner
 
     def check_target(self, of: FieldDescription, package: str) -> None:
@@ -58,24 +59,45 @@ class FleetNames:
             scanner.refuse(problem, f"Allowed here: {allowed}", at)
 
 
+def name_all(
+    fleet: FleetDescription, place: Callable[[Path], AbstractContextManager[None]]
+) -> FleetNames:
+    """Return the names of a fleet; raises ScaffoldError, in `place`, where one is there twice."""
+    names = FleetNames()
+    ports = {service.port for service in fleet.services}
+    for service in fleet.services:
+        name, package, port = service.name, normalise(service.name), service.port
+        described = f"{name!r} ({SERVICES}/{package})"
+        with place((name,)):
+            problem = f"{name!r} would be the package {package}, which the service {{}} has"
+            names.take(f"package {package}", described, problem, "Choose another name.")
+        with place((name, "port")):
+            free = next(one for one in (*range(port, PORTS.stop), *PORTS) if one not in ports)
+            problem = f"Port {port} belongs to the service {{}}"
+            names.take(f"port {port}", described, problem, f"Choose another, such as {free}.")
+        names.services[package] = name
+        for resource in service.resources:
+            spelt = names_of(resource)
+            with place((name, resource.name)):
+                problem = (
+                    f"{name!r} would keep {spelt.plural_label_lower}, which the service {{}} "
+                    "already does"
+                )
+                names.take(f"model {spelt.name}", repr(name), problem, "Choose another name.")
+                own = f"{name}.{resource.name}"
+                once = [("class", spelt.class_name, own)]
+                once += [("table", table, f"{name}.{of}") for table, of in tables_of(resource)]
+                once.append(("plural", spelt.plural, own))
+                for kind, one, of in once:
+                    problem = f"The {kind} {one!r} of {of} is also that of {{}}"
+                    names.take(f"{kind} {one}", of, problem, "Choose another name.")
+            names.resources[resource.name] = package, resource
+    return names
+
+
 def check_fleet(fleet: FleetDescription, document: Document) -> None:
     """Raise DescriptionError, which shows the place in the document."""
-    names = FleetNames()
-    for service in fleet.services:
-        package = normalise(service.name)
-        with document.placing((service.name,)):
-            names.take(service.name, service.name, f"the package {package}")
-            names.take("port", service.name, f"port {service.port}")
-        names.services[package] = service.name
-        for resource in service.resources:
-            what = f"{service.name}.{resource.name}"
-            with document.placing((service.name, resource.name)):
-                names.take(resource.name, what, f"the model {names_of(resource).name}.py")
-                names.take(resource.name, what, f"the class {class_of(resource.name)}")
-                for table, of in tables_of(resource):
-                    names.take(resource.name, f"{service.name}.{of}", f"the table {table}")
-                names.take(resource.name, what, f"the plural {names_of(resource).plural}")
-            names.resources[resource.name] = package, resource
+    names = name_all(fleet, document.placing)
     tables = {name: table_of(resource) for name, (_, resource) in names.resources.items()}
     for service in fleet.services:
         for resource in service.resources:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NoReturn
 
-from scaffold.errors import MisuseError
+from scaffold.errors import ScaffoldError
 from scaffold.language.scanner import DescriptionError
 
 Path = tuple[str, ...]
@@ -84,14 +84,13 @@ class Document:
         """Return the statements of a table, with its head and those of its tables."""
         return [one for one in self.statements if one.path[: len(path)] == path]
 
-    def refuse_at(self, offset: int, problem: str, allowed: str) -> NoReturn:
+    def refuse_at(self, offset: int, problem: str, allowed: str, exit_code: int = 2) -> NoReturn:
         """Raise DescriptionError with the line of the file."""
         start = self.text.rfind("\n", 0, offset) + 1
         line = self.text[start:].partition("\n")[0].rstrip("\r").replace("\t", " ")
         number = self.text.count("\n", 0, offset) + 1
-        raise DescriptionError(
-            f"{self.name}, line {number}: {problem}", line, offset - start, allowed
-        )
+        place, position = f"{self.name}, line {number}", offset - start
+        raise DescriptionError(f"{place}: {problem}", line, position, allowed, exit_code)
 
     @contextmanager
     def placing(self, path: Path) -> Iterator[None]:
@@ -99,10 +98,12 @@ class Document:
         try:
             yield
         except DescriptionError as error:
-            self.refuse_at(self._find(path, error), error.problem, error.allowed)
-        except MisuseError as error:
-            problem, _, allowed = str(error).partition(": ")
-            self.refuse_at(self._place(path), problem, allowed[:1].upper() + allowed[1:])
+            place = self._find(path, error)
+            self.refuse_at(place, error.problem, error.allowed, error.exit_code)
+        except ScaffoldError as error:
+            problem, allowed = re.split("[.:] ", str(error), maxsplit=1)
+            allowed = allowed[:1].upper() + allowed[1:]
+            self.refuse_at(self._place(path), problem, allowed, error.exit_code)
 
     def start_of(self, head: Statement) -> int:
         """Return where a table begins: with the comments directly above its head."""

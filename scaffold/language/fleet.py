@@ -6,11 +6,12 @@ What is written is what the descriptions print. A removal after an addition give
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
-from scaffold.errors import MisuseError
-from scaffold.language.checks import check_fleet, check_parts
+from scaffold.errors import MisuseError, ScaffoldError
+from scaffold.language.checks import check_fleet, check_parts, name_all
 from scaffold.language.description import (
     FieldDescription,
     FleetDescription,
@@ -20,7 +21,7 @@ from scaffold.language.description import (
 from scaffold.language.document import Document, Path, Statement
 from scaffold.language.grammar import parse_block, parse_field
 from scaffold.language.naming import check_resource_name
-from scaffold.language.scanner import Scanner, hint, listed
+from scaffold.language.scanner import DescriptionError, Scanner, hint, listed
 from scaffold.names import ServiceName, normalise, parse_port
 
 FILE = "fleet.toml"
@@ -89,23 +90,26 @@ def _parse_resource(
 
 def add_service(text: str, name: str, port: int, resource: ResourceDescription | None) -> str:
     """Return the text with one more service, before the first of a greater name."""
+    described = ServiceDescription(name, port, () if resource is None else (resource,))
+    fleet = parse_fleet(text)
+    name_all(FleetDescription((*fleet.services, described)), lambda _: nullcontext())
     document = Document(text, FILE)
-    for known in document.data:
-        if normalise(known) == normalise(name):
-            raise MisuseError(f"{FILE} has the service {known!r} already: choose another name.")
     block = f"[{name}]\nport = {port}\n"
     if resource is not None:
         block += f"\n{write_resource((name, resource.name), resource)}"
     later = [one for one in document.statements if one.is_head and one.path[0] > name]
-    return document.insert(document.start_of(later[0]) if later else len(text), block)
+    position = document.start_of(later[0]) if later else len(text)
+    return _checked(text, document.insert(position, block))
 
 
 def add_resource(text: str, service: str, name: str, resource: ResourceDescription) -> str:
     """Return the text with one more resource, after the others of its service."""
-    document = Document(text, FILE)
+    fleet, document = parse_fleet(text), Document(text, FILE)
     [service] = _path(document, service)
     if name in document.data[service]:
-        raise MisuseError(f"{service} has the resource {name!r} already: choose another name.")
+        raise ScaffoldError(f"{service} has {name!r} already. Choose another name.")
+    described = ServiceDescription("", 0, (replace(resource, name=name),))
+    name_all(FleetDescription((*fleet.services, described)), lambda _: nullcontext())
     statements = document.below((service,))
     if statements[0].path == (service,) and not statements[0].is_head:
         raise _inline((service,))
@@ -113,7 +117,7 @@ def add_resource(text: str, service: str, name: str, resource: ResourceDescripti
     # A head before keys of another table would take them into its own.
     is_followed_by_keys = any(not one.is_head for one in document.statements[last + 1 : last + 2])
     position = len(text) if is_followed_by_keys else document.end_of(statements[-1])
-    return document.insert(position, write_resource((service, name), resource))
+    return _checked(text, document.insert(position, write_resource((service, name), resource)))
 
 
 def put_fields(text: str, service: str, name: str, fields: Iterable[FieldDescription]) -> str:
@@ -121,74 +125,75 @@ def put_fields(text: str, service: str, name: str, fields: Iterable[FieldDescrip
 
     `name` is the resource's, or `order.line` for a part.
     """
+    after = text
     for field in fields:
-        document = Document(text, FILE)
+        document = Document(after, FILE)
         path = _path(document, service, *name.split("."))
-        known = [
-            one for one in document.below((*path, field.name)) if one.path == (*path, field.name)
-        ]
+        known = [one for one in document.below(path) if one.path == (*path, field.name)]
         if known:
-            text = document.replace(known[0].value, known[0].value_end, _quoted(_spec(field)))
+            after = document.replace(known[0].value, known[0].value_end, _quoted(_spec(field)))
         else:
-            last = _last_field(document, path)
             line = f"{field.name} = {_quoted(_spec(field))}"
-            text = document.insert_line(last, line)
-    return text
+            after = document.insert_line(_last_field(document, path), line)
+    return _checked(text, after)
 
 
 def drop_field(text: str, service: str, name: str, field: str) -> str:
     """Return the text without a field of a resource."""
     document = Document(text, FILE)
-    return document.delete(_find_field(document, _path(document, service, *name.split(".")), field))
+    path = _path(document, service, *name.split("."))
+    return _checked(text, document.delete(_find_field(document, path, field)))
 
 
 def rename_field(text: str, service: str, name: str, old: str, new: str) -> str:
     """Return the text with a field of another name, which was the old one; options follow."""
-    document = Document(text, FILE)
+    document, after = Document(text, FILE), text
     path = _path(document, service, *name.split("."))
-    statement = _find_field(document, path, old)
-    block = _table(document, path)
+    statement, block = _find_field(document, path, old), _table(document, path)
     if new in block:
-        raise MisuseError(f"{'.'.join(path)} has the field {new!r} already: choose another name.")
-    field = parse_field(f"{old}:{block[old]}", has_active=block.get("_active") is not False)
+        raise ScaffoldError(f"{'.'.join(path)} has {new!r} already. Choose another name.")
+    field = parse_field(f"{old}:{block[old]}", has_active=old != "is_active")
     was = field.was or old
     field = replace(field, name=new, was=None if was == new else was)
-    parse_field(str(field), has_active=block.get("_active") is not False)
     for one in reversed(document.below(path)):
         if one is statement:
-            value = f"{new} = {_quoted(_spec(field))}"
-            text = f"{text[: one.key]}{value}{text[one.value_end :]}"
+            line = f"{new} = {_quoted(_spec(field))}"
+            after = f"{after[: one.key]}{line}{after[one.value_end :]}"
         elif one.path[len(path) :][:1] in (("_index",), ("_unique",), ("_actions",)):
             # Of an action's rule it is the word before the colon.
             end = r"(?=\s*:)" if one.path[len(path)] == "_actions" else ""
             value = re.sub(rf"\b{old}\b{end}", new, text[one.value : one.value_end])
-            text = f"{text[: one.value]}{value}{text[one.value_end :]}"
-    return text
+            after = f"{after[: one.value]}{value}{after[one.value_end :]}"
+    return _checked(text, after)
 
 
 def forget_former_names(text: str) -> str:
     """Return the text without `was`: what it says has been applied."""
     for service in parse_fleet(text).services:
         for resource in service.resources:
-            for name, one in [
-                (resource.name, resource),
-                *((f"{resource.name}.{part.name}", part) for part in resource.parts),
-            ]:
+            parts = {f"{resource.name}.{part.name}": part for part in resource.parts}
+            for name, one in ({resource.name: resource} | parts).items():
                 former = [replace(each, was=None) for each in one.fields if each.was is not None]
-                text = put_fields(text, service.name, name, former)
+                text = put_fields(text, service.name, name, former) if former else text
     return text
 
 
 def remove_service(text: str, service: str) -> str:
-    """Return the text without a service and all that it keeps."""
+    """Return the text without a service and all that it keeps; raises ScaffoldError."""
     document = Document(text, FILE)
-    return document.delete_all(_path(document, service))
+    [service] = _path(document, service)
+    fleet = parse_fleet(text)
+    kept = [one.name for each in fleet.services if each.name == service for one in each.resources]
+    _refuse_references(fleet, service, kept)
+    return document.delete_all((service,))
 
 
 def remove_resource(text: str, service: str, name: str) -> str:
-    """Return the text without a resource and its parts."""
+    """Return the text without a resource and its parts; raises ScaffoldError."""
     document = Document(text, FILE)
-    return document.delete_all(_path(document, service, name))
+    path = _path(document, service, name)
+    _refuse_references(parse_fleet(text), "", [name])
+    return document.delete_all(path)
 
 
 def write_resource(path: Path, resource: ResourceDescription) -> str:
@@ -214,6 +219,37 @@ def write_resource(path: Path, resource: ResourceDescription) -> str:
         lines.append(f"_actions = {{ {rules} }}")
     parts = [write_resource((*path, part.name), part) for part in resource.parts]
     return "\n".join(["\n".join(lines) + "\n", *parts])
+
+
+def _checked(before: str, after: str) -> str:
+    """Return the new text; raises DescriptionError, without the lines of what was never written."""
+    try:
+        parse_fleet(after)
+    except DescriptionError as error:
+        parse_fleet(before)
+        problem = re.sub(rf"^{re.escape(FILE)}, line \d+: ", "", error.problem)
+        raise DescriptionError(
+            problem, error.text, error.position, error.allowed, error.exit_code
+        ) from None
+    return after
+
+
+def _refuse_references(fleet: FleetDescription, leaving: str, names: Iterable[str]) -> None:
+    """Raise ScaffoldError for a field that refers to resources which go, and is of none of them."""
+    gone = set(names)
+    for service in fleet.services:
+        for resource in service.resources:
+            for part in (resource, *resource.parts):
+                for field in part.fields:
+                    stays = service.name != leaving and resource.name not in gone
+                    if stays and field.type.name in ("ref", "many") and field.type.target in gone:
+                        owner = (
+                            resource.name if part is resource else f"{resource.name}.{part.name}"
+                        )
+                        raise ScaffoldError(
+                            f"{service.name}.{owner}.{field.name} refers to {field.type.target}: "
+                            "nothing was removed.\nDrop that field first."
+                        )
 
 
 def _spec(field: FieldDescription) -> str:

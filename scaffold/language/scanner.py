@@ -24,11 +24,14 @@ def hint(word: str, words: Iterable[str]) -> str:
 class DescriptionError(MisuseError):
     """A mistake in a description: the problem, the text with a caret, and what is allowed there."""
 
-    def __init__(self, problem: str, text: str, position: int, allowed: str) -> None:
+    def __init__(
+        self, problem: str, text: str, position: int, allowed: str, exit_code: int = 2
+    ) -> None:
         # What no terminal shows as one character would move the caret.
         shown = "".join(one if one.isprintable() else "?" for one in text)
         super().__init__(f"{problem}:\n  {shown}\n  {' ' * position}^\n{allowed}")
         self.problem, self.text, self.position, self.allowed = problem, text, position, allowed
+        self.exit_code = exit_code
 
 
 class Scanner:
