@@ -16,6 +16,7 @@ from scaffold.language.description import (
     Value,
     spell,
 )
+from scaffold.language.identifiers import check_identifiers, table_of
 from scaffold.names import ResourceName, ServiceName, variable_of
 from scaffold.not_generated import refuse_not_generated
 from scaffold.presets import preset_of
@@ -477,11 +478,13 @@ class Resource(ResourceName):
         preset = preset_of(names.singular)
         if description is None or not description.fields:
             description = preset
+        description = replace(description, name=names.singular)
         refuse_not_generated(description)
+        check_identifiers(description, {})
         made = cls(names.singular, names.many, description)
         # The table that comes with the framework has the indexes of the contract's lists alone.
         is_preset = made.is_shipped and description.fields == preset.fields
-        return replace(made, description=preset) if is_preset else made
+        return replace(made, description=replace(preset, name=made.name)) if is_preset else made
 
     @property
     def is_shipped(self) -> bool:
@@ -496,8 +499,7 @@ class Resource(ResourceName):
     @property
     def table(self) -> str:
         """The name of its table."""
-        fields = self.fields
-        return self.table_for(field.name for field in (*fields.unique, *fields.enums))
+        return table_of(self.description)
 
 
 def _ignored(**codes: bool) -> str:

@@ -14,6 +14,8 @@ from scaffold.errors import MisuseError
 LONGEST_NAME = 63
 """Characters: a label of the domain name system, and an identifier of PostgreSQL."""
 PORTS = range(1024, 65536)
+_SHORTEST_CUT = 16
+"""Characters that a table's name has at least where it is cut."""
 
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 _WORD_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -82,8 +84,12 @@ class ResourceName:
     @classmethod
     def of(cls, service: ServiceName) -> Self:
         """Return the resource that the service is named after."""
-        one = english.singular(service.stem.replace("_", " "))
-        return cls(one.replace(" ", "_"), english.plural(one).replace(" ", "_"))
+        return cls.named(english.singular(service.stem.replace("_", " ")).replace(" ", "_"))
+
+    @classmethod
+    def named(cls, singular: str, many: str = "") -> Self:
+        """Return the names of a resource by its own; `many` where English knows another plural."""
+        return cls(singular, many or english.plural(singular.replace("_", " ")).replace(" ", "_"))
 
     @property
     def name(self) -> str:
@@ -129,7 +135,7 @@ class ResourceName:
     def table_for(self, columns: Iterable[str]) -> str:
         """Return a table's name that leaves room for `uq_<table>_<column>`; long ones are cut."""
         room = LONGEST_NAME - len("uq__") - max(map(len, columns), default=0)
-        if len(self.many) <= room:
+        if len(self.many) <= room or room < _SHORTEST_CUT:
             return self.many
         mark = hashlib.sha1(self.many.encode(), usedforsecurity=False).hexdigest()[:6]
         return f"{self.many[: room - len(mark) - 1]}_{mark}"

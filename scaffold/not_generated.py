@@ -1,13 +1,26 @@
 """What the language says and the generator does not make yet: refused here, and only here."""
 
+from scaffold.language import types
 from scaffold.language.description import ResourceDescription
-from scaffold.language.scanner import Scanner
+from scaffold.language.scanner import Scanner, listed
 
-MODIFIERS: list[str] = []
+TYPES = [
+    "json",
+    "ref",
+    "many",
+    "items",
+]
+MODIFIERS = [
+    "secret",
+    "search",
+    "pattern",
+    "was",
+]
 OPTIONS = [
     "_unique",
     "_active",
     "_plural",
+    "_actions",
 ]
 
 
@@ -15,6 +28,10 @@ def refuse_not_generated(description: ResourceDescription) -> None:
     """Raise MisuseError for what no template has: a word leaves these lists with its generation."""
     for field in description.fields:
         scanner = Scanner(str(field))
+        if field.type.name in TYPES:
+            generated = [name for name in types.TYPES if name not in TYPES]
+            problem = f"The type {field.type.name} is not generated yet"
+            scanner.refuse(problem, f"Types: {listed(generated)}", len(field.name) + 1)
         for modifier in MODIFIERS:
             if getattr(field, modifier):
                 problem = f"The modifier {modifier} is not generated yet"
@@ -24,7 +41,9 @@ def refuse_not_generated(description: ResourceDescription) -> None:
         "_unique": bool(description.unique),
         "_active": not description.has_active,
         "_plural": description.plural is not None,
+        "_actions": bool(description.actions),
     }
     for option in OPTIONS:
         if used[option]:
-            Scanner(option).refuse(f"The option {option} is not generated yet", "Leave it out.", 0)
+            problem = f"The option {option} is not generated yet"
+            Scanner(option).refuse(problem, "Leave it out.", 0)

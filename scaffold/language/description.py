@@ -1,13 +1,16 @@
 """What a description says: the fields of a resource, their types and their rules."""
 
 import json
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 
 from quart_fleet.times import write_datetime, write_duration
+from scaffold import english
+from scaffold.language.naming import class_of
+from scaffold.language.patterns import matches, write_pattern
 
 
 class Generated(Enum):
@@ -19,6 +22,11 @@ class Generated(Enum):
 
 Value = str | bool | int | float | Decimal | date | time | datetime | timedelta | Generated
 """A default, or a bound."""
+
+TEXTS = ("str", "text", "email", "url")
+NUMBERS = ("int", "bigint", "float", "decimal")
+ORDERED = (*NUMBERS, "date", "time", "datetime", "duration")
+"""Types, by what can be said of their values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +40,30 @@ class Type:
     scale: int = 0
     words: tuple[str, ...] = ()
     """Of an enum."""
+    target: str = ""
+    """The resource of a ref and of a many, the part of items."""
+    service: str = ""
+    """Of a ref, where another service keeps its resource: the name as it is written."""
+    on_delete: str = ""
+    """Of a ref with a foreign key: what the deletion of its target does, by the language's word."""
+
+    @property
+    def has_foreign_key(self) -> bool:
+        """Whether a ref is one for PostgreSQL too; of another service's resource it is by `fk`."""
+        return bool(self.on_delete)
 
     def __str__(self) -> str:
+        """Return the type as the language writes it."""
+        target = f"{self.service}.{self.target}" if self.service else self.target
+        rule = "fk" if self.service else self.on_delete
+        is_said = self.has_foreign_key and rule != "restrict"
         arguments = {
             "str": str(self.width),
             "decimal": f"{self.precision},{self.scale}",
             "enum": ", ".join(self.words),
+            "ref": f"{target}, {rule}" if is_said else target,
+            "many": target,
+            "items": target,
         }
         return f"{self.name}({arguments[self.name]})" if self.name in arguments else self.name
 
@@ -57,17 +83,53 @@ class FieldDescription:
     """Lists are filtered and sorted by it; never of a unique field, which has an index already."""
     fixed: bool = False
     """Set when the row is created, and never by an update."""
+    secret: bool = False
+    """Taken in, and never given out."""
+    search: bool = False
+    """Found by a part of its text."""
     positive: bool = False
     least: Value | None = None
     greatest: Value | None = None
     shortest: int | None = None
-    """Characters."""
+    """Characters of a text, entries of many and items."""
     longest: int | None = None
+    pattern: str | None = None
+    """What the whole text matches, in the syntax of Rust's regex."""
+    was: str | None = None
+    """The name until now: its column is renamed."""
     default: Value | None = None
+
+    @property
+    def key(self) -> str:
+        """The key in JSON; also the column, where the field has one."""
+        match self.type.name:
+            case "ref":
+                return f"{self.name}_id"
+            case "many":
+                return f"{english.singular(self.name.replace('_', ' ')).replace(' ', '_')}_ids"
+        return self.name
+
+    @property
+    def parameters(self) -> list[str]:
+        """Parameters of a list that are the field's, or would be if it had an index."""
+        found = [self.key]
+        if self.type.name in ORDERED:
+            found += [f"{self.key}_min", f"{self.key}_max"]
+        if self.type.name in TEXTS and self.optional:
+            found.append(f"{self.key}_null")
+        return found
+
+    @property
+    def names(self) -> list[str]:
+        """All that no other field of its resource may be called: former keys and classes too."""
+        former = [] if self.was is None else [replace(self, name=self.was).key]
+        return [*self.parameters, *former, *([class_of(self.name)] if self.type.words else [])]
 
     @property
     def contradiction(self) -> str:
         """What is wrong where the rules leave no value, or a unique field but one; else empty."""
+        if self.secret and (self.unique or self.index or self.search):
+            return "A secret is not found by its value: no unique, lookup, index, search"
         # The types of both are the field's, which mypy cannot know.
         lowest: Any = self.least
         highest: Any = self.greatest
@@ -91,6 +153,7 @@ class FieldDescription:
             and (not self.positive or value > 0)
             and (self.shortest is None or length >= self.shortest)
             and (self.longest is None or length <= self.longest)
+            and (self.pattern is None or matches(self.pattern, value))
         )
 
     def __str__(self) -> str:
@@ -101,10 +164,14 @@ class FieldDescription:
             "lookup": self.lookup,
             "index": self.index,
             "fixed": self.fixed,
+            "secret": self.secret,
+            "search": self.search,
             "positive": self.positive,
             f"min({spell(self.least)})": self.least is not None,
             f"max({spell(self.greatest)})": self.greatest is not None,
             f"length({length})": self.shortest is not None,
+            f"pattern(/{write_pattern(self.pattern or '')}/)": self.pattern is not None,
+            f"was({self.was})": self.was is not None,
         }
         written = "".join(f":{word}" for word, is_given in modifiers.items() if is_given)
         default = "" if self.default is None else f"={spell(self.default, self.type)}"
@@ -124,11 +191,28 @@ class IndexColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class ActionDescription:
+    """A change of a state that clients ask for by its name."""
+
+    name: str
+    field: str
+    """The enum whose value it changes."""
+    sources: tuple[str, ...]
+    target: str
+
+    def __str__(self) -> str:
+        """Return the rule as the language writes it."""
+        return f"{self.field}: {', '.join(self.sources)} -> {self.target}"
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceDescription:
     """The fields of a resource, in the order of its messages and documents, and its options."""
 
     fields: tuple[FieldDescription, ...]
     _: KW_ONLY
+    name: str = ""
+    """In snake case; empty where fields are described alone."""
     index: tuple[tuple[IndexColumn, ...], ...] = ()
     """`_index`: each of several columns, which lists are sorted and filtered by."""
     unique: tuple[tuple[str, ...], ...] = ()
@@ -139,6 +223,26 @@ class ResourceDescription:
     """`_plural`: in snake case, where it is not what English makes of the name."""
     is_contract: bool = False
     """`_routes = "contract"`: the users' own routes, and nothing else."""
+    actions: tuple[ActionDescription, ...] = ()
+    """`_actions`."""
+    parts: tuple["ResourceDescription", ...] = ()
+    """What its items are; each has a field of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDescription:
+    """A service: its name as it is written, its port, and what it keeps."""
+
+    name: str
+    port: int
+    resources: tuple[ResourceDescription, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FleetDescription:
+    """What fleet.toml says: services, sorted by name."""
+
+    services: tuple[ServiceDescription, ...] = ()
 
 
 def spell(value: Value | None, of: Type | None = None) -> str:

@@ -1,99 +1,136 @@
-"""The grammar of a field, `NAME:SPEC`, and what may name one.
+"""The grammar of a field, `NAME:SPEC`, and of the table that describes a resource.
 
 SPEC := TYPE ["?"] (":" MODIFIER)* ["=" DEFAULT]
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from scaffold.language.description import (
+    NUMBERS,
+    ORDERED,
+    TEXTS,
     FieldDescription,
     Generated,
     ResourceDescription,
     Type,
     Value,
 )
-from scaffold.language.naming import check_name
-from scaffold.language.options import parse_options
+from scaffold.language.naming import check_field_name, read_former_name
+from scaffold.language.options import check_part, parse_options
+from scaffold.language.patterns import read_pattern
 from scaffold.language.scanner import Scanner, listed
-from scaffold.language.values import NUMBERS, ORDERED, TEXTS, read_default, read_value
-
-TYPES = (
-    *("str", "text", "int", "bigint", "float", "decimal", "bool", "date", "time", "datetime"),
-    *("duration", "uuid", "email", "url", "enum"),
+from scaffold.language.types import (
+    MOST_ENTRIES,
+    SCALARS,
+    TYPES,
+    WIDEST,
+    parse_type,
+    read_arguments,
+    read_numbers,
 )
-MODIFIERS = ("unique", "lookup", "index", "fixed", "positive", "min", "max", "length")
-LATER_TYPES = ("json", "ref", "many", "items")
-LATER_MODIFIERS = ("secret", "search", "pattern", "was")
-"""Of the language, and not generated yet."""
+from scaffold.language.values import read_default, read_value
 
-LONGEST_WORD = 63
-"""Characters of an enum's word."""
-WIDEST, MOST_DIGITS = 10_485_760, 1000
-"""PostgreSQL's limits of varchar(n) and numeric(p,s)."""
+_OF_MANY = ("many", "items")
+_TAKING = {
+    "unique": (*SCALARS, "ref"),
+    "lookup": TEXTS,
+    "index": (*SCALARS, "ref"),
+    "fixed": TYPES,
+    "secret": TEXTS,
+    "search": TEXTS,
+    "positive": NUMBERS,
+    "min": ORDERED,
+    "max": ORDERED,
+    "length": (*TEXTS, *_OF_MANY),
+    "pattern": TEXTS,
+    "was": TYPES,
+}
+"""The types that each modifier is for."""
+MODIFIERS = tuple(_TAKING)
 
-_ARGUMENT = re.compile(r"[^,()]*")
-_ENUM_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_TAKING = {"min": ORDERED, "max": ORDERED, "positive": NUMBERS, "length": TEXTS, "lookup": TEXTS}
-"""Types that a modifier is for, where it is not for all."""
+
+def parse_block(
+    block: Mapping[str, object], name: str = "", owner: str = ""
+) -> ResourceDescription:
+    """Return the description of a table of TOML: specs by their fields' names, and options.
+
+    Args:
+        block: without the tables of parts.
+        name: of the resource, or of the part.
+        owner: the resource of a part, else empty.
+    """
+    specs = {key: value for key, value in block.items() if not key.startswith("_")}
+    for key, spec in specs.items():
+        if not isinstance(spec, str):
+            allowed = f'A text in quotes, as in {key} = "decimal(10,2):min(0)"'
+            Scanner(key).refuse(f"{key!r} is not described by a text", allowed, 0)
+    options = {key: value for key, value in block.items() if key.startswith("_")}
+    has_active = options.get("_active") is not False and not owner
+    texts = [f"{key}:{spec}" for key, spec in specs.items()]
+    description = replace(parse_fields(texts, has_active=has_active), name=name)
+    if owner:
+        check_part(description, owner, options, texts)
+        description = replace(description, has_active=False)
+    return parse_options(description, options)
 
 
-def parse_fields(texts: Iterable[str]) -> ResourceDescription:
-    """Return the description of a resource's fields; raises MisuseError."""
+def parse_fields(texts: Iterable[str], *, has_active: bool = True) -> ResourceDescription:
+    """Return the description of a resource's fields; raises DescriptionError."""
     fields = dict[str, FieldDescription]()
+    owners = dict[str, str]()
     for text in texts:
-        field, scanner = parse_field(text), Scanner(text)
+        field, scanner = parse_field(text, has_active=has_active), Scanner(text)
         if field.name in fields:
             scanner.refuse(
                 f"{field.name!r} is described twice", "Each field has a name of its own.", 0
             )
-        fields[field.name] = field
-    for name, field in fields.items():
-        for parameter in (f"{name}_min", f"{name}_max"):
-            if parameter in fields and field.type.name in ORDERED:
-                Scanner(str(fields[parameter])).refuse(
-                    f"{parameter!r} is the parameter of {name}'s range",
+        for name in field.names:
+            if owners.setdefault(name, field.name) != field.name:
+                scanner.refuse(
+                    f"{name!r} would be of {owners[name]} and of {field.name}",
                     "Choose another name for one of them.",
                     0,
                 )
+        fields[field.name] = field
     return ResourceDescription(tuple(fields.values()))
 
 
-def parse_block(block: Mapping[str, object]) -> ResourceDescription:
-    """Return the description of a table of TOML: specs by their fields' names, and options."""
-    specs = {name: value for name, value in block.items() if not name.startswith("_")}
-    description = parse_fields(f"{name}:{spec}" for name, spec in specs.items())
-    options = {name: value for name, value in block.items() if name.startswith("_")}
-    return parse_options(description, options)
-
-
-def parse_field(text: str) -> FieldDescription:
-    """Return the description of one field; raises MisuseError."""
+def parse_field(text: str, *, has_active: bool = True) -> FieldDescription:
+    """Return the description of one field; raises DescriptionError."""
     scanner = Scanner(text)
     name = scanner.word()
-    check_name(scanner, name)
+    check_field_name(scanner, name, 0, has_active=has_active)
     scanner.expect(":", "A field is NAME:TYPE, as in 'price:decimal(10,2):min(0)'")
-    kind = _parse_type(scanner)
+    start = scanner.position
+    kind = parse_type(scanner)
+    if kind.name in _OF_MANY and scanner.rest.startswith("?"):
+        scanner.refuse(f"{kind.name} is never null", "Leave out the ?: left out is [].")
     field = FieldDescription(name=name, type=kind, optional=scanner.take("?"))
+    if kind.on_delete == "set_null" and not field.optional:
+        scanner.refuse("set_null wants a field that may be null", f"{kind}?", start)
     given = set[str]()
     while scanner.take(":"):
         start = scanner.position
         field = _parse_modifier(scanner, field, given)
         if problem := field.contradiction:
             scanner.refuse(problem, "Change this, or what stands before it.", start)
-    # What is unique has an index already.
-    field = replace(field, index=field.index and not field.unique)
-    start = scanner.position + 1
+    # What is unique has an index already, and so has a reference.
+    has_index = field.unique or kind.name == "ref"
+    field = replace(field, index=field.index and not has_index)
+    start = scanner.position
     if scanner.take("="):
+        if field.secret or kind.name not in SCALARS:
+            word = "secret" if field.secret else kind.name
+            scanner.refuse(f"{word} has no default", "Leave it out.", start)
         try:
             field = replace(field, default=read_default(scanner.rest, kind))
         except ValueError as error:
-            scanner.refuse(f"{scanner.rest!r} is no default of {kind}", str(error), start)
+            scanner.refuse(f"{scanner.rest!r} is no default of {kind}", str(error), start + 1)
         if not isinstance(field.default, Generated) and not field.allows(field.default):
             reason = "The default is refused by the field's own rules"
-            scanner.refuse(reason, "A value that they allow.", start)
+            scanner.refuse(reason, "A value that they allow.", start + 1)
     elif scanner.rest:
         scanner.refuse(
             f"{scanner.rest[0]!r} is not expected",
@@ -102,84 +139,10 @@ def parse_field(text: str) -> FieldDescription:
     return field
 
 
-def _parse_type(scanner: Scanner) -> Type:
-    start = scanner.position
-    name = scanner.word()
-    if name in LATER_TYPES:
-        scanner.refuse(f"The type {name} is not generated yet", f"Types: {listed(TYPES)}", start)
-    if name not in TYPES:
-        scanner.refuse_word(name, "type", TYPES, start)
-    match name:
-        case "str":
-            [width] = _numbers(scanner, "str(n), n characters", [(1, WIDEST)]) or [255]
-            return Type(name, width=width)
-        case "decimal":
-            precision, scale = _numbers(
-                scanner,
-                "decimal(p,s), p digits of which s are decimal places",
-                [(1, MOST_DIGITS), (0, MOST_DIGITS)],
-            ) or [12, 2]
-            if scale > precision:
-                scanner.refuse(f"{scale} of {precision} digits are too many", "decimal(p,s)", start)
-            return Type(name, precision=precision, scale=scale)
-        case "enum":
-            return Type(name, words=_parse_words(scanner))
-    if scanner.rest.startswith("("):
-        scanner.refuse(f"{name} takes nothing in parentheses", "str(n), decimal(p,s), enum(a, b)")
-    return Type(name)
-
-
-def _arguments(scanner: Scanner) -> list[tuple[str, int]]:
-    """Read `(a, b)`: each text with its place; nothing where no parenthesis comes."""
-    found = list[tuple[str, int]]()
-    if scanner.take("("):
-        while True:
-            scanner.skip_blanks()
-            start = scanner.position
-            found.append((scanner.until(_ARGUMENT).rstrip(), start))
-            if not scanner.take(","):
-                break
-        scanner.expect(")", "Parentheses are closed, and hold words between commas.")
-    return found
-
-
-def _numbers(scanner: Scanner, form: str, ranges: list[tuple[int, int]]) -> list[int]:
-    """Read as many whole numbers as there are ranges, or none at all."""
-    start = scanner.position
-    arguments = _arguments(scanner)
-    if arguments and len(arguments) != len(ranges):
-        scanner.refuse(f"Not {len(arguments)} numbers here", form, start)
-    for (text, place), (least, greatest) in zip(arguments, ranges, strict=False):
-        if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= greatest:
-            scanner.refuse(f"{text!r} is not from {least} to {greatest}", form, place)
-    return [int(text) for text, _ in arguments]
-
-
-def _parse_words(scanner: Scanner) -> tuple[str, ...]:
-    start = scanner.position
-    arguments = _arguments(scanner)
-    form = "enum(draft, live): words of letters, digits, - and _"
-    if not arguments:
-        scanner.refuse("An enum names its words", form, start)
-    constants = set[str]()
-    for word, place in arguments:
-        if not _ENUM_WORD.fullmatch(word) or len(word) > LONGEST_WORD:
-            scanner.refuse(f"{word!r} is no word of an enum", form, place)
-        constant = word.upper().replace("-", "_")
-        if constant in constants:
-            scanner.refuse(f"{word!r} is there twice", form, place)
-        constants.add(constant)
-    return tuple(word for word, _ in arguments)
-
-
 def _parse_modifier(scanner: Scanner, field: FieldDescription, given: set[str]) -> FieldDescription:
     start = scanner.position
     word, kind = scanner.word(), field.type
-    possible = [each for each in MODIFIERS if kind.name in _TAKING.get(each, (kind.name,))]
-    if word in LATER_MODIFIERS:
-        scanner.refuse(
-            f"The modifier {word} is not generated yet", f"Allowed here: {listed(possible)}", start
-        )
+    possible = [each for each in MODIFIERS if kind.name in _TAKING[each]]
     if word not in MODIFIERS:
         scanner.refuse_word(word, "modifier", possible, start)
     if word not in possible:
@@ -194,12 +157,14 @@ def _parse_modifier(scanner: Scanner, field: FieldDescription, given: set[str]) 
             scanner.refuse(f"A lookup cannot be named {field.name}", route, 0)
         case "lookup":
             change = {"lookup": True, "unique": True}
-        case "min":
-            change = {"least": _bound(scanner, kind)}
-        case "max":
-            change = {"greatest": _bound(scanner, kind)}
+        case "min" | "max":
+            change = {"least" if word == "min" else "greatest": _bound(scanner, kind)}
         case "length":
             change = _lengths(scanner, kind)
+        case "pattern":
+            change = {"pattern": read_pattern(scanner)}
+        case "was":
+            change = {"was": read_former_name(scanner, field.name)}
         case _:
             change = {word: True}
     return replace(field, **change)
@@ -207,7 +172,7 @@ def _parse_modifier(scanner: Scanner, field: FieldDescription, given: set[str]) 
 
 def _bound(scanner: Scanner, kind: Type) -> Value:
     start = scanner.position
-    arguments = _arguments(scanner)
+    arguments = read_arguments(scanner)
     text, place = arguments[0] if arguments else ("", start)
     if len(arguments) > 1:
         scanner.refuse(f"Not {len(arguments)} values here", "One value, as in min(0)", start)
@@ -219,12 +184,17 @@ def _bound(scanner: Scanner, kind: Type) -> Value:
 
 def _lengths(scanner: Scanner, kind: Type) -> dict[str, int]:
     start = scanner.position
-    # The shortest address and the shortest URL are `a@b` and `http://a`.
-    shortest = {"email": 3, "url": 8}.get(kind.name, 1)
-    greatest = {"str": kind.width, "email": 320}.get(kind.name, WIDEST)
-    count = scanner.rest.partition(")")[0].count(",") + 1
-    form = "length(least) or length(least,greatest), in characters"
-    numbers = _numbers(scanner, form, [(1, greatest), (shortest, greatest)][: max(count, 1)])
+    is_range = "," in scanner.rest.partition(")")[0]
+    if kind.name in _OF_MANY:
+        form = "length(least) or length(least,greatest), a number of entries"
+        ranges = [(0 if is_range else 1, MOST_ENTRIES), (1, MOST_ENTRIES)]
+    else:
+        form = "length(least) or length(least,greatest), in characters"
+        # The shortest address and the shortest URL are `a@b` and `http://a`.
+        shortest = {"email": 3, "url": 8}.get(kind.name, 1)
+        greatest = {"str": kind.width, "email": 320}.get(kind.name, WIDEST)
+        ranges = [(1, greatest), (shortest, greatest)]
+    numbers = read_numbers(scanner, form, ranges[: 1 + is_range])
     if not numbers or numbers != sorted(numbers):
         scanner.refuse("These are no lengths", form, start)
     return dict(zip(("shortest", "longest"), numbers, strict=False))

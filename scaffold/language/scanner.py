@@ -15,6 +15,25 @@ def listed(words: Iterable[str]) -> str:
     return ", ".join(words)
 
 
+def hint(word: str, words: Iterable[str]) -> str:
+    """Return the nearest of some words as a message asks for it; empty where none is near."""
+    nearest = difflib.get_close_matches(word, list(words), n=1)
+    return f" (did you mean {nearest[0]!r}?)" if nearest else ""
+
+
+class DescriptionError(MisuseError):
+    """A mistake in a description: the problem, the text with a caret, and what is allowed there."""
+
+    def __init__(
+        self, problem: str, text: str, position: int, allowed: str, exit_code: int = 2
+    ) -> None:
+        # What no terminal shows as one character would move the caret.
+        shown = "".join(one if one.isprintable() else "?" for one in text)
+        super().__init__(f"{problem}:\n  {shown}\n  {' ' * position}^\n{allowed}")
+        self.problem, self.text, self.position, self.allowed = problem, text, position, allowed
+        self.exit_code = exit_code
+
+
 class Scanner:
     """A text and how far it has been read."""
 
@@ -34,7 +53,7 @@ class Scanner:
         return found
 
     def expect(self, literal: str, purpose: str) -> None:
-        """Read `literal`; raises MisuseError where anything else comes."""
+        """Read `literal`; raises DescriptionError where anything else comes."""
         if not self.take(literal):
             found = repr(self.rest[:1]) if self.rest else "the end"
             self.refuse(f"{literal!r} is missing before {found}", purpose)
@@ -56,16 +75,14 @@ class Scanner:
             pass
 
     def refuse(self, problem: str, allowed: str, at: int | None = None) -> NoReturn:
-        """Raise MisuseError: the problem, the text with a caret, and what is allowed there."""
+        """Raise DescriptionError; `at` is where the mistake is, if not here."""
         position = self.position if at is None else at
-        # What no terminal shows as one character would move the caret.
-        shown = "".join(one if one.isprintable() else "?" for one in self.text)
-        raise MisuseError(f"{problem}:\n  {shown}\n  {' ' * position}^\n{allowed}")
+        raise DescriptionError(problem, self.text, position, allowed)
 
     def refuse_word(self, word: str, kind: str, words: Iterable[str], at: int) -> NoReturn:
-        """Raise MisuseError for a word that is not among `words`, with the nearest that is."""
+        """Raise DescriptionError for a word that is not among `words`, with the nearest that is."""
         allowed = list(words)
-        nearest = difflib.get_close_matches(word, allowed, n=1)
-        hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
         found = repr(word) if word else repr(self.rest[:1]) if self.rest else "the end"
-        self.refuse(f"{found} is no {kind}{hint}", f"Allowed here: {listed(allowed)}", at)
+        self.refuse(
+            f"{found} is no {kind}{hint(word, allowed)}", f"Allowed here: {listed(allowed)}", at
+        )

@@ -8,11 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from quart_fleet.times import read_duration
-from scaffold.language.description import Generated, Type, Value
-
-TEXTS = ("str", "text", "email", "url")
-NUMBERS = ("int", "bigint", "float", "decimal")
-ORDERED = (*NUMBERS, "date", "time", "datetime", "duration")
+from scaffold.language.description import TEXTS, Generated, Type, Value
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+", re.ASCII)

@@ -17,7 +17,8 @@ from scaffold import transaction
 from scaffold.draft import draft_service
 from scaffold.fields import Resource
 from scaffold.generation import plan_service
-from scaffold.language.grammar import TYPES, parse_block
+from scaffold.language.grammar import parse_block
+from scaffold.language.types import SCALARS
 from scaffold.names import ServiceName
 from scaffold.workspace import Workspace
 from tests.workspace import FRAMEWORK, GeneratedWorkspace, booted
@@ -208,9 +209,9 @@ def specimens(workspace: GeneratedWorkspace, migrated_url: str) -> Iterator[http
 
 def test_the_table_of_values_has_every_type() -> None:
     assert [spec.split(":")[0].removeprefix("a_") for spec in SPECIMEN if spec[:2] == "a_"] == [
-        *TYPES[: TYPES.index("decimal") + 1],
+        *SCALARS[: SCALARS.index("decimal") + 1],
         "fine_decimal",
-        *TYPES[TYPES.index("decimal") + 1 :],
+        *SCALARS[SCALARS.index("decimal") + 1 :],
     ]
     assert {spec.split(":")[0] for spec in SPECIMEN} == {"label", *AS_SENT}
 

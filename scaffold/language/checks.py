@@ -1,0 +1,159 @@
+"""What holds across a fleet: names, ports and tables are there once, and references find theirs."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from scaffold.errors import ScaffoldError
+from scaffold.language.description import FieldDescription, FleetDescription, ResourceDescription
+from scaffold.language.document import Document, Path
+from scaffold.language.identifiers import check_identifiers, names_of, table_of, tables_of
+from scaffold.language.scanner import Scanner, hint, listed
+from scaffold.names import PORTS, normalise
+from scaffold.workspace import SERVICES
+
+
+@dataclass(frozen=True, slots=True)
+class FleetNames:
+    """What a fleet has, by name."""
+
+    services: dict[str, str] = field(default_factory=dict)
+    """Names as they are written, by package."""
+    resources: dict[str, tuple[str, ResourceDescription]] = field(default_factory=dict)
+    """Packages and resources: these have one name in the whole workspace."""
+    taken: dict[str, str] = field(default_factory=dict)
+    """What is there once, with what has it."""
+
+    def take(self, name: str, owner: str, problem: str, advice: str) -> None:
+        """Raise ScaffoldError where a name has another owner, which is `{}` in the problem."""
+        if name in self.taken:
+            raise ScaffoldError(f"{problem.format(self.taken[name])}. {advice}")
+        self.taken[name] = owner
+
+    def check_target(self, of: FieldDescription, package: str) -> None:
+        """Raise DescriptionError where a ref or a many of a service names what is not there."""
+        kind, scanner = of.type, Scanner(str(of))
+        at = scanner.text.find("(") + 1
+        if kind.service:
+            named = normalise(kind.service)
+            if named not in self.services:
+                known = self.services.values()
+                scanner.refuse_word(kind.service, "service of this fleet", known, at)
+            if named == package:
+                allowed = f"Allowed here: ref({kind.target})"
+                scanner.refuse(f"{kind.service} is the service itself", allowed, at)
+            package, at = named, at + len(kind.service) + 1
+        owner, _ = self.resources.get(kind.target, ("", None))
+        if owner != package:
+            kept = [name for name, (one, _) in self.resources.items() if one == package]
+            there = self.services.get(owner)
+            problem = (
+                f"{kind.target!r} is kept by {there}"
+                if there
+                else f"{kind.target!r} is no resource of {self.services[package]}"
+                f"{hint(kind.target, kept)}"
+            )
+            allowed = (
+                f"ref({there}.{kind.target})" if there and kind.name == "ref" else listed(kept)
+            )
+            scanner.refuse(problem, f"Allowed here: {allowed}", at)
+
+
+def name_all(
+    fleet: FleetDescription, place: Callable[[Path], AbstractContextManager[None]]
+) -> FleetNames:
+    """Return the names of a fleet; raises ScaffoldError, in `place`, where one is there twice."""
+    names = FleetNames()
+    ports = {service.port for service in fleet.services}
+    for service in fleet.services:
+        name, package, port = service.name, normalise(service.name), service.port
+        described = f"{name!r} ({SERVICES}/{package})"
+        with place((name,)):
+            problem = f"{name!r} would be the package {package}, which the service {{}} has"
+            names.take(f"package {package}", described, problem, "Choose another name.")
+        with place((name, "port")):
+            free = next(one for one in (*range(port, PORTS.stop), *PORTS) if one not in ports)
+            problem = f"Port {port} belongs to the service {{}}"
+            names.take(f"port {port}", described, problem, f"Choose another, such as {free}.")
+        names.services[package] = name
+        for resource in service.resources:
+            spelt = names_of(resource)
+            with place((name, resource.name)):
+                problem = (
+                    f"{name!r} would keep {spelt.plural_label_lower}, which the service {{}} "
+                    "already does"
+                )
+                names.take(f"model {spelt.name}", repr(name), problem, "Choose another name.")
+                own = f"{name}.{resource.name}"
+                once = [("class", spelt.class_name, own)]
+                once += [("table", table, f"{name}.{of}") for table, of in tables_of(resource)]
+                once.append(("plural", spelt.plural, own))
+                for kind, one, of in once:
+                    problem = f"The {kind} {one!r} of {of} is also that of {{}}"
+                    names.take(f"{kind} {one}", of, problem, "Choose another name.")
+            names.resources[resource.name] = package, resource
+    return names
+
+
+def check_fleet(fleet: FleetDescription, document: Document) -> None:
+    """Raise DescriptionError, which shows the place in the document."""
+    names = name_all(fleet, document.placing)
+    tables = {name: table_of(resource) for name, (_, resource) in names.resources.items()}
+    for service in fleet.services:
+        for resource in service.resources:
+            path = (service.name, resource.name)
+            places = {path: resource} | {(*path, one.name): one for one in resource.parts}
+            for place, described in places.items():
+                with document.placing(place):
+                    for each in described.fields:
+                        if each.type.name in ("ref", "many"):
+                            names.check_target(each, normalise(service.name))
+                    owner = "" if described is resource else resource.name
+                    check_identifiers(described, tables, owner)
+    _check_circles(fleet, document, names.resources)
+
+
+def check_parts(resource: ResourceDescription) -> None:
+    """Raise DescriptionError unless each part is that of one field of items."""
+    missing = {part.name: part for part in resource.parts}
+    for one in resource.fields:
+        if one.type.name == "items" and missing.pop(one.type.target, None) is None:
+            part = f"[….{resource.name}.{one.type.target}]"
+            Scanner(str(one)).refuse(
+                f"The part {one.type.target!r} is not described, or kept by another field",
+                f"Each items has a table of its own: {part}",
+                str(one).index("(") + 1,
+            )
+    for part in missing:
+        Scanner(part).refuse(
+            f"No field of {resource.name} keeps {part!r}", f'As in {part}s = "items({part})"', 0
+        )
+
+
+def _check_circles(
+    fleet: FleetDescription,
+    document: Document,
+    resources: Mapping[str, tuple[str, ResourceDescription]],
+) -> None:
+    """Raise DescriptionError for resources that need each other: none could be the first."""
+    needs = {
+        name: [one for one in resource.fields if one.type.has_foreign_key and not one.optional]
+        for name, (_, resource) in resources.items()
+    }
+    possible = set[str]()
+    while more := [
+        name
+        for name, fields in needs.items()
+        if name not in possible and all(one.type.target in possible for one in fields)
+    ]:
+        possible.update(more)
+    for service in fleet.services:
+        for resource in service.resources:
+            open_needs = [one for one in needs[resource.name] if one.type.target not in possible]
+            for one in open_needs:
+                with document.placing((service.name, resource.name)):
+                    Scanner(str(one)).refuse(
+                        f"No {resource.name} could be the first, for each needs one before it",
+                        "A ? lets the reference be null.",
+                        0,
+                    )

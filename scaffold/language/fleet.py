@@ -1,0 +1,326 @@
+"""fleet.toml: read whole, with every mistake shown at its line, and edited with its comments kept.
+
+What is written is what the descriptions print. A removal after an addition gives the text as it was.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+from scaffold.errors import MisuseError, ScaffoldError
+from scaffold.language.checks import check_fleet, check_parts, name_all
+from scaffold.language.description import (
+    FieldDescription,
+    FleetDescription,
+    ResourceDescription,
+    ServiceDescription,
+)
+from scaffold.language.document import Document, Path, Statement
+from scaffold.language.grammar import parse_block, parse_field
+from scaffold.language.naming import check_resource_name
+from scaffold.language.scanner import DescriptionError, Scanner, hint, listed
+from scaffold.names import ServiceName, normalise, parse_port
+
+FILE = "fleet.toml"
+FRESH = """\
+# What this fleet is: its services, what they keep, and the rules of that.
+# Code and migrations follow what is said here: python -m scaffold apply
+"""
+"""The text of a fleet without services."""
+
+
+def parse_fleet(text: str) -> FleetDescription:
+    """Return what a fleet.toml describes, sorted by name; raises DescriptionError."""
+    document = Document(text, FILE)
+    services = [_parse_service(document, *item) for item in document.data.items()]
+    check_fleet(FleetDescription(tuple(services)), document)
+    return FleetDescription(tuple(sorted(services, key=lambda service: service.name)))
+
+
+def _parse_service(document: Document, name: str, block: object) -> ServiceDescription:
+    form = "[user-service] with port = 8081, and a table for each resource: [user-service.user]"
+    with document.placing((name,)):
+        if not isinstance(block, dict):
+            Scanner(name).refuse(f"{name!r} is no service", f"A service is a table: {form}", 0)
+        ServiceName.parse(name)
+        if not isinstance(block.get("port"), int) or isinstance(block["port"], bool):
+            text = "port" if "port" in block else name
+            Scanner(text).refuse(f"{name} has no port", f"A service is a table: {form}", 0)
+        for key, value in block.items():
+            if key != "port" and (key.startswith("_") or not isinstance(value, dict)):
+                nearest = hint(key, ["port"])
+                Scanner(key).refuse(f"{key!r} is nothing of a service{nearest}", f"As in {form}", 0)
+    with document.placing((name, "port")):
+        port = parse_port(str(block["port"]))
+    resources = [
+        _parse_resource(document, (name, key), value)
+        for key, value in block.items()
+        if key != "port"
+    ]
+    return ServiceDescription(name, port, tuple(resources))
+
+
+def _parse_resource(
+    document: Document, path: Path, block: Mapping[str, Any]
+) -> ResourceDescription:
+    """Read a resource and its parts."""
+    name = path[-1]
+    tables = {
+        key: value
+        for key, value in block.items()
+        if isinstance(value, dict) and not key.startswith("_")
+    }
+    parts = list[ResourceDescription]()
+    with document.placing(path):
+        check_resource_name(Scanner(name), name, 0)
+        specs = {key: value for key, value in block.items() if key not in tables}
+        resource = parse_block(specs, name)
+    for key, table in tables.items():
+        with document.placing((*path, key)):
+            check_resource_name(Scanner(key), key, 0)
+            parts.append(parse_block(table, key, owner=name))
+    with document.placing(path):
+        resource = replace(resource, parts=tuple(parts))
+        check_parts(resource)
+    return resource
+
+
+def add_service(text: str, name: str, port: int, resource: ResourceDescription | None) -> str:
+    """Return the text with one more service, before the first of a greater name."""
+    described = ServiceDescription(name, port, () if resource is None else (resource,))
+    fleet = parse_fleet(text)
+    name_all(FleetDescription((*fleet.services, described)), lambda _: nullcontext())
+    document = Document(text, FILE)
+    block = f"[{name}]\nport = {port}\n"
+    if resource is not None:
+        block += f"\n{write_resource((name, resource.name), resource)}"
+    later = [one for one in document.statements if one.is_head and one.path[0] > name]
+    position = document.start_of(later[0]) if later else len(text)
+    return _checked(text, document.insert(position, block))
+
+
+def add_resource(text: str, service: str, name: str, resource: ResourceDescription) -> str:
+    """Return the text with one more resource, after the others of its service."""
+    fleet, document = parse_fleet(text), Document(text, FILE)
+    [service] = _path(document, service)
+    if name in document.data[service]:
+        raise ScaffoldError(f"{service} has {name!r} already. Choose another name.")
+    described = ServiceDescription("", 0, (replace(resource, name=name),))
+    name_all(FleetDescription((*fleet.services, described)), lambda _: nullcontext())
+    statements = document.below((service,))
+    if statements[0].path == (service,) and not statements[0].is_head:
+        raise _inline((service,))
+    last = document.statements.index(statements[-1])
+    # A head before keys of another table would take them into its own.
+    is_followed_by_keys = any(not one.is_head for one in document.statements[last + 1 : last + 2])
+    position = len(text) if is_followed_by_keys else document.end_of(statements[-1])
+    return _checked(text, document.insert(position, write_resource((service, name), resource)))
+
+
+def put_fields(text: str, service: str, name: str, fields: Iterable[FieldDescription]) -> str:
+    """Return the text with fields described anew where they are, and new ones after the others.
+
+    `name` is the resource's, or `order.line` for a part.
+    """
+    after = text
+    for field in fields:
+        document = Document(after, FILE)
+        path = _path(document, service, *name.split("."))
+        known = [one for one in document.below(path) if one.path == (*path, field.name)]
+        if known:
+            after = document.replace(known[0].value, known[0].value_end, _quoted(_spec(field)))
+        else:
+            line = f"{field.name} = {_quoted(_spec(field))}"
+            after = document.insert_line(_last_field(document, path), line)
+    return _checked(text, after)
+
+
+def drop_field(text: str, service: str, name: str, field: str) -> str:
+    """Return the text without a field of a resource."""
+    document = Document(text, FILE)
+    path = _path(document, service, *name.split("."))
+    return _checked(text, document.delete(_find_field(document, path, field)))
+
+
+def rename_field(text: str, service: str, name: str, old: str, new: str) -> str:
+    """Return the text with a field of another name, which was the old one; options follow."""
+    document, after = Document(text, FILE), text
+    path = _path(document, service, *name.split("."))
+    statement, block = _find_field(document, path, old), _table(document, path)
+    if new in block:
+        raise ScaffoldError(f"{'.'.join(path)} has {new!r} already. Choose another name.")
+    field = parse_field(f"{old}:{block[old]}", has_active=old != "is_active")
+    was = field.was or old
+    field = replace(field, name=new, was=None if was == new else was)
+    for one in reversed(document.below(path)):
+        if one is statement:
+            line = f"{new} = {_quoted(_spec(field))}"
+            after = f"{after[: one.key]}{line}{after[one.value_end :]}"
+        elif one.path[len(path) :][:1] in (("_index",), ("_unique",), ("_actions",)):
+            # Of an action's rule it is the word before the colon.
+            end = r"(?=\s*:)" if one.path[len(path)] == "_actions" else ""
+            value = re.sub(rf"\b{old}\b{end}", new, text[one.value : one.value_end])
+            after = f"{after[: one.value]}{value}{after[one.value_end :]}"
+    return _checked(text, after)
+
+
+def forget_former_names(text: str) -> str:
+    """Return the text without `was`: what it says has been applied."""
+    for service in parse_fleet(text).services:
+        for resource in service.resources:
+            parts = {f"{resource.name}.{part.name}": part for part in resource.parts}
+            for name, one in ({resource.name: resource} | parts).items():
+                former = [replace(each, was=None) for each in one.fields if each.was is not None]
+                text = put_fields(text, service.name, name, former) if former else text
+    return text
+
+
+def remove_service(text: str, service: str) -> str:
+    """Return the text without a service and all that it keeps; raises ScaffoldError."""
+    document = Document(text, FILE)
+    [service] = _path(document, service)
+    fleet = parse_fleet(text)
+    kept = [one.name for each in fleet.services if each.name == service for one in each.resources]
+    _refuse_references(fleet, service, kept)
+    return document.delete_all((service,))
+
+
+def remove_resource(text: str, service: str, name: str) -> str:
+    """Return the text without a resource and its parts; raises ScaffoldError."""
+    document = Document(text, FILE)
+    path = _path(document, service, name)
+    _refuse_references(parse_fleet(text), "", [name])
+    return document.delete_all(path)
+
+
+def write_resource(path: Path, resource: ResourceDescription) -> str:
+    """Return the table of a resource, and those of its parts."""
+    lines = [f"[{'.'.join(path)}]"]
+    lines += [f"{field.name} = {_quoted(_spec(field))}" for field in resource.fields]
+    sets = {
+        "_index": [", ".join(map(str, one)) for one in resource.index],
+        "_unique": [", ".join(one) for one in resource.unique],
+    }
+    for option, entries in sets.items():
+        if entries:
+            lines.append(f"{option} = [{', '.join(map(_quoted, entries))}]")
+    if resource.plural is not None:
+        lines.append(f"_plural = {_quoted(resource.plural)}")
+    is_part = len(path) > 2
+    if not (resource.has_active or is_part):
+        lines.append("_active = false")
+    if resource.is_contract:
+        lines.append('_routes = "contract"')
+    if resource.actions:
+        rules = ", ".join(f"{one.name} = {_quoted(str(one))}" for one in resource.actions)
+        lines.append(f"_actions = {{ {rules} }}")
+    parts = [write_resource((*path, part.name), part) for part in resource.parts]
+    return "\n".join(["\n".join(lines) + "\n", *parts])
+
+
+def _checked(before: str, after: str) -> str:
+    """Return the new text; raises DescriptionError, without the lines of what was never written."""
+    try:
+        parse_fleet(after)
+    except DescriptionError as error:
+        parse_fleet(before)
+        problem = re.sub(rf"^{re.escape(FILE)}, line \d+: ", "", error.problem)
+        raise DescriptionError(
+            problem, error.text, error.position, error.allowed, error.exit_code
+        ) from None
+    return after
+
+
+def _refuse_references(fleet: FleetDescription, leaving: str, names: Iterable[str]) -> None:
+    """Raise ScaffoldError for a field that refers to resources which go, and is of none of them."""
+    gone = set(names)
+    for service in fleet.services:
+        for resource in service.resources:
+            for part in (resource, *resource.parts):
+                for field in part.fields:
+                    stays = service.name != leaving and resource.name not in gone
+                    if stays and field.type.name in ("ref", "many") and field.type.target in gone:
+                        owner = (
+                            resource.name if part is resource else f"{resource.name}.{part.name}"
+                        )
+                        raise ScaffoldError(
+                            f"{service.name}.{owner}.{field.name} refers to {field.type.target}: "
+                            "nothing was removed.\nDrop that field first."
+                        )
+
+
+def _spec(field: FieldDescription) -> str:
+    return str(field).partition(":")[2]
+
+
+def _quoted(text: str) -> str:
+    """Return a text as TOML has it: as it is, where that is possible."""
+    if "'" not in text and text.isprintable() and ('"' in text or "\\" in text):
+        return f"'{text}'"
+    # JSON's escapes are TOML's too, which wants one for the last of ASCII besides.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _path(document: Document, service: str, *below: str) -> Path:
+    """Return the keys of a table, by the service in any spelling; raises MisuseError."""
+    for known in document.data:
+        if normalise(known) == normalise(service):
+            _table(document, (known, *below))
+            return (known, *below)
+    near = hint(service, document.data)
+    raise MisuseError(
+        f"{FILE} has no service {service!r}{near}.\nServices: {listed(document.data) or 'none'}"
+    )
+
+
+def _table(document: Document, path: Path) -> dict[str, Any]:
+    """Return what the file says of a service, a resource or a part; raises MisuseError."""
+    table: dict[str, Any] = document.data
+    for number, key in enumerate(path):
+        found = table.get(key)
+        if not isinstance(found, dict):
+            kept = [name for name, one in table.items() if isinstance(one, dict)]
+            raise MisuseError(
+                f"{'.'.join(path[:number])} has no {key!r}{hint(key, kept)}.\n"
+                f"It has: {listed(kept) or 'none'}"
+            )
+        table = found
+    return table
+
+
+def _find_field(document: Document, path: Path, name: str) -> Statement:
+    """Return the statement of a field; raises MisuseError."""
+    table = _table(document, path)
+    fields = [key for key, one in table.items() if isinstance(one, str) and key[0] != "_"]
+    if name not in fields:
+        raise MisuseError(
+            f"{'.'.join(path)} has no field {name!r}{hint(name, fields)}.\n"
+            f"Fields: {listed(fields) or 'none'}"
+        )
+    for one in document.below((*path, name)):
+        return one
+    raise _inline(path)
+
+
+def _last_field(document: Document, path: Path) -> Statement:
+    """Return after what a new field is written; raises MisuseError."""
+    own = [
+        one
+        for one in document.below(path)
+        if one.path[:-1] == path and not one.is_head and not one.path[-1].startswith("_")
+    ]
+    heads = [one for one in document.below(path) if one.path == path and one.is_head]
+    if not own and not heads:
+        raise _inline(path)
+    return (own or heads)[-1]
+
+
+def _inline(path: Path) -> MisuseError:
+    name = ".".join(path)
+    return MisuseError(
+        f"{name} is written in one line in {FILE}, which no command edits.\n"
+        f"Write it as a table, [{name}], with a line for each field."
+    )

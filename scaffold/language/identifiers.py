@@ -1,0 +1,92 @@
+"""Names that the database gets of a description: tables, their constraints and their indexes.
+
+They follow quart_fleet.models.NAMING_CONVENTION. PostgreSQL would cut what is longer than 63 bytes.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from scaffold.language.description import ResourceDescription
+from scaffold.language.scanner import Scanner
+from scaffold.names import LONGEST_NAME, ResourceName
+
+
+def names_of(description: ResourceDescription) -> ResourceName:
+    """Return the names of what is described."""
+    return ResourceName.named(description.name, description.plural or "")
+
+
+def table_of(description: ResourceDescription, owner: str = "") -> str:
+    """Return the table of a resource, or of a part of `owner`: `order_lines`."""
+    if owner:
+        return f"{owner}_{names_of(description).many}"
+    constrained = [one.key for one in description.fields if one.unique or one.type.words]
+    return names_of(description).table_for(constrained)
+
+
+def tables_of(description: ResourceDescription) -> list[tuple[str, str]]:
+    """Return every table of a resource with what it keeps: its own, its parts' and its pairs'."""
+    tables = [(table_of(description), description.name)]
+    parts = {f"{description.name}_{part.name}": part for part in description.parts}
+    tables += [
+        (table_of(part, description.name), f"{description.name}.{part.name}")
+        for part in description.parts
+    ]
+    for owner, one in ({description.name: description} | parts).items():
+        tables += [
+            (f"{owner}_{field.name}", f"{owner}.{field.name}")
+            for field in one.fields
+            if field.type.name == "many"
+        ]
+    return tables
+
+
+def check_identifiers(
+    description: ResourceDescription, tables: Mapping[str, str], owner: str = ""
+) -> None:
+    """Raise DescriptionError for what PostgreSQL would cut.
+
+    `tables` are those of resources that fields name; `owner` is of which the description is a part.
+    """
+    for text, identifier in _identifiers(description, tables, owner):
+        if len(identifier) > LONGEST_NAME:
+            Scanner(text).refuse(
+                f"{identifier!r} would have {len(identifier)} characters in the database",
+                f"Choose shorter names: PostgreSQL's have {LONGEST_NAME} at most.",
+                0,
+            )
+
+
+def _identifiers(
+    description: ResourceDescription, tables: Mapping[str, str], owner: str
+) -> Iterator[tuple[str, str]]:
+    """Yield each identifier after the text of the description that it comes from."""
+    table = table_of(description, owner)
+    singular = f"{owner}_{description.name}" if owner else description.name
+    yield description.name, f"pk_{table}"
+    if owner:
+        yield description.name, f"fk_{table}_{owner}_id_{tables.get(owner, owner)}"
+        yield description.name, f"uq_{table}_{owner}_id_position"
+    else:
+        yield description.name, f"ix_{table}_created_at_id"
+    for field in description.fields:
+        text, key, target = str(field), field.key, field.type.target
+        if field.type.name == "many":
+            pairs, other = f"{singular}_{field.name}", tables.get(target, target)
+            yield text, f"fk_{pairs}_{singular}_id_{table}"
+            yield text, f"fk_{pairs}_{target}_id_{other}"
+        elif field.type.name != "items":
+            yield text, key
+        if field.type.has_foreign_key:
+            yield text, f"fk_{table}_{key}_{tables.get(target, target)}"
+        forms = {"uq_{}_{}": field.unique, "ck_{}_{}": field.type.words, "ix_{}_{}_id": field.index}
+        for form in [form for form, holds in forms.items() if holds]:
+            yield text, form.format(table, key)
+    if any(field.search for field in description.fields):
+        yield description.name, f"ix_{table}_search"
+    keys = {field.name: field.key for field in description.fields}
+    for names in description.unique:
+        columns = [keys.get(name, name) for name in names]
+        yield ", ".join(names), f"uq_{table}_{'_'.join(columns)}"
+    for index in description.index:
+        columns = [f"{keys.get(one.name, one.name)}{'_desc' * one.descending}" for one in index]
+        yield ", ".join(map(str, index)), f"ix_{table}_{'_'.join(columns)}_id"
