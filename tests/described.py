@@ -1,7 +1,6 @@
 """Descriptions of products, revisions between them, and what a database makes of both."""
 
 import itertools
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -9,7 +8,9 @@ from typing import Any
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.orm import DeclarativeBase
 
+from quart_fleet.models import NAMING_CONVENTION, TYPE_MAP, StandardColumns
 from scaffold.fields import Resource
 from scaffold.generation import describe_resource
 from scaffold.language.description import ResourceDescription
@@ -80,8 +81,6 @@ _modules = itertools.count()
 
 def metadata_of(resource: Resource) -> MetaData:
     """Return what the resource's model says."""
-    from sqlalchemy.orm import DeclarativeBase  # noqa: PLC0415
-    from quart_fleet.models import NAMING_CONVENTION, TYPE_MAP, StandardColumns  # noqa: PLC0415
 
     class Base(StandardColumns, DeclarativeBase):
         metadata = MetaData(naming_convention=NAMING_CONVENTION)
