@@ -76,6 +76,12 @@ def catalogue(connection: Connection, table: str = "products") -> list[tuple[str
         return [tuple(row) for row in connection.execute(_CATALOGUE, {"table": table})]  # type: ignore[misc]
 
 
+def model_of(resource: Resource) -> str:
+    """Return the module of the resource's model, before it is formatted."""
+    words = describe_resource(resource, SERVICE.typed) | {"service": {"name": SERVICE.typed}}
+    return render("models/_resource_.py.jinja", words)
+
+
 _modules = itertools.count()
 
 
@@ -86,8 +92,6 @@ def metadata_of(resource: Resource) -> MetaData:
         metadata = MetaData(naming_convention=NAMING_CONVENTION)
         type_annotation_map = TYPE_MAP
 
-    words = describe_resource(resource, SERVICE.typed) | {"service": {"name": SERVICE.typed}}
-    source = render("models/_resource_.py.jinja", words)
-    source = source.replace("from shared.models.base import BaseModel\n", "")
+    source = model_of(resource).replace("from shared.models.base import BaseModel\n", "")
     exec(source, {"BaseModel": Base, "__name__": f"model_{next(_modules)}"})
     return Base.metadata
