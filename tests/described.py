@@ -73,7 +73,7 @@ def statements(revision: Revision, way: str = "upgrade") -> str:
 def catalogue(connection: Connection, table: str = "products") -> list[tuple[str, str]]:
     """Return what the database has of a table, in words and no order of columns."""
     with connection.begin():
-        return [tuple(row) for row in connection.execute(_CATALOGUE, {"table": table})]  # type: ignore[misc]
+        return [tuple(row) for row in connection.execute(_CATALOGUE, {"table": table})]
 
 
 def model_of(resource: Resource) -> str:

@@ -180,7 +180,7 @@ NEW = products(
     unique=(("name", "note"),),
     has_active=False,
 )
-FILL: dict[str, Value] = {"order": 7, "note": "it's: 100 \\% é"}
+FILL: dict[str, Value] = {"order": 7, "note": "it's: $$100 \\% é"}
 ROWS = """
     INSERT INTO products (name, price, note, gone, stock)
     VALUES ('one', 1.5, NULL, 'x', 1), ('two', 2, 'kept', 'y', 2)
