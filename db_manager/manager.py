@@ -102,7 +102,10 @@ class DatabaseManager:
             await self._drop_invalid_indexes(connection)
             try:
                 reverted = await run(
-                    connection, lambda config: command.downgrade(config, revision), self._say
+                    connection,
+                    lambda config: command.downgrade(config, revision),
+                    self._say,
+                    revision,
                 )
             except ManagerError as error:
                 if "Ambiguous walk" not in error.message:
@@ -224,7 +227,9 @@ class DatabaseManager:
             await self._drop_invalid_indexes(connection)
         roles = self._roles(passwords)
         await _do(connection, lambda current: make_roles(current, roles))
-        applied = await run(connection, lambda config: command.upgrade(config, revision), self._say)
+        applied = await run(
+            connection, lambda config: command.upgrade(config, revision), self._say, revision
+        )
         await self._grant(connection, roles)
         return Migration(self._target.place, applied, await _do(connection, read_revisions))
 

@@ -1,6 +1,7 @@
 """Alembic's commands, run on the target's connection, with failures said by revision file."""
 
 import asyncio
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,22 +36,26 @@ _UNKNOWN = "It may have been kept or undone. See: python -m db_manager status"
 LOCK_PAUSES = (*(2.0**each for each in range(-2, 4)), *[10.0] * 14)
 """Seconds before each other try of a revision that a lock kept from being applied: over two minutes."""
 
+_NUMBER_OF_STEPS = re.compile(r"[+-]\d+$")
+
 Say = Callable[[str], None]
 """Takes a line for the user while an operation runs."""
 
 
-async def run(connection: AsyncConnection, work: Callable[[Config], object], say: Say) -> list[str]:
+async def run(
+    connection: AsyncConnection, work: Callable[[Config], object], say: Say, target: str = ""
+) -> list[str]:
     """Run Alembic's commands on a connection; return the ids that they applied or reverted.
 
     A revision that waits for a lock longer than its own lock_timeout is tried again: what others
-    hold for long would, with it, keep all from the table that come after. Raises RevisionFailedError,
-    or ManagerError for what Alembic itself refuses.
+    hold for long would, with it, keep all from the table that come after. A number of steps as
+    `target` is not begun anew once some are done. Raises RevisionFailedError, or ManagerError for
+    what Alembic itself refuses.
     """
-    config, steps, reverted = make_config(), list[str](), list[str]()
+    config, steps = make_config(), list[str]()
 
     def note(*, step: MigrationInfo, **_: object) -> None:
         steps.append(str(step.up_revision_id))
-        reverted.extend([] if step.is_upgrade else steps[-1:])
         say(f"{'Applying' if step.is_upgrade else 'Reverting'} {_name(step)}")
 
     def on_connection(connection: Connection) -> None:
@@ -62,8 +67,7 @@ async def run(connection: AsyncConnection, work: Callable[[Config], object], say
             with _reported_by_revision(steps):
                 await connection.run_sync(on_connection)
         except LockedError as error:
-            # From where some are reverted, a number of steps would lead too far back.
-            if pause is None or reverted:
+            if pause is None or (steps and _NUMBER_OF_STEPS.search(target)):
                 raise
             await connection.rollback()
             say(f"{error.message.splitlines()[0]}. Trying again …")

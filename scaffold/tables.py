@@ -41,22 +41,14 @@ class Column:
     @property
     def server_default(self) -> str:
         """The default as a revision writes it; `None` for none."""
-        return self.server_default_of(self.default)
-
-    def server_default_of(self, value: Value | None) -> str:
-        """Return another default as a revision writes it."""
-        if isinstance(value, bool):
-            return f"sa.text({spell(value)!r})"
-        return default_of(value, self.kind, "sa.text({!r})")
+        if isinstance(self.default, bool):
+            return f"sa.text({spell(self.default)!r})"
+        return default_of(self.default, self.kind, "sa.text({!r})")
 
     @property
     def line(self) -> str:
         """The column where a table or a column is created."""
-        return self.line_with(self.server_default)
-
-    def line_with(self, server_default: str) -> str:
-        """Return the column with another default."""
-        default = "" if server_default == "None" else f" server_default={server_default},"
+        default = "" if self.default is None else f" server_default={self.server_default},"
         return f'sa.Column("{self.name}", {self.sqlalchemy},{default} nullable={self.nullable})'
 
     def check_as(self, name: str) -> str:

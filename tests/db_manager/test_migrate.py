@@ -168,6 +168,78 @@ def test_an_index_that_a_killed_run_left_is_made_anew(
     assert fetch(fresh_database_url, valid) == [(True,)]
 
 
+LOCKED = """
+    op.execute("SET LOCAL lock_timeout = '50ms'")
+    op.execute("LOCK TABLE users")
+"""
+
+
+async def test_a_revision_that_a_lock_keeps_out_is_tried_again(
+    copy: WorkspaceCopy, fresh_database_url: str
+) -> None:
+    copy.run("migrate")
+    copy.add_revision("aaaaaaaaaaa1", USERS, LOCKED)
+
+    async with held(fresh_database_url):
+        process = copy.start("migrate")
+        assert process.stderr is not None
+        line = await asyncio.to_thread(process.stderr.readline)
+    out, _ = await asyncio.to_thread(process.communicate, timeout=60)
+
+    assert line == (
+        "aaaaaaaaaaa1_by_hand.py, line 11: canceling statement due to lock timeout. "
+        "Trying again …\n"
+    )
+    assert process.returncode == 0
+    assert out.endswith(" to aaaaaaaaaaa1.\n")
+
+
+async def test_a_way_back_of_several_steps_is_not_begun_anew(
+    copy: WorkspaceCopy, fresh_database_url: str
+) -> None:
+    copy.add_revision("aaaaaaaaaaa1", USERS, "pass")
+    copy.add_revision("aaaaaaaaaaa2", "aaaaaaaaaaa1", "pass")
+    copy.run("migrate")
+    file = copy.versions / "aaaaaaaaaaa1_by_hand.py"
+    head, _ = file.read_text().split("def downgrade() -> None:\n")
+    file.write_text(f"{head}def downgrade() -> None:{LOCKED}")
+
+    async with held(fresh_database_url):
+        outcome = await asyncio.to_thread(copy.run, "downgrade", "-2", "--yes")
+
+    assert outcome.code == 1
+    assert "Trying again" not in outcome.err
+    assert await asyncio.to_thread(revisions, fresh_database_url) == [("aaaaaaaaaaa1",)]
+
+
+@asynccontextmanager
+async def held(url: str) -> AsyncIterator[None]:
+    """Have another session read users in a transaction that does not end."""
+    holder = await asyncpg.connect(url)
+    async with holder.transaction():
+        await holder.execute("SELECT FROM users")
+        yield
+    await holder.close()
+
+
+def test_a_way_back_drops_an_index_that_a_killed_run_left(
+    run: Run, fresh_database_url: str
+) -> None:
+    run("migrate")
+    execute(fresh_database_url, "CREATE INDEX ages ON users (age)")
+    execute(
+        fresh_database_url,
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ages'::regclass",
+    )
+
+    outcome = run("downgrade", "-1", "--yes")
+
+    assert outcome.code == 0
+    assert outcome.err.startswith(
+        "Dropped the invalid index ages, which an interrupted run left.\n"
+    )
+
+
 async def test_a_server_that_is_starting_is_waited_for(
     copy: WorkspaceCopy, fresh_database_url: str, deaf_socket: socket.socket
 ) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.orm import DeclarativeBase
 
+from quart_fleet.models import NAMING_CONVENTION, TYPE_MAP, StandardColumns
 from scaffold.fields import Resource
 from scaffold.generation import describe_resource
 from scaffold.language.description import ResourceDescription
@@ -71,7 +73,13 @@ def statements(revision: Revision, way: str = "upgrade") -> str:
 def catalogue(connection: Connection, table: str = "products") -> list[tuple[str, str]]:
     """Return what the database has of a table, in words and no order of columns."""
     with connection.begin():
-        return [tuple(row) for row in connection.execute(_CATALOGUE, {"table": table})]  # type: ignore[misc]
+        return [tuple(row) for row in connection.execute(_CATALOGUE, {"table": table})]
+
+
+def model_of(resource: Resource) -> str:
+    """Return the module of the resource's model, before it is formatted."""
+    words = describe_resource(resource, SERVICE.typed) | {"service": {"name": SERVICE.typed}}
+    return render("models/_resource_.py.jinja", words)
 
 
 _modules = itertools.count()
@@ -79,16 +87,11 @@ _modules = itertools.count()
 
 def metadata_of(resource: Resource) -> MetaData:
     """Return what the resource's model says."""
-    from sqlalchemy.orm import DeclarativeBase  # noqa: PLC0415
-
-    from quart_fleet.models import NAMING_CONVENTION, TYPE_MAP, StandardColumns  # noqa: PLC0415
 
     class Base(StandardColumns, DeclarativeBase):
         metadata = MetaData(naming_convention=NAMING_CONVENTION)
         type_annotation_map = TYPE_MAP
 
-    words = describe_resource(resource, SERVICE.typed) | {"service": {"name": SERVICE.typed}}
-    source = render("models/_resource_.py.jinja", words)
-    source = source.replace("from shared.models.base import BaseModel\n", "")
+    source = model_of(resource).replace("from shared.models.base import BaseModel\n", "")
     exec(source, {"BaseModel": Base, "__name__": f"model_{next(_modules)}"})
     return Base.metadata

@@ -1,0 +1,132 @@
+"""Operations of a revision as lines of Python, in the forms that `db_manager revision` writes too."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+from scaffold.conversions import convert
+from scaffold.language.description import Generated, Value, spell
+from scaffold.tables import Column, Table, parts_of, quoted
+
+_BATCH = 5_000
+"""Rows that are filled by one statement: some 50 ms in which a write of one of them waits."""
+_FILLING = (
+    "DO $$ DECLARE ",
+    "done bigint := (SELECT min(id) - 1 FROM {table}); ",
+    "last bigint; ",
+    "BEGIN LOOP ",
+    "SELECT max(id) INTO last FROM ",
+    "(SELECT id FROM {table} WHERE id > done ORDER BY id LIMIT {batch}) AS batch; ",
+    "EXIT WHEN last IS NULL; ",
+    "UPDATE {table} SET {column} = {expression} ",
+    "WHERE id > done AND id <= last AND {column} IS NULL; ",
+    "COMMIT; ",
+    "done := last; ",
+    "END LOOP; END $$",
+)
+
+
+def named(name: str) -> str:
+    """Return a whole name, to which no convention adds anything."""
+    return f"op.f({json.dumps(name)})"
+
+
+def execute(*statement: str) -> str:
+    """Return the execution of a statement, whose parts have a line each."""
+    return f"op.execute({' '.join(map(ascii, statement))})"
+
+
+def create_table(table: Table) -> list[str]:
+    """Return the creation of a table and its indexes."""
+    moment = 'sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False'
+    arguments = [
+        json.dumps(table.name),
+        'sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False)',
+        *(column.line for column in table.columns.values()),
+        f'sa.Column("created_at", {moment})',
+        f'sa.Column("updated_at", {moment})',
+        *(
+            f"sa.CheckConstraint({column.check_as(column.name)!a}, "
+            f"name={named(table.check_name(column.name))})"
+            for column in table.enums
+        ),
+        f'sa.PrimaryKeyConstraint("id", name={named(f"pk_{table.name}")})',
+        *(
+            f"sa.UniqueConstraint({', '.join(map(json.dumps, columns))}, "
+            f"name={named(table.unique_name(columns))})"
+            for columns in table.uniques
+        ),
+    ]
+    # The comma at the end has the formatter put each argument on a line of its own.
+    creation = f"op.create_table({', '.join(arguments)},)"
+    indexes = [
+        create_index(table.name, table.index_name(columns), parts_of(columns, "sa.literal_column"))
+        for columns in table.indexes
+    ]
+    return [creation, *indexes]
+
+
+def drop_table(table: Table) -> list[str]:
+    """Return what takes the creation back."""
+    name = json.dumps(table.name)
+    indexes = [
+        f"op.drop_index({named(table.index_name(columns))}, table_name={name})"
+        for columns in reversed(table.indexes)
+    ]
+    return [*indexes, f"op.drop_table({name})"]
+
+
+def create_index(
+    table: str, name: str, parts: Sequence[str], *, unique: bool = False, options: str = ""
+) -> str:
+    """Return the creation of an index of `parts` in Python."""
+    return (
+        f"op.create_index({named(name)}, {json.dumps(table)}, [{', '.join(parts)}], "
+        f"unique={unique}{options})"
+    )
+
+
+def alter_column(table: str, was: Column, now: Column) -> Iterator[str]:
+    """Yield what changes the type and the default of a column; it can be repeated."""
+    alter = f"op.alter_column({json.dumps(table)}, {json.dumps(was.name)}, "
+    is_other_type = was.sqlalchemy != now.sqlalchemy
+    existing = f"existing_nullable={was.nullable})"
+    present = was.server_default
+    if is_other_type and present != "None":
+        present = "None"
+        yield f"{alter}existing_type={was.sqlalchemy}, server_default=None, {existing}"
+    if is_other_type and (conversion := convert(was.kind, now.kind)):
+        using = ""
+        if conversion.using:
+            expression = conversion.using.format(quoted(was.name))
+            using = f", postgresql_using={expression!a}"
+        if "datetime" in (was.kind.name, now.kind.name):
+            yield execute("SET LOCAL timezone = 'UTC'")
+        yield f"{alter}existing_type={was.sqlalchemy}, type_={now.sqlalchemy}{using}, {existing}"
+    if present != now.server_default:
+        default = f"server_default={now.server_default}, "
+        yield f"{alter}existing_type={now.sqlalchemy}, {default}{existing}"
+
+
+def fill_rows(table: str, column: str, expression: str) -> str:
+    """Return what fills the rows in which a column is null, in transactions of some of them each."""
+    words = {
+        "table": quoted(table),
+        "column": quoted(column),
+        "expression": expression,
+        "batch": _BATCH,
+    }
+    return execute(*(line.format_map(words) for line in _FILLING))
+
+
+def literal(value: Value) -> str:
+    """Return a value in SQL, for a column of its type.
+
+    Of colons SQLAlchemy makes parameters, and two dollars end the statement that it is in.
+    """
+    if isinstance(value, Generated):
+        return {Generated.NOW: "now()", Generated.RANDOM: "gen_random_uuid()"}[value]
+    text = value if isinstance(value, str) else spell(value)
+    escaped = re.sub(r"[:$%\\\x00-\x1f]", lambda found: f"\\{ord(found[0]):04X}", text)
+    prefix = "" if escaped == text else "U&"
+    return prefix + "'{}'".format(escaped.replace("'", "''"))

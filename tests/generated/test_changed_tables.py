@@ -1,0 +1,317 @@
+"""Revisions between two descriptions, applied to a real table: up, down, and up again."""
+
+import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from decimal import Decimal
+from itertools import count
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from scaffold.conversions import convert
+from scaffold.fields import Resource
+from scaffold.language.description import IndexColumn, Value
+from scaffold.language.grammar import parse_field
+from scaffold.revisions import Revision, write_revision
+from scaffold.samples import samples_of
+from tests.described import apply, catalogue, metadata_of, products
+
+TYPES = {
+    "str(5)": '"a:b"',
+    "str(80)": '"\\\\"',
+    "text": '"it\'s"',
+    "int": "1",
+    "bigint": "-1",
+    "float": "0.5",
+    "decimal(10,2)": "1.5",
+    "decimal(12,3)": "1.5",
+    "bool": "false",
+    "date": "2026-11-23",
+    "time": "09:24:02",
+    "datetime": "now",
+    "duration": "PT1H",
+    "uuid": "random",
+    "email": '"a@b"',
+    "url": '"http://a"',
+    "enum(a, b)": "a",
+    "enum(b, c-d)": "b",
+}
+NAMES = ("name", "order", "user", "note", "price", "value", "metadata")
+"""Words of SQL and of SQLAlchemy among them."""
+NEW_NAMES = ("title", "group", "text_two")
+
+
+@pytest_asyncio.fixture
+async def connection(fresh_database_url: str) -> AsyncIterator[AsyncConnection]:
+    """A connection to an empty database."""
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(fresh_database_url)
+    )
+    async with engine.connect() as opened:
+        yield opened
+    await engine.dispose()
+
+
+def described(chance: random.Random) -> Resource:
+    """Return any description."""
+    return _with_options([_spec(chance, each) for each in NAMES if chance.random() < 0.6], chance)
+
+
+def changed(chance: random.Random, old: Resource) -> tuple[Resource, dict[str, str]]:
+    """Return another one, and what is renamed in it."""
+    specs, renames = [], dict[str, str]()
+    for field in old.description.fields:
+        name, what = field.name, chance.random()
+        if what < 0.15:
+            continue
+        if what < 0.3 and len(renames) < len(NEW_NAMES):
+            name = renames[field.name] = NEW_NAMES[len(renames)]
+        spec = _spec(chance, name)
+        if what > 0.6 or convert(field.type, parse_field(spec).type) is None:
+            spec = f"{name}:{str(replace(field, index=False)).partition(':')[2]}"
+        specs.append(spec)
+    present = {field.name for field in old.description.fields}
+    specs += [
+        _spec(chance, each) for each in NAMES if each not in present and chance.random() < 0.3
+    ]
+    return _with_options(specs, chance), renames
+
+
+def _spec(chance: random.Random, name: str) -> str:
+    kind, default = chance.choice(list(TYPES.items()))
+    optional = "?" * (chance.random() < 0.4)
+    unique = ":unique" * (chance.random() < 0.2)
+    return f"{name}:{kind}{optional}{unique}" + f"={default}" * (chance.random() < 0.3)
+
+
+def _with_options(specs: list[str], chance: random.Random) -> Resource:
+    specs = specs or ["name:str(80)"]
+    names = [each.partition(":")[0] for each in specs]
+    some = tuple(chance.sample(names, min(len(names), 2)))
+    return products(
+        *specs,
+        indexed=chance.sample(names, chance.randint(0, 1)),
+        index=((IndexColumn(some[0], chance.random() < 0.5), IndexColumn(some[-1])),)
+        * (len(some) > 1 and chance.random() < 0.5),
+        unique=(some,) * (len(some) > 1 and chance.random() < 0.5),
+        has_active=chance.random() < 0.8,
+    )
+
+
+def filled(old: Resource, new: Resource) -> dict[str, Value]:
+    """Return a value for each field that may need one."""
+    return {each.name: samples_of(each)[0] for each in new.description.fields}
+
+
+def written(
+    old: Resource | None, new: Resource | None, renames: dict[str, str] | None = None
+) -> Revision | None:
+    """Write a revision in which all that needs a value has one."""
+    fill = filled(old, new) if old and new else {}
+    return write_revision(old, new, parent="3ef43f3fe70a", fill=fill, renames=renames)
+
+
+def created(connection: Connection, resource: Resource) -> list[tuple[str, str]]:
+    """Return what a database has of a description whose table it was without."""
+    creation = written(None, resource)
+    assert creation is not None
+    apply(connection, creation)
+    found = catalogue(connection, resource.table)
+    apply(connection, creation, "downgrade")
+    return found
+
+
+def modelled(connection: Connection, resource: Resource) -> list[tuple[str, str]]:
+    """Return what a database has of the resource's model."""
+    metadata = metadata_of(resource)
+    with connection.begin():
+        metadata.create_all(connection)
+    found = catalogue(connection)
+    with connection.begin():
+        metadata.drop_all(connection)
+    return found
+
+
+SEEDS = [*range(4), *(pytest.param(each, marks=pytest.mark.slow) for each in range(4, 44))]
+"""Of five changes each."""
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_any_change_leads_to_what_the_new_description_gives_and_back(
+    connection: AsyncConnection, seed: int
+) -> None:
+    chance = random.Random(seed)
+
+    def go_through(connection: Connection) -> None:
+        for _ in range(5):
+            old = described(chance)
+            new, renames = changed(chance, old)
+            before, after = created(connection, old), created(connection, new)
+            assert modelled(connection, new) == after
+            creation, change = written(None, old), written(old, new, renames)
+            assert creation is not None
+            apply(connection, creation)
+            if change is None:
+                assert before == after
+            else:
+                for way, expected in (("upgrade", after), ("downgrade", before)) * 2:
+                    apply(connection, change, way)
+                    assert catalogue(connection) == expected, (way, change.text)
+            apply(connection, creation, "downgrade")
+
+    await connection.run_sync(go_through)
+
+
+OLD = products(
+    *("name:str(120):unique", "price:decimal(10,2)", "note:str(20)?", "status:enum(a, b)=a"),
+    *("gone:str(5):unique", "stock:int"),
+    indexed=["price", "stock"],
+)
+NEW = products(
+    *("name:str(200):unique", "cost:decimal(12,2)=1", "note:text", "status:enum(a, b, c)=c"),
+    *("order:int", "token:uuid:unique=random", "stock:bigint?:unique"),
+    indexed=["cost", "order"],
+    index=((IndexColumn("cost"), IndexColumn("note", descending=True)),),
+    unique=(("name", "note"),),
+    has_active=False,
+)
+FILL: dict[str, Value] = {"order": 7, "note": "it's: $$100 \\% é"}
+ROWS = """
+    INSERT INTO products (name, price, note, gone, stock)
+    VALUES ('one', 1.5, NULL, 'x', 1), ('two', 2, 'kept', 'y', 2)
+"""
+
+
+@pytest.fixture
+def change() -> Revision:
+    """A revision with every kind of operation."""
+    found = write_revision(OLD, NEW, parent=None, fill=FILL, renames={"price": "cost"})
+    assert found is not None
+    return found
+
+
+async def test_rows_keep_their_values_and_get_those_that_were_given(
+    connection: AsyncConnection, change: Revision
+) -> None:
+    def up_and_down(connection: Connection) -> tuple[list[object], list[object]]:
+        prepare(connection)
+        apply(connection, change)
+        after = rows(connection, 'name, cost, note, status, "order", token IS NOT NULL, stock')
+        apply(connection, change, "downgrade")
+        return after, rows(connection, "name, price, note, status, gone, stock, is_active")
+
+    after, before = await connection.run_sync(up_and_down)
+
+    assert after == [
+        ("one", Decimal("1.50"), FILL["note"], "a", 7, True, 1),
+        ("two", Decimal("2.00"), "kept", "a", 7, True, 2),
+    ]
+    assert before == [
+        ("one", Decimal("1.50"), FILL["note"], "a", "1", 1, True),
+        ("two", Decimal("2.00"), "kept", "a", "2", 2, True),
+    ]
+
+
+@pytest.mark.parametrize("way", ["upgrade", "downgrade"])
+async def test_a_run_that_was_interrupted_anywhere_is_done_again(
+    connection: AsyncConnection, change: Revision, way: str
+) -> None:
+    class InterruptedRunError(Exception):
+        pass
+
+    left = 0
+
+    def interrupt(*_: object) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise InterruptedRunError
+
+    def interrupt_everywhere(connection: Connection) -> int:
+        nonlocal left
+        event.listen(connection, "before_cursor_execute", interrupt)
+        creation = prepare(connection)
+        old = catalogue(connection)
+        apply(connection, change)
+        expected = catalogue(connection) if way == "upgrade" else old
+        for number in count(1):
+            if way == "upgrade":
+                apply(connection, change, "downgrade")
+                apply(connection, creation, "downgrade")
+                prepare(connection)
+            elif number > 1:
+                apply(connection, change)
+            left = number
+            try:
+                apply(connection, change, way)
+            except InterruptedRunError:
+                connection.rollback()
+                apply(connection, change, way)
+                assert catalogue(connection) == expected, number
+            else:
+                return number
+        return 0
+
+    assert await connection.run_sync(interrupt_everywhere) > 20
+
+
+async def test_what_would_be_cut_or_lost_is_refused_by_postgresql(
+    connection: AsyncConnection,
+) -> None:
+    narrower = products(
+        *("name:str(2):unique", "price:decimal(10,2)", "note:str(20)?", "status:enum(a, b)=a"),
+        *("gone:str(5):unique", "stock:int"),
+        indexed=["price", "stock"],
+    )
+    change = written(OLD, narrower)
+
+    def narrow(connection: Connection) -> list[object]:
+        assert change is not None
+        prepare(connection)
+        with pytest.raises(DBAPIError, match="value too long"):
+            apply(connection, change)
+        connection.rollback()
+        return rows(connection, "name")
+
+    assert await connection.run_sync(narrow) == [("one",), ("two",)]
+
+
+async def test_a_table_may_get_another_name(connection: AsyncConnection) -> None:
+    old = products("name:str(20):unique", "kind:enum(a, b)", indexed=["kind"])
+    new = replace(old, many="wares")
+    change = write_revision(old, new, parent=None)
+
+    def rename(connection: Connection) -> None:
+        assert change is not None
+        after, creation = created(connection, new), written(None, old)
+        assert creation is not None
+        apply(connection, creation)
+        before = catalogue(connection)
+        apply(connection, change)
+        assert catalogue(connection, "wares") == after
+        apply(connection, change, "downgrade")
+        assert catalogue(connection) == before
+
+    await connection.run_sync(rename)
+
+
+def prepare(connection: Connection) -> Revision:
+    """Create the old table with two rows; return the revision."""
+    creation = written(None, OLD)
+    assert creation is not None
+    apply(connection, creation)
+    with connection.begin():
+        connection.exec_driver_sql(ROWS)
+    return creation
+
+
+def rows(connection: Connection, columns: str) -> list[object]:
+    """Return the products."""
+    with connection.begin():
+        found = connection.exec_driver_sql(f"SELECT {columns} FROM products ORDER BY id")
+        return [tuple(each) for each in found]
