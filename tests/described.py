@@ -15,7 +15,7 @@ from scaffold.fields import Resource
 from scaffold.generation import describe_resource
 from scaffold.language.description import ResourceDescription
 from scaffold.language.grammar import parse_field
-from scaffold.names import ServiceName
+from scaffold.names import ResourceName, ServiceName
 from scaffold.render import render
 from scaffold.revisions import Revision
 
@@ -43,7 +43,9 @@ def products(*specs: str, indexed: Iterable[str] = (), **options: Any) -> Resour
     """Return the resource of fields and options."""
     fields = [parse_field(each) for each in specs]
     fields = [replace(each, index=each.name in indexed) for each in fields]
-    return Resource.of(SERVICE, ResourceDescription(tuple(fields), **options))
+    names = ResourceName.of(SERVICE)
+    description = ResourceDescription(tuple(fields), name="product", **options)
+    return Resource(names.singular, names.many, description)
 
 
 def apply(connection: Connection, revision: Revision, way: str = "upgrade") -> None:

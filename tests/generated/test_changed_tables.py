@@ -283,7 +283,7 @@ async def test_what_would_be_cut_or_lost_is_refused_by_postgresql(
 
 async def test_a_table_may_get_another_name(connection: AsyncConnection) -> None:
     old = products("name:str(20):unique", "kind:enum(a, b)", indexed=["kind"])
-    new = replace(old, many="wares")
+    new = replace(old, many="wares", description=replace(old.description, plural="wares"))
     change = write_revision(old, new, parent=None)
 
     def rename(connection: Connection) -> None:

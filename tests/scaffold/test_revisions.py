@@ -191,17 +191,15 @@ def test_words_of_an_enum_change_the_check_alone() -> None:
 
 
 def test_an_index_is_made_apart_and_a_unique_constraint_of_it() -> None:
-    new = products(
-        "name:str(120):unique",
-        index=((IndexColumn("name"), IndexColumn("id", descending=True)),),
-    )
+    index = ((IndexColumn("name", descending=True),),)
+    new = products("name:str(120):unique", index=index)
 
     assert sql(NAMED, new) == [
         "BEGIN;",
         "COMMIT;",
         "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS uq_products_name ON products (name);",
-        "CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_products_name_id_desc"
-        " ON products (name, id DESC NULLS LAST);",
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_products_name_desc_id"
+        " ON products (name DESC NULLS LAST, id);",
         "BEGIN;",
         "ALTER TABLE products ADD CONSTRAINT uq_products_name UNIQUE USING INDEX uq_products_name;",
         "COMMIT;",
