@@ -344,3 +344,66 @@ def test_defaults_are_the_values_where_none_is_given(
         422,
         {"title": "Must be at least 2 characters", "price": "Must be at least 0"},
     )
+
+
+PLANS = """
+import asyncio, json, os
+from dataclasses import replace
+
+from parcel_service.application.dto.parcel_dto import PARCEL_LIST
+from parcel_service.infrastructure.database.unit_of_work import SQLAlchemyParcelUnitOfWork
+from quart_fleet.database import Database, Transaction
+from quart_fleet.paging import ListQuery
+from quart_fleet.settings import DatabaseSettings
+
+FILL = '''INSERT INTO parcels ("order", weight, sent_on)
+    SELECT nullif('o' || n % 500, 'o0'), n % 300, date '2026-01-01' + nullif(n % 90, 0)::int
+    FROM generate_series(1, 100000) AS n; ANALYZE parcels'''
+
+
+def kinds_of(node):
+    return [node["Node Type"]] + [kind for each in node.get("Plans", ()) for kind in kinds_of(each)]
+
+
+async def main():
+    sent, send = [], Transaction._send
+
+    async def record(self, method, *arguments, **options):
+        sent.append(arguments)
+        return await send(self, method, *arguments, **options)
+
+    Transaction._send = record
+    settings = DatabaseSettings.model_validate({"DATABASE_URL": os.environ["DATABASE_URL"]})
+    found = {}
+    async with Database(settings) as database, database.connect() as connection:
+        await connection.execute(FILL)
+        for sort in PARCEL_LIST.sorts(frozenset()):
+            order = PARCEL_LIST.find_order(sort, frozenset())
+            query = ListQuery(order=order.keys, is_backward=order.is_backward)
+            async with SQLAlchemyParcelUnitOfWork(database) as work:
+                far = await work.parcels.find_page(replace(query, limit=900))
+                sent.clear()
+                await work.parcels.find_page(query)
+                await work.parcels.find_page(replace(query, after=far.after))
+            found[sort] = []
+            for sql, *arguments in sent:
+                [row] = await connection.fetch("EXPLAIN (FORMAT JSON) " + sql, *arguments)
+                found[sort] += kinds_of(row["QUERY PLAN"][0]["Plan"])
+    print(json.dumps(found))
+
+
+asyncio.run(main())
+"""
+
+
+def test_every_order_of_a_list_is_read_from_the_index_that_was_made_for_it(
+    workspace: GeneratedWorkspace, migrated_url: str
+) -> None:
+    plans = json.loads(workspace.python("-c", PLANS, DATABASE_URL=migrated_url))
+
+    assert list(plans) == [
+        *("id", "-id", "created_at", "-created_at", "order,-weight", "-order,weight"),
+        *("-order,sent_on", "weight,sent_on"),
+    ]
+    for sort, kinds in plans.items():
+        assert {"Limit", "Index Scan"} >= set(kinds), sort
