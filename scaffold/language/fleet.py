@@ -82,6 +82,13 @@ def _parse_resource(
         with document.placing((*path, key)):
             check_resource_name(Scanner(key), key, 0)
             parts.append(parse_block(table, key, owner=name))
+    for one in (resource, *parts):
+        place = path if one is resource else (*path, one.name)
+        if not one.fields:
+            with document.placing(place):
+                Scanner(one.name).refuse(
+                    f"{one.name} has no field", 'At least one, as in name = "str(120)"', 0
+                )
     with document.placing(path):
         resource = replace(resource, parts=tuple(parts))
         check_parts(resource)

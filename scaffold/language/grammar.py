@@ -69,10 +69,10 @@ def parse_block(
     options = {key: value for key, value in block.items() if key.startswith("_")}
     has_active = options.get("_active") is not False and not owner
     texts = [f"{key}:{spec}" for key, spec in specs.items()]
-    description = replace(parse_fields(texts, has_active=has_active), name=name)
+    fields = parse_fields(texts, has_active=has_active)
+    description = replace(fields, name=name, has_active=has_active)
     if owner:
         check_part(description, owner, options, texts)
-        description = replace(description, has_active=False)
     return parse_options(description, options)
 
 

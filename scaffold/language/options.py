@@ -25,8 +25,7 @@ OPTIONS = {
 _OF_PARTS = ("_index", "_unique", "_plural")
 
 _WITHOUT_ORDER = ("json", "many", "items")
-_SORTED = ("created_at", "updated_at", "is_active")
-"""Columns of every table that an index may have besides fields."""
+_TIMES = ("created_at", "updated_at")
 
 
 def parse_options(
@@ -96,7 +95,7 @@ def _columns(
         if field.type.name not in _WITHOUT_ORDER and not field.secret
     ]
     if option == "_index":
-        allowed += [name for name in _SORTED if name not in allowed]
+        allowed += [*_TIMES, *(["is_active"] if description.has_active else [])]
     found = list[IndexColumn]()
     while True:
         scanner.skip_blanks()

@@ -98,6 +98,15 @@ def called(name: str) -> ResourceDescription:
     return replace(THING, name=name)
 
 
+def refusal(text: str) -> str:
+    """Return what is said of a text, empty where it is a fleet."""
+    try:
+        parse_fleet(text)
+    except ScaffoldError as error:
+        return str(error)
+    return ""
+
+
 def find(text: str, name: str) -> ResourceDescription:
     """Return the resource of this name."""
     resources = [one for service in parse_fleet(text).services for one in service.resources]
@@ -268,7 +277,7 @@ def test_a_mistake_is_shown_at_its_line(old: str, new: str, message: str) -> Non
         ("[product-service.tag]", "[product-service.port]", "line 29: Cannot overwrite a value"),
         ("[product-service.tag]", "[product-service.Tag]", "line 29: 'Tag' cannot name a resource"),
         ("[product-service.tag]", "[product-service.base]", "the base of every model"),
-        ("[product-service.tag]", "[product-service.user]\n[product-service.tag]", "'product-service' would keep users, which the service 'user-service' already does"),
+        ("[product-service.tag]", '[product-service.user]\nx="int"\n[product-service.tag]', "'product-service' would keep users, which the service 'user-service' already does"),
         ("[product-service.tag]", '[product-service.a_1]\nx="int"\n[product-service.a1]\nx="int"\n[product-service.tag]', "The class 'A1'"),
         ("[product-service.tag]", '[product-service.order_line]\nx="int"\n[product-service.tag]', "The table 'order_lines' of"),
         ('"str(80):unique"', '"str(80):unique"\n_plural = "products"', "The table 'products'"),
@@ -278,6 +287,8 @@ def test_a_mistake_is_shown_at_its_line(old: str, new: str, message: str) -> Non
         ("[product-service.tag]", '[product-service.news]\nx="int"\n[product-service.news_record]\nx="int"\n[product-service.tag]', "The plural 'news_records'"),
         ('"items(line)"', '"items(line)"\n_plural = "orders"\nlinees = "many(order)"\n', None),
         ('lines = "items(line)"', 'rows = "items(line)"\nlines = "many(order)"', "The table 'order_lines' of order-service.order.lines is also that of order-service.order.line"),
+        ('name = "str(80):unique"\n', "", "line 15: category has no field"),
+        ("product =", "[order-service.order.x]\nproduct =", "line 44: line has no field"),
         ('"str(80):unique"', "3", "line 16: 'name' is not described by a text"),
         ("[product-service.tag]", f"[product-service.{'a' * 40}]\n{'b' * 30} = 'ref(category)'\n[product-service.tag]", "would have 89 characters in the database"),
         ("line]", f"{'line' * 16}]", "This cannot name a resource"),
@@ -309,6 +320,21 @@ def test_a_mistake_is_found_however_toml_is_written(text: str) -> None:
     with pytest.raises(MisuseError, match=r"'strr' is no type \(did you mean 'str'") as refused:
         parse_fleet(text)
     assert re.fullmatch(r"fleet.toml, line \d: (?s:.+):\n  [^\n]+\n +\^\n.+", str(refused.value))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_every_mistake_is_shown_with_the_line_of_the_file(seed: int) -> None:
+    random = Random(seed)
+    text = SHOP if seed % 2 else write(random_fleet(random))
+    for _ in range(20):
+        at = random.randrange(len(text))
+        wrong = text[:at] + random.choice(["", *"\"'[]{}=.,:-_ \n#a1é\\(?)/\t"]) + text[at + 1 :]
+
+        if message := refusal(wrong):
+            found = re.fullmatch(r"(?s)fleet.toml, line (\d+): .+:\n  ([^\n]*)\n +\^\n.+", message)
+
+            assert found, f"seed {seed}: {message}"
+            assert found[2] == wrong.split("\n")[int(found[1]) - 1].replace("\t", " ")
 
 
 @pytest.mark.parametrize("seed", range(0, 200, 20))

@@ -320,7 +320,7 @@ def test_names_are_as_long_as_postgresql_keeps_them() -> None:
         *({"_indx": ["x"]}, {"_index": "x"}, {"_index": ["y"]}, {"_index": ["x x"]}, {"_index": [""]}),
         *({"_index": ["x, -x"]}, {"_index": [1]}, {"_unique": ["-x"]}, {"_unique": ["x,"]}),
         *({"_active": "no"}, {"_plural": "Xs"}, {"_plural": "class"}, {"_routes": "users"}),
-        *({"_routes": "contract", "_active": False}, {"_actions": "go"}, {"_unique": ["created_at"]}),
+        *({"_active": False, "_index": ["is_active"]}, {"_routes": "contract", "_active": False}, {"_actions": "go"}, {"_unique": ["created_at"]}),
         *({"j": "json", "_index": ["j"]}, {"s": "str:secret", "_index": ["s"]}, {"m": "many(m)", "_unique": ["m"]}),
     ],
 )  # fmt: skip
