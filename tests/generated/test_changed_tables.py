@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import count
 
@@ -41,6 +42,16 @@ TYPES = {
     "enum(a, b)": "a",
     "enum(b, c-d)": "b",
 }
+SAMPLES = {
+    **dict.fromkeys(("int", "bigint", "float", "decimal"), "1"),
+    "bool": "true",
+    "date": "2026-11-23",
+    "time": "09:24:02",
+    "datetime": "2026-11-23T09:24:02Z",
+    "duration": "PT1H",
+    "uuid": "0b0f8a52-6f5c-4d3e-9a57-0c1d2e3f4a5b",
+}
+"""Values that are no texts."""
 NAMES = ("name", "order", "user", "note", "price", "value", "metadata")
 """Words of SQL and of SQLAlchemy among them."""
 NEW_NAMES = ("title", "group", "text_two")
@@ -279,6 +290,70 @@ async def test_what_would_be_cut_or_lost_is_refused_by_postgresql(
         return rows(connection, "name")
 
     assert await connection.run_sync(narrow) == [("one",), ("two",)]
+
+
+async def test_values_become_those_of_another_type_and_twice_the_same(
+    connection: AsyncConnection,
+) -> None:
+    kinds = [parse_field(f"value:{each}?") for each in TYPES]
+    texts = [each for each in kinds if each.type.name not in SAMPLES]
+    narrow = {"str(5)", "enum(a, b)", "enum(b, c-d)"}
+    pairs = [
+        (old, new)
+        for old in kinds
+        for new in kinds
+        if convert(old.type, new.type) is not None
+        and ((old in texts) is (new in texts) or not {str(old.type), str(new.type)} & narrow)
+    ]
+
+    def convert_all(connection: Connection) -> None:
+        for old, new in pairs:
+            # A text has to be one of the other type.
+            told = new if old in texts else old
+            value = SAMPLES.get(told.type.name, "b")
+            # With an index, which is made apart, the revision is one that can be repeated.
+            before, after = products(str(old)), products(str(new), indexed=["value"])
+            creation, change = written(None, before), written(before, after)
+            assert creation is not None
+            assert change is not None
+            expected = created(connection, after)
+            apply(connection, creation)
+            with connection.begin():
+                connection.exec_driver_sql(f"INSERT INTO products (value) VALUES ('{value}')")
+            apply(connection, change)
+            apply(connection, change)
+            assert catalogue(connection) == expected, (str(old), str(new))
+            apply(connection, change, "downgrade")
+            assert rows(connection, "value IS NULL") == [(False,)]
+            apply(connection, creation, "downgrade")
+
+    await connection.run_sync(convert_all)
+
+
+async def test_a_date_becomes_midnight_in_utc_wherever_the_session_is(
+    connection: AsyncConnection,
+) -> None:
+    old, new = products("at:date"), products("at:datetime", indexed=["at"])
+    creation, change = written(None, old), written(old, new)
+
+    def convert_dates(connection: Connection) -> list[list[object]]:
+        assert creation is not None
+        assert change is not None
+        with connection.begin():
+            connection.exec_driver_sql("SET timezone = 'America/New_York'")
+        apply(connection, creation)
+        with connection.begin():
+            connection.exec_driver_sql("INSERT INTO products (at) VALUES ('2026-11-23')")
+        apply(connection, change)
+        apply(connection, change)
+        after = rows(connection, "at")
+        apply(connection, change, "downgrade")
+        return [after, rows(connection, "at")]
+
+    assert await connection.run_sync(convert_dates) == [
+        [(datetime(2026, 11, 23, tzinfo=UTC),)],
+        [(date(2026, 11, 23),)],
+    ]
 
 
 async def test_a_table_may_get_another_name(connection: AsyncConnection) -> None:
