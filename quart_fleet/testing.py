@@ -11,7 +11,7 @@ One embedded server serves a whole run, its workers and the runs that its tests 
 test that asks starts it. The revisions are run once, into a template that each process copies.
 Settings of the developer's shell are removed from the environment: no test may depend on them.
 
-`find_page` answers a ListQuery from objects in memory, for fakes.
+`list_by` answers a ListQuery from objects in memory, for fakes.
 """
 
 import asyncio
@@ -94,7 +94,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 ItemT = TypeVar("ItemT")
 
 
-def find_page(objects: Iterable[ItemT], query: ListQuery) -> Page[ItemT]:
+def list_by(objects: Iterable[ItemT], query: ListQuery) -> Page[ItemT]:
     """Return what a repository of these objects finds; text is in the order of its code points."""
     found = list(objects)
     for condition in query.conditions:

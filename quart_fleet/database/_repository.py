@@ -93,7 +93,7 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         """Return at most `limit` entities whose ids are above `after`, oldest first."""
         return await self._list_page(self._statements.page, after, limit)
 
-    async def find_page(self, query: ListQuery) -> Page[EntityT]:
+    async def list_by(self, query: ListQuery) -> Page[EntityT]:
         """Return what a query asks for; where it asks for the number of all, by another statement."""
         rows: list[Row] = []
         for page, parameters in self._lists.pages(query):

@@ -18,7 +18,7 @@ _OF_GENERATED_CODE = (
 )
 """What a class body of the generated code calls or has as a method."""
 _ROUTES = (
-    *("create", "delete", "get", "find_page", "list_active", "list_all", "list_page"),
+    *("create", "delete", "get", "list_by", "list_active", "list_all", "list_page"),
     *("bp", "use_cases"),
 )
 """What a module of controllers and a class of use cases have for every resource."""

@@ -26,7 +26,7 @@ from quart_fleet.errors import ValidationFailedError
 from quart_fleet.listing import Listing
 from quart_fleet.models import StandardColumns
 from quart_fleet.paging import ListQuery, Page, SortKey
-from quart_fleet.testing import find_page
+from quart_fleet.testing import list_by
 from quart_fleet.web import Envelope, find_list_query
 from quart_fleet.web._lists import cursor_of
 
@@ -192,17 +192,17 @@ class TestPages:
         for sort, limit in product(sorts, (7, 100)):
             asked = f"sort={sort}&limit={limit}&count=true&{filters}"
             query = await query_of(app, asked)
-            expected = find_page(boxes, replace(query, limit=len(boxes)))
+            expected = list_by(boxes, replace(query, limit=len(boxes)))
             found: list[Box] = []
             address: str | None = f"/boxes?{asked}"
             while address:
                 async with app.test_request_context(address):
                     part = find_list_query(BOX_LIST)
                     assert part is not None
-                    page = await Boxes(work).find_page(part)
+                    page = await Boxes(work).list_by(part)
                     response = Envelope.listing(replace(page, items=[]), part)
                 assert response.headers["X-Total-Count"] == str(expected.total)
-                assert page == find_page(boxes, part)
+                assert page == list_by(boxes, part)
                 found += page.items
                 link = response.headers.get("Link")
                 address = link and link.removeprefix("<").partition(">")[0]
@@ -271,10 +271,10 @@ async def test_every_order_is_read_from_an_index(app: ServiceApplication, work: 
         plain = await query_of(app, f"limit=20&{filters}")
         for sort in BOX_LIST.sorts(fixed_by(plain)):
             query = await query_of(app, f"sort={sort}&{filters}")
-            far = await boxes.find_page(replace(query, limit=1000))
+            far = await boxes.list_by(replace(query, limit=1000))
             for after in (None, far.after):
                 work.sent.clear()
-                await boxes.find_page(replace(query, after=after))
+                await boxes.list_by(replace(query, after=after))
 
                 assert len(work.sent) <= 2 * len(query.varying)
                 for sent in work.sent:
@@ -292,11 +292,11 @@ async def test_a_page_of_one_order_takes_one_statement(
     await work.copy(BoxModel.__table__, map(Boxes(work)._to_row, make_boxes(30)))
     for parameters in ("limit=5", "sort=-created_at", "sort=price", "shelf=2&sort=price&limit=1"):
         query = await query_of(app, parameters)
-        page = await Boxes(work).find_page(query)
+        page = await Boxes(work).list_by(query)
         work.sent.clear()
 
-        await Boxes(work).find_page(replace(query, after=page.after))
-        counted = await Boxes(work).find_page(replace(query, is_counted=True))
+        await Boxes(work).list_by(replace(query, after=page.after))
+        counted = await Boxes(work).list_by(replace(query, is_counted=True))
 
         assert len(work.sent) == 3
         assert counted.total == len(

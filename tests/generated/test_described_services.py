@@ -384,10 +384,10 @@ async def main():
             order = PARCEL_LIST.find_order(sort, frozenset())
             query = ListQuery(order=order.keys, is_backward=order.is_backward)
             async with SQLAlchemyParcelUnitOfWork(database) as work:
-                far = await work.parcels.find_page(replace(query, limit=900))
+                far = await work.parcels.list_by(replace(query, limit=900))
                 sent.clear()
-                await work.parcels.find_page(query)
-                await work.parcels.find_page(replace(query, after=far.after))
+                await work.parcels.list_by(query)
+                await work.parcels.list_by(replace(query, after=far.after))
             found[sort] = []
             for sql, *arguments in sent:
                 [row] = await connection.fetch("EXPLAIN (FORMAT JSON) " + sql, *arguments)
