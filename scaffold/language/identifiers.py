@@ -20,6 +20,8 @@ def table_of(description: ResourceDescription, owner: str = "") -> str:
     if owner:
         return f"{owner}_{names_of(description).many}"
     constrained = [one.key for one in description.fields if one.unique or one.type.words]
+    constrained += [f"{one.key}_id" for one in description.fields if one.index]
+    constrained += [] if description.is_contract else ["created_at_id"]
     return names_of(description).table_for(constrained)
 
 

@@ -180,7 +180,7 @@ def test_a_service_whose_model_names_none_fails_in_its_own_tests_and_is_told_why
         tmp_path / "fleet", "user-service 8081", "product-service 8082"
     )
     model = workspace.root / "shared/models/product.py"
-    named = '    __table_args__ = {"info": {"service": "product-service"}}\n'
+    named = '        {"info": {"service": "product-service"}},\n'
     text = model.read_text()
     assert named in text
     model.write_text(text.replace(named, ""))
