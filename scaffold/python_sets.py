@@ -1,6 +1,6 @@
 """The sets in Python modules, which are imports and lists of names, and how two changes are joined.
 
-Where both sides changed a set, it is made the user's in what was generated last, and the result in
+Where a generated set changed that the user wrote anew, it is made the user's in what was generated last, and the result in
 what is generated now: a merge by lines then finds one change there, which is the result.
 """
 
@@ -124,10 +124,11 @@ class Module:
 
 
 def join(base: Module, ours: Module, theirs: Module) -> tuple[str, str]:
-    """Return the sources of `base` and `theirs` with every set joined that both sides changed."""
+    """Return the sources of `base` and `theirs` with every set joined that both sides wrote anew."""
     before: dict[Span, str] = {}
     now: dict[Span, str] = {}
-    if base.names not in (ours.names, theirs.names) and ours.names != theirs.names:
+    is_written_anew = ours.read(ours.block) != base.read(base.block)
+    if is_written_anew and theirs.names not in (base.names, ours.names):
         before[base.block], now[theirs.block] = _join_imports(base, ours, theirs)
     listings = base.find_listings(), ours.find_listings(), theirs.find_listings()
     for path in set.intersection(*map(set, listings)):
@@ -192,7 +193,7 @@ def _join_imports(base: Module, ours: Module, theirs: Module) -> tuple[str, str]
 def _join_listings(base: Listing, ours: Listing, theirs: Listing) -> str | None:
     """Return the listing for `theirs`, in the form of the user's; None where lines decide."""
     was, mine, now = (set(each.members) for each in (base, ours, theirs))
-    if was in (mine, now) or mine == now or "#" in ours.source:
+    if ours.source == base.source or now in (was, mine) or "#" in ours.source:
         return None
     members = [each for each in ours.members if each in now or each not in was]
     members += [each for each in theirs.members if each not in was | mine]
