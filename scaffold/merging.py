@@ -44,11 +44,12 @@ def merge(base: str, ours: str, theirs: str, *, labels: tuple[str, str] = LABELS
         return Merged(theirs, 0)
     if theirs == base:
         return Merged(ours, 0)
+    mark = _BYTE_ORDER_MARK if ours.startswith(_BYTE_ORDER_MARK) else ""
+    base, ours, theirs = (text.removeprefix(_BYTE_ORDER_MARK) for text in (base, ours, theirs))
     end = _get_end(ours)
     own = [line if line.endswith("\n") else line + end for line in _LINE.findall(ours)]
     before, yours, now = (
-        [line.rstrip("\r\n").removeprefix(_BYTE_ORDER_MARK) for line in _LINE.findall(text)]
-        for text in (base, ours, theirs)
+        [line.rstrip("\r\n") for line in _LINE.findall(text)] for text in (base, ours, theirs)
     )
     user, generator = labels
     merged: list[str] = []
@@ -63,12 +64,13 @@ def merge(base: str, ours: str, theirs: str, *, labels: tuple[str, str] = LABELS
             merged += [f"<<<<<<< {user}{end}", *own[mine], f"||||||| {generator} before{end}"]
             merged += [line + end for line in [*before[was], "=======", *now[new]]]
             merged += [f">>>>>>> {generator} now{end}"]
-    text = "".join(merged)
-    mark = _BYTE_ORDER_MARK if ours.startswith(_BYTE_ORDER_MARK) else ""
-    endless = [not each.endswith("\n") for each in (base, ours, theirs)]
-    if endless[2] if endless[1] == endless[0] else endless[1]:
-        text = text.removesuffix(end)
-    return Merged(mark + text.removeprefix(mark), conflicts)
+    text = mark + "".join(merged)
+    was_endless, is_endless, now_endless = (
+        each != "" and not each.endswith("\n") for each in (base, ours, theirs)
+    )
+    if now_endless if is_endless == was_endless else is_endless:
+        text = text.removesuffix("\n").removesuffix("\r")
+    return Merged(text, conflicts)
 
 
 def merge_python(base: str, ours: str, theirs: str, *, labels: tuple[str, str] = LABELS) -> Merged:
@@ -191,23 +193,27 @@ def _match(old: list[str], new: list[str]) -> list[tuple[int, int]]:
     `old` so far grows (Hyyrö, "Bit-parallel LCS-length computation revisited", 2004). 2,000 lines
     take milliseconds, however many differ.
     """
+    head = 0
+    while old[head : head + 1] == new[head : head + 1] != []:
+        head += 1
     places: dict[str, int] = {}
-    for j, line in enumerate(new):
+    for j, line in enumerate(new[head:]):
         places[line] = places.get(line, 0) | 1 << j
-    every = (1 << len(new)) - 1
+    every = (1 << len(new) - head) - 1
     rows = [every]
-    for line in old:
+    for line in old[head:]:
         common = rows[-1] & places.get(line, 0)
         rows.append((rows[-1] + common | rows[-1] - common) & every)
 
     i, j = len(old), len(new)
     matches = [(i, j)]
-    while i and j:
+    while i > head and j > head:
         if old[i - 1] == new[j - 1]:
             i, j = i - 1, j - 1
             matches.append((i, j))
-        elif rows[i] >> (j - 1) & 1:
+        elif rows[i - head] >> (j - head - 1) & 1:
             j -= 1
         else:
             i -= 1
+    matches += [(at, at) for at in reversed(range(head))]
     return [*matches, (-1, -1)]

@@ -15,7 +15,7 @@ import pytest
 
 from scaffold.merging import Merged, find_conflicts, merge, merge_python
 from tests.requirement import get_program
-from tests.scaffold.commands import REPOSITORY, done, run, scaffold
+from tests.scaffold.commands import done, run, scaffold
 
 Render = Callable[[Sequence[str]], dict[str, str]]
 
@@ -57,7 +57,7 @@ class Edit:
             text, _ = _take_out(text, self.delete)
         if self.move:
             text, function = _take_out(text, self.move[0])
-            rest, other = _take_out(text, self.move[1])
+            _, other = _take_out(text, self.move[1])
             text = text.replace(other, other + function)
         if self.width:
             formatter = (get_program("ruff"), "format", "--isolated", f"--line-length={self.width}")
@@ -70,7 +70,9 @@ class Edit:
             case "crlf with mark":
                 text = "\ufeff" + "\r\n".join(lines)
             case "mixed":
-                text = "\n".join(line + "\r" * (at % 2) for at, line in enumerate(lines[:-1])) + "\n"
+                text = (
+                    "\n".join(line + "\r" * (at % 2) for at, line in enumerate(lines[:-1])) + "\n"
+                )
             case "none":
                 text = text.removesuffix("\n")
         return text
@@ -116,7 +118,9 @@ def render(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
             done(scaffold(workspace, "product-service", "8082", *fields))
             service = workspace / "services/product_service"
             files = [path for path in service.rglob("*") if path.is_file()]
-            rendered[key] = {path.relative_to(service).as_posix(): path.read_text() for path in files}
+            rendered[key] = {
+                path.relative_to(service).as_posix(): path.read_text() for path in files
+            }
             model = "shared/models/product.py"
             rendered[key][model] = (workspace / model).read_text()
         return rendered[key]
@@ -141,13 +145,268 @@ def find_lost(base: str, ours: str, merged: str) -> Counter[str]:
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.name)
-def test_no_line_of_a_user_is_lost(edit: Edit, render: Render) -> None:
-    base, ours, theirs, merged = bring(edit, render)
+def test_a_merge_loses_no_line_of_the_user(edit: Edit, render: Render) -> None:
+    base, ours, _, merged = bring(edit, render)
 
     assert merged.conflicts == edit.conflicts, merged.text
     assert len(find_conflicts(merged.text)) == edit.conflicts
-    if not edit.sets:
-        assert not find_lost(base, ours, merged.text), merged.text
+    lost = find_lost(base, ours, merged.text)
+    assert not lost or edit.sets, merged.text
+    assert set(re.findall(r"\w+", "".join(lost))) <= set(re.findall(r"\w+", merged.text))
+
+
+@pytest.mark.parametrize(
+    "edit", [edit for edit in EDITS if not edit.conflicts], ids=lambda edit: edit.name
+)
+def test_a_clean_merge_has_what_is_generated_now(edit: Edit, render: Render) -> None:
+    base, _, theirs, merged = bring(edit, render)
+
+    missing = [line for line in find_lost(base, theirs, merged.text) if "import" not in line]
+    words = set(re.findall(r"\w+", merged.text))
+    assert not [line for line in missing if not set(re.findall(r"\w+", line)) <= words]
+
+
+def test_clean_merges_are_right_once_their_imports_are_sorted(
+    render: Render, tmp_path: Path
+) -> None:
+    for number, edit in enumerate(EDITS):
+        merged = bring(edit, render)[-1]
+        if edit.file.endswith(".py") and not merged.conflicts:
+            (tmp_path / f"edit_{number}.py").write_text(merged.text, "utf-8", newline="")
+
+    ruff = (get_program("ruff"), "check", "--isolated", "--quiet", "--output-format=concise")
+    done(run(tmp_path, *ruff, "--select=I", "--fix", "."))
+    done(run(tmp_path, *ruff, "--select=F,E9,I", "."))
+
+
+def test_edits_of_many_kinds_are_merged() -> None:
+    assert len(EDITS) >= 40
+    assert len([edit for edit in EDITS if edit.conflicts]) >= 15
+
+
+class RandomEdits:
+    """Two edits of one text, the same for the same seed."""
+
+    COMMON = ("", "", "", "    return None", "    pass", ")", "    )", "@route", "else:")
+
+    def __init__(self, seed: int, repeated: float) -> None:
+        """Make texts; `repeated` says how many of the lines are there several times, at 1 all."""
+        self._chance = random.Random(seed)
+        self._repeated = repeated
+        base = self._make_lines(self._chance.choice([3, 20, 80, 300]))
+        self.base, self.ours, self.theirs = map(write, (base, self._edit(base), self._edit(base)))
+
+    def _make_lines(self, count: int) -> list[str]:
+        return [
+            self._chance.choice(self.COMMON)
+            if self._chance.random() < self._repeated
+            else f"line {self._chance.random()}"
+            for _ in range(count)
+        ]
+
+    def _edit(self, lines: list[str]) -> list[str]:
+        lines = list(lines)
+        for _ in range(self._chance.choice([0, 1, 2, 4, 8])):
+            at = self._chance.randrange(len(lines) + 1)
+            count = self._chance.choice([1, 2, 4])
+            match self._chance.choice(["insert", "delete", "change", "repeat"]):
+                case "insert":
+                    lines[at:at] = self._make_lines(count)
+                case "delete":
+                    del lines[at : at + count]
+                case "change":
+                    remark = f" # {self._chance.randrange(3)}"
+                    lines[at : at + count] = [line + remark for line in lines[at : at + count]]
+                case "repeat" if self._repeated:
+                    lines[at:at] = lines[:count]
+        return lines
+
+
+def write(lines: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def merge_by_git(folder: Path, edits: RandomEdits) -> tuple[str, int]:
+    """Return what git makes of three texts, and the number of conflicts."""
+    for name in ("base", "ours", "theirs"):
+        (folder / name).write_text(getattr(edits, name))
+    labels = ("-L", "yours", "-L", "generated before", "-L", "generated now")
+    command = (get_program("git"), "merge-file", "-p", "--diff3", *labels)
+    completed = run(folder, *command, "ours", "base", "theirs")
+    return completed.stdout, completed.returncode
+
+
+def test_a_merge_is_byte_for_byte_that_of_git(tmp_path: Path) -> None:
+    for seed in range(150):
+        edits = RandomEdits(seed, repeated=0)
+
+        merged = merge(edits.base, edits.ours, edits.theirs)
+
+        assert (merged.text, merged.conflicts) == merge_by_git(tmp_path, edits), seed
+
+
+def test_where_lines_repeat_a_merge_is_that_of_git_but_for_ties(tmp_path: Path) -> None:
+    """Of two longest common subsequences, git may choose the other."""
+    equal = equally_clean = 0
+    for seed in range(200):
+        edits = RandomEdits(seed, repeated=0.3)
+        text, conflicts = merge_by_git(tmp_path, edits)
+
+        merged = merge(edits.base, edits.ours, edits.theirs)
+
+        equal += merged.text == text
+        equally_clean += merged.text == text or merged.conflicts > 0 < conflicts
+
+    assert equal >= 190
+    assert equally_clean >= 199
+
+
+@pytest.fixture(params=[0, 0.3, 0.9])
+def many_edits(request: pytest.FixtureRequest) -> list[RandomEdits]:
+    return [RandomEdits(seed, request.param) for seed in range(300)]
+
+
+def test_every_line_of_both_sides_is_in_a_merge(many_edits: list[RandomEdits]) -> None:
+    for edits in many_edits:
+        merged = merge(edits.base, edits.ours, edits.theirs)
+
+        assert not find_lost(edits.base, edits.ours, merged.text)
+        assert not find_lost(edits.base, edits.theirs, merged.text)
+        assert len(find_conflicts(merged.text)) == merged.conflicts
+
+
+@pytest.mark.parametrize("merging", [merge, merge_python])
+def test_what_one_side_left_alone_is_the_others(
+    merging: Callable[[str, str, str], Merged], many_edits: list[RandomEdits]
+) -> None:
+    for edits in many_edits:
+        assert merging(edits.base, edits.base, edits.theirs) == Merged(edits.theirs, 0)
+        assert merging(edits.base, edits.ours, edits.base) == Merged(edits.ours, 0)
+        assert merging(edits.base, edits.ours, edits.ours) == Merged(edits.ours, 0)
+
+
+def test_both_sides_count_alike(many_edits: list[RandomEdits]) -> None:
+    for edits in many_edits:
+        merged = merge(edits.base, edits.ours, edits.theirs)
+        other = merge(edits.base, edits.theirs, edits.ours)
+
+        assert merged == other or merged.conflicts == other.conflicts > 0
+
+
+def test_what_was_brought_in_is_not_brought_in_again(many_edits: list[RandomEdits]) -> None:
+    for edits in many_edits:
+        merged = merge(edits.base, edits.ours, edits.theirs)
+
+        assert merge(edits.theirs, merged.text, edits.theirs) == Merged(merged.text, 0)
+
+
+def test_ends_of_lines_change_nothing(many_edits: list[RandomEdits]) -> None:
+    for edits in many_edits:
+        merged = merge(edits.base, edits.ours, edits.theirs)
+        if edits.ours == "" or edits.ours.endswith("\n\n"):
+            continue
+
+        crlf = merge(edits.base, "\ufeff" + edits.ours.replace("\n", "\r\n"), edits.theirs)
+        endless = merge(edits.base, edits.ours.removesuffix("\n"), edits.theirs)
+
+        assert crlf == Merged("\ufeff" + merged.text.replace("\n", "\r\n"), merged.conflicts)
+        assert endless == Merged(merged.text.removesuffix("\n"), merged.conflicts)
+
+
+def test_lines_that_come_in_end_as_most_do() -> None:
+    merged = merge("a\nb\nc\n", "a\r\nb\nc\r\n", "a\nb\nc\nd\n")
+
+    assert merged == Merged("a\r\nb\nc\r\nd\r\n", 0)
+
+
+def test_only_line_feeds_end_lines() -> None:
+    merged = merge("a\nb\n", "a\f\x85\u2028 \r b\n", "a\nc\n")
+
+    assert merged.conflicts == 1
+    assert merge("a\n", "a\n\fb\rc\n", "0\na\n").text == "0\na\n\fb\rc\n"
+
+
+def test_a_conflict_shows_what_was_generated_before() -> None:
+    merged = merge("a\nb\nc\n", "a\nmine\nc\n", "a\nnew\nc\n")
+
+    assert merged == Merged(
+        "a\n<<<<<<< yours\nmine\n||||||| generated before\nb\n=======\nnew\n>>>>>>> generated now\nc\n",
+        conflicts=1,
+    )
+
+
+def test_two_hundred_conflicts_are_two_hundred() -> None:
+    base, ours, theirs = (
+        write([f"{side if at % 10 == 0 else ''}{at}" for at in range(2000)])
+        for side in ("base ", "ours ", "theirs ")
+    )
+
+    merged = merge(base, ours, theirs)
+
+    assert merged.conflicts == 200
+    assert not find_lost(base, ours, merged.text)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("Heading\n=======\n\n>>>>>>> a quotation\n", []),
+        ("<<<<<<< HEAD\nHeading\n=======\n", []),
+        ("a\n<<<<<<< HEAD\nb\n=======\nc\n>>>>>>> main\n", [2]),
+        ("<<<<<<< yours\r\nb\r\n=======\r\nc\r\n>>>>>>> generated now\r\n", [1]),
+        ("<<<<<<< left over\n<<<<<<< yours\nb\n=======\nc\n>>>>>>> now\n", [2]),
+        ("<<<<<<< a\n=======\n>>>>>>> b\n\n<<<<<<< a\n=======\n>>>>>>> b\n", [1, 5]),
+    ],
+)
+def test_a_conflict_is_all_marks_in_their_order(text: str, lines: list[int]) -> None:
+    assert find_conflicts(text) == lines
+
+
+# Sets in Python.
+
+
+def imports_of(text: str) -> set[str]:
+    """Return what a module imports, name by name."""
+    return {
+        f"{getattr(node, 'module', '')} {alias.name} {alias.asname}"
+        for node in ast.parse(text).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def compose_imports(chance: random.Random, bound: str) -> str:
+    """Return a module whose imports are chosen from a few, in any order and form."""
+    statements = [f"import {name}\n" for name in ("json", "re", "os.path") if chance.random() < 0.5]
+    for module in ("a", ".b", "c.d"):
+        names = [f"{module[-1]}_{number}" for number in range(4) if chance.random() < 0.5]
+        if names and chance.random() < 0.5:
+            statements.append(f"from {module} import {', '.join(names)}\n")
+        elif names:
+            listed = "".join(f"    {name},\n" for name in names)
+            statements.append(f"from {module} import (\n{listed})\n")
+    chance.shuffle(statements)
+    return f'"""A module."""\n\n{"".join(statements)}\n\n{bound} = 1\n'
+
+
+def test_imports_are_merged_by_their_names() -> None:
+    for seed in range(300):
+        chance = random.Random(seed)
+        base, ours, theirs = (compose_imports(chance, "x") for _ in range(3))
+
+        merged = merge_python(base, ours, theirs)
+
+        b, o, t = map(imports_of, (base, ours, theirs))
+        if b != t:
+            assert merged.conflicts == 0, seed
+            assert imports_of(merged.text) == (o & t) | (o - b) | (t - b), seed
+
+
+def test_where_no_imports_meet_the_merge_is_by_lines(many_edits: list[RandomEdits]) -> None:
+    for edits in many_edits:
+        texts = edits.base, edits.ours, edits.theirs
+
+        assert merge_python(*texts) == merge(*texts)
 
 
 def _filter(text: str, *command: str) -> str:
