@@ -10,6 +10,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 Span = tuple[int, int]
 """Where something begins and ends in a module's source, in bytes."""
@@ -36,6 +37,23 @@ class Listing:
     span: Span
     source: str
     members: tuple[str, ...]
+
+    def join(self, base: Self, theirs: Self) -> str | None:
+        """Return what both sides make of `base`, in the user's form; None where lines decide."""
+        was, mine, now = (set(each.members) for each in (base, self, theirs))
+        if self.source == base.source or now == was or "#" in self.source:
+            return None
+        members = [each for each in self.members if each in now or each not in was]
+        members += [each for each in theirs.members if each not in was | mine]
+        if members == list(self.members):
+            return self.source
+        opening, closing = self.source[0], self.source[-1]
+        *lines, last = self.source.split("\n")
+        if lines and last.strip() == closing:
+            indent = last.removesuffix(closing)
+            return "\n".join([opening, *(f"{indent}    {each}," for each in members), last])
+        comma = "," if (opening, len(members)) == ("(", 1) else ""
+        return f"{opening}{', '.join(members)}{comma}{closing}"
 
 
 class Module:
@@ -74,10 +92,22 @@ class Module:
             self.head = node.end_lineno or 0
 
     @property
+    def names_at_head(self) -> set[str]:
+        """Return the names that the imports at the head bring."""
+        return {name for each in self.imports for name in each.names}
+
+    @property
     def block(self) -> Span:
-        """Where the imports at the head are, or would be."""
-        stop = self._lines[self.head]
-        return (self.imports[0].span[0] if self.imports else stop), stop
+        """Where the imports at the head are, or would be, with the blank lines around them."""
+        lines = self._source.split(b"\n")
+        start, stop = self.head, self.head
+        if self.imports:
+            start = self._lines.index(self.imports[0].span[0])
+        while start and not lines[start - 1].strip():
+            start -= 1
+        while stop < len(lines) - 1 and not lines[stop].strip():
+            stop += 1
+        return self._lines[start], self._lines[stop]
 
     def read(self, span: Span) -> str:
         """Return a part of the source."""
@@ -98,7 +128,10 @@ class Module:
         for path, value in _find_values(self._tree, ()):
             if isinstance(value, ast.List | ast.Tuple | ast.Set):
                 members = tuple(
-                    self.read(self._span(each)) for each in value.elts if _is_name(each)
+                    self.read(self._span(each))
+                    for each in value.elts
+                    if isinstance(each, ast.Name | ast.Attribute)
+                    or (isinstance(each, ast.Constant) and isinstance(each.value, str))
                 )
                 source = self.read(self._span(value))
                 if len(set(members)) == len(value.elts) and source[0] in "([{":
@@ -128,12 +161,13 @@ def join(base: Module, ours: Module, theirs: Module) -> tuple[str, str]:
     before: dict[Span, str] = {}
     now: dict[Span, str] = {}
     is_written_anew = ours.read(ours.block) != base.read(base.block)
-    if is_written_anew and theirs.names not in (base.names, ours.names):
+    is_parted = not ours.names & base.names <= ours.names_at_head
+    if is_written_anew and theirs.names != base.names and not is_parted:
         before[base.block], now[theirs.block] = _join_imports(base, ours, theirs)
     listings = base.find_listings(), ours.find_listings(), theirs.find_listings()
     for path in set.intersection(*map(set, listings)):
         was, mine, new = (each[path] for each in listings)
-        joined = _join_listings(was, mine, new)
+        joined = mine.join(was, new)
         if joined is not None:
             before[was.span], now[new.span] = mine.source, joined
     return base.replace(before), theirs.replace(now)
@@ -163,8 +197,7 @@ def _join_imports(base: Module, ours: Module, theirs: Module) -> tuple[str, str]
     new = theirs.names - base.names - ours.names
     if {_get_bound(each) for each in own} & {_get_bound(each) for each in new}:
         return "", theirs.read(theirs.block)  # one name for two things: a conflict
-    at_head = {name for each in ours.imports for name in each.names}
-    missing = new | at_head & (own | theirs.names)
+    missing = new | ours.names_at_head & (own | theirs.names)
 
     def write(statement: Import) -> str:
         """Return what is still missing of a statement."""
@@ -187,23 +220,7 @@ def _join_imports(base: Module, ours: Module, theirs: Module) -> tuple[str, str]
             block += "".join(map(write, [each, *others]))
     for each in theirs.imports:
         block = write(each) + block if each.module == "__future__" else block + write(each)
-    return ours.read(ours.block), block
-
-
-def _join_listings(base: Listing, ours: Listing, theirs: Listing) -> str | None:
-    """Return the listing for `theirs`, in the form of the user's; None where lines decide."""
-    was, mine, now = (set(each.members) for each in (base, ours, theirs))
-    if ours.source == base.source or now in (was, mine) or "#" in ours.source:
-        return None
-    members = [each for each in ours.members if each in now or each not in was]
-    members += [each for each in theirs.members if each not in was | mine]
-    opening, closing = ours.source[0], ours.source[-1]
-    *lines, last = ours.source.split("\n")
-    if lines and last.strip() == closing:
-        indent = last.removesuffix(closing)
-        return "\n".join([opening, *(f"{indent}    {each}," for each in members), last])
-    comma = "," if (opening, len(members)) == ("(", 1) else ""
-    return f"{opening}{', '.join(members)}{comma}{closing}"
+    return ours.read(ours.block), block + ours.read((stop, ours.block[1]))
 
 
 def _names(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
@@ -226,8 +243,3 @@ def _find_values(node: ast.AST, path: Path) -> Iterator[tuple[Path, ast.expr | N
             case ast.AnnAssign(ast.Name(name), _, value):
                 yield (*path, name), value
         yield from _find_values(child, inner)
-
-
-def _is_name(node: ast.expr) -> bool:
-    is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-    return is_text or isinstance(node, ast.Name | ast.Attribute)
