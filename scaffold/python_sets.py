@@ -207,19 +207,20 @@ def _join_imports(base: Module, ours: Module, theirs: Module) -> tuple[str, str]
         return statement.source if whole else "".join(f"{name}\n" for name in fresh)
 
     left_alone = {each.source for each in base.imports}
-    block, stop = "", ours.block[0]
+    futures = [one for one in theirs.imports if one.module == "__future__" and new & {*one.names}]
+    block, statement, stop = "".join(map(write, futures)), "", ours.block[0]
     for each in ours.imports:
-        block += ours.read((stop, each.span[0]))
+        block += statement + ours.read((stop, each.span[0]))
         stop = each.span[1]
         others = [one for one in theirs.imports if one.module == each.module]
         if each.source in left_alone:
-            block += "".join(map(write, [*others, each]))
+            statement = "".join(map(write, [*others, each]))
         else:
             if "#" in each.source:
                 missing.update(each.names)
-            block += "".join(map(write, [each, *others]))
-    for each in theirs.imports:
-        block = write(each) + block if each.module == "__future__" else block + write(each)
+            statement = "".join(map(write, [each, *others]))
+    # Before the last statement, it does not touch what the user wrote right below that.
+    block += "".join(map(write, theirs.imports)) + statement
     return ours.read(ours.block), block + ours.read((stop, ours.block[1]))
 
 
