@@ -76,13 +76,16 @@ def merge(base: str, ours: str, theirs: str, *, labels: tuple[str, str] = LABELS
 def merge_python(base: str, ours: str, theirs: str, *, labels: tuple[str, str] = LABELS) -> Merged:
     """Merge modules by lines, and what is a set in them as sets.
 
-    Sets are the imports at a module's head, by single names, and lists of names or texts that are
-    assigned or given by keyword: `__all__`, `unique_fields`, `blueprints=[...]`. Where both sides
-    changed one, the result has what both added, and not what either removed; the order is the
-    user's, and ruff's import sorter does the rest. Where two imports bring one name in from two
-    modules, that is a conflict. An import that one side removed stays while the merged code of the
-    other reads its name. All else, and what is no Python, is merged as `merge` does.
+    Sets are the imports at a module's head, name by name, and lists of names or texts that are
+    assigned or given by keyword, such as `__all__`, `unique_fields` and `blueprints=[...]`. Where
+    the generator changed one that the user wrote anew, the result has what either side added and
+    not what either removed. The user's order stays; ruff's sorter is to put imports into theirs.
+    Two imports of one name from two modules are a conflict, and an import that one side removed
+    stays if the code of the other reads its name. What has a comment inside, and what is no Python,
+    is merged by lines.
     """
+    if ours in (base, theirs) or theirs == base:
+        return merge(base, ours, theirs)
     try:
         modules = [python_sets.Module(text) for text in (base, ours, theirs)]
         before, now = python_sets.join(*modules)
