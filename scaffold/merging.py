@@ -85,16 +85,18 @@ def merge_python(base: str, ours: str, theirs: str, *, labels: tuple[str, str] =
     is merged by lines.
     """
     if ours in (base, theirs) or theirs == base:
-        return merge(base, ours, theirs)
+        return merge(base, ours, theirs, labels=labels)
+    plain = merge(base, ours, theirs, labels=labels)
     try:
         modules = [python_sets.Module(text) for text in (base, ours, theirs)]
         before, now = python_sets.join(*modules)
         merged = merge(before, ours, now, labels=labels)
         if merged.conflicts:
-            return merged
+            # The same conflicts are shown with what was generated before in truth.
+            return plain if plain.conflicts == merged.conflicts else merged
         result = python_sets.Module(merged.text)
     except (SyntaxError, ValueError):
-        return merge(base, ours, theirs, labels=labels)
+        return plain
     end = _get_end(ours)
     lines = _LINE.findall(merged.text)
     lines[result.head : result.head] = [

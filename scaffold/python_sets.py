@@ -9,6 +9,7 @@ import symtable
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import Self
 
@@ -126,8 +127,9 @@ class Module:
             source = source[:start] + text.encode() + source[stop:]
         return source.decode()
 
-    def find_listings(self) -> dict[Path, Listing]:
-        """Return the lists of names that are assigned or given by keyword, each at a path of its own."""
+    @cached_property
+    def listings(self) -> dict[Path, Listing]:
+        """The lists of names that are assigned or given by keyword, each at a path of its own."""
         displays: dict[Path, list[ast.List | ast.Tuple | ast.Set]] = defaultdict(list)
         nodes: list[tuple[ast.AST, Path]] = [(self._tree, ())]
         while nodes:
@@ -181,11 +183,10 @@ def join(base: Module, ours: Module, theirs: Module) -> tuple[str, str]:
     is_whole = ours.names & base.names <= ours.names_at_head
     if is_written_anew and is_whole and theirs.names != base.names:
         before[base.block], now[theirs.block] = _join_imports(base, ours, theirs)
-    listings = base.find_listings(), ours.find_listings(), theirs.find_listings()
-    for path in set.intersection(*map(set, listings)):
-        was, mine, new = (each[path] for each in listings)
-        joined = mine.join(was, new)
-        if joined is not None:
+    for path, was in base.listings.items():
+        mine, new = ours.listings.get(path), theirs.listings.get(path)
+        joined = mine and new and mine.join(was, new)
+        if mine and new and joined:
             before[was.span], now[new.span] = mine.source, joined
     return base.replace(before), theirs.replace(now)
 

@@ -375,7 +375,7 @@ def imports_of(text: str) -> set[str]:
     }
 
 
-def compose_imports(chance: random.Random, bound: str) -> str:
+def compose_module(chance: random.Random, code: str) -> str:
     """Return a module whose imports are chosen from a few, in any order and form."""
     statements = [f"import {name}\n" for name in ("json", "re", "os.path") if chance.random() < 0.5]
     for module in ("a", ".b", "c.d"):
@@ -386,20 +386,120 @@ def compose_imports(chance: random.Random, bound: str) -> str:
             listed = "".join(f"    {name},\n" for name in names)
             statements.append(f"from {module} import (\n{listed})\n")
     chance.shuffle(statements)
-    return f'"""A module."""\n\n{"".join(statements)}\n\n{bound} = 1\n'
+    return f'"""A module."""\n\n{"".join(statements)}\n\n{code}'
 
 
-def test_imports_are_merged_by_their_names() -> None:
+def test_imports_are_merged_name_by_name() -> None:
     for seed in range(300):
         chance = random.Random(seed)
-        base, ours, theirs = (compose_imports(chance, "x") for _ in range(3))
+        code = "class A:\n  b=1  # as the user likes it\n"
+        base, theirs = compose_module(chance, "x = 1\n"), compose_module(chance, "x = 1\n")
+        ours = compose_module(chance, f"x = 1\n{code}")
+        was, mine, now = map(imports_of, (base, ours, theirs))
+        if was == now:
+            continue
 
         merged = merge_python(base, ours, theirs)
 
-        b, o, t = map(imports_of, (base, ours, theirs))
-        if b != t:
-            assert merged.conflicts == 0, seed
-            assert imports_of(merged.text) == (o & t) | (o - b) | (t - b), seed
+        assert merged.conflicts == 0, seed
+        assert imports_of(merged.text) == (mine & now) | (mine - was) | (now - was), seed
+        assert merged.text.endswith(f"\n\n\nx = 1\n{code}"), seed
+
+
+def compose_listing(chance: random.Random) -> str:
+    """Return a class with a list whose members are chosen from a few, in any order and form."""
+    members = [f'"{name}"' for name in "abcdef" if chance.random() < 0.5]
+    chance.shuffle(members)
+    if chance.random() < 0.5:
+        value = "[" + ", ".join(members) + "]"
+    else:
+        value = "[\n" + "".join(f"        {each},\n" for each in members) + "    ]"
+    return f"class A:\n    names = {value}\n"
+
+
+def test_lists_of_names_are_merged_by_their_members() -> None:
+    for seed in range(300):
+        chance = random.Random(seed)
+        base, ours, theirs = (compose_listing(chance) for _ in range(3))
+        was, mine, now = (set(re.findall(r'"."', text)) for text in (base, ours, theirs))
+        expected = (mine & now) | (mine - was) | (now - was)
+        if was == now or base == ours or not expected:
+            continue
+
+        merged = merge_python(base, ours, theirs)
+
+        assert merged.conflicts == 0, seed
+        assert set(re.findall(r'"."', merged.text)) == expected, seed
+        assert ast.parse(merged.text)
+
+
+def test_a_list_with_other_values_than_names_is_merged_by_lines() -> None:
+    merged = merge_python("a = [b, 1]\n", "a = [b, 1, c]\n", "a = [b, 1, d]\n")
+
+    assert merged.conflicts == 1
+
+
+def test_an_import_stays_while_code_of_the_other_side_reads_it() -> None:
+    base = "import a\nimport b\n\n\nb.start()\na.stop()\n"
+    ours = base.replace("a.stop()", "a.stop()\n\n\ndef again():\n    b.start()\n")
+    theirs = "import a\n\n\na.stop()\n"
+
+    merged = merge_python(base, ours, theirs)
+    unread = merge_python(base, base + "\na.wait()\n", theirs)
+
+    assert imports_of(merged.text) == imports_of(base)
+    assert imports_of(unread.text) == imports_of(theirs)
+
+
+def test_an_import_with_a_comment_of_the_user_stays() -> None:
+    base = "from a import b, c\n\nd = 1\n"
+    ours = "from a import (\n    b,  # by tests\n    c,\n)\n\nd = 1\n"
+
+    merged = merge_python(base, ours, "from a import c, e\n\nd = 1\n")
+
+    assert merged.text.startswith("from a import (\n    b,  # by tests\n    c,\n)\n")
+    assert imports_of(merged.text) == {"a b None", "a c None", "a e None"}
+
+
+def test_an_import_of_the_future_comes_first() -> None:
+    merged = merge_python(
+        "import a\n", "import a\nimport b\n", "from __future__ import annotations\n\nimport a\n"
+    )
+
+    assert merged == Merged("from __future__ import annotations\nimport a\nimport b\n", 0)
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        "import a; a.start()\nimport b\n",
+        "import c\na.start()\nimport b\nimport a\n",
+        "import a\nimport b\nif a:\nc = 1\n",
+        "import a\nimport b\nd = '\0'\n",
+    ],
+)
+def test_what_is_no_block_of_imports_is_merged_by_lines(ours: str) -> None:
+    base, theirs = "import a\nimport b\n", "import a\nimport b\nimport d\n"
+
+    assert merge_python(base, ours, theirs) == merge(base, ours, theirs)
+
+
+def test_sets_keep_the_ends_of_lines() -> None:
+    base = "import a\n\nnames = [b]\n\nx = 1\n"
+    ours = "\ufeffimport a\r\nimport c\r\n\r\nnames = [b, e]\r\n\r\nx = 1\r\n# é"
+
+    merged = merge_python(base, ours, "import a\nimport d\n\nnames = [b, f]\n\nx = 1\n")
+
+    assert merged == Merged(
+        "\ufeffimport a\r\nimport d\r\nimport c\r\n\r\nnames = [b, e, f]\r\n\r\nx = 1\r\n# é", 0
+    )
+
+
+def test_a_conflict_beside_a_list_shows_what_was_generated_before() -> None:
+    merged = merge_python("a = [b]\n", "a = [b, c]\nd = 1\n", "a = [b, e]\n")
+
+    assert merged.conflicts == 1
+    assert "||||||| generated before\na = [b]\n=======" in merged.text
 
 
 def test_where_no_imports_meet_the_merge_is_by_lines(many_edits: list[RandomEdits]) -> None:
