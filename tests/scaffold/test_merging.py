@@ -22,9 +22,9 @@ Render = Callable[[Sequence[str]], dict[str, str]]
 
 @dataclass(frozen=True)
 class Edit:
-    """An entry of merges/*.toml: what a user does to a generated file, whose template changes.
+    """An entry of merges/*.toml: what a user does to a generated file that is generated anew.
 
-    `before` and `after` are the fields of the resource, `generated` what changes in the template.
+    `before` and `after` are the fields of the resource, which the file says for all its entries.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Edit:
     before: Sequence[str]
     after: Sequence[str]
     generated: Sequence[tuple[str, str]] = ()
+    """What changes in the template besides."""
     replace: Sequence[tuple[str, str]] = ()
     all: bool = False
     """Whether what is replaced may be there several times."""
@@ -41,9 +42,11 @@ class Edit:
     """A function, and that which it comes after."""
     append: str = ""
     whole: str | None = None
+    """All that is left."""
     width: int = 0
-    """How long lines are that ruff wraps."""
+    """The length at which ruff wraps lines."""
     ends: str = ""
+    """What ends lines, if not line feeds: see `make`."""
     conflicts: int = 0
     sets: bool = False
     """Whether lines are joined as sets, and so may be written otherwise."""
@@ -70,9 +73,7 @@ class Edit:
             case "crlf with mark":
                 text = "\ufeff" + "\r\n".join(lines)
             case "mixed":
-                text = (
-                    "\n".join(line + "\r" * (at % 2) for at, line in enumerate(lines[:-1])) + "\n"
-                )
+                text = "\n".join(line + "\r" * (at % 2) for at, line in enumerate(lines))
             case "none":
                 text = text.removesuffix("\n")
         return text
