@@ -327,6 +327,15 @@ def test_only_line_feeds_end_lines() -> None:
     assert merge("a\n", "a\n\fb\rc\n", "0\na\n").text == "0\na\n\fb\rc\n"
 
 
+def test_of_lines_that_repeat_the_last_ones_were_added() -> None:
+    """As git has it: an edit right before the first ones touches nothing that was added."""
+    base, theirs = "p\n\nx\na\nb\ny\n", "q\n\nx\na\nb\na\nb\ny\n"
+
+    assert merge(base, base.replace("x", "mine"), theirs).conflicts == 0
+    assert merge(base, base.replace("b", "mine"), theirs).conflicts == 1
+    assert merge("0\n1\n2\n", "0\n1\nmine\n", "0\n0\n1\n1\n2\n").conflicts == 0
+
+
 def test_a_conflict_shows_what_was_generated_before() -> None:
     merged = merge("a\nb\nc\n", "a\nmine\nc\n", "a\nnew\nc\n")
 
@@ -353,6 +362,7 @@ def test_two_hundred_conflicts_are_two_hundred() -> None:
     [
         ("Heading\n=======\n\n>>>>>>> a quotation\n", []),
         ("<<<<<<< HEAD\nHeading\n=======\n", []),
+        ("<<<<<<< HEAD\nHeading\n>>>>>>> a quotation\n", []),
         ("a\n<<<<<<< HEAD\nb\n=======\nc\n>>>>>>> main\n", [2]),
         ("<<<<<<< yours\r\nb\r\n=======\r\nc\r\n>>>>>>> generated now\r\n", [1]),
         ("<<<<<<< left over\n<<<<<<< yours\nb\n=======\nc\n>>>>>>> now\n", [2]),
@@ -452,6 +462,28 @@ def test_an_import_stays_while_code_of_the_other_side_reads_it() -> None:
     assert imports_of(unread.text) == imports_of(theirs)
 
 
+def test_an_import_goes_with_its_last_reader() -> None:
+    base = "from a import open\n\nopen()\n\n"
+
+    merged = merge_python(base, base + "b = 1\n", "\nopen()\n\n")
+
+    assert merged == Merged("\nopen()\n\nb = 1\n", 0)  # it reads Python's own
+
+
+def test_a_line_with_more_than_an_import_stays() -> None:
+    merged = merge_python("import a\nimport b\n", "import b\nimport a; a.start()\n", "import b\n")
+
+    assert "import a; a.start()\n" in merged.text
+
+
+def test_lists_that_share_a_name_are_merged_by_lines() -> None:
+    base = "a = [b]\n\nc = 1\n\na = [d]\n"
+
+    merged = merge_python(base, base.replace("d", "d, e"), base.replace("d", "d, f"))
+
+    assert merged.conflicts == 1
+
+
 def test_an_import_with_a_comment_of_the_user_stays() -> None:
     base = "from a import b, c\n\nd = 1\n"
     ours = "from a import (\n    b,  # by tests\n    c,\n)\n\nd = 1\n"
@@ -487,12 +519,13 @@ def test_what_is_no_block_of_imports_is_merged_by_lines(ours: str) -> None:
 
 def test_sets_keep_the_ends_of_lines() -> None:
     base = "import a\n\nnames = [b]\n\nx = 1\n"
-    ours = "\ufeffimport a\r\nimport c\r\n\r\nnames = [b, e]\r\n\r\nx = 1\r\n# é"
+    ours = "\ufeffimport a\r\n# é\ré\r\nimport c\r\n\r\nnames = [b, e]\r\n\r\nx = 1\r\n# é"
 
     merged = merge_python(base, ours, "import a\nimport d\n\nnames = [b, f]\n\nx = 1\n")
 
     assert merged == Merged(
-        "\ufeffimport a\r\nimport d\r\nimport c\r\n\r\nnames = [b, e, f]\r\n\r\nx = 1\r\n# é", 0
+        "\ufeffimport a\r\nimport d\r\n# é\ré\r\nimport c\r\n\r\nnames = [b, e, f]\r\n\r\nx = 1\r\n# é",
+        0,
     )
 
 
