@@ -54,6 +54,15 @@ COMMANDS = {
     SERVICE: LazyCommand(
         "scaffold.service", "Services", "Generate a service (the word may be left out)."
     ),
+    "resource": LazyCommand(
+        "scaffold.resource", "Services", "Add a resource to a service, with all its layers."
+    ),
+    "field": LazyCommand(
+        "scaffold.field", "Services", "Add, change, rename or drop fields of a resource."
+    ),
+    "remove": LazyCommand("scaffold.remove", "Services", "Remove a service or a resource."),
+    "apply": LazyCommand("scaffold.apply", "Services", "Bring the code to what fleet.toml says."),
+    "undo": LazyCommand("scaffold.undo", "Services", "Take the last of these back."),
     "contracts": LazyCommand(
         "scaffold.contracts.command",
         "Checks",

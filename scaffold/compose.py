@@ -12,7 +12,7 @@ owner wrote stays as it is, to the byte.
 
 import posixpath
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Self
 
@@ -73,12 +73,12 @@ class Composition:
         """Whether a service's own file is among them."""
         return PurePosixPath("services", package, FILE) in self.files
 
-    def list_with(self, package: str) -> bytes | None:
-        """Return the list with a line for the service, None where there is no place for one."""
+    def with_service(self, package: str) -> Self:
+        """Return it with a line for the service in the list, unchanged where there is no place."""
         lines = self.list_text.splitlines(keepends=True)
         start = next((at for at, line in enumerate(lines) if _INCLUDE.match(line)), None)
         if start is None:
-            return None
+            return self
         newline = "\r\n" if "\r\n" in self.list_text else "\n"
         lines[-1] += "" if lines[-1].endswith("\n") else newline
         lines[start] = _EMPTY_LIST.sub("include:", lines[start])
@@ -90,7 +90,14 @@ class Composition:
             if entry:
                 place, indent = at + 1, entry[1]
         lines.insert(place, f"{indent}- {package}/{FILE}{newline}")
-        return "".join(lines).encode()
+        return replace(self, list_text="".join(lines))
+
+    def without(self, package: str) -> Self:
+        """Return it without the service's line in the list."""
+        lines = self.list_text.splitlines(keepends=True)
+        entries = ((line, _INCLUDED.match(line)) for line in lines)
+        kept = [line for line, entry in entries if not entry or entry[2] != f"{package}/{FILE}"]
+        return self if kept == lines else replace(self, list_text="".join(kept))
 
 
 def _parse(text: str) -> tuple[set[str], list[str]]:

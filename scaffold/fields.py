@@ -1,9 +1,10 @@
 """A resource and its fields in the words of the templates: ready lines of generated code."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from pathlib import PurePosixPath
 from typing import Any, Self
 
 from scaffold import english
@@ -19,8 +20,8 @@ from scaffold.language.description import (
 from scaffold.language.identifiers import check_identifiers, table_of
 from scaffold.names import ResourceName, ServiceName, variable_of
 from scaffold.not_generated import refuse_not_generated
-from scaffold.presets import preset_of
 from scaffold.samples import just_outside, samples_of
+from scaffold.workspace import MODELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,29 +468,32 @@ class FieldSet:
 
 @dataclass(frozen=True, slots=True)
 class Resource(ResourceName):
-    """What a service keeps: its names, its table and its fields."""
+    """One thing that a service keeps: its names, its table and its fields."""
 
     description: ResourceDescription
+    prefix: str
+    """Before the names of modules that each resource of a service has: empty for the one that the
+    service is named after, else `line_item_`."""
 
     @classmethod
-    def of(cls, service: ServiceName, description: ResourceDescription | None = None) -> Self:
-        """Return the resource that the service is named after; without fields, those of its preset."""
-        names = ResourceName.of(service)
-        preset = preset_of(names.singular)
-        if description is None or not description.fields:
-            description = preset
-        description = replace(description, name=names.singular)
+    def described(cls, service: ServiceName, description: ResourceDescription) -> Self:
+        """Return a resource of a service."""
         refuse_not_generated(description)
         check_identifiers(description, {})
-        made = cls(names.singular, names.many, description)
-        # The table that comes with the framework has the indexes of the contract's lists alone.
-        is_preset = made.is_shipped and description.fields == preset.fields
-        return replace(made, description=replace(preset, name=made.name)) if is_preset else made
+        names = ResourceName.named(description.name, description.plural or "")
+        is_namesake = names.singular == ResourceName.of(service).singular
+        prefix = "" if is_namesake else f"{names.name}_"
+        return cls(names.singular, names.many, description, prefix)
 
     @property
     def is_shipped(self) -> bool:
         """Whether its model and its revision come with the framework."""
         return self.name == "user"
+
+    @property
+    def model(self) -> PurePosixPath:
+        """The module of its model, below the workspace's root."""
+        return PurePosixPath(MODELS, f"{self.name}.py")
 
     @property
     def fields(self) -> FieldSet:

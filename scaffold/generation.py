@@ -1,22 +1,15 @@
-"""A service as files: what its draft, and the workspace that it joins, make of the templates."""
+"""A service as files: what its description, and the workspace, make of the templates."""
 
 import re
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Self
 
 from quart_fleet.files import read_text
-from quart_fleet.workspace import PROJECT_FILE
-from scaffold import compose, environment
-from scaffold.draft import Draft
-from scaffold.errors import ScaffoldError
 from scaffold.fields import Field, Resource
-from scaffold.names import ServiceName
-from scaffold.plan import Plan
-from scaffold.render import TEMPLATES, format_python, render, render_tree
-from scaffold.revisions import write_revision
+from scaffold.fleet import PlannedService
+from scaffold.render import TEMPLATES, Files, render, render_tree
 from scaffold.tables import Table
-from scaffold.workspace import MODELS, Inventory
 
 _BASE = re.compile(r"^FROM +(?:--\S+ +)*([^\s$]+)(?=\s)", re.MULTILINE)
 
@@ -107,13 +100,6 @@ class ExtensionWords:
         )
 
 
-def describe_service(name: ServiceName, port: int, inventory: Inventory) -> Words:
-    """Return the words of every template of a service."""
-    project, base = inventory.composition.project, find_base(inventory.root)
-    words = ServiceWords(name.typed, name.package, name.title, name.image, port, project, base)
-    return {"service": words}
-
-
 def find_base(root: Path) -> str:
     """Return the image that the workspace builds its database manager on, else the framework's."""
     dockerfile = "db_manager/Dockerfile"
@@ -173,48 +159,31 @@ def _listed(words: list[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def find_head(inventory: Inventory) -> str | None:
-    """Return the newest revision, None where there is none; raises ScaffoldError at two."""
-    history = inventory.history
-    if history.faults:
-        raise ScaffoldError(history.faults[0])
-    if len(history.heads) > 1:
-        raise ScaffoldError(
-            f"{inventory.versions} has {len(history.heads)} heads ({', '.join(history.heads)}), so "
-            "which of them a new revision follows is open.\nMerge them: python -m db_manager merge"
+def render_service(service: PlannedService, project: str, base: str) -> Files:
+    """Return every file of a service and of the models of its resources, not formatted yet.
+
+    Args:
+        service: as it is described.
+        project: the workspace, as compose.yaml names it.
+        base: the image that its own is built on.
+    """
+    name = service.name
+    words: Words = {
+        "service": ServiceWords(
+            name.typed, name.package, name.title, name.image, service.port, project, base
         )
-    return next(iter(history.heads), None)
-
-
-def plan_service(draft: Draft) -> Plan:
-    """Decide every write; raises ScaffoldError."""
-    inventory, resource = draft.inventory, draft.resource
-    words = describe_service(draft.name, draft.port, inventory)
+    }
     tree = render_tree("service", words)
-    example = tree[PurePosixPath(environment.EXAMPLE)]
-    tree[PurePosixPath(environment.NAME)] = environment.give_secret(example)
-    if resource is not None:
-        words |= describe_resource(resource, draft.name.typed)
-        tree |= render_tree("resource", words, resource.name)
-    files = {draft.folder / path: text for path, text in tree.items()}
-    if resource is not None and not resource.is_shipped:
-        model = PurePosixPath(MODELS, f"{resource.name}.py")
-        files[model] = render("models/_resource_.py.jinja", words)
-        is_made = resource.table in inventory.history.tables
-        revision = None if is_made else write_revision(None, resource, parent=find_head(inventory))
-        if revision is not None:
-            files[inventory.versions / revision.file_name] = revision.text
-    formatted = format_python(files, inventory.root / PROJECT_FILE)
-    contents = {path: text.encode() for path, text in formatted.items()}
-    keep = [
-        path
-        for path in files
-        if path.name == environment.NAME or path.is_relative_to(inventory.versions)
-    ]
-    secrets = environment.make_secrets([draft.name.package])
-    contents |= {path: new for path, new in secrets.items() if not (inventory.root / path).exists()}
-    plan = Plan.decide(inventory.root, contents, keep)
-    if inventory.composition.uses(draft.name.package):
-        return plan
-    listed = inventory.composition.list_with(draft.name.package)
-    return plan if listed is None else plan.amend(compose.LIST, listed)
+    if service.resources:
+        blueprints = [f"{one.prefix}controllers.bp" for one in service.resources]
+        composition = words | {"resources": service.resources, "blueprints": blueprints}
+        tree |= render_tree("composition", composition)
+    for resource in service.resources:
+        resource_words = words | describe_resource(resource, service.name.typed)
+        tree |= render_tree("resource", resource_words, resource.name, resource.prefix)
+    files = {service.folder / path: text for path, text in tree.items()}
+    for resource in service.resources:
+        if not resource.is_shipped:
+            model_words = words | describe_resource(resource, service.name.typed)
+            files[resource.model] = render("models/_resource_.py.jinja", model_words)
+    return files

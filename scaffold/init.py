@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import click
 
@@ -17,6 +17,7 @@ from quart_fleet.output import mark
 from scaffold import preview, transaction, vendor
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.framework import get_framework
+from scaffold.language.fleet import FILE, FRESH
 from scaffold.plan import Plan
 from scaffold.render import render_tree
 from scaffold.workspace import Workspace, is_workspace
@@ -121,6 +122,7 @@ def plan_workspace(root: Path, words: WorkspaceWords) -> Plan:
     rendered = render_tree("workspace", {"workspace": words})
     if words.license.expression == _MIT:
         rendered |= render_tree("license", {"workspace": words})
+    rendered[PurePosixPath(FILE)] = FRESH
     files = {path: text.encode() for path, text in rendered.items()}
     return Plan.decide(root, files | vendor.collect())
 

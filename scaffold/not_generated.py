@@ -14,7 +14,6 @@ MODIFIERS = [
     "secret",
     "search",
     "pattern",
-    "was",
 ]
 OPTIONS = [
     "_unique",

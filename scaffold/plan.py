@@ -1,9 +1,11 @@
-"""Every write decided in memory: what would be created, changed and left alone."""
+"""Every write decided in memory: what would be created, changed, deleted and left alone."""
 
 import difflib
+import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Self
 
 from scaffold.errors import ScaffoldError
@@ -21,6 +23,9 @@ class Plan:
     """Files that are there and stay as they are, although the command has other content."""
     amended: frozenset[PurePosixPath] = frozenset()
     """Those of `changed` that only gain lines."""
+    deleted: tuple[PurePosixPath, ...] = ()
+    conflicts: dict[PurePosixPath, int] = field(default_factory=dict)
+    """How many places of a file want a decision of its owner; they are marked in it."""
 
     @classmethod
     def decide(
@@ -28,12 +33,16 @@ class Plan:
         root: Path,
         files: Mapping[PurePosixPath, bytes],
         keep: Collection[PurePosixPath] = (),
+        known: Mapping[PurePosixPath, bytes | None] = MappingProxyType({}),
     ) -> Self:
-        """Compare `files` with the disk; those in `keep` are only written where missing."""
+        """Compare `files` with the disk; those in `keep` are only written where missing.
+
+        `known` is what was read from there already.
+        """
         created, changed = {}, {}
         unchanged, kept = [], []
         for path, content in sorted(files.items()):
-            current = _find_content(root, path)
+            current = known[path] if path in known else find_content(root, path)
             if current is None:
                 created[path] = content
             elif current == content:
@@ -61,25 +70,40 @@ class Plan:
         return [path for path in self.changed if path not in self.amended]
 
     @property
+    def is_empty(self) -> bool:
+        """Whether the disk is already as the command would leave it."""
+        return not (self.writes or self.deleted)
+
+    @property
     def writes(self) -> dict[PurePosixPath, bytes]:
         """Everything that is not on the disk yet."""
         return self.created | self.changed
 
     def diff(self) -> Iterator[str]:
-        """Yield the writes as the lines of a unified diff; what holds secrets is left out."""
-        for path, content in sorted(self.writes.items()):
-            if path.name == ".env" or path.parts[0] == ".secrets":
+        """Yield what changes as the lines of a unified diff; secrets and the baseline are left out."""
+        for path, content in sorted((self.writes | dict.fromkeys(self.deleted, b"")).items()):
+            if is_secret(path) or path.parts[0] == ".scaffold":
                 continue
             old = b"" if path in self.created else (self.root / path).read_bytes()
             yield from difflib.unified_diff(
                 old.decode("utf-8", "replace").splitlines(keepends=True),
                 content.decode("utf-8", "replace").splitlines(keepends=True),
                 "/dev/null" if path in self.created else f"a/{path}",
-                f"b/{path}",
+                "/dev/null" if path in self.deleted else f"b/{path}",
             )
 
 
-def _find_content(root: Path, path: PurePosixPath) -> bytes | None:
+def is_secret(path: PurePosixPath) -> bool:
+    """Whether a file's content is kept out of what is printed."""
+    return path.name in (".env", "undo.json") or path.parts[0] == ".secrets"
+
+
+def digest(content: bytes) -> str:
+    """Return what tells a file's content from any other."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def find_content(root: Path, path: PurePosixPath) -> bytes | None:
     """Return what is there, None for nothing; raises ScaffoldError where no file can be."""
     for parent in reversed(path.parents):
         if (root / parent).exists() and not (root / parent).is_dir():

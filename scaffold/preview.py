@@ -2,10 +2,17 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 import click
 
+from scaffold.baseline import FOLDER
 from scaffold.plan import Plan
+
+
+def is_shown(path: PurePosixPath) -> bool:
+    """Whether people are told of a file: the baseline repeats what they are told already."""
+    return path.parts[0] != str(FOLDER)
 
 
 def print_list(plan: Plan) -> None:
@@ -13,10 +20,11 @@ def print_list(plan: Plan) -> None:
     for verb, paths in (
         ("create", plan.created),
         ("change", plan.changed),
+        ("delete", plan.deleted),
         ("keep", plan.kept),
         ("unchanged", plan.unchanged),
     ):
-        for path in paths:
+        for path in filter(is_shown, paths):
             click.echo(f"{verb:<9}  {path}")
 
 
@@ -31,6 +39,8 @@ def print_json(plan: Plan, about: Mapping[str, object] | None = None) -> None:
         "workspace": str(plan.root),
         "created": [str(path) for path in plan.created],
         "changed": [str(path) for path in plan.changed],
+        "deleted": [str(path) for path in plan.deleted],
+        "conflicts": {str(path): count for path, count in plan.conflicts.items()},
         "kept": [str(path) for path in plan.kept],
         "unchanged": [str(path) for path in plan.unchanged],
     }

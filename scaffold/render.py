@@ -22,17 +22,23 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 _SUFFIX = ".jinja"
 _RESOURCE = "_resource_"
+_PREFIX = "_prefix_"
 
 Files = dict[PurePosixPath, str]
 """Texts by their path below the workspace's root."""
 
 
-def render_tree(folder: str, context: Mapping[str, object], resource: str = "") -> Files:
-    """Render templates/`folder`; `_resource_` in a path becomes the resource's name."""
+def render_tree(
+    folder: str, context: Mapping[str, object], name: str = "", prefix: str = ""
+) -> Files:
+    """Render templates/`folder`; in a path, `_resource_` becomes the resource's name.
+
+    `_prefix_` becomes what tells its modules from those of the service's other resources.
+    """
     files: Files = {}
     for template in sorted((TEMPLATES / folder).rglob(f"*{_SUFFIX}")):
         path = template.relative_to(TEMPLATES / folder).as_posix().removesuffix(_SUFFIX)
-        target = PurePosixPath(path.replace(_RESOURCE, resource))
+        target = PurePosixPath(path.replace(_RESOURCE, name).replace(_PREFIX, prefix))
         if target in files:
             raise ScaffoldError(f"Two templates make {target}: choose another name.")
         files[target] = render(template.relative_to(TEMPLATES).as_posix(), context)
@@ -46,16 +52,28 @@ def render(template: str, context: Mapping[str, object]) -> str:
 
 def format_python(files: Files, settings: Path) -> Files:
     """Return the files with every Python text sorted and formatted by `settings`."""
+    # Unused imports go first: which of them a resource needs depends on its fields.
+    lint = ("check", "--select=I,F401", "--fix", "--exit-zero")
+    return _through_ruff(files, settings, lint, ("format",))
+
+
+def sort_imports(files: Files, settings: Path) -> Files:
+    """Return the files with the imports of every Python text sorted, and all else as it is."""
+    return _through_ruff(files, settings, ("check", "--select=I", "--fix", "--exit-zero"))
+
+
+def _through_ruff(files: Files, settings: Path, *commands: tuple[str, ...]) -> Files:
     python = {path: text for path, text in files.items() if path.suffix == ".py"}
+    if not python:
+        return files
     with tempfile.TemporaryDirectory(prefix="scaffold-") as name:
         folder = Path(name)
         for path, text in python.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(text, "utf-8")
-        # Unused imports go first: which of them a resource needs depends on its fields.
-        _run_ruff(folder, settings, "check", "--select=I,F401", "--fix", "--exit-zero")
-        _run_ruff(folder, settings, "format")
-        return files | {path: (folder / path).read_text("utf-8") for path in python}
+            (folder / path).write_text(text, "utf-8", newline="")
+        for command in commands:
+            _run_ruff(folder, settings, *command)
+        return files | {path: (folder / path).read_bytes().decode() for path in python}
 
 
 def _run_ruff(folder: Path, settings: Path, command: str, *options: str) -> None:

@@ -4,9 +4,10 @@ Everything is first written to a staging folder inside the root, on the same fil
 
     .scaffold-XXXX/new/       what comes, by its path below the root
     .scaffold-XXXX/old/       copies of what is about to change
+    .scaffold-XXXX/gone/      what was deleted, as soon as it is
     .scaffold-XXXX/journal    what is being moved; there only while files are moved
 
-Then whole new folders and single files are renamed into place. Undoing needs nothing but the
+Then what is deleted is renamed away, and new folders and files into place. Undoing needs nothing but the
 staging folder, so a later process can finish it when this one was killed.
 """
 
@@ -18,7 +19,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import FrameType
 from typing import TypedDict
 
@@ -34,11 +35,12 @@ _JOURNAL = "journal"
 class _Journal(TypedDict):
     moved: list[str]
     changed: list[str]
+    deleted: list[str]
 
 
 def apply(plan: Plan) -> None:
     """Write the whole plan or nothing; raises ScaffoldError, or Interrupted."""
-    if not plan.writes:
+    if plan.is_empty:
         return
     root = plan.root
     with _signals_between_steps() as step, _readable_by_all():
@@ -51,6 +53,9 @@ def apply(plan: Plan) -> None:
             draft = staging / "draft"
             draft.write_text(json.dumps(journal), "utf-8")
             draft.rename(staging / _JOURNAL)
+            for name in journal["deleted"]:
+                step()
+                (root / name).rename(staging / "gone" / name)
             for name in [*journal["changed"], *journal["moved"]]:
                 step()
                 (staging / "new" / name).rename(root / name)
@@ -81,7 +86,7 @@ def _stage(plan: Plan, staging: Path, step: Callable[[], None]) -> _Journal:
         target.write_bytes(content)
         if content.startswith(b"#!"):
             target.chmod(target.stat().st_mode | (target.stat().st_mode & 0o444) >> 2)
-        if path.name == ".env":
+        if path.name in (".env", "undo.json"):
             target.chmod(0o600)  # it holds secrets
         elif path.parts[0] == ".secrets":
             # A container reads its file, mounted with this mode, as a user of its own: on this
@@ -99,10 +104,28 @@ def _stage(plan: Plan, staging: Path, step: Callable[[], None]) -> _Journal:
         next(part for part in parts if not os.path.lexists(plan.root / part))
         for parts in ((*reversed(path.parents), path) for path in plan.created)
     }
+    deleted = {_uppermost(plan, path) for path in plan.deleted}
+    for path in deleted:
+        (staging / "gone" / path).parent.mkdir(parents=True, exist_ok=True)
     return {
         "moved": sorted(map(str, moved)),
         "changed": [str(path) for path in plan.changed],
+        "deleted": sorted(map(str, deleted)),
     }
+
+
+def _uppermost(plan: Plan, path: PurePosixPath) -> PurePosixPath:
+    """Return the uppermost folder of which nothing is left once the plan has deleted its files."""
+    deleted, writes = set(plan.deleted), plan.writes
+    for folder in reversed(path.parents[:-1]):
+        files = {
+            PurePosixPath(file.relative_to(plan.root))
+            for file in (plan.root / folder).rglob("*")
+            if file.is_file() and file.suffix != ".pyc"
+        }
+        if files <= deleted and not any(one.is_relative_to(folder) for one in writes):
+            return folder
+    return path
 
 
 def _undo(root: Path, staging: Path) -> None:
@@ -116,6 +139,9 @@ def _undo(root: Path, staging: Path) -> None:
                 # What is no longer staged has arrived; a crash here finds it staged again.
                 if not os.path.lexists(staging / "new" / name) and os.path.lexists(root / name):
                     (root / name).rename(staging / "new" / name)
+            for name in journal["deleted"]:
+                if os.path.lexists(staging / "gone" / name):
+                    (staging / "gone" / name).rename(root / name)
             (staging / _JOURNAL).unlink()
         shutil.rmtree(staging)
     except OSError as error:

@@ -32,12 +32,6 @@ _SETTING = re.compile(
 _MODULES = ("__init__.py", "app.py", "bootstrap.py", "settings.py")
 _LAYERS = ("domain", "application", "infrastructure")
 """What makes a folder below services/ a service: one of these modules, or Python in a layer."""
-_RESOURCE_MODULES = {
-    "domain/entities": "",
-    "application/use_cases": "_use_cases",
-    "infrastructure/adapters": "_repository",
-}
-"""Folders of a resource's modules, and how the names of these end."""
 _IGNORED = re.compile(r"\..*|__pycache__|build|dist|.*\.(egg-info|py[cod])")
 """Names below a service that git ignores, and so leaves behind when a checkout removes the rest."""
 
@@ -74,12 +68,8 @@ class Service:
     port_place: str
     """File and line of the port, from the workspace's root; empty without a port."""
     entities: frozenset[str]
-    resources: tuple[str, ...]
-    """Names of what has an entity, use cases or an adapter, sorted."""
     missing: tuple[str, ...]
     """Files that a service cannot do without and that are gone."""
-    is_bare: bool
-    """Made to keep nothing: bootstrap.py imports nothing of the service's own but its settings."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -93,30 +83,16 @@ class Service:
                 ports.append((port.value, f"{SERVICES}/{folder.name}/{path.name}:{port.line}"))
         port_text, port_place = ports[0] if ports else ("", "")
         is_port = port_text.isascii() and port_text.isdigit() and len(port_text) < 6
-        resources = {
-            path.stem.removesuffix(suffix)
-            for below, suffix in _RESOURCE_MODULES.items()
-            for path in (folder / below).glob(f"*{suffix}.py")
-        } - {"__init__"}
-        bootstrap = folder / "bootstrap.py"
         return cls(
             folder=folder,
             names=tuple(names),
             port=int(port_text) if is_port else None,
             port_place=port_place,
             entities=frozenset(path.stem for path in (folder / "domain/entities").glob("*.py")),
-            resources=tuple(sorted(resources)),
             missing=tuple(
                 name
                 for name in ("__init__.py", "app.py", "bootstrap.py")
                 if not (folder / name).is_file()
-            ),
-            is_bare=not resources
-            and bootstrap.is_file()
-            and not re.search(
-                rf"^from {re.escape(folder.name)}\.(?!settings\b)",
-                read_text(bootstrap),
-                re.MULTILINE,
             ),
         )
 

@@ -45,7 +45,7 @@ def products(*specs: str, indexed: Iterable[str] = (), **options: Any) -> Resour
     fields = [replace(each, index=each.name in indexed) for each in fields]
     names = ResourceName.of(SERVICE)
     description = ResourceDescription(tuple(fields), name="product", **options)
-    return Resource(names.singular, names.many, description)
+    return Resource(names.singular, names.many, description, "")
 
 
 def apply(connection: Connection, revision: Revision, way: str = "upgrade") -> None:

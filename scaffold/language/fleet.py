@@ -30,6 +30,10 @@ FRESH = """\
 # Code and migrations follow what is said here: python -m scaffold apply
 """
 """The text of a fleet without services."""
+_SIDES = re.compile(
+    r"^<{7} [^\n]*\n(?P<ours>.*?)(?:^\|{7} [^\n]*\n.*?)?^={7}\n(?P<theirs>.*?)^>{7} [^\n]*(?:\n|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def parse_fleet(text: str) -> FleetDescription:
@@ -93,6 +97,43 @@ def _parse_resource(
         resource = replace(resource, parts=tuple(parts))
         check_parts(resource)
     return resource
+
+
+def join_sides(text: str, applied: FleetDescription) -> str:
+    """Return a text in which git left the marks of a merge with what both sides have applied.
+
+    Keeping the lines of both would not do: git shows lines that are equal on both sides once,
+    beside the marks. Raises ScaffoldError where the sides say different things of one thing, and
+    for what was not applied before the merge.
+    """
+    joined, theirs = (_SIDES.sub(rf"\g<{side}>", text) for side in ("ours", "theirs"))
+    known = {
+        (service.name, resource.name): resource
+        for service in applied.services
+        for resource in service.resources
+    }
+    for service in parse_fleet(theirs).services:
+        present = {one.name: one for one in parse_fleet(joined).services}
+        resources = {one.name: one for one in service.resources}
+        if service.name not in present:
+            joined = add_service(joined, service.name, service.port, None)
+            present = {one.name: one for one in parse_fleet(joined).services}
+        ours = {one.name: one for one in present[service.name].resources}
+        for name, resource in resources.items():
+            is_new = name not in ours and known.get((service.name, name)) == resource
+            if is_new:
+                joined = add_resource(joined, service.name, name, resource)
+            elif ours.get(name) != resource:
+                raise ScaffoldError(
+                    f"{FILE} has the marks of a merge whose sides differ in "
+                    f"{service.name}.{name}: keep what is right, and delete the marks."
+                )
+        if present[service.name].port != service.port:
+            raise ScaffoldError(
+                f"{FILE} has the marks of a merge whose sides differ in the port of "
+                f"{service.name}: keep what is right, and delete the marks."
+            )
+    return joined
 
 
 def add_service(text: str, name: str, port: int, resource: ResourceDescription | None) -> str:

@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from secrets import token_hex
 
 import httpx
@@ -13,14 +12,9 @@ import pytest_asyncio
 
 from quart_fleet.conventions import PREFIX
 from quart_fleet.testing import NewDatabase
-from scaffold import transaction
-from scaffold.draft import draft_service
-from scaffold.fields import Resource
-from scaffold.generation import plan_service
+from scaffold.language.fleet import write_resource
 from scaffold.language.grammar import parse_block
 from scaffold.language.types import SCALARS
-from scaffold.names import ServiceName
-from scaffold.workspace import Workspace
 from tests.workspace import FRAMEWORK, GeneratedWorkspace, booted
 
 GADGET = (
@@ -167,12 +161,12 @@ PARCEL: dict[str, object] = {
 """Indexes of several fields, which no word of the command line has."""
 
 
-def describe_parcels(root: Path) -> None:
+def describe_parcels(workspace: GeneratedWorkspace) -> None:
     """Generate the service of parcels."""
-    service = ServiceName.parse("parcel-service")
-    resource = Resource.of(service, parse_block(PARCEL))
-    draft = draft_service(Workspace.find(root).read(), service, 9205, resource)
-    transaction.apply(plan_service(draft))
+    with (workspace.root / "fleet.toml").open("a") as file:
+        file.write("\n[parcel-service]\nport = 9205\n\n")
+        file.write(write_resource(("parcel-service", "parcel"), parse_block(PARCEL)))
+    workspace.python("-m", "scaffold", "apply")
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +178,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     made.python(*command_of_the_page())
     made.python("-m", "scaffold", "note-service", "9202", "body:text?")
     made.python("-m", "scaffold", "list-service", "9204", "rank:int:positive:min(-3)")
-    describe_parcels(made.root)
+    describe_parcels(made)
     counts = [f"count_{number}:int:min(1)" for number in range(24)]
     made.python("-m", "scaffold", "tally-service", "9203", *counts)
     return made

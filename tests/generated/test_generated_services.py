@@ -39,13 +39,23 @@ KINDS = [
     Kind("metrics-service --bare", "metrics_service", None),
 ]
 
+MORE = (
+    "resource product-service category name:str(80):unique position:int=0",
+    "resource metrics-service reading value:float taken_at:datetime=now",
+    "field order-item-service order_item quantity:int:positive=1 note:text?",
+    "field person-service person --rename name:full_name --drop description",
+    "resource list entry text:str(200)",
+    "remove list entry",
+)
+"""What is changed afterwards: more resources, and other fields."""
+
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     """One workspace with a service of every kind."""
     root = tmp_path_factory.mktemp("generated") / "fleet"
     services = [_with_port(kind.service, 9100 + number) for number, kind in enumerate(KINDS)]
-    return GeneratedWorkspace.make(root, *services)
+    return GeneratedWorkspace.make(root, *services, *MORE)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -23,13 +23,13 @@ def start(workspace: GeneratedWorkspace) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_force_restores_what_a_service_lacks(tmp_path: Path) -> None:
+def test_what_a_service_lacks_is_restored(tmp_path: Path) -> None:
     workspace = GeneratedWorkspace.make(tmp_path / "fleet", "product-service 8082")
     shutil.rmtree(workspace.root / SERVICE / "infrastructure")
     (workspace.root / SERVICE / "bootstrap.py").unlink()
     (workspace.root / "shared/models/product.py").unlink()
     assert start(workspace).returncode == 1
 
-    workspace.python("-m", "scaffold", "product-service", "8082", "--force")
+    workspace.python("-m", "scaffold", "apply", "--restore")
 
     assert start(workspace).returncode == 0

@@ -6,6 +6,17 @@ TABLE = {
         "python -m scaffold order-service 8083 'total:decimal(10,2):min(0)'",
         "python -m db_manager migrate",
     ],
+    "python -m scaffold resource SERVICE RESOURCE FIELD…": [
+        "python -m scaffold resource order-service invoice 'amount:decimal'",
+    ],
+    "python -m scaffold field SERVICE RESOURCE FIELD…": [
+        "python -m scaffold field order-service invoice 'note:text?'",
+    ],
+    "python -m scaffold apply": ["python -m scaffold apply"],
+    "python -m scaffold undo": ["python -m scaffold undo"],
+    "python -m scaffold remove SERVICE [RESOURCE]": [
+        "python -m scaffold remove order-service invoice",
+    ],
     "python -m scaffold init DIR": ["python -m scaffold init ../shop-of-the-table"],
     "python -m scaffold contracts": ["python -m scaffold contracts"],
     "python -m scaffold env": ["python -m scaffold env --dry-run"],
@@ -61,7 +72,7 @@ IN_TESTS = {
         f"{_HERE}::test_troubleshooting_with_psql_works",
         "{psql}",
     ),
-    'python -m db_manager revision -m "drop products"': (
+    "python -m scaffold remove product-service --assume-applied": (
         "tests/readme/test_guide.py::test_a_service_goes_as_the_page_says",
         "mentioned(",
     ),

@@ -77,4 +77,4 @@ def find_unlocked(workspace: Path) -> set[str]:
 
 
 def is_secret(path: Path) -> bool:
-    return path.name == ".env" or ".secrets" in path.parts
+    return path.name in (".env", "undo.json") or ".secrets" in path.parts

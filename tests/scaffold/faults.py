@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -35,6 +36,8 @@ SMALL_PLAN = {
     }.items()
 }
 """Changes files, creates one, and moves a whole folder into a place that has some of these."""
+DELETED = tuple(map(PurePosixPath, ("folder/other.txt", "gone/deep/a.txt", "gone/b.txt")))
+"""Files beside others, and all of a folder."""
 STEPS: dict[Any, list[str]] = {
     Path: ["write_bytes", "write_text", "mkdir", "rename", "replace", "chmod"],
     shutil: ["copy2", "copymode"],
@@ -78,7 +81,8 @@ def run(kind: str, striker: Striker, arguments: list[str]) -> int:
                 striker.watch(owner, name)
     try:
         if arguments == ["apply"]:
-            apply(Plan.decide(Path.cwd(), SMALL_PLAN))
+            plan = Plan.decide(Path.cwd(), SMALL_PLAN)
+            apply(replace(plan, deleted=DELETED))
         else:
             main(arguments, prog_name="scaffold")
     except SystemExit as end:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,9 @@ def place(tmp_path: Path) -> Path:
     """A folder that has some of what the small plan writes."""
     folder = tmp_path / "place"
     (folder / "folder").mkdir(parents=True)
-    for name in ("changed.txt", "folder/changed.sh", "folder/other.txt"):
+    (folder / "gone/deep").mkdir(parents=True)
+    names = ("changed.txt", "folder/changed.sh", "folder/kept.txt", *map(str, faults.DELETED))
+    for name in names:
         (folder / name).write_text("old")
     (folder / "changed.txt").chmod(0o700)  # which no umask gives to what is written
     (folder / "same.txt").write_text("same")
@@ -60,14 +63,15 @@ def strikes(place: Path, fault: str) -> Iterator[Completed]:
 def test_a_plan_is_written_with_right_modes(place: Path) -> None:
     before = picture(place)
 
-    transaction.apply(Plan.decide(place, faults.SMALL_PLAN))
+    transaction.apply(replace(Plan.decide(place, faults.SMALL_PLAN), deleted=faults.DELETED))
 
     after = picture(place)
     assert {path: what[1] for path, what in after.items() if what[1]} == {
         **{str(path): content for path, content in faults.SMALL_PLAN.items()},
-        "folder/other.txt": b"old",
+        "folder/kept.txt": b"old",
     }
-    usual = before["folder/other.txt"][0]
+    assert not (place / "gone").exists()
+    usual = before["folder/kept.txt"][0]
     assert after["changed.txt"][0] == before["changed.txt"][0] != usual
     assert after["folder/changed.sh"][0] == after["new/deep/a.txt"][0] == usual
     assert after["folder/new.sh"][0] & 0o100
@@ -99,18 +103,20 @@ def test_what_a_killed_process_left_is_undone_later(place: Path) -> None:
 
 @pytest.fixture
 def worn(with_user_service: Path) -> Path:
-    """A workspace whose user service was changed here and half deleted there."""
+    """A workspace whose user service was changed here and half deleted there, with a new port."""
     service = with_user_service / "services/user_service"
     (service / "app.py").write_text("changed")
     (service / "README.md").unlink()
     shutil.rmtree(service / "domain")
+    fleet = with_user_service / "fleet.toml"
+    fleet.write_text(fleet.read_text().replace("8081", "9000"))
     return with_user_service
 
 
 def test_a_full_disk_is_told_and_leaves_what_was(worn: Path) -> None:
     before = picture(worn)
 
-    completed = strike(worn, "rename", 3, "ENOSPC", "user-service", "8081", "--force")
+    completed = strike(worn, "rename", 3, "ENOSPC", "apply", "--restore")
 
     message = refused(completed)
     assert "Nothing was written" in message
@@ -122,7 +128,7 @@ def test_a_full_disk_is_told_and_leaves_what_was(worn: Path) -> None:
 def test_an_interruption_is_told_and_leaves_what_was(worn: Path, name: str) -> None:
     before = picture(worn)
 
-    completed = strike(worn, "rename", 3, name, "user-service", "8081", "--force")
+    completed = strike(worn, "rename", 3, name, "apply", "--restore")
 
     message = refused(completed, exit_code=128 + signal.Signals[name])
     assert message == "Error: Interrupted: nothing was written.\n"
@@ -131,14 +137,14 @@ def test_an_interruption_is_told_and_leaves_what_was(worn: Path, name: str) -> N
 
 def test_the_next_run_undoes_what_a_killed_one_left(worn: Path) -> None:
     before = picture(worn)
-    killed = strike(worn, "rename", 3, "SIGKILL", "user-service", "8081", "--force")
+    killed = strike(worn, "rename", 3, "SIGKILL", "apply", "--restore")
     assert killed.returncode == -signal.SIGKILL
     assert picture(worn) != before
 
     message = refused(scaffold(worn, "user-service", "8081"))
 
     assert "Undid what an interrupted scaffold had left" in message
-    assert "exists" in message
+    assert "fleet.toml describes user-service already" in message
     assert picture(worn) == before
 
 
@@ -228,7 +234,7 @@ def test_a_person_at_a_terminal_is_asked(worn: Path, answer: str, exit_code: int
     ours, theirs = pty.openpty()
 
     with subprocess.Popen(
-        [sys.executable, "-m", "scaffold", "user-service", "8081"],
+        [sys.executable, "-m", "scaffold", "remove", "user-service"],
         cwd=worn,
         env=ENVIRONMENT,
         stdin=theirs,
@@ -241,7 +247,7 @@ def test_a_person_at_a_terminal_is_asked(worn: Path, answer: str, exit_code: int
         assert process.wait() == exit_code
 
     os.close(ours)
-    assert "Write its generated files anew" in question
+    assert "Edited since generated, and deleted now: services/user_service/app.py" in question
     assert (picture(worn) == before) == (answer != "y")
 
 

@@ -67,6 +67,17 @@ def repository(fresh: Path, tmp_path: Path) -> Path:
     return folder
 
 
+def merge_all(folder: Path, *branches: str) -> None:
+    """Merge branches that add services to one place of fleet.toml, which alone wants a command."""
+    first, *others = branches
+    done(git(folder, "merge", "--quiet", "--no-edit", first))
+    for name in others:
+        assert git(folder, "merge", "--no-edit", name).returncode == 1
+        assert done(git(folder, "diff", "--name-only", "--diff-filter=U")) == "fleet.toml\n"
+        done(scaffold(folder, "apply"))
+        commit(folder)
+
+
 def assert_both_are_composed(repository: Path) -> None:
     """Both services are in the fleet, and each waits for the migrations."""
     waits = waits_of(repository)
@@ -78,15 +89,13 @@ def test_two_branches_that_each_add_a_service_merge_by_themselves(repository: Pa
     branch_with(repository, "order-service", "8081")
     branch_with(repository, "product-service", "8082")
 
-    for name in ("order-service", "product-service"):
-        done(git(repository, "merge", "--quiet", "--no-edit", name))
+    merge_all(repository, "order-service", "product-service")
 
-    assert "<<<<" not in (repository / LIST).read_text()
     done(contracts(repository))
     assert_both_are_composed(repository)
 
 
-def test_keeping_both_sides_of_a_conflict_is_right(repository: Path) -> None:
+def test_without_attributes_both_sides_of_a_list_are_kept_by_hand(repository: Path) -> None:
     (repository / ".gitattributes").unlink()
     commit(repository)
     branch_with(repository, "order-service", "8081")
@@ -95,10 +104,11 @@ def test_keeping_both_sides_of_a_conflict_is_right(repository: Path) -> None:
 
     assert git(repository, "merge", "--no-edit", "product-service").returncode == 1
     unmerged = done(git(repository, "diff", "--name-only", "--diff-filter=U"))
-    assert unmerged == f"{LIST}\n"
+    assert unmerged == f"fleet.toml\n{LIST}\n"
     lines = (repository / LIST).read_text().splitlines(keepends=True)
     both = [line for line in lines if not line.startswith(("<<<<", "====", ">>>>"))]
     (repository / LIST).write_text("".join(both))
+    done(scaffold(repository, "apply"))
     commit(repository)
 
     assert_both_are_composed(repository)
@@ -109,7 +119,7 @@ def test_a_port_that_two_branches_took_is_found_once_they_are_merged(repository:
     branch_with(repository, "product-service", "8081")
     done(git(repository, "merge", "--quiet", "--no-edit", "order-service"))
     done(contracts(repository))
-    done(git(repository, "merge", "--quiet", "--no-edit", "product-service"))
+    git(repository, "merge", "--no-edit", "product-service")
 
     path = "services/product_service/settings.py"
     line = (repository / path).read_text().splitlines().index("    service_port: int = 8081") + 1
@@ -150,4 +160,42 @@ def test_settings_that_a_checkout_left_are_kept_and_told(repository: Path) -> No
     assert completed.stderr == (
         "services/product_service/.env stays, with SERVICE_PORT=8081: "
         "edit it to move the service to 8082.\n"
+    )
+
+
+def test_branches_that_add_resources_to_different_services_merge_by_themselves(
+    repository: Path,
+) -> None:
+    for port, service in ((8081, "order-service"), (8082, "product-service")):
+        done(scaffold(repository, service, str(port), "name:str(80)"))
+    commit(repository)
+    for service, resource in (("order-service", "invoice"), ("product-service", "category")):
+        done(git(repository, "checkout", "--quiet", "-b", resource, "main"))
+        done(scaffold(repository, "resource", service, resource, f"{resource}_code:str(9)"))
+        commit(repository)
+        done(git(repository, "checkout", "--quiet", "main"))
+
+    for resource in ("invoice", "category"):
+        done(git(repository, "merge", "--quiet", "--no-edit", resource))
+
+    assert done(scaffold(repository, "apply")) == "✓ Nothing to write.\n"
+    assert "has 2 heads" in refused(
+        scaffold(repository, "field", "order-service", "invoice", "paid:bool=false")
+    )
+
+
+def test_sides_that_differ_in_one_resource_are_left_to_their_owner(repository: Path) -> None:
+    done(scaffold(repository, "order-service", "8081", "name:str(80)"))
+    commit(repository)
+    for width in ("90", "100"):
+        done(git(repository, "checkout", "--quiet", "-b", width, "main"))
+        done(scaffold(repository, "field", "order-service", "order", f"name:str({width})"))
+        commit(repository)
+        done(git(repository, "checkout", "--quiet", "main"))
+    done(git(repository, "merge", "--quiet", "--no-edit", "90"))
+
+    assert git(repository, "merge", "--no-edit", "100").returncode == 1
+
+    assert "Conflict marks in .scaffold/described/order-service.toml" in refused(
+        scaffold(repository, "apply")
     )

@@ -95,18 +95,9 @@ def test_a_service_that_the_owner_includes_elsewhere_is_not_listed_again(
     (with_user_service / "compose.yaml").write_text(f"{own}{mine}" if mine is entry else mine)
     before = picture(with_user_service)
 
-    done(scaffold(with_user_service, "user-service", "8081", "--force"))
+    done(scaffold(with_user_service, "apply"))
 
     assert picture(with_user_service) == before
-
-
-def test_a_service_whose_own_file_is_gone_is_not_listed_twice(with_user_service: Path) -> None:
-    expected = picture(with_user_service)
-    (with_user_service / "services/user_service/compose.yaml").unlink()
-
-    done(scaffold(with_user_service, "user-service", "8081", "--force"))
-
-    assert picture(with_user_service) == expected
 
 
 def test_a_list_that_nothing_includes_stays_as_it_is(workspace: Path) -> None:

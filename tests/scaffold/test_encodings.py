@@ -56,12 +56,16 @@ def test_a_terminal_of_any_encoding_is_printed_to(
 
 def test_what_a_terminal_cannot_print_is_escaped(with_user_service: Path) -> None:
     settings = with_user_service / "services/user_service/settings.py"
-    settings.write_text(settings.read_text() + "\n# ✓\n", encoding="utf-8")
+    text = settings.read_text().replace("    service_name", "    # ✓\n    service_name")
+    settings.write_text(text, encoding="utf-8")
 
-    arguments = ("user-service", "8081", "--force", "--diff")
+    fleet = with_user_service / "fleet.toml"
+    fleet.write_text(fleet.read_text().replace("8081", "9000"))
+
+    arguments = ("apply", "--diff")
     output = done(with_variables(with_user_service, {"PYTHONIOENCODING": "latin-1"}, *arguments))
 
-    assert r"-# \u2713" in output
+    assert r"     # \u2713" in output
 
 
 @pytest.mark.parametrize("variables", [ASCII_LOCALE, {"PYTHONIOENCODING": "latin-1"}])
@@ -87,6 +91,7 @@ def test_an_image_can_read_what_is_generated_under_any_umask(tmp_path: Path, uma
         for path in (tmp_path / "fleet").rglob("*")
     }
     assert modes.pop("services/user_service/.env") == 0o600
+    assert modes.pop(".scaffold/undo.json") == 0o600
     assert modes.pop(".secrets") == 0o700
     secrets = [
         path

@@ -1,9 +1,9 @@
 """How a field is described, and how a mistake in a description is shown."""
 
-import json
 import re
 import shlex
 import tomllib
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -35,7 +35,7 @@ from scaffold.names import ServiceName
 from scaffold.presets import preset_of
 from scaffold.samples import samples_of
 from shared.models.base import BaseModel as DeclarativeModel
-from tests.scaffold.commands import done, picture, refused, scaffold
+from tests.scaffold.commands import picture, refused, scaffold
 from tests.workspace import FRAMEWORK
 
 _TYPE = f"Allowed here: {', '.join(TYPES)}"
@@ -304,14 +304,14 @@ def test_base_columns_are_in_an_index_and_one_of_them_may_be_a_field() -> None:
 
 
 def test_names_are_as_long_as_postgresql_keeps_them() -> None:
-    service = ServiceName.parse("thing-service")
+    def table(field: str) -> str:
+        thing = replace(parse_fields([field]), name="thing")
+        return Resource.described(ServiceName.parse("thing-service"), thing).table
 
-    assert Resource.of(service, parse_fields([f"{'x' * 63}:int"])).table == "things"
-    assert Resource.of(service, parse_fields([f"{'x' * 53}:int:unique"])).table == "things"
-    with pytest.raises(MisuseError, match="would have 64 characters in the database"):
-        Resource.of(service, parse_fields([f"{'x' * 54}:int:unique"]))
-    with pytest.raises(MisuseError, match="would have 64 characters in the database"):
-        Resource.of(service, parse_fields([f"{'x' * 54}:enum(a)"]))
+    assert table(f"{'x' * 63}:int") == table(f"{'x' * 53}:int:unique") == "things"
+    for kind in ("int:unique", "enum(a)"):
+        with pytest.raises(MisuseError, match="would have 64 characters in the database"):
+            table(f"{'x' * 54}:{kind}")
 
 
 @pytest.mark.parametrize(
@@ -336,12 +336,14 @@ def test_what_is_no_option_is_refused_in_lines_with_a_caret(option: dict[str, ob
         *({"x": "int", "_active": False}, {"x": "int", "_plural": "y"}),
         {"x": "enum(a, b)", "_actions": {"go": "x: a -> b"}},
         *({"x": kind} for kind in ("json", "ref(y)", "many(y)", "items(y)")),
-        *({"x": f"str:{word}"} for word in ("secret", "search", "pattern(/a/)", "was(y)")),
+        *({"x": f"str:{word}"} for word in ("secret", "search", "pattern(/a/)")),
     ],
 )
 def test_what_is_not_generated_yet_is_refused_by_its_name(block: dict[str, object]) -> None:
     with pytest.raises(MisuseError, match="is not generated yet:"):
-        Resource.of(ServiceName.parse("thing-service"), parse_block(block))
+        Resource.described(
+            ServiceName.parse("thing-service"), replace(parse_block(block), name="thing")
+        )
 
 
 @pytest.mark.parametrize("texts", [["a:int", "a:str"], ["price:int", "price_min:int"], ["at_max:date", "at:date"],
@@ -379,28 +381,6 @@ def test_fields_that_no_table_could_have_are_refused(
 
     assert message in refused(completed, exit_code=completed.returncode)
     assert picture(workspace) == before
-
-
-def test_the_presets_own_fields_change_nothing(workspace: Path) -> None:
-    fields = list(map(str, preset_of("user").fields))
-
-    done(scaffold(workspace, "user-service", "8081", *fields))
-    output = done(scaffold(workspace, "user-service", "8081", "--force", "--json"))
-
-    assert json.loads(output)["changed"] == []
-
-
-def test_other_fields_for_a_table_that_exists_want_a_revision(workspace: Path) -> None:
-    done(scaffold(workspace, "product-service", "8081", "sku:str(9)"))
-    revisions = picture(workspace / "db_manager")
-
-    forced = scaffold(
-        workspace, "product-service", "8081", "sku:str(9)", "price:decimal", "--force"
-    )
-
-    assert "python -m db_manager revision" in forced.stderr
-    assert "price" in (workspace / "shared/models/product.py").read_text()
-    assert picture(workspace / "db_manager") == revisions
 
 
 def test_presets_are_written_in_the_language() -> None:

@@ -4,12 +4,14 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from scaffold.fields import Resource
 from scaffold.names import ServiceName
+from scaffold.presets import preset_of
 from scaffold.render import format_python
 from scaffold.revisions import write_revision
 from tests.scaffold.commands import REPOSITORY, done, picture, refused, run, scaffold
@@ -112,9 +114,10 @@ def test_a_command_reads_every_file_of_the_workspace_once(with_user_service: Pat
 
     opened = json.loads(printed)
     del opened["pyproject.toml"]  # tells the workspace from the folders above and below it
+    del opened["fleet.toml"], opened["services/compose.yaml"]  # which are compared and written
     assert set(opened.values()) == {1}
     assert {
-        *("compose.yaml", "db_manager/compose.yaml", "services/compose.yaml"),
+        *("compose.yaml", "db_manager/compose.yaml"),
         *("services/user_service/.env", "services/user_service/.env.example"),
         *("shared/models/user.py", f"{VERSIONS}/3ef43f3fe70a_create_users.py"),
     } <= opened.keys()
@@ -134,89 +137,9 @@ def test_an_existing_service_is_left_alone(with_user_service: Path) -> None:
 
     message = refused(scaffold(with_user_service, "user-service", "8081"))
 
-    assert "services/user_service exists already" in message
-    assert "--force" in message
+    assert "fleet.toml describes user-service already" in message
+    assert "python -m scaffold apply" in message
     assert picture(with_user_service) == before
-
-
-def test_force_writes_generated_files_anew_and_keeps_the_rest(workspace: Path) -> None:
-    done(scaffold(workspace, "product-service", "8081"))
-    expected = picture(workspace)
-    folder = workspace / "services/product_service"
-    (folder / "app.py").write_text("changed")
-    (folder / "bootstrap.py").unlink()
-    (folder / ".env").write_text("SERVICE_PORT=8081\nSECRET_KEY=mine\n")
-    (folder / "domain/prices.py").write_text("mine")
-
-    output = done(scaffold(workspace, "product-service", "8081", "--force"))
-
-    assert "(1 created, 1 changed, 1 kept)" in output
-    after = picture(workspace)
-    assert after.pop("services/product_service/domain/prices.py")[1] == b"mine"
-    assert after.pop("services/product_service/.env") == expected.pop(
-        "services/product_service/.env"
-    )
-    assert (folder / ".env").read_text() == "SERVICE_PORT=8081\nSECRET_KEY=mine\n"
-    assert after == expected
-
-
-def test_force_never_repeats_a_revision(workspace: Path) -> None:
-    done(scaffold(workspace, "product-service", "8081"))
-    done(scaffold(workspace, "order-service", "8082"))
-    before = picture(workspace / "db_manager")
-
-    done(scaffold(workspace, "product-service", "8081", "--force"))
-
-    assert picture(workspace / "db_manager") == before
-
-
-def test_force_moves_a_service_to_another_port(with_user_service: Path) -> None:
-    completed = scaffold(with_user_service, "user-service", "9000", "--force")
-
-    done(completed)
-    assert completed.stderr == ""
-    settings = (with_user_service / "services/user_service/settings.py").read_text()
-    assert "    service_port: int = 9000\n" in settings
-
-
-def test_force_tells_that_a_port_in_env_stays(with_user_service: Path) -> None:
-    env = with_user_service / "services/user_service/.env"
-    env.write_text("DEBUG=True\nSERVICE_PORT=8081\n")
-
-    completed = scaffold(with_user_service, "user-service", "9000", "--force")
-
-    done(completed)
-    assert "SERVICE_PORT=8081" in completed.stderr
-    assert env.read_text() == "DEBUG=True\nSERVICE_PORT=8081\n"
-
-
-def test_a_service_renamed_in_env_can_still_be_written_anew(with_user_service: Path) -> None:
-    env = with_user_service / "services/user_service/.env"
-    env.write_text("DEBUG=True\nSERVICE_NAME=people\n")
-
-    done(scaffold(with_user_service, "user-service", "8081", "--force"))
-
-    assert "SERVICE_NAME=people" in env.read_text()
-
-
-def test_a_bare_service_has_settings_and_stays_bare(workspace: Path) -> None:
-    done(scaffold(workspace, "ping", "8081", "--bare"))
-    assert (workspace / "services/ping/settings.py").is_file()
-
-    done(scaffold(workspace, "ping", "8082", "--bare", "--force"))
-    message = refused(scaffold(workspace, "ping", "8082", "--force"))
-
-    assert "services/ping keeps nothing" in message
-
-
-def test_force_gives_a_generated_file_the_mode_that_it_had(with_user_service: Path) -> None:
-    app = with_user_service / "services/user_service/app.py"
-    app.write_text("changed")
-    app.chmod(0o700)
-
-    done(scaffold(with_user_service, "user-service", "8081", "--force"))
-
-    assert app.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_dry_run_lists_and_writes_nothing(workspace: Path) -> None:
@@ -230,22 +153,6 @@ def test_a_dry_run_lists_and_writes_nothing(workspace: Path) -> None:
     assert picture(workspace) == before
 
 
-def test_a_diff_is_what_patch_would_apply(with_user_service: Path) -> None:
-    app = with_user_service / "services/user_service/app.py"
-    generated = app.read_text()
-    app.write_text(generated.replace("Entry point", "Way in"))
-    before = picture(with_user_service)
-
-    output = done(scaffold(with_user_service, "user-service", "8081", "--force", "--diff"))
-
-    assert output.startswith(
-        "--- a/services/user_service/app.py\n+++ b/services/user_service/app.py\n@@"
-    )
-    assert '-"""Way in' in output
-    assert '+"""Entry point' in output
-    assert picture(with_user_service) == before
-
-
 def test_a_program_reads_the_result(workspace: Path) -> None:
     result = json.loads(done(scaffold(workspace, "order-item-service", "8081", "--json")))
 
@@ -255,7 +162,7 @@ def test_a_program_reads_the_result(workspace: Path) -> None:
         "port": 8081,
         "path": "services/order_item_service",
     }
-    assert result["resource"] == {"name": "order_item", "path": "order-items"}
+    assert result["resources"] == [{"name": "order_item", "path": "order-items"}]
     assert result["urls"][-1] == "http://localhost:8081/api/v1/order-items"
     assert all((workspace / path).is_file() for path in result["created"])
 
@@ -268,18 +175,6 @@ def test_a_model_of_ones_own_is_not_overwritten(workspace: Path) -> None:
 
     assert "shared/models/product.py exists" in message
     assert picture(workspace) == before
-
-
-def test_a_service_that_was_removed_can_be_made_again(workspace: Path) -> None:
-    done(scaffold(workspace, "product-service", "8081"))
-    expected = picture(workspace)
-    shutil.rmtree(workspace / "services/product_service")
-    (workspace / "services/product_service/__pycache__").mkdir(parents=True)
-    (workspace / "services/product_service/__pycache__/app.pyc").touch()
-
-    done(scaffold(workspace, "product-service", "8081"))
-
-    assert picture(workspace) == expected
 
 
 def test_a_table_that_a_revision_already_creates_gets_no_second_one(workspace: Path) -> None:
@@ -298,7 +193,10 @@ def test_a_table_that_a_revision_already_creates_gets_no_second_one(workspace: P
 def test_the_shipped_revision_is_what_would_be_generated_but_for_its_id() -> None:
     path = VERSIONS / "3ef43f3fe70a_create_users.py"
 
-    revision = write_revision(None, Resource.of(ServiceName.parse("user-service")), parent=None)
+    user = Resource.described(
+        ServiceName.parse("user-service"), replace(preset_of("user"), name="user")
+    )
+    revision = write_revision(None, user, parent=None)
 
     assert revision is not None
     text = revision.text.replace(revision.id, "3ef43f3fe70a")

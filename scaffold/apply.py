@@ -1,0 +1,34 @@
+"""`python -m scaffold apply`: the code as fleet.toml says it."""
+
+import click
+
+from scaffold import preview
+from scaffold.editing import (
+    Options,
+    change_fleet,
+    parse_fill,
+    print_change,
+    print_notes,
+    takes_fill,
+    takes_options,
+)
+from scaffold.engine import Wishes
+
+
+@click.command("apply")
+@click.option("--restore", is_flag=True, help="Write deleted generated files again.")
+@takes_fill
+@takes_options
+def command(restore: bool, fill: tuple[str, ...], **options: bool) -> None:
+    """Bring code and migrations to what fleet.toml says; twice changes nothing.
+
+    A file that nobody edited is replaced, an edited one is merged; where both changed the same
+    lines, the file is marked and named, and the exit code is 1.
+    """
+    chosen, wishes = Options(**options), Wishes(restore=restore, fill=parse_fill(fill))
+    change = change_fleet(lambda text: text, chosen, wishes)
+    if chosen.json:
+        preview.print_json(change.plan)
+    elif chosen.writes:
+        print_change(change, "The code is as fleet.toml says")
+    print_notes(change)

@@ -1,0 +1,79 @@
+"""What was generated last: text below .scaffold/, committed with the workspace.
+
+    .scaffold/generated/<path>.txt   a generated file as it was written
+    .scaffold/described/<name>.toml  what fleet.toml said of a service
+    .scaffold/undo.json              what the last command changed, on this machine only
+
+A file for each, so that two branches that generate different things merge. The ending keeps
+linters, type checkers and test runners from taking them for code.
+"""
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from quart_fleet.files import decode, read_text
+from scaffold.language.description import FleetDescription
+from scaffold.language.fleet import write_resource
+from scaffold.plan import Plan, digest, find_content
+
+FOLDER = PurePosixPath(".scaffold")
+GENERATED = FOLDER / "generated"
+DESCRIBED = FOLDER / "described"
+RECORD = FOLDER / "undo.json"
+
+_SUFFIX = ".txt"
+
+
+def place_of(path: PurePosixPath) -> PurePosixPath:
+    """Return where the baseline of a generated file is."""
+    return GENERATED / f"{path}{_SUFFIX}"
+
+
+def read_baseline(root: Path) -> dict[PurePosixPath, str]:
+    """Return what was generated last, by path; raises UnreadableFileError."""
+    folder = root / GENERATED
+    files = sorted(path for path in folder.rglob(f"*{_SUFFIX}") if path.is_file())
+    return {
+        PurePosixPath(path.relative_to(folder)).with_suffix(""): decode(path, path.read_bytes())
+        for path in files
+    }
+
+
+def read_described(root: Path) -> dict[PurePosixPath, str]:
+    """Return what fleet.toml said when it was applied last, by file; raises UnreadableFileError."""
+    files = sorted((root / DESCRIBED).glob("*.toml"))
+    return {PurePosixPath(path.relative_to(root)): read_text(path) for path in files}
+
+
+def describe(description: FleetDescription) -> dict[PurePosixPath, str]:
+    """Return what is kept of a description: a text for each service."""
+    files = {}
+    for service in description.services:
+        blocks = [f"[{service.name}]\nport = {service.port}\n"]
+        for resource in service.resources:
+            fields = tuple(replace(one, was=None) for one in resource.fields)
+            path = (service.name, resource.name)
+            blocks.append(write_resource(path, replace(resource, fields=fields)))
+        files[DESCRIBED / f"{service.name}.toml"] = "\n".join(blocks)
+    return files
+
+
+def remember(plan: Plan) -> Plan:
+    """Return the plan that also records how it is taken back; one that does nothing as it is."""
+    if plan.is_empty:
+        return plan
+    files = {}
+    for path in (*plan.writes, *plan.deleted):
+        before = find_content(plan.root, path)
+        after = plan.writes.get(path)
+        files[str(path)] = {
+            "before": None if before is None else base64.b64encode(before).decode(),
+            "after": None if after is None else digest(after),
+        }
+    content = json.dumps({"files": files}).encode()
+    record = Plan.decide(plan.root, {RECORD: content})
+    return replace(
+        plan, created=plan.created | record.created, changed=plan.changed | record.changed
+    )

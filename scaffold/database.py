@@ -1,0 +1,65 @@
+"""What the generator asks of the workspace's database, by running the database manager."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaffold.errors import ScaffoldError
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedRevisions:
+    """Which of some revisions a database has."""
+
+    database: str
+    """Where it is, without its password."""
+    ids: frozenset[str]
+
+
+NONE_APPLIED = AppliedRevisions("no database", frozenset())
+
+
+def get_applied(root: Path, ids: Collection[str]) -> AppliedRevisions:
+    """Return which of the revisions are applied; raises ScaffoldError without an answer.
+
+    Asked is the database that `python -m db_manager` would use here; others cannot be known.
+    """
+    if "DATABASE_URL" not in os.environ and not (root / ".postgres").exists():
+        return NONE_APPLIED
+    status = _run(root, "status", "--json")
+    try:
+        found = json.loads(status.stdout)
+    except json.JSONDecodeError:
+        found = {"server_version": None}
+    if found["server_version"] is None:
+        raise ScaffoldError(
+            "The database does not answer, so that it is open whether it has "
+            f"{', '.join(sorted(ids))}; nothing was written.\n"
+            "Start it; of remove, --assume-applied drops tables by a new revision instead."
+        )
+    if not found["current"]:
+        return AppliedRevisions(found["database"], frozenset())
+    pending = {each["id"] for each in found["pending"]}
+    return AppliedRevisions(found["database"], frozenset(ids) - pending)
+
+
+def downgrade(root: Path, revision: str | None) -> None:
+    """Take the database back to a revision, None for before the first; raises ScaffoldError."""
+    completed = _run(root, "downgrade", revision or "base", "--yes")
+    if completed.returncode:
+        raise ScaffoldError(f"Nothing was written.\n{completed.stderr.strip()}")
+
+
+def _run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own arguments
+        [sys.executable, "-m", "db_manager", *arguments],
+        cwd=root,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -1,0 +1,285 @@
+"""The engine of every command that generates: three texts of each file become one plan.
+
+What was generated last (the baseline), what the description and today's templates give now, and
+what is on the disk. A file that nobody edited is replaced, an edited one merged; a file that its
+owner deleted stays deleted; what is no longer described is deleted, which is asked about where it
+was edited.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from quart_fleet.files import UnreadableFileError, decode
+from quart_fleet.workspace import PROJECT_FILE
+from scaffold import compose, environment
+from scaffold.baseline import describe, place_of, read_baseline, read_described
+from scaffold.compose import Composition
+from scaffold.conflicts import refuse_conflicts
+from scaffold.database import NONE_APPLIED, get_applied
+from scaffold.errors import ScaffoldError
+from scaffold.fleet import Fleet
+from scaffold.generation import find_base, render_service
+from scaffold.history import Newest, Steps, find_newest, plan_steps
+from scaffold.language.description import FleetDescription
+from scaffold.language.fleet import FILE, FRESH, forget_former_names, join_sides, parse_fleet
+from scaffold.merging import merge, merge_python
+from scaffold.plan import Plan, find_content
+from scaffold.render import Files, format_python, sort_imports
+from scaffold.workspace import Inventory, Workspace
+
+_SECRET = re.compile(r"^(SECRET_KEY=).*$", re.MULTILINE)
+
+
+def read_fleet_text(root: Path) -> str:
+    """Return the text of fleet.toml, that of a fresh one where it is missing.
+
+    Where git left the marks of a merge, what both sides have applied is joined.
+    """
+    path = root / FILE
+    if not path.is_file():
+        return FRESH
+    content = path.read_bytes()
+    try:
+        return decode(path, content)
+    except UnreadableFileError:
+        if b"\n=======" not in content:
+            raise
+    described = parse_fleet("\n".join(read_described(root).values()))
+    return join_sides(content.decode().replace("\r\n", "\n"), described)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a command may be told besides."""
+
+    restore: bool = False
+    """Whether generated files that were deleted are written again."""
+    fill: Mapping[str, str] = field(default_factory=dict)
+    """What rows that are there get in new required fields: by `FIELD` or `RESOURCE.FIELD`."""
+    assume_applied: bool = False
+    """Whether tables are dropped by a new revision, as if every database had them."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Change:
+    """What a command does to a workspace, decided and not written yet."""
+
+    inventory: Inventory
+    before: Fleet
+    """As it was applied last."""
+    after: Fleet
+    plan: Plan
+    absent: list[PurePosixPath]
+    """Generated files that their owner deleted; they stay deleted."""
+    losses: list[str]
+    """What is lost at once and no command brings back, a sentence each."""
+    warnings: list[str]
+    """What the new revisions lose, or cannot do safely, when they are applied."""
+    downgrade: bool
+    """Whether the database is taken back to `base` before anything is written."""
+    base: str | None
+
+
+def plan_change(workspace: Workspace, text: str, wishes: Wishes) -> Change:
+    """Decide what brings the workspace to a fleet.toml of this text; raises ScaffoldError.
+
+    Args:
+        workspace: locked by the caller, if the plan is to be applied.
+        text: of fleet.toml.
+        wishes: what the command was told besides.
+    """
+    inventory = workspace.read()
+    described = read_described(workspace.root)
+    description = parse_fleet(text)
+    before, after = Fleet.of(parse_fleet("\n".join(described.values()))), Fleet.of(description)
+    refuse_conflicts(inventory, before, after)
+    newest, applied = Newest(), NONE_APPLIED
+    baseline = read_baseline(workspace.root)
+    if not wishes.assume_applied:
+        newest = find_newest(inventory, baseline, before, after)
+    if newest.files:
+        applied = get_applied(workspace.root, newest.files)
+    steps = plan_steps(inventory, before, after, newest, wishes.fill)
+
+    decision = _Decision(workspace.root, baseline)
+    decision.settle_generated(after, inventory, restore=wishes.restore)
+    decision.settle_revisions(steps, newest, inventory.versions)
+    decision.settle_private_files(before, after)
+    decision.settle_composition(inventory.composition, before, after)
+    decision.settle_descriptions(described, description, forget_former_names(text))
+    losses = []
+    if decision.edited:
+        names = ", ".join(map(str, decision.edited))
+        losses.append(f"Edited since generated, and deleted now: {names}.")
+    if applied.ids:
+        names = ", ".join(path.name for path in newest.files.values())
+        losses.append(
+            f"{applied.database} is downgraded to {newest.base or 'base'}, which drops the tables "
+            f"of {names} with their rows. Other databases are not known."
+        )
+    return Change(
+        inventory=inventory,
+        before=before,
+        after=after,
+        plan=decision.plan(),
+        absent=decision.absent,
+        losses=losses,
+        warnings=steps.warnings,
+        downgrade=bool(applied.ids),
+        base=newest.base,
+    )
+
+
+class _Decision:
+    """Collects what becomes of each file, each read once.
+
+    Args:
+        root: the workspace.
+        baseline: what was generated last, by path.
+    """
+
+    def __init__(self, root: Path, baseline: Files) -> None:
+        self.root = root
+        self.baseline = baseline
+        self.generated: Files = {}
+        """The next baseline."""
+        self.edited: list[PurePosixPath] = []
+        """Of what is deleted, what is not as generated."""
+        self.absent: list[PurePosixPath] = []
+        """Of what is described, what its owner deleted."""
+        self._writes: dict[PurePosixPath, bytes] = {}
+        self._deleted: list[PurePosixPath] = []
+        self._conflicts: dict[PurePosixPath, int] = {}
+        self._merged: Files = {}
+        self._contents: dict[PurePosixPath, bytes | None] = {
+            place_of(path): text.encode() for path, text in baseline.items()
+        }
+
+    def settle_generated(self, fleet: Fleet, inventory: Inventory, *, restore: bool) -> None:
+        """Bring what is generated of a fleet to the disk; raises ScaffoldError."""
+        rendered: Files = {}
+        base = find_base(self.root)
+        for service in fleet.services:
+            rendered |= render_service(service, inventory.composition.project, base)
+        self.generated = format_python(rendered, self.root / PROJECT_FILE)
+        for path, new in self.generated.items():
+            self._update(path, self.baseline.get(path), new, restore=restore)
+        for path, base in self.baseline.items():
+            if path not in self.generated and path.parent != inventory.versions:
+                self._delete(path, base)
+        sorted_files = sort_imports(self._merged, self.root / PROJECT_FILE)
+        self._writes |= {path: new.encode() for path, new in sorted_files.items()}
+
+    def settle_revisions(self, steps: Steps, newest: Newest, versions: PurePosixPath) -> None:
+        """Add and take back revisions; those that stay are never written again."""
+        added = format_python(steps.added, self.root / PROJECT_FILE)
+        self._writes |= {path: new.encode() for path, new in added.items()}
+        self._deleted += newest.files.values()
+        self.generated |= added
+        self.generated |= {
+            path: base
+            for path, base in self.baseline.items()
+            if path.parent == versions and path not in newest.files.values()
+        }
+
+    def settle_private_files(self, before: Fleet, after: Fleet) -> None:
+        """Make the .env and the secrets of new services, and delete those of removed ones.
+
+        They hold random values, so that no baseline has them: a .env that differs from its
+        example in more than its secret was edited.
+        """
+        for service in before.without(after):
+            example = self.baseline.get(service.folder / environment.EXAMPLE, "")
+            self._delete(service.folder / environment.NAME, example, partial(_SECRET.sub, ""))
+            for kind in ("roles", "keys"):
+                self._delete(environment.SECRETS / kind / service.name.package, "", lambda _: "")
+        added = after.without(before)
+        files = environment.make_secrets(one.name.package for one in added) if added else {}
+        for service in added:
+            example = self.generated[service.folder / environment.EXAMPLE]
+            made = environment.give_secret(example)
+            files[service.folder / environment.NAME] = made.encode()
+        self._writes |= {path: made for path, made in files.items() if self._read(path) is None}
+
+    def settle_composition(self, composition: Composition, before: Fleet, after: Fleet) -> None:
+        """Bring the list of the services' compose files to the fleet."""
+        changed = composition
+        for service in before.without(after):
+            changed = changed.without(service.name.package)
+        for service in after.without(before):
+            if not changed.uses(service.name.package):
+                changed = changed.with_service(service.name.package)
+        if changed is not composition:
+            self._writes[compose.LIST] = changed.list_text.encode()
+
+    def settle_descriptions(
+        self, described: Files, description: FleetDescription, text: str
+    ) -> None:
+        """Write fleet.toml, and what was applied of it for each service."""
+        applied = describe(description)
+        self._writes |= {
+            path: new.encode() for path, new in applied.items() if described.get(path) != new
+        }
+        self._deleted += described.keys() - applied.keys()
+        if description.services or (self.root / FILE).is_file():
+            self._writes[PurePosixPath(FILE)] = text.encode()
+
+    def plan(self) -> Plan:
+        """Return all of it, with the next baseline."""
+        self._writes |= {
+            place_of(path): new.encode()
+            for path, new in self.generated.items()
+            if self.baseline.get(path) != new
+        }
+        self._deleted += [place_of(path) for path in self.baseline.keys() - self.generated.keys()]
+        plan = Plan.decide(self.root, self._writes, known=self._contents)
+        return replace(plan, deleted=tuple(sorted(self._deleted)), conflicts=self._conflicts)
+
+    def _read(self, path: PurePosixPath) -> bytes | None:
+        """Return what is on the disk; raises ScaffoldError where no file can be."""
+        if path not in self._contents:
+            self._contents[path] = find_content(self.root, path)
+        return self._contents[path]
+
+    def _update(self, path: PurePosixPath, base: str | None, new: str, *, restore: bool) -> None:
+        """Bring a file to its new text; raises ScaffoldError for one that was not generated."""
+        if base == new and (self.root / path).is_file():
+            return
+        content = self._read(path)
+        if content is None:
+            if base is None or restore:
+                self._writes[path] = new.encode()
+            else:
+                self.absent.append(path)
+            return
+        if content == new.encode():
+            return
+        text = decode(self.root / path, content)
+        if base is None:
+            raise ScaffoldError(
+                f"{path} exists and is not as generated; nothing was written.\nMove it away."
+            )
+        merge_texts = merge_python if path.suffix == ".py" else merge
+        merged = merge_texts(base, content.decode(), new)
+        if merged.conflicts:
+            self._conflicts[path] = merged.conflicts
+        if merged.conflicts or text == base:
+            self._writes[path] = merged.text.encode()
+        else:
+            self._merged[path] = merged.text
+
+    def _delete(
+        self, path: PurePosixPath, base: str, without_secrets: Callable[[str], str] = str
+    ) -> None:
+        """Delete a file that is no longer described; one that differs from `base` was edited."""
+        content = self._read(path)
+        if content is not None:
+            self._deleted.append(path)
+            text = decode(self.root / path, content)
+            if without_secrets(text) != without_secrets(base):
+                self.edited.append(path)

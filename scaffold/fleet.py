@@ -1,0 +1,67 @@
+"""The fleet that fleet.toml describes, in the names of the code that is generated for it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Self
+
+from scaffold.fields import Resource
+from scaffold.language.description import FleetDescription, ServiceDescription
+from scaffold.names import ServiceName
+from scaffold.workspace import SERVICES
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedService:
+    """A service as it is described."""
+
+    name: ServiceName
+    port: int
+    resources: tuple[Resource, ...]
+
+    @classmethod
+    def of(cls, description: ServiceDescription) -> Self:
+        """Return the names of a description."""
+        name = ServiceName.parse(description.name)
+        return cls(
+            name,
+            description.port,
+            tuple(Resource.described(name, one) for one in description.resources),
+        )
+
+    @property
+    def folder(self) -> PurePosixPath:
+        """Where the service is, below the workspace's root."""
+        return PurePosixPath(SERVICES, self.name.package)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Every service that is described, sorted by name."""
+
+    services: tuple[PlannedService, ...] = ()
+
+    @classmethod
+    def of(cls, description: FleetDescription) -> Self:
+        """Return the names of a description."""
+        return cls(tuple(PlannedService.of(one) for one in description.services))
+
+    def find_service(self, package: str) -> PlannedService | None:
+        """Return the service of this package, or None."""
+        return next((one for one in self.services if one.name.package == package), None)
+
+    def without(self, others: "Fleet") -> list[PlannedService]:
+        """Return the services that others have not."""
+        return [one for one in self.services if others.find_service(one.name.package) is None]
+
+    def resources(self) -> Iterator[tuple[PlannedService, Resource]]:
+        """Yield every resource beside its service."""
+        for service in self.services:
+            for resource in service.resources:
+                yield service, resource
+
+    def find_resource(self, package: str, name: str) -> Resource | None:
+        """Return the resource of this name that a service keeps, or None."""
+        service = self.find_service(package)
+        resources = service.resources if service else ()
+        return next((one for one in resources if one.singular == name), None)

@@ -1,0 +1,93 @@
+"""`python -m scaffold undo`: the last command taken back, byte for byte."""
+
+import base64
+import json
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import click
+
+from quart_fleet.output import mark
+from quart_fleet.revisions import Revision
+from scaffold import preview, transaction
+from scaffold.baseline import RECORD
+from scaffold.database import NONE_APPLIED, downgrade, get_applied
+from scaffold.editing import Options, confirm, takes_options
+from scaffold.errors import ScaffoldError
+from scaffold.plan import Plan, digest, find_content
+from scaffold.workspace import Workspace
+
+
+@click.command("undo")
+@takes_options
+def command(**options: bool) -> None:
+    """Take back the last command that changed the fleet.
+
+    Byte for byte, while what it wrote is unchanged; otherwise the changed files are named, and
+    nothing is done. A revision of it that the database has applied is downgraded first, after
+    asking.
+    """
+    chosen, workspace = Options(**options), Workspace.find(Path.cwd())
+    with workspace.locked() if chosen.writes else nullcontext():
+        if chosen.writes and transaction.recover(workspace.root):
+            click.echo("Undid what an interrupted scaffold had left.", err=True)
+        plan = _plan(workspace.root)
+        revisions = [
+            one
+            for one in workspace.read().history.revisions
+            if PurePosixPath(workspace.migrations, "versions", one.file) in plan.deleted
+        ]
+        _take_back(workspace.root, revisions, chosen)
+        if chosen.writes:
+            transaction.apply(plan)
+    if chosen.json:
+        preview.print_json(plan)
+    elif chosen.diff:
+        preview.print_diff(plan)
+    elif chosen.dry_run:
+        preview.print_list(plan)
+    else:
+        count = len([path for path in (*plan.writes, *plan.deleted) if preview.is_shown(path)])
+        click.echo(f"{click.style(mark('✓', 'Done:'), fg='green')} {count} files are as they were.")
+
+
+def _take_back(root: Path, revisions: list[Revision], options: Options) -> None:
+    """Downgrade the database below these revisions, if it has them; raises ScaffoldError."""
+    ids = {one.id for one in revisions}
+    applied = get_applied(root, ids) if ids else NONE_APPLIED
+    if not applied.ids:
+        return
+    base = next((old for one in revisions for old in one.follows if old not in ids), None)
+    loss = (
+        f"{applied.database} is downgraded to {base or 'base'}, which undoes "
+        f"{', '.join(one.file for one in revisions)}, with rows and columns that they made. "
+        "Other databases are not known."
+    )
+    confirm([loss], options)
+    if options.writes:
+        downgrade(root, base)
+
+
+def _plan(root: Path) -> Plan:
+    """Return the plan that takes the last command back; raises ScaffoldError."""
+    content = find_content(root, RECORD)
+    if content is None:
+        raise ScaffoldError("There is nothing to undo on this machine.")
+    files = {PurePosixPath(path): entry for path, entry in json.loads(content)["files"].items()}
+    writes: dict[PurePosixPath, bytes] = {}
+    deleted, changed = [RECORD], []
+    for path, entry in files.items():
+        now = find_content(root, path)
+        if (None if now is None else digest(now)) != entry["after"]:
+            changed.append(str(path))
+        elif entry["before"] is None:
+            deleted.append(path)
+        else:
+            writes[path] = base64.b64decode(entry["before"])
+    if changed:
+        raise ScaffoldError(
+            f"Changed since, so that nothing was undone: {', '.join(changed)}.\n"
+            "Bring them back, or change fleet.toml and run: python -m scaffold apply"
+        )
+    return replace(Plan.decide(root, writes), deleted=tuple(sorted(deleted)))

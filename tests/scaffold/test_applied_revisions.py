@@ -1,0 +1,115 @@
+"""Commands that take a revision back ask the database whether it has it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from quart_fleet.testing import NewDatabase
+from tests.scaffold.commands import Completed, done, picture, refused
+from tests.workspace import python_path
+
+CATEGORY = ("resource", "product-service", "category", "label:str(40)")
+REMOVAL = ("remove", "product-service", "category")
+UNREACHABLE = "postgresql://nobody@127.0.0.1:1/nowhere"
+
+
+class Shop:
+    """A workspace with a product service and a database at its newest revision."""
+
+    def __init__(self, root: Path, url: str) -> None:
+        self.root = root
+        self.url = url
+
+    def scaffold(self, *arguments: str, url: str | None = None) -> Completed:
+        """Run a command of the generator."""
+        return self._run("scaffold", *arguments, url=url or self.url)
+
+    def migrate(self) -> None:
+        """Bring the database to the newest revision."""
+        done(self._run("db_manager", "migrate", url=self.url))
+
+    async def has(self, table: str) -> bool:
+        """Whether the database has a table."""
+        connection = await asyncpg.connect(self.url)
+        try:
+            return await connection.fetchval("SELECT to_regclass($1)", table) is not None
+        finally:
+            await connection.close()
+
+    def _run(self, module: str, *arguments: str, url: str) -> Completed:
+        return subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=self.root,
+            env=os.environ | {"PYTHONPATH": python_path(self.root), "DATABASE_URL": url},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def shop(fresh: Path, tmp_path: Path, new_database: NewDatabase) -> AsyncIterator[Shop]:
+    """A shop of the test's own, migrated."""
+    async with new_database() as url:
+        shop = Shop(shutil.copytree(fresh, tmp_path / "shop"), url)
+        done(shop.scaffold("product-service", "8082"))
+        shop.migrate()
+        yield shop
+
+
+async def test_what_is_not_applied_is_removed_without_asking(shop: Shop) -> None:
+    before = set((shop.root / "db_manager/migrations/versions").iterdir())
+    done(shop.scaffold(*CATEGORY))
+
+    done(shop.scaffold(*REMOVAL))
+
+    assert set((shop.root / "db_manager/migrations/versions").iterdir()) == before
+
+
+@pytest.mark.parametrize("removal", [REMOVAL, ("undo",)])
+async def test_what_is_applied_is_downgraded_once_that_is_agreed_to(
+    shop: Shop, removal: tuple[str, ...]
+) -> None:
+    versions = set((shop.root / "db_manager/migrations/versions").glob("*.py"))
+    done(shop.scaffold(*CATEGORY))
+    shop.migrate()
+    before = picture(shop.root)
+
+    message = refused(shop.scaffold(*removal))
+    assert "is downgraded to" in message
+    assert "_create_categories.py" in message
+    assert "--yes agrees" in message
+    assert picture(shop.root) == before
+    assert await shop.has("categories")
+
+    done(shop.scaffold(*removal, "--yes"))
+    assert not await shop.has("categories")
+    assert set((shop.root / "db_manager/migrations/versions").glob("*.py")) == versions
+
+
+async def test_a_database_that_does_not_answer_is_not_guessed_at(shop: Shop) -> None:
+    done(shop.scaffold(*CATEGORY))
+    before = picture(shop.root)
+
+    for removal in (REMOVAL, ("undo",)):
+        assert "The database does not answer" in refused(shop.scaffold(*removal, url=UNREACHABLE))
+    assert picture(shop.root) == before
+
+
+async def test_tables_are_dropped_by_a_revision_where_others_may_have_them(shop: Shop) -> None:
+    done(shop.scaffold(*CATEGORY))
+    shop.migrate()
+
+    done(shop.scaffold(*REMOVAL, "--assume-applied", url=UNREACHABLE))
+
+    assert await shop.has("categories")
+    shop.migrate()
+    assert not await shop.has("categories")

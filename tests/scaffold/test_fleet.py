@@ -1,0 +1,353 @@
+"""The life of a fleet: described in fleet.toml, changed, merged with edits, taken back."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.scaffold.commands import done, picture, refused, scaffold
+
+PRICE = "price:decimal(10,2):min(0)"
+PRODUCT = "services/product_service"
+ENTITY = f"{PRODUCT}/domain/entities/product.py"
+
+
+@pytest.fixture(scope="session")
+def shop(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a product service, that tests only read."""
+    folder = shutil.copytree(fresh, tmp_path_factory.mktemp("fleets") / "shop")
+    done(scaffold(folder, "product-service", "8082", "name:str(80)", PRICE))
+    return folder
+
+
+@pytest.fixture
+def fleet(shop: Path, tmp_path: Path) -> Path:
+    """The shop, a test's own."""
+    return shutil.copytree(shop, tmp_path / "shop")
+
+
+def describe(fleet: Path, old: str, new: str) -> None:
+    """Edit fleet.toml."""
+    text = (fleet / "fleet.toml").read_text()
+    assert old in text
+    (fleet / "fleet.toml").write_text(text.replace(old, new))
+
+
+def edit(fleet: Path, path: str, old: str, new: str) -> None:
+    """Edit a generated file."""
+    text = (fleet / path).read_text()
+    assert old in text
+    (fleet / path).write_text(text.replace(old, new))
+
+
+def test_a_command_writes_what_it_is_given_into_the_description(fleet: Path) -> None:
+    assert (
+        (fleet / "fleet.toml")
+        .read_text()
+        .endswith(
+            "\n[product-service]\nport = 8082\n\n"
+            '[product-service.product]\nname = "str(80)"\nprice = "decimal(10,2):min(0)"\n'
+        )
+    )
+
+
+def test_a_preset_is_written_in_full(workspace: Path) -> None:
+    done(scaffold(workspace, "team-service", "8082"))
+
+    assert (
+        (workspace / "fleet.toml")
+        .read_text()
+        .endswith('[team-service.team]\nname = "str(120):unique"\ndescription = "str(1000)?"\n')
+    )
+
+
+def test_applying_twice_changes_nothing(fleet: Path) -> None:
+    before = picture(fleet)
+
+    assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
+
+    assert picture(fleet) == before
+
+
+def test_an_edited_description_generates_what_a_new_one_would(
+    fresh: Path, fleet: Path, tmp_path: Path
+) -> None:
+    direct = shutil.copytree(fresh, tmp_path / "direct")
+    fields = ("name:str(90)", "price:decimal(10,2):min(1)", "sku:str(9)?")
+    done(scaffold(direct, "product-service", "8090", *fields))
+
+    describe(fleet, "8082", "8090")
+    describe(fleet, "str(80)", "str(90)")
+    describe(fleet, 'min(0)"', 'min(1)"\nsku = "str(9)?"')
+    done(scaffold(fleet, "apply"))
+
+    ignored = ("db_manager/migrations/versions", ".scaffold/generated/db_manager")
+    expected, found = (
+        {path: what for path, what in picture(folder).items() if not path.startswith(ignored)}
+        for folder in (direct, fleet)
+    )
+    assert found == expected
+
+
+def test_a_new_field_has_a_revision_of_its_own(fleet: Path) -> None:
+    before = set((fleet / "db_manager/migrations/versions").iterdir())
+
+    done(scaffold(fleet, "field", "product-service", "product", "sku:str(9)?"))
+
+    [added] = set((fleet / "db_manager/migrations/versions").iterdir()) - before
+    assert added.name.endswith("_add_sku_to_products.py")
+    assert 'sa.Column("sku", sa.String(length=9)' in added.read_text()
+
+
+def test_a_new_required_field_wants_a_value_for_rows_that_are_there(fleet: Path) -> None:
+    before = picture(fleet)
+    arguments = ("field", "product-service", "product", "stock:int")
+
+    assert "--fill stock=" in refused(scaffold(fleet, *arguments), exit_code=2)
+    assert picture(fleet) == before
+    done(scaffold(fleet, *arguments, "--fill", "stock=0"))
+
+
+def test_a_renamed_field_keeps_its_column(fleet: Path) -> None:
+    done(scaffold(fleet, "field", "product-service", "product", "--rename", "price:net_price"))
+
+    [revision] = (fleet / "db_manager/migrations/versions").glob("*price*products.py")
+    assert "RENAME COLUMN price TO net_price" in revision.read_text()
+    assert 'net_price = "decimal(10,2):min(0)"' in (fleet / "fleet.toml").read_text()
+    assert "net_price" in (fleet / ENTITY).read_text()
+    assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
+
+
+def test_a_dropped_field_is_told_to_lose_its_values(fleet: Path) -> None:
+    completed = scaffold(fleet, "field", "product-service", "product", "--drop", "price")
+
+    done(completed)
+    assert "price" not in (fleet / ENTITY).read_text()
+    assert completed.stderr.startswith("Warning: ")
+
+
+def test_an_edited_file_keeps_its_edits(fleet: Path) -> None:
+    edit(
+        fleet,
+        ENTITY,
+        "    def deactivate",
+        "    def is_cheap(self) -> bool:\n        return self.price < 10\n\n    def deactivate",
+    )
+
+    done(scaffold(fleet, "field", "product-service", "product", "stock:int=0"))
+
+    text = (fleet / ENTITY).read_text()
+    assert "    stock: int" in text
+    assert "    def is_cheap(self) -> bool:\n        return self.price < 10\n" in text
+
+
+def test_a_conflict_is_marked_and_named_and_ends_with_1(fleet: Path) -> None:
+    edit(fleet, f"{PRODUCT}/settings.py", "= 8082", "= 9999")
+    describe(fleet, "8082", "8090")
+
+    completed = scaffold(fleet, "apply")
+
+    assert completed.returncode == 1
+    assert f"{PRODUCT}/settings.py: 1 conflict, marked in the file." in completed.stderr
+    text = (fleet / PRODUCT / "settings.py").read_text()
+    assert "<<<<<<<" in text
+    assert "= 9999" in text
+    assert "= 8090" in text
+
+
+def test_a_conflict_that_is_open_is_refused(fleet: Path) -> None:
+    edit(fleet, f"{PRODUCT}/settings.py", "= 8082", "= 9999")
+    describe(fleet, "8082", "8090")
+    scaffold(fleet, "apply")
+    before = picture(fleet)
+    describe(fleet, "8090", "8091")
+    before["fleet.toml"] = picture(fleet)["fleet.toml"]
+
+    assert "Conflict marks in services/product_service/settings.py" in refused(
+        scaffold(fleet, "apply")
+    )
+    assert picture(fleet) == before
+
+
+def test_a_file_that_was_deleted_stays_deleted(fleet: Path) -> None:
+    (fleet / PRODUCT / "README.md").unlink()
+
+    completed = scaffold(fleet, "field", "product-service", "product", "stock:int=0")
+
+    done(completed)
+    assert not (fleet / PRODUCT / "README.md").exists()
+    assert f"not written again: {PRODUCT}/README.md" in completed.stderr
+
+
+def test_deleted_files_are_written_again_on_request(fleet: Path) -> None:
+    before = picture(fleet)
+    (fleet / PRODUCT / "README.md").unlink()
+    shutil.rmtree(fleet / PRODUCT / "domain")
+
+    done(scaffold(fleet, "apply", "--restore"))
+
+    assert picture(fleet) == before
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_a_file_keeps_its_line_ends(fleet: Path, newline: bytes) -> None:
+    path = fleet / ENTITY
+    path.write_bytes(path.read_bytes().replace(b"\n", newline))
+
+    done(scaffold(fleet, "field", "product-service", "product", "stock:int=0"))
+
+    content = path.read_bytes()
+    assert b"    stock: int" in content
+    assert content.count(b"\n") == content.count(newline)
+
+
+@pytest.mark.parametrize("first", ["category", "tag"])
+def test_what_is_added_and_removed_leaves_every_byte(fleet: Path, first: str) -> None:
+    before = picture(fleet)
+    for name in ("category", "tag"):
+        done(scaffold(fleet, "resource", "product-service", name, "label:str(40)"))
+    done(scaffold(fleet, "user-service", "8081"))
+
+    done(scaffold(fleet, "remove", "product-service", first))
+    done(scaffold(fleet, "remove", "user-service"))
+    other = "tag" if first == "category" else "category"
+    done(scaffold(fleet, "remove", "product-service", other))
+
+    assert without_versions(picture(fleet)) == without_versions(before)
+
+
+def without_versions(files: dict[str, tuple[int, bytes]]) -> dict[str, tuple[int, bytes]]:
+    return {
+        path: what
+        for path, what in files.items()
+        if "migrations/versions/" not in path and path != ".scaffold/undo.json"
+    }
+
+
+def test_revisions_on_top_of_the_chain_go_with_what_they_made(fleet: Path) -> None:
+    before = picture(fleet)
+    done(scaffold(fleet, "resource", "product-service", "category", "label:str(40)"))
+    done(scaffold(fleet, "field", "product-service", "category", "rank:int=0"))
+
+    done(scaffold(fleet, "remove", "product-service", "category"))
+
+    after = picture(fleet)
+    assert after.pop(".scaffold/undo.json")
+    before.pop(".scaffold/undo.json")
+    assert after == before
+
+
+def test_a_table_that_another_revision_follows_is_dropped_by_a_new_one(fleet: Path) -> None:
+    for name in ("category", "tag"):
+        done(scaffold(fleet, "resource", "product-service", name, "label:str(40)"))
+
+    completed = scaffold(fleet, "remove", "product-service", "category")
+
+    done(completed)
+    versions = fleet / "db_manager/migrations/versions"
+    assert list(versions.glob("*_create_categories.py"))
+    assert list(versions.glob("*_drop_categories.py"))
+    assert "categories is dropped, with its rows" in completed.stderr
+
+
+def test_files_of_ones_own_stay_where_a_service_was(fleet: Path) -> None:
+    (fleet / PRODUCT / "domain/prices.py").write_text("mine")
+
+    done(scaffold(fleet, "remove", "product-service"))
+
+    assert [path.name for path in (fleet / PRODUCT).rglob("*") if path.is_file()] == ["prices.py"]
+
+
+def test_an_edited_file_is_deleted_only_when_that_is_agreed_to(fleet: Path) -> None:
+    edit(fleet, ENTITY, "as the business knows it", "as we know it")
+    before = picture(fleet)
+
+    message = refused(scaffold(fleet, "remove", "product-service"))
+
+    assert f"Edited since generated, and deleted now: {ENTITY}." in message
+    assert picture(fleet) == before
+    done(scaffold(fleet, "remove", "product-service", "--yes"))
+    assert not (fleet / PRODUCT).exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("user-service", "8081"),
+        ("resource", "product-service", "tag", "label:str(40)"),
+        ("field", "product-service", "product", "stock:int=0", "--drop", "name"),
+        ("remove", "product-service"),
+    ],
+)
+def test_undo_takes_the_last_command_back_to_the_byte(
+    fleet: Path, command: tuple[str, ...]
+) -> None:
+    (fleet / PRODUCT / "README.md").unlink()
+    before = picture(fleet)
+    del before[".scaffold/undo.json"]
+    done(scaffold(fleet, *command))
+
+    done(scaffold(fleet, "undo"))
+
+    assert picture(fleet) == before
+    assert "nothing to undo" in refused(scaffold(fleet, "undo"))
+
+
+def test_undo_does_nothing_where_a_file_was_changed_since(fleet: Path) -> None:
+    done(scaffold(fleet, "field", "product-service", "product", "stock:int=0"))
+    edit(fleet, ENTITY, "as the business knows it", "as we know it")
+    before = picture(fleet)
+
+    message = refused(scaffold(fleet, "undo"))
+
+    assert f"Changed since, so that nothing was undone: {ENTITY}." in message
+    assert picture(fleet) == before
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--diff"])
+def test_what_only_shows_writes_nothing(fleet: Path, option: str) -> None:
+    before = picture(fleet)
+
+    for command in (
+        ("resource", "product-service", "tag"),
+        ("field", "product-service", "product", "stock:int=0"),
+        ("remove", "product-service"),
+        ("undo",),
+    ):
+        assert "services/product_service" in done(scaffold(fleet, *command, option))
+
+    assert picture(fleet) == before
+
+
+def test_a_program_reads_what_a_command_did(fleet: Path) -> None:
+    printed = done(scaffold(fleet, "remove", "product-service", "--json"))
+
+    assert f"{PRODUCT}/app.py" in json.loads(printed)["deleted"]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("resource", "order-service", "line"), "order-service"),
+        (("resource", "product-service", "product"), "product"),
+        (("resource", "product-service", "Tag"), "Tag"),
+        (("field", "product-service", "tag", "x:int"), "tag"),
+        (("field", "product-service", "product", "--drop", "colour"), "colour"),
+        (("field", "product-service", "product", "--rename", "colour:color"), "colour"),
+        (("field", "product-service", "product", "--rename", "price"), "OLD:NEW"),
+        (("field", "product-service", "product"), "--drop"),
+        (("remove", "order-service"), "order-service"),
+        (("remove", "product-service", "tag"), "tag"),
+        (("product-service", "8083"), "fleet.toml describes product-service already"),
+    ],
+)
+def test_what_is_not_described_is_refused_by_its_name(
+    fleet: Path, command: tuple[str, ...], message: str
+) -> None:
+    before = picture(fleet)
+    completed = scaffold(fleet, *command)
+
+    assert message in refused(completed, exit_code=completed.returncode)
+    assert completed.returncode in (1, 2)
+    assert picture(fleet) == before
