@@ -2,6 +2,7 @@
 
     .scaffold/generated/<path>.txt   a generated file as it was written
     .scaffold/described/<name>.toml  what fleet.toml said of a service
+    .scaffold/generated/fingerprint  of all that generated files are made of
     .scaffold/undo.json              what the last command changed, on this machine only
 
 A file for each, so that two branches that generate different things merge. The ending keeps
@@ -9,17 +10,20 @@ linters, type checkers and test runners from taking them for code.
 """
 
 import base64
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from quart_fleet.files import decode, read_text
+from quart_fleet.workspace import PROJECT_FILE
 from scaffold.language.description import FleetDescription
 from scaffold.language.fleet import write_resource
 from scaffold.plan import Plan, digest, find_content
 
 FOLDER = PurePosixPath(".scaffold")
 GENERATED = FOLDER / "generated"
+FINGERPRINT = GENERATED / "fingerprint"
 DESCRIBED = FOLDER / "described"
 RECORD = FOLDER / "undo.json"
 
@@ -58,6 +62,26 @@ def describe(description: FleetDescription) -> dict[PurePosixPath, str]:
             blocks.append(write_resource(path, replace(resource, fields=fields)))
         files[DESCRIBED / f"{service.name}.toml"] = "\n".join(blocks)
     return files
+
+
+def read_fingerprint(root: Path) -> str:
+    """Return the fingerprint of what was applied last; empty where there is none."""
+    path = root / FINGERPRINT
+    return path.read_text("utf-8", "replace") if path.is_file() else ""
+
+
+def take_fingerprint(root: Path, text: str, project: str, base: str) -> str:
+    """Return what tells all that generated files are made of from any other: a digest.
+
+    That is the text of fleet.toml, the workspace's name, base image and style of code, and the
+    generator with its templates.
+    """
+    generator = Path(__file__).parent
+    files = [*generator.rglob("*.py"), *generator.rglob("*.jinja"), *generator.rglob("*.toml")]
+    whole = hashlib.sha256(repr((text, project, base)).encode())
+    for path in (*sorted(files), root / PROJECT_FILE):
+        whole.update(path.read_bytes())
+    return whole.hexdigest()
 
 
 def remember(plan: Plan) -> Plan:

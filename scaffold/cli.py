@@ -63,6 +63,9 @@ COMMANDS = {
     "remove": LazyCommand("scaffold.remove", "Services", "Remove a service or a resource."),
     "apply": LazyCommand("scaffold.apply", "Services", "Bring the code to what fleet.toml says."),
     "undo": LazyCommand("scaffold.undo", "Services", "Take the last of these back."),
+    "list": LazyCommand(
+        "scaffold.listing", "Services", "List the services, what they keep, and what was edited."
+    ),
     "contracts": LazyCommand(
         "scaffold.contracts.command",
         "Checks",

@@ -13,7 +13,7 @@ from quart_fleet.output import mark
 from scaffold import environment, preview, transaction
 from scaffold.baseline import remember
 from scaffold.database import downgrade
-from scaffold.engine import Change, Wishes, plan_change, read_fleet_text
+from scaffold.engine import Change, Wishes, find_nothing, plan_change, read_fleet_text
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.plan import Plan
 from scaffold.workspace import Workspace, read_settings
@@ -81,8 +81,12 @@ def change_fleet(edit: Callable[[str], str], options: Options, wishes: Wishes) -
     with workspace.locked() if options.writes else nullcontext():
         if options.writes and transaction.recover(workspace.root):
             click.echo("Undid what an interrupted scaffold had left.", err=True)
-        text = edit(read_fleet_text(workspace.root))
-        change = plan_change(workspace, text, wishes)
+        before = read_fleet_text(workspace.root)
+        text = edit(before)
+        nothing = (
+            find_nothing(workspace.root, text) if wishes == Wishes() and text == before else None
+        )
+        change = nothing or plan_change(workspace, text, wishes)
         confirm(change.losses, options)
         if options.writes and change.downgrade:
             downgrade(workspace.root, change.base)
@@ -130,7 +134,7 @@ def print_change(change: Change, done: str) -> None:
 
 def print_notes(change: Change) -> None:
     """Say on stderr what stays, and what its owner has to decide; exit 1 after conflicts."""
-    root = change.inventory.root
+    root = change.plan.root
     for service in change.after.services:
         known = change.before.find_service(service.name.package)
         if known and known.port == service.port:

@@ -17,7 +17,15 @@ from pathlib import Path, PurePosixPath
 from quart_fleet.files import UnreadableFileError, decode
 from quart_fleet.workspace import PROJECT_FILE
 from scaffold import compose, environment
-from scaffold.baseline import describe, place_of, read_baseline, read_described
+from scaffold.baseline import (
+    FINGERPRINT,
+    describe,
+    place_of,
+    read_baseline,
+    read_described,
+    read_fingerprint,
+    take_fingerprint,
+)
 from scaffold.compose import Composition
 from scaffold.conflicts import refuse_conflicts
 from scaffold.database import NONE_APPLIED, get_applied
@@ -69,20 +77,30 @@ class Wishes:
 class Change:
     """What a command does to a workspace, decided and not written yet."""
 
-    inventory: Inventory
+    composition: Composition
+    """Before the change."""
     before: Fleet
     """As it was applied last."""
     after: Fleet
     plan: Plan
-    absent: list[PurePosixPath]
+    absent: list[PurePosixPath] = field(default_factory=list)
     """Generated files that their owner deleted; they stay deleted."""
-    losses: list[str]
+    losses: list[str] = field(default_factory=list)
     """What is lost at once and no command brings back, a sentence each."""
-    warnings: list[str]
+    warnings: list[str] = field(default_factory=list)
     """What the new revisions lose, or cannot do safely, when they are applied."""
-    downgrade: bool
+    downgrade: bool = False
     """Whether the database is taken back to `base` before anything is written."""
-    base: str | None
+    base: str | None = None
+
+
+def find_nothing(root: Path, text: str) -> Change | None:
+    """Return the change that is none, where a fleet.toml of this text is known to be applied."""
+    composition = Composition.read(root)
+    now = take_fingerprint(root, text, composition.project, find_base(root))
+    if read_fingerprint(root) != now:
+        return None
+    return Change(composition=composition, before=Fleet(), after=Fleet(), plan=Plan(root))
 
 
 def plan_change(workspace: Workspace, text: str, wishes: Wishes) -> Change:
@@ -112,6 +130,7 @@ def plan_change(workspace: Workspace, text: str, wishes: Wishes) -> Change:
     decision.settle_private_files(before, after)
     decision.settle_composition(inventory.composition, before, after)
     decision.settle_descriptions(described, description, forget_former_names(text))
+    decision.settle_fingerprint(inventory.composition.project)
     losses = []
     if decision.edited:
         names = ", ".join(map(str, decision.edited))
@@ -123,7 +142,7 @@ def plan_change(workspace: Workspace, text: str, wishes: Wishes) -> Change:
             f"of {names} with their rows. Other databases are not known."
         )
     return Change(
-        inventory=inventory,
+        composition=inventory.composition,
         before=before,
         after=after,
         plan=decision.plan(),
@@ -145,6 +164,8 @@ class _Decision:
 
     def __init__(self, root: Path, baseline: Files) -> None:
         self.root = root
+        self.base = find_base(root)
+        """The image that those of services are built on."""
         self.baseline = baseline
         self.generated: Files = {}
         """The next baseline."""
@@ -163,9 +184,8 @@ class _Decision:
     def settle_generated(self, fleet: Fleet, inventory: Inventory, *, restore: bool) -> None:
         """Bring what is generated of a fleet to the disk; raises ScaffoldError."""
         rendered: Files = {}
-        base = find_base(self.root)
         for service in fleet.services:
-            rendered |= render_service(service, inventory.composition.project, base)
+            rendered |= render_service(service, inventory.composition.project, self.base)
         self.generated = format_python(rendered, self.root / PROJECT_FILE)
         for path, new in self.generated.items():
             self._update(path, self.baseline.get(path), new, restore=restore)
@@ -228,6 +248,15 @@ class _Decision:
         self._deleted += described.keys() - applied.keys()
         if description.services or (self.root / FILE).is_file():
             self._writes[PurePosixPath(FILE)] = text.encode()
+
+    def settle_fingerprint(self, project: str) -> None:
+        """Note what was applied, so that applying it again is known to change nothing."""
+        if self.generated:
+            text = self._writes[PurePosixPath(FILE)].decode()
+            fingerprint = take_fingerprint(self.root, text, project, self.base)
+            self._writes[FINGERPRINT] = fingerprint.encode()
+        elif (self.root / FINGERPRINT).is_file():
+            self._deleted.append(FINGERPRINT)
 
     def plan(self) -> Plan:
         """Return all of it, with the next baseline."""

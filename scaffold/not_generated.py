@@ -18,7 +18,6 @@ MODIFIERS = [
 OPTIONS = [
     "_unique",
     "_active",
-    "_plural",
     "_actions",
 ]
 
@@ -39,7 +38,6 @@ def refuse_not_generated(description: ResourceDescription) -> None:
     used = {
         "_unique": bool(description.unique),
         "_active": not description.has_active,
-        "_plural": description.plural is not None,
         "_actions": bool(description.actions),
     }
     for option in OPTIONS:

@@ -15,7 +15,7 @@ from scaffold.workspace import SERVICES
 
 def print_result(service: PlannedService, change: Change) -> None:
     """Say what was written, where the service will be, and which commands come next."""
-    root = change.inventory.root
+    root = change.plan.root
     print_change(change, f"{service.name.typed} is in {_relative(root / service.folder)}")
     click.echo("\nIts addresses, once it runs:")
     for url in _urls(service):
@@ -24,7 +24,7 @@ def print_result(service: PlannedService, change: Change) -> None:
     for line in _next_commands(root, service):
         click.echo(f"  {line}")
     is_listed = compose.LIST in change.plan.writes
-    composition = change.inventory.composition
+    composition = change.composition
     if composition.files and not is_listed and not composition.uses(service.name.package):
         click.echo(
             f"{compose.FILE} includes no list of services ({compose.LIST}): add the service to it "

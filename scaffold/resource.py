@@ -8,7 +8,7 @@ from scaffold import preview
 from scaffold.editing import Options, change_fleet, print_change, print_notes, takes_options
 from scaffold.engine import Wishes
 from scaffold.language.fleet import add_resource
-from scaffold.language.grammar import parse_fields
+from scaffold.language.grammar import parse_block, parse_fields
 from scaffold.presets import preset_of
 
 
@@ -16,8 +16,22 @@ from scaffold.presets import preset_of
 @click.argument("service")
 @click.argument("resource")
 @click.argument("fields", nargs=-1, metavar="[FIELD]...")
+@click.option(
+    "--index",
+    multiple=True,
+    metavar="FIELDS",
+    help="An index of several fields, as in 'status, -placed_at'; lists are sorted by it.",
+)
+@click.option("--plural", metavar="WORD", help="The plural, where English has another.")
 @takes_options
-def command(service: str, resource: str, fields: tuple[str, ...], **options: bool) -> None:
+def command(
+    service: str,
+    resource: str,
+    fields: tuple[str, ...],
+    index: tuple[str, ...],
+    plural: str | None,
+    **options: bool,
+) -> None:
     """Add the resource RESOURCE, in the singular, to SERVICE.
 
     A FIELD is NAME:TYPE with its rules, as in 'price:decimal(10,2):min(0)'; without any, it has a
@@ -25,7 +39,10 @@ def command(service: str, resource: str, fields: tuple[str, ...], **options: boo
     """
     chosen = Options(**options)
     described = parse_fields(fields) if fields else preset_of(resource)
-    described = replace(described, name=resource)
+    block: dict[str, object] = {one.name: str(one).partition(":")[2] for one in described.fields}
+    block |= {"_index": list(index)} if index else {}
+    block |= {"_plural": plural} if plural else {}
+    described = replace(parse_block(block, resource), is_contract=described.is_contract)
     change = change_fleet(
         lambda text: add_resource(text, service, resource, described), chosen, Wishes()
     )

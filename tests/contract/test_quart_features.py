@@ -40,8 +40,9 @@ def extended(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     controllers = home / "infrastructure/web/controllers.py"
     controllers.write_text(controllers.read_text() + CONTROLLERS)
     bootstrap = home / "bootstrap.py"
-    text = bootstrap.read_text().replace("import bp, ", "import admin, bp, ")
-    bootstrap.write_text(text.replace("blueprints=[bp]", "blueprints=[bp, admin]"))
+    text, blueprints = bootstrap.read_text(), "blueprints=[controllers.bp]"
+    assert blueprints in text
+    bootstrap.write_text(text.replace(blueprints, "blueprints=[controllers.bp, controllers.admin]"))
     for name, content in {"templates/page.html": "visit {{ visits }}", "static/a.txt": "A"}.items():
         (home / name).parent.mkdir()
         (home / name).write_text(content)

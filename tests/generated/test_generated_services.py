@@ -34,18 +34,19 @@ KINDS = [
     Kind("order-item-service", "order_item_service", "order-items"),
     Kind("person-service", "person_service", "people"),
     Kind("sheep-service", "sheep_service", "sheep"),
-    Kind("list", "list", "lists"),
+    Kind("set", "set", "sets"),
     Kind(f"{'long-' * 9}name-service", f"{'long_' * 9}name_service", f"{'long-' * 9}names"),
     Kind("metrics-service --bare", "metrics_service", None),
 ]
 
 MORE = (
     "resource product-service category name:str(80):unique position:int=0",
-    "resource metrics-service reading value:float taken_at:datetime=now",
+    "resource metrics-service reading value:float taken_at:datetime=now --index taken_at,-value",
+    "resource metrics-service goods label:str(9) --plural wares",
     "field order-item-service order_item quantity:int:positive=1 note:text?",
     "field person-service person --rename name:full_name --drop description",
-    "resource list entry text:str(200)",
-    "remove list entry",
+    "resource set entry text:str(200)",
+    "remove set entry",
 )
 """What is changed afterwards: more resources, and other fields."""
 

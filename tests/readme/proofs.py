@@ -14,6 +14,7 @@ TABLE = {
     ],
     "python -m scaffold apply": ["python -m scaffold apply"],
     "python -m scaffold undo": ["python -m scaffold undo"],
+    "python -m scaffold list": ["python -m scaffold list"],
     "python -m scaffold remove SERVICE [RESOURCE]": [
         "python -m scaffold remove order-service invoice",
     ],

@@ -217,6 +217,19 @@ def test_what_is_added_and_removed_leaves_every_byte(fleet: Path, first: str) ->
     assert without_versions(picture(fleet)) == without_versions(before)
 
 
+def test_the_last_service_leaves_nothing(workspace: Path) -> None:
+    done(scaffold(workspace, "env"))  # which makes the secrets of the workspace
+    before = picture(workspace)
+    done(scaffold(workspace, "order-service", "8081"))
+
+    done(scaffold(workspace, "remove", "order-service"))
+
+    after = picture(workspace)
+    assert after.pop(".scaffold/undo.json")
+    assert after.pop(".scaffold")
+    assert after == before
+
+
 def without_versions(files: dict[str, tuple[int, bytes]]) -> dict[str, tuple[int, bytes]]:
     return {
         path: what
@@ -351,3 +364,31 @@ def test_what_is_not_described_is_refused_by_its_name(
     assert message in refused(completed, exit_code=completed.returncode)
     assert completed.returncode in (1, 2)
     assert picture(fleet) == before
+
+
+def test_a_list_tells_what_was_edited_and_what_is_not_described(fleet: Path) -> None:
+    edit(fleet, ENTITY, "as the business knows it", "as we know it")
+    (fleet / PRODUCT / "README.md").unlink()
+    (fleet / "services/old_service").mkdir()
+    (fleet / "services/old_service/app.py").touch()
+
+    printed = done(scaffold(fleet, "list"))
+    found = json.loads(done(scaffold(fleet, "list", "--json")))
+
+    assert [line.split() for line in printed.splitlines()[:3]] == [
+        ["SERVICE", "PORT", "RESOURCES", "FILES"],
+        ["product-service", "8082", "product", "1", "edited,", "1", "deleted"],
+        ["old_service", "-", "-", "not", "in", "fleet.toml"],
+    ]
+    assert found["services"][0]["edited"] == [ENTITY]
+    assert found["services"][0]["deleted"] == [f"{PRODUCT}/README.md"]
+
+
+def test_another_generator_or_style_is_applied_again(fleet: Path) -> None:
+    project = fleet / "pyproject.toml"
+    project.write_text(project.read_text().replace("line-length = 100", "line-length = 60"))
+
+    done(scaffold(fleet, "apply"))
+
+    assert max(map(len, (fleet / PRODUCT / "bootstrap.py").read_text().splitlines())) <= 100
+    assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
