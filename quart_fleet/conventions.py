@@ -3,9 +3,13 @@
 import socket
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 PREFIX = "/api/v1"
 """The path below which every service answers."""
+
+SECRETS = Path("/run/secrets")
+"""Where Docker, Podman and the manifests mount secrets; SECRETS_DIR names another folder."""
 
 FOREIGN_VARIABLES = (
     *("CORS_ORIGINS", "DATABASE_*", "DB_*", "DEBUG", "FORWARDED_ALLOW_IPS", "HOST", "PG*", "PORT"),

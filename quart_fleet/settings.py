@@ -27,15 +27,13 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from quart_fleet.conventions import SECRETS
 from quart_fleet.database_url import normalise, with_password
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.files import read_text
 
 SAMPLE_SECRET_KEY = "change-me"  # noqa: S105 - a placeholder that a running service refuses
 """The SECRET_KEY of `.env.example`; good for development only."""
-
-_SECRETS = Path("/run/secrets")
-"""Where Docker, Podman and the manifests mount secrets; SECRETS_DIR names another folder."""
 
 _WORDS = {
     **dict.fromkeys(("int_parsing", "int_from_float", "int_parsing_size"), "write a whole number"),
@@ -87,7 +85,7 @@ class DatabaseSettings(BaseSettings):
         names every variable that cannot be used.
         """
         dotenv = folder / ".env" if folder else None
-        secrets = Path(os.environ.get("SECRETS_DIR") or _SECRETS)
+        secrets = Path(os.environ.get("SECRETS_DIR") or SECRETS)
         try:
             if dotenv and dotenv.exists():
                 _refuse_unreadable_line(dotenv)

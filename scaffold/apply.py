@@ -22,7 +22,7 @@ from scaffold.engine import Wishes
 def command(restore: bool, fill: tuple[str, ...], **options: bool) -> None:
     """Bring code and migrations to what fleet.toml says; twice changes nothing.
 
-    A file that nobody edited is replaced, an edited one is merged; where both changed the same
+    A file that is as generated is replaced, an edited one is merged; where both changed the same
     lines, the file is marked and named, and the exit code is 1.
     """
     chosen, wishes = Options(**options), Wishes(restore=restore, fill=parse_fill(fill))

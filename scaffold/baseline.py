@@ -2,6 +2,7 @@
 
     .scaffold/generated/<path>.txt   a generated file as it was written
     .scaffold/described/<name>.toml  what fleet.toml said of a service
+    .scaffold/revisions/<id>         the resource that a generated revision is about
     .scaffold/generated/fingerprint  of all that generated files are made of
     .scaffold/undo.json              what the last command changed, on this machine only
 
@@ -12,20 +13,27 @@ linters, type checkers and test runners from taking them for code.
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from quart_fleet.files import decode, read_text
+from quart_fleet.files import UnreadableFileError, decode, read_text
 from quart_fleet.workspace import PROJECT_FILE
 from scaffold.language.description import FleetDescription
-from scaffold.language.fleet import write_resource
+from scaffold.language.fleet import join_sides, parse_fleet, write_resource
 from scaffold.plan import Plan, digest, find_content
 
 FOLDER = PurePosixPath(".scaffold")
 GENERATED = FOLDER / "generated"
 FINGERPRINT = GENERATED / "fingerprint"
 DESCRIBED = FOLDER / "described"
+CONFLICTS = FOLDER / "conflicts"
+"""Files in which a command left marks, a line each."""
+_OWNERS = FOLDER / "revisions"
+IGNORE = FOLDER / ".gitignore"
 RECORD = FOLDER / "undo.json"
+IGNORED = f"{RECORD.name}\n"
+"""What git is told not to keep: it holds secrets."""
 
 _SUFFIX = ".txt"
 
@@ -48,7 +56,36 @@ def read_baseline(root: Path) -> dict[PurePosixPath, str]:
 def read_described(root: Path) -> dict[PurePosixPath, str]:
     """Return what fleet.toml said when it was applied last, by file; raises UnreadableFileError."""
     files = sorted((root / DESCRIBED).glob("*.toml"))
-    return {PurePosixPath(path.relative_to(root)): read_text(path) for path in files}
+    described = {}
+    for path in files:
+        try:
+            text = read_text(path)
+        except UnreadableFileError:  # the marks of a merge: what both sides have applied
+            text = join_sides(path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n"))
+        described[PurePosixPath(path.relative_to(root))] = text
+    return described
+
+
+def place_of_owner(revision: str) -> PurePosixPath:
+    """Return where it is written which resource a revision is about."""
+    return _OWNERS / revision
+
+
+def read_owners(root: Path) -> dict[str, str]:
+    """Return the resource that each generated revision is about, by its id."""
+    return {path.name: read_text(path).strip() for path in sorted((root / _OWNERS).glob("*"))}
+
+
+def parse_described(described: Mapping[PurePosixPath, str]) -> FleetDescription:
+    """Return what was applied last; what holds across services is not checked, as after a merge."""
+    services = [one for text in described.values() for one in parse_fleet(text).services]
+    return FleetDescription(tuple(services))
+
+
+def read_conflicts(root: Path) -> frozenset[PurePosixPath]:
+    """Return the files in which a command left marks."""
+    path = root / CONFLICTS
+    return frozenset(map(PurePosixPath, read_text(path).splitlines() if path.is_file() else ()))
 
 
 def describe(description: FleetDescription) -> dict[PurePosixPath, str]:

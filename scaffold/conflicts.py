@@ -47,6 +47,7 @@ def refuse_conflicts(inventory: Inventory, before: Fleet, after: Fleet) -> None:
                         f"{next_free_port(service.port, inventory.services)}."
                     )
         for resource in service.resources:
+            _refuse_other_fields(service, resource)
             if before.find_resource(service.name.package, resource.singular) is None:
                 for conflict in _find_resource_conflicts(inventory, service, resource):
                     raise ScaffoldError(conflict)
@@ -110,6 +111,16 @@ def _find_conflicts(inventory: Inventory, service: PlannedService) -> Iterator[s
         yield f"{service.folder} is no service, and holds other files. {advice}"
 
 
+def _refuse_other_fields(service: PlannedService, resource: Resource) -> None:
+    """Raise ScaffoldError for a table that ships and is described as another."""
+    preset = replace(preset_of(resource.singular), name=resource.singular)
+    if resource.is_shipped and resource.description != preset:
+        raise ScaffoldError(
+            f"{service.name.typed!r} is built on {resource.model}, which came with the workspace: "
+            "other fields for it are not generated yet.\nLeave them out."
+        )
+
+
 def _find_resource_conflicts(
     inventory: Inventory, service: PlannedService, resource: Resource
 ) -> Iterator[str]:
@@ -132,13 +143,6 @@ def _find_resource_conflicts(
         yield (
             f"The table {resource.table!r} of {named} exists already in {MODELS}/{module}.py. "
             "Choose another name, or add --bare for a service that keeps nothing."
-        )
-    if resource.is_shipped and replace(resource.description, name="") != preset_of(
-        resource.singular
-    ):
-        yield (
-            f"{service.name.typed!r} is built on {resource.model}, which came with the workspace: "
-            "other fields for it are not generated yet.\nLeave out the fields."
         )
     if resource.is_shipped and not (inventory.root / resource.model).is_file():
         yield (

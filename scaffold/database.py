@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from quart_fleet.conventions import SECRETS
 from scaffold.errors import ScaffoldError
 
 
@@ -28,8 +29,10 @@ def get_applied(root: Path, ids: Collection[str]) -> AppliedRevisions:
 
     Asked is the database that `python -m db_manager` would use here; others cannot be known.
     """
-    if "DATABASE_URL" not in os.environ and not (root / ".postgres").exists():
-        return NONE_APPLIED
+    secrets = Path(os.environ.get("SECRETS_DIR") or SECRETS)
+    is_named = os.environ.get("DATABASE_URL") or (secrets / "DATABASE_URL").is_file()
+    if not is_named and not (root / ".postgres").exists():
+        return NONE_APPLIED  # its server was never started
     status = _run(root, "status", "--json")
     try:
         found = json.loads(status.stdout)

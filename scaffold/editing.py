@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -88,10 +89,9 @@ def change_fleet(edit: Callable[[str], str], options: Options, wishes: Wishes) -
         )
         change = nothing or plan_change(workspace, text, wishes)
         confirm(change.losses, options)
-        if options.writes and change.downgrade:
-            downgrade(workspace.root, change.base)
         if options.writes:
-            transaction.apply(remember(change.plan))
+            undone = partial(downgrade, workspace.root, change.base) if change.downgrade else None
+            transaction.apply(remember(change.plan), undone)
     if options.diff:
         preview.print_diff(change.plan)
     elif options.dry_run and not options.json:
@@ -101,11 +101,14 @@ def change_fleet(edit: Callable[[str], str], options: Options, wishes: Wishes) -
 
 def confirm(losses: list[str], options: Options) -> None:
     """Return if nothing is lost, or it was agreed to; raises ScaffoldError."""
-    if not losses or options.yes or not options.writes:
+    if not losses or options.yes:
         return
     said = "\n".join(losses)
+    if not options.writes:
+        click.echo(said, err=True)
+        return
     if options.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ScaffoldError(f"{said}\nNothing was written; --yes agrees.")
+        raise ScaffoldError(f"{said}\nNothing was written: repeat it with --yes to agree.")
     if not click.confirm(f"{said}\nGo on?", err=True):
         raise ScaffoldError("Nothing was written.")
 
@@ -126,7 +129,7 @@ def summarise(plan: Plan) -> str:
 
 
 def print_change(change: Change, done: str) -> None:
-    """Say what was done, and what the owner has to decide."""
+    """Say what was done."""
     sign = click.style(mark("✓", "Done:"), fg="green")
     summary = summarise(change.plan)
     click.echo(f"{sign} {done} ({summary})" if summary else f"{sign} Nothing to write.")

@@ -1,7 +1,7 @@
 """The engine of every command that generates: three texts of each file become one plan.
 
 What was generated last (the baseline), what the description and today's templates give now, and
-what is on the disk. A file that nobody edited is replaced, an edited one merged; a file that its
+what is on the disk. A file that is as generated is replaced, an edited one merged; a file that its
 owner deleted stays deleted; what is no longer described is deleted, which is asked about where it
 was edited.
 """
@@ -14,14 +14,20 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from quart_fleet.files import UnreadableFileError, decode
+from quart_fleet.files import UnreadableFileError, decode, read_text
 from quart_fleet.workspace import PROJECT_FILE
 from scaffold import compose, environment
 from scaffold.baseline import (
+    CONFLICTS,
     FINGERPRINT,
+    IGNORE,
+    IGNORED,
     describe,
+    parse_described,
     place_of,
+    place_of_owner,
     read_baseline,
+    read_conflicts,
     read_described,
     read_fingerprint,
     take_fingerprint,
@@ -32,7 +38,7 @@ from scaffold.database import NONE_APPLIED, get_applied
 from scaffold.errors import ScaffoldError
 from scaffold.fleet import Fleet
 from scaffold.generation import find_base, render_service
-from scaffold.history import Newest, Steps, find_newest, plan_steps
+from scaffold.history import Newest, Past, Steps
 from scaffold.language.description import FleetDescription
 from scaffold.language.fleet import FILE, FRESH, forget_former_names, join_sides, parse_fleet
 from scaffold.merging import merge, merge_python
@@ -40,6 +46,7 @@ from scaffold.plan import Plan, find_content
 from scaffold.render import Files, format_python, sort_imports
 from scaffold.workspace import Inventory, Workspace
 
+_OTHERS = "a revision is deleted; databases other than the workspace's own are not known."
 _SECRET = re.compile(r"^(SECRET_KEY=).*$", re.MULTILINE)
 
 
@@ -49,16 +56,19 @@ def read_fleet_text(root: Path) -> str:
     Where git left the marks of a merge, what both sides have applied is joined.
     """
     path = root / FILE
-    if not path.is_file():
+    if not path.exists() and not read_described(root):
         return FRESH
-    content = path.read_bytes()
     try:
-        return decode(path, content)
+        return read_text(path)
+    except FileNotFoundError:
+        raise ScaffoldError(
+            f"{FILE} is missing, of which services were generated: bring it back."
+        ) from None
     except UnreadableFileError:
-        if b"\n=======" not in content:
+        text = path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
+        if "\n=======\n" not in text:
             raise
-    described = parse_fleet("\n".join(read_described(root).values()))
-    return join_sides(content.decode().replace("\r\n", "\n"), described)
+    return join_sides(text, parse_described(read_described(root)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +81,8 @@ class Wishes:
     """What rows that are there get in new required fields: by `FIELD` or `RESOURCE.FIELD`."""
     assume_applied: bool = False
     """Whether tables are dropped by a new revision, as if every database had them."""
+    is_removal: bool = False
+    """Whether what goes was named on the command line."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,7 +98,7 @@ class Change:
     absent: list[PurePosixPath] = field(default_factory=list)
     """Generated files that their owner deleted; they stay deleted."""
     losses: list[str] = field(default_factory=list)
-    """What is lost at once and no command brings back, a sentence each."""
+    """What is destroyed at once, a sentence each."""
     warnings: list[str] = field(default_factory=list)
     """What the new revisions lose, or cannot do safely, when they are applied."""
     downgrade: bool = False
@@ -114,17 +126,16 @@ def plan_change(workspace: Workspace, text: str, wishes: Wishes) -> Change:
     inventory = workspace.read()
     described = read_described(workspace.root)
     description = parse_fleet(text)
-    before, after = Fleet.of(parse_fleet("\n".join(described.values()))), Fleet.of(description)
+    before, after = Fleet.of(parse_described(described)), Fleet.of(description)
     refuse_conflicts(inventory, before, after)
-    newest, applied = Newest(), NONE_APPLIED
-    baseline = read_baseline(workspace.root)
+    newest, applied, past = Newest(), NONE_APPLIED, Past(inventory)
     if not wishes.assume_applied:
-        newest = find_newest(inventory, baseline, before, after)
+        newest = past.get_newest(before, after)
     if newest.files:
         applied = get_applied(workspace.root, newest.files)
-    steps = plan_steps(inventory, before, after, newest, wishes.fill)
+    steps = past.plan_steps(before, after, newest, wishes.fill)
 
-    decision = _Decision(workspace.root, baseline)
+    decision = _Decision(workspace.root, read_baseline(workspace.root))
     decision.settle_generated(after, inventory, restore=wishes.restore)
     decision.settle_revisions(steps, newest, inventory.versions)
     decision.settle_private_files(before, after)
@@ -132,14 +143,16 @@ def plan_change(workspace: Workspace, text: str, wishes: Wishes) -> Change:
     decision.settle_descriptions(described, description, forget_former_names(text))
     decision.settle_fingerprint(inventory.composition.project)
     losses = []
+    if not wishes.is_removal and (gone := before.names_without(after)):
+        losses.append(f"No longer described, and to be deleted: {', '.join(gone)}.")
     if decision.edited:
         names = ", ".join(map(str, decision.edited))
-        losses.append(f"Edited since generated, and deleted now: {names}.")
+        losses.append(f"Edited since generated, and to be deleted: {names}.")
     if applied.ids:
         names = ", ".join(path.name for path in newest.files.values())
         losses.append(
-            f"{applied.database} is downgraded to {newest.base or 'base'}, which drops the tables "
-            f"of {names} with their rows. Other databases are not known."
+            f"{applied.database} would be downgraded to {newest.base or 'base'}, which drops the "
+            f"tables of {names} with their rows."
         )
     return Change(
         composition=inventory.composition,
@@ -148,7 +161,7 @@ def plan_change(workspace: Workspace, text: str, wishes: Wishes) -> Change:
         plan=decision.plan(),
         absent=decision.absent,
         losses=losses,
-        warnings=steps.warnings,
+        warnings=[*steps.warnings, *([_OTHERS] if newest.files else [])],
         downgrade=bool(applied.ids),
         base=newest.base,
     )
@@ -176,6 +189,7 @@ class _Decision:
         self._writes: dict[PurePosixPath, bytes] = {}
         self._deleted: list[PurePosixPath] = []
         self._conflicts: dict[PurePosixPath, int] = {}
+        self._open_conflicts = read_conflicts(root)
         self._merged: Files = {}
         self._contents: dict[PurePosixPath, bytes | None] = {
             place_of(path): text.encode() for path, text in baseline.items()
@@ -199,7 +213,13 @@ class _Decision:
         """Add and take back revisions; those that stay are never written again."""
         added = format_python(steps.added, self.root / PROJECT_FILE)
         self._writes |= {path: new.encode() for path, new in added.items()}
+        self._writes |= {
+            place_of_owner(one): f"{owner}\n".encode() for one, owner in steps.owners.items()
+        }
         self._deleted += newest.files.values()
+        self._deleted += [
+            path for path in map(place_of_owner, newest.files) if (self.root / path).is_file()
+        ]
         self.generated |= added
         self.generated |= {
             path: base
@@ -246,13 +266,15 @@ class _Decision:
             path: new.encode() for path, new in applied.items() if described.get(path) != new
         }
         self._deleted += described.keys() - applied.keys()
-        if description.services or (self.root / FILE).is_file():
-            self._writes[PurePosixPath(FILE)] = text.encode()
+        content = self._read(PurePosixPath(FILE))
+        if description.services or content is not None:
+            newline = "\r\n" if b"\r\n" in (content or b"") else "\n"
+            self._writes[PurePosixPath(FILE)] = text.replace("\n", newline).encode()
 
     def settle_fingerprint(self, project: str) -> None:
         """Note what was applied, so that applying it again is known to change nothing."""
-        if self.generated:
-            text = self._writes[PurePosixPath(FILE)].decode()
+        text = self._writes.get(PurePosixPath(FILE), b"").decode()
+        if text and self.generated and not self._conflicts:
             fingerprint = take_fingerprint(self.root, text, project, self.base)
             self._writes[FINGERPRINT] = fingerprint.encode()
         elif (self.root / FINGERPRINT).is_file():
@@ -266,6 +288,12 @@ class _Decision:
             if self.baseline.get(path) != new
         }
         self._deleted += [place_of(path) for path in self.baseline.keys() - self.generated.keys()]
+        self._writes[IGNORE] = IGNORED.encode()
+        if self._conflicts:
+            names = "".join(f"{path}\n" for path in sorted(self._conflicts))
+            self._writes[CONFLICTS] = names.encode()
+        elif self._open_conflicts:
+            self._deleted.append(CONFLICTS)
         plan = Plan.decide(self.root, self._writes, known=self._contents)
         return replace(plan, deleted=tuple(sorted(self._deleted)), conflicts=self._conflicts)
 
@@ -277,7 +305,7 @@ class _Decision:
 
     def _update(self, path: PurePosixPath, base: str | None, new: str, *, restore: bool) -> None:
         """Bring a file to its new text; raises ScaffoldError for one that was not generated."""
-        if base == new and (self.root / path).is_file():
+        if base == new and path not in self._open_conflicts and (self.root / path).is_file():
             return
         content = self._read(path)
         if content is None:
@@ -309,6 +337,6 @@ class _Decision:
         content = self._read(path)
         if content is not None:
             self._deleted.append(path)
-            text = decode(self.root / path, content)
+            text = content.decode("utf-8", "replace").replace("\r\n", "\n")
             if without_secrets(text) != without_secrets(base):
                 self.edited.append(path)

@@ -54,6 +54,17 @@ class Fleet:
         """Return the services that others have not."""
         return [one for one in self.services if others.find_service(one.name.package) is None]
 
+    def names_without(self, others: "Fleet") -> list[str]:
+        """Return the services, and resources of other services, that others have not."""
+        services = self.without(others)
+        resources = [
+            f"{service.name.typed}.{each.singular}"
+            for service, each in self.resources()
+            if service not in services
+            and others.find_resource(service.name.package, each.singular) is None
+        ]
+        return [*(service.name.typed for service in services), *resources]
+
     def resources(self) -> Iterator[tuple[PlannedService, Resource]]:
         """Yield every resource beside its service."""
         for service in self.services:

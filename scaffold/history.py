@@ -1,17 +1,16 @@
 """The revisions that a change of the fleet adds, and those that it takes back."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from quart_fleet.files import read_text
-from quart_fleet.revisions import Revision
+from scaffold.baseline import place_of, read_owners
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.fields import Resource
 from scaffold.fleet import Fleet
-from scaffold.language.description import Value
-from scaffold.language.values import read_value
+from scaffold.language.description import Generated, Value
+from scaffold.language.values import read_default
 from scaffold.render import Files
 from scaffold.revisions import write_revision
 from scaffold.workspace import Inventory
@@ -33,98 +32,134 @@ class Steps:
 
     added: Files = field(default_factory=dict)
     """Not formatted yet."""
+    owners: dict[str, str] = field(default_factory=dict)
+    """The resource that each is about, by their ids."""
     warnings: list[str] = field(default_factory=list)
 
 
-def find_newest(inventory: Inventory, baseline: Files, before: Fleet, after: Fleet) -> Newest:
-    """Find the newest revisions that were generated for tables that go, and for no others.
+class Past:
+    """The revisions of a workspace, and the resource that each generated one is about."""
 
-    Of a table either all revisions are among them or none; an edited one ends them.
-    """
-    tables = {each.table for each in _gone(before, after)}
-    history = inventory.history
-    by_id = {each.id: each for each in history.revisions}
-    of_tables = {each.id: _table_of(each, tables) for each in history.revisions}
-    top: list[str] = []
-    current = history.heads[0] if len(history.heads) == 1 and tables else None
-    while current is not None:
-        revision = by_id[current]
-        path = inventory.versions / revision.file
-        is_generated = baseline.get(path) == read_text(inventory.root / path)
-        if not (is_generated and of_tables[current]) or len(revision.follows) > 1:
-            break
-        top.append(current)
-        current = next(iter(revision.follows), None)
-    while top:
-        whole = {
-            table
-            for table in tables
-            if {one for one, about in of_tables.items() if about == table} <= set(top)
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._history = inventory.history
+        self._owners = read_owners(inventory.root)
+
+    def get_newest(self, before: Fleet, after: Fleet) -> Newest:
+        """Return the newest revisions that were generated for resources that go, and for no others.
+
+        Of a resource either all revisions are among them or none; an edited one, or one that was
+        written by hand, ends them. Raises ScaffoldError for a history that cannot be read.
+        """
+        gone = {owner for owner, _ in _gone(before, after)}
+        if gone and self._history.faults:
+            raise ScaffoldError(self._history.faults[0])
+        by_id = {each.id: each for each in self._history.revisions}
+        top: list[str] = []
+        current = self._history.heads[0] if len(self._history.heads) == 1 and gone else None
+        while current is not None:
+            revision = by_id[current]
+            path = self._inventory.versions / revision.file
+            root, baseline = self._inventory.root, self._inventory.root / place_of(path)
+            is_as_generated = baseline.is_file() and read_text(baseline) == read_text(root / path)
+            if self._owners.get(current) not in gone or not is_as_generated:
+                break
+            top.append(current)
+            current = next(iter(revision.follows), None)
+        while top:
+            whole = {owner for owner in gone if self._revisions_of(owner) & by_id.keys() <= {*top}}
+            end = next((at for at, one in enumerate(top) if self._owners[one] not in whole), None)
+            if end is None:
+                break
+            top = top[:end]
+        files = {one: self._inventory.versions / by_id[one].file for one in top}
+        return Newest(files, next(iter(by_id[top[-1]].follows), None) if top else None)
+
+    def plan_steps(
+        self, before: Fleet, after: Fleet, newest: Newest, fill: Mapping[str, str]
+    ) -> Steps:
+        """Return the revisions from one fleet to another; raises ScaffoldError.
+
+        Args:
+            before: the fleet as it was applied last.
+            after: the fleet as it will be.
+            newest: revisions that are deleted; other tables that go are dropped by new ones.
+            fill: values of new required fields for rows that are there, by `FIELD` or
+                `RESOURCE.FIELD`.
+        """
+        known = {
+            name
+            for _, resource in after.resources()
+            for one in resource.description.fields
+            for name in (one.name, f"{resource.singular}.{one.name}")
         }
-        end = next((at for at, one in enumerate(top) if of_tables[one] not in whole), len(top))
-        if end == len(top):
-            break
-        top = top[:end]
-    files = {one: inventory.versions / by_id[one].file for one in top}
-    return Newest(files, next(iter(by_id[top[-1]].follows), None) if top else None)
+        for name in fill.keys() - known:
+            raise MisuseError(f"--fill {name}: no resource has such a field.")
+        steps, head = Steps(), newest.base
+        for owner, was, now in self._changes(before, after, newest):
+            if not (steps.added or newest.files):
+                head = self._get_head()
+            fields = now.description.fields if now else ()
+            revision = write_revision(
+                was,
+                now,
+                parent=head,
+                fill=_values(now, fill),
+                renames={one.was: one.name for one in fields if one.was},
+            )
+            if revision is not None:
+                steps.added[self._inventory.versions / revision.file_name] = revision.text
+                steps.owners[revision.id] = owner
+                steps.warnings += revision.warnings
+                head = revision.id
+        return steps
+
+    def _changes(
+        self, before: Fleet, after: Fleet, newest: Newest
+    ) -> Iterator[tuple[str, Resource | None, Resource | None]]:
+        """Yield each resource whose table may change: what it is called, was and will be."""
+        for owner, resource in sorted(_gone(before, after), key=lambda each: each[0]):
+            if not self._revisions_of(owner) & newest.files.keys():
+                yield owner, resource, None
+        # A table that a revision of the owner's makes is taken as it is.
+        made = {
+            table
+            for each in self._history.revisions
+            if each.id not in self._owners
+            for table in each.tables
+        }
+        for service, resource in after.resources():
+            was = before.find_resource(service.name.package, resource.singular)
+            if was != resource and (was or not (resource.is_shipped or resource.table in made)):
+                yield _owner(service.name.package, resource), was, resource
+
+    def _revisions_of(self, owner: str) -> set[str]:
+        return {one for one, about in self._owners.items() if about == owner}
+
+    def _get_head(self) -> str | None:
+        """Return the newest revision, None where there is none; raises ScaffoldError at two."""
+        if self._history.faults:
+            raise ScaffoldError(self._history.faults[0])
+        heads = self._history.heads
+        if len(heads) > 1:
+            raise ScaffoldError(
+                f"{self._inventory.versions} has {len(heads)} heads ({', '.join(heads)}), so which "
+                "of them a new revision follows is open.\nMerge them: python -m db_manager merge"
+            )
+        return next(iter(heads), None)
 
 
-def plan_steps(
-    inventory: Inventory, before: Fleet, after: Fleet, newest: Newest, fill: Mapping[str, str]
-) -> Steps:
-    """Return the revisions from one fleet to another; raises ScaffoldError.
-
-    Args:
-        inventory: of the workspace.
-        before: the fleet as it was applied last.
-        after: the fleet as it will be.
-        newest: revisions that are deleted; the others of tables that go are dropped by new ones.
-        fill: values of new required fields for rows that are there, by `FIELD` or
-            `RESOURCE.FIELD`.
-    """
-    history = inventory.history
-    creators = {table: one.id for one in history.revisions for table in one.tables}
-    old = {(one.name.package, each.singular): each for one, each in before.resources()}
-    changes: list[tuple[Resource | None, Resource | None]] = [
-        (each, None)
-        for each in sorted(_gone(before, after), key=lambda each: each.table)
-        if creators.get(each.table) not in newest.files
-    ]
-    for service, resource in after.resources():
-        was = old.get((service.name.package, resource.singular))
-        if was is not None or not (resource.is_shipped or resource.table in creators):
-            changes.append((was, resource))
-    steps, head = Steps(), newest.base
-    for was, now in changes:
-        if was == now:
-            continue
-        if not (steps.added or newest.files):
-            if history.faults:
-                raise ScaffoldError(history.faults[0])
-            if len(history.heads) > 1:
-                raise ScaffoldError(
-                    f"{inventory.versions} has {len(history.heads)} heads "
-                    f"({', '.join(history.heads)}), so which of them a new revision follows is open."
-                    "\nMerge them: python -m db_manager merge"
-                )
-            head = next(iter(history.heads), None)
-        renames = {one.was: one.name for one in now.description.fields if one.was} if now else {}
-        revision = write_revision(was, now, parent=head, fill=_values(now, fill), renames=renames)
-        if revision is not None:
-            steps.added[inventory.versions / revision.file_name] = revision.text
-            steps.warnings += revision.warnings
-            head = revision.id
-    return steps
+def _owner(package: str, resource: Resource) -> str:
+    """Return what is written down of the resource that a revision is about."""
+    return f"{package}.{resource.singular}"
 
 
-def _gone(before: Fleet, after: Fleet) -> list[Resource]:
-    """Return the resources that are no longer described; a model that ships stays."""
-    kept = {(one.name.package, each.singular) for one, each in after.resources()}
-    return [
-        each
-        for one, each in before.resources()
-        if (one.name.package, each.singular) not in kept and not each.is_shipped
-    ]
+def _gone(before: Fleet, after: Fleet) -> Iterator[tuple[str, Resource]]:
+    """Yield the resources that are no longer described; a model that ships stays."""
+    for service, resource in before.resources():
+        kept = after.find_resource(service.name.package, resource.singular)
+        if kept is None and not resource.is_shipped:
+            yield _owner(service.name.package, resource), resource
 
 
 def _values(resource: Resource | None, fill: Mapping[str, str]) -> dict[str, Value]:
@@ -134,14 +169,9 @@ def _values(resource: Resource | None, fill: Mapping[str, str]) -> dict[str, Val
         text = fill.get(f"{resource.singular}.{one.name}", fill.get(one.name)) if resource else None
         if text is not None:
             try:
-                values[one.name] = read_value(text, one.type)
+                values[one.name] = value = read_default(text, one.type)
             except ValueError as error:
                 raise MisuseError(f"--fill {one.name}={text}: {error}.") from None
+            if not isinstance(value, Generated) and not one.allows(value):
+                raise MisuseError(f"--fill {one.name}={text}: the field's own rules refuse it.")
     return values
-
-
-def _table_of(revision: Revision, tables: set[str]) -> str | None:
-    """Return the table that a generated revision is about, as the end of its file's name says."""
-    stem = revision.file.removesuffix(".py")
-    found = [table for table in tables if re.search(rf"_{re.escape(table)}$", stem)]
-    return max(found, key=len, default=None)

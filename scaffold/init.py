@@ -15,6 +15,7 @@ import click
 
 from quart_fleet.output import mark
 from scaffold import preview, transaction, vendor
+from scaffold.baseline import IGNORE, IGNORED
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.framework import get_framework
 from scaffold.language.fleet import FILE, FRESH
@@ -122,7 +123,7 @@ def plan_workspace(root: Path, words: WorkspaceWords) -> Plan:
     rendered = render_tree("workspace", {"workspace": words})
     if words.license.expression == _MIT:
         rendered |= render_tree("license", {"workspace": words})
-    rendered[PurePosixPath(FILE)] = FRESH
+    rendered |= {PurePosixPath(FILE): FRESH, IGNORE: IGNORED}
     files = {path: text.encode() for path, text in rendered.items()}
     return Plan.decide(root, files | vendor.collect())
 

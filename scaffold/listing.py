@@ -6,11 +6,9 @@ from pathlib import Path, PurePosixPath
 
 import click
 
-from quart_fleet.files import read_text
-from scaffold.baseline import read_baseline, read_described
+from scaffold.baseline import parse_described, read_baseline, read_described
 from scaffold.fleet import Fleet
 from scaffold.framework import get_framework
-from scaffold.language.fleet import parse_fleet
 from scaffold.workspace import SERVICES, Workspace
 
 
@@ -44,13 +42,13 @@ def command(as_json: bool) -> None:
     """
     workspace = Workspace.find(Path.cwd())
     inventory = workspace.read()
-    described = Fleet.of(parse_fleet("\n".join(read_described(workspace.root).values())))
+    described = Fleet.of(parse_described(read_described(workspace.root)))
     states: dict[PurePosixPath, str] = {}
     for path, base in read_baseline(workspace.root).items():
         file = workspace.root / path
         if not file.is_file():
             states[path] = "deleted"
-        elif read_text(file) != base:
+        elif file.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n") != base:
             states[path] = "edited"
     services = []
     for service in described.services:

@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Self
@@ -21,8 +21,6 @@ class Plan:
     unchanged: tuple[PurePosixPath, ...] = ()
     kept: tuple[PurePosixPath, ...] = ()
     """Files that are there and stay as they are, although the command has other content."""
-    amended: frozenset[PurePosixPath] = frozenset()
-    """Those of `changed` that only gain lines."""
     deleted: tuple[PurePosixPath, ...] = ()
     conflicts: dict[PurePosixPath, int] = field(default_factory=dict)
     """How many places of a file want a decision of its owner; they are marked in it."""
@@ -52,22 +50,6 @@ class Plan:
             else:
                 changed[path] = content
         return cls(root, created, changed, tuple(unchanged), tuple(kept))
-
-    def amend(self, path: PurePosixPath, content: bytes) -> Self:
-        """Return the plan that also adds lines to a file that is there."""
-        changed = self.changed | {path: content}
-        return replace(self, changed=changed, amended=self.amended | {path})
-
-    def missing(self, folder: PurePosixPath) -> list[str]:
-        """Return what is to be created in a folder, by its path below it."""
-        return [
-            str(path.relative_to(folder)) for path in self.created if path.is_relative_to(folder)
-        ]
-
-    @property
-    def overwritten(self) -> list[PurePosixPath]:
-        """Files whose present content would be lost."""
-        return [path for path in self.changed if path not in self.amended]
 
     @property
     def is_empty(self) -> bool:
@@ -113,4 +95,6 @@ def find_content(root: Path, path: PurePosixPath) -> bytes | None:
     target = root / path
     if target.is_dir():
         raise ScaffoldError(f"{target} is a folder where a file is needed: move it away.")
+    if target.is_symlink() and not target.exists():
+        raise ScaffoldError(f"{target} is a link that leads nowhere: remove it.")
     return target.read_bytes() if target.exists() else None

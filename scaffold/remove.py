@@ -31,7 +31,7 @@ def command(service: str, resource: str | None, assume_applied: bool, **options:
             return remove_service(text, service)
         return remove_resource(text, service, resource)
 
-    change = change_fleet(edit, chosen, Wishes(assume_applied=assume_applied))
+    change = change_fleet(edit, chosen, Wishes(assume_applied=assume_applied, is_removal=True))
     if chosen.json:
         preview.print_json(change.plan)
     elif chosen.writes:

@@ -71,6 +71,9 @@ def _through_ruff(files: Files, settings: Path, *commands: tuple[str, ...]) -> F
         for path, text in python.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text, "utf-8", newline="")
+            # By these ruff knows what belongs to the file's own package, and goes first.
+            for package in path.parents[:-2]:
+                (folder / package / "__init__.py").touch()
         for command in commands:
             _run_ruff(folder, settings, *command)
         return files | {path: (folder / path).read_bytes().decode() for path in python}

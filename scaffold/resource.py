@@ -9,6 +9,8 @@ from scaffold.editing import Options, change_fleet, print_change, print_notes, t
 from scaffold.engine import Wishes
 from scaffold.language.fleet import add_resource
 from scaffold.language.grammar import parse_block, parse_fields
+from scaffold.language.naming import check_resource_name
+from scaffold.language.scanner import Scanner
 from scaffold.presets import preset_of
 
 
@@ -38,6 +40,7 @@ def command(
     name and a description.
     """
     chosen = Options(**options)
+    check_resource_name(Scanner(resource), resource, 0)
     described = parse_fields(fields) if fields else preset_of(resource)
     block: dict[str, object] = {one.name: str(one).partition(":")[2] for one in described.fields}
     block |= {"_index": list(index)} if index else {}

@@ -38,8 +38,11 @@ class _Journal(TypedDict):
     deleted: list[str]
 
 
-def apply(plan: Plan) -> None:
-    """Write the whole plan or nothing; raises ScaffoldError, or Interrupted."""
+def apply(plan: Plan, first: Callable[[], None] | None = None) -> None:
+    """Write the whole plan or nothing; raises ScaffoldError, or Interrupted.
+
+    `first` is done when everything is staged, and cannot be undone.
+    """
     if plan.is_empty:
         return
     root = plan.root
@@ -50,6 +53,8 @@ def apply(plan: Plan) -> None:
             raise ScaffoldError(f"Nothing was written: {_explain(error, root)}") from error
         try:
             journal = _stage(plan, staging, step)
+            if first is not None:
+                first()
             draft = staging / "draft"
             draft.write_text(json.dumps(journal), "utf-8")
             draft.rename(staging / _JOURNAL)
@@ -121,7 +126,9 @@ def _uppermost(plan: Plan, path: PurePosixPath) -> PurePosixPath:
         files = {
             PurePosixPath(file.relative_to(plan.root))
             for file in (plan.root / folder).rglob("*")
-            if file.is_file() and file.suffix != ".pyc"
+            if (not file.is_dir() or file.is_symlink() or not any(file.iterdir()))
+            and file.suffix != ".pyc"
+            and file.name != "__pycache__"
         }
         if files <= deleted and not any(one.is_relative_to(folder) for one in writes):
             return folder

@@ -2,8 +2,10 @@
 
 import base64
 import json
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import click
@@ -33,14 +35,18 @@ def command(**options: bool) -> None:
         if chosen.writes and transaction.recover(workspace.root):
             click.echo("Undid what an interrupted scaffold had left.", err=True)
         plan = _plan(workspace.root)
-        revisions = [
-            one
-            for one in workspace.read().history.revisions
-            if PurePosixPath(workspace.migrations, "versions", one.file) in plan.deleted
-        ]
-        _take_back(workspace.root, revisions, chosen)
+        history = workspace.read().history
+        versions = PurePosixPath(workspace.migrations, "versions")
+        revisions = [one for one in history.revisions if versions / one.file in plan.deleted]
+        ids = {one.id for one in revisions}
+        for other in history.revisions:
+            if other.id not in ids and ids.intersection(other.follows):
+                raise ScaffoldError(
+                    f"{other.file} follows a revision that would be taken back; nothing was undone."
+                )
+        undone = _plan_downgrade(workspace.root, revisions, chosen)
         if chosen.writes:
-            transaction.apply(plan)
+            transaction.apply(plan, undone)
     if chosen.json:
         preview.print_json(plan)
     elif chosen.diff:
@@ -52,21 +58,24 @@ def command(**options: bool) -> None:
         click.echo(f"{click.style(mark('✓', 'Done:'), fg='green')} {count} files are as they were.")
 
 
-def _take_back(root: Path, revisions: list[Revision], options: Options) -> None:
-    """Downgrade the database below these revisions, if it has them; raises ScaffoldError."""
+def _plan_downgrade(
+    root: Path, revisions: list[Revision], options: Options
+) -> Callable[[], None] | None:
+    """Return what takes the database back below these revisions, if it has them and that is agreed.
+
+    Raises ScaffoldError.
+    """
     ids = {one.id for one in revisions}
     applied = get_applied(root, ids) if ids else NONE_APPLIED
     if not applied.ids:
-        return
+        return None
     base = next((old for one in revisions for old in one.follows if old not in ids), None)
     loss = (
-        f"{applied.database} is downgraded to {base or 'base'}, which undoes "
-        f"{', '.join(one.file for one in revisions)}, with rows and columns that they made. "
-        "Other databases are not known."
+        f"{applied.database} would be downgraded to {base or 'base'}, which undoes "
+        f"{', '.join(one.file for one in revisions)}, with rows and columns that they made."
     )
     confirm([loss], options)
-    if options.writes:
-        downgrade(root, base)
+    return partial(downgrade, root, base)
 
 
 def _plan(root: Path) -> Plan:
@@ -74,7 +83,11 @@ def _plan(root: Path) -> Plan:
     content = find_content(root, RECORD)
     if content is None:
         raise ScaffoldError("There is nothing to undo on this machine.")
-    files = {PurePosixPath(path): entry for path, entry in json.loads(content)["files"].items()}
+    try:
+        record = json.loads(content)["files"]
+    except ValueError:
+        raise ScaffoldError(f"{RECORD} is not whole, so that nothing can be undone.") from None
+    files = {PurePosixPath(path): entry for path, entry in record.items()}
     writes: dict[PurePosixPath, bytes] = {}
     deleted, changed = [RECORD], []
     for path, entry in files.items():

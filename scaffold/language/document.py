@@ -55,7 +55,7 @@ class Document:
         """Of the file, as messages have it."""
         try:
             self.data: dict[str, Any] = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:  # TOML's own, and of numbers too long for Python
             place = _PLACE.search(str(error))
             offset = len(text)
             if place:

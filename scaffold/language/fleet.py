@@ -99,20 +99,21 @@ def _parse_resource(
     return resource
 
 
-def join_sides(text: str, applied: FleetDescription) -> str:
+def join_sides(text: str, applied: FleetDescription | None = None) -> str:
     """Return a text in which git left the marks of a merge with what both sides have applied.
 
     Keeping the lines of both would not do: git shows lines that are equal on both sides once,
-    beside the marks. Raises ScaffoldError where the sides say different things of one thing, and
-    for what was not applied before the merge.
+    beside the marks. Raises ScaffoldError where the sides say different things of one thing, and,
+    with `applied`, for what is not in it.
     """
     joined, theirs = (_SIDES.sub(rf"\g<{side}>", text) for side in ("ours", "theirs"))
+    other = parse_fleet(theirs)
     known = {
         (service.name, resource.name): resource
-        for service in applied.services
+        for service in (applied or other).services
         for resource in service.resources
     }
-    for service in parse_fleet(theirs).services:
+    for service in other.services:
         present = {one.name: one for one in parse_fleet(joined).services}
         resources = {one.name: one for one in service.resources}
         if service.name not in present:

@@ -247,7 +247,7 @@ def test_a_person_at_a_terminal_is_asked(worn: Path, answer: str, exit_code: int
         assert process.wait() == exit_code
 
     os.close(ours)
-    assert "Edited since generated, and deleted now: services/user_service/app.py" in question
+    assert "Edited since generated, and to be deleted: services/user_service/app.py" in question
     assert (picture(worn) == before) == (answer != "y")
 
 

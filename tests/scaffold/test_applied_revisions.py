@@ -84,9 +84,9 @@ async def test_what_is_applied_is_downgraded_once_that_is_agreed_to(
     before = picture(shop.root)
 
     message = refused(shop.scaffold(*removal))
-    assert "is downgraded to" in message
+    assert "would be downgraded to" in message
     assert "_create_categories.py" in message
-    assert "--yes agrees" in message
+    assert "repeat it with --yes" in message
     assert picture(shop.root) == before
     assert await shop.has("categories")
 

@@ -104,7 +104,7 @@ def test_without_attributes_both_sides_of_a_list_are_kept_by_hand(repository: Pa
 
     assert git(repository, "merge", "--no-edit", "product-service").returncode == 1
     unmerged = done(git(repository, "diff", "--name-only", "--diff-filter=U"))
-    assert unmerged == f"fleet.toml\n{LIST}\n"
+    assert unmerged == f".scaffold/generated/fingerprint\nfleet.toml\n{LIST}\n"
     lines = (repository / LIST).read_text().splitlines(keepends=True)
     both = [line for line in lines if not line.startswith(("<<<<", "====", ">>>>"))]
     (repository / LIST).write_text("".join(both))
@@ -196,6 +196,6 @@ def test_sides_that_differ_in_one_resource_are_left_to_their_owner(repository: P
 
     assert git(repository, "merge", "--no-edit", "100").returncode == 1
 
-    assert "Conflict marks in .scaffold/described/order-service.toml" in refused(
+    assert "whose sides differ in order-service.order: keep what is right" in refused(
         scaffold(repository, "apply")
     )

@@ -2,11 +2,12 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.scaffold.commands import done, picture, refused, scaffold
+from tests.scaffold.commands import done, picture, refused, run, scaffold
 
 PRICE = "price:decimal(10,2):min(0)"
 PRODUCT = "services/product_service"
@@ -82,7 +83,10 @@ def test_an_edited_description_generates_what_a_new_one_would(
     describe(fleet, 'min(0)"', 'min(1)"\nsku = "str(9)?"')
     done(scaffold(fleet, "apply"))
 
-    ignored = ("db_manager/migrations/versions", ".scaffold/generated/db_manager")
+    ignored = (
+        *("db_manager/migrations/versions", ".scaffold/generated/db_manager"),
+        ".scaffold/revisions",
+    )
     expected, found = (
         {path: what for path, what in picture(folder).items() if not path.startswith(ignored)}
         for folder in (direct, fleet)
@@ -226,7 +230,6 @@ def test_the_last_service_leaves_nothing(workspace: Path) -> None:
 
     after = picture(workspace)
     assert after.pop(".scaffold/undo.json")
-    assert after.pop(".scaffold")
     assert after == before
 
 
@@ -234,7 +237,9 @@ def without_versions(files: dict[str, tuple[int, bytes]]) -> dict[str, tuple[int
     return {
         path: what
         for path, what in files.items()
-        if "migrations/versions/" not in path and path != ".scaffold/undo.json"
+        if not any(
+            one in path for one in ("migrations/versions/", "undo.json", ".scaffold/revisions")
+        )
     }
 
 
@@ -278,7 +283,7 @@ def test_an_edited_file_is_deleted_only_when_that_is_agreed_to(fleet: Path) -> N
 
     message = refused(scaffold(fleet, "remove", "product-service"))
 
-    assert f"Edited since generated, and deleted now: {ENTITY}." in message
+    assert f"Edited since generated, and to be deleted: {ENTITY}." in message
     assert picture(fleet) == before
     done(scaffold(fleet, "remove", "product-service", "--yes"))
     assert not (fleet / PRODUCT).exists()
@@ -392,3 +397,122 @@ def test_another_generator_or_style_is_applied_again(fleet: Path) -> None:
 
     assert max(map(len, (fleet / PRODUCT / "bootstrap.py").read_text().splitlines())) <= 100
     assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
+
+
+def test_resources_with_names_that_end_alike_keep_their_revisions_apart(workspace: Path) -> None:
+    done(scaffold(workspace, "shop-service", "8082", "--bare"))
+    for name in ("order", "purchase_order"):
+        done(scaffold(workspace, "resource", "shop-service", name, "code:str(20)"))
+
+    done(scaffold(workspace, "remove", "shop-service", "order"))
+
+    names = [path.name[13:] for path in (workspace / "db_manager/migrations/versions").glob("*.py")]
+    assert sorted(names) == [
+        "create_orders.py",
+        "create_purchase_orders.py",
+        "create_users.py",
+        "drop_orders.py",
+    ]
+
+
+def test_a_renamed_table_goes_with_all_its_revisions(fleet: Path) -> None:
+    describe(fleet, 'min(0)"', 'min(0)"\n_plural = "produce"')
+    done(scaffold(fleet, "apply"))
+
+    done(scaffold(fleet, "remove", "product-service"))
+
+    versions = fleet / "db_manager/migrations/versions"
+    assert [path.name[13:] for path in versions.glob("*.py")] == ["create_users.py"]
+
+
+def test_a_table_that_was_dropped_is_created_again(fleet: Path) -> None:
+    done(scaffold(fleet, "remove", "product-service", "--assume-applied"))
+
+    done(scaffold(fleet, "product-service", "8082", "name:str(80)"))
+
+    versions = fleet / "db_manager/migrations/versions"
+    assert len(list(versions.glob("*_create_products.py"))) == 2
+
+
+def test_undo_is_refused_where_a_revision_by_hand_follows(fleet: Path) -> None:
+    done(scaffold(fleet, "field", "product-service", "product", "stock:int=0"))
+    versions = fleet / "db_manager/migrations/versions"
+    [newest] = versions.glob("*_add_stock_to_products.py")
+    (versions / "aaaa_mine.py").write_text(
+        f'revision = "aaaa"\ndown_revision = "{newest.name[:12]}"\n'
+    )
+    before = picture(fleet)
+
+    assert "aaaa_mine.py follows a revision" in refused(scaffold(fleet, "undo"))
+    assert picture(fleet) == before
+
+
+@pytest.mark.parametrize("command", [("apply",), ("remove", "product-service")])
+def test_a_description_that_is_gone_is_not_taken_for_an_empty_one(
+    fleet: Path, command: tuple[str, ...]
+) -> None:
+    (fleet / "fleet.toml").unlink()
+    before = picture(fleet)
+
+    assert "fleet.toml is missing" in refused(scaffold(fleet, *command))
+    assert picture(fleet) == before
+
+
+def test_what_is_no_longer_described_goes_only_when_that_is_agreed_to(fleet: Path) -> None:
+    (fleet / "fleet.toml").write_text("")
+    before = picture(fleet)
+
+    message = refused(scaffold(fleet, "apply"))
+
+    assert "No longer described, and to be deleted: product-service." in message
+    assert picture(fleet) == before
+    done(scaffold(fleet, "apply", "--yes"))
+    assert not (fleet / PRODUCT).exists()
+
+
+def test_an_open_conflict_is_told_until_it_is_resolved(fleet: Path) -> None:
+    edit(fleet, f"{PRODUCT}/settings.py", "= 8082", "= 9999")
+    describe(fleet, "8082", "8090")
+    assert scaffold(fleet, "apply").returncode == 1
+
+    assert "Conflict marks in services/product_service/settings.py" in refused(
+        scaffold(fleet, "apply")
+    )
+    settings = fleet / PRODUCT / "settings.py"
+    settings.write_text(
+        settings.read_text().partition("<<<<")[0] + "    service_port: int = 8090\n"
+    )
+    done(scaffold(fleet, "apply"))
+    assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
+
+
+def test_imports_of_a_merged_file_are_sorted_as_those_of_others(fleet: Path) -> None:
+    path = f"{PRODUCT}/application/use_cases/product_use_cases.py"
+    edit(fleet, path, "async def delete", "async def drop")
+
+    done(scaffold(fleet, "field", "product-service", "product", "ean:str(13)?:lookup"))
+
+    lines = (fleet / path).read_text().splitlines()
+    first = next(at for at, line in enumerate(lines) if line.startswith("from product_service"))
+    assert all("quart_fleet" in line for line in lines[:first] if line.startswith("from quart"))
+    done(run(fleet, sys.executable, "-m", "ruff", "check", "--select=I", path))
+
+
+@pytest.mark.parametrize("value", ["4", "x"])
+def test_a_fill_obeys_the_fields_own_rules(fleet: Path, value: str) -> None:
+    arguments = ("field", "product-service", "product", "stock:int:min(5)")
+
+    assert "--fill stock=" in refused(
+        scaffold(fleet, *arguments, "--fill", f"stock={value}"), exit_code=2
+    )
+    assert "no resource has such a field" in refused(
+        scaffold(fleet, *arguments, "--fill", "stocks=5"), exit_code=2
+    )
+
+
+def test_other_fields_of_a_table_that_ships_are_refused(workspace: Path) -> None:
+    done(scaffold(workspace, "user-service", "8081"))
+
+    assert "other fields for it are not generated yet" in refused(
+        scaffold(workspace, "field", "user-service", "user", "nick:str?")
+    )

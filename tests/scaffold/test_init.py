@@ -33,7 +33,7 @@ def project(workspace: Path) -> dict[str, Any]:
 def test_a_workspace_holds_what_its_owner_owns(fresh: Path) -> None:
     assert is_workspace(fresh)
     assert {path.name for path in fresh.iterdir() if path.is_dir()} == {
-        *(".github", "db_manager", "docs", "nix", "services", "shared", "vendor")
+        *(".github", ".scaffold", "db_manager", "docs", "nix", "services", "shared", "vendor")
     }
     names = {path.name for path in (fresh / "services").iterdir()}
     assert names == {"README.md", "compose.yaml"}
