@@ -26,10 +26,11 @@ from scaffold.language.grammar import parse_fields
 @click.option("--rename", multiple=True, metavar="OLD:NEW", help="Rename a field.")
 @takes_fill
 @takes_options
-def command(  # noqa: PLR0913, PLR0917 - click's signature
+def command(  # noqa: PLR0913 - an argument for each option
     service: str,
     resource: str,
     fields: tuple[str, ...],
+    *,
     drop: tuple[str, ...],
     rename: tuple[str, ...],
     fill: tuple[str, ...],

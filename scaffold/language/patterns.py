@@ -47,7 +47,7 @@ def matches(pattern: str, text: str) -> bool:
 @cache
 def _compile(pattern: str) -> "SchemaValidator":
     """Return what tells whether a whole text matches; raises ValueError."""
-    from pydantic_core import SchemaError, SchemaValidator  # noqa: PLC0415 - slow, and seldom needed
+    from pydantic_core import SchemaError, SchemaValidator  # noqa: PLC0415 - slow
     from pydantic_core.core_schema import str_schema  # noqa: PLC0415
 
     try:
