@@ -12,7 +12,7 @@ from scaffold.editing import (
     takes_fill,
     takes_options,
 )
-from scaffold.engine import Wishes
+from scaffold.engine import ApplyOptions
 
 
 @click.command("apply")
@@ -25,8 +25,8 @@ def command(restore: bool, fill: tuple[str, ...], **options: bool) -> None:
     A file that is as generated is replaced, an edited one is merged; where both changed the same
     lines, the file is marked and named, and the exit code is 1.
     """
-    chosen, wishes = Options(**options), Wishes(restore=restore, fill=parse_fill(fill))
-    change = change_fleet(lambda text: text, chosen, wishes)
+    chosen, apply_options = Options(**options), ApplyOptions(restore=restore, fill=parse_fill(fill))
+    change = change_fleet(lambda text: text, chosen, apply_options)
     if chosen.json:
         preview.print_json(change.plan)
     elif chosen.writes:

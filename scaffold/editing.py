@@ -14,7 +14,7 @@ from quart_fleet.output import mark
 from scaffold import environment, preview, transaction
 from scaffold.baseline import remember
 from scaffold.database import downgrade
-from scaffold.engine import Change, Wishes, find_nothing, plan_change, read_fleet_text
+from scaffold.engine import ApplyOptions, Change, find_unchanged, plan_change, read_fleet_text
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.plan import Plan
 from scaffold.workspace import Workspace, read_settings
@@ -70,13 +70,15 @@ def parse_fill(pairs: Iterable[str]) -> dict[str, str]:
     return fill
 
 
-def change_fleet(edit: Callable[[str], str], options: Options, wishes: Wishes) -> Change:
+def change_fleet(
+    edit: Callable[[str], str], options: Options, apply_options: ApplyOptions
+) -> Change:
     """Bring the workspace to an edited fleet.toml, or only plan it; raises ScaffoldError.
 
     Args:
         edit: returns the new text for the one that is there.
         options: with `diff` or `dry_run` nothing is written, and what they ask for is printed.
-        wishes: what the command was told besides.
+        apply_options: how the description is applied.
     """
     workspace = Workspace.find(Path.cwd())
     with workspace.locked() if options.writes else nullcontext():
@@ -85,9 +87,11 @@ def change_fleet(edit: Callable[[str], str], options: Options, wishes: Wishes) -
         before = read_fleet_text(workspace.root)
         text = edit(before)
         nothing = (
-            find_nothing(workspace.root, text) if wishes == Wishes() and text == before else None
+            find_unchanged(workspace.root, text)
+            if apply_options == ApplyOptions() and text == before
+            else None
         )
-        change = nothing or plan_change(workspace, text, wishes)
+        change = nothing or plan_change(workspace, text, apply_options)
         confirm(change.losses, options)
         if options.writes:
             undone = partial(downgrade, workspace.root, change.base) if change.downgrade else None

@@ -38,7 +38,7 @@ from scaffold.database import NONE_APPLIED, get_applied
 from scaffold.errors import ScaffoldError
 from scaffold.fleet import Fleet
 from scaffold.generation import find_base, render_service
-from scaffold.history import Newest, Past, Steps
+from scaffold.history import GeneratedRevisions, RemovableRevisions, Steps
 from scaffold.language.description import FleetDescription
 from scaffold.language.fleet import FILE, FRESH, forget_former_names, join_sides, parse_fleet
 from scaffold.merging import merge, merge_python
@@ -72,8 +72,8 @@ def read_fleet_text(root: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What a command may be told besides."""
+class ApplyOptions:
+    """How a description is applied."""
 
     restore: bool = False
     """Whether generated files that were deleted are written again."""
@@ -106,8 +106,8 @@ class Change:
     base: str | None = None
 
 
-def find_nothing(root: Path, text: str) -> Change | None:
-    """Return the change that is none, where a fleet.toml of this text is known to be applied."""
+def find_unchanged(root: Path, text: str) -> Change | None:
+    """Return an empty change where a fleet.toml of this text is applied already, else None."""
     composition = Composition.read(root)
     now = take_fingerprint(root, text, composition.project, find_base(root))
     if read_fingerprint(root) != now:
@@ -115,35 +115,35 @@ def find_nothing(root: Path, text: str) -> Change | None:
     return Change(composition=composition, before=Fleet(), after=Fleet(), plan=Plan(root))
 
 
-def plan_change(workspace: Workspace, text: str, wishes: Wishes) -> Change:
+def plan_change(workspace: Workspace, text: str, apply_options: ApplyOptions) -> Change:
     """Decide what brings the workspace to a fleet.toml of this text; raises ScaffoldError.
 
     Args:
         workspace: locked by the caller, if the plan is to be applied.
         text: of fleet.toml.
-        wishes: what the command was told besides.
+        apply_options: how the description is applied.
     """
     inventory = workspace.read()
     described = read_described(workspace.root)
     description = parse_fleet(text)
     before, after = Fleet.of(parse_described(described)), Fleet.of(description)
     refuse_conflicts(inventory, before, after)
-    newest, applied, past = Newest(), NONE_APPLIED, Past(inventory)
-    if not wishes.assume_applied:
-        newest = past.get_newest(before, after)
+    newest, applied, past = RemovableRevisions(), NONE_APPLIED, GeneratedRevisions(inventory)
+    if not apply_options.assume_applied:
+        newest = past.get_removable(before, after)
     if newest.files:
         applied = get_applied(workspace.root, newest.files)
-    steps = past.plan_steps(before, after, newest, wishes.fill)
+    steps = past.plan_steps(before, after, newest, apply_options.fill)
 
     decision = _Decision(workspace.root, read_baseline(workspace.root))
-    decision.settle_generated(after, inventory, restore=wishes.restore)
+    decision.settle_generated(after, inventory, restore=apply_options.restore)
     decision.settle_revisions(steps, newest, inventory.versions)
     decision.settle_private_files(before, after)
     decision.settle_composition(inventory.composition, before, after)
     decision.settle_descriptions(described, description, forget_former_names(text))
     decision.settle_fingerprint(inventory.composition.project)
     losses = []
-    if not wishes.is_removal and (gone := before.names_without(after)):
+    if not apply_options.is_removal and (gone := before.names_without(after)):
         losses.append(f"No longer described, and to be deleted: {', '.join(gone)}.")
     if decision.edited:
         names = ", ".join(map(str, decision.edited))
@@ -209,7 +209,9 @@ class _Decision:
         sorted_files = sort_imports(self._merged, self.root / PROJECT_FILE)
         self._writes |= {path: new.encode() for path, new in sorted_files.items()}
 
-    def settle_revisions(self, steps: Steps, newest: Newest, versions: PurePosixPath) -> None:
+    def settle_revisions(
+        self, steps: Steps, newest: RemovableRevisions, versions: PurePosixPath
+    ) -> None:
         """Add and take back revisions; those that stay are never written again."""
         added = format_python(steps.added, self.root / PROJECT_FILE)
         self._writes |= {path: new.encode() for path, new in added.items()}

@@ -12,7 +12,7 @@ from scaffold.editing import (
     takes_fill,
     takes_options,
 )
-from scaffold.engine import Wishes
+from scaffold.engine import ApplyOptions
 from scaffold.errors import MisuseError
 from scaffold.language.fleet import drop_field, put_fields, rename_field
 from scaffold.language.grammar import parse_fields
@@ -56,7 +56,7 @@ def command(  # noqa: PLR0913 - an argument for each option
             text = drop_field(text, service, resource, name)
         return put_fields(text, service, resource, described)
 
-    change = change_fleet(edit, chosen, Wishes(fill=parse_fill(fill)))
+    change = change_fleet(edit, chosen, ApplyOptions(fill=parse_fill(fill)))
     if chosen.json:
         preview.print_json(change.plan)
     elif chosen.writes:

@@ -17,7 +17,7 @@ from scaffold.workspace import Inventory
 
 
 @dataclass(frozen=True, slots=True)
-class Newest:
+class RemovableRevisions:
     """The newest revisions of a workspace that can be deleted, since their tables go."""
 
     files: Mapping[str, PurePosixPath] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Steps:
     warnings: list[str] = field(default_factory=list)
 
 
-class Past:
+class GeneratedRevisions:
     """The revisions of a workspace, and the resource that each generated one is about."""
 
     def __init__(self, inventory: Inventory) -> None:
@@ -45,7 +45,7 @@ class Past:
         self._history = inventory.history
         self._owners = read_owners(inventory.root)
 
-    def get_newest(self, before: Fleet, after: Fleet) -> Newest:
+    def get_removable(self, before: Fleet, after: Fleet) -> RemovableRevisions:
         """Return the newest revisions that were generated for resources that go, and for no others.
 
         Of a resource either all revisions are among them or none; an edited one, or one that was
@@ -73,10 +73,10 @@ class Past:
                 break
             top = top[:end]
         files = {one: self._inventory.versions / by_id[one].file for one in top}
-        return Newest(files, next(iter(by_id[top[-1]].follows), None) if top else None)
+        return RemovableRevisions(files, next(iter(by_id[top[-1]].follows), None) if top else None)
 
     def plan_steps(
-        self, before: Fleet, after: Fleet, newest: Newest, fill: Mapping[str, str]
+        self, before: Fleet, after: Fleet, newest: RemovableRevisions, fill: Mapping[str, str]
     ) -> Steps:
         """Return the revisions from one fleet to another; raises ScaffoldError.
 
@@ -115,7 +115,7 @@ class Past:
         return steps
 
     def _changes(
-        self, before: Fleet, after: Fleet, newest: Newest
+        self, before: Fleet, after: Fleet, newest: RemovableRevisions
     ) -> Iterator[tuple[str, Resource | None, Resource | None]]:
         """Yield each resource whose table may change: what it is called, was and will be."""
         for owner, resource in sorted(_gone(before, after), key=lambda each: each[0]):

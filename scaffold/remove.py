@@ -4,7 +4,7 @@ import click
 
 from scaffold import preview
 from scaffold.editing import Options, change_fleet, print_change, print_notes, takes_options
-from scaffold.engine import Wishes
+from scaffold.engine import ApplyOptions
 from scaffold.language.fleet import remove_resource, remove_service
 
 
@@ -31,7 +31,9 @@ def command(service: str, resource: str | None, assume_applied: bool, **options:
             return remove_service(text, service)
         return remove_resource(text, service, resource)
 
-    change = change_fleet(edit, chosen, Wishes(assume_applied=assume_applied, is_removal=True))
+    change = change_fleet(
+        edit, chosen, ApplyOptions(assume_applied=assume_applied, is_removal=True)
+    )
     if chosen.json:
         preview.print_json(change.plan)
     elif chosen.writes:

@@ -6,7 +6,7 @@ import click
 
 from scaffold import preview
 from scaffold.editing import Options, change_fleet, print_change, print_notes, takes_options
-from scaffold.engine import Wishes
+from scaffold.engine import ApplyOptions
 from scaffold.language.fleet import add_resource
 from scaffold.language.grammar import parse_block, parse_fields
 from scaffold.language.naming import check_resource_name
@@ -47,7 +47,7 @@ def command(
     block |= {"_plural": plural} if plural else {}
     described = replace(parse_block(block, resource), is_contract=described.is_contract)
     change = change_fleet(
-        lambda text: add_resource(text, service, resource, described), chosen, Wishes()
+        lambda text: add_resource(text, service, resource, described), chosen, ApplyOptions()
     )
     if chosen.json:
         preview.print_json(change.plan)

@@ -394,13 +394,6 @@ class _Change:
             for each in self._to_require
         }
 
-    def _not_valid_checks(self) -> Iterator[str]:
-        for name, condition in self._checks.items():
-            yield (
-                f"op.create_check_constraint({named(name)}, {self._table}, {condition!a}, "
-                "postgresql_not_valid=True)"
-            )
-
     def _aside(self) -> Iterator[str]:
         """Yield what else reads or writes many rows, in transactions of its own."""
         for check in self._checks:

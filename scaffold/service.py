@@ -7,7 +7,7 @@ import click
 from scaffold import preview, report
 from scaffold.cli import COMMANDS
 from scaffold.editing import Options, change_fleet, print_notes, takes_options
-from scaffold.engine import Wishes
+from scaffold.engine import ApplyOptions
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.language.fleet import add_service, parse_fleet
 from scaffold.language.grammar import parse_fields
@@ -53,7 +53,7 @@ def command(name: str, port: str, fields: tuple[str, ...], bare: bool, **options
         return add_service(text, service.typed, number, resource)
 
     chosen = Options(**options)
-    change = change_fleet(edit, chosen, Wishes())
+    change = change_fleet(edit, chosen, ApplyOptions())
     made = change.after.find_service(service.package)
     assert made is not None
     if chosen.json:
