@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Context, Decimal
 from functools import cache, cached_property
-from typing import Annotated, Any, ClassVar, LiteralString, Self, TypeVar, get_args
+from typing import Annotated, Any, LiteralString, Protocol, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -272,7 +272,10 @@ class PatchDTO(RequestDTO):
 class PartDTO(RequestDTO):
     """A new part, in the array of its owner's body; an id that it may have there is ignored."""
 
-    id: ClassVar[None] = None
+    @property
+    def id(self) -> None:
+        """None, until it is stored."""
+        return None
 
     def over(self, _: object) -> Self:
         """Return the part, which leaves nothing out."""
@@ -295,7 +298,20 @@ def _tag_of(part: object) -> str:
     return PART_TAGS[found is not None]
 
 
-PartT = TypeVar("PartT", bound=PartDTO | PartPatchDTO)
+class AnyPart(Protocol):
+    """A part in a body, new or known."""
+
+    @property
+    def id(self) -> int | None:
+        """None of a new one."""
+        ...
+
+    def over(self, entity: object, /) -> Self:
+        """Return it with the entity's values where it leaves some out."""
+        ...
+
+
+PartT = TypeVar("PartT", bound=AnyPart)
 NewT = TypeVar("NewT", bound=PartDTO)
 KnownT = TypeVar("KnownT", bound=PartPatchDTO)
 
