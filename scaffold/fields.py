@@ -1,7 +1,7 @@
 """A resource and its fields in the words of the templates: ready lines of generated code."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import PurePosixPath
@@ -17,10 +17,11 @@ from scaffold.language.description import (
     Value,
     spell,
 )
-from scaffold.language.identifiers import check_identifiers, table_of
+from scaffold.language.identifiers import check_identifiers, names_of, table_of
+from scaffold.language.types import MOST_ENTRIES
 from scaffold.names import ResourceName, ServiceName, variable_of
 from scaffold.not_generated import refuse_not_generated
-from scaffold.samples import just_outside, samples_of
+from scaffold.samples import distinct_samples, just_outside, samples_of
 from scaffold.workspace import MODELS
 
 
@@ -91,6 +92,8 @@ class Field:
     """The resource's name as a class: `Product`."""
     prefix: str
     """Before a name of the module `datetime`: `dt.` where a field has such a name itself."""
+    scope: str
+    """Before a constant's name: `ORDER_LINE_` of a part's fields."""
 
     @property
     def name(self) -> str:
@@ -135,7 +138,7 @@ class Field:
     @property
     def limit_name(self) -> str:
         """The DTO's constant that holds `max_length`, in characters."""
-        return f"{self.name.upper()}_MAX_LENGTH"
+        return f"{self.scope}{self.name.upper()}_MAX_LENGTH"
 
     @property
     def enum(self) -> str:
@@ -245,19 +248,19 @@ class Field:
     @property
     def json_sample(self) -> str:
         """The sample as a client sends it, in Python."""
-        return self._json(samples_of(self.of)[0])
+        return self.json(samples_of(self.of)[0])
 
     @property
     def other_json_sample(self) -> str:
         """The other sample as a client sends it."""
-        return self._json(samples_of(self.of)[1])
+        return self.json(samples_of(self.of)[1])
 
     @property
     def query_sample(self) -> str:
         """The sample as a parameter of a list, in Python."""
         value = samples_of(self.of)[0]
         if isinstance(value, Decimal):
-            return self._json(value)
+            return self.json(value)
         return _shown(value if isinstance(value, str) else spell(value))
 
     @property
@@ -265,6 +268,21 @@ class Field:
         """What the use cases' tests know of the first resource: an answer's value, where it is kept."""
         is_text = self.of.type.name in ("datetime", "duration")
         return f"{'a_request()' if is_text else 'first'}.{self.attribute}"
+
+    @property
+    def from_create(self) -> str:
+        """The value of the entity, from the DTO that creates."""
+        return f"dto.{self.attribute}"
+
+    @property
+    def from_update(self) -> str:
+        """What the entity's `update` gets."""
+        return f"dto.{self.attribute}"
+
+    @property
+    def from_patch(self) -> str:
+        """What the entity's `patch` gets."""
+        return f"whole.{self.attribute}"
 
     @property
     def rules(self) -> list[Rule]:
@@ -325,7 +343,8 @@ class Field:
                 return f"{self.enum}.{_constant(value)}"
         return _shown(value)
 
-    def _json(self, value: Value) -> str:
+    def json(self, value: Value) -> str:
+        """Return a value as a client sends it, in Python."""
         if isinstance(value, Decimal):
             return f'"{_placed(value, self.of.type)}"'
         if isinstance(value, date | time | timedelta):
@@ -369,6 +388,169 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemsField(Field):
+    """The parts of a resource."""
+
+    part: "Part"
+
+    @property
+    def article(self) -> str:
+        """Of the label, which is a plural."""
+        return "the"
+
+    @property
+    def required(self) -> bool:
+        """Never: left out is none."""
+        return False
+
+    @property
+    def max_length(self) -> int:
+        """How many there are at most, unless a rule says less."""
+        return MOST_ENTRIES
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether they are set at creation, and never by an update."""
+        return self.of.fixed
+
+    @property
+    def create_type(self) -> str:
+        """The type of the field in the DTO that creates."""
+        return f"list[Create{self.part.class_name}DTO]"
+
+    @property
+    def create_line(self) -> str:
+        """The field of the DTO that creates."""
+        options = f"default_factory=list, max_length={self.limit_name}"
+        return f"{self.name}: {self.create_type} = Field({options})"
+
+    @property
+    def response_line(self) -> str:
+        """The field of the DTO that answers."""
+        return f"{self.name}: list[{self.part.class_name}ResponseDTO]"
+
+    @property
+    def entity_line(self) -> str:
+        """The field of the dataclass."""
+        return f"{self.name}: {self._python} = ()"
+
+    @property
+    def from_create(self) -> str:
+        """The value of the entity, from the DTO that creates."""
+        return f"_{self.name}(dto.{self.attribute}{'' if self.is_fixed else ', ()'})"
+
+    @property
+    def from_update(self) -> str:
+        """What the entity's `update` gets."""
+        return f"_{self.name}(dto.{self.attribute}, entity.{self.name})"
+
+    @property
+    def from_patch(self) -> str:
+        """What the entity's `patch` gets."""
+        return self.from_update
+
+    @property
+    def sample(self) -> str:
+        """A Python literal that tests use."""
+        return f"({''.join(f'{each},' for each in self._entities(0))})"
+
+    @property
+    def other_sample(self) -> str:
+        """Another one."""
+        return f"({''.join(f'{each},' for each in self._entities(self.count))})"
+
+    @property
+    def json_sample(self) -> str:
+        """The sample as a client sends it, in Python."""
+        return f"[{', '.join(self._bodies(0))}]"
+
+    @property
+    def other_json_sample(self) -> str:
+        """The other sample as a client sends it."""
+        return f"[{', '.join(self._bodies(self.count))}]"
+
+    @property
+    def count(self) -> int:
+        """How many parts a sample has: two, unless a rule wants more, or forbids them."""
+        least, most = max(self.of.shortest or 0, 2), self.of.longest
+        return least if most is None else min(least, most)
+
+    @property
+    def rules(self) -> list[Rule]:
+        """How many there have to be."""
+        value, found = f"len(self.{self.name})", []
+        some = f"a_request().{self.attribute}"
+        if self.of.shortest:
+            said = f"Must have at least {_counted(self.of.shortest, 'item')}"
+            refused = "[]" if self.of.shortest == 1 else f"{some}[:{self.of.shortest - 1}]"
+            condition = f"{value} >= {self.of.shortest}"
+            found.append(Rule(self, "have_a_least_number", said, condition, refused))
+        if self.of.longest is not None:
+            said = f"Must have at most {_counted(self.of.longest, 'item')}"
+            # What is repeated breaks what is unique too.
+            is_told = not self.part.description.unique and self.of.longest < MOST_ENTRIES
+            too_many = f"{some}[:1] * {self.of.longest + 1}" if is_told else None
+            condition = f"{value} <= {self.of.longest}"
+            found.append(Rule(self, "have_a_greatest_number", said, condition, too_many))
+        return found
+
+    @property
+    def checks(self) -> list[str]:
+        """What the owner adds to what its rules refuse."""
+        found = [f'broken_rules("{self.name}", self.{self.name})'] * bool(self.part.fields.rules)
+        return found + [
+            f'find_duplicates("{self.name}", self.{self.name}, {", ".join(map(_quoted, names))})'
+            for names in self.part.description.unique
+        ]
+
+    @property
+    def duplicates(self) -> dict[str, str]:
+        """What is refused where the second part has the values of the first."""
+        return {
+            f"{self.name}.1.{names[-1]}": "Is a duplicate" for names in self.part.description.unique
+        }
+
+    @property
+    def swapped(self) -> list[Field]:
+        """Unique fields whose values two parts may exchange."""
+        alone = {names[0] for names in self.part.description.unique if len(names) == 1}
+        return [
+            one
+            for one in self.part.fields.updatable
+            if one.name in alone and len(self.part.samples_of(one, 2)) > 1 and self.count > 1
+        ]
+
+    def _entities(self, start: int) -> list[str]:
+        """Return the parts of a sample as entities."""
+        return [
+            f"{self.part.class_name}Entity({', '.join(f'{one.name}={one.literal(value)}' for one, value in row)})"
+            for row in self.part.rows(start, self.count)
+        ]
+
+    def _bodies(self, start: int) -> list[str]:
+        """Return the parts of a sample as JSON, in Python."""
+        return [
+            f"{{{', '.join(f'{_quoted(one.name)}: {one.json(value)}' for one, value in row)}}}"
+            for row in self.part.rows(start, self.count)
+        ]
+
+    @property
+    def _python(self) -> str:
+        return f"tuple[{self.part.class_name}Entity, ...]"
+
+    @property
+    def _request(self) -> str:
+        name = self.part.class_name
+        entries = f"list[Part[Create{name}DTO, Patch{name}DTO]]"
+        return f"Annotated[{entries}, Field(max_length={self.limit_name})]"
+
+    @property
+    def patch_line(self) -> str:
+        """The field of the DTO of a merge patch."""
+        return self._dto_line("Fixed" if self.of.fixed else self._request, "default=LEFT_OUT")
+
+
+@dataclass(frozen=True, slots=True)
 class FieldSet:
     """A resource's fields, in the order of its messages and documents."""
 
@@ -378,16 +560,36 @@ class FieldSet:
     """Of all that are no constraint, without the id at the end of each."""
 
     @classmethod
-    def of(cls, description: ResourceDescription, owner: str) -> Self:
-        """Return the words of a description; `owner` is the resource's name as a class."""
-        names = {field.name for field in description.fields}
-        prefix = "dt." if names.intersection(_OF_DATETIME) else ""
+    def of(cls, resource: "Resource") -> Self:
+        """Return the words of a resource, or of a part."""
+        description = resource.description
+        names = {field.name for one in (description, *description.parts) for field in one.fields}
+        prefix = resource.moments or ("dt." if names.intersection(_OF_DATETIME) else "")
         singles = [(IndexColumn(each.name),) for each in description.fields if each.index]
-        return cls(
-            tuple(Field(each, owner, prefix) for each in description.fields),
-            prefix,
-            tuple(dict.fromkeys([*singles, *description.index])),
-        )
+        parts = {one.name: one for one in description.parts}
+        fields = [
+            ItemsField(
+                each,
+                resource.class_name,
+                prefix,
+                resource.scope,
+                Part.described(resource, parts[each.type.target], prefix),
+            )
+            if each.type.name == "items"
+            else Field(each, resource.class_name, prefix, resource.scope)
+            for each in description.fields
+        ]
+        return cls(tuple(fields), prefix, tuple(dict.fromkeys([*singles, *description.index])))
+
+    @property
+    def columns(self) -> list[Field]:
+        """Those that the table of the resource has."""
+        return [field for field in self.fields if not isinstance(field, ItemsField)]
+
+    @property
+    def items(self) -> list[ItemsField]:
+        """Those that have a table of their own."""
+        return [field for field in self.fields if isinstance(field, ItemsField)]
 
     @property
     def required(self) -> list[Field]:
@@ -418,7 +620,8 @@ class FieldSet:
     @property
     def bordered(self) -> list[Field]:
         """Those whose width no rule forbids to be used."""
-        return [field for field in self.limited if field.of.longest in (None, field.max_length)]
+        wide = [field for field in self.limited if field.of.type.width]
+        return [field for field in wide if field.of.longest in (None, field.max_length)]
 
     @property
     def lookup(self) -> list[Field]:
@@ -438,7 +641,7 @@ class FieldSet:
     @property
     def column_types(self) -> list[str]:
         """Types that a model imports of SQLAlchemy; Boolean is for `is_active`."""
-        used = {field.column_type.partition("(")[0] for field in self.fields}
+        used = {field.column_type.partition("(")[0] for field in self.columns}
         return sorted(used | {"Boolean"})
 
     @property
@@ -480,6 +683,8 @@ class Resource(ResourceName):
         """Return a resource of a service."""
         refuse_not_generated(description)
         check_identifiers(description, {})
+        for part in description.parts:
+            check_identifiers(part, {}, description.name)
         names = ResourceName.named(description.name, description.plural or "")
         is_namesake = names.singular == ResourceName.of(service).singular
         prefix = "" if is_namesake else f"{names.name}_"
@@ -498,12 +703,116 @@ class Resource(ResourceName):
     @property
     def fields(self) -> FieldSet:
         """Its fields in the words of the templates."""
-        return FieldSet.of(self.description, self.class_name)
+        return FieldSet.of(self)
+
+    @property
+    def qualified_name(self) -> str:
+        """The name as commands take it: `order.line` of a part."""
+        return self.singular
+
+    @property
+    def moments(self) -> str:
+        """Before a name of the module `datetime`, where that is decided; else empty."""
+        return ""
+
+    @property
+    def scope(self) -> str:
+        """Before the names of constants for its fields."""
+        return ""
+
+    @property
+    def column_types(self) -> list[str]:
+        """Types that its model imports of SQLAlchemy."""
+        return self.fields.column_types
+
+    @property
+    def parts(self) -> "list[Part]":
+        """What its items are."""
+        return [field.part for field in self.fields.items]
 
     @property
     def table(self) -> str:
         """The name of its table."""
         return table_of(self.description)
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Resource):
+    """What belongs to one resource, and is kept in a table of its own: `order_lines`."""
+
+    owner: str
+    """The resource's name: `order`."""
+    owner_class: str
+    owner_table: str
+
+    @classmethod
+    def described(cls, owner: Resource, description: ResourceDescription, prefix: str) -> Self:  # type: ignore[override]  # of an owner, not of a service
+        """Return a part; `prefix` is the owner's, before a name of the module `datetime`.
+
+        What is unique is so within one owner.
+        """
+        names = names_of(description)
+        singles = tuple((field.name,) for field in description.fields if field.unique)
+        fields = tuple(replace(field, unique=False) for field in description.fields)
+        unique = tuple(dict.fromkeys([*singles, *description.unique]))
+        return cls(
+            names.singular,
+            names.many,
+            replace(description, fields=fields, unique=unique),
+            prefix,
+            owner.singular,
+            owner.class_name,
+            owner.table,
+        )
+
+    @property
+    def class_name(self) -> str:
+        """`OrderLine`."""
+        return (
+            f"{self.owner_class}{''.join(word.capitalize() for word in self.singular.split('_'))}"
+        )
+
+    @property
+    def owner_column(self) -> str:
+        """The column that holds the owner's id: `order_id`."""
+        return f"{self.owner}_id"
+
+    @property
+    def table(self) -> str:
+        """The name of its table."""
+        return table_of(self.description, self.owner)
+
+    @property
+    def column_types(self) -> list[str]:
+        """Types that its model imports of SQLAlchemy, with those of its own columns."""
+        return [*self.fields.column_types, "BigInteger", "Integer"]
+
+    @property
+    def qualified_name(self) -> str:
+        """The name as commands take it."""
+        return f"{self.owner}.{self.singular}"
+
+    @property
+    def moments(self) -> str:
+        """Before a name of the module `datetime`: its classes are in the owner's modules."""
+        return self.prefix
+
+    @property
+    def scope(self) -> str:
+        """Before the names of constants for its fields."""
+        return f"{self.owner.upper()}_{self.singular.upper()}_"
+
+    def samples_of(self, field: Field, count: int) -> list[Value]:
+        """Return as many values of a field that differ as there can be, at most `count`."""
+        return distinct_samples(field.of, count)
+
+    def rows(self, start: int, count: int) -> list[list[tuple[Field, Value]]]:
+        """Return the values of some parts that differ, after those of `start` others."""
+        values = [(one, self.samples_of(one, start + count)) for one in self.fields.fields]
+        return [
+            [(one, found[number % len(found)]) for one, found in values]
+            for number in range(start, start + count)
+        ]
 
 
 def _ignored(**codes: bool) -> str:
@@ -548,4 +857,12 @@ def _placed(value: Decimal, of: Type) -> str:
 
 
 def _characters(count: int) -> str:
-    return f"{count} character{'s'[: count != 1]}"
+    return _counted(count, "character")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s'[: count != 1]}"
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'

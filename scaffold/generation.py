@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from quart_fleet.files import read_text
-from scaffold.fields import Field, Resource
+from scaffold.fields import Field, ItemsField, Resource, Rule
 from scaffold.fleet import PlannedService
 from scaffold.render import TEMPLATES, Files, render, render_tree
 from scaffold.tables import Table
@@ -26,7 +26,7 @@ _DTO_NAMES = (
         "Float",
         "Integer",
     ),
-    *("Fixed", "LEFT_OUT", "PatchDTO"),
+    *("Fixed", "LEFT_OUT", "Part", "PartDTO", "PartPatchDTO", "PatchDTO"),
     *("RequestDTO", "ResponseDTO", "Text", "Time", "Url", "utc_now"),
 )
 """What the DTOs of some fields use of quart_fleet.dto; ruff removes the rest."""
@@ -100,6 +100,62 @@ class ExtensionWords:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class PartWords:
+    """`part` in a template: what belongs to a resource, in the words of the field that keeps it."""
+
+    name: str
+    class_name: str
+    article: str
+    label: str
+    label_lower: str
+    plural_label_lower: str
+    field: str
+    """What the owner calls them: `lines`."""
+    owner_column: str
+    table: str
+    table_args: str
+    fields: list[Field]
+    enum_fields: list[Field]
+    rule_sets: list[list[Rule]]
+    tested_rules: list[Rule]
+    required_fields: list[Field]
+    swapped_fields: list[Field]
+    """Unique ones, whose values two parts may exchange."""
+    duplicates: list[dict[str, str]]
+    """What is refused where the second part has the values of the first."""
+    changes: list["PartWords"]
+    """Itself, where an update may change them."""
+
+    @classmethod
+    def of(cls, field: ItemsField, service: str) -> Self:
+        """Return the words of the parts that a field keeps."""
+        part, fields = field.part, field.part.fields
+        words = cls(
+            name=part.name,
+            class_name=part.class_name,
+            article=part.article,
+            label=part.label,
+            label_lower=part.label_lower,
+            plural_label_lower=part.plural_label_lower,
+            field=field.name,
+            owner_column=part.owner_column,
+            table=part.table,
+            table_args=Table.of(part).arguments(service),
+            fields=list(fields.fields),
+            enum_fields=fields.enums,
+            rule_sets=[fields.rules] if fields.rules else [],
+            tested_rules=[rule for rule in fields.rules if rule.refused is not None],
+            required_fields=fields.required[:1],
+            swapped_fields=field.swapped,
+            duplicates=[field.duplicates] if field.duplicates and field.count > 1 else [],
+            changes=[],
+        )
+        if not field.is_fixed:
+            words.changes.append(words)
+        return words
+
+
 def find_base(root: Path) -> str:
     """Return the image that the workspace builds its database manager on, else the framework's."""
     dockerfile = "db_manager/Dockerfile"
@@ -116,11 +172,37 @@ def describe_resource(resource: Resource, service: str) -> Words:
     """Return the words that templates of a resource get besides."""
     fields = resource.fields
     refusals = ["AlreadyExistsError"] if fields.unique else []
-    refusals += ["ValidationFailedError"] if fields.rules else []
-    entity = f"{resource.class_name}Entity"
+    checks = [each for field in fields.items for each in field.checks]
+    is_checked = bool(fields.rules or checks)
+    refusals += ["ValidationFailedError"] if is_checked else []
+    parts = [PartWords.of(field, service) for field in fields.items]
+    part_enums = [field for part in parts for field in part.enum_fields]
+    entities = [resource, *resource.parts]
+    update_refusals = [*refusals]
+    if any(part.changes for part in parts) and not is_checked:
+        update_refusals.append("ValidationFailedError")
     return {
         "resource": resource,
         "fields": list(fields.fields),
+        "column_fields": fields.columns,
+        "parts": parts,
+        "changeable_parts": [part for part in parts if part.changes],
+        "fixed_parts": [part for part in parts if not part.changes],
+        "parts_lines": [f"parts = ({' '.join(f'{part.class_name}Parts(),' for part in parts)})"]
+        if parts
+        else [],
+        # Of which the first one begins what is broken.
+        "validations": [
+            [
+                f"{'|' if fields.rules or number else ''}= {check}"
+                for number, check in enumerate(checks)
+            ]
+        ]
+        if is_checked
+        else [],
+        "single_writes": [] if parts else [resource],
+        "joint_writes": [resource] if parts else [],
+        "sent_data": _sent_data(parts),
         "required_fields": fields.required,
         "unique_fields": fields.unique,
         "unique_sets": [fields.unique] if fields.unique else [],
@@ -128,9 +210,10 @@ def describe_resource(resource: Resource, service: str) -> Words:
         # Without its only field, a body would be empty.
         "unknown_key": ' | {"unknown": True}' if len(fields.fields) == 1 else "",
         "lookup_fields": fields.lookup,
-        "limited_fields": fields.limited,
+        "limited_fields": [field for each in entities for field in each.fields.limited],
         "bordered_fields": fields.bordered,
         "enum_fields": fields.enums,
+        "all_enum_fields": [*fields.enums, *part_enums],
         "extensions": [] if resource.description.is_contract else [ExtensionWords.of(resource)],
         "contracts": [resource] if resource.description.is_contract else [],
         "rule_sets": [fields.rules] if fields.rules else [],
@@ -138,19 +221,30 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "tested_update_rules": [
             rule for rule in fields.rules if rule.refused is not None and not rule.field.of.fixed
         ],
-        "entity_names": [entity, *(field.enum for field in fields.enums)],
-        "column_types": fields.column_types,
+        "entity_names": [
+            *(f"{each.class_name}Entity" for each in entities),
+            *(field.enum for field in (*fields.enums, *part_enums)),
+        ],
+        "column_types": sorted({kind for each in entities for kind in each.column_types}),
         "dto_names": _DTO_NAMES,
         "datetime_import": fields.datetime_import,
         "moment": f"{fields.prefix}datetime",
         "update_ignores": fields.update_ignores,
         "patch_ignores": fields.patch_ignores,
         "create_raises": f"; raises {_listed(refusals)}" if refusals else "",
-        "update_raises": _listed(["NotFoundError", *refusals]),
+        "update_raises": _listed(["NotFoundError", *update_refusals]),
         "table_args": Table.of(resource).arguments(service),
-        "column_lines": [field.column_line for field in fields.fields]
+        "column_lines": [field.column_line for field in fields.columns]
         + [_ACTIVE] * resource.description.has_active,
     }
+
+
+def _sent_data(parts: list[PartWords]) -> str:
+    """Return what the tests compare with a body: an answer's `data`, its parts without ids."""
+    if not parts:
+        return "data"
+    fields = ", ".join(f'"{each.field}": without_ids(data["{each.field}"])' for each in parts)
+    return f"(data | {{{fields}}})"
 
 
 def _listed(words: list[str]) -> str:

@@ -90,8 +90,9 @@ class GeneratedRevisions:
         known = {
             name
             for _, resource in after.resources()
-            for one in resource.description.fields
-            for name in (one.name, f"{resource.singular}.{one.name}")
+            for table in (resource, *resource.parts)
+            for one in table.description.fields
+            for name in (one.name, f"{table.qualified_name}.{one.name}")
         }
         for name in fill.keys() - known:
             raise MisuseError(f"--fill {name}: no resource has such a field.")
@@ -105,7 +106,9 @@ class GeneratedRevisions:
                 now,
                 parent=head,
                 fill=_values(now, fill),
-                renames={one.was: one.name for one in fields if one.was},
+                renames={
+                    one.was: one.name for one in fields if one.was and one.type.name != "items"
+                },
             )
             if revision is not None:
                 steps.added[self._inventory.versions / revision.file_name] = revision.text
@@ -117,9 +120,10 @@ class GeneratedRevisions:
     def _changes(
         self, before: Fleet, after: Fleet, newest: RemovableRevisions
     ) -> Iterator[tuple[str, Resource | None, Resource | None]]:
-        """Yield each resource whose table may change: what it is called, was and will be."""
+        """Yield each resource and part whose table may change: what it is called, was and will be."""
         for owner, resource in sorted(_gone(before, after), key=lambda each: each[0]):
             if not self._revisions_of(owner) & newest.files.keys():
+                yield from ((owner, part, None) for part in resource.parts)
                 yield owner, resource, None
         # A table that a revision of the owner's makes is taken as it is.
         made = {
@@ -131,7 +135,14 @@ class GeneratedRevisions:
         for service, resource in after.resources():
             was = before.find_resource(service.name.package, resource.singular)
             if was != resource and (was or not (resource.is_shipped or resource.table in made)):
-                yield _owner(service.name.package, resource), was, resource
+                owner = _owner(service.name.package, resource)
+                yield owner, was, resource
+                before_parts = {one.singular: one for one in was.parts} if was else {}
+                for part in resource.parts:
+                    old = before_parts.pop(part.singular, None)
+                    if old != part and (old or part.table not in made):
+                        yield owner, old, part
+                yield from ((owner, part, None) for part in before_parts.values())
 
     def _revisions_of(self, owner: str) -> set[str]:
         return {one for one, about in self._owners.items() if about == owner}
@@ -166,7 +177,11 @@ def _values(resource: Resource | None, fill: Mapping[str, str]) -> dict[str, Val
     """Return the values for the fields of a resource; raises MisuseError for what is none."""
     values: dict[str, Value] = {}
     for one in resource.description.fields if resource else ():
-        text = fill.get(f"{resource.singular}.{one.name}", fill.get(one.name)) if resource else None
+        text = (
+            fill.get(f"{resource.qualified_name}.{one.name}", fill.get(one.name))
+            if resource
+            else None
+        )
         if text is not None:
             try:
                 values[one.name] = value = read_default(text, one.type)

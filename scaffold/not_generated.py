@@ -8,7 +8,6 @@ TYPES = [
     "json",
     "ref",
     "many",
-    "items",
 ]
 MODIFIERS = [
     "secret",
@@ -24,7 +23,7 @@ OPTIONS = [
 
 def refuse_not_generated(description: ResourceDescription) -> None:
     """Raise MisuseError for what no template has: a word leaves these lists with its generation."""
-    for field in description.fields:
+    for field in (field for each in (description, *description.parts) for field in each.fields):
         scanner = Scanner(str(field))
         if field.type.name in TYPES:
             generated = [name for name in types.TYPES if name not in TYPES]

@@ -50,10 +50,15 @@ def create_table(table: Table) -> list[str]:
             f"name={named(table.check_name(column.name))})"
             for column in table.enums
         ),
+        *(
+            f'sa.ForeignKeyConstraint(["{each.column}"], ["{each.table}.id"], '
+            f"name={named(table.reference_name(each))}{each.options})"
+            for each in table.references
+        ),
         f'sa.PrimaryKeyConstraint("id", name={named(f"pk_{table.name}")})',
         *(
             f"sa.UniqueConstraint({', '.join(map(json.dumps, columns))}, "
-            f"name={named(table.unique_name(columns))})"
+            f"name={named(table.unique_name(columns))}{', deferrable=True' * table.deferrable})"
             for columns in table.uniques
         ),
     ]

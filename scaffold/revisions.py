@@ -430,7 +430,8 @@ class _Change:
         yield from self._renamings()
         for key in self.uniques.added:
             name = self._new.unique_name(key)
-            yield execute(f"{self._alter} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}")
+            added = f"ADD CONSTRAINT {name} UNIQUE USING INDEX {name}"
+            yield execute(f"{self._alter} {added}{' DEFERRABLE' * self._new.deferrable}")
         if self._new.name != self._old.name:
             sequence = f"ALTER SEQUENCE {self._old.name}_id_seq"
             yield execute(f"{sequence} RENAME TO {self._new.name}_id_seq")
@@ -449,6 +450,10 @@ class _Change:
                 if was.kind.words == now.kind.words != ()
             ),
             *((old.unique_name(was), new.unique_name(now)) for was, now in self.uniques.kept),
+            *(
+                (old.reference_name(was), new.reference_name(now))
+                for was, now in zip(old.references, new.references, strict=True)
+            ),
         ]
         indexes = [(old.index_name(was), new.index_name(now)) for was, now in self.indexes.kept]
         for was, now in constraints:

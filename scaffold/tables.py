@@ -1,11 +1,12 @@
 """The table of a resource: its columns, constraints and indexes, as models and revisions write them."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from scaffold.fields import Resource, default_of
+from scaffold.fields import Part, Resource, default_of
 from scaffold.language.description import IndexColumn, Type, Value, spell
 
 _RESERVED = frozenset(
@@ -58,6 +59,23 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A reference from a column to the ids of a table."""
+
+    column: str
+    target: str
+    """The resource; it stays what it is where its table gets another name."""
+    table: str
+    on_delete: str
+    """PostgreSQL's word; empty where the deletion is refused."""
+
+    @property
+    def options(self) -> str:
+        """The rule as an argument of SQLAlchemy and Alembic."""
+        return f", ondelete={json.dumps(self.on_delete)}" if self.on_delete else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """What a database has of a resource."""
 
@@ -67,10 +85,13 @@ class Table:
     uniques: tuple[tuple[str, ...], ...]
     """Columns whose values together are in one row only, sorted."""
     indexes: tuple[tuple[IndexColumn, ...], ...]
+    references: tuple[ForeignKey, ...] = ()
+    deferrable: bool = False
+    """Whether rows may exchange unique values in one statement."""
 
     @classmethod
     def of(cls, resource: Resource) -> Self:
-        """Return the table that a description gives."""
+        """Return the table that a description gives, of a resource or of a part."""
         description = resource.description
         columns = [
             Column(
@@ -80,7 +101,7 @@ class Table:
                 field.of.optional,
                 field.of.default,
             )
-            for field in resource.fields.fields
+            for field in resource.fields.columns
         ]
         if description.has_active:
             columns.append(Column("is_active", Type("bool"), "sa.Boolean()", False, True))
@@ -89,6 +110,20 @@ class Table:
         indexes = list(resource.fields.indexes)
         if not description.is_contract:
             indexes.insert(0, (IndexColumn("created_at"),))
+        if isinstance(resource, Part):
+            own = resource.owner_column
+            columns[:0] = [
+                Column(own, Type("bigint"), "sa.BigInteger()", False, None),
+                Column("position", Type("int"), "sa.Integer()", False, None),
+            ]
+            return cls(
+                resource.table,
+                {column.name: column for column in columns},
+                tuple(sorted([(own, "position"), *((own, *one) for one in description.unique)])),
+                tuple((*columns, _ID) for columns in resource.fields.indexes),
+                (ForeignKey(own, resource.owner, resource.owner_table, "CASCADE"),),
+                deferrable=True,
+            )
         return cls(
             resource.table,
             {column.name: column for column in columns},
@@ -109,6 +144,10 @@ class Table:
         """Return the name of the check on an enum's words."""
         return f"ck_{self.name}_{column}"
 
+    def reference_name(self, reference: ForeignKey) -> str:
+        """Return the name that the models' convention gives a foreign key."""
+        return f"fk_{self.name}_{reference.column}_{reference.table}"
+
     def index_name(self, columns: Sequence[IndexColumn]) -> str:
         """Return the convention's name; a descending column tells it from its ascending sister."""
         words = (f"{each.name}{'_desc' * each.descending}" for each in columns)
@@ -121,7 +160,7 @@ class Table:
             for column in self.enums
         ]
         uniques = [
-            f"UniqueConstraint({', '.join(map(repr, columns))})"
+            f"UniqueConstraint({', '.join(map(repr, columns))}{', deferrable=True' * self.deferrable})"
             for columns in self.uniques
             if len(columns) > 1
         ]
