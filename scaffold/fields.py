@@ -528,7 +528,14 @@ def default_of(value: Value | None, of: Type, function: str) -> str:
             return _shown(value)
         case Decimal():
             return f'"{_placed(value, of)}"'
-    return f'"{spell(value)}"'
+    return f'"{spell_in_sql(value)}"'
+
+
+def spell_in_sql(value: Value) -> str:
+    """Write a value as PostgreSQL reads it, which wants the sign of a duration at each number."""
+    text = spell(value)
+    is_negative = isinstance(value, timedelta) and text.startswith("-")
+    return re.sub(r"(?=(?<![\d.])\d)", "-", text[1:]) if is_negative else text
 
 
 def _constant(word: str) -> str:

@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from scaffold.conversions import convert
-from scaffold.language.description import Generated, Value, spell
+from scaffold.fields import spell_in_sql
+from scaffold.language.description import Generated, Value
 from scaffold.tables import Column, Table, parts_of, quoted
 
 _BATCH = 5_000
@@ -126,7 +127,7 @@ def literal(value: Value) -> str:
     """
     if isinstance(value, Generated):
         return {Generated.NOW: "now()", Generated.RANDOM: "gen_random_uuid()"}[value]
-    text = value if isinstance(value, str) else spell(value)
+    text = value if isinstance(value, str) else spell_in_sql(value)
     escaped = re.sub(r"[:$%\\\x00-\x1f]", lambda found: f"\\{ord(found[0]):04X}", text)
     prefix = "" if escaped == text else "U&"
     return prefix + "'{}'".format(escaped.replace("'", "''"))

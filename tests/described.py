@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import asyncpg
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
 from quart_fleet.models import NAMING_CONVENTION, TYPE_MAP, StandardColumns
@@ -35,6 +37,25 @@ _CATALOGUE = text("""
     UNION ALL
     SELECT 'relation', relname FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
+    ORDER BY 1, 2
+""")
+
+_SCHEMA = text("""
+    SELECT 'column', concat_ws(' ', attrelid::regclass, attname,
+           format_type(atttypid, atttypmod), CASE WHEN attnotnull THEN 'NOT NULL' END,
+           pg_get_expr(adbin, adrelid), attidentity)
+    FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+    JOIN pg_class ON pg_class.oid = attrelid
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
+    AND attnum > 0 AND NOT attisdropped
+    UNION ALL
+    SELECT 'constraint', concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid),
+           convalidated)
+    FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+    UNION ALL
+    SELECT 'index', concat_ws(' ', pg_get_indexdef(indexrelid), indisvalid)
+    FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+    WHERE relnamespace = 'public'::regnamespace
     ORDER BY 1, 2
 """)
 
@@ -76,6 +97,17 @@ def catalogue(connection: Connection, table: str = "products") -> list[tuple[str
     """Return what the database has of a table, in words and no order of columns."""
     with connection.begin():
         return [tuple(row) for row in connection.execute(_CATALOGUE, {"table": table})]
+
+
+async def read_schema(url: str) -> list[tuple[str, str]]:
+    """Return all columns, constraints and indexes of a database, in words and in no order."""
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url)
+    )
+    async with engine.connect() as connection:
+        found = [tuple(row) for row in await connection.execute(_SCHEMA)]
+    await engine.dispose()
+    return found
 
 
 def model_of(resource: Resource) -> str:

@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 
@@ -228,6 +228,7 @@ async def test_rows_keep_their_values_and_get_those_that_were_given(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["upgrade", "downgrade"])
 async def test_a_run_that_was_interrupted_anywhere_is_done_again(
     connection: AsyncConnection, change: Revision, way: str
@@ -292,6 +293,7 @@ async def test_what_would_be_cut_or_lost_is_refused_by_postgresql(
     assert await connection.run_sync(narrow) == [("one",), ("two",)]
 
 
+@pytest.mark.slow
 async def test_values_become_those_of_another_type_and_twice_the_same(
     connection: AsyncConnection,
 ) -> None:
@@ -353,6 +355,34 @@ async def test_a_date_becomes_midnight_in_utc_wherever_the_session_is(
     assert await connection.run_sync(convert_dates) == [
         [(datetime(2026, 11, 23, tzinfo=UTC),)],
         [(date(2026, 11, 23),)],
+    ]
+
+
+async def test_a_negative_duration_is_what_rows_get_that_are_there_and_that_come(
+    connection: AsyncConnection,
+) -> None:
+    old = products("name:str(9)")
+    new = products("name:str(9)", "late:duration=-P9DT23H8M16.064428S", "early:duration")
+    early = timedelta(days=-1, seconds=0.5)
+    creation = written(None, old)
+    change = write_revision(old, new, parent=None, fill={"early": early})
+
+    def add(connection: Connection) -> list[object]:
+        assert creation is not None
+        assert change is not None
+        assert modelled(connection, new) == created(connection, new)
+        apply(connection, creation)
+        with connection.begin():
+            connection.exec_driver_sql("INSERT INTO products (name) VALUES ('old')")
+        apply(connection, change)
+        with connection.begin():
+            connection.exec_driver_sql("INSERT INTO products (name, early) VALUES ('new', 'PT1S')")
+        return rows(connection, "name, late, early")
+
+    late = -timedelta(days=9, hours=23, minutes=8, seconds=16.064428)
+    assert await connection.run_sync(add) == [
+        ("old", late, early),
+        ("new", late, timedelta(seconds=1)),
     ]
 
 

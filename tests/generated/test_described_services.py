@@ -225,6 +225,9 @@ class TestDescribedServices:
     def test_every_import_contract_holds(self, workspace: GeneratedWorkspace) -> None:
         workspace.python("-m", "scaffold", "contracts")
 
+    def test_the_tests_of_one_pass(self, workspace: GeneratedWorkspace) -> None:
+        assert " passed" in workspace.python("-m", "pytest", "-q", "services/product_service")
+
     @pytest.mark.slow
     def test_their_own_tests_pass(self, workspace: GeneratedWorkspace) -> None:
         assert " passed" in workspace.python("-m", "pytest", "-q", "services")
@@ -393,6 +396,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_every_order_of_a_list_is_read_from_the_index_that_was_made_for_it(
     workspace: GeneratedWorkspace, migrated_url: str
 ) -> None:
