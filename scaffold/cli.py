@@ -66,6 +66,12 @@ COMMANDS = {
     "list": LazyCommand(
         "scaffold.listing", "Services", "List the services, what they keep, and what was edited."
     ),
+    "routes": LazyCommand(
+        "scaffold.routes", "Checks", "List what the services answer: method, path, function."
+    ),
+    "doctor": LazyCommand(
+        "scaffold.doctor", "Checks", "Say what is wrong here, and what to do about it."
+    ),
     "contracts": LazyCommand(
         "scaffold.contracts.command",
         "Checks",
