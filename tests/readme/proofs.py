@@ -15,6 +15,8 @@ TABLE = {
     "python -m scaffold apply": ["python -m scaffold apply"],
     "python -m scaffold undo": ["python -m scaffold undo"],
     "python -m scaffold list": ["python -m scaffold list"],
+    "python -m scaffold routes": ["python -m scaffold routes"],
+    "python -m scaffold doctor": ["python -m db_manager migrate && python -m scaffold doctor"],
     "python -m scaffold remove SERVICE [RESOURCE]": [
         "python -m scaffold remove order-service invoice",
     ],
