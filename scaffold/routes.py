@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from quart_fleet.conventions import PREFIX
+from scaffold.completion import complete_service
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.names import normalise
 from scaffold.workspace import SERVICES, Service, Workspace
@@ -71,7 +72,7 @@ def read_routes(service: Service) -> list[ServedRoute]:
 
 
 @click.command("routes")
-@click.argument("services", nargs=-1, metavar="[SERVICE]...")
+@click.argument("services", nargs=-1, metavar="[SERVICE]...", shell_complete=complete_service)
 @click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
 def command(services: tuple[str, ...], as_json: bool) -> None:
     """List the routes of every SERVICE, by default of all: method, path, function, port.

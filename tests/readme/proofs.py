@@ -20,6 +20,8 @@ TABLE = {
     "python -m scaffold remove SERVICE [RESOURCE]": [
         "python -m scaffold remove order-service invoice",
     ],
+    "fleet": ["fleet list"],
+    "fleet completion SHELL": ["fleet completion bash"],
     "python -m scaffold init DIR": ["python -m scaffold init ../shop-of-the-table"],
     "python -m scaffold contracts": ["python -m scaffold contracts"],
     "python -m scaffold env": ["python -m scaffold env --dry-run"],
