@@ -52,6 +52,9 @@ Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 BigInteger = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 """A whole number in the range of PostgreSQL's `bigint`: 8 bytes, signed."""
 
+Id = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+"""The id of another row; whether there is one, the database says."""
+
 Float = Annotated[float, Field(allow_inf_nan=False)]
 """A number that JSON can write, in PostgreSQL `double precision`."""
 

@@ -1,6 +1,7 @@
 """A resource and its fields in the words of the templates: ready lines of generated code."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -21,6 +22,7 @@ from scaffold.language.identifiers import check_identifiers, names_of, table_of
 from scaffold.language.types import MOST_ENTRIES
 from scaffold.names import ResourceName, ServiceName, variable_of
 from scaffold.not_generated import refuse_not_generated
+from scaffold.relations import ON_DELETE, Relations, Target, edges_of, prefix_of
 from scaffold.samples import distinct_samples, just_outside, samples_of
 from scaffold.workspace import MODELS
 
@@ -52,6 +54,7 @@ _KINDS = {
     "email": Kind("str", "Email", "str", "String(length=320)"),
     "url": Kind("str", "Url", "str", "Text()"),
     "enum": Kind("", "", "", "String(length=63)"),
+    "ref": Kind("int", "Id", "int", "BigInteger()"),
 }
 _OF_DATETIME = ("date", "time", "datetime", "timedelta")
 _OF_PYDANTIC = frozenset(
@@ -94,11 +97,30 @@ class Field:
     """Before a name of the module `datetime`: `dt.` where a field has such a name itself."""
     scope: str
     """Before a constant's name: `ORDER_LINE_` of a part's fields."""
+    relations: Relations
+    """Of the resource."""
 
     @property
     def name(self) -> str:
-        """The column, the key in JSON and the attribute of the entity."""
-        return self.of.name
+        """The column, the key in JSON and the attribute of the entity: `category_id` of a ref."""
+        return self.of.key
+
+    @property
+    def target(self) -> Target:
+        """The resource that a reference names."""
+        return self.relations.get(self.of.type.target)
+
+    @property
+    def missing(self) -> str:
+        """What an id of nothing is answered with."""
+        return f"No such {self.of.name.replace('_', ' ')}"
+
+    @property
+    def samples(self) -> tuple[Value | None, Value | None]:
+        """Two values for tests: of a reference, ids of what they store first."""
+        if self.of.type.target in self.relations.circular and self.of.optional:
+            return None, None
+        return samples_of(self.of)
 
     @property
     def variable(self) -> str:
@@ -208,6 +230,10 @@ class Field:
         kind = self.column_type.replace("()", "").replace("length=", "")
         arguments = [f'"{self.name}"'] if attribute != self.name else []
         arguments.append(kind.replace("precision=", "").replace("scale=", ""))
+        if self.of.type.has_foreign_key:
+            rule = ON_DELETE[self.of.type.on_delete]
+            action = f", ondelete={rule!r}" if rule else ""
+            arguments.append(f"ForeignKey('{self.target.table}.id'{action})")
         arguments += ["unique=True"] if self.of.unique else []
         if self.of.default is not None:
             default = default_of(self.of.default, self.of.type, "func.{}")
@@ -238,29 +264,31 @@ class Field:
     @property
     def sample(self) -> str:
         """A Python literal that tests use, like `"ada"`."""
-        return self.literal(samples_of(self.of)[0])
+        return self.literal(self.samples[0])
 
     @property
     def other_sample(self) -> str:
         """Another one."""
-        return self.literal(samples_of(self.of)[1])
+        return self.literal(self.samples[1])
 
     @property
     def json_sample(self) -> str:
         """The sample as a client sends it, in Python."""
-        return self.json(samples_of(self.of)[0])
+        return self.json(self.samples[0])
 
     @property
     def other_json_sample(self) -> str:
         """The other sample as a client sends it."""
-        return self.json(samples_of(self.of)[1])
+        return self.json(self.samples[1])
 
     @property
     def query_sample(self) -> str:
         """The sample as a parameter of a list, in Python."""
-        value = samples_of(self.of)[0]
+        value = self.samples[0]
         if isinstance(value, Decimal):
             return self.json(value)
+        if value is None:
+            return '"null"'
         return _shown(value if isinstance(value, str) else spell(value))
 
     @property
@@ -326,7 +354,7 @@ class Field:
             for title, said, condition, refused in rules
         ]
 
-    def literal(self, value: Value) -> str:
+    def literal(self, value: Value | None) -> str:
         """Return a value as generated Python has it."""
         kind = self.of.type.name
         match value:
@@ -343,7 +371,7 @@ class Field:
                 return f"{self.enum}.{_constant(value)}"
         return _shown(value)
 
-    def json(self, value: Value) -> str:
+    def json(self, value: Value | None) -> str:
         """Return a value as a client sends it, in Python."""
         if isinstance(value, Decimal):
             return f'"{_placed(value, self.of.type)}"'
@@ -488,7 +516,7 @@ class ItemsField(Field):
         if self.of.longest is not None:
             said = f"Must have at most {_counted(self.of.longest, 'item')}"
             # What is repeated breaks what is unique too.
-            is_told = not self.part.description.unique and self.of.longest < MOST_ENTRIES
+            is_told = not self.part.unique_keys and self.of.longest < MOST_ENTRIES
             too_many = f"{some}[:1] * {self.of.longest + 1}" if is_told else None
             condition = f"{value} <= {self.of.longest}"
             found.append(Rule(self, "have_a_greatest_number", said, condition, too_many))
@@ -500,20 +528,24 @@ class ItemsField(Field):
         found = [f'broken_rules("{self.name}", self.{self.name})'] * bool(self.part.fields.rules)
         return found + [
             f'find_duplicates("{self.name}", self.{self.name}, {", ".join(map(_quoted, names))})'
-            for names in self.part.description.unique
+            for names in self.part.unique_keys
         ]
 
     @property
     def duplicates(self) -> dict[str, str]:
         """What is refused where the second part has the values of the first."""
         return {
-            f"{self.name}.1.{names[-1]}": "Is a duplicate" for names in self.part.description.unique
+            f"{self.name}.1.{names[-1]}": "Is a duplicate"
+            for names in self.part.unique_keys
+            if all(
+                one.samples[0] is not None for one in self.part.fields.fields if one.name in names
+            )
         }
 
     @property
     def swapped(self) -> list[Field]:
         """Unique fields whose values two parts may exchange."""
-        alone = {names[0] for names in self.part.description.unique if len(names) == 1}
+        alone = {names[0] for names in self.part.unique_keys if len(names) == 1}
         return [
             one
             for one in self.part.fields.updatable
@@ -563,23 +595,23 @@ class FieldSet:
     def of(cls, resource: "Resource") -> Self:
         """Return the words of a resource, or of a part."""
         description = resource.description
-        names = {field.name for one in (description, *description.parts) for field in one.fields}
+        keys = {field.name: field.key for field in description.fields}
+        names = {field.key for one in (description, *description.parts) for field in one.fields}
         prefix = resource.moments or ("dt." if names.intersection(_OF_DATETIME) else "")
-        singles = [(IndexColumn(each.name),) for each in description.fields if each.index]
+        singles = [(IndexColumn(each.key),) for each in description.fields if each.is_indexed]
+        others = [
+            tuple(replace(each, name=keys.get(each.name, each.name)) for each in columns)
+            for columns in description.index
+        ]
         parts = {one.name: one for one in description.parts}
+        common = (resource.class_name, prefix, resource.scope, resource.relations)
         fields = [
-            ItemsField(
-                each,
-                resource.class_name,
-                prefix,
-                resource.scope,
-                Part.described(resource, parts[each.type.target], prefix),
-            )
+            ItemsField(each, *common, Part.kept(resource, parts[each.type.target], prefix))
             if each.type.name == "items"
-            else Field(each, resource.class_name, prefix, resource.scope)
+            else Field(each, *common)
             for each in description.fields
         ]
-        return cls(tuple(fields), prefix, tuple(dict.fromkeys([*singles, *description.index])))
+        return cls(tuple(fields), prefix, tuple(dict.fromkeys([*singles, *others])))
 
     @property
     def columns(self) -> list[Field]:
@@ -627,6 +659,11 @@ class FieldSet:
     def lookup(self) -> list[Field]:
         """Those that find a resource by a route of their own."""
         return [field for field in self.fields if field.of.lookup]
+
+    @property
+    def references(self) -> list[Field]:
+        """Those with a foreign key."""
+        return [field for field in self.fields if field.of.type.has_foreign_key]
 
     @property
     def enums(self) -> list[Field]:
@@ -677,18 +714,23 @@ class Resource(ResourceName):
     prefix: str
     """Before the names of modules that each resource of a service has: empty for the one that the
     service is named after, else `line_item_`."""
+    relations: Relations
 
     @classmethod
-    def described(cls, service: ServiceName, description: ResourceDescription) -> Self:
+    def described(
+        cls,
+        service: ServiceName,
+        description: ResourceDescription,
+        relations: Relations | None = None,
+    ) -> Self:
         """Return a resource of a service."""
         refuse_not_generated(description)
         check_identifiers(description, {})
         for part in description.parts:
             check_identifiers(part, {}, description.name)
-        names = ResourceName.named(description.name, description.plural or "")
-        is_namesake = names.singular == ResourceName.of(service).singular
-        prefix = "" if is_namesake else f"{names.name}_"
-        return cls(names.singular, names.many, description, prefix)
+        names = names_of(description)
+        prefix = prefix_of(service, names)
+        return cls(names.singular, names.many, description, prefix, relations or Relations())
 
     @property
     def is_shipped(self) -> bool:
@@ -709,6 +751,11 @@ class Resource(ResourceName):
     def qualified_name(self) -> str:
         """The name as commands take it: `order.line` of a part."""
         return self.singular
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Resources whose tables its own refers to."""
+        return frozenset(edges_of(self.description))
 
     @property
     def moments(self) -> str:
@@ -746,7 +793,7 @@ class Part(Resource):
     owner_table: str
 
     @classmethod
-    def described(cls, owner: Resource, description: ResourceDescription, prefix: str) -> Self:  # type: ignore[override]  # of an owner, not of a service
+    def kept(cls, owner: Resource, description: ResourceDescription, prefix: str) -> Self:
         """Return a part; `prefix` is the owner's, before a name of the module `datetime`.
 
         What is unique is so within one owner.
@@ -755,15 +802,28 @@ class Part(Resource):
         singles = tuple((field.name,) for field in description.fields if field.unique)
         fields = tuple(replace(field, unique=False) for field in description.fields)
         unique = tuple(dict.fromkeys([*singles, *description.unique]))
+        described = replace(description, fields=fields, unique=unique)
         return cls(
             names.singular,
             names.many,
-            replace(description, fields=fields, unique=unique),
+            described,
             prefix,
+            owner.relations,
             owner.singular,
             owner.class_name,
             owner.table,
         )
+
+    @property
+    def unique_keys(self) -> list[tuple[str, ...]]:
+        """Columns whose values together are in one part only, of one owner."""
+        keys = {field.name: field.key for field in self.description.fields}
+        return [tuple(keys[name] for name in names) for names in self.description.unique]
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Resources whose tables its own refers to."""
+        return frozenset({*edges_of(self.description), self.owner})
 
     @property
     def class_name(self) -> str:
@@ -802,11 +862,12 @@ class Part(Resource):
         """Before the names of constants for its fields."""
         return f"{self.owner.upper()}_{self.singular.upper()}_"
 
-    def samples_of(self, field: Field, count: int) -> list[Value]:
+    def samples_of(self, field: Field, count: int) -> Sequence[Value | None]:
         """Return as many values of a field that differ as there can be, at most `count`."""
-        return distinct_samples(field.of, count)
+        known = field.samples
+        return [None] if known[0] is None else distinct_samples(field.of, count)
 
-    def rows(self, start: int, count: int) -> list[list[tuple[Field, Value]]]:
+    def rows(self, start: int, count: int) -> list[list[tuple[Field, Value | None]]]:
         """Return the values of some parts that differ, after those of `start` others."""
         values = [(one, self.samples_of(one, start + count)) for one in self.fields.fields]
         return [
@@ -837,7 +898,14 @@ def default_of(value: Value | None, of: Type, function: str) -> str:
             return _shown(value)
         case Decimal():
             return f'"{_placed(value, of)}"'
-    return f'"{spell(value)}"'
+    return f'"{spell_in_sql(value)}"'
+
+
+def spell_in_sql(value: Value) -> str:
+    """Write a value as PostgreSQL reads it, which wants the sign of a duration at each number."""
+    text = spell(value)
+    is_negative = isinstance(value, timedelta) and text.startswith("-")
+    return re.sub(r"(?=(?<![\d.])\d)", "-", text[1:]) if is_negative else text
 
 
 def _constant(word: str) -> str:

@@ -8,6 +8,7 @@ from typing import Self
 
 from scaffold.fields import Part, Resource, default_of
 from scaffold.language.description import IndexColumn, Type, Value, spell
+from scaffold.relations import ON_DELETE
 
 _RESERVED = frozenset(
     {"all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric"}
@@ -105,30 +106,37 @@ class Table:
         ]
         if description.has_active:
             columns.append(Column("is_active", Type("bool"), "sa.Boolean()", False, True))
-        singles = [(field.name,) for field in description.fields if field.unique]
+        keys = {field.name: field.key for field in description.fields}
+        singles = [(field.key,) for field in description.fields if field.unique]
+        uniques = [tuple(keys[name] for name in names) for names in description.unique]
+        references = [
+            ForeignKey(
+                field.name,
+                field.target.singular,
+                field.target.table,
+                ON_DELETE[field.of.type.on_delete],
+            )
+            for field in resource.fields.references
+        ]
         # Lists are paged by key: the id tells rows apart that have the same values.
         indexes = list(resource.fields.indexes)
-        if not description.is_contract:
-            indexes.insert(0, (IndexColumn("created_at"),))
         if isinstance(resource, Part):
             own = resource.owner_column
             columns[:0] = [
                 Column(own, Type("bigint"), "sa.BigInteger()", False, None),
                 Column("position", Type("int"), "sa.Integer()", False, None),
             ]
-            return cls(
-                resource.table,
-                {column.name: column for column in columns},
-                tuple(sorted([(own, "position"), *((own, *one) for one in description.unique)])),
-                tuple((*columns, _ID) for columns in resource.fields.indexes),
-                (ForeignKey(own, resource.owner, resource.owner_table, "CASCADE"),),
-                deferrable=True,
-            )
+            uniques = [(own, *one) for one in (("position",), *resource.unique_keys)]
+            references.insert(0, ForeignKey(own, resource.owner, resource.owner_table, "CASCADE"))
+        elif not description.is_contract:
+            indexes.insert(0, (IndexColumn("created_at"),))
         return cls(
             resource.table,
             {column.name: column for column in columns},
-            tuple(sorted({*singles, *description.unique})),
+            tuple(sorted({*singles, *uniques})),
             tuple((*columns, _ID) for columns in indexes),
+            tuple(references),
+            deferrable=isinstance(resource, Part),
         )
 
     @property

@@ -20,7 +20,7 @@ def table_of(description: ResourceDescription, owner: str = "") -> str:
     if owner:
         return f"{owner}_{names_of(description).many}"
     constrained = [one.key for one in description.fields if one.unique or one.type.words]
-    constrained += [f"{one.key}_id" for one in description.fields if one.index]
+    constrained += [f"{one.key}_id" for one in description.fields if one.is_indexed]
     constrained += [] if description.is_contract else ["created_at_id"]
     return names_of(description).table_for(constrained)
 
@@ -84,7 +84,7 @@ def _identifiers(
         forms = {
             f"uq_{{}}_{within}{{}}": field.unique,
             "ck_{}_{}": field.type.words,
-            "ix_{}_{}_id": field.index,
+            "ix_{}_{}_id": field.is_indexed,
         }
         for form in [form for form, holds in forms.items() if holds]:
             yield text, form.format(table, key)

@@ -31,7 +31,9 @@ stamps = "items(stamp):fixed"
 kinds = "items(kind)"
 
 [order-service.order.line]
+product = "ref(product):unique"
 sku = "str(20):unique"
+gift = "ref(product, set_null)?"
 quantity = "int:positive"
 unit_price = "decimal(10,2):min(0)=1"
 note = "text?"
@@ -47,9 +49,13 @@ status = "enum(todo, done):fixed=todo"
 
 [order-service.order.stamp]
 text = "str(5)"
+author = "ref(pick, cascade)?:fixed"
 
 [order-service.order.kind]
 {"".join(f'{name} = "{spec}"' + chr(10) for name, spec in KINDS.items())}
+[order-service.product]
+name = "str(20)"
+
 [order-service.pick]
 name = "str(9)"
 jobs = "items(job):length(4,5)"

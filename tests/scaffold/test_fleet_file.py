@@ -290,7 +290,7 @@ def test_a_mistake_is_shown_at_its_line(old: str, new: str, message: str) -> Non
         ('name = "str(80):unique"\n', "", "line 15: category has no field"),
         ("product =", "[order-service.order.x]\nproduct =", "line 44: line has no field"),
         ('"str(80):unique"', "3", "line 16: 'name' is not described by a text"),
-        ("[product-service.tag]", f"[product-service.{'a' * 40}]\n{'b' * 30} = 'ref(category)'\n[product-service.tag]", "would have 89 characters in the database"),
+        ("[product-service.tag]", f"[product-service.{'a' * 40}]\n{'b' * 30} = 'ref(category)'\n[product-service.tag]", "would have 71 characters in the database"),
         ("line]", f"{'line' * 16}]", "This cannot name a resource"),
     ],
 )  # fmt: skip
