@@ -30,7 +30,7 @@ def command() -> None:
     """
 
 
-@command.command("copy")
+@command.command("copy", short_help="Copy one to scaffold/templates, which is the workspace's.")
 @click.argument("template", metavar="PATH")
 @takes_options
 def copy(template: str, **options: bool) -> None:
@@ -65,7 +65,7 @@ def copy(template: str, **options: bool) -> None:
         click.echo("\nNext: edit it, then python -m scaffold apply")
 
 
-@command.command("list")
+@command.command("list", short_help="List all, and which are the workspace's own.")
 def list_templates() -> None:
     """List the templates, and which of them are the workspace's own."""
     root = Workspace.find(Path.cwd()).root
