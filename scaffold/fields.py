@@ -499,7 +499,15 @@ class ItemsField(Field):
 
     @property
     def count(self) -> int:
-        """How many parts a sample has: two, unless a rule wants more, or forbids them."""
+        """How many parts a sample has: two, unless a rule wants more, or forbids them.
+
+        None, where each refers to what cannot be there before the owner.
+        """
+        if any(
+            one.of.type.target in self.relations.circular and not one.of.optional
+            for one in self.part.fields.references
+        ):
+            return 0
         least, most = max(self.of.shortest or 0, 2), self.of.longest
         return least if most is None else min(least, most)
 

@@ -136,14 +136,16 @@ class PartWords:
     """Unique ones, whose values two parts may exchange."""
     duplicates: list[dict[str, str]]
     """What is refused where the second part has the values of the first."""
-    changes: list["PartWords"]
-    """Itself, where an update may change them."""
+    is_changeable: bool
+    """Whether an update may change them."""
+    tested_changes: list[str]
+    """The field, where the samples have parts that can be changed."""
 
     @classmethod
     def of(cls, field: ItemsField, service: str) -> Self:
         """Return the words of the parts that a field keeps."""
         part, fields = field.part, field.part.fields
-        words = cls(
+        return cls(
             name=part.name,
             class_name=part.class_name,
             article=part.article,
@@ -157,16 +159,16 @@ class PartWords:
             fields=list(fields.fields),
             enum_fields=fields.enums,
             rule_sets=[fields.rules] if fields.rules else [],
-            tested_rules=[rule for rule in fields.rules if rule.refused is not None],
+            tested_rules=[
+                rule for rule in fields.rules if rule.refused is not None and field.count
+            ],
             required_fields=fields.required[:1],
             references=[each for each in fields.references if not each.of.fixed],
             swapped_fields=field.swapped,
             duplicates=[field.duplicates] if field.duplicates and field.count > 1 else [],
-            changes=[],
+            is_changeable=not field.is_fixed,
+            tested_changes=[] if field.is_fixed or not field.count else [field.name],
         )
-        if not field.is_fixed:
-            words.changes.append(words)
-        return words
 
 
 def find_base(root: Path) -> str:
@@ -192,15 +194,15 @@ def describe_resource(resource: Resource, service: str) -> Words:
     part_enums = [field for part in parts for field in part.enum_fields]
     entities = [resource, *resource.parts]
     update_refusals = [*refusals]
-    if any(part.changes for part in parts) and not is_checked:
+    if any(part.is_changeable for part in parts) and not is_checked:
         update_refusals.append("ValidationFailedError")
     return {
         "resource": resource,
         "fields": list(fields.fields),
         "column_fields": fields.columns,
         "parts": parts,
-        "changeable_parts": [part for part in parts if part.changes],
-        "fixed_parts": [part for part in parts if not part.changes],
+        "changeable_parts": [part for part in parts if part.is_changeable],
+        "fixed_parts": [part for part in parts if not part.is_changeable],
         "parts_lines": [f"parts = ({' '.join(f'{part.class_name}Parts(),' for part in parts)})"]
         if parts
         else [],

@@ -71,7 +71,7 @@ def relate(fleet: FleetDescription) -> dict[str, Relations]:
     }
     targets = {name: Target.described(*each) for name, each in described.items()}
     edges = {
-        name: edges_of(resource) | _edges_of_parts(resource)
+        name: {**_edges_of_parts(resource), **edges_of(resource)}
         for name, (_, resource) in described.items()
     }
     related = dict[str, Relations]()
@@ -108,8 +108,8 @@ def edges_of(resource: ResourceDescription) -> dict[str, bool]:
 
 
 def _edges_of_parts(resource: ResourceDescription) -> dict[str, bool]:
-    """Return the resources that the parts of one refer to."""
-    return {target: True for part in resource.parts for target in edges_of(part)}
+    """Return the resources that the parts of one refer to; a row may have none."""
+    return {target: False for part in resource.parts for target in edges_of(part)}
 
 
 def _reached(start: str, edges: Mapping[str, Mapping[str, bool]]) -> set[str]:
