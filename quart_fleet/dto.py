@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Context, Decimal
+from enum import StrEnum
 from functools import cache, cached_property
 from typing import Annotated, Any, LiteralString, Self, TypeVar, get_args
 
@@ -240,6 +241,27 @@ def _refuse_change(_: object) -> object:
 
 Fixed = Annotated[Any, BeforeValidator(_refuse_change)]
 """A field of a PatchDTO that is set when a row is created, and never again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Initially:
+    """The state that a new row has, by `Annotated[OrderStatus, Initially(OrderStatus.OPEN)]`."""
+
+    state: StrEnum
+
+    def __get_pydantic_core_schema__(
+        self, source: type[StrEnum], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self.ensure, handler(source))
+
+    def ensure(self, value: object) -> object:
+        """Return the state; raises pydantic's error for any other value."""
+        if value != self.state:
+            raise PydanticCustomError(
+                "initial_state", "Must be '{state}'", {"state": str(self.state)}
+            )
+        return value
+
 
 LEFT_OUT: Any = None
 """The default of each field of a PatchDTO."""

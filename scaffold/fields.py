@@ -1,7 +1,7 @@
 """A resource and its fields in the words of the templates: ready lines of generated code."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import PurePosixPath
@@ -15,6 +15,7 @@ from scaffold.language.description import (
     ResourceDescription,
     Type,
     Value,
+    initial_of,
     spell,
 )
 from scaffold.language.identifiers import check_identifiers, table_of
@@ -91,6 +92,8 @@ class Field:
     """The resource's name as a class: `Product`."""
     prefix: str
     """Before a name of the module `datetime`: `dt.` where a field has such a name itself."""
+    initial: str = ""
+    """Of a state that actions change, the word that a new row has."""
 
     @property
     def name(self) -> str:
@@ -110,7 +113,12 @@ class Field:
     @property
     def required(self) -> bool:
         """Whether a new resource must have it."""
-        return not self.of.optional and self.of.default is None
+        return not (self.of.optional or self.initial) and self.of.default is None
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether no update changes it: it is set once, or by actions."""
+        return self.of.fixed or bool(self.initial)
 
     @property
     def max_length(self) -> int:
@@ -166,7 +174,7 @@ class Field:
     @property
     def create_line(self) -> str:
         """The field of the DTO that creates."""
-        match self.of.default:
+        match self.initial or self.of.default:
             case None:
                 default = "default=None" if self.of.optional else ""
             case Generated.NOW:
@@ -185,12 +193,19 @@ class Field:
     @property
     def create_type(self) -> str:
         """The type of the field in the DTO that creates."""
+        if self.initial:
+            return f"Annotated[{self.enum}, Initially({self.initial_member})]"
+        return self.filter_type
+
+    @property
+    def filter_type(self) -> str:
+        """The type by which lists read it."""
         return self._or_none(self._request)
 
     @property
     def patch_line(self) -> str:
         """The field of the DTO of a merge patch."""
-        return self._dto_line("Fixed" if self.of.fixed else self.create_type, "default=LEFT_OUT")
+        return self._dto_line("Fixed" if self.is_fixed else self.create_type, "default=LEFT_OUT")
 
     @property
     def response_line(self) -> str:
@@ -235,30 +250,51 @@ class Field:
     @property
     def sample(self) -> str:
         """A Python literal that tests use, like `"ada"`."""
-        return self.literal(samples_of(self.of)[0])
+        return self.literal(self._samples[0])
 
     @property
     def other_sample(self) -> str:
         """Another one."""
-        return self.literal(samples_of(self.of)[1])
+        return self.literal(self._samples[1])
 
     @property
     def json_sample(self) -> str:
         """The sample as a client sends it, in Python."""
-        return self._json(samples_of(self.of)[0])
+        return self._json(self._samples[0])
 
     @property
     def other_json_sample(self) -> str:
         """The other sample as a client sends it."""
-        return self._json(samples_of(self.of)[1])
+        return self._json(self._samples[1])
 
     @property
     def query_sample(self) -> str:
         """The sample as a parameter of a list, in Python."""
-        value = samples_of(self.of)[0]
+        value = self._samples[0]
         if isinstance(value, Decimal):
             return self._json(value)
         return _shown(value if isinstance(value, str) else spell(value))
+
+    @property
+    def other_answered_sample(self) -> str:
+        """The other sample as the DTO of an answer has it."""
+        is_text = self.of.type.name in ("datetime", "duration")
+        return self.other_json_sample if is_text else self.other_sample
+
+    @property
+    def initial_member(self) -> str:
+        """The word that a new row has, as a member of the enumeration."""
+        return f"{self.enum}.{_constant(self.initial)}"
+
+    @property
+    def initial_message(self) -> str:
+        """What a new row with another word is answered with."""
+        return f"Must be '{self.initial}'"
+
+    @property
+    def later_words(self) -> list[str]:
+        """The words that no new row has."""
+        return [word for word in self.of.type.words if word != self.initial]
 
     @property
     def value_of_first(self) -> str:
@@ -325,6 +361,11 @@ class Field:
                 return f"{self.enum}.{_constant(value)}"
         return _shown(value)
 
+    @property
+    def _samples(self) -> tuple[Value, Value]:
+        """Two values of new rows."""
+        return (self.initial, self.initial) if self.initial else samples_of(self.of)
+
     def _json(self, value: Value) -> str:
         if isinstance(value, Decimal):
             return f'"{_placed(value, self.of.type)}"'
@@ -376,6 +417,7 @@ class FieldSet:
     prefix: str
     indexes: tuple[tuple[IndexColumn, ...], ...]
     """Of all that are no constraint, without the id at the end of each."""
+    has_active: bool
 
     @classmethod
     def of(cls, description: ResourceDescription, owner: str) -> Self:
@@ -383,10 +425,16 @@ class FieldSet:
         names = {field.name for field in description.fields}
         prefix = "dt." if names.intersection(_OF_DATETIME) else ""
         singles = [(IndexColumn(each.name),) for each in description.fields if each.index]
+        states = {action.field for action in description.actions}
+        fields = [
+            Field(each, owner, prefix, initial_of(each) if each.name in states else "")
+            for each in description.fields
+        ]
         return cls(
-            tuple(Field(each, owner, prefix) for each in description.fields),
+            tuple(fields),
             prefix,
             tuple(dict.fromkeys([*singles, *description.index])),
+            description.has_active,
         )
 
     @property
@@ -402,7 +450,7 @@ class FieldSet:
     @property
     def updatable(self) -> list[Field]:
         """Those that an update may change."""
-        return [field for field in self.fields if not field.of.fixed]
+        return [field for field in self.fields if not field.is_fixed]
 
     @property
     def filtered(self) -> list[Field]:
@@ -451,7 +499,7 @@ class FieldSet:
     @property
     def update_ignores(self) -> str:
         """The comment on a method with more parameters and branches than ruff likes."""
-        count = len(self.updatable) + 1  # with is_active
+        count = len(self.updatable) + self.has_active
         return _ignored(
             C901=count >= 10,
             PLR0912=count > 12,
@@ -462,7 +510,7 @@ class FieldSet:
     @property
     def patch_ignores(self) -> str:
         """The same on the method that has no branches."""
-        count = len(self.updatable) + 1
+        count = len(self.updatable) + self.has_active
         return _ignored(PLR0913=count > 5, PLR0915=count + 1 + bool(self.rules) > 50)
 
 
@@ -480,6 +528,16 @@ class Resource(ResourceName):
         """Return a resource of a service."""
         refuse_not_generated(description)
         check_identifiers(description, {})
+        alone = {columns[0] for columns in description.unique if len(columns) == 1}
+        together = [columns for columns in description.unique if len(columns) > 1]
+        description = replace(
+            description,
+            fields=tuple(
+                replace(each, unique=True, index=False) if each.name in alone else each
+                for each in description.fields
+            ),
+            unique=tuple(dict.fromkeys(together)),
+        )
         names = ResourceName.named(description.name, description.plural or "")
         is_namesake = names.singular == ResourceName.of(service).singular
         prefix = "" if is_namesake else f"{names.name}_"

@@ -15,11 +15,6 @@ MODIFIERS = [
     "search",
     "pattern",
 ]
-OPTIONS = [
-    "_unique",
-    "_active",
-    "_actions",
-]
 
 
 def refuse_not_generated(description: ResourceDescription) -> None:
@@ -35,12 +30,3 @@ def refuse_not_generated(description: ResourceDescription) -> None:
                 problem = f"The modifier {modifier} is not generated yet"
                 place = scanner.text.index(f":{modifier}") + 1
                 scanner.refuse(problem, "Leave it out.", place)
-    used = {
-        "_unique": bool(description.unique),
-        "_active": not description.has_active,
-        "_actions": bool(description.actions),
-    }
-    for option in OPTIONS:
-        if used[option]:
-            problem = f"The option {option} is not generated yet"
-            Scanner(option).refuse(problem, "Leave it out.", 0)

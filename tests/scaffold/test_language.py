@@ -30,6 +30,7 @@ from scaffold.language.grammar import (
     parse_field,
     parse_fields,
 )
+from scaffold.language.options import OPTIONS
 from scaffold.language.types import TYPES
 from scaffold.names import ServiceName
 from scaffold.presets import preset_of
@@ -282,6 +283,7 @@ def test_an_action_changes_a_state_from_some_of_its_words_to_another() -> None:
         *(("go", f"{field}: a -> b") for field in ("null", "set", "one")),
         *((name, "x: a -> b") for name in ("deactivate", "update", "Go", "class", "is_active")),
         *((name, "x: a -> b") for name in ("x", "owner_id", "get_by_x", "list_all", "go-on")),
+        *((name, "x: a -> b") for name in ("list", "list_active_page", "parse_body")),
     ],
 )
 def test_what_no_action_can_be_is_refused(name: str, rule: object) -> None:
@@ -322,6 +324,7 @@ def test_names_are_as_long_as_postgresql_keeps_them() -> None:
         *({"_active": "no"}, {"_plural": "Xs"}, {"_plural": "class"}, {"_routes": "users"}),
         *({"_active": False, "_index": ["is_active"]}, {"_routes": "contract", "_active": False}, {"_actions": "go"}, {"_unique": ["created_at"]}),
         *({"j": "json", "_index": ["j"]}, {"s": "str:secret", "_index": ["s"]}, {"m": "many(m)", "_unique": ["m"]}),
+        *({"e": "enum(a)", "_unique": ["e"]}, {"e": "enum(a, b)", "_unique": ["e"], "_actions": {"go": "e: a -> b"}}),
     ],
 )  # fmt: skip
 def test_what_is_no_option_is_refused_in_lines_with_a_caret(option: dict[str, object]) -> None:
@@ -332,9 +335,6 @@ def test_what_is_no_option_is_refused_in_lines_with_a_caret(option: dict[str, ob
 @pytest.mark.parametrize(
     "block",
     [
-        {"x": "int", "_unique": ["x"]},
-        {"x": "int", "_active": False},
-        {"x": "enum(a, b)", "_actions": {"go": "x: a -> b"}},
         *({"x": kind} for kind in ("json", "ref(y)", "many(y)", "items(y)")),
         *({"x": f"str:{word}"} for word in ("secret", "search", "pattern(/a/)")),
     ],
@@ -440,6 +440,6 @@ def test_the_page_names_every_type_and_modifier() -> None:
     named = re.findall(r"^\| `(\w+)", page, re.MULTILINE)
 
     later = [*not_generated.TYPES, *not_generated.MODIFIERS]
-    assert named == [word for word in (*TYPES, *MODIFIERS) if word not in later]
+    assert named == [word for word in (*TYPES, *MODIFIERS, *OPTIONS) if word not in later]
     for word in later:
         assert f"`{word}`" in page
