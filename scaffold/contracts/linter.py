@@ -30,7 +30,8 @@ def lint(workspace: Workspace) -> Verdict:
     packages = Packages(workspace)
     if faults := find_faults(packages):
         raise ScaffoldError("\n".join(faults))
-    rules = [rule for rule in make_rules(packages.services) if any(map(packages.owns, rule.binds))]
+    made = make_rules(packages.services, packages.owners)
+    rules = [rule for rule in made if any(map(packages.owns, rule.binds))]
     try:
         # Without grimp's cache, which could be stale.
         graph = build_graph(*packages.names, include_external_packages=True, cache_dir=None)

@@ -1,14 +1,17 @@
 """The packages of a workspace: what the contracts cover, and where it is on disk."""
 
+import ast
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
+from quart_fleet.files import parse_python
 from scaffold.contracts.rules import FRAMEWORK, ServicePackage
-from scaffold.workspace import Workspace
+from scaffold.names import normalise
+from scaffold.workspace import MODELS, Workspace
 
 SHARED = "shared"
 
@@ -50,6 +53,25 @@ class Packages:
             ServicePackage(one.package, has_tests=(one.folder / "tests/__init__.py").is_file())
             for one in self.workspace.services()
         ]
+
+    @property
+    def owners(self) -> Mapping[str, str]:
+        """The package of the service that a module of models says it belongs to, by the module.
+
+        A module that says none, or several, is left out.
+        """
+        said = {
+            f"{SHARED}.models.{source.stem}": {
+                normalise(str(value.value))
+                for node in ast.walk(parse_python(source))
+                if isinstance(node, ast.Dict)
+                for key, value in zip(node.keys, node.values, strict=True)
+                if isinstance(key, ast.Constant) and key.value == "service"
+                if isinstance(value, ast.Constant)
+            }
+            for source in (self.workspace.root / MODELS).glob("*.py")
+        }
+        return {module: services.pop() for module, services in said.items() if len(services) == 1}
 
     def file_of(self, module: str) -> str:
         """Return the path of a module's source from the workspace's root."""

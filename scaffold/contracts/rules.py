@@ -1,7 +1,7 @@
 """Which module may import which, as data; the standard library is open to all of them."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 EVERYTHING = "*"
@@ -79,11 +79,24 @@ class ServicePackage:
         return f"{self.name}.{layer}"
 
 
-def make_rules(services: Sequence[ServicePackage]) -> list[Rule]:
-    """Return all rules, the most telling first: an import is reported once, under the first."""
+def make_rules(services: Sequence[ServicePackage], owners: Mapping[str, str]) -> list[Rule]:
+    """Return all rules, the most telling first: an import is reported once, under the first.
+
+    Args:
+        services: those of the workspace.
+        owners: the package of the service that a module of models belongs to, by the module.
+    """
     names = tuple(service.name for service in services)
     of_services = (rule for service in services for rule in _rules_of_service(service, names))
-    return [*of_services, *_rules_of_framework(names)]
+    of_models = (
+        Rule(
+            says=f"only {owner} imports {module}, as the model's `info` says",
+            binds=tuple(name for name in names if name != owner),
+            forbids=(module,),
+        )
+        for module, owner in sorted(owners.items())
+    )
+    return [*of_services, *of_models, *_rules_of_framework(names)]
 
 
 def _rules_of_service(service: ServicePackage, services: tuple[str, ...]) -> list[Rule]:

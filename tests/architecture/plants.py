@@ -39,6 +39,8 @@ WEB = "quart_fleet.web does not know quart_fleet.server"
 CHASSIS = "quart_fleet imports neither shared nor db_manager nor scaffold nor a service"
 SHARED_INIT = "shared/__init__.py imports only the standard library: every module runs it"
 SHARED_MODELS = "shared.models imports only sqlalchemy, quart_fleet.models and itself"
+PRODUCT_MODEL = "only product_service imports shared.models.product, as the model's `info` says"
+USER_MODEL = "only user_service imports shared.models.user, as the model's `info` says"
 SHARED_CONFIG = "shared.config imports only quart_fleet.settings and pydantic"
 SHARED = "shared imports neither db_manager nor scaffold nor a service"
 MANAGER = "db_manager imports neither shared nor scaffold nor a service"
@@ -166,6 +168,17 @@ PLANTS = [
     ),
     *_modules(USER, BOOTSTRAP, ("from user_service import bootstrap", "user_service.bootstrap")),
     *_modules(f"{USER}/tests", OUTSIDERS, (f"import {_PRODUCT}", _PRODUCT)),
+    *_modules(
+        f"{USER}/infrastructure/adapters",
+        PRODUCT_MODEL,
+        ("from shared.models.product import ProductModel", "shared.models.product"),
+        ("from shared.models import product", "shared.models.product"),
+    ),
+    *_modules(
+        "services/product_service/tests",
+        USER_MODEL,
+        ("import shared.models.user", "shared.models.user"),
+    ),
     *_file(
         "quart_fleet/web/_application.py",
         ("import user_service.domain", "user_service.domain", CHASSIS),
