@@ -21,7 +21,7 @@ from scaffold.language.description import (
 from scaffold.language.identifiers import check_identifiers, table_of
 from scaffold.names import ResourceName, ServiceName, variable_of
 from scaffold.not_generated import refuse_not_generated
-from scaffold.samples import just_outside, samples_of
+from scaffold.samples import just_outside, just_unlike, samples_of
 from scaffold.workspace import MODELS
 
 
@@ -303,13 +303,29 @@ class Field:
         return f"{'a_request()' if is_text else 'first'}.{self.attribute}"
 
     @property
+    def pattern_name(self) -> str:
+        """The entity's constant that holds its pattern."""
+        return f"{self.name.upper()}_PATTERN"
+
+    @property
+    def pattern_literal(self) -> str:
+        """The pattern in Python, raw where that shows it as it is."""
+        text = self.of.pattern or ""
+        is_plain = re.fullmatch(r"[ !#-~]*[ !#-\[\]-~]", text) and "\\" in text
+        return f'r"{text}"' if is_plain else _shown(text)
+
+    @property
     def rules(self) -> list[Rule]:
         """What its value has to be, beyond its type."""
         of, value = self.of, f"self.{self.name}"
         # Of positive and min, one says more than the other.
         lowest: Any = of.least
         is_positive = of.positive and (lowest is None or lowest <= 0)
-        rules = []
+        rules = list[tuple[str, str, str, Value | None]]()
+        if of.pattern is not None:
+            said = f"Must match the pattern {of.pattern}"
+            condition = f"{self.pattern_name}.matches({value})"
+            rules.append(("matches_its_pattern", said, condition, just_unlike(of)))
         if of.least is not None and not is_positive:
             least = self._bound(of.least)
             said = f"Must be at least {spell(of.least)}"
@@ -466,7 +482,11 @@ class FieldSet:
     @property
     def bordered(self) -> list[Field]:
         """Those whose width no rule forbids to be used."""
-        return [field for field in self.limited if field.of.longest in (None, field.max_length)]
+        return [
+            field
+            for field in self.limited
+            if field.of.longest in (None, field.max_length) and field.of.pattern is None
+        ]
 
     @property
     def lookup(self) -> list[Field]:

@@ -228,6 +228,7 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "limited_fields": fields.limited,
         "bordered_fields": fields.bordered,
         "enum_fields": fields.enums,
+        "pattern_fields": [field for field in fields.fields if field.of.pattern is not None],
         "extensions": extensions,
         "patches": extensions if is_updated else [],
         "filterings": [each for each in extensions if each.telling_filters or fields.has_active],

@@ -13,7 +13,6 @@ TYPES = [
 MODIFIERS = [
     "secret",
     "search",
-    "pattern",
 ]
 
 

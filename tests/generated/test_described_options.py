@@ -10,7 +10,7 @@ import pytest_asyncio
 from quart_fleet.testing import NewDatabase
 from tests.workspace import GeneratedWorkspace, booted
 
-FLEET = """
+FLEET = r"""
 [order-service]
 port = 9210
 
@@ -49,6 +49,8 @@ _index = ["is_active"]
 
 [order-service.pause]
 json = "duration"
+code = 'str(8)?:unique:pattern(/[A-Z]{3}-\d{2,4}/)'
+slug = "text:length(3):pattern(/[a-z]*/)=abc"
 _active = false
 """
 
@@ -231,6 +233,27 @@ def test_what_never_changes_has_no_route_that_changes_it(client: httpx.Client) -
     assert client.get("/stamps/active").status_code == 404
     assert client.post(f"{path}/deactivate").status_code == 404
     assert client.delete(path).status_code == 200
+
+
+def test_a_text_matches_its_pattern_as_a_whole(client: httpx.Client) -> None:
+    good = client.post("/pauses", json={"json": "PT1H", "code": "ABC-123"}).json()["data"]
+    path = f"/pauses/{good['id']}"
+
+    answers = [
+        client.post("/pauses", json={"json": "PT1H", "code": "ABC-12345"}),
+        client.post("/pauses", json={"json": "PT1H", "code": "ABC-12\n", "slug": "a"}),
+        client.put(path, json={"code": "abc-12"}),
+        client.patch(path, json={"code": "", "slug": "a" * 50_000 + "!"}),
+    ]
+
+    pattern = "Must match the pattern [A-Z]{3}-\\d{2,4}"
+    assert [(each.status_code, each.json()["errors"]) for each in answers] == [
+        (422, {"code": "Must be at most 8 characters"}),
+        (422, {"code": pattern, "slug": "Must be at least 3 characters"}),
+        (422, {"code": pattern}),
+        (422, {"code": pattern, "slug": "Must match the pattern [a-z]*"}),
+    ]
+    assert client.get(path).json()["data"] == good
 
 
 def test_a_field_may_be_called_is_active(client: httpx.Client) -> None:
