@@ -53,6 +53,18 @@ def read_baseline(root: Path) -> dict[PurePosixPath, str]:
     }
 
 
+def find_differing(root: Path) -> dict[PurePosixPath, str]:
+    """Return the generated files that are not as generated: `edited` or `deleted`, by path."""
+    differing = {}
+    for path, base in read_baseline(root).items():
+        file = root / path
+        if not file.is_file():
+            differing[path] = "deleted"
+        elif file.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n") != base:
+            differing[path] = "edited"
+    return differing
+
+
 def read_described(root: Path) -> dict[PurePosixPath, str]:
     """Return what fleet.toml said when it was applied last, by file; raises UnreadableFileError."""
     files = sorted((root / DESCRIBED).glob("*.toml"))

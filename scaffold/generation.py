@@ -1,14 +1,17 @@
 """A service as files: what its description, and the workspace, make of the templates."""
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from quart_fleet.files import read_text
+from scaffold import english
 from scaffold.actions import Action
 from scaffold.fields import Field, Resource
 from scaffold.fleet import PlannedService
+from scaffold.relations import Target
 from scaffold.render import TEMPLATES, Files, render, render_tree
 from scaffold.tables import Table
 
@@ -25,6 +28,7 @@ _DTO_NAMES = (
         "DurationText",
         "Email",
         "Float",
+        "Id",
         "Integer",
     ),
     *("Fixed", "Initially", "LEFT_OUT", "PatchDTO"),
@@ -70,6 +74,8 @@ class ExtensionWords:
     index_sets: list[list[str]]
     sorts: list[str]
     """Of one field each."""
+    name_sets: list[dict[str, str]]
+    """The keys of fields that are sorted by another name."""
     telling_filters: list[Field]
     """Those in which the samples of the tests differ."""
     required_sets: list[list[str]]
@@ -87,12 +93,16 @@ class ExtensionWords:
         fixed = [field.name for field in fields.fields if field.is_fixed]
         required = [field.name for field in fields.updatable if not field.of.optional]
         required += ["is_active"] * fields.has_active
+        names = {each.of.name: each.name for each in fields.filtered if each.of.name != each.name}
+        sorted_by = {key: name for name, key in names.items()}
+        singles = ["id", "created_at", *unique, *(each for each in indexes if "," not in each)]
         return cls(
             list_name=f"{resource.name.upper()}_LIST",
             filters=fields.filtered,
             unique_sets=[unique] if unique else [],
             index_sets=[indexes] if indexes else [],
-            sorts=["id", "created_at", *unique, *(each for each in indexes if "," not in each)],
+            sorts=[sorted_by.get(each, each) for each in singles],
+            name_sets=[names] if names else [],
             telling_filters=[each for each in fields.filtered if each.sample != each.other_sample],
             required_sets=[required] if required else [],
             optional_sets=[optional] if optional else [],
@@ -149,7 +159,7 @@ class ChangeWords:
             other_arguments=f"{name}={sample}",
             expected=f'"{field.attribute}": {field.other_answered_sample},',
             statement=f"entity.{name} = {sample}",
-            proof=f"updated.{name} {'is' if sample in ('True', 'False') else '=='} {sample}",
+            proof=f"updated.{name} {'is' if sample in ('True', 'False', 'None') else '=='} {sample}",
             enums=[field.enum] * bool(field.of.type.words),
         )
 
@@ -171,7 +181,7 @@ class TogetherWords:
     @classmethod
     def all_of(cls, resource: Resource) -> list[Self]:
         """Return those of a resource."""
-        by_name = {field.name: field for field in resource.fields.fields}
+        by_name = {field.of.name: field for field in resource.fields.fields}
         found = []
         for names in resource.description.unique:
             fields = [by_name[name] for name in names]
@@ -183,7 +193,9 @@ class TogetherWords:
                     attributes=f"{{{', '.join(repr(field.attribute) for field in fields)}}}",
                     title=f"{'_'.join(first)}_and_{last}".replace(" ", "_"),
                     message=f"{said.capitalize()} already exist",
-                    is_tested=not any(field.of.unique for field in fields),
+                    is_tested=not any(
+                        field.of.unique or field.sample == "None" for field in fields
+                    ),
                     is_optional=any(field.of.optional for field in fields),
                 )
             )
@@ -258,10 +270,86 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "patch_ignores": fields.patch_ignores,
         "create_raises": f"; raises {_listed(refusals)}" if refusals else "",
         "update_raises": _listed(["NotFoundError", *refusals]),
+        "references": fields.references,
+        "updatable_references": [one for one in fields.references if not one.of.fixed],
+        "stored_first": resource.relations.stored_first,
+        "reference_sets": [resource.relations.stored_first] * bool(resource.relations.stored_first),
+        "deletions": _deletions(resource),
         "table_args": Table.of(resource).arguments(service),
         "column_lines": [field.column_line for field in fields.fields]
         + [_ACTIVE] * resource.description.has_active,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionWords:
+    """What becomes of a row when the one that it refers to is deleted, as a test."""
+
+    field: Field
+    target: Target
+    is_own: bool
+    """Whether the resource refers to itself."""
+
+    @property
+    def title(self) -> str:
+        """What the test says."""
+        name = self.field.of.name
+        fates = {
+            "restrict": f"{english.article(name)}_{name}_in_use_is_kept",
+            "cascade": f"what_refers_to_a_deleted_{name}_goes_with_it",
+            "set_null": f"what_refers_to_a_deleted_{name}_loses_it",
+        }
+        return fates[self.field.of.type.on_delete]
+
+    @property
+    def arrangement(self) -> list[str]:
+        """Lines that make `referring` and `target_id`."""
+        key, create = json.dumps(self.field.name), 'await created(client, {}))["data"]'
+        if self.is_own:
+            return [
+                f'target_id = ({create.format("BODY")}["id"]',
+                f"referring = ({create.format(f'OTHER_BODY | {{{key}: target_id}}')}",
+            ]
+        return [f"referring = ({create.format('BODY')}", f"target_id = referring[{key}]"]
+
+    @property
+    def assertions(self) -> list[str]:
+        """Lines that look at the `response`, and at what is left of `referring`."""
+        answer, read = (
+            "await response.get_json()",
+            "await client.get(f\"{PATH}/{referring['id']}\")",
+        )
+        in_use, key = json.dumps(f"{self.target.label} is in use"), json.dumps(self.field.name)
+        fates = {
+            "restrict": [
+                "assert response.status_code == 409",
+                f'assert ({answer})["message"] == {in_use}',
+            ],
+            "cascade": [
+                "assert response.status_code == 200",
+                f"assert ({read}).status_code == 404",
+            ],
+            "set_null": [
+                "assert response.status_code == 200",
+                f"left = {read}",
+                f'assert (await left.get_json())["data"] == referring | {{{key}: None}}',
+            ],
+        }
+        return fates[self.field.of.type.on_delete]
+
+
+def _deletions(resource: Resource) -> list[DeletionWords]:
+    """Return those of which the outcome depends on one field alone."""
+    references = resource.fields.references
+    targets = [each.target for each in references]
+    return [
+        DeletionWords(field, target, is_own)
+        for field, target in zip(references, targets, strict=True)
+        for is_own in [target.singular == resource.singular]
+        if targets.count(target) == 1
+        and target.singular not in resource.relations.shared
+        and (field.samples[0] is not None or is_own)
+    ]
 
 
 def _listed(words: list[str]) -> str:
@@ -294,6 +382,8 @@ def render_service(service: PlannedService, project: str, base: str) -> Files:
         tree |= render_tree("resource", resource_words, resource.name, resource.prefix)
         if resource.description.actions:
             tree |= render_tree("actions", resource_words, resource.name, resource.prefix)
+        if resource.relations.stored_first:
+            tree |= render_tree("references", resource_words, resource.name, resource.prefix)
     files = {service.folder / path: text for path, text in tree.items()}
     for resource in service.resources:
         if not resource.is_shipped:

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.deadline import pytest_runtest_call, pytest_runtest_setup, pytest_runtest_teardown
+
+__all__ = ["pytest_runtest_call", "pytest_runtest_setup", "pytest_runtest_teardown"]
+
 HEEDED = (signal.SIGINT, signal.SIGHUP)
 
 

@@ -15,6 +15,8 @@ from scaffold.demo.fleet import Service
 
 _ANSWER_TIMEOUT = 10.0
 """Seconds."""
+_MAX_TIMEOUTS = 3
+"""Requests that a service may leave unanswered; later ones are not sent: hundreds would take hours."""
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -69,6 +71,7 @@ class _Check:
     connection: HTTPConnection
     publish: Callable[[Result], None]
     records: Records = field(default_factory=Records)
+    timeouts: int = 0
 
     def run(self) -> None:
         """Ask the rows that follow each other, then those that need the same stored records."""
@@ -122,6 +125,8 @@ class _Check:
         body: bytes | None = None,
     ) -> HttpAnswer:
         """Send a request as it is written; raises OSError or HTTPException without an answer."""
+        if self.timeouts == _MAX_TIMEOUTS:
+            raise TimeoutError(f"{_MAX_TIMEOUTS} requests before were not answered in time")
         fields = {"Host": "localhost"} | dict(headers)
         if body is not None:
             fields["Content-Length"] = str(len(body))
@@ -136,6 +141,7 @@ class _Check:
                 self.connection.endheaders(body)
             response = self.connection.getresponse()
             return HttpAnswer(response.status, response.headers, response.read())
-        except (OSError, HTTPException):
+        except (OSError, HTTPException) as error:
+            self.timeouts += isinstance(error, TimeoutError)
             self.connection.close()  # the next request opens it again
             raise

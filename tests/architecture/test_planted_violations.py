@@ -72,6 +72,7 @@ def test_every_rule_has_an_import_that_breaks_it() -> None:
     assert {rule.says for rule in rules} == {plant.rule for plant in PLANTS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plant", PLANTS, ids=str)
 def test_a_forbidden_import_turns_the_check_red(
     workspace: DamageableWorkspace, repository: DamageableWorkspace, plant: Plant

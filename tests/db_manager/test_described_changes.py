@@ -68,6 +68,7 @@ def test_models_and_database_are_equal_whichever_way_it_went(
     assert [each.code for each in outcomes] == [0] * 5, [each.err for each in outcomes]
 
 
+@pytest.mark.slow
 def test_what_is_made_of_an_index_is_the_models(copy: WorkspaceCopy, described: str) -> None:
     copy.run("migrate")
     model = copy.folder / "shared/models/product.py"
@@ -79,6 +80,7 @@ def test_what_is_made_of_an_index_is_the_models(copy: WorkspaceCopy, described: 
     assert "uq_products_title" in outcome.out + outcome.err
 
 
+@pytest.mark.slow
 def test_the_sql_of_a_change_can_be_printed(copy: WorkspaceCopy, described: str) -> None:
     outcome = copy.run("sql")
 

@@ -174,6 +174,7 @@ LOCKED = """
 """
 
 
+@pytest.mark.slow
 async def test_a_revision_that_a_lock_keeps_out_is_tried_again(
     copy: WorkspaceCopy, fresh_database_url: str
 ) -> None:
@@ -194,6 +195,7 @@ async def test_a_revision_that_a_lock_keeps_out_is_tried_again(
     assert out.endswith(" to aaaaaaaaaaa1.\n")
 
 
+@pytest.mark.slow
 async def test_a_way_back_of_several_steps_is_not_begun_anew(
     copy: WorkspaceCopy, fresh_database_url: str
 ) -> None:

@@ -88,6 +88,7 @@ def test_partitions_that_a_revision_makes_stay(copy: WorkspaceCopy) -> None:
     assert_at_rest(copy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statements",
     [
@@ -145,6 +146,7 @@ def test_what_a_revision_adds_in_its_own_sql_stays(migrated: WorkspaceCopy) -> N
     ]
 
 
+@pytest.mark.slow
 def test_what_the_settings_leave_out_is_left_alone(migrated: WorkspaceCopy) -> None:
     migrated.set_in_project('unmanaged = ["users.nick", "by_*", "legacy"]')
     migrated.add_model(

@@ -27,6 +27,7 @@ def nicked(copy: WorkspaceCopy) -> WorkspaceCopy:
     return copy
 
 
+@pytest.mark.slow
 def test_a_new_name_and_a_lost_column_look_alike(nicked: WorkspaceCopy) -> None:
     before = sorted(nicked.versions.iterdir())
 
@@ -52,6 +53,7 @@ def test_a_renamed_column_keeps_its_values(nicked: WorkspaceCopy) -> None:
     assert fetch(nicked.url, f"{width}'nickname'") == [(80,)]
 
 
+@pytest.mark.slow
 def test_a_dropped_column_is_dropped_when_that_is_said(nicked: WorkspaceCopy) -> None:
     written = nicked.run("revision", "-m", "drop", "--drop", "users.nick")
     migrated = nicked.run("migrate")
@@ -86,6 +88,7 @@ def test_a_renamed_table_keeps_its_rows(copy: WorkspaceCopy) -> None:
     assert fetch(copy.url, "SELECT count(*) FROM labels") == [(1,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

@@ -80,6 +80,7 @@ def test_an_empty_revision_asks_no_database_and_needs_no_touch(copy: WorkspaceCo
     assert_passes(file, "ruff", "format", "--check")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["JSON", "dialects.postgresql.JSONB"])
 def test_a_default_of_json_is_compared_too(run: Run, copy: WorkspaceCopy, kind: str) -> None:
     run("migrate")
@@ -97,6 +98,7 @@ def test_a_default_of_json_is_compared_too(run: Run, copy: WorkspaceCopy, kind: 
     assert "column users.settings: default '{}'::json" in other.out + other.err
 
 
+@pytest.mark.slow
 def test_an_enumeration_may_be_added_and_grow(run: Run, copy: WorkspaceCopy) -> None:
     run("migrate")
     sizes = "import enum\n\nclass Size(enum.Enum):\n    SMALL = 's'\n"
@@ -171,6 +173,7 @@ def test_two_heads_take_no_revision(copy: WorkspaceCopy) -> None:
     assert "Traceback" not in outcome.err
 
 
+@pytest.mark.slow
 def test_the_history_is_told_from_the_newest(copy: WorkspaceCopy) -> None:
     copy.add_revision("aaaaaaaaaaa1", USERS, "pass")
 

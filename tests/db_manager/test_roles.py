@@ -189,6 +189,7 @@ def test_a_table_that_is_left_out_is_neither_granted_nor_taken(
     assert shop.run("migrate").err == ""
 
 
+@pytest.mark.slow
 def test_going_back_grants_what_is_made_anew(shop: WorkspaceCopy, roles: dict[str, str]) -> None:
     anew = 'op.execute("CREATE TABLE anew (LIKE orders); DROP TABLE orders; ALTER TABLE anew RENAME TO orders")'
     shop.add_revision("aaaa", shop.heads()[0], 'op.execute("SELECT 1")')
@@ -212,6 +213,7 @@ def test_revisions_run_where_no_role_is(copy: WorkspaceCopy) -> None:
     assert (migrated.code, "Granting" in migrated.err) == (0, False)
 
 
+@pytest.mark.slow
 def test_an_owner_with_the_name_of_a_service_keeps_every_table(
     shop: WorkspaceCopy, roles: dict[str, str]
 ) -> None:
@@ -227,6 +229,7 @@ def test_an_owner_with_the_name_of_a_service_keeps_every_table(
     assert not refused(roles["order_service"], "SELECT * FROM users")
 
 
+@pytest.mark.slow
 def test_a_role_waits_for_the_migration_that_admits_it(
     shop: WorkspaceCopy, roles: dict[str, str]
 ) -> None:
@@ -246,6 +249,7 @@ def test_a_role_waits_for_the_migration_that_admits_it(
     assert (late.code, late.err) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_database_that_is_closed_to_all_is_opened_to_its_services(
     shop: WorkspaceCopy, roles: dict[str, str]
 ) -> None:
@@ -303,6 +307,7 @@ async def test_a_migration_that_grants_is_waited_for(fresh_database_url: str) ->
     assert not done
 
 
+@pytest.mark.slow
 def test_an_owner_that_may_makes_the_roles_of_a_folder(copy: WorkspaceCopy, tmp_path: Path) -> None:
     passwords = tmp_path / "roles"
     passwords.mkdir()

@@ -66,6 +66,7 @@ PSQL_ONLY = {"PGSERVICE": "theirs", "PGCHANNELBINDING": "require", "PGGSSENCMODE
 """What a URL cannot keep psql from reading."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [["PGPORT"], ["PGSSLMODE"], list(FOREIGN)])
 def test_the_shells_settings_for_another_server_reach_no_command(
     names: list[str], copy: WorkspaceCopy, monkeypatch: pytest.MonkeyPatch
@@ -82,6 +83,7 @@ def test_the_shells_settings_for_another_server_reach_no_command(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("psql") is None, reason="psql is not installed")
 def test_psql_is_opened_on_our_server_whatever_the_shell_is_set_to(
     copy: WorkspaceCopy, monkeypatch: pytest.MonkeyPatch
@@ -107,6 +109,7 @@ def test_psql_is_opened_on_our_server_whatever_the_shell_is_set_to(
     assert (asked.stdout, asked.returncode) == ("42\n", 0), asked.stderr
 
 
+@pytest.mark.slow
 def test_where_no_address_was_given_none_is_to_be_corrected(
     copy: WorkspaceCopy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

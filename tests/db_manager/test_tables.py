@@ -182,6 +182,7 @@ def test_a_reset_leaves_what_others_made_and_says_so(run: Run, fresh_database_ur
     assert fetch(fresh_database_url, "SELECT * FROM users") == []
 
 
+@pytest.mark.slow
 def test_a_reset_drops_nothing_by_a_part_of_its_name(
     copy: WorkspaceCopy, fresh_database_url: str
 ) -> None:

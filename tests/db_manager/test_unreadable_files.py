@@ -7,6 +7,7 @@ from tests.db_manager.workspace_copy import WorkspaceCopy
 MARKS = "<<<<<<< HEAD\nx = 1\n=======\nx = 2\n>>>>>>> order\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("check",), ("revision", "-m", "x"), ("status",)])
 def test_conflict_marks_in_a_model_are_one_line(
     copy: WorkspaceCopy, command: tuple[str, ...]

@@ -38,6 +38,7 @@ def test_without_a_registry_images_are_those_that_compose_builds(workspace: Path
     assert 'newName: "shop-migrate"\n' in text
 
 
+@pytest.mark.slow
 def test_a_new_service_joins_the_base_and_overlays_stay(workspace: Path) -> None:
     done(scaffold(workspace, "deploy", "k8s"))
     (workspace / OVERLAY).write_text("mine")
@@ -63,6 +64,7 @@ def test_force_writes_overlays_anew(workspace: Path) -> None:
     assert picture(workspace) == before
 
 
+@pytest.mark.slow
 def test_a_path_of_two_services_is_refused(workspace: Path) -> None:
     done(scaffold(workspace, "team-service", "8082"))
     controllers = workspace / "services/team_service/infrastructure/web/controllers.py"
@@ -75,6 +77,7 @@ def test_a_path_of_two_services_is_refused(workspace: Path) -> None:
     assert picture(workspace) == before
 
 
+@pytest.mark.slow
 def test_a_fleet_without_paths_has_no_ingress(workspace: Path) -> None:
     shutil.rmtree(workspace / "services/user_service")
     done(scaffold(workspace, "metrics-service", "8082", "--bare"))
@@ -91,6 +94,7 @@ def test_a_workspace_without_services_has_nothing_to_deploy(workspace: Path) -> 
     assert "There is no service to deploy" in refused(scaffold(workspace, "deploy", "k8s"))
 
 
+@pytest.mark.slow
 def test_a_dry_run_and_a_diff_write_nothing(workspace: Path) -> None:
     before = picture(workspace)
 
@@ -102,6 +106,7 @@ def test_a_dry_run_and_a_diff_write_nothing(workspace: Path) -> None:
     assert picture(workspace) == before
 
 
+@pytest.mark.slow
 def test_a_program_reads_the_result(workspace: Path) -> None:
     result = json.loads(done(scaffold(workspace, "deploy", "k8s", "--json")))
 
@@ -136,6 +141,7 @@ def test_what_kubernetes_would_refuse_is_misuse(
     assert picture(workspace) == before
 
 
+@pytest.mark.slow
 def test_a_class_of_the_ingress_is_written(workspace: Path) -> None:
     done(scaffold(workspace, "deploy", "k8s", "--ingress-class", "nginx"))
 
@@ -148,6 +154,7 @@ def test_without_a_class_the_clusters_default_serves(workspace: Path) -> None:
     assert "ingressClassName" not in (workspace / BASE / "ingress.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_a_secret_for_the_registry_reaches_every_pod_that_pulls_from_it(workspace: Path) -> None:
     done(scaffold(workspace, "deploy", "k8s", "--pull-secret", "registry"))
 
@@ -175,6 +182,7 @@ def test_every_release_has_a_migration_of_its_own(workspace: Path) -> None:
         assert re.fullmatch(name, fleet.migration), fleet.migration
 
 
+@pytest.mark.slow
 def test_a_tag_reaches_every_image_and_the_migration(workspace: Path) -> None:
     done(scaffold(workspace, "deploy", "k8s"))
     done(scaffold(workspace, "team-service", "8082"))

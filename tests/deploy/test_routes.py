@@ -126,6 +126,7 @@ async def find_anything(anything: str) -> str: ...
     assert "No path of the fleet leads to /api/v1/<anything> of user-service" in completed.stderr
 
 
+@pytest.mark.slow
 def test_an_application_that_cannot_be_made_is_told_by_its_reason(workspace: Path) -> None:
     add(workspace / CONTROLLERS, "\nimport nothing_of_this_name\n")
 
@@ -139,6 +140,7 @@ def test_an_application_that_cannot_be_made_is_told_by_its_reason(workspace: Pat
     assert not (workspace / "deploy").exists()
 
 
+@pytest.mark.slow
 def test_a_setting_that_is_missing_is_told_by_its_name(workspace: Path) -> None:
     add(workspace / "services/user_service/settings.py", "    stripe_key: str\n")
 

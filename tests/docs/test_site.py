@@ -104,6 +104,7 @@ def test_every_link_of_the_site_leads_to_one_of_its_files(site: Path) -> None:
                 assert (page.parent / path).exists(), f"{page.name}: {address}"
 
 
+@pytest.mark.slow
 def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path) -> None:
     shutil.copy(ROOT / "mkdocs.yml", tmp_path)
     (tmp_path / "docs").mkdir()

@@ -33,6 +33,7 @@ def answers(port: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", [".", "services", SERVICE])
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
 def test_the_command_of_the_readme_serves(

@@ -3,14 +3,14 @@
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 
 import asyncpg
 import pytest
 import pytest_asyncio
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -41,6 +41,8 @@ TYPES = {
     "url": '"http://a"',
     "enum(a, b)": "a",
     "enum(b, c-d)": "b",
+    "ref(category)": "",
+    "ref(category, cascade)": "",
 }
 SAMPLES = {
     **dict.fromkeys(("int", "bigint", "float", "decimal"), "1"),
@@ -64,6 +66,9 @@ async def connection(fresh_database_url: str) -> AsyncIterator[AsyncConnection]:
         "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(fresh_database_url)
     )
     async with engine.connect() as opened:
+        await opened.execute(text("CREATE TABLE categories (id bigint PRIMARY KEY)"))
+        await opened.execute(text("INSERT INTO categories VALUES (1)"))
+        await opened.commit()
         yield opened
     await engine.dispose()
 
@@ -97,7 +102,8 @@ def _spec(chance: random.Random, name: str) -> str:
     kind, default = chance.choice(list(TYPES.items()))
     optional = "?" * (chance.random() < 0.4)
     unique = ":unique" * (chance.random() < 0.2)
-    return f"{name}:{kind}{optional}{unique}" + f"={default}" * (chance.random() < 0.3)
+    has_default = default and chance.random() < 0.3
+    return f"{name}:{kind}{optional}{unique}" + f"={default}" * bool(has_default)
 
 
 def _with_options(specs: list[str], chance: random.Random) -> Resource:
@@ -116,7 +122,7 @@ def _with_options(specs: list[str], chance: random.Random) -> Resource:
 
 def filled(old: Resource, new: Resource) -> dict[str, Value]:
     """Return a value for each field that may need one."""
-    return {each.name: samples_of(each)[0] for each in new.description.fields}
+    return {each.key: samples_of(each)[0] for each in new.description.fields}
 
 
 def written(
@@ -124,7 +130,9 @@ def written(
 ) -> Revision | None:
     """Write a revision in which all that needs a value has one."""
     fill = filled(old, new) if old and new else {}
-    return write_revision(old, new, parent="3ef43f3fe70a", fill=fill, renames=renames)
+    keys = {each.name: each.key for one in (old, new) if one for each in one.description.fields}
+    columns = {keys[was]: keys[name] for was, name in (renames or {}).items()}
+    return write_revision(old, new, parent="3ef43f3fe70a", fill=fill, renames=columns)
 
 
 def created(connection: Connection, resource: Resource) -> list[tuple[str, str]]:
@@ -144,7 +152,7 @@ def modelled(connection: Connection, resource: Resource) -> list[tuple[str, str]
         metadata.create_all(connection)
     found = catalogue(connection)
     with connection.begin():
-        metadata.drop_all(connection)
+        metadata.drop_all(connection, [metadata.tables[resource.table]])
     return found
 
 
@@ -228,6 +236,7 @@ async def test_rows_keep_their_values_and_get_those_that_were_given(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["upgrade", "downgrade"])
 async def test_a_run_that_was_interrupted_anywhere_is_done_again(
     connection: AsyncConnection, change: Revision, way: str
@@ -292,10 +301,11 @@ async def test_what_would_be_cut_or_lost_is_refused_by_postgresql(
     assert await connection.run_sync(narrow) == [("one",), ("two",)]
 
 
+@pytest.mark.slow
 async def test_values_become_those_of_another_type_and_twice_the_same(
     connection: AsyncConnection,
 ) -> None:
-    kinds = [parse_field(f"value:{each}?") for each in TYPES]
+    kinds = [parse_field(f"value:{each}?") for each in TYPES if not each.startswith("ref")]
     texts = [each for each in kinds if each.type.name not in SAMPLES]
     narrow = {"str(5)", "enum(a, b)", "enum(b, c-d)"}
     pairs = [
@@ -319,7 +329,7 @@ async def test_values_become_those_of_another_type_and_twice_the_same(
             expected = created(connection, after)
             apply(connection, creation)
             with connection.begin():
-                connection.exec_driver_sql(f"INSERT INTO products (value) VALUES ('{value}')")
+                connection.exec_driver_sql(f"INSERT INTO products ({old.key}) VALUES ('{value}')")
             apply(connection, change)
             apply(connection, change)
             assert catalogue(connection) == expected, (str(old), str(new))
@@ -353,6 +363,34 @@ async def test_a_date_becomes_midnight_in_utc_wherever_the_session_is(
     assert await connection.run_sync(convert_dates) == [
         [(datetime(2026, 11, 23, tzinfo=UTC),)],
         [(date(2026, 11, 23),)],
+    ]
+
+
+async def test_a_negative_duration_is_what_rows_get_that_are_there_and_that_come(
+    connection: AsyncConnection,
+) -> None:
+    old = products("name:str(9)")
+    new = products("name:str(9)", "late:duration=-P9DT23H8M16.064428S", "early:duration")
+    early = timedelta(days=-1, seconds=0.5)
+    creation = written(None, old)
+    change = write_revision(old, new, parent=None, fill={"early": early})
+
+    def add(connection: Connection) -> list[object]:
+        assert creation is not None
+        assert change is not None
+        assert modelled(connection, new) == created(connection, new)
+        apply(connection, creation)
+        with connection.begin():
+            connection.exec_driver_sql("INSERT INTO products (name) VALUES ('old')")
+        apply(connection, change)
+        with connection.begin():
+            connection.exec_driver_sql("INSERT INTO products (name, early) VALUES ('new', 'PT1S')")
+        return rows(connection, "name, late, early")
+
+    late = -timedelta(days=9, hours=23, minutes=8, seconds=16.064428)
+    assert await connection.run_sync(add) == [
+        ("old", late, early),
+        ("new", late, timedelta(seconds=1)),
     ]
 
 

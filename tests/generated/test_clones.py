@@ -81,6 +81,7 @@ def ask(port: int, path: str) -> object:
             time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_clone_starts_as_the_readme_says(
     clone: GeneratedWorkspace, port: int, tmp_path: Path
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_clone_starts_as_the_readme_says(
     assert status == ""
 
 
+@pytest.mark.slow
 def test_a_clone_without_a_dotenv_names_the_command_that_makes_it(
     clone: GeneratedWorkspace,
 ) -> None:

@@ -15,6 +15,8 @@ from quart_fleet.testing import NewDatabase
 from tests.scaffold.commands import is_secret
 from tests.workspace import GeneratedWorkspace, booted
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -122,7 +124,6 @@ class TestGeneratedServices:
             for path, text in models.items():
                 path.write_text(text)
 
-    @pytest.mark.slow
     def test_the_strict_type_checker_finds_nothing(self, workspace: GeneratedWorkspace) -> None:
         workspace.python("-m", "mypy", "services", "shared/models", "db_manager/migrations")
 
@@ -183,7 +184,6 @@ def contents(workspace: GeneratedWorkspace) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.slow
 def test_a_service_whose_model_names_none_fails_in_its_own_tests_and_is_told_why(
     tmp_path: Path,
 ) -> None:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.workspace import GeneratedWorkspace
 
 SERVICE = "services/product_service"
@@ -23,6 +25,7 @@ def start(workspace: GeneratedWorkspace) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_what_a_service_lacks_is_restored(tmp_path: Path) -> None:
     workspace = GeneratedWorkspace.make(tmp_path / "fleet", "product-service 8082")
     shutil.rmtree(workspace.root / SERVICE / "infrastructure")

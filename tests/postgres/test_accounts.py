@@ -59,6 +59,7 @@ async def test_the_wheel_alone_is_enough(tmp_path: Path) -> None:
     await_that(lambda: is_gone(tmp_path / ".postgres"))
 
 
+@pytest.mark.slow
 @as_root
 @pytest.mark.usefixtures("wheel_only")
 def test_root_copies_a_wheel_that_others_cannot_read(

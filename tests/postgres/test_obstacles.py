@@ -9,6 +9,7 @@ from quart_fleet.postgres import EmbeddedPostgres, EmbeddedPostgresError
 from tests.postgres.owner import ask, await_that, find_users_of, is_gone, sockets_of
 
 
+@pytest.mark.slow
 def test_a_server_whose_folder_was_deleted_is_ended(
     folder: Path, postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:

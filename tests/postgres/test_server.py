@@ -78,6 +78,7 @@ async def test_it_answers_and_leaves_nothing_behind(
     await_that(lambda: is_gone(folder))
 
 
+@pytest.mark.slow
 async def test_data_is_durable_unless_told_otherwise(
     folder: Path, postgres: EmbeddedPostgres
 ) -> None:
@@ -142,6 +143,7 @@ def test_the_last_attempt_comes_after_the_timeout() -> None:
     assert list(attempts(timeout=0)) == [None]
 
 
+@pytest.mark.slow
 async def test_a_second_workspace_has_its_own(tmp_path: Path, postgres: EmbeddedPostgres) -> None:
     second = EmbeddedPostgres(tmp_path / "other" / ".postgres", durable=False)
     async with postgres as here, second as there:
@@ -149,6 +151,7 @@ async def test_a_second_workspace_has_its_own(tmp_path: Path, postgres: Embedded
     await_that(lambda: is_gone(tmp_path / "other" / ".postgres"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "sign"),
     [
@@ -168,6 +171,7 @@ def test_an_owner_killed_at_start_leaves_nothing(
         assert postgres.status().running
 
 
+@pytest.mark.slow
 def test_a_child_that_outlives_the_owner_keeps_nothing_alive(
     folder: Path, postgres: EmbeddedPostgres, own: Own
 ) -> None:
@@ -181,6 +185,7 @@ def test_a_child_that_outlives_the_owner_keeps_nothing_alive(
     os.kill(child, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_dead_reaper_is_replaced_by_the_next_client(
     folder: Path, postgres: EmbeddedPostgres, own: Own
 ) -> None:

@@ -15,9 +15,13 @@ TABLE = {
     "python -m scaffold apply": ["python -m scaffold apply"],
     "python -m scaffold undo": ["python -m scaffold undo"],
     "python -m scaffold list": ["python -m scaffold list"],
+    "python -m scaffold routes": ["python -m scaffold routes"],
+    "python -m scaffold doctor": ["python -m db_manager migrate && python -m scaffold doctor"],
     "python -m scaffold remove SERVICE [RESOURCE]": [
         "python -m scaffold remove order-service invoice",
     ],
+    "fleet": ["fleet list"],
+    "fleet completion SHELL": ["fleet completion bash"],
     "python -m scaffold init DIR": ["python -m scaffold init ../shop-of-the-table"],
     "python -m scaffold contracts": ["python -m scaffold contracts"],
     "python -m scaffold env": ["python -m scaffold env --dry-run"],

@@ -62,6 +62,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     shutil.rmtree(root.parent)
 
 
+@pytest.mark.slow
 def test_the_quick_start_ends_with_a_user(clone: Clone) -> None:
     text = section("Quick start").partition("\n### ")[0]
     before, _, after = text.partition("and in another terminal:")
@@ -122,6 +123,7 @@ def test_every_command_of_the_table_runs(clone: Clone) -> None:
             clone.bash(f". .venv/bin/activate\n{line}")
 
 
+@pytest.mark.slow
 def test_troubleshooting_with_psql_works(clone: Clone) -> None:
     if shutil.which("psql") is None:
         pytest.skip("psql is not installed")

@@ -75,6 +75,7 @@ def check(workspace: GeneratedWorkspace, url: str) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_service_goes_as_the_page_says(
     workspace: GeneratedWorkspace, fresh_database_url: str
 ) -> None:

@@ -197,7 +197,7 @@ def _type(random: Random, kind: str) -> Type:
 def _with_rules(random: Random, field: FieldDescription) -> FieldDescription:
     """Return the field with rules about a value, and perhaps with that as its default."""
     kind = field.type
-    value = _value(random, kind)
+    value = random_value(random, kind)
     rules = dict[str, Any]()
     if kind.name in ("str", "text") and random.random() < 0.2:
         rules["pattern"], value = random.choice(PATTERNS)
@@ -207,7 +207,7 @@ def _with_rules(random: Random, field: FieldDescription) -> FieldDescription:
         if random.random() < 0.5:
             rules["longest"] = max(len(value), {"email": 3, "url": 8}.get(kind.name, 1))
     elif kind.name in ORDERED:
-        other = sorted([value, _value(random, kind)])
+        other = sorted([value, random_value(random, kind)])
         is_bounded = random.random() < 0.3 and other[0] != other[1]
         rules = {"least": other[0], "greatest": other[1]} if is_bounded else {}
         if not isinstance(value, date | time | datetime | timedelta):
@@ -219,7 +219,8 @@ def _with_rules(random: Random, field: FieldDescription) -> FieldDescription:
     return replace(field, **rules)
 
 
-def _value(random: Random, kind: Type) -> Any:
+def random_value(random: Random, kind: Type) -> Any:
+    """Return a value of the type, whatever the rules of its field say."""
     moment = datetime(2000, 1, 1, tzinfo=UTC) + timedelta(microseconds=random.randint(0, 10**15))
     text = "".join(random.choices(LETTERS, k=random.randint(0, min(kind.width or 9, 9))))
     digits = kind.precision

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -34,9 +35,11 @@ class _Caller:
     temporary: Path
     mark: str = field(default_factory=token_hex)
 
-    def start(self, *options: str, **variables: str) -> subprocess.Popen[str]:
+    @contextmanager
+    def start(self, *options: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+        """Run a demo beside the block and wait for its end; a block that fails kills it first."""
         own = {"TMPDIR": str(self.temporary), _MARK: self.mark, "PYTHONPATH": str(_REPOSITORY)}
-        return subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-m", "scaffold", "demo", *options],
             cwd=self.temporary.parent,
             env=os.environ | own | variables,
@@ -44,7 +47,12 @@ class _Caller:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        )
+        ) as process:
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
 
     def run(self, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
         with self.start(*options, **variables) as process:
@@ -301,7 +309,7 @@ def _find_kept(progress: str) -> list[str]:
 def _read_json(process: subprocess.Popen[str]) -> Any:
     """Read one indented object, which ends with a line of its own."""
     assert process.stdout
-    lines = list(iter(process.stdout.readline, "}\n"))
+    lines = takewhile("}\n".__ne__, process.stdout)
     return json.loads("".join([*lines, "}"]))
 
 
@@ -314,7 +322,7 @@ def _await_answer(url: str) -> bytes:
     end = time.monotonic() + _TIMEOUT
     while True:
         try:
-            with urlopen(url) as answer:
+            with urlopen(url, timeout=5) as answer:
                 body: bytes = answer.read()
                 return body
         except OSError:

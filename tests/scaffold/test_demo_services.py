@@ -67,6 +67,23 @@ def test_a_service_that_does_not_answer_is_red(deaf_socket: socket.socket) -> No
     assert results[0].faults[0].startswith(reason)
 
 
+def test_a_service_that_hangs_is_not_asked_for_hours(
+    deaf_socket: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every row is red; three have waited for an answer."""
+    monkeypatch.setattr("scaffold.demo.checks._ANSWER_TIMEOUT", 0.05)
+    deaf_socket.listen()
+    results: list[Result] = []
+
+    check(Service("order-service", deaf_socket.getsockname()[1]), results.append)
+
+    faults = [result.faults[0].rpartition(": ")[2] for result in results]
+    assert faults[:3] == ["TimeoutError('timed out')"] * 3
+    assert len(faults) >= 30
+    reason = "TimeoutError('3 requests before were not answered in time')"
+    assert set(faults[3:]) == {reason}
+
+
 class _Unstable(BaseHTTPRequestHandler):
     """Answers 404 to everything, with another body each time."""
 
