@@ -128,6 +128,12 @@ COMMANDS = {
     "undo": LazyCommand(
         "scaffold.undo", _SERVICES, "Take the last of these back.", ("undo --dry-run", "undo")
     ),
+    "templates": LazyCommand(
+        "scaffold.templates_command",
+        _SERVICES,
+        "Copy a template into the workspace, where it wins; list them.",
+        ("templates list", "templates copy service/README.md", "apply --diff"),
+    ),
     "list": LazyCommand(
         "scaffold.listing",
         _SERVICES,

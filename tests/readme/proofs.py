@@ -77,6 +77,10 @@ IN_TESTS = {
         f"{_HERE}::test_troubleshooting_with_psql_works",
         "{psql}",
     ),
+    "python -m scaffold templates copy PATH": (
+        "tests/scaffold/test_templates.py::test_an_edited_template_reaches_ten_services_and_their_edits_stay",
+        '"templates", "copy"',
+    ),
     "python -m scaffold remove product-service --assume-applied": (
         "tests/readme/test_guide.py::test_a_service_goes_as_the_page_says",
         "mentioned(",
