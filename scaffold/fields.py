@@ -53,6 +53,7 @@ _KINDS = {
     "email": Kind("str", "Email", "str", "String(length=320)"),
     "url": Kind("str", "Url", "str", "Text()"),
     "enum": Kind("", "", "", "String(length=63)"),
+    "json": Kind("object", "Json", "object", "JSONB()"),
     "ref": Kind("int", "Id", "int", "BigInteger()"),
 }
 _OF_DATETIME = ("date", "time", "datetime", "timedelta")
@@ -241,6 +242,8 @@ class Field:
         """The column of the model."""
         attribute = f"{self.name}_" if self.name in _OF_SQLALCHEMY else self.name
         kind = self.column_type.replace("()", "").replace("length=", "")
+        if self.of.type.name == "json":
+            kind = "JSONB(none_as_null=True)"
         arguments = [f'"{self.name}"'] if attribute != self.name else []
         arguments.append(kind.replace("precision=", "").replace("scale=", ""))
         if self.of.type.has_foreign_key:
@@ -540,7 +543,7 @@ class FieldSet:
     def column_types(self) -> list[str]:
         """Types that a model imports of SQLAlchemy; Boolean is for `is_active`."""
         used = {field.column_type.partition("(")[0] for field in self.fields}
-        return sorted(used | {"Boolean"})
+        return sorted((used | {"Boolean"}) - {"JSONB"})
 
     @property
     def datetime_import(self) -> str:

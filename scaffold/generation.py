@@ -30,6 +30,7 @@ _DTO_NAMES = (
         "Float",
         "Id",
         "Integer",
+        "Json",
     ),
     *("Fixed", "Initially", "LEFT_OUT", "PatchDTO"),
     *("RequestDTO", "ResponseDTO", "Text", "Time", "Url", "utc_now"),

@@ -5,7 +5,6 @@ from scaffold.language.description import ResourceDescription
 from scaffold.language.scanner import Scanner, listed
 
 TYPES = [
-    "json",
     "many",
     "items",
 ]

@@ -38,6 +38,11 @@ at = "datetime"
 _unique = ["course, term", "course, mark, json", "at"]
 _active = false
 
+[order-service.event]
+data = "json"
+extra = "json?"
+_active = false
+
 [order-service.stamp]
 at = "datetime:fixed"
 _active = false
@@ -254,6 +259,70 @@ def test_a_text_matches_its_pattern_as_a_whole(client: httpx.Client) -> None:
         (422, {"code": pattern, "slug": "Must match the pattern [a-z]*"}),
     ]
     assert client.get(path).json()["data"] == good
+
+
+JSON = [
+    *("", "é☃😀 ", 0, -(2**63), 2**63 - 1, 2**64 - 1, 0.1, 1.0, -1.5, 5e-324, 1e15, 1e22),
+    *(1.7976931348623157e308, 100.0, True, False, [], {}, [None], {"": None}),
+    {"a": 1.0, "b": [1, {"a": "\x01\u2028"}, []], "ü": {"deep": [[[[1.25]]]]}},
+]
+
+
+@pytest.mark.parametrize("value", JSON, ids=repr)
+def test_any_json_is_read_as_it_was_sent(client: httpx.Client, value: object) -> None:
+    posted = client.post("/events", json={"data": value, "extra": [value]}).json()["data"]
+    path = f"/events/{posted['id']}"
+    put = client.put(path, json={"data": value}).json()["data"]
+    [gotten] = [each for each in client.get("/events").json()["data"] if each["id"] == posted["id"]]
+
+    for found in (posted, put, gotten):
+        assert (repr(found["data"]), repr(found["extra"])) == (repr(value), repr([value]))
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ('"a\\u0000"', "Must not contain NUL characters"),
+        ('[{"a\\u0000": 1}]', "Must not contain NUL characters"),
+        ('["\\ud800"]', "Must be valid Unicode text"),
+        ("[1e400]", "Must be a finite number"),
+        (f"[{2**64}]", "Must have whole numbers of at most 64 bits"),
+        (f"[{'9' * 5000}]", "Must have whole numbers of at most 64 bits"),
+        ("null", "Must not be null"),
+    ],
+)
+def test_json_that_would_not_come_back_is_refused(
+    client: httpx.Client, value: str, reason: str
+) -> None:
+    headers = {"Content-Type": "application/json"}
+
+    answer = client.post("/events", content=f'{{"data": {value}}}', headers=headers)
+
+    assert (answer.status_code, answer.json()["errors"]) == (422, {"data": reason})
+
+
+def test_json_that_is_too_deep_is_refused(client: httpx.Client) -> None:
+    headers = {"Content-Type": "application/json"}
+    deepest = f'{{"data": {"[" * 150}{"]" * 150}}}'
+    too_deep = f'{{"data": {"[" * 100_000}{"]" * 100_000}}}'
+
+    assert client.post("/events", content=deepest, headers=headers).status_code == 201
+    assert client.post("/events", content=too_deep, headers=headers).status_code == 400
+
+
+def test_a_patch_merges_into_an_object_and_null_is_null_of_the_field(client: httpx.Client) -> None:
+    body = {"data": {"a": 1, "b": {"c": [1], "d": 2}}, "extra": [1]}
+    path = f"/events/{client.post('/events', json=body).json()['data']['id']}"
+
+    merged = client.patch(path, json={"data": {"b": {"d": None, "e": {"f": None}}, "g": 3}})
+    cleared = client.patch(path, json={"extra": None})
+    refused = client.patch(path, json={"data": None})
+    replaced = client.patch(path, json={"data": [None]})
+
+    assert merged.json()["data"]["data"] == {"a": 1, "b": {"c": [1], "e": {}}, "g": 3}
+    assert cleared.json()["data"]["extra"] is None
+    assert (refused.status_code, refused.json()["errors"]) == (422, {"data": "Must not be null"})
+    assert replaced.json()["data"]["data"] == [None]
 
 
 def test_a_field_may_be_called_is_active(client: httpx.Client) -> None:
