@@ -1,12 +1,12 @@
 """Base classes of DTOs, which requests are parsed into and answers are written from, and field types."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Context, Decimal
 from functools import cache, cached_property
-from typing import Annotated, Any, LiteralString, Self, TypeVar, get_args
+from typing import Annotated, Any, LiteralString, Protocol, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -14,9 +14,11 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     GetCoreSchemaHandler,
     PlainSerializer,
+    Tag,
     TypeAdapter,
     ValidationError,
     WrapSerializer,
@@ -24,6 +26,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from quart_fleet.errors import ValidationFailedError, find_duplicates
 from quart_fleet.times import read_duration, write_datetime, write_duration
 
 
@@ -48,6 +51,9 @@ Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 
 BigInteger = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 """A whole number in the range of PostgreSQL's `bigint`: 8 bytes, signed."""
+
+Id = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+"""The id of another row; whether there is one, the database says."""
 
 Float = Annotated[float, Field(allow_inf_nan=False)]
 """A number that JSON can write, in PostgreSQL `double precision`."""
@@ -264,6 +270,81 @@ class PatchDTO(RequestDTO):
             if name not in self.model_fields_set
         }
         return self.model_copy(update=values)
+
+
+class PartDTO(RequestDTO):
+    """A new part, in the array of its owner's body; an id that it may have there is ignored."""
+
+    @property
+    def id(self) -> None:
+        """None, until it is stored."""
+        return None
+
+    def over(self, _: object) -> Self:
+        """Return the part, which leaves nothing out."""
+        return self
+
+
+class PartPatchDTO(PatchDTO):
+    """A part that is there already, known by its id: what is left out stays."""
+
+    id: BigInteger
+
+
+PART_TAGS = ("<new>", "<known>")
+"""What pydantic puts into the places of errors in a Part; clients do not see it."""
+
+
+def _tag_of(part: object) -> str:
+    """Tell a known part from a new one, in JSON or as a DTO."""
+    found = part.get("id") if isinstance(part, dict) else getattr(part, "id", None)
+    return PART_TAGS[found is not None]
+
+
+class AnyPart(Protocol):
+    """A part in a body, new or known."""
+
+    @property
+    def id(self) -> int | None:
+        """None of a new one."""
+        ...
+
+    def over(self, entity: object, /) -> Self:
+        """Return it with the entity's values where it leaves some out."""
+        ...
+
+
+PartT = TypeVar("PartT", bound=AnyPart)
+NewT = TypeVar("NewT", bound=PartDTO)
+KnownT = TypeVar("KnownT", bound=PartPatchDTO)
+
+Part = Annotated[
+    Annotated[NewT, Tag(PART_TAGS[0])] | Annotated[KnownT, Tag(PART_TAGS[1])],
+    Discriminator(_tag_of),
+]
+"""A part in a body that updates its owner: `list[Part[CreateLineDTO, PatchLineDTO]]`."""
+
+
+def merge_parts(field: str, given: Sequence[PartT], kept: Iterable[object]) -> list[PartT]:
+    """Return the parts that an update asks for, known ones with the values that they leave out.
+
+    Raises ValidationFailedError, which names `lines.0.id`, for an id that no part has, or two.
+
+    Args:
+        field: of the owner.
+        given: by the client.
+        kept: the owner's parts until now.
+    """
+    known = {getattr(part, "id", None): part for part in kept}
+    errors = {
+        f"{field}.{number}.id": "No such item"
+        for number, part in enumerate(given)
+        if part.id is not None and part.id not in known
+    }
+    errors = find_duplicates(field, given, "id") | errors
+    if errors:
+        raise ValidationFailedError(errors)
+    return [part.over(known.get(part.id)) for part in given]
 
 
 class PageQuery(BaseModel):

@@ -19,7 +19,8 @@ ServiceError directly is a 500 there, unless `build_app` is given a status for i
 written here or by the code that raises, never taken from a driver, so that clients may read it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 
 class ServiceError(Exception):
@@ -89,3 +90,36 @@ class DatabaseUnavailableError(UnavailableError):
 
     def __init__(self, message: str = "Database unavailable") -> None:
         super().__init__(message)
+
+
+class Checked(Protocol):
+    """A part of an entity, with rules of its own."""
+
+    def ensure_valid(self) -> None:
+        """Raise ValidationFailedError, which names each value that breaks a rule."""
+        ...
+
+
+def broken_rules(field: str, parts: Iterable[Checked]) -> dict[str, str]:
+    """Return what the parts of an entity refuse, each value by its place: `lines.0.quantity`."""
+    errors = dict[str, str]()
+    for number, part in enumerate(parts):
+        try:
+            part.ensure_valid()
+        except ValidationFailedError as refused:
+            errors |= {f"{field}.{number}.{name}": why for name, why in refused.errors.items()}
+    return errors
+
+
+def find_duplicates(field: str, parts: Iterable[object], *names: str) -> dict[str, str]:
+    """Return the parts with the values of an earlier one in all these attributes.
+
+    Each is named by the last of them, as `lines.1.product_id`; None equals no other value.
+    """
+    seen, errors = set[tuple[object, ...]](), dict[str, str]()
+    for number, part in enumerate(parts):
+        key = tuple(getattr(part, name) for name in names)
+        if key in seen and None not in key:
+            errors[f"{field}.{number}.{names[-1]}"] = "Is a duplicate"
+        seen.add(key)
+    return errors

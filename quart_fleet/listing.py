@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Annotated, Any, Self, get_args, get_origin
 
 from pydantic import TypeAdapter
 
-from quart_fleet.dto import BigInteger, DateTime
+from quart_fleet.dto import BigInteger, DateTime, Id
 from quart_fleet.paging import SortKey
 
 _LITERAL = re.compile(r"true|false|-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
@@ -38,7 +38,7 @@ class FieldType:
         base = get_args(kind)[0] if get_origin(kind) is Annotated else kind
         self.is_text = base is str
         """Whether a value may hold commas, and be the text `null`."""
-        self.is_ordered = base in _ORDERED
+        self.is_ordered = base in _ORDERED and kind is not Id
         """Whether it may be asked for between two values."""
         self._is_literal = base in _LITERALS
         self._adapter = TypeAdapter[Any](kind)
@@ -82,6 +82,8 @@ class Listing:
         unique: fields that are never null, of which no two rows have one value.
         indexes: the fields of each other index, in which the id follows, and a descending field
             is `DESC NULLS LAST`.
+        names: what `sort` calls fields that have another key in JSON, as `category` for
+            `category_id`.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Listing:
         *,
         unique: Sequence[str] = (),
         indexes: Sequence[str] = (),
+        names: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.filters = {field: FieldType(kind) for field, kind in filters.items()}
         own = {"id": FieldType(BigInteger), "created_at": FieldType(DateTime)}
@@ -98,13 +101,15 @@ class Listing:
         texts = ["id", "created_at, id", *unique, *(f"{index}, id" for index in indexes)]
         orders = [Order.of(text) for text in texts]
         self._orders = [each for one in orders for each in (one, one.reverse())]
+        self._keys = names
+        self._names = {key: name for name, key in names.items()}
         self.parameters: dict[str, str | None] = dict.fromkeys(("limit", "after", "sort", "count"))
         """By the names of all parameters, the field that each is for."""
         for field, kind in self.filters.items():
-            names = [field]
-            names += [f"{field}_min", f"{field}_max"] if kind.is_ordered else []
-            names += [f"{field}_null"] if kind.is_text and kind.is_optional else []
-            self.parameters |= dict.fromkeys(names, field)
+            own_names = [field]
+            own_names += [f"{field}_min", f"{field}_max"] if kind.is_ordered else []
+            own_names += [f"{field}_null"] if kind.is_text and kind.is_optional else []
+            self.parameters |= dict.fromkeys(own_names, field)
         self.find_order = lru_cache(_ORDERS)(self._find_order)
         """See `_find_order`, which is asked the same by most requests."""
 
@@ -114,7 +119,9 @@ class Listing:
         Fields with one value are fixed. Of several orders, it is that of the index with most of
         them, and fewest others.
         """
-        wanted = [key for key in Order.of(sort).keys if key.field not in fixed]
+        given = Order.of(sort).keys
+        named = [replace(key, field=self._keys.get(key.field, key.field)) for key in given]
+        wanted = [key for key in named if key.field not in fixed]
         if not wanted:
             return self._orders[0]
         found = [
@@ -130,7 +137,10 @@ class Listing:
         for order in self._orders:
             keys = self._varying(order, fixed)
             named = keys[:1] + [key for key in keys[1:] if key.field != "id"]
-            found[",".join(f"{'-' * key.descending}{key.field}" for key in named)] = None
+            words = (
+                f"{'-' * key.descending}{self._names.get(key.field, key.field)}" for key in named
+            )
+            found[",".join(words)] = None
         return [text for text in found if text]
 
     def _varying(self, order: Order, fixed: Set[str]) -> list[SortKey]:

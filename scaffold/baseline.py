@@ -2,6 +2,7 @@
 
     .scaffold/generated/<path>.txt   a generated file as it was written
     .scaffold/described/<name>.toml  what fleet.toml said of a service
+    .scaffold/templates/<path>.txt   the framework's template that one of the workspace's began as
     .scaffold/revisions/<id>         the resource that a generated revision is about
     .scaffold/generated/fingerprint  of all that generated files are made of
     .scaffold/undo.json              what the last command changed, on this machine only
@@ -22,11 +23,13 @@ from quart_fleet.workspace import PROJECT_FILE
 from scaffold.language.description import FleetDescription
 from scaffold.language.fleet import join_sides, parse_fleet, write_resource
 from scaffold.plan import Plan, digest, find_content
+from scaffold.render import OWN
 
 FOLDER = PurePosixPath(".scaffold")
 GENERATED = FOLDER / "generated"
 FINGERPRINT = GENERATED / "fingerprint"
 DESCRIBED = FOLDER / "described"
+_TEMPLATES = FOLDER / "templates"
 CONFLICTS = FOLDER / "conflicts"
 """Files in which a command left marks, a line each."""
 _OWNERS = FOLDER / "revisions"
@@ -43,6 +46,20 @@ def place_of(path: PurePosixPath) -> PurePosixPath:
     return GENERATED / f"{path}{_SUFFIX}"
 
 
+def place_of_template(template: PurePosixPath) -> PurePosixPath:
+    """Return where it is kept what a template of the workspace's began as."""
+    return _TEMPLATES / f"{template}{_SUFFIX}"
+
+
+def read_copied_templates(root: Path) -> dict[PurePosixPath, str]:
+    """Return what templates of the workspace's began as, by their path below templates/."""
+    folder = root / _TEMPLATES
+    return {
+        PurePosixPath(path.relative_to(folder)).with_suffix(""): read_text(path)
+        for path in sorted(folder.rglob(f"*{_SUFFIX}"))
+    }
+
+
 def read_baseline(root: Path) -> dict[PurePosixPath, str]:
     """Return what was generated last, by path; raises UnreadableFileError."""
     folder = root / GENERATED
@@ -51,6 +68,18 @@ def read_baseline(root: Path) -> dict[PurePosixPath, str]:
         PurePosixPath(path.relative_to(folder)).with_suffix(""): decode(path, path.read_bytes())
         for path in files
     }
+
+
+def find_differing(root: Path) -> dict[PurePosixPath, str]:
+    """Return the generated files that are not as generated: `edited` or `deleted`, by path."""
+    differing = {}
+    for path, base in read_baseline(root).items():
+        file = root / path
+        if not file.is_file():
+            differing[path] = "deleted"
+        elif file.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n") != base:
+            differing[path] = "edited"
+    return differing
 
 
 def read_described(root: Path) -> dict[PurePosixPath, str]:
@@ -111,10 +140,11 @@ def take_fingerprint(root: Path, text: str, project: str, base: str) -> str:
     """Return what tells all that generated files are made of from any other: a digest.
 
     That is the text of fleet.toml, the workspace's name, base image and style of code, and the
-    generator with its templates.
+    generator with its templates, and with those of the workspace.
     """
     generator = Path(__file__).parent
     files = [*generator.rglob("*.py"), *generator.rglob("*.jinja"), *generator.rglob("*.toml")]
+    files += (root / OWN).rglob("*.jinja")
     whole = hashlib.sha256(repr((text, project, base)).encode())
     for path in (*sorted(files), root / PROJECT_FILE):
         whole.update(path.read_bytes())

@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,11 +15,14 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.output import escape_unprintable_text
 from scaffold.errors import ScaffoldError
 from scaffold.signals import Interrupted, not_ignored
+
+_PROGRAM = "python -m scaffold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,58 +32,146 @@ class LazyCommand:
     module: str
     heading: str
     help: str
+    examples: tuple[str, ...] = ()
+    """What follows `python -m scaffold`, at the end of the command's own --help."""
 
     def load(self) -> click.Command:
         """Import the module and return its `command`."""
         command = import_module(self.module).command
         if not isinstance(command, click.Command):
             raise TypeError(f"{self.module}.command is no command")
+        command.epilog = _describe(self.examples)
         return command
 
 
+def _describe(examples: Iterable[str]) -> str:
+    """Return examples as click takes them: after a line with \\b, lines stay as they are."""
+    return "\n".join(["\b\nFor example:", *(f"  {_PROGRAM} {each}" for each in examples)])
+
+
+NAME = "fleet"
+"""The installed command, which is `python -m scaffold` by a shorter name."""
+COMPLETE_VARIABLE = "_FLEET_COMPLETE"
+"""Says to click that a shell asks for words."""
 SERVICE = "service"
 
+_WORKSPACE, _SERVICES, _CHECKS, _DEPLOYMENT = "Workspace", "Services", "Checks", "Deployment"
+
 COMMANDS = {
-    "init": LazyCommand("scaffold.init", "Workspace", "Make a new workspace in a folder."),
+    "init": LazyCommand(
+        "scaffold.init",
+        _WORKSPACE,
+        "Make a new workspace in a folder.",
+        ("init ../shop", "init ../shop --license MIT --description 'What the shop runs on'"),
+    ),
     "env": LazyCommand(
         "scaffold.environment",
-        "Workspace",
+        _WORKSPACE,
         "Make each .env and each secret of a container that is missing.",
+        ("env", "env --dry-run"),
     ),
     "digests": LazyCommand(
         "scaffold.digests",
-        "Workspace",
+        _WORKSPACE,
         "Renew the digests that the images of others are pinned by.",
+        ("digests", "digests --check"),
+    ),
+    "completion": LazyCommand(
+        "scaffold.completion",
+        _WORKSPACE,
+        "Print what has a shell complete the words after `fleet`.",
+        (
+            "completion zsh >~/.zfunc/_fleet",
+            "completion fish >~/.config/fish/completions/fleet.fish",
+        ),
     ),
     SERVICE: LazyCommand(
-        "scaffold.service", "Services", "Generate a service (the word may be left out)."
+        "scaffold.service",
+        _SERVICES,
+        "Generate a service (the word may be left out).",
+        (
+            "user-service 8081",
+            "product-service 8082 'name:str(120):unique' 'price:decimal(10,2):min(0)'",
+            "mail-service 8084 --bare",
+        ),
     ),
     "resource": LazyCommand(
-        "scaffold.resource", "Services", "Add a resource to a service, with all its layers."
+        "scaffold.resource",
+        _SERVICES,
+        "Add a resource to a service, with all its layers.",
+        (
+            "resource product-service category 'name:str(80):unique'",
+            "resource product-service shelf 'aisle:str(9)' 'rank:int' --plural shelves",
+        ),
     ),
     "field": LazyCommand(
-        "scaffold.field", "Services", "Add, change, rename or drop fields of a resource."
+        "scaffold.field",
+        _SERVICES,
+        "Add, change, rename or drop fields of a resource.",
+        (
+            "field product-service product 'stock:int:min(0)' --fill stock=0",
+            "field product-service product --rename price:net_price --drop weight",
+        ),
     ),
-    "remove": LazyCommand("scaffold.remove", "Services", "Remove a service or a resource."),
-    "apply": LazyCommand("scaffold.apply", "Services", "Bring the code to what fleet.toml says."),
-    "undo": LazyCommand("scaffold.undo", "Services", "Take the last of these back."),
+    "remove": LazyCommand(
+        "scaffold.remove",
+        _SERVICES,
+        "Remove a service or a resource.",
+        ("remove product-service category", "remove mail-service --dry-run"),
+    ),
+    "apply": LazyCommand(
+        "scaffold.apply",
+        _SERVICES,
+        "Bring the code to what fleet.toml says.",
+        ("apply --diff", "apply", "apply --restore"),
+    ),
+    "undo": LazyCommand(
+        "scaffold.undo", _SERVICES, "Take the last of these back.", ("undo --dry-run", "undo")
+    ),
+    "templates": LazyCommand(
+        "scaffold.templates_command",
+        _SERVICES,
+        "Copy a template into the workspace, where it wins; list them.",
+        ("templates list", "templates copy service/README.md", "apply --diff"),
+    ),
     "list": LazyCommand(
-        "scaffold.listing", "Services", "List the services, what they keep, and what was edited."
+        "scaffold.listing",
+        _SERVICES,
+        "List the services, what they keep, and what was edited.",
+        ("list", "list --json"),
+    ),
+    "routes": LazyCommand(
+        "scaffold.routes",
+        _CHECKS,
+        "List what the services answer: method, path, function.",
+        ("routes", "routes user-service --json"),
+    ),
+    "doctor": LazyCommand(
+        "scaffold.doctor",
+        _CHECKS,
+        "Say what is wrong here, and what to do about it.",
+        ("doctor", "doctor --json"),
     ),
     "contracts": LazyCommand(
         "scaffold.contracts.command",
-        "Checks",
-        "Check the imports of every package and the ports of the services.",
+        _CHECKS,
+        "Check the imports of packages, and the ports of services.",
+        ("contracts",),
     ),
     "demo": LazyCommand(
-        "scaffold.demo.command", "Checks", "Show four services working, over real HTTP."
+        "scaffold.demo.command",
+        _CHECKS,
+        "Show four services working, over real HTTP.",
+        ("demo", "demo --keep"),
     ),
     "deploy": LazyCommand(
-        "scaffold.deploy.command", "Deployment", "Write manifests for Kubernetes: deploy k8s."
+        "scaffold.deploy.command",
+        _DEPLOYMENT,
+        "Write manifests for Kubernetes: deploy k8s.",
+        ("deploy k8s --registry registry.example.com/shop --host api.example.com",),
     ),
 }
 
-_PROGRAM = "python -m scaffold"
 _OWN_OPTIONS = ("--help", "-h", "--version")
 
 
@@ -106,12 +198,26 @@ class Commands(click.Group):
             with formatter.section(heading):
                 formatter.write_dl(lines)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command, without importing any, or an option."""
+        names = [
+            CompletionItem(name, help=command.help)
+            for name, command in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the word `service` where it was left out."""
         escape_unprintable_text()
         if args and args[0] not in (*COMMANDS, *_OWN_OPTIONS):
             args = [SERVICE, *args]
-        elif args and args[0] != SERVICE and "".join(args[1:2]).isdigit():
+        elif (
+            args
+            and args[0] != SERVICE
+            and "".join(args[1:2]).isdigit()
+            and not ctx.resilient_parsing  # a shell that completes words shows no message
+        ):
             raise click.UsageError(
                 f"{args[0]!r} is a command, so no service can have this name: "
                 f"try {args[0]}-service."
@@ -176,7 +282,7 @@ def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -
     from scaffold.framework import get_framework  # noqa: PLC0415 - --help does without it
 
     try:
-        click.echo(f"scaffold {get_framework().version}")
+        click.echo(f"{NAME if ctx.info_name == NAME else 'scaffold'} {get_framework().version}")
     except ScaffoldError as error:
         raise click.ClickException(str(error)) from None
     ctx.exit()
@@ -185,6 +291,7 @@ def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -
 @click.group(
     cls=Commands,
     subcommand_metavar="COMMAND | NAME PORT",
+    epilog=_describe(["init ../shop", *COMMANDS[SERVICE].examples[:2], "remove --help"]),
     context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
 )
 @click.option(

@@ -23,7 +23,7 @@ LIST = PurePosixPath("services/compose.yaml")
 
 _TOP = re.compile(r"\ufeff?([\w-]+)[ \t]*:")
 _CONTAINER = re.compile(r"( +)[\"']?([\w.-]+)[\"']?[ \t]*:")
-_EXTENDED = re.compile(r"\bfile:[ \t]*[\"']?([^\s\"',}#]+)")
+_EXTENDED = re.compile(r"(?<![\w-])file:[ \t]*[\"']?([^\s\"',}#]+)")
 _INCLUDED = re.compile(r"([ \t]*)-[ \t]+(?:path:[ \t]*)?[\"']?([^\s\"'#]+)")
 _INCLUDE = re.compile(r"\ufeff?include:")
 _EMPTY_LIST = re.compile(r"include:[ \t]*\[[ \t]*\]")

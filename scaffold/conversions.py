@@ -7,10 +7,16 @@ from scaffold.language.description import Type
 _UNLIMITED = 1 << 30
 _WIDTHS = {"email": 320, "url": _UNLIMITED, "text": _UNLIMITED, "enum": 63}
 """Characters that a column holds; those of a str are its own."""
-_DIGITS = {"int": (10, 0), "bigint": (19, 0), "float": (15, 0)}
+_DIGITS = {"int": (10, 0), "bigint": (19, 0), "ref": (19, 0), "float": (15, 0)}
 """Digits before the point, and behind it; those of a decimal are its own, of a float all count."""
 _SQL = (
-    {"int": "integer", "bigint": "bigint", "float": "double precision", "bool": "boolean"}
+    {
+        "int": "integer",
+        "bigint": "bigint",
+        "ref": "bigint",
+        "float": "double precision",
+        "bool": "boolean",
+    }
     | {"date": "date", "time": "time", "datetime": "timestamptz"}
     | {"duration": "interval", "uuid": "uuid"}
 )

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from quart_fleet.conventions import SECRETS
 from scaffold.errors import ScaffoldError
@@ -29,15 +30,9 @@ def get_applied(root: Path, ids: Collection[str]) -> AppliedRevisions:
 
     Asked is the database that `python -m db_manager` would use here; others cannot be known.
     """
-    secrets = Path(os.environ.get("SECRETS_DIR") or SECRETS)
-    is_named = os.environ.get("DATABASE_URL") or (secrets / "DATABASE_URL").is_file()
-    if not is_named and not (root / ".postgres").exists():
-        return NONE_APPLIED  # its server was never started
-    status = _run(root, "status", "--json")
-    try:
-        found = json.loads(status.stdout)
-    except json.JSONDecodeError:
-        found = {"server_version": None}
+    found = find_status(root)
+    if found is None:
+        return NONE_APPLIED
     if found["server_version"] is None:
         raise ScaffoldError(
             "The database does not answer, so that it is open whether it has "
@@ -50,14 +45,32 @@ def get_applied(root: Path, ids: Collection[str]) -> AppliedRevisions:
     return AppliedRevisions(found["database"], frozenset(ids) - pending)
 
 
+def find_status(root: Path) -> dict[str, Any] | None:
+    """Return what the database manager says of the database, None where there was never one.
+
+    `server_version` is null in it where the database does not answer; `problem` says why.
+    """
+    secrets = Path(os.environ.get("SECRETS_DIR") or SECRETS)
+    is_named = os.environ.get("DATABASE_URL") or (secrets / "DATABASE_URL").is_file()
+    if not is_named and not (root / ".postgres").exists():
+        return None  # its server was never started
+    status = run_manager(root, "status", "--json")
+    try:
+        found: dict[str, Any] = json.loads(status.stdout)
+    except json.JSONDecodeError:
+        found = {"server_version": None, "problem": status.stderr.strip()}
+    return found
+
+
 def downgrade(root: Path, revision: str | None) -> None:
     """Take the database back to a revision, None for before the first; raises ScaffoldError."""
-    completed = _run(root, "downgrade", revision or "base", "--yes")
+    completed = run_manager(root, "downgrade", revision or "base", "--yes")
     if completed.returncode:
         raise ScaffoldError(f"Nothing was written.\n{completed.stderr.strip()}")
 
 
-def _run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_manager(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of `python -m db_manager` in the workspace."""
     return subprocess.run(  # noqa: S603 - our own arguments
         [sys.executable, "-m", "db_manager", *arguments],
         cwd=root,

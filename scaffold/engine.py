@@ -43,7 +43,7 @@ from scaffold.language.description import FleetDescription
 from scaffold.language.fleet import FILE, FRESH, forget_former_names, join_sides, parse_fleet
 from scaffold.merging import merge, merge_python
 from scaffold.plan import Plan, find_content
-from scaffold.render import Files, format_python, sort_imports
+from scaffold.render import Files, format_python, sort_imports, using_templates_of
 from scaffold.workspace import Inventory, Workspace
 
 _OTHERS = "a revision is deleted; databases other than the workspace's own are not known."
@@ -133,10 +133,10 @@ def plan_change(workspace: Workspace, text: str, apply_options: ApplyOptions) ->
         newest = past.get_removable(before, after)
     if newest.files:
         applied = get_applied(workspace.root, newest.files)
-    steps = past.plan_steps(before, after, newest, apply_options.fill)
-
     decision = _Decision(workspace.root, read_baseline(workspace.root))
-    decision.settle_generated(after, inventory, restore=apply_options.restore)
+    with using_templates_of(workspace.root):
+        steps = past.plan_steps(before, after, newest, apply_options.fill)
+        decision.settle_generated(after, inventory, restore=apply_options.restore)
     decision.settle_revisions(steps, newest, inventory.versions)
     decision.settle_private_files(before, after)
     decision.settle_composition(inventory.composition, before, after)

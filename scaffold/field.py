@@ -3,6 +3,7 @@
 import click
 
 from scaffold import preview
+from scaffold.completion import complete_resource, complete_service
 from scaffold.editing import (
     Options,
     change_fleet,
@@ -19,8 +20,8 @@ from scaffold.language.grammar import parse_fields
 
 
 @click.command("field")
-@click.argument("service")
-@click.argument("resource")
+@click.argument("service", shell_complete=complete_service)
+@click.argument("resource", shell_complete=complete_resource)
 @click.argument("fields", nargs=-1, metavar="[FIELD]...")
 @click.option("--drop", multiple=True, metavar="NAME", help="Drop a field, with its values.")
 @click.option("--rename", multiple=True, metavar="OLD:NEW", help="Rename a field.")

@@ -1,7 +1,7 @@
 """A resource and its fields in the words of the templates: ready lines of generated code."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import PurePosixPath
@@ -17,9 +17,10 @@ from scaffold.language.description import (
     Value,
     spell,
 )
-from scaffold.language.identifiers import check_identifiers, table_of
+from scaffold.language.identifiers import check_identifiers, names_of, table_of
 from scaffold.names import ResourceName, ServiceName, variable_of
 from scaffold.not_generated import refuse_not_generated
+from scaffold.relations import ON_DELETE, Relations, Target, prefix_of
 from scaffold.samples import just_outside, samples_of
 from scaffold.workspace import MODELS
 
@@ -51,6 +52,7 @@ _KINDS = {
     "email": Kind("str", "Email", "str", "String(length=320)"),
     "url": Kind("str", "Url", "str", "Text()"),
     "enum": Kind("", "", "", "String(length=63)"),
+    "ref": Kind("int", "Id", "int", "BigInteger()"),
 }
 _OF_DATETIME = ("date", "time", "datetime", "timedelta")
 _OF_PYDANTIC = frozenset(
@@ -91,11 +93,30 @@ class Field:
     """The resource's name as a class: `Product`."""
     prefix: str
     """Before a name of the module `datetime`: `dt.` where a field has such a name itself."""
+    relations: Relations
+    """Of the resource."""
 
     @property
     def name(self) -> str:
-        """The column, the key in JSON and the attribute of the entity."""
-        return self.of.name
+        """The column, the key in JSON and the attribute of the entity: `category_id` of a ref."""
+        return self.of.key
+
+    @property
+    def target(self) -> Target:
+        """The resource that a reference names."""
+        return self.relations.get(self.of.type.target)
+
+    @property
+    def missing(self) -> str:
+        """What an id of nothing is answered with."""
+        return f"No such {self.of.name.replace('_', ' ')}"
+
+    @property
+    def samples(self) -> tuple[Value | None, Value | None]:
+        """Two values for tests: of a reference, ids of what they store first."""
+        if self.of.type.target in self.relations.circular and self.of.optional:
+            return None, None
+        return samples_of(self.of)
 
     @property
     def variable(self) -> str:
@@ -205,6 +226,10 @@ class Field:
         kind = self.column_type.replace("()", "").replace("length=", "")
         arguments = [f'"{self.name}"'] if attribute != self.name else []
         arguments.append(kind.replace("precision=", "").replace("scale=", ""))
+        if self.of.type.has_foreign_key:
+            rule = ON_DELETE[self.of.type.on_delete]
+            action = f", ondelete={rule!r}" if rule else ""
+            arguments.append(f"ForeignKey('{self.target.table}.id'{action})")
         arguments += ["unique=True"] if self.of.unique else []
         if self.of.default is not None:
             default = default_of(self.of.default, self.of.type, "func.{}")
@@ -235,29 +260,31 @@ class Field:
     @property
     def sample(self) -> str:
         """A Python literal that tests use, like `"ada"`."""
-        return self.literal(samples_of(self.of)[0])
+        return self.literal(self.samples[0])
 
     @property
     def other_sample(self) -> str:
         """Another one."""
-        return self.literal(samples_of(self.of)[1])
+        return self.literal(self.samples[1])
 
     @property
     def json_sample(self) -> str:
         """The sample as a client sends it, in Python."""
-        return self._json(samples_of(self.of)[0])
+        return self._json(self.samples[0])
 
     @property
     def other_json_sample(self) -> str:
         """The other sample as a client sends it."""
-        return self._json(samples_of(self.of)[1])
+        return self._json(self.samples[1])
 
     @property
     def query_sample(self) -> str:
         """The sample as a parameter of a list, in Python."""
-        value = samples_of(self.of)[0]
+        value = self.samples[0]
         if isinstance(value, Decimal):
             return self._json(value)
+        if value is None:
+            return '"null"'
         return _shown(value if isinstance(value, str) else spell(value))
 
     @property
@@ -308,7 +335,7 @@ class Field:
             for title, said, condition, refused in rules
         ]
 
-    def literal(self, value: Value) -> str:
+    def literal(self, value: Value | None) -> str:
         """Return a value as generated Python has it."""
         kind = self.of.type.name
         match value:
@@ -325,7 +352,7 @@ class Field:
                 return f"{self.enum}.{_constant(value)}"
         return _shown(value)
 
-    def _json(self, value: Value) -> str:
+    def _json(self, value: Value | None) -> str:
         if isinstance(value, Decimal):
             return f'"{_placed(value, self.of.type)}"'
         if isinstance(value, date | time | timedelta):
@@ -378,15 +405,19 @@ class FieldSet:
     """Of all that are no constraint, without the id at the end of each."""
 
     @classmethod
-    def of(cls, description: ResourceDescription, owner: str) -> Self:
+    def of(cls, description: ResourceDescription, owner: str, relations: Relations) -> Self:
         """Return the words of a description; `owner` is the resource's name as a class."""
-        names = {field.name for field in description.fields}
-        prefix = "dt." if names.intersection(_OF_DATETIME) else ""
-        singles = [(IndexColumn(each.name),) for each in description.fields if each.index]
+        keys = {field.name: field.key for field in description.fields}
+        prefix = "dt." if {*keys.values()}.intersection(_OF_DATETIME) else ""
+        singles = [(IndexColumn(each.key),) for each in description.fields if each.is_indexed]
+        others = [
+            tuple(replace(each, name=keys.get(each.name, each.name)) for each in columns)
+            for columns in description.index
+        ]
         return cls(
-            tuple(Field(each, owner, prefix) for each in description.fields),
+            tuple(Field(each, owner, prefix, relations) for each in description.fields),
             prefix,
-            tuple(dict.fromkeys([*singles, *description.index])),
+            tuple(dict.fromkeys([*singles, *others])),
         )
 
     @property
@@ -424,6 +455,11 @@ class FieldSet:
     def lookup(self) -> list[Field]:
         """Those that find a resource by a route of their own."""
         return [field for field in self.fields if field.of.lookup]
+
+    @property
+    def references(self) -> list[Field]:
+        """Those with a foreign key."""
+        return [field for field in self.fields if field.of.type.has_foreign_key]
 
     @property
     def enums(self) -> list[Field]:
@@ -474,16 +510,21 @@ class Resource(ResourceName):
     prefix: str
     """Before the names of modules that each resource of a service has: empty for the one that the
     service is named after, else `line_item_`."""
+    relations: Relations = field(default_factory=Relations)
 
     @classmethod
-    def described(cls, service: ServiceName, description: ResourceDescription) -> Self:
+    def described(
+        cls,
+        service: ServiceName,
+        description: ResourceDescription,
+        relations: Relations | None = None,
+    ) -> Self:
         """Return a resource of a service."""
         refuse_not_generated(description)
         check_identifiers(description, {})
-        names = ResourceName.named(description.name, description.plural or "")
-        is_namesake = names.singular == ResourceName.of(service).singular
-        prefix = "" if is_namesake else f"{names.name}_"
-        return cls(names.singular, names.many, description, prefix)
+        names = names_of(description)
+        prefix = prefix_of(service, names)
+        return cls(names.singular, names.many, description, prefix, relations or Relations())
 
     @property
     def is_shipped(self) -> bool:
@@ -498,7 +539,7 @@ class Resource(ResourceName):
     @property
     def fields(self) -> FieldSet:
         """Its fields in the words of the templates."""
-        return FieldSet.of(self.description, self.class_name)
+        return FieldSet.of(self.description, self.class_name, self.relations)
 
     @property
     def table(self) -> str:

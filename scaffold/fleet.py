@@ -1,6 +1,6 @@
 """The fleet that fleet.toml describes, in the names of the code that is generated for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Self
@@ -8,6 +8,7 @@ from typing import Self
 from scaffold.fields import Resource
 from scaffold.language.description import FleetDescription, ServiceDescription
 from scaffold.names import ServiceName
+from scaffold.relations import Relations, relate
 from scaffold.workspace import SERVICES
 
 
@@ -20,13 +21,15 @@ class PlannedService:
     resources: tuple[Resource, ...]
 
     @classmethod
-    def of(cls, description: ServiceDescription) -> Self:
-        """Return the names of a description."""
+    def of(cls, description: ServiceDescription, relations: Mapping[str, Relations]) -> Self:
+        """Return the names of a description, with the relations of each resource by its name."""
         name = ServiceName.parse(description.name)
         return cls(
             name,
             description.port,
-            tuple(Resource.described(name, one) for one in description.resources),
+            tuple(
+                Resource.described(name, one, relations[one.name]) for one in description.resources
+            ),
         )
 
     @property
@@ -44,7 +47,8 @@ class Fleet:
     @classmethod
     def of(cls, description: FleetDescription) -> Self:
         """Return the names of a description."""
-        return cls(tuple(PlannedService.of(one) for one in description.services))
+        relations = relate(description)
+        return cls(tuple(PlannedService.of(one, relations) for one in description.services))
 
     def find_service(self, package: str) -> PlannedService | None:
         """Return the service of this package, or None."""

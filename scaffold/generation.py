@@ -1,13 +1,16 @@
 """A service as files: what its description, and the workspace, make of the templates."""
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from quart_fleet.files import read_text
+from scaffold import english
 from scaffold.fields import Field, Resource
 from scaffold.fleet import PlannedService
+from scaffold.relations import Target
 from scaffold.render import TEMPLATES, Files, render, render_tree
 from scaffold.tables import Table
 
@@ -24,6 +27,7 @@ _DTO_NAMES = (
         "DurationText",
         "Email",
         "Float",
+        "Id",
         "Integer",
     ),
     *("Fixed", "LEFT_OUT", "PatchDTO"),
@@ -69,6 +73,8 @@ class ExtensionWords:
     index_sets: list[list[str]]
     sorts: list[str]
     """Of one field each."""
+    name_sets: list[dict[str, str]]
+    """The keys of fields that are sorted by another name."""
     telling_filters: list[Field]
     """Those in which the samples of the tests differ."""
     required: list[str]
@@ -84,12 +90,16 @@ class ExtensionWords:
         indexes = [", ".join(map(str, columns)) for columns in fields.indexes]
         optional = [field.name for field in fields.updatable if field.of.optional]
         fixed = [field.name for field in fields.fields if field.of.fixed]
+        names = {each.of.name: each.name for each in fields.filtered if each.of.name != each.name}
+        sorted_by = {key: name for name, key in names.items()}
+        singles = ["id", "created_at", *unique, *(each for each in indexes if "," not in each)]
         return cls(
             list_name=f"{resource.name.upper()}_LIST",
             filters=fields.filtered,
             unique_sets=[unique] if unique else [],
             index_sets=[indexes] if indexes else [],
-            sorts=["id", "created_at", *unique, *(each for each in indexes if "," not in each)],
+            sorts=[sorted_by.get(each, each) for each in singles],
+            name_sets=[names] if names else [],
             telling_filters=[each for each in fields.filtered if each.sample != each.other_sample],
             required=[
                 *(field.name for field in fields.updatable if not field.of.optional),
@@ -147,10 +157,86 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "patch_ignores": fields.patch_ignores,
         "create_raises": f"; raises {_listed(refusals)}" if refusals else "",
         "update_raises": _listed(["NotFoundError", *refusals]),
+        "references": fields.references,
+        "updatable_references": [one for one in fields.references if not one.of.fixed],
+        "stored_first": resource.relations.stored_first,
+        "reference_sets": [resource.relations.stored_first] * bool(resource.relations.stored_first),
+        "deletions": _deletions(resource),
         "table_args": Table.of(resource).arguments(service),
         "column_lines": [field.column_line for field in fields.fields]
         + [_ACTIVE] * resource.description.has_active,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionWords:
+    """What becomes of a row when the one that it refers to is deleted, as a test."""
+
+    field: Field
+    target: Target
+    is_own: bool
+    """Whether the resource refers to itself."""
+
+    @property
+    def title(self) -> str:
+        """What the test says."""
+        name = self.field.of.name
+        fates = {
+            "restrict": f"{english.article(name)}_{name}_in_use_is_kept",
+            "cascade": f"what_refers_to_a_deleted_{name}_goes_with_it",
+            "set_null": f"what_refers_to_a_deleted_{name}_loses_it",
+        }
+        return fates[self.field.of.type.on_delete]
+
+    @property
+    def arrangement(self) -> list[str]:
+        """Lines that make `referring` and `target_id`."""
+        key, create = json.dumps(self.field.name), 'await created(client, {}))["data"]'
+        if self.is_own:
+            return [
+                f'target_id = ({create.format("BODY")}["id"]',
+                f"referring = ({create.format(f'OTHER_BODY | {{{key}: target_id}}')}",
+            ]
+        return [f"referring = ({create.format('BODY')}", f"target_id = referring[{key}]"]
+
+    @property
+    def assertions(self) -> list[str]:
+        """Lines that look at the `response`, and at what is left of `referring`."""
+        answer, read = (
+            "await response.get_json()",
+            "await client.get(f\"{PATH}/{referring['id']}\")",
+        )
+        in_use, key = json.dumps(f"{self.target.label} is in use"), json.dumps(self.field.name)
+        fates = {
+            "restrict": [
+                "assert response.status_code == 409",
+                f'assert ({answer})["message"] == {in_use}',
+            ],
+            "cascade": [
+                "assert response.status_code == 200",
+                f"assert ({read}).status_code == 404",
+            ],
+            "set_null": [
+                "assert response.status_code == 200",
+                f"left = {read}",
+                f'assert (await left.get_json())["data"] == referring | {{{key}: None}}',
+            ],
+        }
+        return fates[self.field.of.type.on_delete]
+
+
+def _deletions(resource: Resource) -> list[DeletionWords]:
+    """Return those of which the outcome depends on one field alone."""
+    references = resource.fields.references
+    targets = [each.target for each in references]
+    return [
+        DeletionWords(field, target, is_own)
+        for field, target in zip(references, targets, strict=True)
+        for is_own in [target.singular == resource.singular]
+        if targets.count(target) == 1
+        and target.singular not in resource.relations.shared
+        and (field.samples[0] is not None or is_own)
+    ]
 
 
 def _listed(words: list[str]) -> str:
@@ -181,6 +267,8 @@ def render_service(service: PlannedService, project: str, base: str) -> Files:
     for resource in service.resources:
         resource_words = words | describe_resource(resource, service.name.typed)
         tree |= render_tree("resource", resource_words, resource.name, resource.prefix)
+        if resource.relations.stored_first:
+            tree |= render_tree("references", resource_words, resource.name, resource.prefix)
     files = {service.folder / path: text for path, text in tree.items()}
     for resource in service.resources:
         if not resource.is_shipped:

@@ -1,7 +1,7 @@
 """The revisions that a change of the fleet adds, and those that it takes back."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from quart_fleet.files import read_text
@@ -11,6 +11,7 @@ from scaffold.fields import Resource
 from scaffold.fleet import Fleet
 from scaffold.language.description import Generated, Value
 from scaffold.language.values import read_default
+from scaffold.ordering import Step, order_steps
 from scaffold.render import Files
 from scaffold.revisions import write_revision
 from scaffold.workspace import Inventory
@@ -91,12 +92,14 @@ class GeneratedRevisions:
             name
             for _, resource in after.resources()
             for one in resource.description.fields
-            for name in (one.name, f"{resource.singular}.{one.name}")
+            for each in {one.name, one.key}
+            for name in (each, f"{resource.singular}.{each}")
         }
         for name in fill.keys() - known:
             raise MisuseError(f"--fill {name}: no resource has such a field.")
         steps, head = Steps(), newest.base
-        for owner, was, now in self._changes(before, after, newest):
+        for step in order_steps(self._changes(before, after, newest)):
+            was, now = step.was, step.now
             if not (steps.added or newest.files):
                 head = self._get_head()
             fields = now.description.fields if now else ()
@@ -105,22 +108,20 @@ class GeneratedRevisions:
                 now,
                 parent=head,
                 fill=_values(now, fill),
-                renames={one.was: one.name for one in fields if one.was},
+                renames={replace(one, name=one.was).key: one.key for one in fields if one.was},
             )
             if revision is not None:
                 steps.added[self._inventory.versions / revision.file_name] = revision.text
-                steps.owners[revision.id] = owner
+                steps.owners[revision.id] = step.owner
                 steps.warnings += revision.warnings
                 head = revision.id
         return steps
 
-    def _changes(
-        self, before: Fleet, after: Fleet, newest: RemovableRevisions
-    ) -> Iterator[tuple[str, Resource | None, Resource | None]]:
-        """Yield each resource whose table may change: what it is called, was and will be."""
+    def _changes(self, before: Fleet, after: Fleet, newest: RemovableRevisions) -> Iterator[Step]:
+        """Yield a step for each resource whose table may change."""
         for owner, resource in sorted(_gone(before, after), key=lambda each: each[0]):
             if not self._revisions_of(owner) & newest.files.keys():
-                yield owner, resource, None
+                yield Step(owner, resource, None)
         # A table that a revision of the owner's makes is taken as it is.
         made = {
             table
@@ -131,7 +132,7 @@ class GeneratedRevisions:
         for service, resource in after.resources():
             was = before.find_resource(service.name.package, resource.singular)
             if was != resource and (was or not (resource.is_shipped or resource.table in made)):
-                yield _owner(service.name.package, resource), was, resource
+                yield Step(_owner(service.name.package, resource), was, resource)
 
     def _revisions_of(self, owner: str) -> set[str]:
         return {one for one, about in self._owners.items() if about == owner}
@@ -166,10 +167,11 @@ def _values(resource: Resource | None, fill: Mapping[str, str]) -> dict[str, Val
     """Return the values for the fields of a resource; raises MisuseError for what is none."""
     values: dict[str, Value] = {}
     for one in resource.description.fields if resource else ():
-        text = fill.get(f"{resource.singular}.{one.name}", fill.get(one.name)) if resource else None
+        names = [f"{resource.singular}.{each}" for each in (one.name, one.key)] if resource else []
+        text = next((fill[each] for each in (*names, one.name, one.key) if each in fill), None)
         if text is not None:
             try:
-                values[one.name] = value = read_default(text, one.type)
+                values[one.key] = value = read_default(text, one.type)
             except ValueError as error:
                 raise MisuseError(f"--fill {one.name}={text}: {error}.") from None
             if not isinstance(value, Generated) and not one.allows(value):

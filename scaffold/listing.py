@@ -2,11 +2,11 @@
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import click
 
-from scaffold.baseline import parse_described, read_baseline, read_described
+from scaffold.baseline import find_differing, parse_described, read_described
 from scaffold.fleet import Fleet
 from scaffold.framework import get_framework
 from scaffold.workspace import SERVICES, Workspace
@@ -43,13 +43,7 @@ def command(as_json: bool) -> None:
     workspace = Workspace.find(Path.cwd())
     inventory = workspace.read()
     described = Fleet.of(parse_described(read_described(workspace.root)))
-    states: dict[PurePosixPath, str] = {}
-    for path, base in read_baseline(workspace.root).items():
-        file = workspace.root / path
-        if not file.is_file():
-            states[path] = "deleted"
-        elif file.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n") != base:
-            states[path] = "edited"
+    states = find_differing(workspace.root)
     services = []
     for service in described.services:
         own = [service.folder, *(resource.model for resource in service.resources)]

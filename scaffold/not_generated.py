@@ -6,7 +6,6 @@ from scaffold.language.scanner import Scanner, listed
 
 TYPES = [
     "json",
-    "ref",
     "many",
     "items",
 ]
@@ -30,6 +29,9 @@ def refuse_not_generated(description: ResourceDescription) -> None:
             generated = [name for name in types.TYPES if name not in TYPES]
             problem = f"The type {field.type.name} is not generated yet"
             scanner.refuse(problem, f"Types: {listed(generated)}", len(field.name) + 1)
+        if field.type.service:
+            problem = "A reference to another service is not generated yet"
+            scanner.refuse(problem, "Leave it out.", len(field.name) + 1)
         for modifier in MODIFIERS:
             if getattr(field, modifier):
                 problem = f"The modifier {modifier} is not generated yet"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from scaffold.conversions import convert
 from scaffold.fields import spell_in_sql
 from scaffold.language.description import Generated, Value
-from scaffold.tables import Column, Table, parts_of, quoted
+from scaffold.tables import Column, ForeignKey, Table, parts_of, quoted
 
 _BATCH = 5_000
 """Rows that are filled by one statement: some 50 ms in which a write of one of them waits."""
@@ -51,6 +51,11 @@ def create_table(table: Table) -> list[str]:
             f"name={named(table.check_name(column.name))})"
             for column in table.enums
         ),
+        *(
+            f'sa.ForeignKeyConstraint(["{each.column}"], ["{each.table}.id"], '
+            f"name={named(table.reference_name(each))}{each.options})"
+            for each in table.references
+        ),
         f'sa.PrimaryKeyConstraint("id", name={named(f"pk_{table.name}")})',
         *(
             f"sa.UniqueConstraint({', '.join(map(json.dumps, columns))}, "
@@ -75,6 +80,14 @@ def drop_table(table: Table) -> list[str]:
         for columns in reversed(table.indexes)
     ]
     return [*indexes, f"op.drop_table({name})"]
+
+
+def create_reference(name: str, source: str, reference: ForeignKey) -> str:
+    """Return the creation of a foreign key that does not look at the rows which are there yet."""
+    return (
+        f"op.create_foreign_key({named(name)}, {json.dumps(source)}, {json.dumps(reference.table)}, "
+        f'["{reference.column}"], ["id"]{reference.options}, postgresql_not_valid=True)'
+    )
 
 
 def create_index(

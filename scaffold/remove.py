@@ -3,14 +3,15 @@
 import click
 
 from scaffold import preview
+from scaffold.completion import complete_resource, complete_service
 from scaffold.editing import Options, change_fleet, print_change, print_notes, takes_options
 from scaffold.engine import ApplyOptions
 from scaffold.language.fleet import remove_resource, remove_service
 
 
 @click.command("remove")
-@click.argument("service")
-@click.argument("resource", required=False)
+@click.argument("service", shell_complete=complete_service)
+@click.argument("resource", shell_complete=complete_resource, required=False)
 @click.option(
     "--assume-applied",
     is_flag=True,

@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -19,13 +21,28 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parent / "templates"
+OWN = PurePosixPath("scaffold/templates")
+"""Where a workspace has templates of its own, which win; `templates copy` puts them there."""
 
-_SUFFIX = ".jinja"
+SUFFIX = ".jinja"
 _RESOURCE = "_resource_"
 _PREFIX = "_prefix_"
 
 Files = dict[PurePosixPath, str]
 """Texts by their path below the workspace's root."""
+
+_folders: ContextVar[tuple[Path, ...]] = ContextVar("folders", default=(TEMPLATES,))
+"""Where templates are looked for, the first folder first."""
+
+
+@contextmanager
+def using_templates_of(root: Path) -> Iterator[None]:
+    """Let the templates of the workspace at `root` win."""
+    token = _folders.set(tuple(dict.fromkeys([(root / OWN).resolve(), TEMPLATES.resolve()])))
+    try:
+        yield
+    finally:
+        _folders.reset(token)
 
 
 def render_tree(
@@ -36,18 +53,31 @@ def render_tree(
     `_prefix_` becomes what tells its modules from those of the service's other resources.
     """
     files: Files = {}
-    for template in sorted((TEMPLATES / folder).rglob(f"*{_SUFFIX}")):
-        path = template.relative_to(TEMPLATES / folder).as_posix().removesuffix(_SUFFIX)
-        target = PurePosixPath(path.replace(_RESOURCE, name).replace(_PREFIX, prefix))
+    templates = {
+        template.relative_to(root / folder).as_posix()
+        for root in _folders.get()
+        for template in (root / folder).rglob(f"*{SUFFIX}")
+    }
+    for path in sorted(templates):
+        words = path.removesuffix(SUFFIX).replace(_RESOURCE, name).replace(_PREFIX, prefix)
+        target = PurePosixPath(words)
         if target in files:
             raise ScaffoldError(f"Two templates make {target}: choose another name.")
-        files[target] = render(template.relative_to(TEMPLATES).as_posix(), context)
+        files[target] = render(f"{folder}/{path}", context)
     return files
 
 
 def render(template: str, context: Mapping[str, object]) -> str:
-    """Render one template, named by its path below templates/."""
-    return _environment().get_template(template).render(context)
+    """Render one template, named by its path below templates/; raises ScaffoldError."""
+    import jinja2  # noqa: PLC0415 - slow; only a command that renders pays for it
+
+    try:
+        return _environment(_folders.get()).get_template(template).render(context)
+    except jinja2.TemplateSyntaxError as error:
+        place, problem = f"{error.filename}, line {error.lineno}", error.message
+    except jinja2.UndefinedError as error:
+        place, problem = template, error.message
+    raise ScaffoldError(f"{place}: {problem}. Nothing was written.")
 
 
 def format_python(files: Files, settings: Path) -> Files:
@@ -103,11 +133,11 @@ def _run_ruff(folder: Path, settings: Path, command: str, *options: str) -> None
 
 
 @cache
-def _environment() -> Environment:
-    import jinja2  # noqa: PLC0415 - slow; only a command that renders pays for it
+def _environment(folders: tuple[Path, ...]) -> Environment:
+    import jinja2  # noqa: PLC0415
 
     environment = jinja2.Environment(  # noqa: S701 - Python and text, no HTML
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader(folders),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

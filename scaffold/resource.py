@@ -5,6 +5,7 @@ from dataclasses import replace
 import click
 
 from scaffold import preview
+from scaffold.completion import complete_service
 from scaffold.editing import Options, change_fleet, print_change, print_notes, takes_options
 from scaffold.engine import ApplyOptions
 from scaffold.language.fleet import add_resource
@@ -15,7 +16,7 @@ from scaffold.presets import preset_of
 
 
 @click.command("resource")
-@click.argument("service")
+@click.argument("service", shell_complete=complete_service)
 @click.argument("resource")
 @click.argument("fields", nargs=-1, metavar="[FIELD]...")
 @click.option(

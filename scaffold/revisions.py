@@ -14,7 +14,7 @@ What waits for a lock waits briefly, as others wait behind it; db_manager tries 
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -28,6 +28,7 @@ from scaffold.names import LONGEST_NAME
 from scaffold.operations import (
     alter_column,
     create_index,
+    create_reference,
     create_table,
     drop_table,
     execute,
@@ -53,11 +54,12 @@ _NEUTRAL: Mapping[str, Value] = {
     "datetime": datetime(1970, 1, 1, tzinfo=UTC),
     "duration": timedelta(),
     "uuid": Generated.RANDOM,
+    "ref": 0,
 }
 """What rows get when a required column comes back whose values were dropped."""
 _DISTINCT = {
     **dict.fromkeys(("str", "text", "email", "url"), "id::text"),
-    **dict.fromkeys(("int", "bigint", "float", "decimal"), "id"),
+    **dict.fromkeys(("int", "bigint", "float", "decimal", "ref"), "id"),
     "date": "DATE '1970-01-01' + id::integer",
     "time": "TIME '00:00' + id * INTERVAL '1 millisecond'",
     "datetime": "to_timestamp(id)",
@@ -173,12 +175,12 @@ class _Sets(Generic[Key]):
     kept: list[tuple[Key, Key]]
 
     @classmethod
-    def of(cls, old: Mapping[Key, Key], new: Sequence[Key]) -> Self:
+    def of(cls, old: Mapping[Key, Key], new: Mapping[Key, Key]) -> Self:
         """Compare those of `old`, by what they are once columns are renamed, with those of `new`."""
         return cls(
-            [each for each in new if each not in old],
+            [now for each, now in new.items() if each not in old],
             [was for each, was in old.items() if each not in new],
-            [(was, each) for each, was in old.items() if each in new],
+            [(was, new[each]) for each, was in old.items() if each in new],
         )
 
 
@@ -199,12 +201,19 @@ class _Change:
         self.kept = [(columns[name], each) for name, each in new.columns.items() if name in columns]
         self.required = [now for was, now in self.kept if was.nullable and not now.nullable]
         uniques = {tuple(renames.get(each, each) for each in key): key for key in old.uniques}
-        self.uniques = _Sets.of(uniques, new.uniques)
+        self.uniques = _Sets.of(uniques, {each: each for each in new.uniques})
         indexes = {
             tuple(replace(each, name=renames.get(each.name, each.name)) for each in key): key
             for key in old.indexes
         }
-        self.indexes = _Sets.of(indexes, new.indexes)
+        self.indexes = _Sets.of(indexes, {each: each for each in new.indexes})
+        references = {
+            replace(each, column=renames.get(each.column, each.column), table=""): each
+            for each in old.references
+        }
+        self.references = _Sets.of(
+            references, {replace(each, table=""): each for each in new.references}
+        )
         self._checked = [each for each in self.added if each.kind.words]
         self._checked += [
             now for was, now in self.kept if now.kind.words not in ((), was.kind.words)
@@ -218,6 +227,7 @@ class _Change:
         names = {each for key in sets for each in key} | {each.name for each in parts} - {"id"}
         others = [now.name for was, now in self.kept if replace(was, name=now.name) != now]
         names |= {each.name for each in (*self.added, *self.dropped)}
+        names |= {each.column for each in (*self.references.added, *self.references.removed)}
         names |= {*self.renames.values(), *others}
         if len(names) != 1 or self._new.name != self._old.name:
             return f"change {self._new.name}"
@@ -266,10 +276,16 @@ class _Change:
 
     def fill_with_inventions(self) -> None:
         """Have something in columns whose values are gone; of an optional one, nulls will be told."""
+        firsts = {
+            each.column: f"(SELECT min(id) FROM {quoted(each.table)})"  # noqa: S608 - a name
+            for each in self._new.references
+        }
         for column in self.added:
             kind = column.kind
             if column.default is not None:
                 self._fillings[column.name] = _Filling.of(column.default)
+            elif column.name in firsts and not column.nullable:
+                self._fillings[column.name] = _Filling(None, firsts[column.name])
             elif (
                 (column.name,) in self._new.uniques
                 and kind.name in _DISTINCT
@@ -347,6 +363,7 @@ class _Change:
             "postgresql_not_valid=True)"
             for name, condition in self._checks.items()
         ]
+        checks += self._new_references()
         if not fills and not aside:
             return _in_transaction([*first, *last])
         # A check that is not valid yet is held against each update: rows are filled before it.
@@ -372,6 +389,13 @@ class _Change:
         if_there = unless_there.replace("_not", "")
         for name in dict.fromkeys([*outdated, *self._checks]):
             yield f'op.drop_constraint({named(name)}, {self._table}, type_="check"{if_there})'
+        kept = {was.name for was, _ in self.kept}
+        replaced = set(map(self._new.reference_name, self.references.added))
+        for reference in self.references.removed:
+            name = self._old.reference_name(reference)
+            if reference.column in kept and name not in replaced:
+                kind = f'type_="foreignkey"{if_there}'
+                yield f"op.drop_constraint({named(name)}, {self._table}, {kind})"
         for was, now in self.kept:
             yield from alter_column(self._old.name, was, now)
         for column in self.added:
@@ -381,6 +405,22 @@ class _Change:
                 there = replace(there, nullable=True)
             yield f"op.add_column({self._table}, {there.line}{unless_there})"
             yield from alter_column(self._old.name, there, replace(there, default=column.default))
+
+    def _new_references(self) -> Iterator[str]:
+        """Yield the creation of foreign keys, each in place of one of its name."""
+        for each in self.references.added:
+            name = self._new.reference_name(each)
+            is_own = each.table == self._new.name
+            there = replace(
+                each,
+                column=self._now(each.column),
+                table=self._old.name if is_own else each.table,
+            )
+            yield (
+                f'op.drop_constraint({named(name)}, {self._table}, type_="foreignkey", '
+                "if_exists=True)"
+            )
+            yield create_reference(name, self._old.name, there)
 
     @property
     def _checks(self) -> dict[str, str]:
@@ -396,8 +436,9 @@ class _Change:
 
     def _aside(self) -> Iterator[str]:
         """Yield what else reads or writes many rows, in transactions of its own."""
-        for check in self._checks:
-            yield execute(f"{self._alter} VALIDATE CONSTRAINT {check}")
+        references = map(self._new.reference_name, self.references.added)
+        for constraint in (*self._checks, *references):
+            yield execute(f"{self._alter} VALIDATE CONSTRAINT {constraint}")
         options = ", if_not_exists=True, postgresql_concurrently=True"
         for columns in self.uniques.added:
             parts = [json.dumps(self._now(each)) for each in columns]
@@ -449,6 +490,10 @@ class _Change:
                 if was.kind.words == now.kind.words != ()
             ),
             *((old.unique_name(was), new.unique_name(now)) for was, now in self.uniques.kept),
+            *(
+                (old.reference_name(was), new.reference_name(now))
+                for was, now in self.references.kept
+            ),
         ]
         indexes = [(old.index_name(was), new.index_name(now)) for was, now in self.indexes.kept]
         for was, now in constraints:

@@ -31,6 +31,7 @@ _BY_TYPE: dict[str, tuple[Any, Any]] = {
     "uuid": ("0b0f8a52-6f5c-4d3e-9a57-0c1d2e3f4a5b", "c3d4e5f6-7a8b-4c9d-8e0f-1a2b3c4d5e6f"),
     "email": ("ada@example.com", "grace@example.com"),
     "url": ("https://example.com/first", "https://example.com/second"),
+    "ref": (1, 2),
 }
 _SHORT = {"email": ("a@b", "g@b"), "url": ("http://a", "http://b")}
 
@@ -56,7 +57,7 @@ def samples_of(field: FieldDescription) -> tuple[Value, Value]:
         ]
         first, second = fitting[0]
         return _lengthened(field, first), _lengthened(field, second)
-    if kind.name in ("bool", "uuid"):
+    if kind.name in ("bool", "uuid", "ref"):
         first, second = _BY_TYPE[kind.name]
         return first, second
     is_named = named is not None and kind.name == "int" and isinstance(named[0], int)

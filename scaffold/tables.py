@@ -1,5 +1,6 @@
 """The table of a resource: its columns, constraints and indexes, as models and revisions write them."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Self
 
 from scaffold.fields import Resource, default_of
 from scaffold.language.description import IndexColumn, Type, Value, spell
+from scaffold.relations import ON_DELETE
 
 _RESERVED = frozenset(
     {"all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric"}
@@ -58,6 +60,23 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A reference from a column to the ids of a table."""
+
+    column: str
+    target: str
+    """The resource; it stays what it is where its table gets another name."""
+    table: str
+    on_delete: str
+    """PostgreSQL's word; empty where the deletion is refused."""
+
+    @property
+    def options(self) -> str:
+        """The rule as an argument of SQLAlchemy and Alembic."""
+        return f", ondelete={json.dumps(self.on_delete)}" if self.on_delete else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """What a database has of a resource."""
 
@@ -67,6 +86,7 @@ class Table:
     uniques: tuple[tuple[str, ...], ...]
     """Columns whose values together are in one row only, sorted."""
     indexes: tuple[tuple[IndexColumn, ...], ...]
+    references: tuple[ForeignKey, ...] = ()
 
     @classmethod
     def of(cls, resource: Resource) -> Self:
@@ -84,7 +104,9 @@ class Table:
         ]
         if description.has_active:
             columns.append(Column("is_active", Type("bool"), "sa.Boolean()", False, True))
-        singles = [(field.name,) for field in description.fields if field.unique]
+        keys = {field.name: field.key for field in description.fields}
+        singles = [(field.key,) for field in description.fields if field.unique]
+        uniques = [tuple(keys[name] for name in names) for names in description.unique]
         # Lists are paged by key: the id tells rows apart that have the same values.
         indexes = list(resource.fields.indexes)
         if not description.is_contract:
@@ -92,8 +114,17 @@ class Table:
         return cls(
             resource.table,
             {column.name: column for column in columns},
-            tuple(sorted({*singles, *description.unique})),
+            tuple(sorted({*singles, *uniques})),
             tuple((*columns, _ID) for columns in indexes),
+            tuple(
+                ForeignKey(
+                    field.name,
+                    field.target.singular,
+                    field.target.table,
+                    ON_DELETE[field.of.type.on_delete],
+                )
+                for field in resource.fields.references
+            ),
         )
 
     @property
@@ -108,6 +139,10 @@ class Table:
     def check_name(self, column: str) -> str:
         """Return the name of the check on an enum's words."""
         return f"ck_{self.name}_{column}"
+
+    def reference_name(self, reference: ForeignKey) -> str:
+        """Return the name that the models' convention gives a foreign key."""
+        return f"fk_{self.name}_{reference.column}_{reference.table}"
 
     def index_name(self, columns: Sequence[IndexColumn]) -> str:
         """Return the convention's name; a descending column tells it from its ascending sister."""

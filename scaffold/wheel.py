@@ -53,6 +53,8 @@ def build_wheel(framework: Framework) -> Wheel:
     license_file = f"{info}/licenses/LICENSE"
     files[license_file] = find_carried("LICENSE", license_file).read_bytes()
     files[f"{info}/WHEEL"] = _TAGS.encode()
+    scripts = (f"{name} = {place}\n" for name, place in framework.project["scripts"].items())
+    files[f"{info}/entry_points.txt"] = "".join(["[console_scripts]\n", *scripts]).encode()
     files[f"{info}/METADATA"] = _describe(framework, SOURCE / info / "METADATA")
     lines = []
     for path, content in sorted(files.items()):

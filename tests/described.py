@@ -8,20 +8,28 @@ from typing import Any
 import asyncpg
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, MetaData, text
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
 from quart_fleet.models import NAMING_CONVENTION, TYPE_MAP, StandardColumns
 from scaffold.fields import Resource
 from scaffold.generation import describe_resource
-from scaffold.language.description import ResourceDescription
+from scaffold.language.description import (
+    FleetDescription,
+    ResourceDescription,
+    ServiceDescription,
+)
 from scaffold.language.grammar import parse_field
 from scaffold.names import ResourceName, ServiceName
+from scaffold.relations import relate
 from scaffold.render import render
 from scaffold.revisions import Revision
 
 SERVICE = ServiceName.parse("product-service")
+
+_CATEGORY = ResourceDescription((parse_field("name:str"),), name="category")
+"""What references of products are to."""
 
 _CATALOGUE = text("""
     SELECT 'column', concat_ws(' ', attname, format_type(atttypid, atttypmod),
@@ -67,7 +75,10 @@ def products(*specs: str, indexed: Iterable[str] = (), **options: Any) -> Resour
     fields = [replace(each, index=each.name in indexed) for each in fields]
     names = ResourceName.of(SERVICE)
     description = ResourceDescription(tuple(fields), name="product", **options)
-    return Resource(names.singular, names.many, description, "")
+    related = relate(
+        FleetDescription((ServiceDescription("product-service", 1, (description, _CATEGORY)),))
+    )
+    return Resource(names.singular, names.many, description, "", related["product"])
 
 
 def apply(connection: Connection, revision: Revision, way: str = "upgrade") -> None:
@@ -127,6 +138,7 @@ def metadata_of(resource: Resource) -> MetaData:
         metadata = MetaData(naming_convention=NAMING_CONVENTION)
         type_annotation_map = TYPE_MAP
 
+    Table("categories", Base.metadata, Column("id", BigInteger, primary_key=True))
     source = model_of(resource).replace("from shared.models.base import BaseModel\n", "")
     exec(source, {"BaseModel": Base, "__name__": f"model_{next(_modules)}"})
     return Base.metadata

@@ -7,6 +7,8 @@
     keeps the writes, `autocommit()` each one at once, `savepoint()` undoes a part.
 `SQLAlchemyRepository`
     the entities of one table; a service derives one for each.
+`SQLAlchemyParts`
+    what belongs to the entities of a table, and is read and written with them.
 `Statement`, `page_of`
     SQLAlchemy's statements, compiled once, for a repository's own queries.
 `Transaction`
@@ -32,6 +34,7 @@ Repositories build their statements with SQLAlchemy once, and asyncpg runs them:
 """
 
 from quart_fleet.database._engine import Database, DatabaseServer
+from quart_fleet.database._parts import SQLAlchemyParts
 from quart_fleet.database._repository import SQLAlchemyRepository
 from quart_fleet.database._revision_check import RevisionCheck
 from quart_fleet.database._statement import Parameters, Row, Statement, page_of
@@ -45,6 +48,7 @@ __all__ = [
     "Parameters",
     "RevisionCheck",
     "Row",
+    "SQLAlchemyParts",
     "SQLAlchemyRepository",
     "SQLAlchemyUnitOfWork",
     "Statement",

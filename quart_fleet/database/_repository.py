@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Generic, NoReturn, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar, cast
 
 import asyncpg
 from sqlalchemy import Table
 from sqlalchemy.orm import DeclarativeBase
 
 from quart_fleet.database._lists import ListStatements
+from quart_fleet.database._parts import SQLAlchemyParts
 from quart_fleet.database._statement import (
     AFTER,
     LIMIT,
@@ -47,6 +48,8 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
     model: type[ModelT]
     resource: ClassVar[str]
     unique_fields: ClassVar[tuple[str, ...]] = ()
+    parts: ClassVar[tuple[SQLAlchemyParts[Any, Any], ...]] = ()
+    """What is read with each entity, and written with it in one transaction."""
     _statements: ClassVar[TableStatements]
     _lists: ClassVar[ListStatements]
 
@@ -75,7 +78,7 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
     async def get(self, record_id: int) -> EntityT:
         """Return the entity with this id; raises NotFoundError."""
         parameters = self._chosen(record_id)
-        return self._entity_of(
+        return await self._entity_of(
             await self._transaction.fetch_first(self._statements.find, parameters)
         )
 
@@ -85,7 +88,7 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         Raises NotFoundError.
         """
         parameters = self._chosen(record_id)
-        return self._entity_of(
+        return await self._entity_of(
             await self._transaction.fetch_first(self._statements.find_for_update, parameters)
         )
 
@@ -120,14 +123,17 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         """
         values = self._to_row(entity)
         statements = self._statements.writes[tuple(values)]
+        if self.parts:
+            await self._transaction.begin()
         try:
             row = await self._transaction.fetch_first(statements.add, values)
             if row is not None:
-                return self._to_entity(row)
+                return await self._stored(row, entity)
             for field in self.unique_fields:
                 if field in values and await self._find_by(field, values[field]) is not None:
                     raise AlreadyExistsError(field)
-            return self._entity_of(await self._transaction.fetch_first(statements.insert, values))
+            row = await self._transaction.fetch_first(statements.insert, values)
+            return await self._stored(row, entity)
         except asyncpg.PostgresError as error:
             self._refuse(error, values)
 
@@ -136,10 +142,11 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         values = self._to_row(entity)
         statements = self._statements.writes[tuple(values)]
         parameters = {**values, **self._chosen(entity.id)}
+        if self.parts:
+            await self._transaction.begin()
         try:
-            return self._entity_of(
-                await self._transaction.fetch_first(statements.update, parameters)
-            )
+            row = await self._transaction.fetch_first(statements.update, parameters)
+            return await self._stored(row, entity, is_new=False)
         except asyncpg.PostgresError as error:
             self._refuse(error, values)
 
@@ -161,15 +168,34 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         return await self._entities_of(rows)
 
     async def _entities_of(self, rows: Sequence[Row]) -> list[EntityT]:
-        """Make the entities of a list; a derived class reads what belongs to all of them at once."""
-        return [self._to_entity(row) for row in rows]
+        """Make the entities of a list, and read the parts of all of them by one statement a table."""
+        entities = [self._to_entity(row) for row in rows]
+        if entities:
+            ids = [row["id"] for row in rows]
+            for parts in self.parts:
+                found = await parts.read(self._transaction, ids)
+                for entity, record_id in zip(entities, ids, strict=True):
+                    setattr(entity, parts.field, found[record_id])
+        return entities
+
+    async def _stored(self, row: Row | None, entity: EntityT, *, is_new: bool = True) -> EntityT:
+        """Store the parts of an entity whose row is written, and return it with them."""
+        if row is None:
+            raise NotFoundError(self.resource)
+        stored, record_id = self._to_entity(row), row["id"]
+        for parts in self.parts:
+            before = () if is_new else await parts.fetch(self._transaction, [record_id])
+            after = getattr(entity, parts.field)
+            written = await parts.write(self._transaction, record_id, after, before)
+            setattr(stored, parts.field, written)
+        return stored
 
     async def _find_by(self, field: str, value: object) -> EntityT | None:
         """Return the entity that holds this value of a unique field."""
         if isinstance(value, str) and "\x00" in value:
             return None  # PostgreSQL's text holds no NUL
         row = await self._transaction.fetch_first(self._statements.find_by[field], {field: value})
-        return None if row is None else self._to_entity(row)
+        return None if row is None else await self._entity_of(row)
 
     def _refuse(self, error: asyncpg.PostgresError, values: Parameters | None) -> NoReturn:
         """Raise what `quart_fleet.database.REFUSALS` has for the error, else the error."""
@@ -179,10 +205,13 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
             raise error
         raise refusal from error
 
-    def _entity_of(self, row: Row | None) -> EntityT:
+    async def _entity_of(self, row: Row | None) -> EntityT:
         if row is None:
             raise NotFoundError(self.resource)
-        return self._to_entity(row)
+        if not self.parts:
+            return self._to_entity(row)
+        [entity] = await self._entities_of([row])
+        return entity
 
     def _chosen(self, record_id: int | None) -> Parameters:
         """Return the parameter of a statement by id; raises NotFoundError for what no id can be."""

@@ -141,7 +141,7 @@ class Transaction:
         """
         if not isinstance(table, Table):
             raise TypeError(f"COPY needs a table, not {table}")
-        await self._begin()
+        await self.begin()
         columns, records = records_of(table, rows)
         if not columns:
             return 0
@@ -158,7 +158,7 @@ class Transaction:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """Undo what the block wrote, and no more, where an exception leaves it."""
-        await self._begin()
+        await self.begin()
         await self._send("execute", "SAVEPOINT block")
         try:
             yield
@@ -175,7 +175,7 @@ class Transaction:
         work is undone. Its `commit` and `rollback` end a savepoint: what it wrote is kept by
         the transaction's `commit`, with everything else.
         """
-        await self._begin()
+        await self.begin()
         try:
             async with self._database.joined_session(self._connection) as session:
                 yield session
@@ -192,7 +192,7 @@ class Transaction:
 
         COPY to a file is an example. It raises the driver's own exceptions.
         """
-        await self._begin()
+        await self.begin()
         yield self._connection
 
     async def commit(self) -> None:
@@ -208,7 +208,7 @@ class Transaction:
         """Carry out a statement, inside the transaction where it writes or locks."""
         if statement.effect is Effect.READ or self._state is _State.OPEN:
             return await self._send(method, statement.sql, *arguments)
-        await self._begin()
+        await self.begin()
         try:
             return await self._send(method, statement.sql, *arguments)
         except asyncpg.InvalidCachedStatementError:
@@ -221,7 +221,8 @@ class Transaction:
                 await self._send("execute", "ROLLBACK AND CHAIN")
             return await self._send(method, statement.sql, *arguments)
 
-    async def _begin(self) -> None:
+    async def begin(self) -> None:
+        """Have what follows kept together by `commit`; in autocommit, raises RuntimeError."""
         if self._state is not _State.OPEN:
             try:
                 await self._send("execute", "BEGIN")
@@ -287,7 +288,7 @@ class AutocommitTransaction(Transaction):
             self._state = _State.ALONE
         return await self._send(method, statement.sql, *arguments)
 
-    async def _begin(self) -> None:
+    async def begin(self) -> None:
         raise RuntimeError("in autocommit each statement is kept at once: leave autocommit() out")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from quart_fleet.dto import PART_TAGS
 from quart_fleet.errors import InvalidRequestError, ValidationFailedError
 
 _KINDS = {
@@ -126,7 +127,7 @@ def validation_error_of(
 
 
 def _field(detail: ErrorDetails) -> str:
-    return ".".join(str(part) for part in detail["loc"])
+    return ".".join(str(part) for part in detail["loc"] if part not in PART_TAGS)
 
 
 def reason_of(detail: ErrorDetails) -> str:

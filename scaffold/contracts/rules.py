@@ -195,10 +195,10 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             forbids=(EVERYTHING,),
         ),
         Rule(
-            says="quart_fleet.dto imports only pydantic and quart_fleet.times",
+            says="quart_fleet.dto imports only pydantic, quart_fleet.errors and quart_fleet.times",
             binds=("quart_fleet.dto",),
             forbids=(EVERYTHING,),
-            allows=(*_PYDANTIC, "quart_fleet.dto", "quart_fleet.times"),
+            allows=(*_PYDANTIC, "quart_fleet.dto", "quart_fleet.errors", "quart_fleet.times"),
         ),
         Rule(
             says="quart_fleet.listing imports only pydantic, quart_fleet.dto and quart_fleet.paging",

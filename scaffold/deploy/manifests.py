@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 from scaffold.deploy.fleet import Fleet
 from scaffold.plan import Plan
-from scaffold.render import render, render_tree
+from scaffold.render import render, render_tree, using_templates_of
 from scaffold.workspace import Workspace
 
 FOLDER = PurePosixPath("deploy/k8s")
@@ -16,13 +16,14 @@ ENTRANCES = frozenset({"ingress.yaml", "httproute.yaml"})
 
 def plan_manifests(workspace: Workspace, fleet: Fleet, *, overlays_anew: bool) -> Plan:
     """Decide every write; overlays that are there stay, unless they are wanted anew."""
-    tree = render_tree("deploy/k8s", {"fleet": fleet})
-    files = {FOLDER / path: text for path, text in tree.items()}
+    with using_templates_of(workspace.root):
+        tree = render_tree("deploy/k8s", {"fleet": fleet})
+        files = {FOLDER / path: text for path, text in tree.items()}
+        for member in fleet.members:
+            path = BASE / "services" / f"{member.image}.yaml"
+            files[path] = render("deploy/service.yaml.jinja", {"fleet": fleet, "service": member})
     for name in ENTRANCES - {fleet.entrance}:
         del files[BASE / name]
-    for member in fleet.members:
-        path = BASE / "services" / f"{member.image}.yaml"
-        files[path] = render("deploy/service.yaml.jinja", {"fleet": fleet, "service": member})
     contents = {path: text.encode() for path, text in files.items()}
     kept = [path for path in files if path.is_relative_to(OVERLAYS) and not overlays_anew]
     return Plan.decide(workspace.root, contents, kept)

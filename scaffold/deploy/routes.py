@@ -1,21 +1,13 @@
 """Which paths lead to which service, as its application answers them."""
 
-import json
-import os
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from quart_fleet.conventions import PREFIX
 from scaffold.errors import ScaffoldError
-from scaffold.workspace import SERVICES, Service
-
-_EVERY_SERVICE = (f"{PREFIX}/", f"{PREFIX}/health", f"{PREFIX}/health/ready")
-"""What each service answers for itself; the cluster asks each pod for it, and leads no path there."""
-_UNSERVED = {"TESTING": "True", "PYTHONDONTWRITEBYTECODE": "1"}
-"""Settings with which an application is made and never started."""
+from scaffold.routes import EVERY_SERVICE, read_routes
+from scaffold.workspace import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,32 +19,10 @@ class Route:
 
 
 def read_rules(service: Service) -> list[str]:
-    """Return the rules of a service's routes, but those of every service; raises ScaffoldError.
-
-    The service's own app.py is run and tells them; it opens no database and no port.
-    """
-    root = service.folder.parents[1]
-    script = f"{SERVICES}/{service.package}/app.py"
-    path = [str(root), str(root / SERVICES), os.environ.get("PYTHONPATH", "")]
-    done = subprocess.run(  # noqa: S603 - the workspace's own command
-        [sys.executable, script, "--routes"],
-        cwd=root,
-        env=os.environ | _UNSERVED | {"PYTHONPATH": os.pathsep.join(filter(None, path))},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
+    """Return the rules of a service's routes, but those of every service; raises ScaffoldError."""
+    return list(
+        dict.fromkeys(each.path for each in read_routes(service) if each.path not in EVERY_SERVICE)
     )
-    try:
-        rules = [str(each["rule"]) for each in json.loads(done.stdout)]
-    except (ValueError, TypeError, KeyError):
-        said = done.stderr.strip() or f"it printed {done.stdout.strip()[:80] or 'nothing'}"
-        reason = said.splitlines()[-1] if "Traceback (most recent" in said else said
-        raise ScaffoldError(
-            f"{script} does not tell its routes: {reason}\n"
-            f"Mend it until this works: DEBUG=True python {script} --routes"
-        ) from None
-    return [rule for rule in rules if rule not in _EVERY_SERVICE]
 
 
 def lead(rules: Mapping[str, Iterable[str]]) -> tuple[list[Route], list[str]]:

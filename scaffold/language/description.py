@@ -110,6 +110,11 @@ class FieldDescription:
         return self.name
 
     @property
+    def is_indexed(self) -> bool:
+        """Whether it has an index that is no constraint: lists are filtered by each ref."""
+        return self.index or (self.type.name == "ref" and not self.unique)
+
+    @property
     def parameters(self) -> list[str]:
         """Parameters of a list that are the field's, or would be if it had an index."""
         found = [self.key]

@@ -20,7 +20,7 @@ def table_of(description: ResourceDescription, owner: str = "") -> str:
     if owner:
         return f"{owner}_{names_of(description).many}"
     constrained = [one.key for one in description.fields if one.unique or one.type.words]
-    constrained += [f"{one.key}_id" for one in description.fields if one.index]
+    constrained += [f"{one.key}_id" for one in description.fields if one.is_indexed]
     constrained += [] if description.is_contract else ["created_at_id"]
     return names_of(description).table_for(constrained)
 
@@ -80,7 +80,11 @@ def _identifiers(
             yield text, key
         if field.type.has_foreign_key:
             yield text, f"fk_{table}_{key}_{tables.get(target, target)}"
-        forms = {"uq_{}_{}": field.unique, "ck_{}_{}": field.type.words, "ix_{}_{}_id": field.index}
+        forms = {
+            "uq_{}_{}": field.unique,
+            "ck_{}_{}": field.type.words,
+            "ix_{}_{}_id": field.is_indexed,
+        }
         for form in [form for form, holds in forms.items() if holds]:
             yield text, form.format(table, key)
     if any(field.search for field in description.fields):

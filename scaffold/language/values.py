@@ -13,7 +13,7 @@ from scaffold.language.description import TEXTS, Generated, Type, Value
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+", re.ASCII)
 _URL = re.compile(r"https?://[^\s/]+\S*", re.ASCII)
-_BITS = {"int": 31, "bigint": 63}
+_BITS = {"int": 31, "bigint": 63, "ref": 63}
 _TIME = r"\d\d:\d\d:\d\d(\.\d{1,6})?"
 
 
@@ -87,6 +87,7 @@ def _fits(value: Value, of: Type) -> bool:
 _READERS: dict[str, tuple[str, str, Callable[[str], Value]]] = {
     "int": (r"-?\d+", "A whole number of 32 bits, like 0", int),
     "bigint": (r"-?\d+", "A whole number of 64 bits, like 0", int),
+    "ref": (r"-?\d+", "An id, like 1", int),
     "float": (r"-?\d+(\.\d+)?([eE][+-]?\d+)?", "A number, like 0.5", float),
     "decimal": (
         r"-?\d+(\.\d+)?",

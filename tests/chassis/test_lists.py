@@ -21,7 +21,7 @@ from werkzeug.exceptions import RequestURITooLarge
 
 from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.database import Database, Row, SQLAlchemyRepository, Transaction
-from quart_fleet.dto import Date, Digits, Integer, Text
+from quart_fleet.dto import Date, Digits, Id, Integer, Text
 from quart_fleet.errors import ValidationFailedError
 from quart_fleet.listing import Listing
 from quart_fleet.models import StandardColumns
@@ -470,3 +470,22 @@ class TestCursors:
             "X-Total-Count",
             "Link",
         ]
+
+
+async def test_a_reference_is_filtered_by_its_key_and_sorted_by_its_name(
+    app: ServiceApplication,
+) -> None:
+    listing = Listing(
+        {"shelf_id": Id | None, "price": Integer},
+        indexes=["shelf_id", "price, -shelf_id"],
+        names={"shelf": "shelf_id"},
+    )
+
+    async with app.test_request_context("/boxes?shelf_id=3,4,null&sort=-shelf"):
+        query = find_list_query(listing)
+    assert query is not None
+    assert [each.values for each in query.conditions] == [(3, 4, None)]
+    assert query.order == (SortKey("shelf_id", True), SortKey("id", True))
+    assert [name for name in listing.parameters if name.startswith("shelf")] == ["shelf_id"]
+    assert listing.sorts(frozenset())[4:] == ["shelf", "-shelf", "price,-shelf"]
+    assert listing.find_order("shelf_id,price", frozenset()) is None

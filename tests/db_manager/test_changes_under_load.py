@@ -29,6 +29,10 @@ FIELDS = {
     "status": "status:enum(open, paid)=open",
     "aside": "aside:str(20)=x",
 }
+CATEGORIES = (
+    "CREATE TABLE categories (id bigint PRIMARY KEY)",
+    "INSERT INTO categories VALUES (1)",
+)
 ROWS = f"""
     INSERT INTO products (code, stock, note, price)
     SELECT 'old ' || number, number % 100, nullif('note', repeat('note', number % 2)), number / 3.0
@@ -62,13 +66,19 @@ CHANGES: dict[str, tuple[Resource, dict[str, Any]]] = {
     ),
     "a unique field": (table("code:str(40):unique"), {}),
     "unique fields": (table(unique=(("status", "code"),)), {}),
+    "an optional reference": (table("extra:ref(category)?"), {}),
+    "a reference to itself": (table("extra:ref(product)?"), {}),
+    "a required reference that is filled": (
+        table("extra:ref(category)"),
+        {"fill": {"extra_id": 1}},
+    ),
     "no field": (table(without="aside"), {}),
     "another name": (
         table("other:str(20)=x", without="aside"),
         {"renames": {"aside": "other"}},
     ),
 }
-NEEDS_NEW_CODE = ("a required field that is filled",)
+NEEDS_NEW_CODE = ("a required field that is filled", "a required reference that is filled")
 """Whose value old code does not give: it reads and updates, and creates none."""
 NARROWS = ("a wider text", "any text", "a wider decimal")
 """Whose way back writes the table anew, which is said."""
@@ -82,7 +92,7 @@ def filled(copy: WorkspaceCopy) -> Revision:
     (copy.versions / creation.file_name).write_text(creation.text)
     outcome = copy.run("migrate")
     assert outcome.code == 0, outcome.err
-    execute(copy.url, ROWS, "ANALYZE products")
+    execute(copy.url, *CATEGORIES, ROWS, "ANALYZE products")
     return creation
 
 

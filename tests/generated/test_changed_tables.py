@@ -10,7 +10,7 @@ from itertools import count
 import asyncpg
 import pytest
 import pytest_asyncio
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -41,6 +41,8 @@ TYPES = {
     "url": '"http://a"',
     "enum(a, b)": "a",
     "enum(b, c-d)": "b",
+    "ref(category)": "",
+    "ref(category, cascade)": "",
 }
 SAMPLES = {
     **dict.fromkeys(("int", "bigint", "float", "decimal"), "1"),
@@ -64,6 +66,9 @@ async def connection(fresh_database_url: str) -> AsyncIterator[AsyncConnection]:
         "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(fresh_database_url)
     )
     async with engine.connect() as opened:
+        await opened.execute(text("CREATE TABLE categories (id bigint PRIMARY KEY)"))
+        await opened.execute(text("INSERT INTO categories VALUES (1)"))
+        await opened.commit()
         yield opened
     await engine.dispose()
 
@@ -97,7 +102,8 @@ def _spec(chance: random.Random, name: str) -> str:
     kind, default = chance.choice(list(TYPES.items()))
     optional = "?" * (chance.random() < 0.4)
     unique = ":unique" * (chance.random() < 0.2)
-    return f"{name}:{kind}{optional}{unique}" + f"={default}" * (chance.random() < 0.3)
+    has_default = default and chance.random() < 0.3
+    return f"{name}:{kind}{optional}{unique}" + f"={default}" * bool(has_default)
 
 
 def _with_options(specs: list[str], chance: random.Random) -> Resource:
@@ -116,7 +122,7 @@ def _with_options(specs: list[str], chance: random.Random) -> Resource:
 
 def filled(old: Resource, new: Resource) -> dict[str, Value]:
     """Return a value for each field that may need one."""
-    return {each.name: samples_of(each)[0] for each in new.description.fields}
+    return {each.key: samples_of(each)[0] for each in new.description.fields}
 
 
 def written(
@@ -124,7 +130,9 @@ def written(
 ) -> Revision | None:
     """Write a revision in which all that needs a value has one."""
     fill = filled(old, new) if old and new else {}
-    return write_revision(old, new, parent="3ef43f3fe70a", fill=fill, renames=renames)
+    keys = {each.name: each.key for one in (old, new) if one for each in one.description.fields}
+    columns = {keys[was]: keys[name] for was, name in (renames or {}).items()}
+    return write_revision(old, new, parent="3ef43f3fe70a", fill=fill, renames=columns)
 
 
 def created(connection: Connection, resource: Resource) -> list[tuple[str, str]]:
@@ -144,7 +152,7 @@ def modelled(connection: Connection, resource: Resource) -> list[tuple[str, str]
         metadata.create_all(connection)
     found = catalogue(connection)
     with connection.begin():
-        metadata.drop_all(connection)
+        metadata.drop_all(connection, [metadata.tables[resource.table]])
     return found
 
 
@@ -297,7 +305,7 @@ async def test_what_would_be_cut_or_lost_is_refused_by_postgresql(
 async def test_values_become_those_of_another_type_and_twice_the_same(
     connection: AsyncConnection,
 ) -> None:
-    kinds = [parse_field(f"value:{each}?") for each in TYPES]
+    kinds = [parse_field(f"value:{each}?") for each in TYPES if not each.startswith("ref")]
     texts = [each for each in kinds if each.type.name not in SAMPLES]
     narrow = {"str(5)", "enum(a, b)", "enum(b, c-d)"}
     pairs = [
@@ -321,7 +329,7 @@ async def test_values_become_those_of_another_type_and_twice_the_same(
             expected = created(connection, after)
             apply(connection, creation)
             with connection.begin():
-                connection.exec_driver_sql(f"INSERT INTO products (value) VALUES ('{value}')")
+                connection.exec_driver_sql(f"INSERT INTO products ({old.key}) VALUES ('{value}')")
             apply(connection, change)
             apply(connection, change)
             assert catalogue(connection) == expected, (str(old), str(new))

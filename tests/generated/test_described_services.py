@@ -159,6 +159,13 @@ PARCEL: dict[str, object] = {
     "_index": ["order, -weight", "-order, sent_on", "weight, sent_on"],
 }
 """Indexes of several fields, which no word of the command line has."""
+STAMP: dict[str, object] = {
+    "parcel": "ref(parcel, cascade)",
+    "date": "date",
+    "on": "ref(stamp, set_null)?",
+    "_index": ["parcel, -date"],
+}
+"""References to another resource, and to its own."""
 
 
 def describe_parcels(workspace: GeneratedWorkspace) -> None:
@@ -166,6 +173,7 @@ def describe_parcels(workspace: GeneratedWorkspace) -> None:
     with (workspace.root / "fleet.toml").open("a") as file:
         file.write("\n[parcel-service]\nport = 9205\n\n")
         file.write(write_resource(("parcel-service", "parcel"), parse_block(PARCEL)))
+        file.write(write_resource(("parcel-service", "stamp"), parse_block(STAMP)))
     workspace.python("-m", "scaffold", "apply")
 
 

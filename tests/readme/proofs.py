@@ -15,9 +15,13 @@ TABLE = {
     "python -m scaffold apply": ["python -m scaffold apply"],
     "python -m scaffold undo": ["python -m scaffold undo"],
     "python -m scaffold list": ["python -m scaffold list"],
+    "python -m scaffold routes": ["python -m scaffold routes"],
+    "python -m scaffold doctor": ["python -m db_manager migrate && python -m scaffold doctor"],
     "python -m scaffold remove SERVICE [RESOURCE]": [
         "python -m scaffold remove order-service invoice",
     ],
+    "fleet": ["fleet list"],
+    "fleet completion SHELL": ["fleet completion bash"],
     "python -m scaffold init DIR": ["python -m scaffold init ../shop-of-the-table"],
     "python -m scaffold contracts": ["python -m scaffold contracts"],
     "python -m scaffold env": ["python -m scaffold env --dry-run"],
@@ -72,6 +76,10 @@ IN_TESTS = {
     "python -m db_manager postgres psql": (
         f"{_HERE}::test_troubleshooting_with_psql_works",
         "{psql}",
+    ),
+    "python -m scaffold templates copy PATH": (
+        "tests/scaffold/test_templates.py::test_an_edited_template_reaches_ten_services_and_their_edits_stay",
+        '"templates", "copy"',
     ),
     "python -m scaffold remove product-service --assume-applied": (
         "tests/readme/test_guide.py::test_a_service_goes_as_the_page_says",

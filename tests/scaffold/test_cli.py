@@ -39,13 +39,24 @@ def test_help_says_whole_lines(tmp_path: Path, command: list[str]) -> None:
     assert max(map(len, lines)) <= 100
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_ends_with_examples_that_it_takes(tmp_path: Path, name: str) -> None:
+    text = done(scaffold(tmp_path, name, "--help"))
+
+    assert len(COMMANDS[name].examples) > 0
+    for example in COMMANDS[name].examples:
+        assert f"  python -m scaffold {example}\n" in text.partition("For example:")[2]
+
+
 def test_help_groups_the_commands_in_one_column(tmp_path: Path) -> None:
     lines = done(scaffold(tmp_path, "--help")).splitlines()
 
     headings = list(dict.fromkeys(f"{command.heading}:" for command in COMMANDS.values()))
     assert [line for line in lines if line in headings] == headings
     listed = [line for line in lines if line[2:].split(" ")[0] in COMMANDS]
-    assert {line.index(COMMANDS[line.split()[0]].help) for line in listed} == {13}
+    assert {line.index(COMMANDS[line.split()[0]].help) for line in listed} == {
+        2 + max(map(len, COMMANDS)) + 2
+    }
     assert len(listed) == len(COMMANDS)
 
 

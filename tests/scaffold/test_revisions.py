@@ -218,6 +218,44 @@ def test_a_constant_for_rows_that_are_there_writes_none_of_them() -> None:
     ]
 
 
+def test_a_reference_is_added_without_a_look_at_the_rows_and_validated_apart() -> None:
+    new = products("name:str(120)", "category:ref(category)")
+
+    with pytest.raises(MisuseError, match="Say it: --fill category_id=VALUE"):
+        revise(NAMED, new)
+
+    assert sql(NAMED, new, fill={"category_id": 3}) == [
+        "BEGIN;",
+        "ALTER TABLE products ADD COLUMN IF NOT EXISTS category_id BIGINT DEFAULT '3' NOT NULL;",
+        "ALTER TABLE products ALTER COLUMN category_id DROP DEFAULT;",
+        "ALTER TABLE products DROP CONSTRAINT IF EXISTS fk_products_category_id_categories;",
+        "ALTER TABLE products ADD CONSTRAINT fk_products_category_id_categories"
+        " FOREIGN KEY(category_id) REFERENCES categories (id) NOT VALID;",
+        "COMMIT;",
+        "ALTER TABLE products VALIDATE CONSTRAINT fk_products_category_id_categories;",
+        "CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_products_category_id_id"
+        " ON products (category_id, id);",
+        "BEGIN;",
+        "COMMIT;",
+    ]
+
+
+def test_another_rule_of_deletion_replaces_the_foreign_key() -> None:
+    old, new = products("category:ref(category)?"), products("category:ref(category, set_null)?")
+
+    assert sql(old, new) == [
+        "BEGIN;",
+        "ALTER TABLE products DROP CONSTRAINT IF EXISTS fk_products_category_id_categories;",
+        "ALTER TABLE products ADD CONSTRAINT fk_products_category_id_categories FOREIGN KEY"
+        "(category_id) REFERENCES categories (id) ON DELETE SET NULL NOT VALID;",
+        "COMMIT;",
+        "ALTER TABLE products VALIDATE CONSTRAINT fk_products_category_id_categories;",
+        "BEGIN;",
+        "COMMIT;",
+    ]
+    assert revise(old, new).file_name.endswith("_change_category_id_of_products.py")
+
+
 def test_a_long_value_of_another_type_is_refused_by_postgresql_and_never_cut() -> None:
     assert sql(products("n:text"), products("n:str(5)")) == [
         "BEGIN;",

@@ -187,12 +187,13 @@ _FROM_THE_WHEEL = """
 pip install --quiet "$WHEEL[scaffold]"
 python -m scaffold --version
 python -m db_manager --version
-python -m scaffold init shop
+fleet --version
+fleet init shop
 deactivate
 cd shop
 make install "PYTHON=$PYTHON"
 . .venv/bin/activate
-python -m scaffold user-service 8081
+fleet user-service 8081
 python services/user_service/app.py --version
 make lint types test
 """
@@ -225,7 +226,7 @@ def test_the_wheel_alone_makes_a_workspace_that_passes_its_checks(
 
     output = completed.stdout
     assert completed.returncode == 0, output + completed.stderr
-    assert f"scaffold {VERSION}\ndb_manager {VERSION}\n" in output
+    assert f"scaffold {VERSION}\ndb_manager {VERSION}\nfleet {VERSION}\n" in output
     assert f"user-service on quart-fleet {VERSION}\n" in output
     assert " passed" in output
     assert find_unlocked(tmp_path / "shop") == set()

@@ -1,0 +1,124 @@
+"""What the fields of a resource refer to, and what has to be stored before one of it can be."""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
+from typing import Self
+
+from scaffold.language.description import FleetDescription, ResourceDescription
+from scaffold.language.identifiers import names_of, table_of
+from scaffold.names import ResourceName, ServiceName
+
+ON_DELETE = {"restrict": "", "cascade": "CASCADE", "set_null": "SET NULL"}
+"""What a foreign key says of a deletion; without a word, PostgreSQL refuses it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target(ResourceName):
+    """A resource that a field refers to."""
+
+    package: str
+    """Of the service that keeps it."""
+    table: str
+    prefix: str
+    """Before the names of its modules that each resource of a service has."""
+
+    @classmethod
+    def described(cls, service: ServiceName, description: ResourceDescription) -> Self:
+        """Return the names of a resource of a service."""
+        names = names_of(description)
+        return cls(
+            names.singular,
+            names.many,
+            service.package,
+            table_of(description),
+            prefix_of(service, names),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """What a resource refers to, by the names of the language."""
+
+    targets: tuple[Target, ...] = ()
+    """Each resource that a field names."""
+    circular: frozenset[str] = frozenset()
+    """Those of which some refer to this resource, so that none can be there before the first."""
+    stored_first: tuple[Target, ...] = ()
+    """What is stored before one of this resource, in an order in which it can be."""
+    shared: frozenset[str] = frozenset()
+    """Those to which others of them refer too."""
+
+    def get(self, name: str) -> Target:
+        """Return the resource of this name that a field refers to."""
+        return next(one for one in self.targets if one.singular == name)
+
+
+def prefix_of(service: ServiceName, names: ResourceName) -> str:
+    """Return what the modules begin with that each resource of a service has.
+
+    It is empty for the resource that the service is named after, else `line_item_`.
+    """
+    is_namesake = names.singular == ResourceName.of(service).singular
+    return "" if is_namesake else f"{names.name}_"
+
+
+def relate(fleet: FleetDescription) -> dict[str, Relations]:
+    """Return the relations of each resource of a fleet, by its name."""
+    described = {
+        resource.name: (ServiceName.parse(service.name), resource)
+        for service in fleet.services
+        for resource in service.resources
+    }
+    targets = {name: Target.described(*each) for name, each in described.items()}
+    edges = {name: edges_of(resource) for name, (_, resource) in described.items()}
+    related = dict[str, Relations]()
+    for name, needs in edges.items():
+        before = [one for one in _before(name, edges) if one in targets]
+        related[name] = Relations(
+            tuple(targets[one] for one in needs if one in targets),
+            frozenset(one for one in needs if name in _reached(one, edges)),
+            tuple(targets[one] for one in before),
+            frozenset(target for one in before for target in edges[one]),
+        )
+    return related
+
+
+def without_references(description: ResourceDescription, targets: Set[str]) -> ResourceDescription:
+    """Return a description whose table refers to none of some resources."""
+    fields = tuple(
+        replace(one, type=replace(one.type, on_delete=""))
+        if one.type.has_foreign_key and one.type.target in targets
+        else one
+        for one in description.fields
+    )
+    return replace(description, fields=fields)
+
+
+def edges_of(resource: ResourceDescription) -> dict[str, bool]:
+    """Return the resources that the tables of one refer to, and whether each of its rows has to."""
+    edges = dict[str, bool]()
+    for field in resource.fields:
+        if field.type.has_foreign_key:
+            target = field.type.target
+            edges[target] = edges.get(target, False) or not field.optional
+    return edges
+
+
+def _reached(start: str, edges: Mapping[str, Mapping[str, bool]]) -> set[str]:
+    """Return a resource and all that it leads to."""
+    found, ahead = set[str](), [start]
+    while ahead:
+        name = ahead.pop()
+        if name not in found:
+            found.add(name)
+            ahead += edges.get(name, {})
+    return found
+
+
+def _before(name: str, edges: Mapping[str, Mapping[str, bool]]) -> list[str]:
+    """Return what has to be there before one of a resource, each behind what it needs itself."""
+    found = list[str]()
+    for one, is_required in edges.get(name, {}).items():
+        if is_required or name not in _reached(one, edges):
+            found += [*_before(one, edges), one]
+    return list(dict.fromkeys(found))

@@ -1,0 +1,45 @@
+"""`routes` lists what the services of a workspace answer, without a server or a database."""
+
+import json
+from pathlib import Path
+
+from tests.scaffold.commands import done, picture, refused, scaffold
+from tests.scaffold.test_fleet import edit
+
+CONTROLLERS = "services/user_service/infrastructure/web/controllers.py"
+
+
+def test_every_route_is_listed_with_its_method_function_and_port(with_user_service: Path) -> None:
+    before = picture(with_user_service)
+
+    lines = done(scaffold(with_user_service, "routes")).splitlines()
+
+    assert lines[0] == "user-service, port 8081"
+    rows = [tuple(line.split()) for line in lines[1:]]
+    assert ("POST", "/api/v1/users", "users.create") in rows
+    assert ("GET", "/api/v1/users/username/<username>", "users.get_by_username") in rows
+    assert ("GET", "/api/v1/health", "health.health") in rows
+    assert picture(with_user_service) == before
+
+
+def test_a_program_reads_them_as_json(with_user_service: Path) -> None:
+    found = json.loads(done(scaffold(with_user_service, "routes", "user-service", "--json")))
+
+    assert {
+        "service": "user-service",
+        "port": 8081,
+        "method": "PUT",
+        "path": "/api/v1/users/<id:record_id>",
+        "endpoint": "users.update",
+    } in found["routes"]
+
+
+def test_what_cannot_be_asked_is_named(with_user_service: Path) -> None:
+    assert "no service 'mail'" in refused(
+        scaffold(with_user_service, "routes", "mail"), exit_code=2
+    )
+    edit(with_user_service, CONTROLLERS, "bp = ", "bp = undefined or ")
+
+    message = refused(scaffold(with_user_service, "routes"))
+
+    assert "services/user_service/app.py does not tell its routes: NameError" in message
