@@ -55,6 +55,19 @@ BigInteger = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 Id = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 """The id of another row; whether there is one, the database says."""
 
+MOST_ENTRIES = 1000
+"""Of a list in a body."""
+
+
+def _as_set(ids: tuple[int, ...]) -> tuple[int, ...]:
+    if len({*ids}) != len(ids):
+        raise PydanticCustomError("duplicate_items", "Must not have the same item twice")
+    return tuple(sorted(ids))
+
+
+Ids = Annotated[tuple[Id, ...], Field(max_length=MOST_ENTRIES), AfterValidator(_as_set)]
+"""The ids of other rows, at most 1,000 and none of them twice; kept sorted."""
+
 Float = Annotated[float, Field(allow_inf_nan=False)]
 """A number that JSON can write, in PostgreSQL `double precision`."""
 

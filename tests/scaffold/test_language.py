@@ -335,7 +335,10 @@ def test_what_is_no_option_is_refused_in_lines_with_a_caret(option: dict[str, ob
         {"x": "int", "_unique": ["x"]},
         {"x": "int", "_active": False},
         {"x": "enum(a, b)", "_actions": {"go": "x: a -> b"}},
-        *({"x": kind} for kind in ("json", "ref(y-service.y)", "many(y)", "items(y)")),
+        *(
+            {"x": kind}
+            for kind in ("json", "ref(y-service.y, fk)", "many(y):length(3)", "items(y)")
+        ),
         *({"x": f"str:{word}"} for word in ("secret", "search", "pattern(/a/)")),
     ],
 )
