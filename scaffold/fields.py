@@ -16,6 +16,7 @@ from scaffold.language.description import (
     ResourceDescription,
     Type,
     Value,
+    initial_of,
     spell,
 )
 from scaffold.language.identifiers import (
@@ -27,7 +28,7 @@ from scaffold.language.identifiers import (
 from scaffold.names import ResourceName, ServiceName, variable_of
 from scaffold.not_generated import refuse_not_generated
 from scaffold.relations import ON_DELETE, Relations, Target, prefix_of
-from scaffold.samples import just_outside, samples_of
+from scaffold.samples import just_outside, just_unlike, samples_of
 from scaffold.workspace import MODELS
 
 
@@ -58,6 +59,7 @@ _KINDS = {
     "email": Kind("str", "Email", "str", "String(length=320)"),
     "url": Kind("str", "Url", "str", "Text()"),
     "enum": Kind("", "", "", "String(length=63)"),
+    "json": Kind("object", "Json", "object", "JSONB()"),
     "ref": Kind("int", "Id", "int", "BigInteger()"),
     "many": Kind("tuple[int, ...]", "Ids", "tuple[int, ...]", ""),
 }
@@ -104,6 +106,8 @@ class Field:
     """The resource's name in snake case."""
     relations: Relations
     """Of the resource."""
+    initial: str = ""
+    """Of a state that actions change, the word that a new row has."""
 
     @property
     def name(self) -> str:
@@ -141,6 +145,11 @@ class Field:
         return self.pair_columns[1].removesuffix("_id") if self.is_many else self.of.name
 
     @property
+    def missing_title(self) -> str:
+        """The reference in the name of a test."""
+        return f"one_of_{self.name}" if self.is_many else self.of.name
+
+    @property
     def missing_json(self) -> str:
         """An id of nothing as a client sends it, in Python."""
         others = "1, " * ((self.of.shortest or 1) - 1)
@@ -155,6 +164,8 @@ class Field:
             return ((), ()) if is_circular else ((1, 2)[:most], tuple(sorted((2, 1)[:least])))
         if is_circular:
             return None, None
+        if self.initial:
+            return self.initial, self.initial
         return samples_of(self.of)
 
     @property
@@ -170,7 +181,12 @@ class Field:
     @property
     def required(self) -> bool:
         """Whether a new resource must have it."""
-        return not (self.of.optional or self.is_many) and self.of.default is None
+        return not (self.of.optional or self.initial or self.is_many) and self.of.default is None
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether no update changes it: it is set once, or by actions."""
+        return self.of.fixed or bool(self.initial)
 
     @property
     def max_length(self) -> int:
@@ -227,7 +243,7 @@ class Field:
     @property
     def create_line(self) -> str:
         """The field of the DTO that creates."""
-        match self.of.default:
+        match self.initial or self.of.default:
             case None:
                 default = "default=None" if self.of.optional else ""
                 default = "default=()" if self.is_many else default
@@ -247,12 +263,19 @@ class Field:
     @property
     def create_type(self) -> str:
         """The type of the field in the DTO that creates."""
+        if self.initial:
+            return f"Annotated[{self.enum}, Initially({self.initial_member})]"
+        return self.filter_type
+
+    @property
+    def filter_type(self) -> str:
+        """The type by which lists read it."""
         return self._or_none(self._request)
 
     @property
     def patch_line(self) -> str:
         """The field of the DTO of a merge patch."""
-        return self._dto_line("Fixed" if self.of.fixed else self.create_type, "default=LEFT_OUT")
+        return self._dto_line("Fixed" if self.is_fixed else self.create_type, "default=LEFT_OUT")
 
     @property
     def response_line(self) -> str:
@@ -265,6 +288,8 @@ class Field:
         """The column of the model."""
         attribute = f"{self.name}_" if self.name in _OF_SQLALCHEMY else self.name
         kind = self.column_type.replace("()", "").replace("length=", "")
+        if self.of.type.name == "json":
+            kind = "JSONB(none_as_null=True)"
         arguments = [f'"{self.name}"'] if attribute != self.name else []
         arguments.append(kind.replace("precision=", "").replace("scale=", ""))
         if self.of.type.has_foreign_key:
@@ -329,10 +354,43 @@ class Field:
         return _shown(value if isinstance(value, str) else spell(value))
 
     @property
+    def other_answered_sample(self) -> str:
+        """The other sample as the DTO of an answer has it."""
+        is_text = self.of.type.name in ("datetime", "duration")
+        return self.other_json_sample if is_text else self.other_sample
+
+    @property
+    def initial_member(self) -> str:
+        """The word that a new row has, as a member of the enumeration."""
+        return f"{self.enum}.{_constant(self.initial)}"
+
+    @property
+    def initial_message(self) -> str:
+        """What a new row with another word is answered with."""
+        return f"Must be '{self.initial}'"
+
+    @property
+    def later_words(self) -> list[str]:
+        """The words that no new row has."""
+        return [word for word in self.of.type.words if word != self.initial]
+
+    @property
     def value_of_first(self) -> str:
         """What the use cases' tests know of the first resource: an answer's value, where it is kept."""
         is_text = self.of.type.name in ("datetime", "duration")
         return f"{'a_request()' if is_text else 'first'}.{self.attribute}"
+
+    @property
+    def pattern_name(self) -> str:
+        """The entity's constant that holds its pattern."""
+        return f"{self.name.upper()}_PATTERN"
+
+    @property
+    def pattern_literal(self) -> str:
+        """The pattern in Python, raw where that shows it as it is."""
+        text = self.of.pattern or ""
+        is_plain = re.fullmatch(r"[ !#-~]*[ !#-\[\]-~]", text) and "\\" in text
+        return f'r"{text}"' if is_plain else _shown(text)
 
     @property
     def rules(self) -> list[Rule]:
@@ -341,7 +399,11 @@ class Field:
         # Of positive and min, one says more than the other.
         lowest: Any = of.least
         is_positive = of.positive and (lowest is None or lowest <= 0)
-        rules = []
+        rules = list[tuple[str, str, str, Value | None]]()
+        if of.pattern is not None:
+            said = f"Must match the pattern {of.pattern}"
+            condition = f"{self.pattern_name}.matches({value})"
+            rules.append(("matches_its_pattern", said, condition, just_unlike(of)))
         if of.least is not None and not is_positive:
             least = self._bound(of.least)
             said = f"Must be at least {spell(of.least)}"
@@ -450,6 +512,7 @@ class FieldSet:
     prefix: str
     indexes: tuple[tuple[IndexColumn, ...], ...]
     """Of all that are no constraint, without the id at the end of each."""
+    has_active: bool
 
     @classmethod
     def of(cls, description: ResourceDescription, owner: str, relations: Relations) -> Self:
@@ -461,13 +524,23 @@ class FieldSet:
             tuple(replace(each, name=keys.get(each.name, each.name)) for each in columns)
             for columns in description.index
         ]
+        states = {action.field for action in description.actions}
+        fields = [
+            Field(
+                each,
+                owner,
+                prefix,
+                description.name,
+                relations,
+                initial_of(each) if each.name in states else "",
+            )
+            for each in description.fields
+        ]
         return cls(
-            tuple(
-                Field(each, owner, prefix, description.name, relations)
-                for each in description.fields
-            ),
+            tuple(fields),
             prefix,
             tuple(dict.fromkeys([*singles, *others])),
+            description.has_active,
         )
 
     @property
@@ -483,7 +556,7 @@ class FieldSet:
     @property
     def updatable(self) -> list[Field]:
         """Those that an update may change."""
-        return [field for field in self.fields if not field.of.fixed]
+        return [field for field in self.fields if not field.is_fixed]
 
     @property
     def filtered(self) -> list[Field]:
@@ -499,7 +572,11 @@ class FieldSet:
     @property
     def bordered(self) -> list[Field]:
         """Those whose width no rule forbids to be used."""
-        return [field for field in self.limited if field.of.longest in (None, field.max_length)]
+        return [
+            field
+            for field in self.limited
+            if field.of.longest in (None, field.max_length) and field.of.pattern is None
+        ]
 
     @property
     def lookup(self) -> list[Field]:
@@ -544,7 +621,7 @@ class FieldSet:
     def column_types(self) -> list[str]:
         """Types that a model imports of SQLAlchemy; the last are for pairs and `is_active`."""
         used = {field.column_type.partition("(")[0] for field in self.columns}
-        return sorted(used | {"BigInteger", "Boolean"})
+        return sorted((used | {"BigInteger", "Boolean"}) - {"JSONB"})
 
     @property
     def datetime_import(self) -> str:
@@ -556,7 +633,7 @@ class FieldSet:
     @property
     def update_ignores(self) -> str:
         """The comment on a method with more parameters and branches than ruff likes."""
-        count = len(self.updatable) + 1  # with is_active
+        count = len(self.updatable) + self.has_active
         return _ignored(
             C901=count >= 10,
             PLR0912=count > 12,
@@ -567,7 +644,7 @@ class FieldSet:
     @property
     def patch_ignores(self) -> str:
         """The same on the method that has no branches."""
-        count = len(self.updatable) + 1
+        count = len(self.updatable) + self.has_active
         return _ignored(PLR0913=count > 5, PLR0915=count + 1 + bool(self.rules) > 50)
 
 
@@ -591,6 +668,16 @@ class Resource(ResourceName):
         """Return a resource of a service."""
         refuse_not_generated(description)
         check_identifiers(description, {})
+        alone = {columns[0] for columns in description.unique if len(columns) == 1}
+        together = [columns for columns in description.unique if len(columns) > 1]
+        description = replace(
+            description,
+            fields=tuple(
+                replace(each, unique=True, index=False) if each.name in alone else each
+                for each in description.fields
+            ),
+            unique=tuple(dict.fromkeys(together)),
+        )
         names = names_of(description)
         prefix = prefix_of(service, names)
         return cls(names.singular, names.many, description, prefix, relations or Relations())

@@ -5,18 +5,11 @@ from scaffold.language.description import ResourceDescription
 from scaffold.language.scanner import Scanner, listed
 
 TYPES = [
-    "json",
     "items",
 ]
 MODIFIERS = [
     "secret",
     "search",
-    "pattern",
-]
-OPTIONS = [
-    "_unique",
-    "_active",
-    "_actions",
 ]
 
 
@@ -40,12 +33,3 @@ def refuse_not_generated(description: ResourceDescription) -> None:
                 problem = f"The modifier {modifier} is not generated yet"
                 place = scanner.text.index(f":{modifier}") + 1
                 scanner.refuse(problem, "Leave it out.", place)
-    used = {
-        "_unique": bool(description.unique),
-        "_active": not description.has_active,
-        "_actions": bool(description.actions),
-    }
-    for option in OPTIONS:
-        if used[option]:
-            problem = f"The option {option} is not generated yet"
-            Scanner(option).refuse(problem, "Leave it out.", 0)

@@ -48,6 +48,7 @@ _NEUTRAL: Mapping[str, Value] = {
     **dict.fromkeys(("str", "text", "email", "url"), ""),
     **dict.fromkeys(("int", "bigint", "float"), 0),
     "decimal": Decimal(0),
+    "json": "{}",
     "bool": False,
     "date": date(1970, 1, 1),
     "time": time(),

@@ -124,7 +124,7 @@ class Table:
             Column(
                 field.name,
                 field.of.type,
-                f"sa.{field.column_type}",
+                f"{'postgresql' if field.of.type.name == 'json' else 'sa'}.{field.column_type}",
                 field.of.optional,
                 field.of.default,
             )

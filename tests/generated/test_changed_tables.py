@@ -302,6 +302,35 @@ async def test_what_would_be_cut_or_lost_is_refused_by_postgresql(
     assert await connection.run_sync(narrow) == [("one",), ("two",)]
 
 
+async def test_json_is_added_made_of_text_and_dropped(connection: AsyncConnection) -> None:
+    old = products("name:str(20)", "note:text", "data:json")
+    new = products("name:str(20)", "note:json", "more:json")
+    creation = written(None, old)
+    change = write_revision(old, new, parent=None, fill={"more": '{"a: $$": "it\'s"}'})
+    assert creation is not None
+    assert change is not None
+
+    def go(connection: Connection) -> tuple[list[object], list[object]]:
+        before, after = created(connection, old), created(connection, new)
+        assert modelled(connection, new) == after
+        apply(connection, creation)
+        with connection.begin():
+            connection.exec_driver_sql(
+                """INSERT INTO products (name, note, data) VALUES ('x', '[1]', '"gone"')"""
+            )
+        apply(connection, change)
+        assert catalogue(connection) == after
+        found = rows(connection, "note, more")
+        apply(connection, change, "downgrade")
+        assert catalogue(connection) == before
+        return found, rows(connection, "note, data")
+
+    assert await connection.run_sync(go) == (
+        [([1], {"a: $$": "it's"})],
+        [("[1]", {})],
+    )
+
+
 @pytest.mark.slow
 async def test_values_become_those_of_another_type_and_twice_the_same(
     connection: AsyncConnection,

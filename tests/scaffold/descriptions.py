@@ -101,7 +101,10 @@ def _options(random: Random, resource: ResourceDescription) -> ResourceDescripti
         columns = random.sample(usable, random.randint(1, min(3, len(usable))))
         index.append(tuple(IndexColumn(one, random.random() < 0.4) for one in columns))
     if usable and random.random() < 0.4:
-        unique.append(tuple(random.sample(usable, random.randint(1, min(2, len(usable))))))
+        names = random.sample(usable, random.randint(1, min(2, len(usable))))
+        single = {field.name for field in resource.fields if field.is_single}
+        single |= {action.field for action in resource.actions}
+        unique += [tuple(names)] * (not single.issuperset(names))
     return replace(resource, index=tuple(index), unique=tuple(unique))
 
 
