@@ -93,6 +93,7 @@ class GeneratedRevisions:
             for _, resource in after.resources()
             for table in (resource, *resource.parts)
             for one in table.description.fields
+            if one.type.name not in ("many", "items")
             for each in {one.name, one.key}
             for name in (each, f"{table.qualified_name}.{each}")
         }
