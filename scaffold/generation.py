@@ -77,6 +77,9 @@ class ExtensionWords:
     """Of one field each."""
     name_sets: list[dict[str, str]]
     """The keys of fields that are sorted by another name."""
+    search_sets: list[list[str]]
+    sought_sets: list[str]
+    """A part of a text of the first sample, which the second has not: at most one."""
     telling_filters: list[Field]
     """Those in which the samples of the tests differ."""
     required_sets: list[list[str]]
@@ -95,6 +98,7 @@ class ExtensionWords:
         required = [field.name for field in fields.updatable if not field.of.optional]
         required += ["is_active"] * fields.has_active
         names = {each.of.name: each.name for each in fields.filtered if each.of.name != each.name}
+        searched = [each.name for each in fields.searched]
         sorted_by = {key: name for name, key in names.items()}
         singles = ["id", "created_at", *unique, *(each for each in indexes if "," not in each)]
         return cls(
@@ -104,6 +108,8 @@ class ExtensionWords:
             index_sets=[indexes] if indexes else [],
             sorts=[sorted_by.get(each, each) for each in singles],
             name_sets=[names] if names else [],
+            search_sets=[searched] if searched else [],
+            sought_sets=_sought(fields.searched)[:1],
             telling_filters=[each for each in fields.filtered if each.sample != each.other_sample],
             required_sets=[required] if required else [],
             optional_sets=[optional] if optional else [],
@@ -201,6 +207,17 @@ class TogetherWords:
                 )
             )
         return found
+
+
+def _sought(fields: list[Field]) -> list[str]:
+    """Return texts of the first sample in the other case, for which a search finds it alone."""
+    others = [str(field.samples[1]).lower() for field in fields]
+    texts = [str(field.samples[0])[:100] for field in fields if str(field.samples[0]).isascii()]
+    return [
+        text.swapcase()
+        for text in texts
+        if len(text) >= 3 and not any(text.lower() in other for other in others)
+    ]
 
 
 def find_base(root: Path) -> str:

@@ -10,7 +10,6 @@ TYPES = [
 ]
 MODIFIERS = [
     "secret",
-    "search",
 ]
 
 

@@ -87,6 +87,8 @@ class Table:
     """Columns whose values together are in one row only, sorted."""
     indexes: tuple[tuple[IndexColumn, ...], ...]
     references: tuple[ForeignKey, ...] = ()
+    searched: tuple[str, ...] = ()
+    """Columns of text in which lists seek a part, by one index."""
 
     @classmethod
     def of(cls, resource: Resource) -> Self:
@@ -125,6 +127,7 @@ class Table:
                 )
                 for field in resource.fields.references
             ),
+            tuple(field.name for field in resource.fields.searched),
         )
 
     @property
@@ -149,6 +152,11 @@ class Table:
         words = (f"{each.name}{'_desc' * each.descending}" for each in columns)
         return f"ix_{self.name}_{'_'.join(words)}"
 
+    @property
+    def search_name(self) -> str:
+        """The name of the index of `searched`."""
+        return f"ix_{self.name}_search"
+
     def arguments(self, service: str) -> str:
         """Return what a model says of its table besides the columns."""
         checks = [
@@ -164,6 +172,9 @@ class Table:
             f"Index({self.index_name(columns)!r}, {', '.join(parts_of(columns, 'literal_column'))})"
             for columns in self.indexes
         ]
+        if self.searched:
+            columns = ", ".join(map(repr, self.searched))
+            indexes.append(f"Index({self.search_name!r}, {columns}{trigrams_of(self.searched)})")
         about = repr({"info": {"service": service}})
         found = [*checks, *uniques, *indexes]
         return f"({', '.join([*found, about])})" if found else about
@@ -180,6 +191,12 @@ def parts_of(columns: Sequence[IndexColumn], literal: str) -> list[str]:
         else repr(each.name)
         for each in columns
     ]
+
+
+def trigrams_of(columns: Sequence[str]) -> str:
+    """Return the arguments that make an index one of the columns' trigrams."""
+    classes = dict.fromkeys(columns, "gin_trgm_ops")
+    return f', postgresql_using="gin", postgresql_ops={classes}'
 
 
 def quoted(name: str) -> str:
