@@ -190,14 +190,14 @@ _EMAIL = re.compile(
 
 
 def _checked(
-    is_valid: Callable[[str], object], kind: LiteralString, message: LiteralString
+    is_valid: Callable[[Any], object], kind: LiteralString, message: LiteralString
 ) -> AfterValidator:
-    """Refuse text of another form; what is not refused stays as it is."""
+    """Refuse values of another form; what is not refused stays as it is."""
 
-    def check(text: str) -> str:
-        if not is_valid(text):
+    def check(value: Any) -> Any:
+        if not is_valid(value):
             raise PydanticCustomError(kind, message)
-        return text
+        return value
 
     return AfterValidator(check)
 
@@ -254,6 +254,18 @@ Json = Annotated[Any, AfterValidator(ensure_json)]
 """Any JSON but null, in PostgreSQL's jsonb: objects are dicts, and arrays lists."""
 
 
+Ids = Annotated[
+    tuple[Id, ...],
+    Field(max_length=1000),
+    _checked(
+        lambda ids: len({*ids}) == len(ids),
+        "duplicate_items",
+        "Must not have the same item twice",
+    ),
+    AfterValidator(lambda ids: tuple(sorted(ids))),
+]
+"""The ids of other rows, at most 1,000 and none of them twice; kept sorted."""
+
 ResponseT = TypeVar("ResponseT", bound="ResponseDTO")
 
 _CONVERT = "convert the value by a validator, before it is kept"
@@ -271,11 +283,7 @@ class RequestDTO(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
 
-def _refuse_change(_: object) -> object:
-    raise PydanticCustomError("fixed", "Cannot be changed")
-
-
-Fixed = Annotated[Any, BeforeValidator(_refuse_change)]
+Fixed = Annotated[Any, _checked(lambda _: False, "fixed", "Cannot be changed")]
 """A field of a PatchDTO that is set when a row is created, and never again."""
 
 

@@ -41,7 +41,7 @@ from scaffold.generation import find_base, render_service
 from scaffold.history import GeneratedRevisions, RemovableRevisions, Steps
 from scaffold.language.description import FleetDescription
 from scaffold.language.fleet import FILE, FRESH, forget_former_names, join_sides, parse_fleet
-from scaffold.merging import merge, merge_python
+from scaffold.merging import find_conflicts, merge, merge_python
 from scaffold.plan import Plan, find_content
 from scaffold.render import Files, format_python, sort_imports, using_templates_of
 from scaffold.workspace import Inventory, Workspace
@@ -291,8 +291,14 @@ class _Decision:
         }
         self._deleted += [place_of(path) for path in self.baseline.keys() - self.generated.keys()]
         self._writes[IGNORE] = IGNORED.encode()
-        if self._conflicts:
-            names = "".join(f"{path}\n" for path in sorted(self._conflicts))
+        # Those of an upgrade may be in files that are not generated.
+        undecided = {
+            path
+            for path in self._open_conflicts - self.generated.keys()
+            if find_conflicts((self._read(path) or b"").decode("utf-8", "replace"))
+        }
+        if self._conflicts or undecided:
+            names = "".join(f"{path}\n" for path in sorted({*self._conflicts, *undecided}))
             self._writes[CONFLICTS] = names.encode()
         elif self._open_conflicts:
             self._deleted.append(CONFLICTS)

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from scaffold import english
 from scaffold.language.description import (
+    TEXTS,
     FieldDescription,
     Generated,
     IndexColumn,
@@ -18,7 +19,12 @@ from scaffold.language.description import (
     initial_of,
     spell,
 )
-from scaffold.language.identifiers import check_identifiers, names_of, table_of
+from scaffold.language.identifiers import (
+    check_identifiers,
+    names_of,
+    pair_columns,
+    table_of,
+)
 from scaffold.names import ResourceName, ServiceName, variable_of
 from scaffold.not_generated import refuse_not_generated
 from scaffold.relations import ON_DELETE, Relations, Target, prefix_of
@@ -55,6 +61,7 @@ _KINDS = {
     "enum": Kind("", "", "", "String(length=63)"),
     "json": Kind("object", "Json", "object", "JSONB()"),
     "ref": Kind("int", "Id", "int", "BigInteger()"),
+    "many": Kind("tuple[int, ...]", "Ids", "tuple[int, ...]", ""),
 }
 _OF_DATETIME = ("date", "time", "datetime", "timedelta")
 _OF_PYDANTIC = frozenset(
@@ -95,6 +102,8 @@ class Field:
     """The resource's name as a class: `Product`."""
     prefix: str
     """Before a name of the module `datetime`: `dt.` where a field has such a name itself."""
+    resource: str
+    """The resource's name in snake case."""
     relations: Relations
     """Of the resource."""
     initial: str = ""
@@ -111,14 +120,49 @@ class Field:
         return self.relations.get(self.of.type.target)
 
     @property
-    def missing(self) -> str:
-        """What an id of nothing is answered with."""
-        return f"No such {self.of.name.replace('_', ' ')}"
+    def is_many(self) -> bool:
+        """Whether it is kept in a table of pairs."""
+        return self.of.type.name == "many"
 
     @property
-    def samples(self) -> tuple[Value | None, Value | None]:
+    def pair_columns(self) -> tuple[str, str]:
+        """The columns of the table of pairs of a `many`: the owner's, and the other."""
+        return pair_columns(self.resource, self.of)
+
+    @property
+    def pair_table(self) -> str:
+        """The table of pairs of a `many`."""
+        return f"{self.resource}_{self.of.name}"
+
+    @property
+    def missing(self) -> str:
+        """What an id of nothing is answered with."""
+        return f"No such {self.target_name.replace('_', ' ')}"
+
+    @property
+    def target_name(self) -> str:
+        """What a reference calls the other row: `tag` of `tags`."""
+        return self.pair_columns[1].removesuffix("_id") if self.is_many else self.of.name
+
+    @property
+    def missing_title(self) -> str:
+        """The reference in the name of a test."""
+        return f"one_of_{self.name}" if self.is_many else self.of.name
+
+    @property
+    def missing_json(self) -> str:
+        """An id of nothing as a client sends it, in Python."""
+        others = "1, " * ((self.of.shortest or 1) - 1)
+        return f"[{others}2**62]" if self.is_many else "2**62"
+
+    @property
+    def samples(self) -> tuple[Any, Any]:
         """Two values for tests: of a reference, ids of what they store first."""
-        if self.of.type.target in self.relations.circular and self.of.optional:
+        is_circular = self.of.type.target in self.relations.circular and not self.of.needs_another
+        if self.is_many:
+            least, most = self.of.shortest or 1, self.of.longest or 2
+            return ((), ()) if is_circular else ((1, 2)[:most], tuple(sorted((2, 1)[:least])))
+        if is_circular:
             return None, None
         if self.initial:
             return self.initial, self.initial
@@ -137,7 +181,7 @@ class Field:
     @property
     def required(self) -> bool:
         """Whether a new resource must have it."""
-        return not (self.of.optional or self.initial) and self.of.default is None
+        return not (self.of.optional or self.initial or self.is_many) and self.of.default is None
 
     @property
     def is_fixed(self) -> bool:
@@ -193,7 +237,8 @@ class Field:
     @property
     def entity_line(self) -> str:
         """The field of the dataclass."""
-        return f"{self.name}: {self.annotation}{' = None' if self.of.optional else ''}"
+        default = " = ()" if self.is_many else " = None" if self.of.optional else ""
+        return f"{self.name}: {self.annotation}{default}"
 
     @property
     def create_line(self) -> str:
@@ -201,6 +246,7 @@ class Field:
         match self.initial or self.of.default:
             case None:
                 default = "default=None" if self.of.optional else ""
+                default = "default=()" if self.is_many else default
             case Generated.NOW:
                 default = "default_factory=utc_now"
             case Generated.RANDOM:
@@ -371,13 +417,13 @@ class Field:
         if is_positive:
             zero: Any = {"decimal": Decimal(0), "float": 0.0}.get(of.type.name, 0)
             rules.append(("is_positive", "Must be greater than 0", f"{value} > 0", zero))
-        if of.shortest is not None:
-            said = f"Must be at least {_characters(of.shortest)}"
-            short = "x" * (of.shortest - 1)
+        has, count = ("be", _characters) if of.type.name in TEXTS else ("have", _items)
+        if of.shortest:
+            said = f"Must {has} at least {count(of.shortest)}"
             condition = f"len({value}) >= {of.shortest}"
-            rules.append(("has_a_least_length", said, condition, short))
+            rules.append(("has_a_least_length", said, condition, "x" * (of.shortest - 1)))
         if of.longest is not None:
-            said = f"Must be at most {_characters(of.longest)}"
+            said = f"Must {has} at most {count(of.longest)}"
             condition, long = f"len({value}) <= {of.longest}", "x" * (of.longest + 1)
             rules.append(("has_a_greatest_length", said, condition, long))
         unless_null = f"{value} is None or " if of.optional else ""
@@ -403,13 +449,19 @@ class Field:
                 return self.prefix + moment.replace("datetime.timezone.utc", f"{self.prefix}UTC")
             case date() | time() | timedelta():
                 return self.prefix + repr(value).removeprefix("datetime.")
-            case str() if kind == "uuid":
-                return f'UUID("{value}")'
-            case str() if kind == "enum":
-                return f"{self.enum}.{_constant(value)}"
+            case str():
+                # Of a list it is as long as a text that breaks its rule.
+                forms = {
+                    "uuid": f'UUID("{value}")',
+                    "enum": f"{self.enum}.{_constant(value)}",
+                    "many": f"tuple(range({len(value)}))",
+                }
+                return forms.get(kind, _shown(value))
         return _shown(value)
 
     def _json(self, value: Value | None) -> str:
+        if isinstance(value, tuple):
+            return repr(list(value))
         if isinstance(value, Decimal):
             return f'"{_placed(value, self.of.type)}"'
         if isinstance(value, date | time | timedelta):
@@ -474,7 +526,14 @@ class FieldSet:
         ]
         states = {action.field for action in description.actions}
         fields = [
-            Field(each, owner, prefix, relations, initial_of(each) if each.name in states else "")
+            Field(
+                each,
+                owner,
+                prefix,
+                description.name,
+                relations,
+                initial_of(each) if each.name in states else "",
+            )
             for each in description.fields
         ]
         return cls(
@@ -530,9 +589,28 @@ class FieldSet:
         return [field for field in self.fields if field.of.lookup]
 
     @property
+    def columns(self) -> list[Field]:
+        """Those with a column of the resource's own table."""
+        return [field for field in self.fields if not field.is_many]
+
+    @property
+    def pairs(self) -> list[Field]:
+        """Those with a table of pairs."""
+        return [field for field in self.fields if field.is_many]
+
+    @property
     def references(self) -> list[Field]:
-        """Those with a foreign key."""
-        return [field for field in self.fields if field.of.type.has_foreign_key]
+        """Those with a foreign key, of the resource's own table or of one of pairs."""
+        return [field for field in self.fields if field.of.type.has_foreign_key or field.is_many]
+
+    @property
+    def foreign(self) -> dict[Target, list[Field]]:
+        """References without a foreign key, by the resource of another service that they name."""
+        found: dict[Target, list[Field]] = {}
+        for each in self.fields:
+            if each.of.type.name == "ref" and not each.of.type.has_foreign_key:
+                found.setdefault(each.target, []).append(each)
+        return found
 
     @property
     def enums(self) -> list[Field]:
@@ -546,9 +624,9 @@ class FieldSet:
 
     @property
     def column_types(self) -> list[str]:
-        """Types that a model imports of SQLAlchemy; Boolean is for `is_active`."""
-        used = {field.column_type.partition("(")[0] for field in self.fields}
-        return sorted((used | {"Boolean"}) - {"JSONB"})
+        """Types that a model imports of SQLAlchemy; the last are for pairs and `is_active`."""
+        used = {field.column_type.partition("(")[0] for field in self.columns}
+        return sorted((used | {"BigInteger", "Boolean"}) - {"JSONB"})
 
     @property
     def datetime_import(self) -> str:
@@ -629,6 +707,11 @@ class Resource(ResourceName):
         """The name of its table."""
         return table_of(self.description)
 
+    @property
+    def directories(self) -> list[Target]:
+        """The resources of other services that it refers to."""
+        return list(self.fields.foreign)
+
 
 def _ignored(**codes: bool) -> str:
     """Return the comment that names the codes which are found."""
@@ -680,3 +763,7 @@ def _placed(value: Decimal, of: Type) -> str:
 
 def _characters(count: int) -> str:
     return f"{count} character{'s'[: count != 1]}"
+
+
+def _items(count: int) -> str:
+    return f"{count} item{'s'[: count != 1]}"

@@ -29,6 +29,7 @@ _DTO_NAMES = (
         "Email",
         "Float",
         "Id",
+        "Ids",
         "Integer",
         "Json",
     ),
@@ -155,8 +156,15 @@ class ChangeWords:
                 proof="not updated.is_active",
                 enums=[],
             )
-        telling = [each for each in fields.updatable if each.sample != each.other_sample]
-        field = [*telling, *fields.updatable, *fields.fields][0]
+        possible = sorted(
+            [*fields.updatable, *fields.fields],
+            key=lambda each: (
+                each.is_fixed,
+                each.of.type.name in ("many", "items"),
+                each.sample == each.other_sample,
+            ),
+        )
+        field = possible[0]
         name, sample = field.name, field.other_sample
         return cls(
             name=name,
@@ -243,8 +251,10 @@ def describe_resource(resource: Resource, service: str) -> Words:
     reachable = [each for each in actions if each.names_to is not None]
     tested_enums = {*(change.enums if is_updated else []), *(each.field.enum for each in reachable)}
     refusals = ["AlreadyExistsError"] if fields.unique or together else []
-    refusals += ["ValidationFailedError"] if fields.rules else []
+    is_checked = fields.rules or fields.references or fields.foreign
+    refusals += ["ValidationFailedError"] if is_checked else []
     entity = f"{resource.class_name}Entity"
+    directories = [DirectoryWords(*each) for each in fields.foreign.items()]
     return {
         "resource": resource,
         "fields": list(fields.fields),
@@ -288,13 +298,30 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "patch_ignores": fields.patch_ignores,
         "create_raises": f"; raises {_listed(refusals)}" if refusals else "",
         "update_raises": _listed(["NotFoundError", *refusals]),
+        "columns": fields.columns,
+        "pairs": fields.pairs,
+        "directories": directories,
+        "create_checks": [line for one in directories for line in one.ask()],
+        "update_checks": [line for one in directories for line in one.ask(updates=True)],
+        "foreign_fields": [field for one in directories for field in one.fields],
+        "listed_pairs": [
+            field
+            for field in fields.pairs
+            if field.samples[0] == (1, 2) and field.samples[1] == (2,) and not field.of.fixed
+        ],
+        "part_sets": [fields.pairs] if fields.pairs else [],
+        # What is kept in several tables takes a transaction of several statements.
+        "autocommit": "" if fields.pairs else ".autocommit()",
+        "commits": ["await work.commit()"] * bool(fields.pairs),
+        "keep": "entity =" if fields.pairs else "return",
+        "pair_tables": [Table.of_pairs(resource, field).pairs(service) for field in fields.pairs],
         "references": fields.references,
         "updatable_references": [one for one in fields.references if not one.of.fixed],
         "stored_first": resource.relations.stored_first,
         "reference_sets": [resource.relations.stored_first] * bool(resource.relations.stored_first),
         "deletions": _deletions(resource),
         "table_args": Table.of(resource).arguments(service),
-        "column_lines": [field.column_line for field in fields.fields]
+        "column_lines": [field.column_line for field in fields.columns]
         + [_ACTIVE] * resource.description.has_active,
     }
 
@@ -311,13 +338,18 @@ class DeletionWords:
     @property
     def title(self) -> str:
         """What the test says."""
-        name = self.field.of.name
+        name = self.field.target_name
         fates = {
             "restrict": f"{english.article(name)}_{name}_in_use_is_kept",
             "cascade": f"what_refers_to_a_deleted_{name}_goes_with_it",
             "set_null": f"what_refers_to_a_deleted_{name}_loses_it",
         }
-        return fates[self.field.of.type.on_delete]
+        return fates[self.rule]
+
+    @property
+    def rule(self) -> str:
+        """The language's word."""
+        return self.field.of.type.on_delete or "restrict"
 
     @property
     def arrangement(self) -> list[str]:
@@ -328,7 +360,8 @@ class DeletionWords:
                 f'target_id = ({create.format("BODY")}["id"]',
                 f"referring = ({create.format(f'OTHER_BODY | {{{key}: target_id}}')}",
             ]
-        return [f"referring = ({create.format('BODY')}", f"target_id = referring[{key}]"]
+        place = "[0]" if self.field.is_many else ""
+        return [f"referring = ({create.format('BODY')}", f"target_id = referring[{key}]{place}"]
 
     @property
     def assertions(self) -> list[str]:
@@ -353,7 +386,7 @@ class DeletionWords:
                 f'assert (await left.get_json())["data"] == referring | {{{key}: None}}',
             ],
         }
-        return fates[self.field.of.type.on_delete]
+        return fates[self.rule]
 
 
 def _deletions(resource: Resource) -> list[DeletionWords]:
@@ -366,8 +399,22 @@ def _deletions(resource: Resource) -> list[DeletionWords]:
         for is_own in [target.singular == resource.singular]
         if targets.count(target) == 1
         and target.singular not in resource.relations.shared
-        and (field.samples[0] is not None or is_own)
+        and (field.samples[0] or (is_own and not field.is_many))
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryWords:
+    """A resource of another service, and what refers to it."""
+
+    target: Target
+    fields: list[Field]
+
+    def ask(self, *, updates: bool = False) -> list[str]:
+        """Return what asks for all ids of a DTO; an update has those that are not fixed."""
+        fields = [one for one in self.fields if not (updates and one.of.fixed)]
+        ids = ", ".join(f"{one.name!r}: dto.{one.attribute}" for one in fields)
+        return [f"await ensure_known(self._{self.target.plural}, {{{ids}}})"] * bool(fields)
 
 
 def _listed(words: list[str]) -> str:
@@ -397,6 +444,8 @@ def render_service(service: PlannedService, project: str, base: str) -> Files:
         tree |= render_tree("composition", composition)
     for resource in service.resources:
         resource_words = words | describe_resource(resource, service.name.typed)
+        for target in resource.directories:
+            tree |= render_tree("directory", words | {"target": target}, target.name)
         tree |= render_tree("resource", resource_words, resource.name, resource.prefix)
         if resource.description.actions:
             tree |= render_tree("actions", resource_words, resource.name, resource.prefix)

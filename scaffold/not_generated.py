@@ -5,7 +5,6 @@ from scaffold.language.description import ResourceDescription
 from scaffold.language.scanner import Scanner, listed
 
 TYPES = [
-    "many",
     "items",
 ]
 MODIFIERS = [
@@ -21,11 +20,19 @@ def refuse_not_generated(description: ResourceDescription) -> None:
             generated = [name for name in types.TYPES if name not in TYPES]
             problem = f"The type {field.type.name} is not generated yet"
             scanner.refuse(problem, f"Types: {listed(generated)}", len(field.name) + 1)
-        if field.type.service:
-            problem = "A reference to another service is not generated yet"
-            scanner.refuse(problem, "Leave it out.", len(field.name) + 1)
+        if field.type.name == "many" and (field.shortest or 0) > 2:
+            problem = "A many of three and more is not generated yet"
+            scanner.refuse(problem, "Leave the length out.", scanner.text.index(":length") + 1)
+        if field.type.service and field.type.has_foreign_key:
+            problem = "A foreign key to a table of another service is not generated yet"
+            allowed = f"ref({field.type.service}.{field.type.target})"
+            scanner.refuse(problem, allowed, len(field.name) + 1)
         for modifier in MODIFIERS:
             if getattr(field, modifier):
                 problem = f"The modifier {modifier} is not generated yet"
                 place = scanner.text.index(f":{modifier}") + 1
                 scanner.refuse(problem, "Leave it out.", place)
+    kinds = {field.type.name for field in description.fields}
+    if not description.has_active and kinds <= {"many", "items"}:
+        problem = "A resource whose table has no column of its own is not generated yet"
+        Scanner("_active").refuse(problem, "Leave it out, or add a field that is no many.", 0)

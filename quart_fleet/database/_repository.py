@@ -9,6 +9,7 @@ from sqlalchemy import Table
 from sqlalchemy.orm import DeclarativeBase
 
 from quart_fleet.database._lists import ListStatements
+from quart_fleet.database._pairs import Pairs
 from quart_fleet.database._parts import SQLAlchemyParts
 from quart_fleet.database._statement import (
     AFTER,
@@ -49,7 +50,7 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
     resource: ClassVar[str]
     unique_fields: ClassVar[tuple[str, ...]] = ()
     unique_sets: ClassVar[tuple[tuple[str, ...], ...]] = ()
-    parts: ClassVar[tuple[SQLAlchemyParts[Any, Any], ...]] = ()
+    parts: ClassVar[tuple[SQLAlchemyParts[Any, Any] | Pairs, ...]] = ()
     """What is read with each entity, and written with it in one transaction."""
     _statements: ClassVar[TableStatements]
     _lists: ClassVar[ListStatements]

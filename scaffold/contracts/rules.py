@@ -14,7 +14,13 @@ OUTSIDE = frozenset(
 
 _ALONE = ".__init__"
 _PYDANTIC = ("pydantic", "pydantic_core")
-_OPEN = ("quart_fleet.errors", "quart_fleet.dto", "quart_fleet.listing", "quart_fleet.paging")
+_OPEN = (
+    "quart_fleet.errors",
+    "quart_fleet.dto",
+    "quart_fleet.listing",
+    "quart_fleet.paging",
+    "quart_fleet.references",
+)
 """What of the chassis an application may know."""
 _PLAIN = (
     "quart_fleet.conventions",
@@ -119,7 +125,8 @@ def _rules_of_service(service: ServicePackage, services: tuple[str, ...]) -> lis
         ),
         Rule(
             says="an application imports only the standard library, pydantic, quart_fleet.errors, "
-            "quart_fleet.dto, quart_fleet.listing, quart_fleet.paging, its domain and itself",
+            "quart_fleet.dto, quart_fleet.listing, quart_fleet.paging, quart_fleet.references, its "
+            "domain and itself",
             binds=(application,),
             forbids=(EVERYTHING,),
             allows=(*_PYDANTIC, *_OPEN, application, domain),
@@ -216,6 +223,12 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             binds=("quart_fleet.listing",),
             forbids=(EVERYTHING,),
             allows=(*_PYDANTIC, "quart_fleet.dto", "quart_fleet.paging", "quart_fleet.listing"),
+        ),
+        Rule(
+            says="quart_fleet.references imports only the standard library and quart_fleet.errors",
+            binds=("quart_fleet.references",),
+            forbids=(EVERYTHING,),
+            allows=("quart_fleet.errors", "quart_fleet.references"),
         ),
         Rule(
             says="quart_fleet.models imports only sqlalchemy and quart_fleet.conventions",

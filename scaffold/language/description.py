@@ -110,6 +110,12 @@ class FieldDescription:
         return self.name
 
     @property
+    def needs_another(self) -> bool:
+        """Whether a row refers to one that is there before it."""
+        is_many = self.type.name == "many"
+        return bool(self.shortest) if is_many else self.type.has_foreign_key and not self.optional
+
+    @property
     def is_indexed(self) -> bool:
         """Whether it has an index that is no constraint: lists are filtered by each ref."""
         return self.index or (self.type.name == "ref" and not self.unique)

@@ -10,7 +10,7 @@ DOMAIN = (
 )
 APPLICATION = (
     "an application imports only the standard library, pydantic, quart_fleet.errors, quart_fleet.dto, "
-    "quart_fleet.listing, quart_fleet.paging, its domain and itself"
+    "quart_fleet.listing, quart_fleet.paging, quart_fleet.references, its domain and itself"
 )
 SERVICE_INIT = "a service's __init__.py imports only the standard library: every layer runs it"
 BOOTSTRAP = "only app imports bootstrap"

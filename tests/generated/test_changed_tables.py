@@ -124,7 +124,8 @@ def _with_options(specs: list[str], chance: random.Random) -> Resource:
 
 def filled(old: Resource, new: Resource) -> dict[str, Value]:
     """Return a value for each field that may need one."""
-    return {each.key: samples_of(each)[0] for each in new.description.fields}
+    fields = [each for each in new.description.fields if each.type.name != "many"]
+    return {each.key: samples_of(each)[0] for each in fields}
 
 
 def written(
@@ -483,6 +484,54 @@ async def test_a_table_may_get_another_name(connection: AsyncConnection) -> None
         assert catalogue(connection) == before
 
     await connection.run_sync(rename)
+
+
+KINDS = products("name:str(20)", "kinds:many(category)")
+WARES = replace(KINDS, many="wares", description=replace(KINDS.description, plural="wares"))
+TABLES = ("products", "wares", "product_kinds", "product_groups")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "renames"),
+    [
+        (products("name:str(20)"), KINDS, {}),
+        (products("name:str(20):unique", "groups:many(category)"), KINDS, {}),
+        (products("name:str(20)", "groups:many(category)"), KINDS, {"groups": "kinds"}),
+        (products("name:str(20)", "kinds:many(product)"), KINDS, {}),
+        (KINDS, WARES, {}),
+        (KINDS, products("name:str(20)", "kinds:many(category)", "groups:many(product)"), {}),
+    ],
+)
+async def test_tables_of_pairs_follow_their_fields(
+    connection: AsyncConnection, old: Resource, new: Resource, renames: dict[str, str]
+) -> None:
+    def everything(connection: Connection) -> list[list[tuple[str, str]]]:
+        return [catalogue(connection, each) for each in TABLES]
+
+    def go_through(connection: Connection) -> None:
+        creations = [written(None, each) for each in (new, old)]
+        change = written(old, new, renames)
+        assert change is not None
+        metadata = metadata_of(new)
+        with connection.begin():
+            metadata.create_all(connection)
+        after = everything(connection)
+        with connection.begin():
+            metadata.drop_all(
+                connection, [each for each in metadata.sorted_tables if each.name != "categories"]
+            )
+        for creation in creations:
+            assert creation is not None
+            apply(connection, creation)
+            found = everything(connection)
+            if creation is creations[0]:
+                assert found == after
+                apply(connection, creation, "downgrade")
+        for way, expected in (("upgrade", after), ("downgrade", found)) * 2:
+            apply(connection, change, way)
+            assert everything(connection) == expected, (way, change.text)
+
+    await connection.run_sync(go_through)
 
 
 def prepare(connection: Connection) -> Revision:

@@ -135,7 +135,9 @@ def _field(
     if kind == "many":
         own = [one for one in homes if homes[one] == homes[resource]]
         target = Type(kind, target=random.choice(own))
-        return FieldDescription(name=name, type=target, fixed=is_fixed, was=was, **_counts(random))
+        # None at all are possible, for the same reason.
+        counts: dict[str, Any] = random.choice([{}, {"shortest": 0, "longest": 9}])
+        return FieldDescription(name=name, type=target, fixed=is_fixed, was=was, **counts)
     if kind in ("json", "ref"):
         reference = _reference(random, homes, resource) if kind == "ref" else Type(kind)
         # Null is possible, so that resources which refer to each other can be created.

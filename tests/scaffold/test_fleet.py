@@ -206,7 +206,7 @@ def test_a_file_keeps_its_line_ends(fleet: Path, newline: bytes) -> None:
     assert content.count(b"\n") == content.count(newline)
 
 
-@pytest.mark.parametrize("first", ["category", "tag"])
+@pytest.mark.parametrize("first", ["category", pytest.param("tag", marks=pytest.mark.slow)])
 def test_what_is_added_and_removed_leaves_every_byte(fleet: Path, first: str) -> None:
     before = picture(fleet)
     for name in ("category", "tag"):
