@@ -22,6 +22,7 @@ from scaffold.baseline import (
     FINGERPRINT,
     IGNORE,
     IGNORED,
+    RESTORE,
     describe,
     parse_described,
     place_of,
@@ -327,7 +328,8 @@ class _Decision:
         text = decode(self.root / path, content)
         if base is None:
             raise ScaffoldError(
-                f"{path} exists and is not as generated; nothing was written.\nMove it away."
+                f"{path} exists and is not as generated; nothing was written.\nMove it away; or, "
+                f"where {place_of(path)} was lost: {RESTORE}"
             )
         merge_texts = merge_python if path.suffix == ".py" else merge
         merged = merge_texts(base, content.decode(), new)
