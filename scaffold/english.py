@@ -33,7 +33,8 @@ def singular(phrase: str) -> str:
 
 def plural(phrase: str) -> str:
     """Return many of what the phrase names; `users` and `news` stay as they are."""
-    return phrase if _is_plural(phrase) else str(_engine().plural_noun(phrase))
+    # Of a word that ends in a digit, inflect makes one that ends in a capital.
+    return phrase if _is_plural(phrase) else str(_engine().plural_noun(phrase)).lower()
 
 
 def article(phrase: str) -> str:

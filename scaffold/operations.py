@@ -40,12 +40,13 @@ def execute(*statement: str) -> str:
 def create_table(table: Table) -> list[str]:
     """Return the creation of a table and its indexes."""
     moment = 'sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False'
+    identity = 'sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False)'
+    times = [f'sa.Column("{name}", {moment})' for name in ("created_at", "updated_at")]
     arguments = [
         json.dumps(table.name),
-        'sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False)',
+        *([identity] * table.is_own),
         *(column.line for column in table.columns.values()),
-        f'sa.Column("created_at", {moment})',
-        f'sa.Column("updated_at", {moment})',
+        *(times * table.is_own),
         *(
             f"sa.CheckConstraint({column.check_as(column.name)!a}, "
             f"name={named(table.check_name(column.name))})"
@@ -56,7 +57,8 @@ def create_table(table: Table) -> list[str]:
             f"name={named(table.reference_name(each))}{each.options})"
             for each in table.references
         ),
-        f'sa.PrimaryKeyConstraint("id", name={named(f"pk_{table.name}")})',
+        f"sa.PrimaryKeyConstraint({', '.join(map(json.dumps, table.key))}, "
+        f"name={named(f'pk_{table.name}')})",
         *(
             f"sa.UniqueConstraint({', '.join(map(json.dumps, columns))}, "
             f"name={named(table.unique_name(columns))})"

@@ -60,10 +60,11 @@ _SCHEMA = text("""
     SELECT 'constraint', concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid),
            convalidated)
     FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+    AND conname <> 'alembic_version_pkc'
     UNION ALL
     SELECT 'index', concat_ws(' ', pg_get_indexdef(indexrelid), indisvalid)
     FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
-    WHERE relnamespace = 'public'::regnamespace
+    WHERE relnamespace = 'public'::regnamespace AND relname <> 'alembic_version_pkc'
     ORDER BY 1, 2
 """)
 

@@ -5,8 +5,12 @@ It needs the root and services/ first on PYTHONPATH, and prints a verdict or a r
 
 import json
 import sys
-from dataclasses import asdict
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
+from typing import Self
 
 from grimp import ImportGraph, build_graph
 from grimp.exceptions import SourceSyntaxError
@@ -15,7 +19,7 @@ from quart_fleet.errors import ConfigurationError
 from scaffold.contracts.faults import find_faults
 from scaffold.contracts.packages import Packages
 from scaffold.contracts.requirements import find_undeclared
-from scaffold.contracts.rules import Rule, make_rules
+from scaffold.contracts.rules import EVERYTHING, Rule, make_rules
 from scaffold.contracts.verdict import BrokenImport, Verdict
 from scaffold.errors import ScaffoldError
 from scaffold.workspace import Workspace
@@ -23,6 +27,37 @@ from scaffold.workspace import Workspace
 
 class UnknownModuleError(Exception):
     """A rule names what does not exist, so it could only ever pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Imports:
+    """Direct imports, as importer and imported, found from either side: of many services each has rules.
+
+    By the first name of the importer, and by each name that the imported module is or is below.
+    """
+
+    by_importer: dict[str, list[tuple[str, str]]]
+    by_imported: dict[str, list[tuple[str, str]]]
+
+    @classmethod
+    def of(cls, graph: ImportGraph) -> Self:
+        """Return those of a graph."""
+        by_importer, by_imported = defaultdict(list), defaultdict(list)
+        for module in graph.modules:
+            for imported in graph.find_modules_directly_imported_by(module):
+                by_importer[module.partition(".")[0]].append((module, imported))
+                for name in accumulate(imported.split("."), "{}.{}".format):
+                    by_imported[name].append((module, imported))
+        return cls(by_importer, by_imported)
+
+    def near(self, rule: Rule) -> Iterator[tuple[str, str]]:
+        """Yield at least the imports that a rule refuses, from the side that it has fewer names for."""
+        if EVERYTHING in rule.forbids or len(rule.binds) < len(rule.forbids):
+            names, found = {name.partition(".")[0] for name in rule.binds}, self.by_importer
+        else:
+            names = {name.removesuffix(".__init__") for name in rule.forbids}
+            found = self.by_imported
+        return (pair for name in names for pair in found.get(name, ()))
 
 
 def lint(workspace: Workspace) -> Verdict:
@@ -55,6 +90,7 @@ def find_broken(graph: ImportGraph, rules: list[Rule]) -> dict[tuple[str, int, s
     Raises UnknownModuleError.
     """
     broken: dict[tuple[str, int, str], str] = {}
+    imports = _Imports.of(graph)
     for rule in rules:
         unknown = rule.names - graph.modules
         if unknown:
@@ -62,12 +98,9 @@ def find_broken(graph: ImportGraph, rules: list[Rule]) -> dict[tuple[str, int, s
             raise UnknownModuleError(
                 f"The rule that {rule.says} names modules that do not exist: {names}."
             )
-        refused = (
-            (module, imported)
-            for module in filter(rule.concerns, graph.modules)
-            for imported in filter(rule.refuses, graph.find_modules_directly_imported_by(module))
-        )
-        for module, imported in refused:
+        for module, imported in imports.near(rule):
+            if not (rule.concerns(module) and rule.refuses(imported)):
+                continue
             for detail in graph.get_import_details(importer=module, imported=imported):
                 broken.setdefault((module, detail["line_number"], imported), rule.says)
     return broken

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
@@ -71,8 +72,13 @@ def _dependencies(lines: list[str]) -> set[str]:
     return found
 
 
-def _find_imports(source: Path) -> Iterator[tuple[int, str]]:
-    """Yield absolute imports of what is outside the standard library, types' alone left out."""
+@cache
+def _find_imports(source: Path) -> list[tuple[int, str]]:
+    """Return absolute imports of what is outside the standard library, types' alone left out.
+
+    Once for each file: those of shared/ are asked for by every service.
+    """
+    found = list[tuple[int, str]]()
     pending: list[ast.AST] = [parse_python(source)]
     while pending:
         node = pending.pop()
@@ -81,12 +87,12 @@ def _find_imports(source: Path) -> Iterator[tuple[int, str]]:
                 pending += node.orelse
             case ast.Import():
                 modules = [alias.name for alias in node.names]
-                yield from ((node.lineno, name) for name in modules if _is_foreign(name))
+                found += ((node.lineno, name) for name in modules if _is_foreign(name))
             case ast.ImportFrom(module=str(module), level=0):
-                if _is_foreign(module):
-                    yield node.lineno, module
+                found += [(node.lineno, module)] if _is_foreign(module) else []
             case _:
                 pending += ast.iter_child_nodes(node)
+    return found
 
 
 def _is_foreign(module: str) -> bool:

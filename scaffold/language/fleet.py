@@ -39,9 +39,14 @@ _SIDES = re.compile(
 def parse_fleet(text: str) -> FleetDescription:
     """Return what a fleet.toml describes, sorted by name; raises DescriptionError."""
     document = Document(text, FILE)
-    services = [_parse_service(document, *item) for item in document.data.items()]
+    services = parse_services(document)
     check_fleet(FleetDescription(tuple(services)), document)
     return FleetDescription(tuple(sorted(services, key=lambda service: service.name)))
+
+
+def parse_services(document: Document) -> list[ServiceDescription]:
+    """Return the services of a document; what holds across resources is not checked."""
+    return [_parse_service(document, *item) for item in document.data.items()]
 
 
 def _parse_service(document: Document, name: str, block: object) -> ServiceDescription:

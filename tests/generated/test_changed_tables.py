@@ -122,7 +122,8 @@ def _with_options(specs: list[str], chance: random.Random) -> Resource:
 
 def filled(old: Resource, new: Resource) -> dict[str, Value]:
     """Return a value for each field that may need one."""
-    return {each.key: samples_of(each)[0] for each in new.description.fields}
+    fields = [each for each in new.description.fields if each.type.name != "many"]
+    return {each.key: samples_of(each)[0] for each in fields}
 
 
 def written(
@@ -301,6 +302,35 @@ async def test_what_would_be_cut_or_lost_is_refused_by_postgresql(
     assert await connection.run_sync(narrow) == [("one",), ("two",)]
 
 
+async def test_json_is_added_made_of_text_and_dropped(connection: AsyncConnection) -> None:
+    old = products("name:str(20)", "note:text", "data:json")
+    new = products("name:str(20)", "note:json", "more:json")
+    creation = written(None, old)
+    change = write_revision(old, new, parent=None, fill={"more": '{"a: $$": "it\'s"}'})
+    assert creation is not None
+    assert change is not None
+
+    def go(connection: Connection) -> tuple[list[object], list[object]]:
+        before, after = created(connection, old), created(connection, new)
+        assert modelled(connection, new) == after
+        apply(connection, creation)
+        with connection.begin():
+            connection.exec_driver_sql(
+                """INSERT INTO products (name, note, data) VALUES ('x', '[1]', '"gone"')"""
+            )
+        apply(connection, change)
+        assert catalogue(connection) == after
+        found = rows(connection, "note, more")
+        apply(connection, change, "downgrade")
+        assert catalogue(connection) == before
+        return found, rows(connection, "note, data")
+
+    assert await connection.run_sync(go) == (
+        [([1], {"a: $$": "it's"})],
+        [("[1]", {})],
+    )
+
+
 @pytest.mark.slow
 async def test_values_become_those_of_another_type_and_twice_the_same(
     connection: AsyncConnection,
@@ -411,6 +441,54 @@ async def test_a_table_may_get_another_name(connection: AsyncConnection) -> None
         assert catalogue(connection) == before
 
     await connection.run_sync(rename)
+
+
+KINDS = products("name:str(20)", "kinds:many(category)")
+WARES = replace(KINDS, many="wares", description=replace(KINDS.description, plural="wares"))
+TABLES = ("products", "wares", "product_kinds", "product_groups")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "renames"),
+    [
+        (products("name:str(20)"), KINDS, {}),
+        (products("name:str(20):unique", "groups:many(category)"), KINDS, {}),
+        (products("name:str(20)", "groups:many(category)"), KINDS, {"groups": "kinds"}),
+        (products("name:str(20)", "kinds:many(product)"), KINDS, {}),
+        (KINDS, WARES, {}),
+        (KINDS, products("name:str(20)", "kinds:many(category)", "groups:many(product)"), {}),
+    ],
+)
+async def test_tables_of_pairs_follow_their_fields(
+    connection: AsyncConnection, old: Resource, new: Resource, renames: dict[str, str]
+) -> None:
+    def everything(connection: Connection) -> list[list[tuple[str, str]]]:
+        return [catalogue(connection, each) for each in TABLES]
+
+    def go_through(connection: Connection) -> None:
+        creations = [written(None, each) for each in (new, old)]
+        change = written(old, new, renames)
+        assert change is not None
+        metadata = metadata_of(new)
+        with connection.begin():
+            metadata.create_all(connection)
+        after = everything(connection)
+        with connection.begin():
+            metadata.drop_all(
+                connection, [each for each in metadata.sorted_tables if each.name != "categories"]
+            )
+        for creation in creations:
+            assert creation is not None
+            apply(connection, creation)
+            found = everything(connection)
+            if creation is creations[0]:
+                assert found == after
+                apply(connection, creation, "downgrade")
+        for way, expected in (("upgrade", after), ("downgrade", found)) * 2:
+            apply(connection, change, way)
+            assert everything(connection) == expected, (way, change.text)
+
+    await connection.run_sync(go_through)
 
 
 def prepare(connection: Connection) -> Revision:

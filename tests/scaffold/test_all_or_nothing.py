@@ -78,6 +78,7 @@ def test_a_plan_is_written_with_right_modes(place: Path) -> None:
     assert after["new"][0] == before["folder"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["ENOSPC", "SIGINT", "SIGTERM"])
 def test_a_failure_at_any_step_leaves_what_was(place: Path, fault: str) -> None:
     before = picture(place)
@@ -193,6 +194,7 @@ def test_an_interrupted_formatter_leaves_no_temporary_folder(
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_services_generated_at_once_do_not_disturb_each_other(workspace: Path) -> None:
     names = ["product-service", "order-service", "invoice-service", "payment-service"]
 

@@ -74,6 +74,7 @@ async def test_what_is_not_applied_is_removed_without_asking(shop: Shop) -> None
     assert set((shop.root / "db_manager/migrations/versions").iterdir()) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("removal", [REMOVAL, ("undo",)])
 async def test_what_is_applied_is_downgraded_once_that_is_agreed_to(
     shop: Shop, removal: tuple[str, ...]
@@ -95,6 +96,7 @@ async def test_what_is_applied_is_downgraded_once_that_is_agreed_to(
     assert set((shop.root / "db_manager/migrations/versions").glob("*.py")) == versions
 
 
+@pytest.mark.slow
 async def test_a_database_that_does_not_answer_is_not_guessed_at(shop: Shop) -> None:
     done(shop.scaffold(*CATEGORY))
     before = picture(shop.root)
@@ -104,6 +106,7 @@ async def test_a_database_that_does_not_answer_is_not_guessed_at(shop: Shop) -> 
     assert picture(shop.root) == before
 
 
+@pytest.mark.slow
 async def test_tables_are_dropped_by_a_revision_where_others_may_have_them(shop: Shop) -> None:
     done(shop.scaffold(*CATEGORY))
     shop.migrate()

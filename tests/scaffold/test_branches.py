@@ -95,6 +95,7 @@ def test_two_branches_that_each_add_a_service_merge_by_themselves(repository: Pa
     assert_both_are_composed(repository)
 
 
+@pytest.mark.slow
 def test_without_attributes_both_sides_of_a_list_are_kept_by_hand(repository: Path) -> None:
     (repository / ".gitattributes").unlink()
     commit(repository)
@@ -114,6 +115,7 @@ def test_without_attributes_both_sides_of_a_list_are_kept_by_hand(repository: Pa
     assert_both_are_composed(repository)
 
 
+@pytest.mark.slow
 def test_a_port_that_two_branches_took_is_found_once_they_are_merged(repository: Path) -> None:
     branch_with(repository, "order-service", "8081")
     branch_with(repository, "product-service", "8081")
@@ -133,6 +135,7 @@ def test_a_port_that_two_branches_took_is_found_once_they_are_merged(repository:
     assert f"{sentence}\n" == completed.stdout
 
 
+@pytest.mark.slow
 def test_what_a_checkout_leaves_of_a_service_takes_no_port_and_no_name(repository: Path) -> None:
     branch_with(repository, "product-service", "8081")
     left = repository / "services/product_service"
@@ -184,6 +187,7 @@ def test_branches_that_add_resources_to_different_services_merge_by_themselves(
     )
 
 
+@pytest.mark.slow
 def test_sides_that_differ_in_one_resource_are_left_to_their_owner(repository: Path) -> None:
     done(scaffold(repository, "order-service", "8081", "name:str(80)"))
     commit(repository)

@@ -31,6 +31,7 @@ def test_git_is_told_of_the_list_here_and_in_a_workspace(fresh: Path) -> None:
     assert f"/{LIST} merge=union\n" in attributes
 
 
+@pytest.mark.slow
 def test_a_service_is_one_line_of_a_sorted_list(workspace: Path) -> None:
     before = picture(workspace)
     lines = (workspace / LIST).read_text()
@@ -164,6 +165,7 @@ def test_a_dry_run_and_a_diff_tell_of_the_entry(workspace: Path) -> None:
     assert picture(workspace) == before
 
 
+@pytest.mark.slow
 def test_a_container_of_another_kind_keeps_its_name(workspace: Path) -> None:
     own = (workspace / "compose.yaml").read_text()
     mine = 'include:\n  - "more/redis.yaml" # mine\n'
@@ -187,6 +189,7 @@ def secrets_of(workspace: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in files}
 
 
+@pytest.mark.slow
 def test_a_service_adds_secrets_of_its_own(workspace: Path) -> None:
     done(scaffold(workspace, "user-service", "8081"))
     first = secrets_of(workspace)

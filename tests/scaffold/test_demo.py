@@ -26,6 +26,8 @@ _REPOSITORY = Path(__file__).parents[2]
 _MARK = "DEMO_UNDER_TEST"
 _TIMEOUT = 60.0
 """Seconds."""
+_PIPE = 1 << 20
+"""Bytes: more than all lines of the checks, which stand in one pipe while the other is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class _Caller:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            pipesize=_PIPE,
         ) as process:
             try:
                 yield process
@@ -208,8 +211,8 @@ def test_a_kept_fleet_answers_until_it_is_interrupted(caller: _Caller) -> None:
 def test_a_kept_fleet_is_described_to_a_program_while_it_runs(caller: _Caller) -> None:
     """And ended by the command that was printed; only the workspace stays."""
     with caller.start("--no-install", "--keep", "--json") as process:
-        _await_words(process, "both stay on disk")
         document = _read_json(process)
+        _await_words(process, "both stay on disk")
         answers = [_await_answer(each["url"]) for each in document["services"]]
         process.terminate()
         _, errors = process.communicate()

@@ -33,6 +33,7 @@ def contracts(workspace: Path) -> Completed:
     return scaffold(workspace, "contracts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "sign"),
     [
@@ -77,6 +78,7 @@ def test_files_are_the_same_bytes_under_every_locale(
     assert picture(tmp_path / "fleet") == picture(fresh)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("umask", [0o077, 0o027, 0o022, 0o002])
 def test_an_image_can_read_what_is_generated_under_any_umask(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)

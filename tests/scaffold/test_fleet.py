@@ -206,7 +206,7 @@ def test_a_file_keeps_its_line_ends(fleet: Path, newline: bytes) -> None:
     assert content.count(b"\n") == content.count(newline)
 
 
-@pytest.mark.parametrize("first", ["category", "tag"])
+@pytest.mark.parametrize("first", ["category", pytest.param("tag", marks=pytest.mark.slow)])
 def test_what_is_added_and_removed_leaves_every_byte(fleet: Path, first: str) -> None:
     before = picture(fleet)
     for name in ("category", "tag"):
@@ -369,6 +369,26 @@ def test_what_is_not_described_is_refused_by_its_name(
     assert message in refused(completed, exit_code=completed.returncode)
     assert completed.returncode in (1, 2)
     assert picture(fleet) == before
+
+
+def test_a_resource_is_added_with_its_options(fleet: Path) -> None:
+    options = ("--unique", "code, kind", "--action", "pay=kind: open -> paid", "--no-active")
+    fields = ("code:str(9)", "kind:enum(open, paid)")
+    done(scaffold(fleet, "resource", "product-service", "bill", *fields, *options))
+
+    block = (fleet / "fleet.toml").read_text().partition("[product-service.bill]\n")[2]
+    assert block.splitlines()[2:5] == [
+        '_unique = ["code, kind"]',
+        "_active = false",
+        '_actions = { pay = "kind: open -> paid" }',
+    ]
+    assert "is_active" not in (fleet / "shared/models/bill.py").read_text()
+    describe(fleet, "_active = false\n", "")
+    done(scaffold(fleet, "apply"))
+    versions = fleet / "db_manager/migrations/versions"
+    assert [path.name[13:] for path in versions.glob("*is_active*.py")] == [
+        "add_is_active_to_bills.py"
+    ]
 
 
 def test_a_list_tells_what_was_edited_and_what_is_not_described(fleet: Path) -> None:

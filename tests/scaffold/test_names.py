@@ -80,6 +80,7 @@ def test_a_name_longer_than_63_is_refused(typed: str) -> None:
         ("apis", "api", "apis"),
         ("service", "service", "services"),
         ("service-service", "service", "services"),
+        ("line-2", "line_2", "line_2s"),
     ],
 )
 def test_a_resource_has_a_right_english_plural(typed: str, singular: str, plural: str) -> None:

@@ -47,12 +47,14 @@ def tool(fleet: Path, *command: str) -> Completed:
     return run(fleet, "env", "-u", "PYTHONSAFEPATH", path, sys.executable, "-m", *command)
 
 
+@pytest.mark.slow
 def test_ruff_finds_nothing(fleet: Path) -> None:
     completed = tool(fleet, "ruff", "check", "--no-cache", *GENERATED)
 
     assert completed.returncode == 0, completed.stdout
 
 
+@pytest.mark.slow
 def test_everything_is_formatted(fleet: Path) -> None:
     completed = tool(fleet, "ruff", "format", "--no-cache", "--check", *GENERATED)
 
@@ -66,10 +68,12 @@ def test_mypy_is_content(fleet: Path) -> None:
     assert completed.returncode == 0, completed.stdout
 
 
+@pytest.mark.slow
 def test_the_import_contracts_hold(fleet: Path) -> None:
     done(tool(fleet, "scaffold", "contracts"))
 
 
+@pytest.mark.slow
 def test_no_name_of_the_code_is_one_of_the_generated_words(fleet: Path) -> None:
     """A resource of any name makes the same functions, so none may come to bear it twice."""
     for name in SERVICES:
@@ -84,6 +88,7 @@ def test_no_name_of_the_code_is_one_of_the_generated_words(fleet: Path) -> None:
             assert not set(names) & set(dir(builtins)), path
 
 
+@pytest.mark.slow
 def test_no_two_services_share_a_table(fleet: Path) -> None:
     models = [path.read_text() for path in (fleet / "shared/models").glob("*.py")]
     tables = [line for text in models for line in text.splitlines() if "__tablename__" in line]
@@ -91,6 +96,7 @@ def test_no_two_services_share_a_table(fleet: Path) -> None:
     assert len(tables) == len(set(tables)) == len(SERVICES)
 
 
+@pytest.mark.slow
 def test_every_port_is_taken_once(fleet: Path) -> None:
     texts = [path.read_text() for path in (fleet / "services").glob("*/settings.py")]
     ports = [line for text in texts for line in text.splitlines() if "service_port" in line]
