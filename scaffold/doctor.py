@@ -337,6 +337,7 @@ def find_settings(patient: Patient) -> Iterator[Finding]:
             yield Finding(
                 f"Port {service.port} of {service.called} belongs to another program here.",
                 "stop that program, or give the service another port",
+                is_wrong=False,
             )
 
 
