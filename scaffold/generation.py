@@ -11,9 +11,11 @@ from scaffold import english
 from scaffold.actions import Action
 from scaffold.fields import Field, Resource
 from scaffold.fleet import PlannedService
+from scaffold.language.description import Value, spell
 from scaffold.relations import Target
 from scaffold.render import TEMPLATES, Files, render, render_tree
-from scaffold.tables import Table
+from scaffold.samples import samples_of
+from scaffold.tables import Table, quoted
 
 _BASE = re.compile(r"^FROM +(?:--\S+ +)*([^\s$]+)(?=\s)", re.MULTILINE)
 
@@ -273,6 +275,7 @@ def describe_resource(resource: Resource, service: str) -> Words:
     is_checked = fields.rules or fields.references or fields.foreign
     refusals += ["ValidationFailedError"] if is_checked else []
     entity = f"{resource.class_name}Entity"
+    stored = [StoredWords(one, one.service == service) for one in resource.relations.stored_first]
     directories = [DirectoryWords(*each) for each in fields.foreign.items()]
     return {
         "resource": resource,
@@ -349,8 +352,13 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "pair_tables": [Table.of_pairs(resource, field).pairs(service) for field in fields.pairs],
         "references": fields.references,
         "updatable_references": [one for one in fields.references if not one.of.fixed],
-        "stored_first": resource.relations.stored_first,
-        "reference_sets": [resource.relations.stored_first] * bool(resource.relations.stored_first),
+        "stored": stored,
+        "stored_own": [each.target for each in stored if each.is_own],
+        "reference_sets": [stored] if stored else [],
+        # Of other services' tables their own role has no rights.
+        "reference_database": "database"
+        if all(each.is_own for each in stored)
+        else "owner_database",
         "deletions": _deletions(resource),
         "table_args": Table.of(resource).arguments(service),
         "column_lines": [field.column_line for field in fields.columns]
@@ -421,6 +429,44 @@ class DeletionWords:
         return fates[self.rule]
 
 
+@dataclass(frozen=True, slots=True)
+class StoredWords:
+    """A resource of which tests store two rows."""
+
+    target: Target
+    is_own: bool
+    """Whether the service keeps it, so that its repository stores them."""
+
+    @property
+    def lines(self) -> list[str]:
+        """What stores them."""
+        target = self.target
+        if self.is_own:
+            add = f"    await work.{target.plural}.add"
+            return [
+                f"async with SQLAlchemy{target.class_name}UnitOfWork(database) as work:",
+                f"{add}({target.article}_{target.name}())",
+                f"{add}(another_{target.name}())",
+                "    await work.commit()",
+            ]
+        columns = ", ".join(quoted(one.key) for one in target.required)
+        samples = zip(*map(samples_of, target.required), strict=True)
+        rows = [f"({columns}) VALUES ({', '.join(map(_in_sql, row))})" for row in samples]
+        execute = "    await connection.execute"
+        return [
+            "async with database.connect() as connection:",
+            *(
+                f"{execute}({json.dumps(f'INSERT INTO {quoted(target.table)} {row}')})"
+                for row in rows or ["DEFAULT VALUES"] * 2
+            ),
+        ]
+
+
+def _in_sql(value: Value) -> str:
+    text = value if isinstance(value, str) else spell(value)
+    return "'{}'".format(text.replace("'", "''"))
+
+
 def _deletions(resource: Resource) -> list[DeletionWords]:
     """Return those of which the outcome depends on one field alone."""
     references = resource.fields.references
@@ -430,6 +476,7 @@ def _deletions(resource: Resource) -> list[DeletionWords]:
         for field, target in zip(references, targets, strict=True)
         for is_own in [target.singular == resource.singular]
         if targets.count(target) == 1
+        and not field.of.type.service
         and target.singular not in resource.relations.shared
         and (field.samples[0] or (is_own and not field.is_many))
     ]

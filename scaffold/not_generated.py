@@ -20,10 +20,6 @@ def refuse_not_generated(description: ResourceDescription) -> None:
         if field.type.name == "many" and (field.shortest or 0) > 2:
             problem = "A many of three and more is not generated yet"
             scanner.refuse(problem, "Leave the length out.", scanner.text.index(":length") + 1)
-        if field.type.service and field.type.has_foreign_key:
-            problem = "A foreign key to a table of another service is not generated yet"
-            allowed = f"ref({field.type.service}.{field.type.target})"
-            scanner.refuse(problem, allowed, len(field.name) + 1)
         if field.secret and field.pattern is not None:
             problem = "The pattern of a secret is not generated yet"
             scanner.refuse(problem, "Leave it out.", scanner.text.index(":pattern") + 1)
