@@ -11,9 +11,11 @@ from scaffold import english
 from scaffold.actions import Action
 from scaffold.fields import Field, Resource
 from scaffold.fleet import PlannedService
+from scaffold.language.description import Value, spell
 from scaffold.relations import Target
 from scaffold.render import TEMPLATES, Files, render, render_tree
-from scaffold.tables import Table
+from scaffold.samples import samples_of
+from scaffold.tables import Table, quoted
 
 _BASE = re.compile(r"^FROM +(?:--\S+ +)*([^\s$]+)(?=\s)", re.MULTILINE)
 
@@ -78,6 +80,9 @@ class ExtensionWords:
     """Of one field each."""
     name_sets: list[dict[str, str]]
     """The keys of fields that are sorted by another name."""
+    search_sets: list[list[str]]
+    sought_sets: list[str]
+    """A part of a text of the first sample, which the second has not: at most one."""
     telling_filters: list[Field]
     """Those in which the samples of the tests differ."""
     required_sets: list[list[str]]
@@ -96,6 +101,7 @@ class ExtensionWords:
         required = [field.name for field in fields.updatable if not field.of.optional]
         required += ["is_active"] * fields.has_active
         names = {each.of.name: each.name for each in fields.filtered if each.of.name != each.name}
+        searched = [each.name for each in fields.searched]
         sorted_by = {key: name for name, key in names.items()}
         singles = ["id", "created_at", *unique, *(each for each in indexes if "," not in each)]
         return cls(
@@ -105,6 +111,8 @@ class ExtensionWords:
             index_sets=[indexes] if indexes else [],
             sorts=[sorted_by.get(each, each) for each in singles],
             name_sets=[names] if names else [],
+            search_sets=[searched] if searched else [],
+            sought_sets=_sought(fields.searched)[:1],
             telling_filters=[each for each in fields.filtered if each.sample != each.other_sample],
             required_sets=[required] if required else [],
             optional_sets=[optional] if optional else [],
@@ -150,8 +158,15 @@ class ChangeWords:
                 proof="not updated.is_active",
                 enums=[],
             )
-        telling = [each for each in fields.updatable if each.sample != each.other_sample]
-        field = [*telling, *fields.updatable, *fields.fields][0]
+        possible = sorted(
+            [*fields.updatable, *fields.fields],
+            key=lambda each: (
+                each.is_fixed,
+                each.of.type.name in ("many", "items"),
+                each.sample == each.other_sample,
+            ),
+        )
+        field = possible[0]
         name, sample = field.name, field.other_sample
         return cls(
             name=name,
@@ -204,6 +219,17 @@ class TogetherWords:
         return found
 
 
+def _sought(fields: list[Field]) -> list[str]:
+    """Return texts of the first sample in the other case, for which a search finds it alone."""
+    others = [str(field.samples[1]).lower() for field in fields]
+    texts = [str(field.samples[0])[:100] for field in fields if str(field.samples[0]).isascii()]
+    return [
+        text.swapcase()
+        for text in texts
+        if len(text) >= 3 and not any(text.lower() in other for other in others)
+    ]
+
+
 def find_base(root: Path) -> str:
     """Return the image that the workspace builds its database manager on, else the framework's."""
     dockerfile = "db_manager/Dockerfile"
@@ -230,6 +256,7 @@ def describe_resource(resource: Resource, service: str) -> Words:
     is_checked = fields.rules or fields.references or fields.foreign
     refusals += ["ValidationFailedError"] if is_checked else []
     entity = f"{resource.class_name}Entity"
+    stored = [StoredWords(one, one.service == service) for one in resource.relations.stored_first]
     directories = [DirectoryWords(*each) for each in fields.foreign.items()]
     return {
         "resource": resource,
@@ -293,8 +320,13 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "pair_tables": [Table.of_pairs(resource, field).pairs(service) for field in fields.pairs],
         "references": fields.references,
         "updatable_references": [one for one in fields.references if not one.of.fixed],
-        "stored_first": resource.relations.stored_first,
-        "reference_sets": [resource.relations.stored_first] * bool(resource.relations.stored_first),
+        "stored": stored,
+        "stored_own": [each.target for each in stored if each.is_own],
+        "reference_sets": [stored] if stored else [],
+        # Of other services' tables their own role has no rights.
+        "reference_database": "database"
+        if all(each.is_own for each in stored)
+        else "owner_database",
         "deletions": _deletions(resource),
         "table_args": Table.of(resource).arguments(service),
         "column_lines": [field.column_line for field in fields.columns]
@@ -365,6 +397,44 @@ class DeletionWords:
         return fates[self.rule]
 
 
+@dataclass(frozen=True, slots=True)
+class StoredWords:
+    """A resource of which tests store two rows."""
+
+    target: Target
+    is_own: bool
+    """Whether the service keeps it, so that its repository stores them."""
+
+    @property
+    def lines(self) -> list[str]:
+        """What stores them."""
+        target = self.target
+        if self.is_own:
+            add = f"    await work.{target.plural}.add"
+            return [
+                f"async with SQLAlchemy{target.class_name}UnitOfWork(database) as work:",
+                f"{add}({target.article}_{target.name}())",
+                f"{add}(another_{target.name}())",
+                "    await work.commit()",
+            ]
+        columns = ", ".join(quoted(one.key) for one in target.required)
+        samples = zip(*map(samples_of, target.required), strict=True)
+        rows = [f"({columns}) VALUES ({', '.join(map(_in_sql, row))})" for row in samples]
+        execute = "    await connection.execute"
+        return [
+            "async with database.connect() as connection:",
+            *(
+                f"{execute}({json.dumps(f'INSERT INTO {quoted(target.table)} {row}')})"
+                for row in rows or ["DEFAULT VALUES"] * 2
+            ),
+        ]
+
+
+def _in_sql(value: Value) -> str:
+    text = value if isinstance(value, str) else spell(value)
+    return "'{}'".format(text.replace("'", "''"))
+
+
 def _deletions(resource: Resource) -> list[DeletionWords]:
     """Return those of which the outcome depends on one field alone."""
     references = resource.fields.references
@@ -374,6 +444,7 @@ def _deletions(resource: Resource) -> list[DeletionWords]:
         for field, target in zip(references, targets, strict=True)
         for is_own in [target.singular == resource.singular]
         if targets.count(target) == 1
+        and not field.of.type.service
         and target.singular not in resource.relations.shared
         and (field.samples[0] or (is_own and not field.is_many))
     ]

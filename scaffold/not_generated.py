@@ -9,7 +9,6 @@ TYPES = [
 ]
 MODIFIERS = [
     "secret",
-    "search",
 ]
 
 
@@ -24,12 +23,12 @@ def refuse_not_generated(description: ResourceDescription) -> None:
         if field.type.name == "many" and (field.shortest or 0) > 2:
             problem = "A many of three and more is not generated yet"
             scanner.refuse(problem, "Leave the length out.", scanner.text.index(":length") + 1)
-        if field.type.service and field.type.has_foreign_key:
-            problem = "A foreign key to a table of another service is not generated yet"
-            allowed = f"ref({field.type.service}.{field.type.target})"
-            scanner.refuse(problem, allowed, len(field.name) + 1)
         for modifier in MODIFIERS:
             if getattr(field, modifier):
                 problem = f"The modifier {modifier} is not generated yet"
                 place = scanner.text.index(f":{modifier}") + 1
                 scanner.refuse(problem, "Leave it out.", place)
+    kinds = {field.type.name for field in description.fields}
+    if not description.has_active and kinds <= {"many", "items"}:
+        problem = "A resource whose table has no column of its own is not generated yet"
+        Scanner("_active").refuse(problem, "Leave it out, or add a field that is no many.", 0)

@@ -4,7 +4,11 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Self
 
-from scaffold.language.description import FleetDescription, ResourceDescription
+from scaffold.language.description import (
+    FieldDescription,
+    FleetDescription,
+    ResourceDescription,
+)
 from scaffold.language.identifiers import names_of, table_of
 from scaffold.names import ResourceName, ServiceName
 
@@ -21,6 +25,8 @@ class Target(ResourceName):
     table: str
     prefix: str
     """Before the names of its modules that each resource of a service has."""
+    required: tuple[FieldDescription, ...]
+    """What a row of it must have."""
 
     @classmethod
     def described(cls, service: ServiceName, description: ResourceDescription) -> Self:
@@ -32,6 +38,13 @@ class Target(ResourceName):
             service.typed,
             table_of(description),
             prefix_of(service, names),
+            tuple(
+                one
+                for one in description.fields
+                if one.type.name not in ("many", "items")
+                and not one.optional
+                and one.default is None
+            ),
         )
 
 
