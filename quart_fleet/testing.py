@@ -108,6 +108,13 @@ def list_by(objects: Iterable[ItemT], query: ListQuery) -> Page[ItemT]:
             found = [each for each in found if value_of(each) >= least]
         if greatest is not None:
             found = [each for each in found if value_of(each) <= greatest]
+    if query.search is not None:
+        sought, fields = query.search.text.lower(), query.search.fields
+        found = [
+            each
+            for each in found
+            if any(sought in (getattr(each, field) or "").lower() for field in fields)
+        ]
     for key in reversed(query.order):
         value_of = attrgetter(key.field)
         valued = [each for each in found if value_of(each) is not None]

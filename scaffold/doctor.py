@@ -25,6 +25,7 @@ from quart_fleet.output import mark
 from quart_fleet.workspace import PROJECT_FILE
 from scaffold import compose, environment
 from scaffold.baseline import (
+    RESTORE,
     describe,
     find_differing,
     parse_described,
@@ -46,7 +47,6 @@ from scaffold.workspace import MODELS, SERVICES, Inventory, Service, Workspace, 
 
 APPLY = "python -m scaffold apply"
 INSTALL = "make install"
-RESTORE = "git checkout -- .scaffold, or else: python -m scaffold upgrade"
 
 _LOCKED = re.compile(r"^quart-fleet==(\S+)", re.MULTILINE)
 _ANSWER_TIMEOUT = 2.0

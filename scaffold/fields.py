@@ -565,6 +565,11 @@ class FieldSet:
         return [field for field in self.fields if field.of.unique or field.name in indexed]
 
     @property
+    def searched(self) -> list[Field]:
+        """Those in which lists seek a part of a text."""
+        return [field for field in self.fields if field.of.search]
+
+    @property
     def limited(self) -> list[Field]:
         """Those with a width."""
         return [field for field in self.fields if field.max_length]

@@ -80,6 +80,9 @@ class ExtensionWords:
     """Of one field each."""
     name_sets: list[dict[str, str]]
     """The keys of fields that are sorted by another name."""
+    search_sets: list[list[str]]
+    sought_sets: list[str]
+    """A part of a text of the first sample, which the second has not: at most one."""
     telling_filters: list[Field]
     """Those in which the samples of the tests differ."""
     required_sets: list[list[str]]
@@ -98,6 +101,7 @@ class ExtensionWords:
         required = [field.name for field in fields.updatable if not field.of.optional]
         required += ["is_active"] * fields.has_active
         names = {each.of.name: each.name for each in fields.filtered if each.of.name != each.name}
+        searched = [each.name for each in fields.searched]
         sorted_by = {key: name for name, key in names.items()}
         singles = ["id", "created_at", *unique, *(each for each in indexes if "," not in each)]
         return cls(
@@ -107,6 +111,8 @@ class ExtensionWords:
             index_sets=[indexes] if indexes else [],
             sorts=[sorted_by.get(each, each) for each in singles],
             name_sets=[names] if names else [],
+            search_sets=[searched] if searched else [],
+            sought_sets=_sought(fields.searched)[:1],
             telling_filters=[each for each in fields.filtered if each.sample != each.other_sample],
             required_sets=[required] if required else [],
             optional_sets=[optional] if optional else [],
@@ -152,8 +158,15 @@ class ChangeWords:
                 proof="not updated.is_active",
                 enums=[],
             )
-        telling = [each for each in fields.updatable if each.sample != each.other_sample]
-        field = [*telling, *fields.updatable, *fields.fields][0]
+        possible = sorted(
+            [*fields.updatable, *fields.fields],
+            key=lambda each: (
+                each.is_fixed,
+                each.of.type.name in ("many", "items"),
+                each.sample == each.other_sample,
+            ),
+        )
+        field = possible[0]
         name, sample = field.name, field.other_sample
         return cls(
             name=name,
@@ -204,6 +217,17 @@ class TogetherWords:
                 )
             )
         return found
+
+
+def _sought(fields: list[Field]) -> list[str]:
+    """Return texts of the first sample in the other case, for which a search finds it alone."""
+    others = [str(field.samples[1]).lower() for field in fields]
+    texts = [str(field.samples[0])[:100] for field in fields if str(field.samples[0]).isascii()]
+    return [
+        text.swapcase()
+        for text in texts
+        if len(text) >= 3 and not any(text.lower() in other for other in others)
+    ]
 
 
 def find_base(root: Path) -> str:

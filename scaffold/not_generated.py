@@ -9,7 +9,6 @@ TYPES = [
 ]
 MODIFIERS = [
     "secret",
-    "search",
 ]
 
 
@@ -29,3 +28,7 @@ def refuse_not_generated(description: ResourceDescription) -> None:
                 problem = f"The modifier {modifier} is not generated yet"
                 place = scanner.text.index(f":{modifier}") + 1
                 scanner.refuse(problem, "Leave it out.", place)
+    kinds = {field.type.name for field in description.fields}
+    if not description.has_active and kinds <= {"many", "items"}:
+        problem = "A resource whose table has no column of its own is not generated yet"
+        Scanner("_active").refuse(problem, "Leave it out, or add a field that is no many.", 0)

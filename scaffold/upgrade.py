@@ -430,8 +430,9 @@ def _print(outcome: Outcome, options: Options) -> None:
     plan = outcome.plan
     changed, to_do = read_notices(outcome.was, outcome.now)
     if options.json:
-        about = {"from": outcome.was, "to": outcome.now, "notes": outcome.notes}
-        preview.print_json(plan, about | {"changes": changed, "to_do": to_do})
+        about: dict[str, object] = {"from": outcome.was, "to": outcome.now, "notes": outcome.notes}
+        about |= {"changes": changed, "to_do": to_do}
+        preview.print_json(plan, about, with_diff=options.diff)
     elif options.diff:
         preview.print_diff(plan)
     elif options.dry_run:

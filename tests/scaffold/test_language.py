@@ -336,7 +336,8 @@ def test_what_is_no_option_is_refused_in_lines_with_a_caret(option: dict[str, ob
     "block",
     [
         *({"x": kind} for kind in ("many(y):length(3)", "items(y)")),
-        *({"x": f"str:{word}"} for word in ("secret", "search")),
+        {"x": "str:secret"},
+        {"x": "many(y)", "_active": False},
     ],
 )
 def test_what_is_not_generated_yet_is_refused_by_its_name(block: dict[str, object]) -> None:
