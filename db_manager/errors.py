@@ -7,6 +7,8 @@ ManagerError (a ServiceError of quart_fleet.errors)
     └── LockedError        for a lock that others hold; worth another try
 """
 
+from pathlib import Path
+
 from quart_fleet.errors import ServiceError
 
 
@@ -25,8 +27,12 @@ class LoginRefusedError(ManagerError):
 class RevisionFailedError(ManagerError):
     """The database is at the revision before the one that the message names.
 
-    Unless the connection was lost at its commit, which may have been done or not: that is said.
+    Unless the connection was lost at its commit, which may have been done or not, or the revision
+    had committed a part of itself already: that is said.
     """
+
+    half_done: Path | None = None
+    """The file of an upgrade that was committed in part."""
 
 
 class LockedError(RevisionFailedError):

@@ -1,5 +1,6 @@
 """The revisions on disk, as Alembic reads them."""
 
+import ast
 import os
 import re
 import subprocess
@@ -20,6 +21,7 @@ from alembic.util import rev_id as new_id
 from db_manager.errors import ManagerError
 from db_manager.workspace import get_workspace
 from quart_fleet.database.explanations import reason_of
+from quart_fleet.files import parse_python
 from quart_fleet.revisions import History
 
 PACKAGE = Path(__file__).parent
@@ -95,6 +97,28 @@ def find_line(error: Exception) -> str | None:
         path = Path(frame.filename)
         if path.parent == versions:
             return f"{path.name}, line {frame.lineno}"
+    return None
+
+
+def find_half_done(error: Exception) -> tuple[Path, str] | None:
+    """Return the revision that failed after a part of it was committed, and which way it went.
+
+    What comes before an autocommit block is committed when that begins.
+    """
+    versions = get_workspace().versions
+    for frame in traceback.extract_tb(error.__traceback__):
+        path, line = Path(frame.filename), frame.lineno
+        if path.parent != versions or frame.name not in ("upgrade", "downgrade") or line is None:
+            continue
+        begins = [
+            node.lineno
+            for way in parse_python(path).body
+            if isinstance(way, ast.FunctionDef) and way.name == frame.name
+            for node in ast.walk(way)
+            if isinstance(node, ast.With) and "autocommit_block" in ast.unparse(node.items[0])
+        ]
+        if begins and min(begins) < line:
+            return path, frame.name
     return None
 
 

@@ -4,24 +4,27 @@ import asyncio
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import StringIO
 from pathlib import Path
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationInfo
-from alembic.script import Script
+from alembic.operations import MigrateOperation, Operations
+from alembic.runtime.migration import MigrationContext, MigrationInfo
+from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, Table
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db_manager.comparison import Comparison
 from db_manager.errors import LockedError, ManagerError, RevisionFailedError
 from db_manager.revisions import (
     Revisions,
+    find_half_done,
     find_line,
     format_file,
     make_config,
@@ -31,7 +34,15 @@ from db_manager.workspace import get_workspace
 from quart_fleet.database.explanations import driver_error, reason_of
 
 _UNDONE = "The database stays at the revision before it."
+_TAKEN_BACK = f"What it had committed already, its downgrade() took back. {_UNDONE}"
+_HALF_DONE = (
+    "A part of it is committed and stays. Mend the cause, then run it again, which goes on from there: "
+    "python -m db_manager"
+)
 _UNKNOWN = "It may have been kept or undone. See: python -m db_manager status"
+
+_NOT_DONE = frozenset({"42701", "42703", "42704", "42710", "42P01", "42P07"})
+"""What PostgreSQL says of a name that is not there yet, or still is: of a column, a table, another."""
 
 LOCK_PAUSES = (*(2.0**each for each in range(-2, 4)), *[10.0] * 14)
 """Seconds before each other try of a revision that a lock kept from being applied: over two minutes."""
@@ -72,10 +83,56 @@ async def run(
             await connection.rollback()
             say(f"{error.message.splitlines()[0]}. Trying again …")
             await asyncio.sleep(pause)
+        except RevisionFailedError as error:
+            if error.half_done is None:
+                raise
+            await connection.rollback()
+            raise await _take_back(connection, error, error.half_done) from error
         else:
             break
     await connection.rollback()  # what Alembic has only read
     return steps
+
+
+async def _take_back(
+    connection: AsyncConnection, failure: RevisionFailedError, file: Path
+) -> RevisionFailedError:
+    """Undo what a failed revision has committed by its own downgrade(); return what to say then.
+
+    What that would undo and was not done yet is left out.
+    """
+
+    def downgrade(current: Connection) -> None:
+        scripts = ScriptDirectory.from_config(make_config())
+        [script] = [each for each in scripts.walk_revisions() if Path(each.path) == file]
+        context = MigrationContext.configure(current)
+
+        def invoke(operation: MigrateOperation) -> object:
+            try:
+                with nullcontext() if is_autocommit() else current.begin_nested():
+                    return invoke_strictly(operation)
+            except DBAPIError as error:
+                if getattr(driver_error(error), "sqlstate", None) not in _NOT_DONE:
+                    raise
+                return None
+
+        def is_autocommit() -> bool:
+            return current.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+
+        with Operations.context(context) as operations, context.begin_transaction():
+            invoke_strictly = operations.invoke
+            operations.invoke = invoke  # type: ignore[method-assign,assignment]
+            script.module.downgrade()
+
+    first = failure.message.splitlines()[0]
+    try:
+        await connection.run_sync(downgrade)
+    except Exception as error:  # whatever a revision may raise: the first failure is told
+        reason = reason_of(driver_error(error))
+        return RevisionFailedError(
+            f"{first}\n{_HALF_DONE} migrate\n(Its downgrade() could not take it back: {reason})"
+        )
+    return RevisionFailedError(f"{first}\n{_TAKEN_BACK}")
 
 
 def render_sql(revisions: str) -> str:
@@ -181,7 +238,13 @@ def _reported_by_revision(steps: list[str]) -> Iterator[None]:
         kind = (
             LockedError if isinstance(cause, asyncpg.LockNotAvailableError) else RevisionFailedError
         )
-        raise kind(f"{where}: {reason}\n{rest}") from error
+        half_done = find_half_done(error)
+        if half_done is not None:
+            rest = f"{_HALF_DONE} {'migrate' if half_done[1] == 'upgrade' else 'downgrade'}"
+        failure = kind(f"{where}: {reason}\n{rest}")
+        if half_done is not None and half_done[1] == "upgrade":
+            failure.half_done = half_done[0]
+        raise failure from error
 
 
 def _name(step: MigrationInfo) -> str:

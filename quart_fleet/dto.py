@@ -1,11 +1,13 @@
 """Base classes of DTOs, which requests are parsed into and answers are written from, and field types."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Context, Decimal
+from enum import StrEnum
 from functools import cache, cached_property
+from math import isfinite
 from typing import Annotated, Any, LiteralString, Protocol, Self, TypeVar, get_args
 
 from pydantic import (
@@ -188,14 +190,14 @@ _EMAIL = re.compile(
 
 
 def _checked(
-    is_valid: Callable[[str], object], kind: LiteralString, message: LiteralString
+    is_valid: Callable[[Any], object], kind: LiteralString, message: LiteralString
 ) -> AfterValidator:
-    """Refuse text of another form; what is not refused stays as it is."""
+    """Refuse values of another form; what is not refused stays as it is."""
 
-    def check(text: str) -> str:
-        if not is_valid(text):
+    def check(value: Any) -> Any:
+        if not is_valid(value):
             raise PydanticCustomError(kind, message)
-        return text
+        return value
 
     return AfterValidator(check)
 
@@ -223,6 +225,47 @@ Url = Annotated[Text, _checked(_is_url, "url", "Must be a URL, like https://exam
 """An address of the web, kept as it was sent."""
 
 
+def ensure_json(value: object) -> object:
+    """Return a value of JSON that PostgreSQL's jsonb gives back; raises pydantic's errors.
+
+    Null is no value; within arrays and objects it is one.
+    """
+    if value is None:
+        raise PydanticCustomError("not_null", "Must not be null")
+    ahead: list[object] = [value]
+    while ahead:
+        match ahead.pop():
+            case dict() as members:
+                ahead += [*members.keys(), *members.values()]
+            case list() as items:
+                ahead += items
+            case str() as text:
+                _storable(text)
+            case float() as number if not isfinite(number):
+                raise PydanticCustomError("finite_number", "Must be a finite number")
+            case int() as number if not -(2**63) <= number < 2**64:
+                raise PydanticCustomError(
+                    "json_integer", "Must have whole numbers of at most 64 bits"
+                )
+    return value
+
+
+Json = Annotated[Any, AfterValidator(ensure_json)]
+"""Any JSON but null, in PostgreSQL's jsonb: objects are dicts, and arrays lists."""
+
+
+Ids = Annotated[
+    tuple[Id, ...],
+    Field(max_length=1000),
+    _checked(
+        lambda ids: len({*ids}) == len(ids),
+        "duplicate_items",
+        "Must not have the same item twice",
+    ),
+    AfterValidator(lambda ids: tuple(sorted(ids))),
+]
+"""The ids of other rows, at most 1,000 and none of them twice; kept sorted."""
+
 ResponseT = TypeVar("ResponseT", bound="ResponseDTO")
 
 _CONVERT = "convert the value by a validator, before it is kept"
@@ -240,12 +283,29 @@ class RequestDTO(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
 
-def _refuse_change(_: object) -> object:
-    raise PydanticCustomError("fixed", "Cannot be changed")
-
-
-Fixed = Annotated[Any, BeforeValidator(_refuse_change)]
+Fixed = Annotated[Any, _checked(lambda _: False, "fixed", "Cannot be changed")]
 """A field of a PatchDTO that is set when a row is created, and never again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Initially:
+    """The state that a new row has, by `Annotated[OrderStatus, Initially(OrderStatus.OPEN)]`."""
+
+    state: StrEnum
+
+    def __get_pydantic_core_schema__(
+        self, source: type[StrEnum], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self.ensure, handler(source))
+
+    def ensure(self, value: object) -> object:
+        """Return the state; raises pydantic's error for any other value."""
+        if value != self.state:
+            raise PydanticCustomError(
+                "initial_state", "Must be '{state}'", {"state": str(self.state)}
+            )
+        return value
+
 
 LEFT_OUT: Any = None
 """The default of each field of a PatchDTO."""
@@ -263,13 +323,29 @@ class PatchDTO(RequestDTO):
         return not self.model_fields_set
 
     def over(self, entity: object) -> Self:
-        """Return the patch with the entity's values in the fields that were left out."""
-        values = {
-            name: getattr(entity, field.alias or name)
-            for name, field in type(self).model_fields.items()
-            if name not in self.model_fields_set
-        }
+        """Return the patch with the entity's values in the fields that were left out.
+
+        A JSON object is a merge patch of what is there.
+        """
+        values = dict[str, object]()
+        for name, field in type(self).model_fields.items():
+            kept, given = getattr(entity, field.alias or name), getattr(self, name)
+            if name not in self.model_fields_set:
+                values[name] = kept
+            elif isinstance(given, dict):
+                values[name] = merged(kept, given)
         return self.model_copy(update=values)
+
+
+def merged(kept: object, patch: Mapping[str, object]) -> dict[str, object]:
+    """Return an object of JSON with a merge patch applied (RFC 7396, section 2)."""
+    found = dict(kept) if isinstance(kept, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            found.pop(name, None)
+        else:
+            found[name] = merged(found.get(name), value) if isinstance(value, dict) else value
+    return found
 
 
 class PartDTO(RequestDTO):

@@ -62,11 +62,19 @@ class NotFoundError(ServiceError):
 
 
 class AlreadyExistsError(ServiceError):
-    """Another record holds this value of a unique field; `field` is the field's name."""
+    """Another record holds this value of a unique field, or these of several that are unique together.
 
-    def __init__(self, field: str) -> None:
-        super().__init__(f"{field.replace('_', ' ').capitalize()} already exists")
+    Args:
+        field: the field's name.
+        others: the names of the other fields.
+    """
+
+    def __init__(self, field: str, *others: str) -> None:
+        *first, last = (name.replace("_", " ") for name in (field, *others))
+        said = f"{', '.join(first)} and {last} already exist" if first else f"{last} already exists"
+        super().__init__(said.capitalize())
         self.field = field
+        self.others = others
 
 
 class ConflictError(ServiceError):

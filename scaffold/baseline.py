@@ -21,7 +21,8 @@ from pathlib import Path, PurePosixPath
 from quart_fleet.files import UnreadableFileError, decode, read_text
 from quart_fleet.workspace import PROJECT_FILE
 from scaffold.language.description import FleetDescription
-from scaffold.language.fleet import join_sides, parse_fleet, write_resource
+from scaffold.language.document import Document
+from scaffold.language.fleet import join_sides, parse_services, write_resource
 from scaffold.plan import Plan, digest, find_content
 from scaffold.render import OWN
 
@@ -37,6 +38,9 @@ IGNORE = FOLDER / ".gitignore"
 RECORD = FOLDER / "undo.json"
 IGNORED = f"{RECORD.name}\n"
 """What git is told not to keep: it holds secrets."""
+
+RESTORE = f"git checkout -- {FOLDER}, or else: python -m scaffold upgrade"
+"""What brings a baseline back that was lost."""
 
 _SUFFIX = ".txt"
 
@@ -107,8 +111,8 @@ def read_owners(root: Path) -> dict[str, str]:
 
 def parse_described(described: Mapping[PurePosixPath, str]) -> FleetDescription:
     """Return what was applied last; what holds across services is not checked, as after a merge."""
-    services = [one for text in described.values() for one in parse_fleet(text).services]
-    return FleetDescription(tuple(services))
+    documents = [Document(text, path.name) for path, text in described.items()]
+    return FleetDescription(tuple(one for each in documents for one in parse_services(each)))
 
 
 def read_conflicts(root: Path) -> frozenset[PurePosixPath]:

@@ -64,6 +64,12 @@ COMMANDS = {
         "Make a new workspace in a folder.",
         ("init ../shop", "init ../shop --license MIT --description 'What the shop runs on'"),
     ),
+    "upgrade": LazyCommand(
+        "scaffold.upgrade",
+        _WORKSPACE,
+        "Bring the workspace to a newer version of the framework.",
+        ("upgrade --diff", "upgrade --from ../quart_fleet-0.3.0-py3-none-any.whl"),
+    ),
     "env": LazyCommand(
         "scaffold.environment",
         _WORKSPACE,

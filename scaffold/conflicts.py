@@ -8,6 +8,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from scaffold import compose
+from scaffold.baseline import DESCRIBED, RESTORE
 from scaffold.errors import ScaffoldError
 from scaffold.fields import Resource
 from scaffold.fleet import Fleet, PlannedService
@@ -96,8 +97,9 @@ def _find_conflicts(inventory: Inventory, service: PlannedService) -> Iterator[s
         )
     if existing:
         yield (
-            f"{service.folder} exists already, and fleet.toml does not describe it; nothing was "
-            "written.\nMove it away, or choose another name."
+            f"{service.folder} exists already, and {DESCRIBED} does not say what was generated of "
+            f"it; nothing was written.\nWhere that was lost: {RESTORE}.\n"
+            "Else move the folder away, or choose another name."
         )
     if name.image in composition.containers and not composition.uses(name.package):
         yield (

@@ -18,7 +18,7 @@ _SQL = (
         "bool": "boolean",
     }
     | {"date": "date", "time": "time", "datetime": "timestamptz"}
-    | {"duration": "interval", "uuid": "uuid"}
+    | {"duration": "interval", "uuid": "uuid", "json": "jsonb"}
 )
 _ANEW = "PostgreSQL writes the table anew, and requests wait meanwhile"
 _OTHERS = {

@@ -9,19 +9,26 @@ from typing import Any, Self
 
 from scaffold import english
 from scaffold.language.description import (
+    TEXTS,
     FieldDescription,
     Generated,
     IndexColumn,
     ResourceDescription,
     Type,
     Value,
+    initial_of,
     spell,
 )
-from scaffold.language.identifiers import check_identifiers, names_of, table_of
+from scaffold.language.identifiers import (
+    check_identifiers,
+    names_of,
+    pair_columns,
+    table_of,
+)
 from scaffold.names import ResourceName, ServiceName, variable_of
 from scaffold.not_generated import refuse_not_generated
 from scaffold.relations import ON_DELETE, Relations, Target, prefix_of
-from scaffold.samples import just_outside, samples_of
+from scaffold.samples import just_outside, just_unlike, samples_of
 from scaffold.workspace import MODELS
 
 
@@ -52,7 +59,9 @@ _KINDS = {
     "email": Kind("str", "Email", "str", "String(length=320)"),
     "url": Kind("str", "Url", "str", "Text()"),
     "enum": Kind("", "", "", "String(length=63)"),
+    "json": Kind("object", "Json", "object", "JSONB()"),
     "ref": Kind("int", "Id", "int", "BigInteger()"),
+    "many": Kind("tuple[int, ...]", "Ids", "tuple[int, ...]", ""),
 }
 _OF_DATETIME = ("date", "time", "datetime", "timedelta")
 _OF_PYDANTIC = frozenset(
@@ -93,8 +102,12 @@ class Field:
     """The resource's name as a class: `Product`."""
     prefix: str
     """Before a name of the module `datetime`: `dt.` where a field has such a name itself."""
+    resource: str
+    """The resource's name in snake case."""
     relations: Relations
     """Of the resource."""
+    initial: str = ""
+    """Of a state that actions change, the word that a new row has."""
 
     @property
     def name(self) -> str:
@@ -107,15 +120,52 @@ class Field:
         return self.relations.get(self.of.type.target)
 
     @property
-    def missing(self) -> str:
-        """What an id of nothing is answered with."""
-        return f"No such {self.of.name.replace('_', ' ')}"
+    def is_many(self) -> bool:
+        """Whether it is kept in a table of pairs."""
+        return self.of.type.name == "many"
 
     @property
-    def samples(self) -> tuple[Value | None, Value | None]:
+    def pair_columns(self) -> tuple[str, str]:
+        """The columns of the table of pairs of a `many`: the owner's, and the other."""
+        return pair_columns(self.resource, self.of)
+
+    @property
+    def pair_table(self) -> str:
+        """The table of pairs of a `many`."""
+        return f"{self.resource}_{self.of.name}"
+
+    @property
+    def missing(self) -> str:
+        """What an id of nothing is answered with."""
+        return f"No such {self.target_name.replace('_', ' ')}"
+
+    @property
+    def target_name(self) -> str:
+        """What a reference calls the other row: `tag` of `tags`."""
+        return self.pair_columns[1].removesuffix("_id") if self.is_many else self.of.name
+
+    @property
+    def missing_title(self) -> str:
+        """The reference in the name of a test."""
+        return f"one_of_{self.name}" if self.is_many else self.of.name
+
+    @property
+    def missing_json(self) -> str:
+        """An id of nothing as a client sends it, in Python."""
+        others = "1, " * ((self.of.shortest or 1) - 1)
+        return f"[{others}2**62]" if self.is_many else "2**62"
+
+    @property
+    def samples(self) -> tuple[Any, Any]:
         """Two values for tests: of a reference, ids of what they store first."""
-        if self.of.type.target in self.relations.circular and self.of.optional:
+        is_circular = self.of.type.target in self.relations.circular and not self.of.needs_another
+        if self.is_many:
+            least, most = self.of.shortest or 1, self.of.longest or 2
+            return ((), ()) if is_circular else ((1, 2)[:most], tuple(sorted((2, 1)[:least])))
+        if is_circular:
             return None, None
+        if self.initial:
+            return self.initial, self.initial
         return samples_of(self.of)
 
     @property
@@ -131,7 +181,12 @@ class Field:
     @property
     def required(self) -> bool:
         """Whether a new resource must have it."""
-        return not self.of.optional and self.of.default is None
+        return not (self.of.optional or self.initial or self.is_many) and self.of.default is None
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether no update changes it: it is set once, or by actions."""
+        return self.of.fixed or bool(self.initial)
 
     @property
     def max_length(self) -> int:
@@ -182,14 +237,16 @@ class Field:
     @property
     def entity_line(self) -> str:
         """The field of the dataclass."""
-        return f"{self.name}: {self.annotation}{' = None' if self.of.optional else ''}"
+        default = " = ()" if self.is_many else " = None" if self.of.optional else ""
+        return f"{self.name}: {self.annotation}{default}"
 
     @property
     def create_line(self) -> str:
         """The field of the DTO that creates."""
-        match self.of.default:
+        match self.initial or self.of.default:
             case None:
                 default = "default=None" if self.of.optional else ""
+                default = "default=()" if self.is_many else default
             case Generated.NOW:
                 default = "default_factory=utc_now"
             case Generated.RANDOM:
@@ -206,12 +263,19 @@ class Field:
     @property
     def create_type(self) -> str:
         """The type of the field in the DTO that creates."""
+        if self.initial:
+            return f"Annotated[{self.enum}, Initially({self.initial_member})]"
+        return self.filter_type
+
+    @property
+    def filter_type(self) -> str:
+        """The type by which lists read it."""
         return self._or_none(self._request)
 
     @property
     def patch_line(self) -> str:
         """The field of the DTO of a merge patch."""
-        return self._dto_line("Fixed" if self.of.fixed else self.create_type, "default=LEFT_OUT")
+        return self._dto_line("Fixed" if self.is_fixed else self.create_type, "default=LEFT_OUT")
 
     @property
     def response_line(self) -> str:
@@ -224,6 +288,8 @@ class Field:
         """The column of the model."""
         attribute = f"{self.name}_" if self.name in _OF_SQLALCHEMY else self.name
         kind = self.column_type.replace("()", "").replace("length=", "")
+        if self.of.type.name == "json":
+            kind = "JSONB(none_as_null=True)"
         arguments = [f'"{self.name}"'] if attribute != self.name else []
         arguments.append(kind.replace("precision=", "").replace("scale=", ""))
         if self.of.type.has_foreign_key:
@@ -288,10 +354,43 @@ class Field:
         return _shown(value if isinstance(value, str) else spell(value))
 
     @property
+    def other_answered_sample(self) -> str:
+        """The other sample as the DTO of an answer has it."""
+        is_text = self.of.type.name in ("datetime", "duration")
+        return self.other_json_sample if is_text else self.other_sample
+
+    @property
+    def initial_member(self) -> str:
+        """The word that a new row has, as a member of the enumeration."""
+        return f"{self.enum}.{_constant(self.initial)}"
+
+    @property
+    def initial_message(self) -> str:
+        """What a new row with another word is answered with."""
+        return f"Must be '{self.initial}'"
+
+    @property
+    def later_words(self) -> list[str]:
+        """The words that no new row has."""
+        return [word for word in self.of.type.words if word != self.initial]
+
+    @property
     def value_of_first(self) -> str:
         """What the use cases' tests know of the first resource: an answer's value, where it is kept."""
         is_text = self.of.type.name in ("datetime", "duration")
         return f"{'a_request()' if is_text else 'first'}.{self.attribute}"
+
+    @property
+    def pattern_name(self) -> str:
+        """The entity's constant that holds its pattern."""
+        return f"{self.name.upper()}_PATTERN"
+
+    @property
+    def pattern_literal(self) -> str:
+        """The pattern in Python, raw where that shows it as it is."""
+        text = self.of.pattern or ""
+        is_plain = re.fullmatch(r"[ !#-~]*[ !#-\[\]-~]", text) and "\\" in text
+        return f'r"{text}"' if is_plain else _shown(text)
 
     @property
     def rules(self) -> list[Rule]:
@@ -300,7 +399,11 @@ class Field:
         # Of positive and min, one says more than the other.
         lowest: Any = of.least
         is_positive = of.positive and (lowest is None or lowest <= 0)
-        rules = []
+        rules = list[tuple[str, str, str, Value | None]]()
+        if of.pattern is not None:
+            said = f"Must match the pattern {of.pattern}"
+            condition = f"{self.pattern_name}.matches({value})"
+            rules.append(("matches_its_pattern", said, condition, just_unlike(of)))
         if of.least is not None and not is_positive:
             least = self._bound(of.least)
             said = f"Must be at least {spell(of.least)}"
@@ -314,13 +417,13 @@ class Field:
         if is_positive:
             zero: Any = {"decimal": Decimal(0), "float": 0.0}.get(of.type.name, 0)
             rules.append(("is_positive", "Must be greater than 0", f"{value} > 0", zero))
-        if of.shortest is not None:
-            said = f"Must be at least {_characters(of.shortest)}"
-            short = "x" * (of.shortest - 1)
+        has, count = ("be", _characters) if of.type.name in TEXTS else ("have", _items)
+        if of.shortest:
+            said = f"Must {has} at least {count(of.shortest)}"
             condition = f"len({value}) >= {of.shortest}"
-            rules.append(("has_a_least_length", said, condition, short))
+            rules.append(("has_a_least_length", said, condition, "x" * (of.shortest - 1)))
         if of.longest is not None:
-            said = f"Must be at most {_characters(of.longest)}"
+            said = f"Must {has} at most {count(of.longest)}"
             condition, long = f"len({value}) <= {of.longest}", "x" * (of.longest + 1)
             rules.append(("has_a_greatest_length", said, condition, long))
         unless_null = f"{value} is None or " if of.optional else ""
@@ -346,13 +449,19 @@ class Field:
                 return self.prefix + moment.replace("datetime.timezone.utc", f"{self.prefix}UTC")
             case date() | time() | timedelta():
                 return self.prefix + repr(value).removeprefix("datetime.")
-            case str() if kind == "uuid":
-                return f'UUID("{value}")'
-            case str() if kind == "enum":
-                return f"{self.enum}.{_constant(value)}"
+            case str():
+                # Of a list it is as long as a text that breaks its rule.
+                forms = {
+                    "uuid": f'UUID("{value}")',
+                    "enum": f"{self.enum}.{_constant(value)}",
+                    "many": f"tuple(range({len(value)}))",
+                }
+                return forms.get(kind, _shown(value))
         return _shown(value)
 
     def _json(self, value: Value | None) -> str:
+        if isinstance(value, tuple):
+            return repr(list(value))
         if isinstance(value, Decimal):
             return f'"{_placed(value, self.of.type)}"'
         if isinstance(value, date | time | timedelta):
@@ -403,6 +512,7 @@ class FieldSet:
     prefix: str
     indexes: tuple[tuple[IndexColumn, ...], ...]
     """Of all that are no constraint, without the id at the end of each."""
+    has_active: bool
 
     @classmethod
     def of(cls, description: ResourceDescription, owner: str, relations: Relations) -> Self:
@@ -414,10 +524,23 @@ class FieldSet:
             tuple(replace(each, name=keys.get(each.name, each.name)) for each in columns)
             for columns in description.index
         ]
+        states = {action.field for action in description.actions}
+        fields = [
+            Field(
+                each,
+                owner,
+                prefix,
+                description.name,
+                relations,
+                initial_of(each) if each.name in states else "",
+            )
+            for each in description.fields
+        ]
         return cls(
-            tuple(Field(each, owner, prefix, relations) for each in description.fields),
+            tuple(fields),
             prefix,
             tuple(dict.fromkeys([*singles, *others])),
+            description.has_active,
         )
 
     @property
@@ -433,13 +556,18 @@ class FieldSet:
     @property
     def updatable(self) -> list[Field]:
         """Those that an update may change."""
-        return [field for field in self.fields if not field.of.fixed]
+        return [field for field in self.fields if not field.is_fixed]
 
     @property
     def filtered(self) -> list[Field]:
         """Those that lists are filtered by: all that have an index."""
         indexed = {column.name for columns in self.indexes for column in columns}
         return [field for field in self.fields if field.of.unique or field.name in indexed]
+
+    @property
+    def searched(self) -> list[Field]:
+        """Those in which lists seek a part of a text."""
+        return [field for field in self.fields if field.of.search]
 
     @property
     def limited(self) -> list[Field]:
@@ -449,7 +577,11 @@ class FieldSet:
     @property
     def bordered(self) -> list[Field]:
         """Those whose width no rule forbids to be used."""
-        return [field for field in self.limited if field.of.longest in (None, field.max_length)]
+        return [
+            field
+            for field in self.limited
+            if field.of.longest in (None, field.max_length) and field.of.pattern is None
+        ]
 
     @property
     def lookup(self) -> list[Field]:
@@ -457,9 +589,28 @@ class FieldSet:
         return [field for field in self.fields if field.of.lookup]
 
     @property
+    def columns(self) -> list[Field]:
+        """Those with a column of the resource's own table."""
+        return [field for field in self.fields if not field.is_many]
+
+    @property
+    def pairs(self) -> list[Field]:
+        """Those with a table of pairs."""
+        return [field for field in self.fields if field.is_many]
+
+    @property
     def references(self) -> list[Field]:
-        """Those with a foreign key."""
-        return [field for field in self.fields if field.of.type.has_foreign_key]
+        """Those with a foreign key, of the resource's own table or of one of pairs."""
+        return [field for field in self.fields if field.of.type.has_foreign_key or field.is_many]
+
+    @property
+    def foreign(self) -> dict[Target, list[Field]]:
+        """References without a foreign key, by the resource of another service that they name."""
+        found: dict[Target, list[Field]] = {}
+        for each in self.fields:
+            if each.of.type.name == "ref" and not each.of.type.has_foreign_key:
+                found.setdefault(each.target, []).append(each)
+        return found
 
     @property
     def enums(self) -> list[Field]:
@@ -473,9 +624,9 @@ class FieldSet:
 
     @property
     def column_types(self) -> list[str]:
-        """Types that a model imports of SQLAlchemy; Boolean is for `is_active`."""
-        used = {field.column_type.partition("(")[0] for field in self.fields}
-        return sorted(used | {"Boolean"})
+        """Types that a model imports of SQLAlchemy; the last are for pairs and `is_active`."""
+        used = {field.column_type.partition("(")[0] for field in self.columns}
+        return sorted((used | {"BigInteger", "Boolean"}) - {"JSONB"})
 
     @property
     def datetime_import(self) -> str:
@@ -487,7 +638,7 @@ class FieldSet:
     @property
     def update_ignores(self) -> str:
         """The comment on a method with more parameters and branches than ruff likes."""
-        count = len(self.updatable) + 1  # with is_active
+        count = len(self.updatable) + self.has_active
         return _ignored(
             C901=count >= 10,
             PLR0912=count > 12,
@@ -498,7 +649,7 @@ class FieldSet:
     @property
     def patch_ignores(self) -> str:
         """The same on the method that has no branches."""
-        count = len(self.updatable) + 1
+        count = len(self.updatable) + self.has_active
         return _ignored(PLR0913=count > 5, PLR0915=count + 1 + bool(self.rules) > 50)
 
 
@@ -522,6 +673,16 @@ class Resource(ResourceName):
         """Return a resource of a service."""
         refuse_not_generated(description)
         check_identifiers(description, {})
+        alone = {columns[0] for columns in description.unique if len(columns) == 1}
+        together = [columns for columns in description.unique if len(columns) > 1]
+        description = replace(
+            description,
+            fields=tuple(
+                replace(each, unique=True, index=False) if each.name in alone else each
+                for each in description.fields
+            ),
+            unique=tuple(dict.fromkeys(together)),
+        )
         names = names_of(description)
         prefix = prefix_of(service, names)
         return cls(names.singular, names.many, description, prefix, relations or Relations())
@@ -545,6 +706,11 @@ class Resource(ResourceName):
     def table(self) -> str:
         """The name of its table."""
         return table_of(self.description)
+
+    @property
+    def directories(self) -> list[Target]:
+        """The resources of other services that it refers to."""
+        return list(self.fields.foreign)
 
 
 def _ignored(**codes: bool) -> str:
@@ -597,3 +763,7 @@ def _placed(value: Decimal, of: Type) -> str:
 
 def _characters(count: int) -> str:
     return f"{count} character{'s'[: count != 1]}"
+
+
+def _items(count: int) -> str:
+    return f"{count} item{'s'[: count != 1]}"

@@ -8,11 +8,14 @@ from typing import Self
 
 from quart_fleet.files import read_text
 from scaffold import english
+from scaffold.actions import Action
 from scaffold.fields import Field, Resource
 from scaffold.fleet import PlannedService
+from scaffold.language.description import Value, spell
 from scaffold.relations import Target
 from scaffold.render import TEMPLATES, Files, render, render_tree
-from scaffold.tables import Table
+from scaffold.samples import samples_of
+from scaffold.tables import Table, quoted
 
 _BASE = re.compile(r"^FROM +(?:--\S+ +)*([^\s$]+)(?=\s)", re.MULTILINE)
 
@@ -28,9 +31,11 @@ _DTO_NAMES = (
         "Email",
         "Float",
         "Id",
+        "Ids",
         "Integer",
+        "Json",
     ),
-    *("Fixed", "LEFT_OUT", "PatchDTO"),
+    *("Fixed", "Initially", "LEFT_OUT", "PatchDTO"),
     *("RequestDTO", "ResponseDTO", "Text", "Time", "Url", "utc_now"),
 )
 """What the DTOs of some fields use of quart_fleet.dto; ruff removes the rest."""
@@ -75,9 +80,12 @@ class ExtensionWords:
     """Of one field each."""
     name_sets: list[dict[str, str]]
     """The keys of fields that are sorted by another name."""
+    search_sets: list[list[str]]
+    sought_sets: list[str]
+    """A part of a text of the first sample, which the second has not: at most one."""
     telling_filters: list[Field]
     """Those in which the samples of the tests differ."""
-    required: list[str]
+    required_sets: list[list[str]]
     """Of what a patch may set."""
     optional_sets: list[list[str]]
     fixed_sets: list[list[str]]
@@ -89,8 +97,11 @@ class ExtensionWords:
         unique = [field.name for field in fields.unique if not field.of.optional]
         indexes = [", ".join(map(str, columns)) for columns in fields.indexes]
         optional = [field.name for field in fields.updatable if field.of.optional]
-        fixed = [field.name for field in fields.fields if field.of.fixed]
+        fixed = [field.name for field in fields.fields if field.is_fixed]
+        required = [field.name for field in fields.updatable if not field.of.optional]
+        required += ["is_active"] * fields.has_active
         names = {each.of.name: each.name for each in fields.filtered if each.of.name != each.name}
+        searched = [each.name for each in fields.searched]
         sorted_by = {key: name for name, key in names.items()}
         singles = ["id", "created_at", *unique, *(each for each in indexes if "," not in each)]
         return cls(
@@ -100,14 +111,123 @@ class ExtensionWords:
             index_sets=[indexes] if indexes else [],
             sorts=[sorted_by.get(each, each) for each in singles],
             name_sets=[names] if names else [],
+            search_sets=[searched] if searched else [],
+            sought_sets=_sought(fields.searched)[:1],
             telling_filters=[each for each in fields.filtered if each.sample != each.other_sample],
-            required=[
-                *(field.name for field in fields.updatable if not field.of.optional),
-                "is_active",
-            ],
+            required_sets=[required] if required else [],
             optional_sets=[optional] if optional else [],
             fixed_sets=[fixed] if fixed else [],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeWords:
+    """`change` in a template: what the tests of updates change, to see that the rest stays."""
+
+    name: str
+    json: str
+    """The value that a client sends, in Python."""
+    answer: str
+    """The item of the dict that is answered."""
+    arguments: str
+    """Of the DTO that updates."""
+    other_arguments: str
+    """Of another one."""
+    expected: str
+    """The item of the dict by which an answered DTO differs."""
+    statement: str
+    """What changes an entity."""
+    proof: str
+    """What is true of the entity then."""
+    enums: list[str]
+    """The class of its words, if it has some."""
+
+    @classmethod
+    def of(cls, resource: Resource) -> Self:
+        """Return is_active, or else a field, best one whose samples differ."""
+        fields = resource.fields
+        if fields.has_active:
+            return cls(
+                name="is_active",
+                json="False",
+                answer='"is_active": False,',
+                arguments="is_active=False",
+                other_arguments="is_active=True",
+                expected='"is_active": False,',
+                statement="entity.deactivate()",
+                proof="not updated.is_active",
+                enums=[],
+            )
+        possible = sorted(
+            [*fields.updatable, *fields.fields],
+            key=lambda each: (
+                each.is_fixed,
+                each.of.type.name in ("many", "items"),
+                each.sample == each.other_sample,
+            ),
+        )
+        field = possible[0]
+        name, sample = field.name, field.other_sample
+        return cls(
+            name=name,
+            json=field.other_json_sample,
+            answer=f'"{name}": {field.other_json_sample},',
+            arguments=f"{name}={sample}",
+            other_arguments=f"{name}={sample}",
+            expected=f'"{field.attribute}": {field.other_answered_sample},',
+            statement=f"entity.{name} = {sample}",
+            proof=f"updated.{name} {'is' if sample in ('True', 'False', 'None') else '=='} {sample}",
+            enums=[field.enum] * bool(field.of.type.words),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TogetherWords:
+    """`each` of `tested_sets` in a template: fields whose values together are in one row only."""
+
+    columns: tuple[str, ...]
+    attributes: str
+    """Of the DTO, as a set."""
+    title: str
+    """`course_and_term`."""
+    message: str
+    is_tested: bool
+    """Whether no other rule refuses the row that has the samples of both."""
+    is_optional: bool
+
+    @classmethod
+    def all_of(cls, resource: Resource) -> list[Self]:
+        """Return those of a resource."""
+        by_name = {field.of.name: field for field in resource.fields.fields}
+        found = []
+        for names in resource.description.unique:
+            fields = [by_name[name] for name in names]
+            *first, last = (field.name.replace("_", " ") for field in fields)
+            said = f"{', '.join(first)} and {last}"
+            found.append(
+                cls(
+                    columns=tuple(field.name for field in fields),
+                    attributes=f"{{{', '.join(repr(field.attribute) for field in fields)}}}",
+                    title=f"{'_'.join(first)}_and_{last}".replace(" ", "_"),
+                    message=f"{said.capitalize()} already exist",
+                    is_tested=not any(
+                        field.of.unique or field.sample == "None" for field in fields
+                    ),
+                    is_optional=any(field.of.optional for field in fields),
+                )
+            )
+        return found
+
+
+def _sought(fields: list[Field]) -> list[str]:
+    """Return texts of the first sample in the other case, for which a search finds it alone."""
+    others = [str(field.samples[1]).lower() for field in fields]
+    texts = [str(field.samples[0])[:100] for field in fields if str(field.samples[0]).isascii()]
+    return [
+        text.swapcase()
+        for text in texts
+        if len(text) >= 3 and not any(text.lower() in other for other in others)
+    ]
 
 
 def find_base(root: Path) -> str:
@@ -125,9 +245,19 @@ def find_base(root: Path) -> str:
 def describe_resource(resource: Resource, service: str) -> Words:
     """Return the words that templates of a resource get besides."""
     fields = resource.fields
-    refusals = ["AlreadyExistsError"] if fields.unique else []
-    refusals += ["ValidationFailedError"] if fields.rules else []
+    together = TogetherWords.all_of(resource)
+    actions = Action.all_of(resource)
+    is_updated = bool(fields.updatable) or fields.has_active
+    extensions = [] if resource.description.is_contract else [ExtensionWords.of(resource)]
+    change = ChangeWords.of(resource)
+    reachable = [each for each in actions if each.names_to is not None]
+    tested_enums = {*(change.enums if is_updated else []), *(each.field.enum for each in reachable)}
+    refusals = ["AlreadyExistsError"] if fields.unique or together else []
+    is_checked = fields.rules or fields.references or fields.foreign
+    refusals += ["ValidationFailedError"] if is_checked else []
     entity = f"{resource.class_name}Entity"
+    stored = [StoredWords(one, one.service == service) for one in resource.relations.stored_first]
+    directories = [DirectoryWords(*each) for each in fields.foreign.items()]
     return {
         "resource": resource,
         "fields": list(fields.fields),
@@ -141,12 +271,26 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "limited_fields": fields.limited,
         "bordered_fields": fields.bordered,
         "enum_fields": fields.enums,
-        "extensions": [] if resource.description.is_contract else [ExtensionWords.of(resource)],
+        "pattern_fields": [field for field in fields.fields if field.of.pattern is not None],
+        "extensions": extensions,
+        "patches": extensions if is_updated else [],
+        "filterings": [each for each in extensions if each.telling_filters or fields.has_active],
+        "actives": [resource] if fields.has_active else [],
+        "updates": [change] if is_updated else [],
+        "stored_change": change,
+        "together_sets": [together] if together else [],
+        "tested_sets": [each for each in together if each.is_tested],
+        "together_unless_null": "None not in values and "
+        * any(each.is_optional for each in together),
+        "actions": actions,
+        "reachable_actions": reachable,
+        "tested_enum_sets": [sorted(tested_enums)] if tested_enums else [],
+        "state_fields": [field for field in fields.fields if field.initial],
         "contracts": [resource] if resource.description.is_contract else [],
         "rule_sets": [fields.rules] if fields.rules else [],
         "tested_rules": [rule for rule in fields.rules if rule.refused is not None],
         "tested_update_rules": [
-            rule for rule in fields.rules if rule.refused is not None and not rule.field.of.fixed
+            rule for rule in fields.rules if rule.refused is not None and not rule.field.is_fixed
         ],
         "entity_names": [entity, *(field.enum for field in fields.enums)],
         "column_types": fields.column_types,
@@ -157,13 +301,35 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "patch_ignores": fields.patch_ignores,
         "create_raises": f"; raises {_listed(refusals)}" if refusals else "",
         "update_raises": _listed(["NotFoundError", *refusals]),
+        "columns": fields.columns,
+        "pairs": fields.pairs,
+        "directories": directories,
+        "create_checks": [line for one in directories for line in one.ask()],
+        "update_checks": [line for one in directories for line in one.ask(updates=True)],
+        "foreign_fields": [field for one in directories for field in one.fields],
+        "listed_pairs": [
+            field
+            for field in fields.pairs
+            if field.samples[0] == (1, 2) and field.samples[1] == (2,) and not field.of.fixed
+        ],
+        "part_sets": [fields.pairs] if fields.pairs else [],
+        # What is kept in several tables takes a transaction of several statements.
+        "autocommit": "" if fields.pairs else ".autocommit()",
+        "commits": ["await work.commit()"] * bool(fields.pairs),
+        "keep": "entity =" if fields.pairs else "return",
+        "pair_tables": [Table.of_pairs(resource, field).pairs(service) for field in fields.pairs],
         "references": fields.references,
         "updatable_references": [one for one in fields.references if not one.of.fixed],
-        "stored_first": resource.relations.stored_first,
-        "reference_sets": [resource.relations.stored_first] * bool(resource.relations.stored_first),
+        "stored": stored,
+        "stored_own": [each.target for each in stored if each.is_own],
+        "reference_sets": [stored] if stored else [],
+        # Of other services' tables their own role has no rights.
+        "reference_database": "database"
+        if all(each.is_own for each in stored)
+        else "owner_database",
         "deletions": _deletions(resource),
         "table_args": Table.of(resource).arguments(service),
-        "column_lines": [field.column_line for field in fields.fields]
+        "column_lines": [field.column_line for field in fields.columns]
         + [_ACTIVE] * resource.description.has_active,
     }
 
@@ -180,13 +346,18 @@ class DeletionWords:
     @property
     def title(self) -> str:
         """What the test says."""
-        name = self.field.of.name
+        name = self.field.target_name
         fates = {
             "restrict": f"{english.article(name)}_{name}_in_use_is_kept",
             "cascade": f"what_refers_to_a_deleted_{name}_goes_with_it",
             "set_null": f"what_refers_to_a_deleted_{name}_loses_it",
         }
-        return fates[self.field.of.type.on_delete]
+        return fates[self.rule]
+
+    @property
+    def rule(self) -> str:
+        """The language's word."""
+        return self.field.of.type.on_delete or "restrict"
 
     @property
     def arrangement(self) -> list[str]:
@@ -197,7 +368,8 @@ class DeletionWords:
                 f'target_id = ({create.format("BODY")}["id"]',
                 f"referring = ({create.format(f'OTHER_BODY | {{{key}: target_id}}')}",
             ]
-        return [f"referring = ({create.format('BODY')}", f"target_id = referring[{key}]"]
+        place = "[0]" if self.field.is_many else ""
+        return [f"referring = ({create.format('BODY')}", f"target_id = referring[{key}]{place}"]
 
     @property
     def assertions(self) -> list[str]:
@@ -222,7 +394,45 @@ class DeletionWords:
                 f'assert (await left.get_json())["data"] == referring | {{{key}: None}}',
             ],
         }
-        return fates[self.field.of.type.on_delete]
+        return fates[self.rule]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredWords:
+    """A resource of which tests store two rows."""
+
+    target: Target
+    is_own: bool
+    """Whether the service keeps it, so that its repository stores them."""
+
+    @property
+    def lines(self) -> list[str]:
+        """What stores them."""
+        target = self.target
+        if self.is_own:
+            add = f"    await work.{target.plural}.add"
+            return [
+                f"async with SQLAlchemy{target.class_name}UnitOfWork(database) as work:",
+                f"{add}({target.article}_{target.name}())",
+                f"{add}(another_{target.name}())",
+                "    await work.commit()",
+            ]
+        columns = ", ".join(quoted(one.key) for one in target.required)
+        samples = zip(*map(samples_of, target.required), strict=True)
+        rows = [f"({columns}) VALUES ({', '.join(map(_in_sql, row))})" for row in samples]
+        execute = "    await connection.execute"
+        return [
+            "async with database.connect() as connection:",
+            *(
+                f"{execute}({json.dumps(f'INSERT INTO {quoted(target.table)} {row}')})"
+                for row in rows or ["DEFAULT VALUES"] * 2
+            ),
+        ]
+
+
+def _in_sql(value: Value) -> str:
+    text = value if isinstance(value, str) else spell(value)
+    return "'{}'".format(text.replace("'", "''"))
 
 
 def _deletions(resource: Resource) -> list[DeletionWords]:
@@ -234,9 +444,24 @@ def _deletions(resource: Resource) -> list[DeletionWords]:
         for field, target in zip(references, targets, strict=True)
         for is_own in [target.singular == resource.singular]
         if targets.count(target) == 1
+        and not field.of.type.service
         and target.singular not in resource.relations.shared
-        and (field.samples[0] is not None or is_own)
+        and (field.samples[0] or (is_own and not field.is_many))
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryWords:
+    """A resource of another service, and what refers to it."""
+
+    target: Target
+    fields: list[Field]
+
+    def ask(self, *, updates: bool = False) -> list[str]:
+        """Return what asks for all ids of a DTO; an update has those that are not fixed."""
+        fields = [one for one in self.fields if not (updates and one.of.fixed)]
+        ids = ", ".join(f"{one.name!r}: dto.{one.attribute}" for one in fields)
+        return [f"await ensure_known(self._{self.target.plural}, {{{ids}}})"] * bool(fields)
 
 
 def _listed(words: list[str]) -> str:
@@ -266,7 +491,11 @@ def render_service(service: PlannedService, project: str, base: str) -> Files:
         tree |= render_tree("composition", composition)
     for resource in service.resources:
         resource_words = words | describe_resource(resource, service.name.typed)
+        for target in resource.directories:
+            tree |= render_tree("directory", words | {"target": target}, target.name)
         tree |= render_tree("resource", resource_words, resource.name, resource.prefix)
+        if resource.description.actions:
+            tree |= render_tree("actions", resource_words, resource.name, resource.prefix)
         if resource.relations.stored_first:
             tree |= render_tree("references", resource_words, resource.name, resource.prefix)
     files = {service.folder / path: text for path, text in tree.items()}

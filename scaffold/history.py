@@ -92,6 +92,7 @@ class GeneratedRevisions:
             name
             for _, resource in after.resources()
             for one in resource.description.fields
+            if one.type.name != "many"
             for each in {one.name, one.key}
             for name in (each, f"{resource.singular}.{each}")
         }

@@ -6,25 +6,31 @@ import shlex
 import sys
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import click
 
+from quart_fleet.files import parse_toml
 from quart_fleet.output import mark
+from quart_fleet.workspace import PROJECT_FILE
 from scaffold import preview, transaction, vendor
 from scaffold.baseline import IGNORE, IGNORED
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.framework import get_framework
 from scaffold.language.fleet import FILE, FRESH
 from scaffold.plan import Plan
-from scaffold.render import render_tree
+from scaffold.render import Files, render_tree
 from scaffold.workspace import Workspace, is_workspace
+
+WordT = TypeVar("WordT")
 
 _DESCRIPTION = "A fleet of asynchronous Quart services"
 _CLOSED = "none"
+_PROPRIETARY = "LicenseRef-Proprietary"
 _MIT = "MIT"
 
 
@@ -36,11 +42,16 @@ class License:
     """In SPDX's terms."""
     classifiers: tuple[str, ...] = ()
 
+    @property
+    def option(self) -> str:
+        """As the option `--license` takes it."""
+        return _CLOSED if self.expression == _PROPRIETARY else self.expression
+
     @classmethod
     def parse(cls, typed: str) -> "License":
         """Read a name of SPDX, or `none` for a workspace that is not open source."""
-        if typed.lower() == _CLOSED:
-            return cls("LicenseRef-Proprietary", ("Private :: Do Not Upload",))
+        if typed.lower() in (_CLOSED, _PROPRIETARY.lower()):
+            return cls(_PROPRIETARY, ("Private :: Do Not Upload",))
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", typed):
             raise MisuseError(
                 f"{typed!r} is no name of a licence: use SPDX's, such as MIT or Apache-2.0, "
@@ -109,7 +120,7 @@ def command(
             transaction.apply(plan)
     if chosen.json:
         about = {"framework": get_framework().version, "next": _next_commands(root)}
-        preview.print_json(plan, about)
+        preview.print_json(plan, about, with_diff=chosen.diff)
     elif chosen.diff:
         preview.print_diff(plan)
     elif chosen.dry_run:
@@ -120,12 +131,34 @@ def command(
 
 def plan_workspace(root: Path, words: WorkspaceWords) -> Plan:
     """Decide every write of a workspace at `root`; raises ScaffoldError."""
+    rendered = render_workspace(words) | {PurePosixPath(FILE): FRESH, IGNORE: IGNORED}
+    files = {path: text.encode() for path, text in rendered.items()}
+    return Plan.decide(root, files | vendor.collect())
+
+
+def render_workspace(words: WorkspaceWords) -> Files:
+    """Return the files of a workspace that are its owner's to edit."""
     rendered = render_tree("workspace", {"workspace": words})
     if words.license.expression == _MIT:
         rendered |= render_tree("license", {"workspace": words})
-    rendered |= {PurePosixPath(FILE): FRESH, IGNORE: IGNORED}
-    files = {path: text.encode() for path, text in rendered.items()}
-    return Plan.decide(root, files | vendor.collect())
+    return rendered
+
+
+def read_words(root: Path) -> WorkspaceWords:
+    """Return the words of a workspace that is there; what `init` would refuse, by its defaults."""
+    project = parse_toml(root / PROJECT_FILE).get("project", {})
+
+    def read(key: str, parse: Callable[[str], WordT], default: str) -> WordT:
+        try:
+            return parse(str(project.get(key, default)))
+        except MisuseError:
+            return parse(default)
+
+    return WorkspaceWords(
+        read("name", _parse_name, suggest_name(root)),
+        read("license", License.parse, _CLOSED),
+        read("description", _parse_description, _DESCRIPTION),
+    )
 
 
 def suggest_name(root: Path) -> str:
@@ -156,9 +189,15 @@ def _choose_words(
         else str(click.prompt(question, default=default, err=True) if asked else default)
         for answer, (question, default) in zip(typed, questions, strict=True)
     )
-    if not description.strip() or not description.isprintable():
+    return WorkspaceWords(
+        _parse_name(name), License.parse(licence), _parse_description(description)
+    )
+
+
+def _parse_description(typed: str) -> str:
+    if not typed.strip() or not typed.isprintable():
         raise MisuseError("The description is one line of text.")
-    return WorkspaceWords(_parse_name(name), License.parse(licence), description.strip())
+    return typed.strip()
 
 
 def _parse_name(typed: str) -> str:

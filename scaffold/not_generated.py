@@ -5,19 +5,10 @@ from scaffold.language.description import ResourceDescription
 from scaffold.language.scanner import Scanner, listed
 
 TYPES = [
-    "json",
-    "many",
     "items",
 ]
 MODIFIERS = [
     "secret",
-    "search",
-    "pattern",
-]
-OPTIONS = [
-    "_unique",
-    "_active",
-    "_actions",
 ]
 
 
@@ -29,20 +20,15 @@ def refuse_not_generated(description: ResourceDescription) -> None:
             generated = [name for name in types.TYPES if name not in TYPES]
             problem = f"The type {field.type.name} is not generated yet"
             scanner.refuse(problem, f"Types: {listed(generated)}", len(field.name) + 1)
-        if field.type.service:
-            problem = "A reference to another service is not generated yet"
-            scanner.refuse(problem, "Leave it out.", len(field.name) + 1)
+        if field.type.name == "many" and (field.shortest or 0) > 2:
+            problem = "A many of three and more is not generated yet"
+            scanner.refuse(problem, "Leave the length out.", scanner.text.index(":length") + 1)
         for modifier in MODIFIERS:
             if getattr(field, modifier):
                 problem = f"The modifier {modifier} is not generated yet"
                 place = scanner.text.index(f":{modifier}") + 1
                 scanner.refuse(problem, "Leave it out.", place)
-    used = {
-        "_unique": bool(description.unique),
-        "_active": not description.has_active,
-        "_actions": bool(description.actions),
-    }
-    for option in OPTIONS:
-        if used[option]:
-            problem = f"The option {option} is not generated yet"
-            Scanner(option).refuse(problem, "Leave it out.", 0)
+    kinds = {field.type.name for field in description.fields}
+    if not description.has_active and kinds <= {"many", "items"}:
+        problem = "A resource whose table has no column of its own is not generated yet"
+        Scanner("_active").refuse(problem, "Leave it out, or add a field that is no many.", 0)

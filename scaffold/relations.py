@@ -4,7 +4,11 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Self
 
-from scaffold.language.description import FleetDescription, ResourceDescription
+from scaffold.language.description import (
+    FieldDescription,
+    FleetDescription,
+    ResourceDescription,
+)
 from scaffold.language.identifiers import names_of, table_of
 from scaffold.names import ResourceName, ServiceName
 
@@ -16,11 +20,13 @@ ON_DELETE = {"restrict": "", "cascade": "CASCADE", "set_null": "SET NULL"}
 class Target(ResourceName):
     """A resource that a field refers to."""
 
-    package: str
-    """Of the service that keeps it."""
+    service: str
+    """Which keeps it, as it is written in fleet.toml."""
     table: str
     prefix: str
     """Before the names of its modules that each resource of a service has."""
+    required: tuple[FieldDescription, ...]
+    """What a row of it must have."""
 
     @classmethod
     def described(cls, service: ServiceName, description: ResourceDescription) -> Self:
@@ -29,9 +35,16 @@ class Target(ResourceName):
         return cls(
             names.singular,
             names.many,
-            service.package,
+            service.typed,
             table_of(description),
             prefix_of(service, names),
+            tuple(
+                one
+                for one in description.fields
+                if one.type.name not in ("many", "items")
+                and not one.optional
+                and one.default is None
+            ),
         )
 
 
@@ -75,7 +88,7 @@ def relate(fleet: FleetDescription) -> dict[str, Relations]:
     for name, needs in edges.items():
         before = [one for one in _before(name, edges) if one in targets]
         related[name] = Relations(
-            tuple(targets[one] for one in needs if one in targets),
+            tuple(targets[one] for one in _named(described[name][1]) if one in targets),
             frozenset(one for one in needs if name in _reached(one, edges)),
             tuple(targets[one] for one in before),
             frozenset(target for one in before for target in edges[one]),
@@ -90,6 +103,7 @@ def without_references(description: ResourceDescription, targets: Set[str]) -> R
         if one.type.has_foreign_key and one.type.target in targets
         else one
         for one in description.fields
+        if one.type.name != "many" or one.type.target not in targets
     )
     return replace(description, fields=fields)
 
@@ -98,10 +112,16 @@ def edges_of(resource: ResourceDescription) -> dict[str, bool]:
     """Return the resources that the tables of one refer to, and whether each of its rows has to."""
     edges = dict[str, bool]()
     for field in resource.fields:
-        if field.type.has_foreign_key:
-            target = field.type.target
-            edges[target] = edges.get(target, False) or not field.optional
+        target = field.type.target
+        if field.type.has_foreign_key or field.type.name == "many":
+            edges[target] = edges.get(target, False) or field.needs_another
     return edges
+
+
+def _named(resource: ResourceDescription) -> list[str]:
+    """Return every resource that fields name, of other services too."""
+    kinds = [field.type for field in resource.fields]
+    return list(dict.fromkeys(each.target for each in kinds if each.name in ("ref", "many")))
 
 
 def _reached(start: str, edges: Mapping[str, Mapping[str, bool]]) -> set[str]:

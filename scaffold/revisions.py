@@ -14,7 +14,7 @@ What waits for a lock waits briefly, as others wait behind it; db_manager tries 
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -29,11 +29,14 @@ from scaffold.operations import (
     alter_column,
     create_index,
     create_reference,
+    create_search,
     create_table,
     drop_table,
+    drop_trigrams,
     execute,
     fill_rows,
     literal,
+    make_trigrams,
     named,
 )
 from scaffold.render import render
@@ -48,6 +51,7 @@ _NEUTRAL: Mapping[str, Value] = {
     **dict.fromkeys(("str", "text", "email", "url"), ""),
     **dict.fromkeys(("int", "bigint", "float"), 0),
     "decimal": Decimal(0),
+    "json": "{}",
     "bool": False,
     "date": date(1970, 1, 1),
     "time": time(),
@@ -100,24 +104,23 @@ def write_revision(
 
     Raises MisuseError for what cannot be written, as a required field without `fill`.
     """
-    before = None if old is None else Table.of(old)
-    after = None if new is None else Table.of(new)
+    before = {} if old is None else Table.of_each(old)
+    after = {} if new is None else Table.of_each(new)
     warnings = list[str]()
-    if before is not None and after is not None:
-        change = _Change(before, after, renames or {})
+    if before and after:
+        change = _Changes(before, after, renames or {})
         change.refuse_what_cannot_be()
         change.fill(fill or {})
-        back = _Change(after, before, {name: was for was, name in change.renames.items()})
-        back.fill_with_inventions()
+        back = change.reverse()
         upgrade, downgrade = change.statements(), back.statements()
         message, warnings = change.message, list(change.warnings())
-    elif after is not None:
-        upgrade, downgrade = create_table(after), drop_table(after)
-        message = f"create {after.name}"
-    elif before is not None:
-        upgrade, downgrade = [_WAIT_BRIEFLY, *drop_table(before)], create_table(before)
-        message = f"drop {before.name}"
-        warnings = [f"{before.name} is dropped, with its rows."]
+    elif after:
+        upgrade, downgrade = _create(after.values()), _drop(after.values())
+        message = f"create {after[''].name}"
+    elif before:
+        upgrade, downgrade = [_WAIT_BRIEFLY, *_drop(before.values())], _create(before.values())
+        message = f"drop {before[''].name}"
+        warnings = [f"{each.name} is dropped, with its rows." for each in before.values()]
     else:
         return None
     if not upgrade:
@@ -146,6 +149,14 @@ def _in_transaction(lines: list[str]) -> list[str]:
 def _in_none(lines: list[str]) -> list[str]:
     within = [f"    {each}" for each in lines]
     return ["with op.get_context().autocommit_block():", *within] if lines else []
+
+
+def _create(tables: Iterable[Table]) -> list[str]:
+    return [line for table in tables for line in create_table(table)]
+
+
+def _drop(tables: Iterable[Table]) -> list[str]:
+    return [line for table in reversed([*tables]) for line in drop_table(table)]
 
 
 _WAIT_BRIEFLY = execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
@@ -184,6 +195,92 @@ class _Sets(Generic[Key]):
         )
 
 
+class _Changes:
+    """From the tables of one description to those of another."""
+
+    def __init__(
+        self, old: Mapping[str, Table], new: Mapping[str, Table], renames: Mapping[str, str]
+    ) -> None:
+        self._renames = renames
+        self._old = old
+        self._new = new
+        names = {name: renames.get(name, name) for name in old}
+        moved = {was: now for was, now in names.items() if was != now and now in new}
+        own = {was: now for was, now in renames.items() if was not in moved}
+        self._changes = [
+            _Change(table, new[names[name]], own if name == "" else _pairs_renamed(table, new[now]))
+            for name, table in old.items()
+            for now in [names[name]]
+            if now in new
+        ]
+        self._added = {name: each for name, each in new.items() if name not in names.values()}
+        self._dropped = {name: each for name, each in old.items() if names[name] not in new}
+
+    def reverse(self) -> Self:
+        """Return the way back, on which what is lost is made up."""
+        back = type(self)(self._new, self._old, {now: was for was, now in self._renames.items()})
+        for each in back._changes:
+            each.fill_with_inventions()
+        return back
+
+    def refuse_what_cannot_be(self) -> None:
+        """Raise MisuseError for what none of the tables can become."""
+        for each in self._changes:
+            each.refuse_what_cannot_be()
+
+    def fill(self, given: Mapping[str, Value]) -> None:
+        """Say what rows that are there get; raises MisuseError where that is to be said."""
+        for each in self._changes:
+            each.fill(given)
+
+    @property
+    def message(self) -> str:
+        """What the revision does."""
+        own, table = self._changes[0], self._new[""].name
+        changed = [each for each in self._changes if not each.is_empty]
+        fields = [*self._added, *self._dropped]
+        if not fields and changed in ([], [own]):
+            return own.message
+        if changed or len(fields) != 1:
+            return f"change {table}"
+        return f"add {fields[0]} to {table}" if self._added else f"drop {fields[0]} from {table}"
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what cannot be safe, for the user."""
+        for table in self._dropped.values():
+            yield f"{table.name} is dropped, with its rows."
+        for each in self._changes:
+            yield from each.warnings()
+
+    def statements(self) -> list[str]:
+        """Return the lines of the function."""
+        fills = [line for each in self._changes for line in each.fills()]
+        aside = [line for each in self._changes for line in each.aside()]
+        unless_there = ", if_not_exists=True" if fills or aside else ""
+        first = [line for each in self._changes for line in each.first(unless_there)]
+        checks = [line for each in self._changes for line in each.checks()]
+        last = [
+            *_drop(self._dropped.values()),
+            *(line for each in self._changes for line in each.last()),
+            *_create(self._added.values()),
+        ]
+        if not fills and not aside:
+            return _in_transaction([*first, *last])
+        # A check that is not valid yet is held against each update: rows are filled before it.
+        return [
+            *_in_transaction([*first, *([] if fills else checks)]),
+            *_in_none(fills),
+            *_in_transaction(checks if fills else []),
+            *_in_none(aside),
+            *_in_transaction(last),
+        ]
+
+
+def _pairs_renamed(old: Table, new: Table) -> dict[str, str]:
+    """Return the new names of the columns of a table of pairs."""
+    return {was: now for was, now in zip(old.key, new.key, strict=True) if was != now}
+
+
 class _Change:
     """From one table to another, in the new names of its columns."""
 
@@ -214,6 +311,10 @@ class _Change:
         self.references = _Sets.of(
             references, {replace(each, table=""): each for each in new.references}
         )
+        was_searched = [renames.get(each, each) for each in old.searched]
+        self.searched = {*was_searched} ^ {*new.searched}
+        """Columns that are searched before or after, and not both."""
+        self._is_sought_anew = was_searched != [*new.searched]
         self._checked = [each for each in self.added if each.kind.words]
         self._checked += [
             now for was, now in self.kept if now.kind.words not in ((), was.kind.words)
@@ -228,7 +329,7 @@ class _Change:
         others = [now.name for was, now in self.kept if replace(was, name=now.name) != now]
         names |= {each.name for each in (*self.added, *self.dropped)}
         names |= {each.column for each in (*self.references.added, *self.references.removed)}
-        names |= {*self.renames.values(), *others}
+        names |= {*self.renames.values(), *others, *self.searched}
         if len(names) != 1 or self._new.name != self._old.name:
             return f"change {self._new.name}"
         [name] = names
@@ -351,35 +452,29 @@ class _Change:
             f"existing_type={column.sqlalchemy}, nullable={column.nullable})"
         )
 
-    def statements(self) -> list[str]:
-        """Return the lines of the function."""
-        fills = [self._fill(each) for each in self._to_fill]
-        # Others were added meanwhile.
-        again = [self._fill(each) for each in self._to_fill if each in self.required]
-        aside, last = list(self._aside()), list(self._last())
-        first = list(self._first(", if_not_exists=True" if fills or aside else ""))
-        checks = [
+    @property
+    def is_empty(self) -> bool:
+        """Whether the table stays as it is."""
+        return not [*self.fills(), *self.first(""), *self.checks(), *self.aside(), *self.last()]
+
+    def fills(self) -> list[str]:
+        """Return what fills rows, in batches; it can be repeated, as all before `last`."""
+        return [self._fill(each) for each in self._to_fill]
+
+    def checks(self) -> list[str]:
+        """Return the conditions that do not look at the rows which are there yet."""
+        conditions = [
             f"op.create_check_constraint({named(name)}, {self._table}, {condition!a}, "
             "postgresql_not_valid=True)"
             for name, condition in self._checks.items()
         ]
-        checks += self._new_references()
-        if not fills and not aside:
-            return _in_transaction([*first, *last])
-        # A check that is not valid yet is held against each update: rows are filled before it.
-        return [
-            *_in_transaction([*first, *([] if fills else checks)]),
-            *_in_none(fills),
-            *_in_transaction(checks if fills else []),
-            *_in_none([*again, *aside]),
-            *_in_transaction(last),
-        ]
+        return [*conditions, *self._new_references()]
 
     def _fill(self, column: Column) -> str:
         expression = self._fillings[column.name].expression
         return fill_rows(self._old.name, self._now(column.name), expression)
 
-    def _first(self, unless_there: str) -> Iterator[str]:
+    def first(self, unless_there: str) -> Iterator[str]:
         """Yield what makes the others possible; with other parts behind it, it can be repeated."""
         outdated = [
             self._old.check_name(was.name)
@@ -396,6 +491,11 @@ class _Change:
             if reference.column in kept and name not in replaced:
                 kind = f'type_="foreignkey"{if_there}'
                 yield f"op.drop_constraint({named(name)}, {self._table}, {kind})"
+        if self._is_sought_anew and self._old.searched:
+            name = named(self._old.search_name)
+            yield f"op.drop_index({name}, table_name={self._table}, if_exists=True)"
+        if self._new.searched and not self._old.searched:
+            yield make_trigrams(self._new.name)
         for was, now in self.kept:
             yield from alter_column(self._old.name, was, now)
         for column in self.added:
@@ -434,8 +534,10 @@ class _Change:
             for each in self._to_require
         }
 
-    def _aside(self) -> Iterator[str]:
+    def aside(self) -> Iterator[str]:
         """Yield what else reads or writes many rows, in transactions of its own."""
+        # Others were added meanwhile.
+        yield from (self._fill(each) for each in self._to_fill if each in self.required)
         references = map(self._new.reference_name, self.references.added)
         for constraint in (*self._checks, *references):
             yield execute(f"{self._alter} VALIDATE CONSTRAINT {constraint}")
@@ -448,13 +550,16 @@ class _Change:
             now = [replace(each, name=self._now(each.name)) for each in key]
             name, parts = self._new.index_name(key), parts_of(now, "sa.literal_column")
             yield create_index(self._old.name, name, parts, options=options)
+        if self._is_sought_anew and self._new.searched:
+            sought = [*map(self._now, self._new.searched)]
+            yield create_search(self._old, sought, options)
         for key in self.indexes.removed:
             yield (
                 f"op.drop_index({named(self._old.index_name(key))}, table_name={self._table}, "
                 "if_exists=True, postgresql_concurrently=True)"
             )
 
-    def _last(self) -> Iterator[str]:
+    def last(self) -> Iterator[str]:
         """Yield what is done once, in the transaction that notes the revision."""
         for column in self._to_require:
             yield self._nullability(column)
@@ -472,10 +577,13 @@ class _Change:
         for key in self.uniques.added:
             name = self._new.unique_name(key)
             yield execute(f"{self._alter} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}")
-        if self._new.name != self._old.name:
+        if self._new.name != self._old.name and self._new.is_own:
             sequence = f"ALTER SEQUENCE {self._old.name}_id_seq"
             yield execute(f"{sequence} RENAME TO {self._new.name}_id_seq")
+        if self._new.name != self._old.name:
             yield f"op.rename_table({self._table}, {json.dumps(self._new.name)})"
+        if self._old.searched and not self._new.searched:
+            yield drop_trigrams(self._old.name)
 
     def _renamings(self) -> Iterator[str]:
         """Yield the new names of columns and of the table, and of what is called by them."""
@@ -496,6 +604,7 @@ class _Change:
             ),
         ]
         indexes = [(old.index_name(was), new.index_name(now)) for was, now in self.indexes.kept]
+        indexes += [(old.search_name, new.search_name)] * bool(new.searched)
         for was, now in constraints:
             if was != now:
                 yield execute(f"{self._alter} RENAME CONSTRAINT {was} TO {now}")

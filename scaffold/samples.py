@@ -1,10 +1,16 @@
 """Values that generated tests use: two of each field, which its rules allow and which differ."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cache
+from itertools import chain
 from typing import Any
 
-from scaffold.language.description import FieldDescription, Value
+from scaffold.language.description import FieldDescription, Value, spell
+from scaffold.language.scanner import Scanner
+from scaffold.language.values import read_value
+from scaffold.pattern_samples import texts_of
 
 _BY_NAME: dict[str, tuple[Value, Value]] = {
     "username": ("ada", "grace"),
@@ -31,13 +37,21 @@ _BY_TYPE: dict[str, tuple[Any, Any]] = {
     "uuid": ("0b0f8a52-6f5c-4d3e-9a57-0c1d2e3f4a5b", "c3d4e5f6-7a8b-4c9d-8e0f-1a2b3c4d5e6f"),
     "email": ("ada@example.com", "grace@example.com"),
     "url": ("https://example.com/first", "https://example.com/second"),
+    "json": ({"sizes": [1, 2.5], "note": None}, ["a", {"b": True}]),
     "ref": (1, 2),
 }
 _SHORT = {"email": ("a@b", "g@b"), "url": ("http://a", "http://b")}
 
 
 def samples_of(field: FieldDescription) -> tuple[Value, Value]:
-    """Return two values, equal only where no other is possible."""
+    """Return two values, equal only where no other is possible, or found by a pattern.
+
+    Raises DescriptionError where a pattern is too hard to find what it needs.
+    """
+    return _samples_of(field) if field.pattern is None else _matching(field)
+
+
+def _samples_of(field: FieldDescription) -> tuple[Value, Value]:
     kind = field.type
     if kind.name == "enum":
         return kind.words[0], kind.words[-1]
@@ -57,7 +71,7 @@ def samples_of(field: FieldDescription) -> tuple[Value, Value]:
         ]
         first, second = fitting[0]
         return _lengthened(field, first), _lengthened(field, second)
-    if kind.name in ("bool", "uuid", "ref"):
+    if kind.name in ("bool", "uuid", "json", "ref"):
         first, second = _BY_TYPE[kind.name]
         return first, second
     is_named = named is not None and kind.name == "int" and isinstance(named[0], int)
@@ -68,6 +82,42 @@ def just_outside(field: FieldDescription, bound: Any, *, below: bool) -> Value |
     """Return the nearest value on the wrong side of a bound; None where there is none."""
     value: Value | None = _moved(field, bound, -1 if below else 1)
     return value
+
+
+def just_unlike(field: FieldDescription) -> str | None:
+    """Return a text that breaks the pattern of its field and no other rule; None where none is found."""
+    others = replace(field, pattern=None)
+    lengths = {field.shortest or 0, field.longest or 0, 1}
+    texts = [letter * length for length in sorted(lengths) for letter in "?x0"]
+    texts += map(str, _samples_of(others))
+    return next((one for one in texts if others.allows(one) and not field.allows(one)), None)
+
+
+@cache
+def _matching(field: FieldDescription) -> tuple[Value, Value]:
+    """Return two texts that match a pattern: the usual samples, the default, or what it makes."""
+    pattern = field.pattern or ""
+    lengths = (field.shortest or 3, field.longest or field.shortest or 5)
+    tried = chain(_samples_of(field), (field.default,), texts_of(pattern, lengths))
+    found = [
+        text for text in dict.fromkeys(tried) if isinstance(text, str) and _is_text(field, text)
+    ]
+    if not found or (field.unique and len(found) == 1):
+        scanner = Scanner(str(field))
+        scanner.refuse(
+            f"{'No text' if not found else 'Only one text'} for the generated tests was found that matches",
+            "Write the pattern more simply, or give a text that matches as the default.",
+            scanner.text.index(":pattern") + 1,
+        )
+    return found[0], found[:2][-1]
+
+
+def _is_text(field: FieldDescription, text: str) -> bool:
+    """Whether a text is a value of its field's type, and kept by all rules."""
+    try:
+        return read_value(spell(text), field.type) == text and field.allows(text)
+    except ValueError:
+        return False
 
 
 def _fitted(field: FieldDescription, text: str) -> str:

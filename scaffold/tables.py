@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from scaffold.fields import Resource, default_of
+from scaffold.fields import Field, Resource, default_of
 from scaffold.language.description import IndexColumn, Type, Value, spell
 from scaffold.relations import ON_DELETE
 
@@ -87,20 +87,50 @@ class Table:
     """Columns whose values together are in one row only, sorted."""
     indexes: tuple[tuple[IndexColumn, ...], ...]
     references: tuple[ForeignKey, ...] = ()
+    key: tuple[str, ...] = ("id",)
+    """The primary key; a table of pairs has another one, and no other columns."""
+    searched: tuple[str, ...] = ()
+    """Columns of text in which lists seek a part, by one index."""
+
+    @classmethod
+    def of_each(cls, resource: Resource) -> dict[str, Self]:
+        """Return every table that a description gives, by the fields that they are for."""
+        return {"": cls.of(resource)} | {
+            field.name: cls.of_pairs(resource, field) for field in resource.fields.pairs
+        }
+
+    @classmethod
+    def of_pairs(cls, resource: Resource, field: Field) -> Self:
+        """Return the table of a `many`."""
+        own, other = field.pair_columns
+        columns = [
+            Column(name, Type("ref"), "sa.BigInteger()", False, None) for name in (own, other)
+        ]
+        return cls(
+            field.pair_table,
+            {column.name: column for column in columns},
+            (),
+            ((IndexColumn(other), IndexColumn(own)),),
+            (
+                ForeignKey(own, resource.singular, resource.table, "CASCADE"),
+                ForeignKey(other, field.target.singular, field.target.table, ""),
+            ),
+            (own, other),
+        )
 
     @classmethod
     def of(cls, resource: Resource) -> Self:
-        """Return the table that a description gives."""
+        """Return the resource's own table."""
         description = resource.description
         columns = [
             Column(
                 field.name,
                 field.of.type,
-                f"sa.{field.column_type}",
+                f"{'postgresql' if field.of.type.name == 'json' else 'sa'}.{field.column_type}",
                 field.of.optional,
                 field.of.default,
             )
-            for field in resource.fields.fields
+            for field in resource.fields.columns
         ]
         if description.has_active:
             columns.append(Column("is_active", Type("bool"), "sa.Boolean()", False, True))
@@ -124,8 +154,15 @@ class Table:
                     ON_DELETE[field.of.type.on_delete],
                 )
                 for field in resource.fields.references
+                if field.of.type.has_foreign_key
             ),
+            searched=tuple(field.name for field in resource.fields.searched),
         )
+
+    @property
+    def is_own(self) -> bool:
+        """Whether its rows have ids of their own and times."""
+        return self.key == ("id",)
 
     @property
     def enums(self) -> list[Column]:
@@ -149,6 +186,31 @@ class Table:
         words = (f"{each.name}{'_desc' * each.descending}" for each in columns)
         return f"ix_{self.name}_{'_'.join(words)}"
 
+    @property
+    def search_name(self) -> str:
+        """The name of the index of `searched`."""
+        return f"ix_{self.name}_search"
+
+    def pairs(self, service: str) -> str:
+        """Return a table of pairs as a model has it."""
+        rules = {"": "", "CASCADE": ", ondelete='CASCADE'"}
+        columns = [
+            f"Column({each.column!r}, BigInteger, "
+            f"ForeignKey('{each.table}.id'{rules[each.on_delete]}), primary_key=True)"
+            for each in self.references
+        ]
+        info = f"info={ {'service': service}!r}"
+        arguments = [repr(self.name), "BaseModel.metadata", *columns, *self._indexes, info]
+        # The comma at the end has the formatter put each argument on a line of its own.
+        return f"{self.name} = Table({', '.join(arguments)},)"
+
+    @property
+    def _indexes(self) -> list[str]:
+        return [
+            f"Index({self.index_name(columns)!r}, {', '.join(parts_of(columns, 'literal_column'))})"
+            for columns in self.indexes
+        ]
+
     def arguments(self, service: str) -> str:
         """Return what a model says of its table besides the columns."""
         checks = [
@@ -160,12 +222,11 @@ class Table:
             for columns in self.uniques
             if len(columns) > 1
         ]
-        indexes = [
-            f"Index({self.index_name(columns)!r}, {', '.join(parts_of(columns, 'literal_column'))})"
-            for columns in self.indexes
-        ]
         about = repr({"info": {"service": service}})
-        found = [*checks, *uniques, *indexes]
+        found = [*checks, *uniques, *self._indexes]
+        if self.searched:
+            columns = ", ".join(map(repr, self.searched))
+            found.append(f"Index({self.search_name!r}, {columns}{trigrams_of(self.searched)})")
         return f"({', '.join([*found, about])})" if found else about
 
 
@@ -180,6 +241,12 @@ def parts_of(columns: Sequence[IndexColumn], literal: str) -> list[str]:
         else repr(each.name)
         for each in columns
     ]
+
+
+def trigrams_of(columns: Sequence[str]) -> str:
+    """Return the arguments that make an index one of the columns' trigrams."""
+    classes = dict.fromkeys(columns, "gin_trgm_ops")
+    return f', postgresql_using="gin", postgresql_ops={classes}'
 
 
 def quoted(name: str) -> str:

@@ -9,6 +9,8 @@
     the entities of one table; a service derives one for each.
 `SQLAlchemyParts`
     what belongs to the entities of a table, and is read and written with them.
+`Pairs`
+    the ids of other rows that entities are connected with, in a table of pairs.
 `Statement`, `page_of`
     SQLAlchemy's statements, compiled once, for a repository's own queries.
 `Transaction`
@@ -34,6 +36,7 @@ Repositories build their statements with SQLAlchemy once, and asyncpg runs them:
 """
 
 from quart_fleet.database._engine import Database, DatabaseServer
+from quart_fleet.database._pairs import Pairs
 from quart_fleet.database._parts import SQLAlchemyParts
 from quart_fleet.database._repository import SQLAlchemyRepository
 from quart_fleet.database._revision_check import RevisionCheck
@@ -45,6 +48,7 @@ __all__ = [
     "REFUSALS",
     "Database",
     "DatabaseServer",
+    "Pairs",
     "Parameters",
     "RevisionCheck",
     "Row",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from weakref import WeakSet
 
 import asyncpg
+import orjson
 
 from quart_fleet.database._connector import CONNECT_TIMEOUT, Connector, Pooling
 from quart_fleet.database.explanations import CONNECTION_ERRORS, LOST, UNPREPARED, UNREACHABLE
@@ -382,8 +383,9 @@ class Database:
     async def _open_connection(self) -> asyncpg.Connection:
         connection = await self._connector.connect(command_timeout=STATEMENT_TIMEOUT)
         try:
-            # JSON is read as SQLAlchemy's own connections read it, so that sessions and statements
-            # can share one. asyncpg before 0.31 asks the server for each of the two types.
+            # JSON is read here alone, so that sessions and statements can share a connection.
+            # asyncpg before 0.31 asks the server for each of the two types. jsonb writes a great
+            # fraction (1e+22) as a whole number, of which orjson makes a fraction again.
             await connection.set_type_codec(
                 "json",
                 schema="pg_catalog",
@@ -396,7 +398,7 @@ class Database:
                 schema="pg_catalog",
                 format="binary",
                 encoder=lambda text: b"\x01" + text.encode(),
-                decoder=lambda data: json.loads(data[1:].decode()),
+                decoder=lambda data: orjson.loads(data[1:]),
             )
         except BaseException:
             connection.terminate()

@@ -9,6 +9,7 @@ from sqlalchemy import Table
 from sqlalchemy.orm import DeclarativeBase
 
 from quart_fleet.database._lists import ListStatements
+from quart_fleet.database._pairs import Pairs
 from quart_fleet.database._parts import SQLAlchemyParts
 from quart_fleet.database._statement import (
     AFTER,
@@ -41,14 +42,15 @@ ModelT = TypeVar("ModelT", bound=DeclarativeBase)
 class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
     """The entities of one table, mapped explicitly in both directions.
 
-    A derived class names its model, what a message calls one entity, and the unique fields in
-    the order in which a refusal names them.
+    A derived class names its model, what a message calls one entity, the unique fields in the
+    order in which a refusal names them, and after them the sets that are unique together.
     """
 
     model: type[ModelT]
     resource: ClassVar[str]
     unique_fields: ClassVar[tuple[str, ...]] = ()
-    parts: ClassVar[tuple[SQLAlchemyParts[Any, Any], ...]] = ()
+    unique_sets: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    parts: ClassVar[tuple[SQLAlchemyParts[Any, Any] | Pairs, ...]] = ()
     """What is read with each entity, and written with it in one transaction."""
     _statements: ClassVar[TableStatements]
     _lists: ClassVar[ListStatements]
@@ -56,7 +58,7 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         table = cast("Table", cls.model.__table__)
-        cls._statements = TableStatements(table, cls.unique_fields)
+        cls._statements = TableStatements(table, cls.unique_fields, cls.unique_sets)
         cls._lists = ListStatements(table)
 
     def __init__(self, transaction: Transaction) -> None:
@@ -132,6 +134,13 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
             for field in self.unique_fields:
                 if field in values and await self._find_by(field, values[field]) is not None:
                     raise AlreadyExistsError(field)
+            for fields in self.unique_sets:
+                together = {field: values[field] for field in fields if field in values}
+                find = self._statements.find_together[fields]
+                if len(together) == len(fields) and await self._transaction.fetch_first(
+                    find, together
+                ):
+                    raise AlreadyExistsError(*fields)
             row = await self._transaction.fetch_first(statements.insert, values)
             return await self._stored(row, entity)
         except asyncpg.PostgresError as error:
@@ -200,7 +209,7 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
     def _refuse(self, error: asyncpg.PostgresError, values: Parameters | None) -> NoReturn:
         """Raise what `quart_fleet.database.REFUSALS` has for the error, else the error."""
         table = cast("Table", self.model.__table__)
-        refusal = find_refusal(error, self.resource, table, values)
+        refusal = find_refusal(error, self.resource, table, values, self.unique_sets)
         if refusal is None:
             raise error
         raise refusal from error

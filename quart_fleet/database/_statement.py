@@ -257,7 +257,12 @@ class TableStatements:
     Their parameters are named by column, so that no column can clash with another parameter.
     """
 
-    def __init__(self, table: Table, unique_fields: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        table: Table,
+        unique_fields: tuple[str, ...],
+        unique_sets: tuple[tuple[str, ...], ...] = (),
+    ) -> None:
         rows, by_name = select(table), columns_of(table)
         # Wider than the column may be: an id that it cannot hold is simply not found.
         has_id = table.c.id == bindparam("id", type_=BigInteger)
@@ -271,3 +276,8 @@ class TableStatements:
             for field in unique_fields
         }
         """For each unique field, the row that holds a value of it."""
+        self.find_together = {
+            fields: Statement(rows.where(*(by_name[each] == bindparam(each) for each in fields)))
+            for fields in unique_sets
+        }
+        """The same of fields that are unique together."""

@@ -37,6 +37,8 @@ class Violation:
     table: Table | None
     values: Parameters | None
     """By column; None for a deletion."""
+    unique_sets: tuple[tuple[str, ...], ...] = ()
+    """Columns that are unique together, where a refusal names all of them."""
 
     @property
     def constraint(self) -> str:
@@ -57,7 +59,12 @@ Refuse = Callable[[Violation], ServiceError | None]
 
 
 def already_exists(violation: Violation) -> ServiceError:
-    """Name the column that tells rows apart: in a key of several, the last that refers to none."""
+    """Name the column that tells rows apart: in a key of several, the last that refers to none.
+
+    Of a set that the repository has named, it is all of them.
+    """
+    if violation.fields in violation.unique_sets:
+        return AlreadyExistsError(*violation.fields)
     own = [field for field in violation.fields if not field.endswith("_id")]
     return AlreadyExistsError([violation.constraint or "record", *violation.fields, *own][-1])
 
@@ -182,6 +189,7 @@ def find_refusal(
     resource: str = "Record",
     table: Table | None = None,
     values: Parameters | None = NO_PARAMETERS,
+    unique_sets: tuple[tuple[str, ...], ...] = (),
 ) -> ServiceError | None:
     """Return what a client is told of a driver's error; None for one that is no client's doing.
 
@@ -190,6 +198,7 @@ def find_refusal(
         resource: what a message calls one row.
         table: the model's, by which the columns of checks and lengths are found.
         values: what was to be written, by column; None for a deletion.
+        unique_sets: columns that are unique together.
     """
     if not isinstance(error, asyncpg.PostgresError):
         return None
@@ -198,7 +207,8 @@ def find_refusal(
     refuse = next((REFUSALS[name] for name in names if name in REFUSALS), None)
     if refuse is None:
         return None
-    return refuse(Violation(error, resource, _fields_of(error, table), table, values))
+    fields = _fields_of(error, table)
+    return refuse(Violation(error, resource, fields, table, values, unique_sets))
 
 
 def _fields_of(error: asyncpg.PostgresError, table: Table | None) -> tuple[str, ...]:

@@ -63,13 +63,13 @@ class EmbeddedPostgres:
         try:
             return await asyncio.wrap_future(entering)
         except asyncio.CancelledError:
-            entering.add_done_callback(self._leave)
-            raise
 
-    def _leave(self, entering: "Future[str]") -> None:
-        """Leave as soon as it was entered: the task that entered was cancelled."""
-        if not entering.cancelled() and entering.exception() is None:
-            self.__exit__()
+            def leave(entered: "Future[str]") -> None:
+                if not entered.cancelled() and entered.exception() is None:
+                    self.__exit__()
+
+            entering.add_done_callback(leave)  # as soon as it was entered
+            raise
 
     async def __aexit__(self, *exc: object) -> None:
         self.__exit__(*exc)

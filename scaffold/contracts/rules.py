@@ -14,7 +14,13 @@ OUTSIDE = frozenset(
 
 _ALONE = ".__init__"
 _PYDANTIC = ("pydantic", "pydantic_core")
-_OPEN = ("quart_fleet.errors", "quart_fleet.dto", "quart_fleet.listing", "quart_fleet.paging")
+_OPEN = (
+    "quart_fleet.errors",
+    "quart_fleet.dto",
+    "quart_fleet.listing",
+    "quart_fleet.paging",
+    "quart_fleet.references",
+)
 """What of the chassis an application may know."""
 _PLAIN = (
     "quart_fleet.conventions",
@@ -106,15 +112,21 @@ def _rules_of_service(service: ServicePackage, services: tuple[str, ...]) -> lis
     others = tuple(name for name in services if name != service.name)
     return [
         Rule(
-            says="a domain imports only the standard library, quart_fleet.errors, quart_fleet.paging "
-            "and itself",
+            says="a domain imports only the standard library, quart_fleet.errors, quart_fleet.paging, "
+            "quart_fleet.patterns and itself",
             binds=(domain,),
             forbids=(EVERYTHING,),
-            allows=("quart_fleet.errors", "quart_fleet.paging", domain),
+            allows=(
+                "quart_fleet.errors",
+                "quart_fleet.paging",
+                "quart_fleet.patterns",
+                domain,
+            ),
         ),
         Rule(
             says="an application imports only the standard library, pydantic, quart_fleet.errors, "
-            "quart_fleet.dto, quart_fleet.listing, quart_fleet.paging, its domain and itself",
+            "quart_fleet.dto, quart_fleet.listing, quart_fleet.paging, quart_fleet.references, its "
+            "domain and itself",
             binds=(application,),
             forbids=(EVERYTHING,),
             allows=(*_PYDANTIC, *_OPEN, application, domain),
@@ -201,10 +213,22 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             allows=(*_PYDANTIC, "quart_fleet.dto", "quart_fleet.errors", "quart_fleet.times"),
         ),
         Rule(
+            says="quart_fleet.patterns imports only pydantic",
+            binds=("quart_fleet.patterns",),
+            forbids=(EVERYTHING,),
+            allows=_PYDANTIC,
+        ),
+        Rule(
             says="quart_fleet.listing imports only pydantic, quart_fleet.dto and quart_fleet.paging",
             binds=("quart_fleet.listing",),
             forbids=(EVERYTHING,),
             allows=(*_PYDANTIC, "quart_fleet.dto", "quart_fleet.paging", "quart_fleet.listing"),
+        ),
+        Rule(
+            says="quart_fleet.references imports only the standard library and quart_fleet.errors",
+            binds=("quart_fleet.references",),
+            forbids=(EVERYTHING,),
+            allows=("quart_fleet.errors", "quart_fleet.references"),
         ),
         Rule(
             says="quart_fleet.models imports only sqlalchemy and quart_fleet.conventions",
@@ -266,11 +290,16 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             forbids=("shared", "scaffold", *services),
         ),
         Rule(
-            says="scaffold imports of quart_fleet only conventions, errors, files, output, "
+            says="scaffold imports of quart_fleet only conventions, errors, files, output, patterns, "
             "revisions, times and workspace",
             binds=("scaffold",),
             forbids=("quart_fleet",),
-            allows=("quart_fleet.errors", "quart_fleet.workspace", *_PLAIN),
+            allows=(
+                "quart_fleet.errors",
+                "quart_fleet.patterns",
+                "quart_fleet.workspace",
+                *_PLAIN,
+            ),
         ),
         Rule(
             says="scaffold imports neither shared nor db_manager nor a service: it runs their "

@@ -137,7 +137,7 @@ def _check_circles(
 ) -> None:
     """Raise DescriptionError for resources that need each other: none could be the first."""
     needs = {
-        name: [one for one in resource.fields if one.type.has_foreign_key and not one.optional]
+        name: [one for one in resource.fields if one.needs_another]
         for name, (_, resource) in resources.items()
     }
     possible = set[str]()
@@ -154,6 +154,6 @@ def _check_circles(
                 with document.placing((service.name, resource.name)):
                     Scanner(str(one)).refuse(
                         f"No {resource.name} could be the first, for each needs one before it",
-                        "A ? lets the reference be null.",
+                        "A ? lets a reference be null, and a many without length may be empty.",
                         0,
                     )

@@ -110,6 +110,12 @@ class FieldDescription:
         return self.name
 
     @property
+    def needs_another(self) -> bool:
+        """Whether a row refers to one that is there before it."""
+        is_many = self.type.name == "many"
+        return bool(self.shortest) if is_many else self.type.has_foreign_key and not self.optional
+
+    @property
     def is_indexed(self) -> bool:
         """Whether it has an index that is no constraint: lists are filtered by each ref."""
         return self.index or (self.type.name == "ref" and not self.unique)
@@ -135,19 +141,29 @@ class FieldDescription:
         """What is wrong where the rules leave no value, or a unique field but one; else empty."""
         if self.secret and (self.unique or self.index or self.search):
             return "A secret is not found by its value: no unique, lookup, index, search"
-        # The types of both are the field's, which mypy cannot know.
+        lowest, highest = self._range
+        is_bounded = lowest is not None and highest is not None
+        if is_bounded and (lowest > highest or (self.positive and highest <= 0)):
+            return "No value is in this range"
+        return "Unique, and only one value is possible" if self.unique and self.is_single else ""
+
+    @property
+    def is_single(self) -> bool:
+        """Whether only one value is possible."""
+        lowest, highest = self._range
+        is_bounded = lowest is not None and highest is not None
+        return len(self.type.words) == 1 or (is_bounded and lowest == highest)
+
+    @property
+    def _range(self) -> tuple[Any, Any]:
+        """The least and the greatest value, of the field's type, where there are any."""
         lowest: Any = self.least
-        highest: Any = self.greatest
         if self.positive:
             step = {"decimal": Decimal(1).scaleb(-self.type.scale), "float": 0}.get(
                 self.type.name, 1
             )
             lowest = step if lowest is None else max(lowest, step)
-        is_bounded = lowest is not None and highest is not None
-        if is_bounded and (lowest > highest or (self.positive and highest <= 0)):
-            return "No value is in this range"
-        is_single = len(self.type.words) == 1 or (is_bounded and lowest == highest)
-        return "Unique, and only one value is possible" if self.unique and is_single else ""
+        return lowest, self.greatest
 
     def allows(self, value: Any) -> bool:
         """Whether the rules let a value of the type pass."""
@@ -248,6 +264,11 @@ class FleetDescription:
     """What fleet.toml says: services, sorted by name."""
 
     services: tuple[ServiceDescription, ...] = ()
+
+
+def initial_of(state: FieldDescription) -> str:
+    """Return the word that a new row has in a state which actions change."""
+    return state.type.words[0] if state.default is None else str(state.default)
 
 
 def spell(value: Value | None, of: Type | None = None) -> str:

@@ -5,7 +5,7 @@ They follow quart_fleet.models.NAMING_CONVENTION. PostgreSQL would cut what is l
 
 from collections.abc import Iterator, Mapping
 
-from scaffold.language.description import ResourceDescription
+from scaffold.language.description import FieldDescription, ResourceDescription
 from scaffold.language.scanner import Scanner
 from scaffold.names import LONGEST_NAME, ResourceName
 
@@ -42,6 +42,12 @@ def tables_of(description: ResourceDescription) -> list[tuple[str, str]]:
     return tables
 
 
+def pair_columns(owner: str, field: FieldDescription) -> tuple[str, str]:
+    """Return the columns of a table of pairs: the owner's, and that of what a `many` names."""
+    own, other = f"{owner}_id", field.key.removesuffix("s")
+    return own, f"other_{other}" if other == own else other
+
+
 def check_identifiers(
     description: ResourceDescription, tables: Mapping[str, str], owner: str = ""
 ) -> None:
@@ -73,9 +79,10 @@ def _identifiers(
     for field in description.fields:
         text, key, target = str(field), field.key, field.type.target
         if field.type.name == "many":
-            pairs, other = f"{singular}_{field.name}", tables.get(target, target)
-            yield text, f"fk_{pairs}_{singular}_id_{table}"
-            yield text, f"fk_{pairs}_{target}_id_{other}"
+            pairs, (own, other) = f"{singular}_{field.name}", pair_columns(singular, field)
+            yield text, f"fk_{pairs}_{own}_{table}"
+            yield text, f"fk_{pairs}_{other}_{tables.get(target, target)}"
+            yield text, f"ix_{pairs}_{other}_{own}"
         elif field.type.name != "items":
             yield text, key
         if field.type.has_foreign_key:

@@ -18,8 +18,9 @@ _OF_GENERATED_CODE = (
 )
 """What a class body of the generated code calls or has as a method."""
 _ROUTES = (
-    *("create", "delete", "get", "list_by", "list_active", "list_all", "list_page"),
-    *("bp", "use_cases"),
+    *("create", "delete", "get", "list", "list_by", "list_active", "list_active_page"),
+    *("list_all", "list_page", "bp", "use_cases", "find_list_query"),
+    *("parse_body", "parse_patch", "parse_query"),
 )
 """What a module of controllers and a class of use cases have for every resource."""
 

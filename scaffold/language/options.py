@@ -61,7 +61,22 @@ def parse_options(
             "Leave out _routes, or the other option.",
             0,
         )
-    return replace(description, **change)
+    described = replace(description, **change)
+    check_unique(described)
+    return described
+
+
+def check_unique(description: ResourceDescription) -> None:
+    """Raise DescriptionError for fields that are unique together and the same in every new row."""
+    single = {field.name for field in description.fields if field.is_single}
+    single |= {action.field for action in description.actions}
+    for names in description.unique:
+        if single.issuperset(names):
+            Scanner(", ".join(names)).refuse(
+                "Unique, and a new row can have only one value",
+                "Add a field of which rows have several.",
+                0,
+            )
 
 
 def check_part(

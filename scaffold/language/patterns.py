@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from scaffold.language.scanner import Scanner
 
 if TYPE_CHECKING:
-    from pydantic_core import SchemaValidator
+    from quart_fleet.patterns import Pattern
 
 _FORM = r"pattern(/[A-Z]{3}/): what the whole text matches, in Rust's regex syntax; \/ is a slash"
 _WRITTEN = re.compile(r"(?:\\.|[^/\\])+", re.DOTALL)
@@ -41,20 +41,18 @@ def write_pattern(pattern: str) -> str:
 
 def matches(pattern: str, text: str) -> bool:
     """Whether the whole text matches."""
-    return _compile(pattern).isinstance_python(text)
+    return _compile(pattern).matches(text)
 
 
 @cache
-def _compile(pattern: str) -> "SchemaValidator":
+def _compile(pattern: str) -> "Pattern":
     """Return what tells whether a whole text matches; raises ValueError."""
-    from pydantic_core import SchemaError, SchemaValidator  # noqa: PLC0415 - slow
-    from pydantic_core.core_schema import str_schema  # noqa: PLC0415
+    from pydantic_core import SchemaError  # noqa: PLC0415 - slow
+
+    from quart_fleet.patterns import Pattern  # noqa: PLC0415
 
     try:
-        # By itself, for in a group `a)(b` would be well formed.
-        SchemaValidator(str_schema(pattern=pattern, regex_engine="rust-regex"))
-        whole = rf"\A(?:{pattern})\z"
-        return SchemaValidator(str_schema(pattern=whole, regex_engine="rust-regex", strict=True))
+        return Pattern(pattern)
     except SchemaError as error:
         last = str(error).strip().splitlines()[-1]
         raise ValueError(re.sub(r"^\s*(SchemaError|error): ", "", last)) from None

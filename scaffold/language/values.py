@@ -1,5 +1,6 @@
 """Values in a description: defaults and bounds, read by the type of their field."""
 
+import json
 import re
 import tomllib
 from collections.abc import Callable
@@ -84,6 +85,14 @@ def _fits(value: Value, of: Type) -> bool:
     return True
 
 
+def _read_json(text: str) -> str:
+    """Return JSON as PostgreSQL reads it."""
+    value = json.loads(text)
+    if value is None or "\\u0000" in text:
+        raise ValueError
+    return json.dumps(value, ensure_ascii=False)
+
+
 _READERS: dict[str, tuple[str, str, Callable[[str], Value]]] = {
     "int": (r"-?\d+", "A whole number of 32 bits, like 0", int),
     "bigint": (r"-?\d+", "A whole number of 64 bits, like 0", int),
@@ -107,6 +116,7 @@ _READERS: dict[str, tuple[str, str, Callable[[str], Value]]] = {
         "A duration of days, hours, minutes and seconds, like P1DT1H30M",
         read_duration,
     ),
+    "json": (r".+", "JSON, but for null, like []", _read_json),
     "uuid": (
         r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
         "A UUID, or random",

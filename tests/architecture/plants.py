@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from tests.architecture.generated import USER
 
 DOMAIN = (
-    "a domain imports only the standard library, quart_fleet.errors, quart_fleet.paging and itself"
+    "a domain imports only the standard library, quart_fleet.errors, quart_fleet.paging, "
+    "quart_fleet.patterns and itself"
 )
 APPLICATION = (
     "an application imports only the standard library, pydantic, quart_fleet.errors, quart_fleet.dto, "
-    "quart_fleet.listing, quart_fleet.paging, its domain and itself"
+    "quart_fleet.listing, quart_fleet.paging, quart_fleet.references, its domain and itself"
 )
 SERVICE_INIT = "a service's __init__.py imports only the standard library: every layer runs it"
 BOOTSTRAP = "only app imports bootstrap"
@@ -29,6 +30,7 @@ WORKSPACE = (
     "quart_fleet.conventions, errors and files"
 )
 CHASSIS_INIT = "quart_fleet/__init__.py imports only the standard library: every module runs it"
+PATTERNS = "quart_fleet.patterns imports only pydantic"
 DTO = "quart_fleet.dto imports only pydantic, quart_fleet.errors and quart_fleet.times"
 LISTING = "quart_fleet.listing imports only pydantic, quart_fleet.dto and quart_fleet.paging"
 MODELS = "quart_fleet.models imports only sqlalchemy and quart_fleet.conventions"
@@ -46,7 +48,7 @@ SHARED = "shared imports neither db_manager nor scaffold nor a service"
 MANAGER = "db_manager imports neither shared nor scaffold nor a service"
 SCAFFOLD = "scaffold imports neither shared nor db_manager nor a service: it runs their commands"
 SCAFFOLD_CHASSIS = (
-    "scaffold imports of quart_fleet only conventions, errors, files, output, "
+    "scaffold imports of quart_fleet only conventions, errors, files, output, patterns, "
     "revisions, times and workspace"
 )
 
@@ -214,6 +216,7 @@ PLANTS = [
         ("def use() -> None:\n    from . import web", "quart_fleet.web", CHASSIS_INIT),
     ),
     *_file("quart_fleet/dto.py", ("import sqlalchemy", "sqlalchemy", DTO)),
+    *_file("quart_fleet/patterns.py", ("import quart_fleet.dto", "quart_fleet.dto", PATTERNS)),
     *_file("quart_fleet/listing.py", ("import quart_fleet.web", "quart_fleet.web", LISTING)),
     *_file("quart_fleet/models.py", ("import pydantic", "pydantic", MODELS)),
     *_file(

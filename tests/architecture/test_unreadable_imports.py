@@ -158,7 +158,7 @@ def test_a_program_reads_what_is_broken(workspace: DamageableWorkspace) -> None:
             "module": "user_service.domain.planted",
             "imported": "quart",
             "rule": "a domain imports only the standard library, quart_fleet.errors, "
-            "quart_fleet.paging and itself",
+            "quart_fleet.paging, quart_fleet.patterns and itself",
         }
     ]
     assert run.returncode == 1

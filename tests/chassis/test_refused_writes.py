@@ -119,6 +119,10 @@ class Products(Repository):
     resource = "Product"
 
 
+class SetsOfProducts(Products):
+    unique_sets = (("category_id", "code"),)
+
+
 @pytest.fixture
 async def stored(database: Database) -> AsyncIterator[Database]:
     """Two categories, and a product that refers to the first."""
@@ -151,6 +155,7 @@ GOOD: dict[str, object] = {
 REFUSED: list[tuple[type[Repository], dict[str, object], str, dict[str, str]]] = [
     (Repository, {"name": "TEA"}, "Name already exists", {}),
     (Products, {**GOOD, "shelf": None}, "Code already exists", {}),
+    (SetsOfProducts, {**GOOD, "shelf": None}, "Category id and code already exist", {}),
     (Products, {**GOOD, "code": "b"}, "Product conflicts with another one", {}),
     (Products, {"title": "x", "category_id": 9}, "", {"category_id": "No such category"}),
     (Products, {"title": "x", "kept_in_id": 9}, "", {"kept_in_id": "No such kept in"}),
@@ -189,7 +194,9 @@ async def test_a_refused_write_is_told_by_its_field(
             await kind(transaction).add(Entity(values))
     async with Transaction(stored) as transaction:
         repository = kind(transaction)
-        own = await repository.add(Entity({"title": "y"} if kind is Products else {"name": "y"}))
+        own = await repository.add(
+            Entity({"title": "y"} if issubclass(kind, Products) else {"name": "y"})
+        )
         with pytest.raises(ServiceError) as updated:
             await repository.update(Entity(values, own.id))
 

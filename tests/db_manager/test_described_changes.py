@@ -68,6 +68,41 @@ def test_models_and_database_are_equal_whichever_way_it_went(
     assert [each.code for each in outcomes] == [0] * 5, [each.err for each in outcomes]
 
 
+def test_a_change_that_rows_break_leaves_nothing_behind_and_goes_once_they_are_mended(
+    copy: WorkspaceCopy, fresh_database_url: str
+) -> None:
+    """The words of an enum are checked after the column has its new type, which is committed."""
+    old, new = (
+        products(f"{name}:str(9)", f"size:{kind}")
+        for name, kind in (("name", "int"), ("title", "enum(s, l)"))
+    )
+    first = describe(copy, None, old)
+    copy.run("migrate")
+    fetch(fresh_database_url, "INSERT INTO products (name, size) VALUES ('x', 7)")
+    columns = (
+        "SELECT data_type, (SELECT count(*) FROM pg_constraint WHERE conname = 'ck_products_size')"
+        " FROM information_schema.columns WHERE table_name = 'products' AND column_name = 'size'"
+    )
+    before = fetch(fresh_database_url, columns)
+    second = describe(copy, old, new)
+
+    failed = copy.run("migrate")
+
+    assert failed.code == 1
+    *_, error, after = failed.err.splitlines()
+    assert f"{second}" in error
+    assert 'check constraint "ck_products_size"' in error
+    assert after == (
+        "What it had committed already, its downgrade() took back. "
+        "The database stays at the revision before it."
+    )
+    assert fetch(fresh_database_url, columns) == before
+    assert fetch(fresh_database_url, "SELECT version_num FROM alembic_version") == [(first,)]
+    fetch(fresh_database_url, "DELETE FROM products")
+    assert copy.run("migrate").code == 0
+    assert copy.run("check").code == 0
+
+
 @pytest.mark.slow
 def test_what_is_made_of_an_index_is_the_models(copy: WorkspaceCopy, described: str) -> None:
     copy.run("migrate")

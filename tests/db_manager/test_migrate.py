@@ -168,6 +168,41 @@ def test_an_index_that_a_killed_run_left_is_made_anew(
     assert fetch(fresh_database_url, valid) == [(True,)]
 
 
+@pytest.mark.parametrize(
+    ("way_back", "left", "said"),
+    [
+        ('op.execute("DROP TABLE kept")', [], "its downgrade() took back. The database stays at"),
+        ('op.execute("SELECT 1/0")', [("kept",)], "A part of it is committed and stays."),
+    ],
+    ids=["taken back", "left"],
+)
+def test_what_a_failed_revision_had_committed_is_taken_back_or_told(
+    copy: WorkspaceCopy, fresh_database_url: str, way_back: str, left: list[object], said: str
+) -> None:
+    copy.add_revision(
+        "aaaaaaaaaaa1",
+        USERS,
+        """
+        op.execute("CREATE TABLE kept ()")
+        with op.get_context().autocommit_block():
+            op.execute("SELECT 1 / (SELECT count(*) FROM users)")
+        op.execute("CREATE TABLE later ()")
+        """,
+    )
+    [file] = copy.versions.glob("aaaaaaaaaaa1*")
+    there = 'op.execute("DROP TABLE later")'  # which was not made yet
+    file.write_text(file.read_text().replace("    pass\n", f"    {there}\n    {way_back}\n"))
+
+    outcome = copy.run("migrate")
+
+    assert outcome.code == 1
+    assert said in outcome.err
+    assert "division by zero" in outcome.err
+    assert revisions(fresh_database_url) == [(USERS,)]
+    tables = "SELECT relname FROM pg_class WHERE relname IN ('kept', 'later')"
+    assert fetch(fresh_database_url, tables) == left
+
+
 LOCKED = """
     op.execute("SET LOCAL lock_timeout = '50ms'")
     op.execute("LOCK TABLE users")

@@ -102,6 +102,8 @@ def _spec(chance: random.Random, name: str) -> str:
     kind, default = chance.choice(list(TYPES.items()))
     optional = "?" * (chance.random() < 0.4)
     unique = ":unique" * (chance.random() < 0.2)
+    is_text = kind.partition("(")[0] in ("str", "text", "email", "url")
+    unique += ":search" * (is_text and chance.random() < 0.3)
     has_default = default and chance.random() < 0.3
     return f"{name}:{kind}{optional}{unique}" + f"={default}" * bool(has_default)
 
@@ -122,7 +124,8 @@ def _with_options(specs: list[str], chance: random.Random) -> Resource:
 
 def filled(old: Resource, new: Resource) -> dict[str, Value]:
     """Return a value for each field that may need one."""
-    return {each.key: samples_of(each)[0] for each in new.description.fields}
+    fields = [each for each in new.description.fields if each.type.name != "many"]
+    return {each.key: samples_of(each)[0] for each in fields}
 
 
 def written(
@@ -149,6 +152,7 @@ def modelled(connection: Connection, resource: Resource) -> list[tuple[str, str]
     """Return what a database has of the resource's model."""
     metadata = metadata_of(resource)
     with connection.begin():
+        connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm")
         metadata.create_all(connection)
     found = catalogue(connection)
     with connection.begin():
@@ -301,6 +305,75 @@ async def test_what_would_be_cut_or_lost_is_refused_by_postgresql(
     assert await connection.run_sync(narrow) == [("one",), ("two",)]
 
 
+@pytest.mark.parametrize("is_there", [False, True])
+async def test_the_extension_of_a_search_goes_where_a_revision_made_it(
+    connection: AsyncConnection, is_there: bool
+) -> None:
+    plain, searched = products("name:str(20)"), products("name:str(20):search")
+    creation, change, whole = (
+        written(None, plain),
+        written(plain, searched),
+        written(None, searched),
+    )
+    assert creation is not None
+    assert change is not None
+    assert whole is not None
+
+    def extensions(connection: Connection) -> list[object]:
+        with connection.begin():
+            query = "SELECT extname FROM pg_extension WHERE extname <> 'plpgsql'"
+            return [row[0] for row in connection.exec_driver_sql(query)]
+
+    def go(connection: Connection) -> list[list[object]]:
+        found = []
+        if is_there:
+            with connection.begin():
+                connection.exec_driver_sql("CREATE EXTENSION pg_trgm")
+        for revision, way in (
+            (whole, "upgrade"),
+            (whole, "downgrade"),
+            (creation, "upgrade"),
+            (change, "upgrade"),
+            (change, "downgrade"),
+        ):
+            apply(connection, revision, way)
+            found.append(extensions(connection))
+        return found
+
+    there: list[object] = ["pg_trgm"]
+    without = there if is_there else []
+    assert await connection.run_sync(go) == [there, without, without, there, without]
+
+
+async def test_json_is_added_made_of_text_and_dropped(connection: AsyncConnection) -> None:
+    old = products("name:str(20)", "note:text", "data:json")
+    new = products("name:str(20)", "note:json", "more:json")
+    creation = written(None, old)
+    change = write_revision(old, new, parent=None, fill={"more": '{"a: $$": "it\'s"}'})
+    assert creation is not None
+    assert change is not None
+
+    def go(connection: Connection) -> tuple[list[object], list[object]]:
+        before, after = created(connection, old), created(connection, new)
+        assert modelled(connection, new) == after
+        apply(connection, creation)
+        with connection.begin():
+            connection.exec_driver_sql(
+                """INSERT INTO products (name, note, data) VALUES ('x', '[1]', '"gone"')"""
+            )
+        apply(connection, change)
+        assert catalogue(connection) == after
+        found = rows(connection, "note, more")
+        apply(connection, change, "downgrade")
+        assert catalogue(connection) == before
+        return found, rows(connection, "note, data")
+
+    assert await connection.run_sync(go) == (
+        [([1], {"a: $$": "it's"})],
+        [("[1]", {})],
+    )
+
+
 @pytest.mark.slow
 async def test_values_become_those_of_another_type_and_twice_the_same(
     connection: AsyncConnection,
@@ -411,6 +484,54 @@ async def test_a_table_may_get_another_name(connection: AsyncConnection) -> None
         assert catalogue(connection) == before
 
     await connection.run_sync(rename)
+
+
+KINDS = products("name:str(20)", "kinds:many(category)")
+WARES = replace(KINDS, many="wares", description=replace(KINDS.description, plural="wares"))
+TABLES = ("products", "wares", "product_kinds", "product_groups")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "renames"),
+    [
+        (products("name:str(20)"), KINDS, {}),
+        (products("name:str(20):unique", "groups:many(category)"), KINDS, {}),
+        (products("name:str(20)", "groups:many(category)"), KINDS, {"groups": "kinds"}),
+        (products("name:str(20)", "kinds:many(product)"), KINDS, {}),
+        (KINDS, WARES, {}),
+        (KINDS, products("name:str(20)", "kinds:many(category)", "groups:many(product)"), {}),
+    ],
+)
+async def test_tables_of_pairs_follow_their_fields(
+    connection: AsyncConnection, old: Resource, new: Resource, renames: dict[str, str]
+) -> None:
+    def everything(connection: Connection) -> list[list[tuple[str, str]]]:
+        return [catalogue(connection, each) for each in TABLES]
+
+    def go_through(connection: Connection) -> None:
+        creations = [written(None, each) for each in (new, old)]
+        change = written(old, new, renames)
+        assert change is not None
+        metadata = metadata_of(new)
+        with connection.begin():
+            metadata.create_all(connection)
+        after = everything(connection)
+        with connection.begin():
+            metadata.drop_all(
+                connection, [each for each in metadata.sorted_tables if each.name != "categories"]
+            )
+        for creation in creations:
+            assert creation is not None
+            apply(connection, creation)
+            found = everything(connection)
+            if creation is creations[0]:
+                assert found == after
+                apply(connection, creation, "downgrade")
+        for way, expected in (("upgrade", after), ("downgrade", found)) * 2:
+            apply(connection, change, way)
+            assert everything(connection) == expected, (way, change.text)
+
+    await connection.run_sync(go_through)
 
 
 def prepare(connection: Connection) -> Revision:

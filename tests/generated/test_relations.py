@@ -20,12 +20,22 @@ port = 9301
 name = "str(120):unique"
 category = "ref(category)"
 brand = "ref(brand, set_null)?"
+tags = "many(tag)"
+related = "many(product)"
 _index = ["category, -name"]
 
 [shop-service.category]
 name = "str(80)"
 parent = "ref(category, cascade)?"
 department = "ref(department, cascade):fixed"
+
+[shop-service.tag]
+label = "str(40):unique"
+shelves = "many(shelf):length(1,2)"
+
+[shop-service.shelf]
+name = "str"
+products = "many(product):fixed"
 
 [shop-service.brand]
 name = "str(80)"
@@ -52,6 +62,8 @@ first_post = "ref(post, set_null)?"
 body = "text"
 thread = "ref(thread, cascade)"
 answers = "ref(post)?"
+about = "ref(shop-service.product)?"
+author = "ref(shop-service.shop, fk):fixed"
 """
 
 
@@ -151,6 +163,37 @@ def test_references_are_read_found_sorted_and_refused(shop: httpx.Client) -> Non
     assert cleared.status_code == 422
     kept = shop.put(f"/products/{atlas}", json={"category_id": None}).json()["data"]
     assert kept["category_id"] == first
+
+
+def test_many_are_sorted_replaced_and_kept(shop: httpx.Client) -> None:
+    shelf = created(shop, "/shelves", name="First")
+    one, two = (created(shop, "/tags", label=each, shelf_ids=[shelf]) for each in ("one", "two"))
+    department = created(shop, "/departments", title="Toys")
+    category = created(shop, "/categories", name="e", department_id=department)
+    body = {"name": "Ball", "category_id": category, "tag_ids": [two, one]}
+    product = created(shop, "/products", **body)
+    path = f"/products/{product}"
+
+    assert shop.get(path).json()["data"]["tag_ids"] == [one, two]
+    assert shop.put(path, json={"tag_ids": None}).json()["data"]["tag_ids"] == [one, two]
+    assert shop.put(path, json={"tag_ids": [two]}).json()["data"]["tag_ids"] == [two]
+    assert shop.patch(path, json={}).json()["data"]["tag_ids"] == [two]
+    assert shop.delete(f"/tags/{two}").status_code == 409
+    for value, reason in (
+        ([one, 2**62], "No such tag"),
+        ([one, one], "Must not have the same item twice"),
+        (list(range(1001)), "Must have at most 1000 items"),
+        (None, "Must be an array"),
+    ):
+        refused = shop.patch(path, json={"tag_ids": value})
+        assert (refused.status_code, refused.json()["errors"]) == (422, {"tag_ids": reason})
+    nested = shop.patch(path, json={"tag_ids": [one, "2"]})
+    assert nested.json()["errors"] == {"tag_ids.1": "Must be an integer"}
+    assert shop.get(path).json()["data"]["tag_ids"] == [two]
+    short = shop.post("/tags", json={"label": "three"})
+    assert short.json()["errors"] == {"shelf_ids": "Must have at least 1 item"}
+    assert shop.patch(path, json={"tag_ids": []}).json()["data"]["tag_ids"] == []
+    assert shop.delete(f"/tags/{two}").status_code == 200
 
 
 def test_what_is_in_use_stays_goes_along_or_is_forgotten(shop: httpx.Client) -> None:

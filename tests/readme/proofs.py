@@ -81,6 +81,14 @@ IN_TESTS = {
         "tests/scaffold/test_templates.py::test_an_edited_template_reaches_ten_services_and_their_edits_stay",
         '"templates", "copy"',
     ),
+    "python -m scaffold upgrade": (
+        "tests/scaffold/test_upgrade.py::test_what_was_not_edited_is_then_what_the_newer_version_makes",
+        '"upgrade"',
+    ),
+    "python -m scaffold upgrade --from WHEEL": (
+        "tests/scaffold/test_upgrade.py::test_a_later_version_is_named_as_a_wheel_or_a_folder",
+        '"--from"',
+    ),
     "python -m scaffold remove product-service --assume-applied": (
         "tests/readme/test_guide.py::test_a_service_goes_as_the_page_says",
         "mentioned(",

@@ -14,6 +14,9 @@ from quart_fleet.conventions import without_foreign_variables
 from tests.readme.guide import UPGRADING, commands
 from tests.workspace import run
 
+GENERATOR = Path(__file__).parents[1] / "fixtures/generator-0.2.0.tar.xz"
+"""That of 0.2.0: see tests/scaffold/test_upgrade.py."""
+
 ARCHIVE = Path(__file__).parents[1] / "fixtures/workspace-0.1.0.tar.xz"
 """What 0.1.0 made of `init`, `user-service 8081` and `product-service 8082`, and then the owner of
 its guide's feature: products have a stock, a route that fills it, a migration and tests."""
@@ -38,8 +41,8 @@ def test_a_workspace_of_0_1_0_comes_over_as_the_page_says(
     versions = revisions(shop)
     asyncio.run(execute(fresh_database_url, "insert into products (name, stock) values ('tea', 7)"))
 
-    lines = commands(UPGRADING.read_text())
-    [merge] = [number for number, line in enumerate(lines) if "Upgrade to 0.2.0" in line]
+    lines = commands(UPGRADING.read_text().partition("\n## From 0.1.0\n")[2])
+    [merge] = [number for number, line in enumerate(lines) if "Upgrade to 0.3.0" in line]
     before, after = lines[:merge], lines[merge + 1 :]
     run(["bash", "-ec", "\n".join([*before, f"{lines[merge]} || true"])], shop, environment)
     keep_both_sides(shop, environment)
@@ -60,6 +63,31 @@ def test_a_workspace_of_0_1_0_comes_over_as_the_page_says(
     shutil.rmtree(shop / ".venv")
 
 
+@pytest.mark.slow
+def test_a_workspace_of_0_2_0_comes_over_as_the_page_says(
+    tmp_path: Path, fresh_database_url: str
+) -> None:
+    environment = owner(tmp_path) | {"DATABASE_URL": fresh_database_url}
+    with tarfile.open(GENERATOR) as archive:
+        archive.extractall(tmp_path / "generator", filter="data")
+    was = environment | {"PYTHONPATH": str(tmp_path / "generator")}
+    for line in ("init shop", "service user-service 8081", "service product-service 8082"):
+        here = tmp_path if line.startswith("init") else tmp_path / "shop"
+        run([sys.executable, "-P", "-m", "scaffold", *line.split()], here, was)
+    shop = tmp_path / "shop"
+    program = tmp_path / "fleet/.venv/bin/fleet"
+    code = "from scaffold.launcher import run; run()"
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} -P -c '{code}' \"$@\"\n")
+    program.chmod(0o755)
+
+    text = UPGRADING.read_text().partition("\n## From 0.1.0\n")[0]
+    printed = run(["bash", "-ec", "\n".join(commands(text))], shop, environment)
+
+    assert "✓ Nothing is wrong." in printed
+    assert "Success: no issues found" in printed
+    shutil.rmtree(shop / ".venv")
+
+
 def keep_both_sides(shop: Path, environment: dict[str, str]) -> None:
     """Conclude the merge, whose only conflict is among the imports of the feature's route."""
     unmerged = run(["git", "diff", "--name-only", "--diff-filter=U"], shop, environment)
@@ -68,7 +96,7 @@ def keep_both_sides(shop: Path, environment: dict[str, str]) -> None:
     lines = file.read_text().splitlines(keepends=True)
     marks = ("<<<<<<<", "=======", ">>>>>>>")
     file.write_text("".join(line for line in lines if not line.startswith(marks)))
-    run(["git", "commit", "-qam", "Upgrade to 0.2.0"], shop, environment)
+    run(["git", "commit", "-qam", "Upgrade to 0.3.0"], shop, environment)
 
 
 def owner(folder: Path) -> dict[str, str]:

@@ -101,7 +101,10 @@ def _options(random: Random, resource: ResourceDescription) -> ResourceDescripti
         columns = random.sample(usable, random.randint(1, min(3, len(usable))))
         index.append(tuple(IndexColumn(one, random.random() < 0.4) for one in columns))
     if usable and random.random() < 0.4:
-        unique.append(tuple(random.sample(usable, random.randint(1, min(2, len(usable))))))
+        names = random.sample(usable, random.randint(1, min(2, len(usable))))
+        single = {field.name for field in resource.fields if field.is_single}
+        single |= {action.field for action in resource.actions}
+        unique += [tuple(names)] * (not single.issuperset(names))
     return replace(resource, index=tuple(index), unique=tuple(unique))
 
 
@@ -132,7 +135,9 @@ def _field(
     if kind == "many":
         own = [one for one in homes if homes[one] == homes[resource]]
         target = Type(kind, target=random.choice(own))
-        return FieldDescription(name=name, type=target, fixed=is_fixed, was=was, **_counts(random))
+        # None at all are possible, for the same reason.
+        counts: dict[str, Any] = random.choice([{}, {"shortest": 0, "longest": 9}])
+        return FieldDescription(name=name, type=target, fixed=is_fixed, was=was, **counts)
     if kind in ("json", "ref"):
         reference = _reference(random, homes, resource) if kind == "ref" else Type(kind)
         # Null is possible, so that resources which refer to each other can be created.

@@ -371,6 +371,26 @@ def test_what_is_not_described_is_refused_by_its_name(
     assert picture(fleet) == before
 
 
+def test_a_resource_is_added_with_its_options(fleet: Path) -> None:
+    options = ("--unique", "code, kind", "--action", "pay=kind: open -> paid", "--no-active")
+    fields = ("code:str(9)", "kind:enum(open, paid)")
+    done(scaffold(fleet, "resource", "product-service", "bill", *fields, *options))
+
+    block = (fleet / "fleet.toml").read_text().partition("[product-service.bill]\n")[2]
+    assert block.splitlines()[2:5] == [
+        '_unique = ["code, kind"]',
+        "_active = false",
+        '_actions = { pay = "kind: open -> paid" }',
+    ]
+    assert "is_active" not in (fleet / "shared/models/bill.py").read_text()
+    describe(fleet, "_active = false\n", "")
+    done(scaffold(fleet, "apply"))
+    versions = fleet / "db_manager/migrations/versions"
+    assert [path.name[13:] for path in versions.glob("*is_active*.py")] == [
+        "add_is_active_to_bills.py"
+    ]
+
+
 def test_a_list_tells_what_was_edited_and_what_is_not_described(fleet: Path) -> None:
     edit(fleet, ENTITY, "as the business knows it", "as we know it")
     (fleet / PRODUCT / "README.md").unlink()
@@ -525,3 +545,37 @@ def test_other_fields_of_a_table_that_ships_are_refused(workspace: Path) -> None
     assert "other fields for it are not generated yet" in refused(
         scaffold(workspace, "field", "user-service", "user", "nick:str?")
     )
+
+
+def test_what_has_a_revision_says_the_next_command(fleet: Path) -> None:
+    field = ("field", "product-service", "product")
+
+    assert done(scaffold(fleet, *field, "sku:str(9)?")).endswith(
+        "\n\nNext: python -m db_manager migrate\n"
+    )
+    assert "Next" not in done(scaffold(fleet, *field, "sku:str(9)?"))
+
+
+def test_a_diff_is_within_the_json_where_both_are_asked_for(fleet: Path) -> None:
+    options = ("--diff", "--json")
+
+    found = json.loads(
+        done(scaffold(fleet, "field", "product-service", "product", "a:int?", *options))
+    )
+
+    assert "+    a: Mapped[int | None] = mapped_column(Integer)" in found["diff"]
+    assert "shared/models/product.py" in found["changed"]
+
+
+def test_a_lost_baseline_is_named_with_the_ways_to_bring_it_back(fleet: Path) -> None:
+    edit(fleet, ENTITY, "    def deactivate", "    # Mine.\n    def deactivate")
+    kept = shutil.copytree(fleet / ".scaffold", fleet.parent / "kept")
+    shutil.rmtree(fleet / ".scaffold/generated")
+    ways = "git checkout -- .scaffold, or else: python -m scaffold upgrade"
+
+    assert f"{ENTITY}.txt was lost: {ways}" in refused(scaffold(fleet, "apply"))
+    shutil.rmtree(fleet / ".scaffold")
+    assert f"Where that was lost: {ways}." in refused(scaffold(fleet, "apply"))
+
+    shutil.copytree(kept, fleet / ".scaffold")
+    assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"

@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from scaffold.baseline import describe, parse_described
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.language.description import ActionDescription, FleetDescription, ResourceDescription
 from scaffold.language.fleet import (
@@ -15,6 +16,7 @@ from scaffold.language.fleet import (
     add_service,
     drop_field,
     forget_former_names,
+    join_sides,
     parse_fleet,
     put_fields,
     remove_resource,
@@ -290,7 +292,7 @@ def test_a_mistake_is_shown_at_its_line(old: str, new: str, message: str) -> Non
         ('name = "str(80):unique"\n', "", "line 15: category has no field"),
         ("product =", "[order-service.order.x]\nproduct =", "line 44: line has no field"),
         ('"str(80):unique"', "3", "line 16: 'name' is not described by a text"),
-        ("[product-service.tag]", f"[product-service.{'a' * 40}]\n{'b' * 30} = 'ref(category)'\n[product-service.tag]", "would have 89 characters in the database"),
+        ("[product-service.tag]", f"[product-service.{'a' * 40}]\n{'b' * 30} = 'ref(category)'\n[product-service.tag]", "would have 71 characters in the database"),
         ("line]", f"{'line' * 16}]", "This cannot name a resource"),
     ],
 )  # fmt: skip
@@ -496,3 +498,57 @@ def test_a_table_is_added_where_it_takes_no_other_keys() -> None:
 
     assert list(tomllib.loads(text)) == ["a", "b", "aa"]
     assert remove_service(remove_service(text, "aa"), "a") == "b.port = 1026\n"
+
+
+def test_sides_that_are_joined_keep_their_comments() -> None:
+    text = """\
+# Fleet.
+[a-service]
+port = 1025
+<<<<<<< HEAD
+# Ours.
+[a-service.apple]
+name = "str(9)"   # short
+=======
+
+# Theirs: pears,
+# green ones.
+[a-service.pear]
+# what it is
+kind = "str(9)"   # of pear
+
+# Another.
+[b-service]
+port = 1026  # free
+# And plums.
+[b-service.plum]
+name = "str"
+# The end.
+>>>>>>> theirs
+"""
+
+    joined = join_sides(text)
+
+    comments = (
+        "Fleet",
+        "Ours",
+        "short",
+        "Theirs",
+        "green",
+        "what it",
+        "of pear",
+        "Another",
+        "free",
+    )
+    for comment in (*comments, "And plums", "The end"):
+        assert joined.count(comment) == 1, comment
+    assert [one.name for one in parse_fleet(joined).services] == ["a-service", "b-service"]
+
+
+def test_what_was_applied_is_read_service_by_service() -> None:
+    fleet = parse_fleet(
+        "[a-service]\nport = 8081\n[a-service.a]\nto = 'ref(b-service.b)'\n"
+        "[b-service]\nport = 8082\n[b-service.b]\nname = 'str'\nall = 'many(b)'\n"
+    )
+
+    assert parse_described(describe(fleet)) == fleet

@@ -30,6 +30,7 @@ from scaffold.language.grammar import (
     parse_field,
     parse_fields,
 )
+from scaffold.language.options import OPTIONS
 from scaffold.language.types import TYPES
 from scaffold.names import ServiceName
 from scaffold.presets import preset_of
@@ -282,6 +283,7 @@ def test_an_action_changes_a_state_from_some_of_its_words_to_another() -> None:
         *(("go", f"{field}: a -> b") for field in ("null", "set", "one")),
         *((name, "x: a -> b") for name in ("deactivate", "update", "Go", "class", "is_active")),
         *((name, "x: a -> b") for name in ("x", "owner_id", "get_by_x", "list_all", "go-on")),
+        *((name, "x: a -> b") for name in ("list", "list_active_page", "parse_body")),
     ],
 )
 def test_what_no_action_can_be_is_refused(name: str, rule: object) -> None:
@@ -322,6 +324,7 @@ def test_names_are_as_long_as_postgresql_keeps_them() -> None:
         *({"_active": "no"}, {"_plural": "Xs"}, {"_plural": "class"}, {"_routes": "users"}),
         *({"_active": False, "_index": ["is_active"]}, {"_routes": "contract", "_active": False}, {"_actions": "go"}, {"_unique": ["created_at"]}),
         *({"j": "json", "_index": ["j"]}, {"s": "str:secret", "_index": ["s"]}, {"m": "many(m)", "_unique": ["m"]}),
+        *({"e": "enum(a)", "_unique": ["e"]}, {"e": "enum(a, b)", "_unique": ["e"], "_actions": {"go": "e: a -> b"}}),
     ],
 )  # fmt: skip
 def test_what_is_no_option_is_refused_in_lines_with_a_caret(option: dict[str, object]) -> None:
@@ -332,11 +335,9 @@ def test_what_is_no_option_is_refused_in_lines_with_a_caret(option: dict[str, ob
 @pytest.mark.parametrize(
     "block",
     [
-        {"x": "int", "_unique": ["x"]},
-        {"x": "int", "_active": False},
-        {"x": "enum(a, b)", "_actions": {"go": "x: a -> b"}},
-        *({"x": kind} for kind in ("json", "ref(y-service.y)", "many(y)", "items(y)")),
-        *({"x": f"str:{word}"} for word in ("secret", "search", "pattern(/a/)")),
+        *({"x": kind} for kind in ("many(y):length(3)", "items(y)")),
+        {"x": "str:secret"},
+        {"x": "many(y)", "_active": False},
     ],
 )
 def test_what_is_not_generated_yet_is_refused_by_its_name(block: dict[str, object]) -> None:
@@ -401,6 +402,14 @@ def test_presets_are_written_in_the_language() -> None:
         *("x:date:max(2020-01-01)", "x:time:min(23:59:59.999999)", "x:datetime:min(9999-01-01T00:00:00Z)"),
         *("x:duration:max(PT1S)", "x:email:length(3,4)", "x:email:length(60)", "x:url:length(8,8)"),
         *("email:int", "age:int:max(3)", "age:str", "name:email", "x:url:length(90)"),
+        r"x:str(8):unique:pattern(/[A-Z]{3}-\d{2,4}/)",
+        r"x:text:pattern(/\p{Lu}[\p{L}'-]*( \p{Lu}[\p{L}'-]*)*/)",
+        r"x:str:pattern(/(?i)x:[^=)]*/)",
+        r"x:str:pattern(/(a|b\/)+\\?/)",
+        *("x:str:length(20,30):pattern(/[a-z]*/)", r"x:str:pattern(/(?:[[:alpha:]]+[]a])?/)"),
+        r"x:str:unique:pattern(/(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}/)",
+        *(r"x:email:pattern(/.*@example\.com/)", "x:url:pattern(/https:.*/)", "x:text:pattern(/.*/)"),
+        r"x:str:pattern(/\x41\u{1F600}[^\s]{2,}?$/)",
     ],
 )  # fmt: skip
 def test_samples_keep_the_rules_of_their_field(text: str) -> None:
@@ -416,6 +425,24 @@ def test_samples_keep_the_rules_of_their_field(text: str) -> None:
         or "2147" in text
         or "max(1)" in text
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("x:str:pattern(/[a-z&&[^aeiou]]+/)", "No text for the generated tests was found"),
+        ("x:str:unique:pattern(/abc/)", "Only one text for the generated tests was found"),
+    ],
+)
+def test_a_pattern_that_is_too_hard_for_tests_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(MisuseError, match=problem):
+        samples_of(parse_field(text))
+
+
+def test_of_a_pattern_the_default_is_a_sample() -> None:
+    field = parse_field("x:str:pattern(/[a-z&&[^aeiou]]+/)=xyz")
+
+    assert samples_of(field) == ("xyz", "xyz")
 
 
 def test_names_that_libraries_have_are_known() -> None:
@@ -440,6 +467,6 @@ def test_the_page_names_every_type_and_modifier() -> None:
     named = re.findall(r"^\| `(\w+)", page, re.MULTILINE)
 
     later = [*not_generated.TYPES, *not_generated.MODIFIERS]
-    assert named == [word for word in (*TYPES, *MODIFIERS) if word not in later]
+    assert named == [word for word in (*TYPES, *MODIFIERS, *OPTIONS) if word not in later]
     for word in later:
         assert f"`{word}`" in page

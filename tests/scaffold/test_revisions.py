@@ -240,6 +240,20 @@ def test_a_reference_is_added_without_a_look_at_the_rows_and_validated_apart() -
     ]
 
 
+def test_a_table_of_pairs_is_made_with_its_field_and_told_when_it_goes() -> None:
+    new = products("name:str(120)", "kinds:many(category)")
+
+    added, dropped = revise(NAMED, new), revise(new, NAMED)
+
+    assert [line.partition(" (")[0] for line in sql(NAMED, new) if line.startswith("CREATE")] == [
+        "CREATE TABLE product_kinds",
+        "CREATE INDEX ix_product_kinds_kind_id_product_id ON product_kinds",
+    ]
+    assert added.file_name.endswith("_add_kind_ids_to_products.py")
+    assert dropped.file_name.endswith("_drop_kind_ids_from_products.py")
+    assert (added.warnings, dropped.warnings) == ((), ("product_kinds is dropped, with its rows.",))
+
+
 def test_another_rule_of_deletion_replaces_the_foreign_key() -> None:
     old, new = products("category:ref(category)?"), products("category:ref(category, set_null)?")
 

@@ -1,0 +1,235 @@
+"""Pairs of ids: written with their owner, and read by one statement for all owners of a list."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+from pydantic import ValidationError
+from sqlalchemy import BigInteger, Column, ForeignKey, String, Table
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.schema import CreateTable
+
+from quart_fleet.database import Database, Pairs, Row, SQLAlchemyRepository, Transaction
+from quart_fleet.dto import Ids, RequestDTO
+from quart_fleet.errors import AlreadyExistsError, ConflictError, ValidationFailedError
+from quart_fleet.models import StandardColumns
+from quart_fleet.paging import ListQuery
+
+DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # has no annotation
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class LabelModel(StandardColumns, Base):
+    __tablename__ = "labels"
+
+    name: Mapped[str] = mapped_column(String(20))
+
+
+class CrateModel(StandardColumns, Base):
+    __tablename__ = "crates"
+
+    code: Mapped[str] = mapped_column(String(20), unique=True)
+
+
+crate_labels = Table(
+    "crate_labels",
+    Base.metadata,
+    Column("crate_id", BigInteger, ForeignKey("crates.id", ondelete="CASCADE"), primary_key=True),
+    Column("label_id", BigInteger, ForeignKey("labels.id"), primary_key=True),
+)
+
+
+@dataclass
+class Label:
+    name: str
+    id: int | None = None
+
+
+@dataclass
+class Crate:
+    code: str
+    label_ids: tuple[int, ...] = ()
+    id: int | None = None
+
+
+class Labels(SQLAlchemyRepository[Label, LabelModel]):
+    model = LabelModel
+    resource = "Label"
+
+    def _to_entity(self, row: Row) -> Label:
+        return Label(row["name"], row["id"])
+
+    def _to_row(self, entity: Label) -> dict[str, object]:
+        return {"name": entity.name}
+
+
+class Crates(SQLAlchemyRepository[Crate, CrateModel]):
+    model = CrateModel
+    resource = "Crate"
+    unique_fields = ("code",)
+    parts = (Pairs("label_ids", crate_labels),)
+
+    def _to_entity(self, row: Row) -> Crate:
+        return Crate(row["code"], id=row["id"])
+
+    def _to_row(self, entity: Crate) -> dict[str, object]:
+        return {"code": entity.code}
+
+
+class Recorded(Transaction):
+    """Keeps the statements that are sent to the driver, without their parameters."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.sent: list[str] = []
+
+    async def _send(self, method: str, *arguments: object, **options: object) -> Any:
+        sql = re.sub(r"\s+", " ", str(arguments[0]))
+        self.sent.append(
+            re.sub(r"(?<=SELECT ).+?(?= FROM (crates|labels))|::BIGINT(\[\])?", "", sql)
+        )
+        return await super()._send(method, *arguments, **options)
+
+
+@pytest.fixture
+async def work(database: Database) -> AsyncIterator[Recorded]:
+    tables = [cast("Table", each.__table__) for each in (LabelModel, CrateModel)]
+    async with database.connect() as connection:
+        for table in (*tables, crate_labels):
+            await connection.execute(str(CreateTable(table).compile(dialect=DIALECT)))
+        await connection.execute("INSERT INTO labels (name) VALUES ('a'), ('b'), ('c')")
+    async with Recorded(database) as transaction:
+        yield transaction
+    async with database.connect() as connection:
+        await connection.execute("DROP TABLE crate_labels, crates, labels")
+
+
+async def test_pairs_are_stored_with_their_owner_and_read_sorted(work: Recorded) -> None:
+    crates = Crates(work)
+
+    stored = await crates.add(Crate("x", (3, 1)))
+    await work.commit()
+
+    assert stored == Crate("x", (1, 3), 1)
+    assert await crates.get(1) == stored
+    assert await crates._find_by("code", "x") == stored
+
+
+async def test_an_update_replaces_the_pairs(work: Recorded) -> None:
+    crates = Crates(work)
+    crate = await crates.add(Crate("x", (1, 2)))
+    crate.label_ids = (2, 3)
+
+    updated = await crates.update(crate)
+    crate.label_ids = ()
+
+    assert updated == Crate("x", (2, 3), 1)
+    assert await crates.get(1) == updated
+    assert await crates.update(crate) == await crates.get(1) == Crate("x", (), 1)
+
+
+async def test_a_list_of_any_length_takes_one_statement_more(work: Recorded) -> None:
+    crates = Crates(work)
+    for number in range(40):
+        await crates.add(Crate(f"c{number}", (1, 2, 3)[: number % 4]))
+    work.sent.clear()
+
+    everything = await crates.list_page(0, 500)
+    page = await crates.list_by(ListQuery(limit=30))
+
+    assert [len(each.label_ids) for each in everything] == [0, 1, 2, 3] * 10
+    assert page.items == everything[:30]
+    pairs = (
+        "SELECT crate_labels.crate_id, crate_labels.label_id FROM crate_labels WHERE "
+        "crate_labels.crate_id = ANY ($1) ORDER BY crate_labels.crate_id, crate_labels.label_id"
+    )
+    assert work.sent == [
+        "SELECT  FROM crates WHERE crates.id > $1 ORDER BY crates.id LIMIT $2",
+        pairs,
+        "SELECT  FROM crates ORDER BY crates.id ASC NULLS LAST LIMIT $1",
+        pairs,
+    ]
+
+
+async def test_a_write_takes_the_same_statements_for_any_number_of_pairs(work: Recorded) -> None:
+    crates = Crates(work)
+
+    crate = await crates.add(Crate("x", (1, 2, 3)))
+    added = [each.partition(" ")[0] for each in work.sent]
+    work.sent.clear()
+    crate.label_ids = (1,)
+    await crates.update(crate)
+    crate.label_ids = (3, 2)
+    await crates.update(crate)
+
+    assert added == ["BEGIN", "INSERT", "INSERT"]
+    assert [each.partition(" ")[0] for each in work.sent] == [
+        *("UPDATE", "SELECT", "DELETE"),
+        *("UPDATE", "SELECT", "DELETE", "INSERT"),
+    ]
+
+
+async def test_what_is_refused_is_named_and_nothing_is_stored(
+    database: Database, work: Recorded
+) -> None:
+    crates = Crates(work)
+    crate = await crates.add(Crate("x", (1,)))
+    await work.commit()
+
+    async with Transaction(database) as other:
+        with pytest.raises(ValidationFailedError) as refused:
+            await Crates(other).add(Crate("y", (1, 9)))
+    assert refused.value.errors == {"label_ids": "No such label"}
+    async with Transaction(database) as other:
+        with pytest.raises(ValidationFailedError) as refused:
+            await Crates(other).update(Crate("x", (9,), crate.id))
+    assert refused.value.errors == {"label_ids": "No such label"}
+    async with Transaction(database) as other:
+        with pytest.raises(AlreadyExistsError):
+            await Crates(other).add(Crate("x", (9,)))
+    assert await crates.list_page(0, 9) == [crate]
+
+
+async def test_pairs_keep_what_they_lead_to_and_go_with_their_owner(
+    database: Database, work: Recorded
+) -> None:
+    crates = Crates(work)
+    crate = await crates.add(Crate("x", (1,)))
+    await work.commit()
+
+    async with Transaction(database) as other:
+        with pytest.raises(ConflictError, match="Label is in use"):
+            await Labels(other).delete(1)
+    await crates.delete(crate.id or 0)
+    await work.commit()
+
+    await Labels(work).delete(1)
+    assert await crates.list_page(0, 9) == []
+
+
+class CrateDTO(RequestDTO):
+    label_ids: Ids = ()
+
+
+def test_ids_in_a_body_are_sorted_and_few_and_none_is_there_twice() -> None:
+    assert CrateDTO.model_validate_json('{"label_ids": [3, 1, 2]}').label_ids == (1, 2, 3)
+    assert CrateDTO.model_validate_json("{}").label_ids == ()
+    many = list(range(1001))
+    assert len(CrateDTO.model_validate_json(f'{{"label_ids": {many[1:]}}}').label_ids) == 1000
+    for body, kind in (
+        ("[1, 1]", "duplicate_items"),
+        (str(many), "too_long"),
+        ('["1"]', "int_type"),
+        ("[true]", "int_type"),
+        ("1", "tuple_type"),
+        ("null", "tuple_type"),
+    ):
+        with pytest.raises(ValidationError) as refused:
+            CrateDTO.model_validate_json(f'{{"label_ids": {body}}}')
+        assert [each["type"] for each in refused.value.errors()] == [kind]
