@@ -82,6 +82,7 @@ class Listing:
         unique: fields that are never null, of which no two rows have one value.
         indexes: the fields of each other index, in which the id follows, and a descending field
             is `DESC NULLS LAST`.
+        search: fields of text in which `q` is sought.
         names: what `sort` calls fields that have another key in JSON, as `category` for
             `category_id`.
     """
@@ -92,9 +93,11 @@ class Listing:
         *,
         unique: Sequence[str] = (),
         indexes: Sequence[str] = (),
+        search: Sequence[str] = (),
         names: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.filters = {field: FieldType(kind) for field, kind in filters.items()}
+        self.search = tuple(search)
         own = {"id": FieldType(BigInteger), "created_at": FieldType(DateTime)}
         self.types: Mapping[str, FieldType] = {**own, **self.filters}
         """Of all fields that lists are filtered or sorted by."""
@@ -105,6 +108,8 @@ class Listing:
         self._names = {key: name for name, key in names.items()}
         self.parameters: dict[str, str | None] = dict.fromkeys(("limit", "after", "sort", "count"))
         """By the names of all parameters, the field that each is for."""
+        if search:
+            self.parameters["q"] = None
         for field, kind in self.filters.items():
             own_names = [field]
             own_names += [f"{field}_min", f"{field}_max"] if kind.is_ordered else []

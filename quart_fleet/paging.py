@@ -59,6 +59,14 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """A text that one of some fields holds, whatever the case of its letters."""
+
+    text: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SortKey:
     """A field of an order; null comes last, downwards too."""
 
@@ -77,6 +85,7 @@ class ListQuery:
     after: tuple[object, ...] | None = None
     """The values of `varying` in the last object of the page before; None for the first page."""
     limit: int = 20
+    search: Search | None = None
     is_counted: bool = False
     """Whether the number of all objects that meet the conditions is asked for too."""
 

@@ -4,8 +4,8 @@
 
 `database` is this process's database, open and empty; `database_url` is its URL, at the newest
 revision. In the tests of a service, `database` logs in as the service does: with the rights on its
-own tables alone. `fresh_database_url` is the URL of an empty database of one test, `new_database` makes
-such databases for fixtures that serve more than one.
+own tables alone; `owner_database` has all rights. `fresh_database_url` is the URL of an empty
+database of one test, `new_database` makes such databases for fixtures that serve more than one.
 
 One embedded server serves a whole run, its workers and the runs that its tests start; the first
 test that asks starts it. The revisions are run once, into a template that each process copies.
@@ -108,6 +108,13 @@ def list_by(objects: Iterable[ItemT], query: ListQuery) -> Page[ItemT]:
             found = [each for each in found if value_of(each) >= least]
         if greatest is not None:
             found = [each for each in found if value_of(each) <= greatest]
+    if query.search is not None:
+        sought, fields = query.search.text.lower(), query.search.fields
+        found = [
+            each
+            for each in found
+            if any(sought in (getattr(each, field) or "").lower() for field in fields)
+        ]
     for key in reversed(query.order):
         value_of = attrgetter(key.field)
         valued = [each for each in found if value_of(each) is not None]
@@ -234,6 +241,15 @@ async def database(
         await connection.execute(_emptying)
     owned = (_logins[each] for each in request.path.parents if each in _logins)
     return next(owned, _open_database)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def owner_database(
+    database: "Database",  # noqa: ARG001 - empties it
+    _open_database: "Database",
+) -> "Database":
+    """The same database with all rights: for rows of other services' tables."""
+    return _open_database
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from scaffold.editing import (
     change_fleet,
     parse_fill,
     print_change,
+    print_next,
     print_notes,
     takes_fill,
     takes_options,
@@ -28,7 +29,8 @@ def command(restore: bool, fill: tuple[str, ...], **options: bool) -> None:
     chosen, apply_options = Options(**options), ApplyOptions(restore=restore, fill=parse_fill(fill))
     change = change_fleet(lambda text: text, chosen, apply_options)
     if chosen.json:
-        preview.print_json(change.plan)
+        preview.print_json(change.plan, with_diff=chosen.diff)
     elif chosen.writes:
         print_change(change, "The code is as fleet.toml says")
+        print_next(change)
     print_notes(change)

@@ -39,6 +39,9 @@ RECORD = FOLDER / "undo.json"
 IGNORED = f"{RECORD.name}\n"
 """What git is told not to keep: it holds secrets."""
 
+RESTORE = f"git checkout -- {FOLDER}, or else: python -m scaffold upgrade"
+"""What brings a baseline back that was lost."""
+
 _SUFFIX = ".txt"
 
 

@@ -8,6 +8,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from scaffold import compose
+from scaffold.baseline import DESCRIBED, RESTORE
 from scaffold.errors import ScaffoldError
 from scaffold.fields import Resource
 from scaffold.fleet import Fleet, PlannedService
@@ -33,6 +34,7 @@ _ROLES = re.compile("fleet|postgres(_.*)?|public|none|(pg|cnpg)_.*|streaming_rep
 
 def refuse_conflicts(inventory: Inventory, before: Fleet, after: Fleet) -> None:
     """Raise ScaffoldError where the workspace cannot take what `after` has and `before` has not."""
+    leaving = {service.name.package for service in before.without(after)}
     for service in after.services:
         known = before.find_service(service.name.package)
         if known is None:
@@ -40,7 +42,8 @@ def refuse_conflicts(inventory: Inventory, before: Fleet, after: Fleet) -> None:
                 raise ScaffoldError(conflict)
         if known is None or known.port != service.port:
             for other in inventory.services:
-                if other.port == service.port and other.package != service.name.package:
+                is_other = other.package not in (service.name.package, *leaving)
+                if other.port == service.port and is_other:
                     raise ScaffoldError(
                         f"Port {service.port} belongs to the service {other.called!r} "
                         f"({SERVICES}/{other.package}). Choose another port, such as "
@@ -94,8 +97,9 @@ def _find_conflicts(inventory: Inventory, service: PlannedService) -> Iterator[s
         )
     if existing:
         yield (
-            f"{service.folder} exists already, and fleet.toml does not describe it; nothing was "
-            "written.\nMove it away, or choose another name."
+            f"{service.folder} exists already, and {DESCRIBED} does not say what was generated of "
+            f"it; nothing was written.\nWhere that was lost: {RESTORE}.\n"
+            "Else move the folder away, or choose another name."
         )
     if name.image in composition.containers and not composition.uses(name.package):
         yield (

@@ -25,6 +25,7 @@ from quart_fleet.output import mark
 from quart_fleet.workspace import PROJECT_FILE
 from scaffold import compose, environment
 from scaffold.baseline import (
+    RESTORE,
     describe,
     find_differing,
     parse_described,
@@ -46,7 +47,6 @@ from scaffold.workspace import MODELS, SERVICES, Inventory, Service, Workspace, 
 
 APPLY = "python -m scaffold apply"
 INSTALL = "make install"
-RESTORE = "git checkout -- .scaffold, or else: python -m scaffold upgrade"
 
 _LOCKED = re.compile(r"^quart-fleet==(\S+)", re.MULTILINE)
 _ANSWER_TIMEOUT = 2.0
@@ -244,6 +244,21 @@ def find_by_hand(patient: Patient) -> Iterator[Finding]:
             )
 
 
+def find_unchecked(patient: Patient) -> Iterator[Finding]:
+    """Tell which references to other services are taken as they are sent."""
+    for service, resource in patient.applied.resources():
+        for target in resource.directories:
+            adapter = service.folder / f"infrastructure/adapters/{target.name}_directory.py"
+            path = patient.root / adapter
+            if path.is_file() and f"class Unchecked{target.class_name}" in read_text(path):
+                yield Finding(
+                    f"{service.name.typed} accepts every id of {target.article} "
+                    f"{target.label_lower}: {adapter} asks nothing.",
+                    f"write an adapter that asks the {target.service}",
+                    is_wrong=False,
+                )
+
+
 def find_undecided(patient: Patient) -> Iterator[Finding]:
     """Check for marks that a merge has left."""
     left = read_conflicts(patient.root)
@@ -358,7 +373,7 @@ def find_revisions(patient: Patient) -> Iterator[Finding]:
 
 CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     *(find_python, find_packages, find_unreadable, find_undecided, find_description, find_by_hand),
-    *(find_wiring, find_settings, find_revisions),
+    *(find_unchecked, find_wiring, find_settings, find_revisions),
 )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import click
@@ -96,7 +96,7 @@ def change_fleet(
         if options.writes:
             undone = partial(downgrade, workspace.root, change.base) if change.downgrade else None
             transaction.apply(remember(change.plan), undone)
-    if options.diff:
+    if options.diff and not options.json:
         preview.print_diff(change.plan)
     elif options.dry_run and not options.json:
         preview.print_list(change.plan)
@@ -137,6 +137,13 @@ def print_change(change: Change, done: str) -> None:
     sign = click.style(mark("✓", "Done:"), fg="green")
     summary = summarise(change.plan)
     click.echo(f"{sign} {done} ({summary})" if summary else f"{sign} Nothing to write.")
+
+
+def print_next(change: Change) -> None:
+    """Say which command comes next, where a revision was written."""
+    versions = PurePosixPath(Workspace.find(change.plan.root).migrations, "versions")
+    if any(path.parent == versions for path in change.plan.created):
+        click.echo("\nNext: python -m db_manager migrate")
 
 
 def print_notes(change: Change) -> None:

@@ -22,6 +22,7 @@ from scaffold.baseline import (
     FINGERPRINT,
     IGNORE,
     IGNORED,
+    RESTORE,
     describe,
     parse_described,
     place_of,
@@ -39,9 +40,11 @@ from scaffold.errors import ScaffoldError
 from scaffold.fleet import Fleet
 from scaffold.generation import find_base, render_service
 from scaffold.history import GeneratedRevisions, RemovableRevisions, Steps
-from scaffold.language.description import FleetDescription
+from scaffold.language.description import FleetDescription, ServiceDescription
 from scaffold.language.fleet import FILE, FRESH, forget_former_names, join_sides, parse_fleet
-from scaffold.merging import find_conflicts, merge, merge_python
+from scaffold.merged_sides import find_bases, is_merged
+from scaffold.merging import find_conflicts, find_renamed, merge, merge_python
+from scaffold.names import ServiceName
 from scaffold.plan import Plan, find_content
 from scaffold.render import Files, format_python, sort_imports, using_templates_of
 from scaffold.workspace import Inventory, Workspace
@@ -136,7 +139,9 @@ def plan_change(workspace: Workspace, text: str, apply_options: ApplyOptions) ->
     decision = _Decision(workspace.root, read_baseline(workspace.root))
     with using_templates_of(workspace.root):
         steps = past.plan_steps(before, after, newest, apply_options.fill)
-        decision.settle_generated(after, inventory, restore=apply_options.restore)
+        if is_merged(read_fingerprint(workspace.root)):
+            decision.find_bases(description, inventory.composition.project)
+        decision.settle_generated(before, after, inventory, restore=apply_options.restore)
     decision.settle_revisions(steps, newest, inventory.versions)
     decision.settle_private_files(before, after)
     decision.settle_composition(inventory.composition, before, after)
@@ -191,21 +196,58 @@ class _Decision:
         self._conflicts: dict[PurePosixPath, int] = {}
         self._open_conflicts = read_conflicts(root)
         self._merged: Files = {}
+        self._bases: Files = {}
         self._contents: dict[PurePosixPath, bytes | None] = {
             place_of(path): text.encode() for path, text in baseline.items()
         }
 
-    def settle_generated(self, fleet: Fleet, inventory: Inventory, *, restore: bool) -> None:
+    def find_bases(self, description: FleetDescription, project: str) -> None:
+        """Find what files of one side were generated as, after git has merged two baselines."""
+
+        def render(service: ServiceDescription) -> Files:
+            others = (service if one.name == service.name else one for one in description.services)
+            fleet = Fleet.of(FleetDescription(tuple(others)))
+            planned = fleet.find_service(ServiceName.parse(service.name).package)
+            assert planned is not None
+            files = render_service(planned, project, self.base)
+            return format_python(files, self.root / PROJECT_FILE)
+
+        self._bases = find_bases(self.root, description, self.baseline, render)
+
+    def settle_generated(
+        self, before: Fleet, fleet: Fleet, inventory: Inventory, *, restore: bool
+    ) -> None:
         """Bring what is generated of a fleet to the disk; raises ScaffoldError."""
         rendered: Files = {}
         for service in fleet.services:
             rendered |= render_service(service, inventory.composition.project, self.base)
         self.generated = format_python(rendered, self.root / PROJECT_FILE)
+        gone = {
+            path: base
+            for path, base in self.baseline.items()
+            if path not in self.generated and path.parent != inventory.versions
+        }
+        renamed: dict[PurePosixPath, PurePosixPath] = {}
+        if before == fleet:  # then what goes and what comes is the templates' alone
+            come = {
+                path: text
+                for path, text in self.generated.items()
+                if path not in self.baseline and self._read(path) is None
+            }
+            renamed = find_renamed(gone, come)
+        for path, was in renamed.items():
+            self._bases[path], self._contents[path] = gone.pop(was), self._read(was)
+            if self._contents[path] is not None:
+                self._deleted.append(was)
         for path, new in self.generated.items():
-            self._update(path, self.baseline.get(path), new, restore=restore)
-        for path, base in self.baseline.items():
-            if path not in self.generated and path.parent != inventory.versions:
-                self._delete(path, base)
+            base = self._bases.get(path, self.baseline.get(path))
+            self._update(path, base, new, restore=restore)
+        for path, base in gone.items():
+            self._delete(path, base)
+        for path in renamed:
+            content = self._contents.pop(path)
+            if content == self.generated[path].encode():
+                self._writes[path] = content
         sorted_files = sort_imports(self._merged, self.root / PROJECT_FILE)
         self._writes |= {path: new.encode() for path, new in sorted_files.items()}
 
@@ -327,7 +369,8 @@ class _Decision:
         text = decode(self.root / path, content)
         if base is None:
             raise ScaffoldError(
-                f"{path} exists and is not as generated; nothing was written.\nMove it away."
+                f"{path} exists and is not as generated; nothing was written.\nMove it away; or, "
+                f"where {place_of(path)} was lost: {RESTORE}"
             )
         merge_texts = merge_python if path.suffix == ".py" else merge
         merged = merge_texts(base, content.decode(), new)

@@ -9,6 +9,7 @@ from scaffold.editing import (
     change_fleet,
     parse_fill,
     print_change,
+    print_next,
     print_notes,
     takes_fill,
     takes_options,
@@ -59,7 +60,8 @@ def command(  # noqa: PLR0913 - an argument for each option
 
     change = change_fleet(edit, chosen, ApplyOptions(fill=parse_fill(fill)))
     if chosen.json:
-        preview.print_json(change.plan)
+        preview.print_json(change.plan, with_diff=chosen.diff)
     elif chosen.writes:
         print_change(change, f"{resource} has its fields")
+        print_next(change)
     print_notes(change)

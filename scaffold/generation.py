@@ -11,9 +11,11 @@ from scaffold import english
 from scaffold.actions import Action
 from scaffold.fields import Field, ItemsField, Resource, Rule
 from scaffold.fleet import PlannedService
+from scaffold.language.description import Value, spell
 from scaffold.relations import Target
 from scaffold.render import TEMPLATES, Files, render, render_tree
-from scaffold.tables import Table
+from scaffold.samples import samples_of
+from scaffold.tables import Table, quoted
 
 _BASE = re.compile(r"^FROM +(?:--\S+ +)*([^\s$]+)(?=\s)", re.MULTILINE)
 
@@ -33,7 +35,8 @@ _DTO_NAMES = (
         "Integer",
         "Json",
     ),
-    *("Fixed", "Initially", "LEFT_OUT", "Part", "PartDTO", "PartPatchDTO", "PatchDTO"),
+    *("Fixed", "Hidden", "Initially", "LEFT_OUT"),
+    *("Part", "PartDTO", "PartPatchDTO", "PatchDTO"),
     *("RequestDTO", "ResponseDTO", "Text", "Time", "Url", "utc_now"),
 )
 """What the DTOs of some fields use of quart_fleet.dto; ruff removes the rest."""
@@ -78,6 +81,9 @@ class ExtensionWords:
     """Of one field each."""
     name_sets: list[dict[str, str]]
     """The keys of fields that are sorted by another name."""
+    search_sets: list[list[str]]
+    sought_sets: list[str]
+    """A part of a text of the first sample, which the second has not: at most one."""
     telling_filters: list[Field]
     """Those in which the samples of the tests differ."""
     required_sets: list[list[str]]
@@ -91,11 +97,14 @@ class ExtensionWords:
         fields = resource.fields
         unique = [field.name for field in fields.unique if not field.of.optional]
         indexes = [", ".join(map(str, columns)) for columns in fields.indexes]
-        optional = [field.name for field in fields.updatable if field.of.optional]
+        optional = [
+            field.name for field in fields.updatable if field.of.optional and not field.of.secret
+        ]
         fixed = [field.name for field in fields.fields if field.is_fixed]
         required = [field.name for field in fields.updatable if not field.of.optional]
         required += ["is_active"] * fields.has_active
         names = {each.of.name: each.name for each in fields.filtered if each.of.name != each.name}
+        searched = [each.name for each in fields.searched]
         sorted_by = {key: name for name, key in names.items()}
         singles = ["id", "created_at", *unique, *(each for each in indexes if "," not in each)]
         return cls(
@@ -105,6 +114,8 @@ class ExtensionWords:
             index_sets=[indexes] if indexes else [],
             sorts=[sorted_by.get(each, each) for each in singles],
             name_sets=[names] if names else [],
+            search_sets=[searched] if searched else [],
+            sought_sets=_sought(fields.searched)[:1],
             telling_filters=[each for each in fields.filtered if each.sample != each.other_sample],
             required_sets=[required] if required else [],
             optional_sets=[optional] if optional else [],
@@ -211,19 +222,26 @@ class ChangeWords:
                 proof="not updated.is_active",
                 enums=[],
             )
-        # What is answered of items has their ids besides.
-        plain = [each for each in fields.fields if each not in fields.items]
-        updatable = [each for each in plain if not each.is_fixed]
-        telling = [each for each in updatable if each.sample != each.other_sample]
-        field = [*telling, *updatable, *plain][0]
+        possible = sorted(
+            [*fields.updatable, *fields.fields],
+            key=lambda each: (
+                each.of.secret,
+                each.is_fixed,
+                each.of.type.name in ("many", "items"),
+                each.sample == each.other_sample,
+            ),
+        )
+        field = possible[0]
         name, sample = field.name, field.other_sample
         return cls(
             name=name,
             json=field.other_json_sample,
-            answer=f'"{name}": {field.other_json_sample},',
+            answer="" if field.of.secret else f'"{name}": {field.other_json_sample},',
             arguments=f"{name}={sample}",
             other_arguments=f"{name}={sample}",
-            expected=f'"{field.attribute}": {field.other_answered_sample},',
+            expected=""
+            if field.of.secret
+            else f'"{field.attribute}": {field.other_answered_sample},',
             statement=f"entity.{name} = {sample}",
             proof=f"updated.{name} {'is' if sample in ('True', 'False', 'None') else '=='} {sample}",
             enums=[field.enum] * bool(field.of.type.words),
@@ -268,6 +286,29 @@ class TogetherWords:
         return found
 
 
+def _keep(field: Field, holder: str) -> list[str]:
+    """Return the lines that put what is kept of a secret in its place, in an entity or a DTO."""
+    name = field.name if holder == "entity" else field.attribute
+    kept = f"await self._secrets.keep_{field.name}({holder}.{name})"
+    line = f"entity.{name} = {kept}"
+    if holder == "dto":
+        line = f"dto = dto.model_copy(update={{{name!r}: {kept}}})"
+    elif not field.of.optional:
+        return [line]
+    return [f"if {holder}.{name} is not None:", f"    {line}"]
+
+
+def _sought(fields: list[Field]) -> list[str]:
+    """Return texts of the first sample in the other case, for which a search finds it alone."""
+    others = [str(field.samples[1]).lower() for field in fields]
+    texts = [str(field.samples[0])[:100] for field in fields if str(field.samples[0]).isascii()]
+    return [
+        text.swapcase()
+        for text in texts
+        if len(text) >= 3 and not any(text.lower() in other for other in others)
+    ]
+
+
 def find_base(root: Path) -> str:
     """Return the image that the workspace builds its database manager on, else the framework's."""
     dockerfile = "db_manager/Dockerfile"
@@ -290,6 +331,8 @@ def describe_resource(resource: Resource, service: str) -> Words:
     change = ChangeWords.of(resource)
     reachable = [each for each in actions if each.names_to is not None]
     tested_enums = {*(change.enums if is_updated else []), *(each.field.enum for each in reachable)}
+    secrets = fields.secrets
+    secret_names = [field.name for field in secrets]
     refusals = ["AlreadyExistsError"] if fields.unique or together else []
     parts = [PartWords.of(field, service) for field in fields.items]
     entities = [resource, *resource.parts]
@@ -302,6 +345,7 @@ def describe_resource(resource: Resource, service: str) -> Words:
     part_enums = [field for part in parts for field in part.enum_fields]
     kept_apart = [f"{part.class_name}Parts()" for part in parts]
     kept_apart += [f'Pairs("{field.name}", {field.pair_table})' for field in fields.pairs]
+    stored = [StoredWords(one, one.service == service) for one in resource.relations.stored_first]
     directories = [DirectoryWords(*each) for each in fields.foreign.items()]
     return {
         "resource": resource,
@@ -372,8 +416,21 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "columns": fields.columns,
         "pairs": fields.pairs,
         "directories": directories,
-        "create_checks": [line for one in directories for line in one.ask()],
-        "update_checks": [line for one in directories for line in one.ask(updates=True)],
+        "create_checks": [
+            *(line for one in directories for line in one.ask()),
+            *(line for field in secrets for line in _keep(field, "entity")),
+        ],
+        "update_checks": [
+            *(line for one in directories for line in one.ask(updates=True)),
+            *(line for field in secrets if not field.is_fixed for line in _keep(field, "dto")),
+        ],
+        "secret_fields": secrets,
+        "secret_sets": resource.secret_sets,
+        "secret_names": tuple(secret_names),
+        "secret_name_sets": [tuple(secret_names)] if secret_names else [],
+        "password_fields": [field for field in secrets if field.name == "password"],
+        "plain_secret_fields": [field for field in secrets if field.name != "password"],
+        "answered_fields": [field for field in fields.fields if not field.of.secret],
         "foreign_fields": [field for one in directories for field in one.fields],
         "listed_pairs": [
             field
@@ -388,8 +445,13 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "pair_tables": [Table.of_pairs(resource, field).pairs(service) for field in fields.pairs],
         "references": fields.references,
         "updatable_references": [one for one in fields.references if not one.of.fixed],
-        "stored_first": resource.relations.stored_first,
-        "reference_sets": [resource.relations.stored_first] * bool(resource.relations.stored_first),
+        "stored": stored,
+        "stored_own": [each.target for each in stored if each.is_own],
+        "reference_sets": [stored] if stored else [],
+        # Of other services' tables their own role has no rights.
+        "reference_database": "database"
+        if all(each.is_own for each in stored)
+        else "owner_database",
         "deletions": _deletions(resource),
         "table_args": Table.of(resource).arguments(service),
         "column_lines": [field.column_line for field in fields.columns]
@@ -468,6 +530,50 @@ class DeletionWords:
         return fates[self.rule]
 
 
+@dataclass(frozen=True, slots=True)
+class StoredWords:
+    """A resource of which tests store two rows."""
+
+    target: Target
+    is_own: bool
+    """Whether the service keeps it, so that its repository stores them."""
+
+    @property
+    def lines(self) -> list[str]:
+        """What stores them."""
+        target = self.target
+        if self.is_own:
+            add = f"    await work.{target.plural}.add"
+            return [
+                f"async with SQLAlchemy{target.class_name}UnitOfWork(database) as work:",
+                f"{add}({target.article}_{target.name}())",
+                f"{add}(another_{target.name}())",
+                "    await work.commit()",
+            ]
+        columns = ", ".join(quoted(one.key) for one in target.required)
+        samples = zip(*map(samples_of, target.required), strict=True)
+        rows = [f"({columns}) VALUES ({', '.join(map(_in_sql, row))})" for row in samples]
+        execute = "    await connection.execute"
+        return [
+            "async with database.connect() as connection:",
+            *(
+                f"{execute}({json.dumps(f'INSERT INTO {quoted(target.table)} {row}')})"
+                for row in rows or ["DEFAULT VALUES"] * 2
+            ),
+        ]
+
+
+def _in_sql(value: Value | dict[str, object] | list[object]) -> str:
+    match value:
+        case str():
+            text = value
+        case dict() | list():
+            text = json.dumps(value)
+        case _:
+            text = spell(value)
+    return "'{}'".format(text.replace("'", "''"))
+
+
 def _deletions(resource: Resource) -> list[DeletionWords]:
     """Return those of which the outcome depends on one field alone."""
     references = resource.fields.references
@@ -477,6 +583,7 @@ def _deletions(resource: Resource) -> list[DeletionWords]:
         for field, target in zip(references, targets, strict=True)
         for is_own in [target.singular == resource.singular]
         if targets.count(target) == 1
+        and not field.of.type.service
         and target.singular not in resource.relations.shared
         and (field.samples[0] or (is_own and not field.is_many))
     ]
@@ -526,6 +633,8 @@ def render_service(service: PlannedService, project: str, base: str) -> Files:
         for target in resource.directories:
             tree |= render_tree("directory", words | {"target": target}, target.name)
         tree |= render_tree("resource", resource_words, resource.name, resource.prefix)
+        if resource.secret_sets:
+            tree |= render_tree("secrets", resource_words, resource.name, resource.prefix)
         if resource.description.actions:
             tree |= render_tree("actions", resource_words, resource.name, resource.prefix)
         if resource.relations.stored_first:

@@ -120,7 +120,7 @@ def command(
             transaction.apply(plan)
     if chosen.json:
         about = {"framework": get_framework().version, "next": _next_commands(root)}
-        preview.print_json(plan, about)
+        preview.print_json(plan, about, with_diff=chosen.diff)
     elif chosen.diff:
         preview.print_diff(plan)
     elif chosen.dry_run:

@@ -3,11 +3,6 @@
 from scaffold.language.description import ResourceDescription
 from scaffold.language.scanner import Scanner
 
-MODIFIERS = [
-    "secret",
-    "search",
-]
-
 
 def refuse_not_generated(description: ResourceDescription) -> None:
     """Raise MisuseError for what no template has: a word leaves these lists with its generation."""
@@ -16,15 +11,18 @@ def refuse_not_generated(description: ResourceDescription) -> None:
         if field.type.name == "many" and (field.shortest or 0) > 2:
             problem = "A many of three and more is not generated yet"
             scanner.refuse(problem, "Leave the length out.", scanner.text.index(":length") + 1)
-        if field.type.service and field.type.has_foreign_key:
-            problem = "A foreign key to a table of another service is not generated yet"
-            allowed = f"ref({field.type.service}.{field.type.target})"
-            scanner.refuse(problem, allowed, len(field.name) + 1)
-        for modifier in MODIFIERS:
-            if getattr(field, modifier):
-                problem = f"The modifier {modifier} is not generated yet"
-                place = scanner.text.index(f":{modifier}") + 1
-                scanner.refuse(problem, "Leave it out.", place)
+        if field.secret and field.pattern is not None:
+            problem = "The pattern of a secret is not generated yet"
+            scanner.refuse(problem, "Leave it out.", scanner.text.index(":pattern") + 1)
+    kinds = {field.type.name for field in description.fields}
+    if not description.has_active and kinds <= {"many", "items"}:
+        problem = "A resource whose table has no column of its own is not generated yet"
+        Scanner("_active").refuse(problem, "Leave it out, or add a field that is no many.", 0)
+    if any(field.secret for field in description.fields) and "field" in {
+        field.name for field in description.fields
+    }:
+        problem = "A secret beside a field of the name 'field' is not generated yet"
+        Scanner("field").refuse(problem, "Choose another name.", 0)
     _refuse_parts(description)
 
 
@@ -32,6 +30,10 @@ def _refuse_parts(description: ResourceDescription) -> None:
     """Raise MisuseError for what parts have not yet."""
     parts = {part.name: part for part in description.parts}
     for field in (field for part in description.parts for field in part.fields):
+        if field.secret:
+            scanner = Scanner(str(field))
+            problem = "A secret of a part is not generated yet"
+            scanner.refuse(problem, "Leave it out.", scanner.text.index(":secret") + 1)
         if field.type.name == "many" or (field.type.service and not field.type.has_foreign_key):
             problem = f"The type {field.type} is not generated in parts yet"
             Scanner(str(field)).refuse(problem, "Make the part a resource.", len(field.name) + 1)

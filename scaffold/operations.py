@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from scaffold.conversions import convert
 from scaffold.fields import spell_in_sql
 from scaffold.language.description import Generated, Value
-from scaffold.tables import Column, ForeignKey, Table, parts_of, quoted
+from scaffold.tables import Column, ForeignKey, Table, parts_of, quoted, trigrams_of
 
+_MADE_FOR = "made for {}"
 _BATCH = 5_000
 """Rows that are filled by one statement: some 50 ms in which a write of one of them waits."""
 _FILLING = (
@@ -71,6 +72,8 @@ def create_table(table: Table) -> list[str]:
         create_index(table.name, table.index_name(columns), parts_of(columns, "sa.literal_column"))
         for columns in table.indexes
     ]
+    if table.searched:
+        indexes = [make_trigrams(table.name), *indexes, create_search(table, table.searched)]
     return [creation, *indexes]
 
 
@@ -81,7 +84,11 @@ def drop_table(table: Table) -> list[str]:
         f"op.drop_index({named(table.index_name(columns))}, table_name={name})"
         for columns in reversed(table.indexes)
     ]
-    return [*indexes, f"op.drop_table({name})"]
+    trigrams = []
+    if table.searched:
+        indexes.insert(0, f"op.drop_index({named(table.search_name)}, table_name={name})")
+        trigrams = [drop_trigrams(table.name)]
+    return [*indexes, f"op.drop_table({name})", *trigrams]
 
 
 def create_reference(name: str, source: str, reference: ForeignKey) -> str:
@@ -99,6 +106,41 @@ def create_index(
     return (
         f"op.create_index({named(name)}, {json.dumps(table)}, [{', '.join(parts)}], "
         f"unique={unique}{options})"
+    )
+
+
+def create_search(table: Table, columns: Sequence[str], options: str = "") -> str:
+    """Return the creation of the index in which lists seek a part of some columns."""
+    parts = [json.dumps(each) for each in columns]
+    options = f"{trigrams_of(columns)}{options}"
+    return create_index(table.name, table.search_name, parts, options=options)
+
+
+def make_trigrams(table: str) -> str:
+    """Return what makes the extension of such an index, unless it is there.
+
+    The owner of a database may: it is a trusted one. The comment says of which table it is, so
+    that what another hand has made is never dropped.
+    """
+    return execute(
+        "DO $$ BEGIN ",
+        "IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_trgm') THEN ",
+        "CREATE EXTENSION pg_trgm; ",
+        f"COMMENT ON EXTENSION pg_trgm IS '{_MADE_FOR.format(table)}'; ",
+        "END IF; END $$",
+    )
+
+
+def drop_trigrams(table: str) -> str:
+    """Return what drops the extension if it was made for this table, and no other one uses it."""
+    return execute(
+        "DO $$ BEGIN ",
+        "IF EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_trgm' ",
+        f"AND obj_description(oid, 'pg_extension') = '{_MADE_FOR.format(table)}') THEN ",
+        "DROP EXTENSION pg_trgm; ",
+        "END IF; ",
+        "EXCEPTION WHEN dependent_objects_still_exist THEN NULL; ",
+        "END $$",
     )
 
 

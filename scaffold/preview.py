@@ -33,7 +33,9 @@ def print_diff(plan: Plan) -> None:
     click.echo("".join(plan.diff()), nl=False)
 
 
-def print_json(plan: Plan, about: Mapping[str, object] | None = None) -> None:
+def print_json(
+    plan: Plan, about: Mapping[str, object] | None = None, *, with_diff: bool = False
+) -> None:
     """Print one object with more `about` the command; paths are below `workspace`."""
     result = {
         "workspace": str(plan.root),
@@ -44,4 +46,5 @@ def print_json(plan: Plan, about: Mapping[str, object] | None = None) -> None:
         "kept": [str(path) for path in plan.kept],
         "unchanged": [str(path) for path in plan.unchanged],
     }
-    click.echo(json.dumps(result | dict(about or {}), indent=2))
+    diff = {"diff": "".join(plan.diff())} if with_diff else {}
+    click.echo(json.dumps(result | dict(about or {}) | diff, indent=2))

@@ -4,7 +4,14 @@ import click
 
 from scaffold import preview
 from scaffold.completion import complete_resource, complete_service
-from scaffold.editing import Options, change_fleet, print_change, print_notes, takes_options
+from scaffold.editing import (
+    Options,
+    change_fleet,
+    print_change,
+    print_next,
+    print_notes,
+    takes_options,
+)
 from scaffold.engine import ApplyOptions
 from scaffold.language.fleet import remove_resource, remove_service
 
@@ -36,7 +43,8 @@ def command(service: str, resource: str | None, assume_applied: bool, **options:
         edit, chosen, ApplyOptions(assume_applied=assume_applied, is_removal=True)
     )
     if chosen.json:
-        preview.print_json(change.plan)
+        preview.print_json(change.plan, with_diff=chosen.diff)
     elif chosen.writes:
         print_change(change, f"{service if resource is None else resource} is removed")
+        print_next(change)
     print_notes(change)

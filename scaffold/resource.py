@@ -6,7 +6,14 @@ import click
 
 from scaffold import preview
 from scaffold.completion import complete_service
-from scaffold.editing import Options, change_fleet, print_change, print_notes, takes_options
+from scaffold.editing import (
+    Options,
+    change_fleet,
+    print_change,
+    print_next,
+    print_notes,
+    takes_options,
+)
 from scaffold.engine import ApplyOptions
 from scaffold.errors import MisuseError
 from scaffold.language.fleet import add_resource
@@ -72,9 +79,10 @@ def command(  # noqa: PLR0913 - an argument for each option
         lambda text: add_resource(text, service, resource, described), chosen, ApplyOptions()
     )
     if chosen.json:
-        preview.print_json(change.plan)
+        preview.print_json(change.plan, with_diff=chosen.diff)
     elif chosen.writes:
         print_change(change, f"{service} keeps {resource}")
+        print_next(change)
     print_notes(change)
 
 

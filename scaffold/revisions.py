@@ -29,11 +29,14 @@ from scaffold.operations import (
     alter_column,
     create_index,
     create_reference,
+    create_search,
     create_table,
     drop_table,
+    drop_trigrams,
     execute,
     fill_rows,
     literal,
+    make_trigrams,
     named,
 )
 from scaffold.render import render
@@ -308,6 +311,10 @@ class _Change:
         self.references = _Sets.of(
             references, {replace(each, table=""): each for each in new.references}
         )
+        was_searched = [renames.get(each, each) for each in old.searched]
+        self.searched = {*was_searched} ^ {*new.searched}
+        """Columns that are searched before or after, and not both."""
+        self._is_sought_anew = was_searched != [*new.searched]
         self._checked = [each for each in self.added if each.kind.words]
         self._checked += [
             now for was, now in self.kept if now.kind.words not in ((), was.kind.words)
@@ -322,7 +329,7 @@ class _Change:
         others = [now.name for was, now in self.kept if replace(was, name=now.name) != now]
         names |= {each.name for each in (*self.added, *self.dropped)}
         names |= {each.column for each in (*self.references.added, *self.references.removed)}
-        names |= {*self.renames.values(), *others}
+        names |= {*self.renames.values(), *others, *self.searched}
         if len(names) != 1 or self._new.name != self._old.name:
             return f"change {self._new.name}"
         [name] = names
@@ -484,6 +491,11 @@ class _Change:
             if reference.column in kept and name not in replaced:
                 kind = f'type_="foreignkey"{if_there}'
                 yield f"op.drop_constraint({named(name)}, {self._table}, {kind})"
+        if self._is_sought_anew and self._old.searched:
+            name = named(self._old.search_name)
+            yield f"op.drop_index({name}, table_name={self._table}, if_exists=True)"
+        if self._new.searched and not self._old.searched:
+            yield make_trigrams(self._new.name)
         for was, now in self.kept:
             yield from alter_column(self._old.name, was, now)
         for column in self.added:
@@ -538,6 +550,9 @@ class _Change:
             now = [replace(each, name=self._now(each.name)) for each in key]
             name, parts = self._new.index_name(key), parts_of(now, "sa.literal_column")
             yield create_index(self._old.name, name, parts, options=options)
+        if self._is_sought_anew and self._new.searched:
+            sought = [*map(self._now, self._new.searched)]
+            yield create_search(self._old, sought, options)
         for key in self.indexes.removed:
             yield (
                 f"op.drop_index({named(self._old.index_name(key))}, table_name={self._table}, "
@@ -568,6 +583,8 @@ class _Change:
             yield execute(f"{sequence} RENAME TO {self._new.name}_id_seq")
         if self._new.name != self._old.name:
             yield f"op.rename_table({self._table}, {json.dumps(self._new.name)})"
+        if self._old.searched and not self._new.searched:
+            yield drop_trigrams(self._old.name)
 
     def _renamings(self) -> Iterator[str]:
         """Yield the new names of columns and of the table, and of what is called by them."""
@@ -588,6 +605,7 @@ class _Change:
             ),
         ]
         indexes = [(old.index_name(was), new.index_name(now)) for was, now in self.indexes.kept]
+        indexes += [(old.search_name, new.search_name)] * bool(new.searched)
         for was, now in constraints:
             if was != now:
                 yield execute(f"{self._alter} RENAME CONSTRAINT {was} TO {now}")

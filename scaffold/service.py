@@ -57,7 +57,8 @@ def command(name: str, port: str, fields: tuple[str, ...], bare: bool, **options
     made = change.after.find_service(service.package)
     assert made is not None
     if chosen.json:
-        preview.print_json(change.plan, report.describe(made, change.plan.root))
+        about = report.describe(made, change.plan.root)
+        preview.print_json(change.plan, about, with_diff=chosen.diff)
     elif chosen.writes:
         report.print_result(made, change)
     print_notes(change)

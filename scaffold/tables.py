@@ -91,6 +91,8 @@ class Table:
     """The primary key; a table of pairs has another one, and no other columns."""
     deferrable: bool = False
     """Whether rows may exchange unique values in one statement."""
+    searched: tuple[str, ...] = ()
+    """Columns of text in which lists seek a part, by one index."""
 
     @classmethod
     def of_each(cls, resource: Resource) -> dict[str, Self]:
@@ -125,7 +127,7 @@ class Table:
         columns = [
             Column(
                 field.name,
-                field.of.type,
+                Type("text") if field.of.secret else field.of.type,
                 f"{'postgresql' if field.of.type.name == 'json' else 'sa'}.{field.column_type}",
                 field.of.optional,
                 field.of.default,
@@ -165,6 +167,7 @@ class Table:
             tuple(sorted({*singles, *uniques})),
             tuple((*columns, _ID) for columns in indexes),
             tuple(references),
+            searched=tuple(field.name for field in resource.fields.searched),
             deferrable=isinstance(resource, Part),
         )
 
@@ -194,6 +197,11 @@ class Table:
         """Return the convention's name; a descending column tells it from its ascending sister."""
         words = (f"{each.name}{'_desc' * each.descending}" for each in columns)
         return f"ix_{self.name}_{'_'.join(words)}"
+
+    @property
+    def search_name(self) -> str:
+        """The name of the index of `searched`."""
+        return f"ix_{self.name}_search"
 
     def pairs(self, service: str) -> str:
         """Return a table of pairs as a model has it."""
@@ -228,6 +236,9 @@ class Table:
         ]
         about = repr({"info": {"service": service}})
         found = [*checks, *uniques, *self._indexes]
+        if self.searched:
+            columns = ", ".join(map(repr, self.searched))
+            found.append(f"Index({self.search_name!r}, {columns}{trigrams_of(self.searched)})")
         return f"({', '.join([*found, about])})" if found else about
 
 
@@ -242,6 +253,12 @@ def parts_of(columns: Sequence[IndexColumn], literal: str) -> list[str]:
         else repr(each.name)
         for each in columns
     ]
+
+
+def trigrams_of(columns: Sequence[str]) -> str:
+    """Return the arguments that make an index one of the columns' trigrams."""
+    classes = dict.fromkeys(columns, "gin_trgm_ops")
+    return f', postgresql_using="gin", postgresql_ops={classes}'
 
 
 def quoted(name: str) -> str:

@@ -53,7 +53,7 @@ def copy(template: str, **options: bool) -> None:
         if chosen.writes:
             transaction.apply(remember(plan))
     if chosen.json:
-        preview.print_json(plan)
+        preview.print_json(plan, with_diff=chosen.diff)
     elif chosen.diff:
         preview.print_diff(plan)
     elif chosen.dry_run:

@@ -48,7 +48,7 @@ def command(**options: bool) -> None:
         if chosen.writes:
             transaction.apply(plan, undone)
     if chosen.json:
-        preview.print_json(plan)
+        preview.print_json(plan, with_diff=chosen.diff)
     elif chosen.diff:
         preview.print_diff(plan)
     elif chosen.dry_run:

@@ -7,6 +7,7 @@ has no column are checked while it is read.
 """
 
 import operator
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -17,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Table,
+    Text,
     UnaryExpression,
     any_,
     bindparam,
@@ -46,6 +48,8 @@ class Test(Enum):
     AT_MOST = auto()
     ABOVE = auto()
     BELOW = auto()
+    CONTAINS = auto()
+    """One of the fields matches a pattern of LIKE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,9 @@ class ListStatements:
                     among = column == any_(some)
                     is_null = clause.test is Test.AMONG_OR_NULL
                     yield or_(among, column.is_(None)) if is_null else among
+                case Test.CONTAINS:
+                    pattern = bindparam(next(names), type_=Text())
+                    yield or_(*(each.ilike(pattern) for each in columns))
                 case test if len(columns) == 1:
                     yield _COMPARE[test](column, bindparam(next(names), type_=column.type))
                 case test:
@@ -183,6 +190,9 @@ def _conditions(query: ListQuery) -> Part:
             found.append((Clause(Test.AT_LEAST, field), (condition.least,)))
         if condition.greatest is not None:
             found.append((Clause(Test.AT_MOST, field), (condition.greatest,)))
+    if query.search is not None:
+        escaped = re.sub(r"([\\%_])", r"\\\1", query.search.text)
+        found.append((Clause(Test.CONTAINS, query.search.fields), (f"%{escaped}%",)))
     return found
 
 

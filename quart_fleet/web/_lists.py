@@ -21,7 +21,7 @@ from werkzeug.exceptions import RequestURITooLarge
 from quart_fleet.dto import Text
 from quart_fleet.errors import ValidationFailedError
 from quart_fleet.listing import FieldType, Listing
-from quart_fleet.paging import Condition, ListQuery
+from quart_fleet.paging import Condition, ListQuery, Search
 from quart_fleet.times import write_datetime, write_duration
 from quart_fleet.web._validation_messages import reason_of
 
@@ -31,8 +31,11 @@ _MOST_VALUES = 100
 _MOST_UNKNOWN = 10
 """Parameters without a meaning that are named, each with all that have one."""
 _LIMIT = FieldType(Annotated[int, Field(ge=1, le=100)])
+_SOUGHT = FieldType(Annotated[Text, Field(min_length=3, max_length=100)])
+"""PostgreSQL's trigrams are of three characters."""
 _FLAG = FieldType(bool)
 _TEXT = FieldType(Text)
+_SORTS_OF_SEARCH = ("id", "-id")
 
 
 def find_list_query(listing: Listing) -> ListQuery | None:
@@ -74,9 +77,15 @@ class _Parameters:
         )
         limit = self._value("limit", _LIMIT, 20)
         is_counted = self._value("count", _FLAG, False)
+        sought = self._value("q", _SOUGHT, None)
         sort = self._value("sort", _TEXT, "id")
         self._refuse()  # orders and cursors depend on the rest
         fixed = frozenset(each.field for each in conditions if each.is_single)
+        if sought is not None:
+            fixed = frozenset()
+            if sort not in _SORTS_OF_SEARCH:
+                possible = "; ".join(_SORTS_OF_SEARCH)
+                raise ValidationFailedError({"sort": f"Must be one of {possible} beside q"})
         order = self._listing.find_order(sort, fixed)
         if order is None:
             possible = "; ".join(self._listing.sorts(fixed))
@@ -86,6 +95,7 @@ class _Parameters:
             order=order.keys,
             is_backward=order.is_backward,
             limit=limit,
+            search=None if sought is None else Search(sought, self._listing.search),
             is_counted=is_counted,
         )
         if "after" in self._given:
@@ -169,7 +179,10 @@ def _checksum(query: ListQuery) -> str:
         )
         for each in query.conditions
     ]
-    asked = json.dumps([conditions, [(key.field, key.descending) for key in query.order]])
+    whole: list[object] = [conditions, [(key.field, key.descending) for key in query.order]]
+    if query.search is not None:
+        whole.append(query.search.text)
+    asked = json.dumps(whole)
     return urlsafe_b64encode(hashlib.blake2b(asked.encode(), digest_size=9).digest()).decode()
 
 

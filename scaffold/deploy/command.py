@@ -93,7 +93,7 @@ def kubernetes(force: bool, dry_run: bool, diff: bool, as_json: bool, **target: 
         if writes:
             transaction.apply(plan)
     if as_json:
-        preview.print_json(plan)
+        preview.print_json(plan, with_diff=diff)
     elif diff:
         preview.print_diff(plan)
     else:

@@ -125,6 +125,20 @@ class Document:
         blank = _BLANKS.match(self.text, position, limit)
         return blank.end() if blank else position
 
+    def find_block(self, path: Path) -> str | None:
+        """Return a table as it is written, with its comments and, of a resource, its parts.
+
+        None where it is not written as a table, or not in one piece.
+        """
+        own = [one for one in self.below(path) if len(path) > 1 or len(one.path) <= len(path) + 1]
+        own = [one for one in own if not (one.is_head and len(path) == 1 and one.path != path)]
+        if not own or not own[0].is_head:
+            return None
+        first = self.statements.index(own[0])
+        if self.statements[first : first + len(own)] != own:
+            return None
+        return self.text[self.start_of(own[0]) : self.end_of(own[-1])].rstrip() + "\n"
+
     def insert(self, position: int, block: str) -> str:
         """Return the text with a table at the start of a line; a blank line is around it."""
         before, after = self.text[:position], self.text[position:]

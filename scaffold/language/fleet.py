@@ -112,7 +112,7 @@ def join_sides(text: str, applied: FleetDescription | None = None) -> str:
     with `applied`, for what is not in it.
     """
     joined, theirs = (_SIDES.sub(rf"\g<{side}>", text) for side in ("ours", "theirs"))
-    other = parse_fleet(theirs)
+    other, written = parse_fleet(theirs), Document(theirs, FILE)
     known = {
         (service.name, resource.name): resource
         for service in (applied or other).services
@@ -122,13 +122,15 @@ def join_sides(text: str, applied: FleetDescription | None = None) -> str:
         present = {one.name: one for one in parse_fleet(joined).services}
         resources = {one.name: one for one in service.resources}
         if service.name not in present:
-            joined = add_service(joined, service.name, service.port, None)
+            block = written.find_block((service.name,))
+            joined = add_service(joined, service.name, service.port, None, block)
             present = {one.name: one for one in parse_fleet(joined).services}
         ours = {one.name: one for one in present[service.name].resources}
         for name, resource in resources.items():
             is_new = name not in ours and known.get((service.name, name)) == resource
             if is_new:
-                joined = add_resource(joined, service.name, name, resource)
+                block = written.find_block((service.name, name))
+                joined = add_resource(joined, service.name, name, resource, block)
             elif ours.get(name) != resource:
                 raise ScaffoldError(
                     f"{FILE} has the marks of a merge whose sides differ in "
@@ -142,13 +144,22 @@ def join_sides(text: str, applied: FleetDescription | None = None) -> str:
     return joined
 
 
-def add_service(text: str, name: str, port: int, resource: ResourceDescription | None) -> str:
-    """Return the text with one more service, before the first of a greater name."""
+def add_service(
+    text: str,
+    name: str,
+    port: int,
+    resource: ResourceDescription | None,
+    block: str | None = None,
+) -> str:
+    """Return the text with one more service, before the first of a greater name.
+
+    `block` is its table, where it is written already.
+    """
     described = ServiceDescription(name, port, () if resource is None else (resource,))
     fleet = parse_fleet(text)
     name_all(FleetDescription((*fleet.services, described)), lambda _: nullcontext())
     document = Document(text, FILE)
-    block = f"[{name}]\nport = {port}\n"
+    block = block or f"[{name}]\nport = {port}\n"
     if resource is not None:
         block += f"\n{write_resource((name, resource.name), resource)}"
     later = [one for one in document.statements if one.is_head and one.path[0] > name]
@@ -156,8 +167,13 @@ def add_service(text: str, name: str, port: int, resource: ResourceDescription |
     return _checked(text, document.insert(position, block))
 
 
-def add_resource(text: str, service: str, name: str, resource: ResourceDescription) -> str:
-    """Return the text with one more resource, after the others of its service."""
+def add_resource(
+    text: str, service: str, name: str, resource: ResourceDescription, block: str | None = None
+) -> str:
+    """Return the text with one more resource, after the others of its service.
+
+    `block` is its table, where it is written already.
+    """
     fleet, document = parse_fleet(text), Document(text, FILE)
     [service] = _path(document, service)
     if name in document.data[service]:
@@ -171,7 +187,8 @@ def add_resource(text: str, service: str, name: str, resource: ResourceDescripti
     # A head before keys of another table would take them into its own.
     is_followed_by_keys = any(not one.is_head for one in document.statements[last + 1 : last + 2])
     position = len(text) if is_followed_by_keys else document.end_of(statements[-1])
-    return _checked(text, document.insert(position, write_resource((service, name), resource)))
+    block = block or write_resource((service, name), resource)
+    return _checked(text, document.insert(position, block))
 
 
 def put_fields(text: str, service: str, name: str, fields: Iterable[FieldDescription]) -> str:

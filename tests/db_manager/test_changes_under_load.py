@@ -72,6 +72,7 @@ CHANGES: dict[str, tuple[Resource, dict[str, Any]]] = {
         table("extra:ref(category)"),
         {"fill": {"extra_id": 1}},
     ),
+    "a search": (table("code:str(40):search", "note:str(20)?:search"), {}),
     "no field": (table(without="aside"), {}),
     "another name": (
         table("other:str(20)=x", without="aside"),

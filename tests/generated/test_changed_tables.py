@@ -102,6 +102,8 @@ def _spec(chance: random.Random, name: str) -> str:
     kind, default = chance.choice(list(TYPES.items()))
     optional = "?" * (chance.random() < 0.4)
     unique = ":unique" * (chance.random() < 0.2)
+    is_text = kind.partition("(")[0] in ("str", "text", "email", "url")
+    unique += ":search" * (is_text and chance.random() < 0.3)
     has_default = default and chance.random() < 0.3
     return f"{name}:{kind}{optional}{unique}" + f"={default}" * bool(has_default)
 
@@ -150,6 +152,7 @@ def modelled(connection: Connection, resource: Resource) -> list[tuple[str, str]
     """Return what a database has of the resource's model."""
     metadata = metadata_of(resource)
     with connection.begin():
+        connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm")
         metadata.create_all(connection)
     found = catalogue(connection)
     with connection.begin():
@@ -300,6 +303,46 @@ async def test_what_would_be_cut_or_lost_is_refused_by_postgresql(
         return rows(connection, "name")
 
     assert await connection.run_sync(narrow) == [("one",), ("two",)]
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+async def test_the_extension_of_a_search_goes_where_a_revision_made_it(
+    connection: AsyncConnection, is_there: bool
+) -> None:
+    plain, searched = products("name:str(20)"), products("name:str(20):search")
+    creation, change, whole = (
+        written(None, plain),
+        written(plain, searched),
+        written(None, searched),
+    )
+    assert creation is not None
+    assert change is not None
+    assert whole is not None
+
+    def extensions(connection: Connection) -> list[object]:
+        with connection.begin():
+            query = "SELECT extname FROM pg_extension WHERE extname <> 'plpgsql'"
+            return [row[0] for row in connection.exec_driver_sql(query)]
+
+    def go(connection: Connection) -> list[list[object]]:
+        found = []
+        if is_there:
+            with connection.begin():
+                connection.exec_driver_sql("CREATE EXTENSION pg_trgm")
+        for revision, way in (
+            (whole, "upgrade"),
+            (whole, "downgrade"),
+            (creation, "upgrade"),
+            (change, "upgrade"),
+            (change, "downgrade"),
+        ):
+            apply(connection, revision, way)
+            found.append(extensions(connection))
+        return found
+
+    there: list[object] = ["pg_trgm"]
+    without = there if is_there else []
+    assert await connection.run_sync(go) == [there, without, without, there, without]
 
 
 async def test_json_is_added_made_of_text_and_dropped(connection: AsyncConnection) -> None:

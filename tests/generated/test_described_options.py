@@ -1,12 +1,16 @@
 """Services with actions, unique sets and no is_active: their own tests, and over real HTTP."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 
+import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
 
+from quart_fleet.conventions import PREFIX
+from quart_fleet.passwords import PasswordHasher
 from quart_fleet.testing import NewDatabase
 from tests.workspace import GeneratedWorkspace, booted
 
@@ -41,6 +45,18 @@ _active = false
 [order-service.event]
 data = "json"
 extra = "json?"
+_active = false
+
+[order-service.article]
+title = "str(80):search"
+body = "text?:search"
+kind = "enum(news, essay):index"
+_active = false
+
+[order-service.account]
+name = "str(40):unique"
+password = "str(80):secret:length(8)"
+api_key = "text?:secret"
 _active = false
 
 [order-service.stamp]
@@ -323,6 +339,191 @@ def test_a_patch_merges_into_an_object_and_null_is_null_of_the_field(client: htt
     assert cleared.json()["data"]["extra"] is None
     assert (refused.status_code, refused.json()["errors"]) == (422, {"data": "Must not be null"})
     assert replaced.json()["data"]["data"] == [None]
+
+
+@pytest.fixture(scope="module")
+def articles(client: httpx.Client) -> list[int]:
+    bodies = [
+        {"title": "100% cotton", "kind": "news"},
+        {"title": "100 percent", "body": "Cotton_wool is warm", "kind": "essay"},
+        {"title": "back\\slash", "body": "COTTON again", "kind": "news"},
+        {"title": "Éclair", "body": "cotton'; DROP TABLE articles; --", "kind": "essay"},
+    ]
+    return [client.post("/articles", json=each).json()["data"]["id"] for each in bodies]
+
+
+class TestSearch:
+    @pytest.mark.parametrize(
+        ("sought", "found"),
+        [
+            ("cotton", [0, 1, 2, 3]),
+            ("COTTON", [0, 1, 2, 3]),
+            ("100%", [0]),
+            ("n_w", [1]),
+            ("k\\s", [2]),
+            ("'; DROP", [3]),
+            ("Éclair", [3]),
+            ("% cotton", [0]),
+            ("no such", []),
+            ("x" * 100, []),
+        ],
+    )
+    def test_a_part_of_a_text_is_found_as_it_is(
+        self, client: httpx.Client, articles: list[int], sought: str, found: list[int]
+    ) -> None:
+        answer = client.get("/articles", params={"q": sought}).json()
+
+        assert [each["id"] for each in answer["data"]] == [articles[each] for each in found]
+
+    def test_it_is_read_in_pages_with_filters_and_both_ways(
+        self, client: httpx.Client, articles: list[int]
+    ) -> None:
+        query = {"q": "cotton", "limit": "1", "kind": "essay", "count": "true"}
+
+        first = client.get("/articles", params=query)
+        following = first.links["next"]["url"].removeprefix(PREFIX)
+        second, other = client.get(following), client.get(following.replace("cotton", "wool"))
+        newest = client.get("/articles", params=query | {"sort": "-id"})
+
+        ids = [[each["id"] for each in page.json()["data"]] for page in (first, second, newest)]
+        assert ids == [[articles[1]], [articles[3]], [articles[3]]]
+        assert first.headers["X-Total-Count"] == "2"
+        assert "next" not in second.links
+        assert (other.status_code, other.json()["errors"]) == (
+            422,
+            {"after": "Belongs to another query"},
+        )
+
+    @pytest.mark.parametrize(
+        ("query", "errors"),
+        [
+            ({"q": "ab"}, {"q": "Must be at least 3 characters"}),
+            ({"q": ""}, {"q": "Must be at least 3 characters"}),
+            ({"q": "x" * 101}, {"q": "Must be at most 100 characters"}),
+            ({"q": "a\x00bc"}, {"q": "Must not contain NUL characters"}),
+            ({"q": ["abc", "def"]}, {"q": "Must be given once"}),
+            ({"q": "abc", "sort": "kind"}, {"sort": "Must be one of id; -id beside q"}),
+        ],
+    )
+    def test_what_is_no_search_is_refused(
+        self, client: httpx.Client, query: dict[str, str], errors: dict[str, str]
+    ) -> None:
+        answer = client.get("/articles", params=query)
+
+        assert (answer.status_code, answer.json()["errors"]) == (422, errors)
+
+    def test_a_list_without_search_has_no_such_parameter(self, client: httpx.Client) -> None:
+        assert list(client.get("/tags", params={"q": "abc"}).json()["errors"]) == ["q"]
+
+
+PLANS = """
+import asyncio, json, os
+
+from order_service.infrastructure.database.article_unit_of_work import SQLAlchemyArticleUnitOfWork
+from quart_fleet.database import Database, Transaction
+from quart_fleet.paging import ListQuery, Search
+from quart_fleet.settings import DatabaseSettings
+
+FILL = '''INSERT INTO articles (title, body, kind)
+    SELECT md5(n::text), repeat(md5((-n)::text), 3), 'news' FROM generate_series(1, 100000) AS n;
+    ANALYZE articles'''
+
+
+def indexes_of(node):
+    found = [node["Index Name"]] if "Index Name" in node else []
+    return found + [name for each in node.get("Plans", ()) for name in indexes_of(each)]
+
+
+async def main():
+    sent, send = [], Transaction._send
+
+    async def record(self, method, *arguments, **options):
+        sent.append(arguments)
+        return await send(self, method, *arguments, **options)
+
+    Transaction._send = record
+    settings = DatabaseSettings.model_validate({"DATABASE_URL": os.environ["DATABASE_URL"]})
+    found = []
+    async with Database(settings) as database, database.connect() as connection:
+        await connection.execute(FILL)
+        for number in range(20):
+            query = ListQuery(search=Search(f"{number:02}a4f9", ("title", "body")), is_counted=True)
+            async with SQLAlchemyArticleUnitOfWork(database) as work:
+                await work.articles.list_by(query)
+        for sql, *arguments in sent[-2:]:
+            [row] = await connection.fetch("EXPLAIN (FORMAT JSON) " + sql, *arguments)
+            found.append(sorted({*indexes_of(row["QUERY PLAN"][0]["Plan"])}))
+    print(json.dumps(found))
+
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+async def test_a_search_is_read_from_its_index(
+    workspace: GeneratedWorkspace, new_database: NewDatabase
+) -> None:
+    async with new_database() as url:
+        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
+        plans = json.loads(workspace.python("-c", PLANS, DATABASE_URL=url))
+
+    assert plans == [["ix_articles_search"]] * 2
+
+
+@pytest.mark.slow
+async def test_they_migrate_up_down_and_up_to_what_the_models_say(
+    workspace: GeneratedWorkspace, new_database: NewDatabase
+) -> None:
+    async with new_database() as url:
+        for command in ("migrate", "downgrade 3ef43f3fe70a --yes", "migrate", "reset --yes"):
+            workspace.python("-m", "db_manager", *command.split(), DATABASE_URL=url)
+        report = workspace.python("-m", "db_manager", "check", "--json", DATABASE_URL=url)
+
+    assert json.loads(report)["ok"] is True
+
+
+async def test_a_secret_is_kept_and_never_given_out(
+    client: httpx.Client, migrated_url: str
+) -> None:
+    body = {"name": "ada", "password": "correct horse", "api_key": "k-1234567"}
+    connection = await asyncpg.connect(migrated_url)
+
+    async def kept(column: str) -> str | None:
+        found: str | None = await connection.fetchval(f"SELECT {column} FROM accounts")
+        return found
+
+    async with httpx.AsyncClient(base_url=str(client.base_url), timeout=30) as clients:
+        posted = await clients.post("/accounts", json=body)
+        path = f"/accounts/{posted.json()['data']['id']}"
+        first = await kept("password")
+        answers = [
+            posted,
+            await clients.get(path),
+            await clients.get("/accounts?limit=1"),
+            await clients.post("/accounts", json=body),
+            await clients.post("/accounts", json=body | {"name": "b", "password": "horse"}),
+            await clients.put(path, json={"password": "another horse"}),
+            await clients.get("/accounts", params={"password": "correct horse"}),
+        ]
+        second, key = await kept("password"), await kept("api_key")
+        cleared = await clients.patch(path, json={"api_key": None})
+        refused = await clients.patch(path, json={"password": None})
+        same, none = await kept("password"), await kept("api_key")
+    await connection.close()
+
+    assert [each.status_code for each in answers] == [201, 200, 200, 400, 422, 200, 422]
+    assert answers[4].json()["errors"] == {"password": "Must be at least 8 characters"}
+    for answer in answers:
+        assert "horse" not in answer.text
+        assert "k-1234567" not in answer.text
+    assert set(posted.json()["data"]) == {"id", "name", "created_at", "updated_at"}
+    assert first is not None
+    assert second is not None
+    assert await PasswordHasher().verify("correct horse", first)
+    assert await PasswordHasher().verify("another horse", second)
+    assert (key, cleared.status_code, none) == ("k-1234567", 200, None)
+    assert (refused.status_code, same) == (422, second)
 
 
 def test_a_field_may_be_called_is_active(client: httpx.Client) -> None:

@@ -63,7 +63,7 @@ body = "text"
 thread = "ref(thread, cascade)"
 answers = "ref(post)?"
 about = "ref(shop-service.product)?"
-author = "ref(shop-service.shop):fixed"
+author = "ref(shop-service.shop, fk):fixed"
 """
 
 

@@ -188,6 +188,45 @@ def test_branches_that_add_resources_to_different_services_merge_by_themselves(
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+@pytest.mark.parametrize("side", ["--ours", "--theirs"])
+def test_whichever_side_of_a_conflict_is_kept_apply_brings_the_other(
+    repository: Path, fresh: Path, tmp_path: Path, side: str
+) -> None:
+    order = ("order-service", "8081", "name:str(80)")
+    steps: dict[str, tuple[str, ...]] = {
+        "invoice": ("resource", "order-service", "invoice", "code:str(9)"),
+        "voucher": ("resource", "order-service", "voucher", "worth:decimal"),
+    }
+    done(scaffold(repository, *order))
+    settings = repository / "services/order_service/bootstrap.py"
+    settings.write_text(settings.read_text() + "\n\nOURS = True\n")
+    commit(repository)
+    for name, step in steps.items():
+        done(git(repository, "checkout", "--quiet", "-b", name, "main"))
+        done(scaffold(repository, *step))
+        commit(repository)
+        done(git(repository, "checkout", "--quiet", "main"))
+    done(git(repository, "merge", "--quiet", "--no-edit", "invoice"))
+    assert git(repository, "merge", "--no-edit", "voucher").returncode == 1
+    unmerged = done(git(repository, "diff", "--name-only", "--diff-filter=U")).split()
+    assert "services/order_service/bootstrap.py" in unmerged
+    kept = [path for path in unmerged if path.startswith(("services/", "shared/"))]
+    done(git(repository, "checkout", side, "--", *kept))
+
+    done(scaffold(repository, "apply"))
+
+    direct = shutil.copytree(fresh, tmp_path / "direct")
+    done(scaffold(direct, *order))
+    for step in steps.values():
+        done(scaffold(direct, *step))
+    assert "OURS = True\n" in settings.read_text()
+    settings.write_text(settings.read_text().replace("\n\nOURS = True\n", ""))
+    for folder in ("services/order_service", "shared"):
+        differing = ("diff", "--recursive", "--brief", "--exclude=.env", "--exclude=__pycache__")
+        assert done(run(tmp_path, *differing, str(repository / folder), str(direct / folder))) == ""
+
+
 def test_sides_that_differ_in_one_resource_are_left_to_their_owner(repository: Path) -> None:
     done(scaffold(repository, "order-service", "8081", "name:str(80)"))
     commit(repository)

@@ -490,6 +490,15 @@ def test_what_is_no_longer_described_goes_only_when_that_is_agreed_to(fleet: Pat
     assert not (fleet / PRODUCT).exists()
 
 
+def test_a_service_may_have_the_port_of_one_that_goes(fleet: Path) -> None:
+    (fleet / "fleet.toml").write_text("[ware-service]\nport = 8082\n")
+
+    done(scaffold(fleet, "apply", "--yes"))
+
+    assert (fleet / "services/ware_service/app.py").is_file()
+    assert not (fleet / PRODUCT).exists()
+
+
 def test_an_open_conflict_is_told_until_it_is_resolved(fleet: Path) -> None:
     edit(fleet, f"{PRODUCT}/settings.py", "= 8082", "= 9999")
     describe(fleet, "8082", "8090")
@@ -536,3 +545,58 @@ def test_other_fields_of_a_table_that_ships_are_refused(workspace: Path) -> None
     assert "other fields for it are not generated yet" in refused(
         scaffold(workspace, "field", "user-service", "user", "nick:str?")
     )
+
+
+def test_what_has_a_revision_says_the_next_command(fleet: Path) -> None:
+    field = ("field", "product-service", "product")
+
+    assert done(scaffold(fleet, *field, "sku:str(9)?")).endswith(
+        "\n\nNext: python -m db_manager migrate\n"
+    )
+    assert "Next" not in done(scaffold(fleet, *field, "sku:str(9)?"))
+
+
+def test_a_diff_is_within_the_json_where_both_are_asked_for(fleet: Path) -> None:
+    options = ("--diff", "--json")
+
+    found = json.loads(
+        done(scaffold(fleet, "field", "product-service", "product", "a:int?", *options))
+    )
+
+    assert "+    a: Mapped[int | None] = mapped_column(Integer)" in found["diff"]
+    assert "shared/models/product.py" in found["changed"]
+
+
+def test_a_lost_baseline_is_named_with_the_ways_to_bring_it_back(fleet: Path) -> None:
+    edit(fleet, ENTITY, "    def deactivate", "    # Mine.\n    def deactivate")
+    kept = shutil.copytree(fleet / ".scaffold", fleet.parent / "kept")
+    shutil.rmtree(fleet / ".scaffold/generated")
+    ways = "git checkout -- .scaffold, or else: python -m scaffold upgrade"
+
+    assert f"{ENTITY}.txt was lost: {ways}" in refused(scaffold(fleet, "apply"))
+    shutil.rmtree(fleet / ".scaffold")
+    assert f"Where that was lost: {ways}." in refused(scaffold(fleet, "apply"))
+
+    shutil.copytree(kept, fleet / ".scaffold")
+    assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
+
+
+def test_a_revision_on_top_that_cannot_be_read_stops_what_would_follow_it(fleet: Path) -> None:
+    versions = fleet / "db_manager/migrations/versions"
+    (versions / "broken.py").write_text("revision = compute()\ndown_revision = None\n")
+    before = picture(fleet)
+    commands = (
+        ("field", "product-service", "product", "sku:str(9)?"),
+        ("resource", "product-service", "category", "label:str(9)"),
+        ("remove", "product-service"),
+    )
+
+    for command in commands:
+        assert "A computed revision in " in refused(scaffold(fleet, *command))
+    assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
+    assert picture(fleet) == before
+
+    (versions / "broken.py").write_text('revision = "b"\ndown_revision = "gone"\n')
+    for command in commands:
+        message = refused(scaffold(fleet, *command))
+        assert "broken.py (revision b) follows revision gone, which no file here holds" in message

@@ -16,6 +16,7 @@ from scaffold.language.fleet import (
     add_service,
     drop_field,
     forget_former_names,
+    join_sides,
     parse_fleet,
     put_fields,
     remove_resource,
@@ -497,6 +498,51 @@ def test_a_table_is_added_where_it_takes_no_other_keys() -> None:
 
     assert list(tomllib.loads(text)) == ["a", "b", "aa"]
     assert remove_service(remove_service(text, "aa"), "a") == "b.port = 1026\n"
+
+
+def test_sides_that_are_joined_keep_their_comments() -> None:
+    text = """\
+# Fleet.
+[a-service]
+port = 1025
+<<<<<<< HEAD
+# Ours.
+[a-service.apple]
+name = "str(9)"   # short
+=======
+
+# Theirs: pears,
+# green ones.
+[a-service.pear]
+# what it is
+kind = "str(9)"   # of pear
+
+# Another.
+[b-service]
+port = 1026  # free
+# And plums.
+[b-service.plum]
+name = "str"
+# The end.
+>>>>>>> theirs
+"""
+
+    joined = join_sides(text)
+
+    comments = (
+        "Fleet",
+        "Ours",
+        "short",
+        "Theirs",
+        "green",
+        "what it",
+        "of pear",
+        "Another",
+        "free",
+    )
+    for comment in (*comments, "And plums", "The end"):
+        assert joined.count(comment) == 1, comment
+    assert [one.name for one in parse_fleet(joined).services] == ["a-service", "b-service"]
 
 
 def test_what_was_applied_is_read_service_by_service() -> None:
