@@ -462,8 +462,14 @@ class StoredWords:
         ]
 
 
-def _in_sql(value: Value) -> str:
-    text = value if isinstance(value, str) else spell(value)
+def _in_sql(value: Value | dict[str, object] | list[object]) -> str:
+    match value:
+        case str():
+            text = value
+        case dict() | list():
+            text = json.dumps(value)
+        case _:
+            text = spell(value)
     return "'{}'".format(text.replace("'", "''"))
 
 
