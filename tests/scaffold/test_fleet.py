@@ -490,6 +490,15 @@ def test_what_is_no_longer_described_goes_only_when_that_is_agreed_to(fleet: Pat
     assert not (fleet / PRODUCT).exists()
 
 
+def test_a_service_may_have_the_port_of_one_that_goes(fleet: Path) -> None:
+    (fleet / "fleet.toml").write_text("[ware-service]\nport = 8082\n")
+
+    done(scaffold(fleet, "apply", "--yes"))
+
+    assert (fleet / "services/ware_service/app.py").is_file()
+    assert not (fleet / PRODUCT).exists()
+
+
 def test_an_open_conflict_is_told_until_it_is_resolved(fleet: Path) -> None:
     edit(fleet, f"{PRODUCT}/settings.py", "= 8082", "= 9999")
     describe(fleet, "8082", "8090")
