@@ -73,6 +73,7 @@ _OF_PYDANTIC = frozenset(
     | {"model_dump_json", "model_extra", "model_fields", "model_fields_set"}
     | {"model_json_schema", "model_parametrized_name", "model_post_init", "model_rebuild"}
     | {"model_validate", "model_validate_json", "model_validate_strings"}
+    | {"is_empty", "over"}
 )
 """Attributes of a DTO's class, which no field may hide."""
 _OF_SQLALCHEMY = ("metadata", "registry", "type_annotation_map")

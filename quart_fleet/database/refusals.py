@@ -20,6 +20,7 @@ from quart_fleet.database._statement import NO_PARAMETERS, Parameters, checks_of
 from quart_fleet.errors import (
     AlreadyExistsError,
     ConflictError,
+    DatabaseUnavailableError,
     ServiceError,
     ValidationFailedError,
 )
@@ -179,6 +180,7 @@ REFUSALS: dict[str | type[Exception], Refuse] = {
     asyncpg.UntranslatableCharacterError: has_nul,
     asyncpg.ProgramLimitExceededError: is_too_long_for_its_index,
     asyncpg.DataError: is_no_value,
+    asyncpg.TransactionRollbackError: lambda _: DatabaseUnavailableError(),
 }
 """By a constraint's name, which comes first, or by the class of what the driver raises; asyncpg
 raises OverflowError below its DataError, before it sends a number that no column could hold."""

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from quart_fleet.database import Database
-from quart_fleet.dto import ResponseDTO
+from quart_fleet.dto import PatchDTO, ResponseDTO
 from scaffold import fields, tables
 from scaffold.errors import MisuseError
 from scaffold.fields import Resource
@@ -466,9 +466,9 @@ def test_of_a_pattern_the_default_is_a_sample() -> None:
 
 
 def test_names_that_libraries_have_are_known() -> None:
-    of_pydantic = {name for name in dir(BaseModel) + dir(ResponseDTO) if not name.startswith("_")}
+    attributes = [*dir(BaseModel), *dir(ResponseDTO), *dir(PatchDTO)]
 
-    assert of_pydantic == fields._OF_PYDANTIC
+    assert {name for name in attributes if not name.startswith("_")} == fields._OF_PYDANTIC
     of_sqlalchemy = {name for name in dir(DeclarativeModel) if not name.startswith("_")}
     assert of_sqlalchemy - {"id", "created_at", "updated_at"} == {*fields._OF_SQLALCHEMY}
 

@@ -97,6 +97,24 @@ def test_what_new_required_fields_are_filled_with_is_asked_for() -> None:
     assert str(refusal.value).endswith("Say it: --fill a=VALUE --fill b=VALUE")
 
 
+def test_who_may_have_renamed_a_field_is_told_how_to_say_so() -> None:
+    with pytest.raises(MisuseError, match=r"label:…:was\(name\)"):
+        revise(NAMED, products("label:str(120)"))
+
+    optional = revise(products("extra:json?"), products("details:json?"))
+
+    assert [each for each in optional.warnings if "was" in each] == [
+        "If extra is called details from now on, take this back (undo), and say so: "
+        "details:…:was(extra)."
+    ]
+
+
+def test_ids_that_mean_other_rows_from_now_on_are_told() -> None:
+    [warning] = revise(products("a:ref(category)?"), products("a:ref(tag)?")).warnings
+
+    assert warning.startswith("The ids in a_id of products are kept, and are of tags from now on")
+
+
 def test_a_field_that_becomes_required_is_filled_too() -> None:
     optional = products("name:str(120)?")
 
