@@ -1,0 +1,216 @@
+"""Real domains, each of one fleet.toml: generated, checked, and used over HTTP as its users would."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from quart_fleet.testing import NewDatabase
+from tests.workspace import GeneratedWorkspace, booted
+
+pytestmark = pytest.mark.slow
+
+DOMAINS = Path(__file__).parent
+CHECKS = (
+    *("ruff check .", "ruff format --check .", "scaffold contracts"),
+    *("mypy services shared db_manager/migrations", "pytest -q services"),
+)
+
+
+class Client:
+    """Asks a service, and holds each answer to its status."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def ask(self, method: str, path: str, body: object = None, status: int = 200) -> Any:
+        """Return the data of an answer, of a refusal its errors or else its message."""
+        answer = self._client.request(method, path, json=body)
+        assert answer.status_code == status, answer.text
+        document = answer.json()
+        return document.get("data", document.get("errors", document["message"]))
+
+    def make(self, path: str, **values: object) -> int:
+        """Create a row and return its id."""
+        return int(self.ask("POST", path, values, 201)["id"])
+
+
+def teach(school: Client) -> None:
+    """Hold a course in two terms, and enrol in it."""
+    spring = school.make("/terms", name="Spring", begins_on="2027-02-01", ends_on="2027-06-30")
+    autumn = school.make("/terms", name="Autumn", begins_on="2027-09-01", ends_on="2028-01-31")
+    algebra = school.make("/courses", code="MA-1", title="Algebra", points="6", level="advanced")
+    held = [
+        school.make("/lesson-plans", course_id=algebra, term_id=term, teacher="Noether", seats=30)
+        for term in (spring, autumn)
+    ]
+    ada, bob = (
+        school.make("/students", name=name, email=f"{name}@example.com") for name in ("ada", "bob")
+    )
+    enrolments = [
+        school.make("/enrolments", student_id=student, lesson_plan_id=held[0])
+        for student in (ada, bob)
+    ]
+
+    school.ask("PUT", f"/enrolments/{enrolments[0]}", {"grade": "5.5"})
+    refusal = school.ask("PUT", f"/enrolments/{enrolments[0]}", {"grade": "6.5"}, 422)
+    again = {"student_id": ada, "lesson_plan_id": held[0]}
+    twice = school.ask("POST", "/enrolments", again, 400)
+    unknown = school.ask("POST", "/enrolments", {"student_id": 99, "lesson_plan_id": held[0]}, 422)
+
+    assert refusal == {"grade": "Must be at most 6"}
+    assert unknown == {"student_id": "No such student"}
+    assert twice == "Student id and lesson plan id already exist"
+    assert school.ask("GET", "/courses/code/MA-1")["points"] == "6.0"
+    found = school.ask("GET", f"/enrolments?lesson_plan_id={held[0]}")
+    assert [(each["student_id"], each["grade"]) for each in found] == [(ada, "5.5"), (bob, None)]
+    assert school.ask("GET", f"/lesson-plans?term_id={autumn}")[0]["id"] == held[1]
+    assert [each["name"] for each in school.ask("GET", "/terms?begins_on_min=2027-03-01")] == [
+        "Autumn"
+    ]
+    assert school.ask("DELETE", f"/terms/{spring}", status=409) == "Term is in use"
+    school.ask("DELETE", f"/students/{bob}")
+    assert [each["id"] for each in school.ask("GET", "/enrolments")] == enrolments[:1]
+
+
+def discuss(forum: Client) -> None:
+    """Answer a post, and answer that; a topic goes with all that was said, a member does not."""
+    ada, bob = (forum.make("/members", name=name) for name in ("ada", "bob"))
+    topic, other = (
+        forum.make("/topics", title=title, opened_by_id=ada) for title in ("Engines", "Looms")
+    )
+    first = forum.make("/posts", topic_id=topic, author_id=ada, body="It weaves patterns.")
+    second = forum.make("/posts", topic_id=topic, author_id=bob, body="Of what?", answers_id=first)
+    third = forum.make("/posts", topic_id=topic, author_id=ada, body="Of sums.", answers_id=second)
+    apart = forum.make("/posts", topic_id=other, author_id=bob, body="Shuttles.")
+
+    nothing = {"topic_id": topic, "author_id": ada, "body": ""}
+    assert forum.ask("POST", "/posts", nothing, 422) == {"body": "Must be at least 1 character"}
+    moved = forum.ask("PATCH", f"/posts/{apart}", {"topic_id": topic}, 422)
+    assert list(moved) == ["topic_id"]
+
+    assert [each["id"] for each in forum.ask("GET", f"/posts?answers_id={first}")] == [second]
+    assert [
+        each["id"] for each in forum.ask("GET", f"/posts?topic_id={topic}&answers_id=null")
+    ] == [first]
+    assert [each["id"] for each in forum.ask("GET", "/posts?q=pattern")] == [first]
+    assert forum.ask("DELETE", f"/members/{ada}", status=409) == "Member is in use"
+    forum.ask("DELETE", f"/members/{bob}")
+    assert forum.ask("GET", f"/posts/{apart}")["author_id"] is None
+    forum.ask("DELETE", f"/posts/{second}")
+    assert [each["id"] for each in forum.ask("GET", "/posts")] == [first, apart]
+    assert forum.ask("GET", f"/posts/{third}", status=404) == "Post not found"
+    forum.ask("DELETE", f"/topics/{topic}")
+    assert [each["id"] for each in forum.ask("GET", "/posts")] == [apart]
+
+
+def book(ledger: Client) -> None:
+    """Sell for cash; entries stay as they were booked, and what all accounts have is nothing."""
+    cash = ledger.make("/accounts", number="1000", name="Cash", kind="asset")
+    sales = ledger.make("/accounts", number="4000", name="Sales", kind="income")
+    rent = ledger.make("/accounts", number="6000", name="Rent", kind="expense")
+    booked = [
+        (cash, sales, "120.50", "2027-01-05"),
+        (cash, sales, "79.50", "2027-01-20"),
+        (rent, cash, "150.00", "2027-01-31"),
+    ]
+    for debit, credit, amount, day in booked:
+        entry = {"debit_id": debit, "credit_id": credit, "amount": amount, "booked_on": day}
+        ledger.make("/entries", text="January", **entry)
+
+    wrong = {"debit_id": cash, "credit_id": sales, "booked_on": "2027-02-01", "text": ""}
+    for amount, reason in (
+        ("0", "Must be greater than 0"),
+        ("1.005", "Must have at most 2 decimal places"),
+    ):
+        refusal = ledger.ask("POST", "/entries", wrong | {"amount": amount}, 422)
+        assert refusal == {"amount": reason}
+    assert list(ledger.ask("PATCH", "/entries/1", {"amount": "1"}, 422)) == ["amount"]
+    ledger.ask("PUT", "/entries/1", {"amount": "1", "text": "Two chairs"})
+
+    def balance(account: int) -> int:
+        given, taken = (
+            sum(int(each["amount"].replace(".", "")) for each in found)
+            for found in (
+                ledger.ask("GET", f"/entries?{side}_id={account}&limit=100")
+                for side in ("debit", "credit")
+            )
+        )
+        return given - taken
+
+    assert [balance(account) for account in (cash, sales, rent)] == [5000, -20000, 15000]
+    dated = ledger.ask("GET", f"/entries?debit_id={cash}&sort=-booked_on&limit=1")
+    assert dated[0]["amount"] == "79.50"
+    assert ledger.ask("DELETE", f"/accounts/{sales}", status=409) == "Account is in use"
+
+
+def treat(clinic: Client) -> None:
+    """Give appointments by doctor and day."""
+    doctor = clinic.make("/doctors", name="Curie", field="heart")
+    patient = clinic.make("/patients", name="Ada", born_on="1815-12-10")
+    booked = [
+        clinic.make("/appointments", doctor_id=doctor, patient_id=patient, starts_at=moment)
+        for moment in ("2027-03-01T09:00:00+01:00", "2027-03-01T10:00:00+01:00")
+    ]
+
+    clinic.ask("POST", f"/appointments/{booked[0]}/arrive")
+    assert clinic.ask("POST", f"/appointments/{booked[0]}/cancel", status=409) == (
+        "Appointment is arrived"
+    )
+
+    long = {"doctor_id": doctor, "patient_id": patient, "starts_at": "2027-03-02T09:00:00Z"}
+    assert clinic.ask("POST", "/appointments", long | {"lasts": "PT5H"}, 422) == {
+        "lasts": "Must be at most PT4H"
+    }
+
+    day = clinic.ask("GET", f"/appointments?doctor_id={doctor}&sort=-starts_at&limit=5")
+    assert [each["id"] for each in day] == booked[::-1]
+    assert day[0]["starts_at"] == "2027-03-01T09:00:00Z"
+    assert day[0]["lasts"] == "PT30M"
+    assert clinic.ask("DELETE", f"/doctors/{doctor}", status=409) == "Doctor is in use"
+    clinic.ask("DELETE", f"/patients/{patient}")
+    assert clinic.ask("GET", "/appointments") == []
+
+
+SCENARIOS = {"school": teach, "forum": discuss, "ledger": book, "clinic": treat}
+
+
+@pytest.fixture(params=SCENARIOS)
+def domain(request: pytest.FixtureRequest) -> str:
+    """Each domain's name."""
+    return str(request.param)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, domain: str) -> Iterator[GeneratedWorkspace]:
+    """A workspace that the domain's description was applied to."""
+    made = GeneratedWorkspace.make(tmp_path / "fleet")
+    shutil.copy(DOMAINS / domain / "fleet.toml", made.root)
+    made.python("-m", "scaffold", "apply")
+    yield made
+    shutil.rmtree(made.root)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def url(workspace: GeneratedWorkspace, new_database: NewDatabase) -> Any:
+    """Its database at the newest revision."""
+    async with new_database() as url:
+        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
+        yield url
+
+
+def test_a_domain_is_generated_checked_and_used(
+    workspace: GeneratedWorkspace, url: str, domain: str
+) -> None:
+    for check in CHECKS:
+        workspace.python("-m", *check.split())
+
+    with (
+        booted(workspace, f"{domain}_service", url) as address,
+        httpx.Client(base_url=address, timeout=30) as client,
+    ):
+        SCENARIOS[domain](Client(client))
