@@ -48,6 +48,19 @@ def _storable(text: str) -> str:
 Text = Annotated[str, AfterValidator(_storable)]
 """A string that PostgreSQL can store; limit it with `Field(max_length=…)`, in characters."""
 
+
+class Secret(str):
+    """A text that its repr does not show: nor that of what holds it, nor a log of a statement."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+Hidden = AfterValidator(Secret)
+"""Makes the text of a field a Secret: `Annotated[Text, Hidden]`."""
+
 Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 """A whole number in the range of PostgreSQL's `integer`: 4 bytes, signed."""
 

@@ -34,6 +34,7 @@ _ROLES = re.compile("fleet|postgres(_.*)?|public|none|(pg|cnpg)_.*|streaming_rep
 
 def refuse_conflicts(inventory: Inventory, before: Fleet, after: Fleet) -> None:
     """Raise ScaffoldError where the workspace cannot take what `after` has and `before` has not."""
+    leaving = {service.name.package for service in before.without(after)}
     for service in after.services:
         known = before.find_service(service.name.package)
         if known is None:
@@ -41,7 +42,8 @@ def refuse_conflicts(inventory: Inventory, before: Fleet, after: Fleet) -> None:
                 raise ScaffoldError(conflict)
         if known is None or known.port != service.port:
             for other in inventory.services:
-                if other.port == service.port and other.package != service.name.package:
+                is_other = other.package not in (service.name.package, *leaving)
+                if other.port == service.port and is_other:
                     raise ScaffoldError(
                         f"Port {service.port} belongs to the service {other.called!r} "
                         f"({SERVICES}/{other.package}). Choose another port, such as "

@@ -242,6 +242,8 @@ class Field:
     def entity_line(self) -> str:
         """The field of the dataclass."""
         default = " = ()" if self.is_many else " = None" if self.of.optional else ""
+        if self.of.secret:
+            default = f" = field({'default=None, ' * self.of.optional}repr=False)"
         return f"{self.name}: {self.annotation}{default}"
 
     @property
@@ -312,11 +314,22 @@ class Field:
     def column_type(self) -> str:
         """SQLAlchemy's type with the names of its arguments: `String(length=80)`."""
         kind = self.of.type
+        if self.of.secret:
+            return "Text()"
         arguments = {
             "str": f"(length={kind.width})",
             "decimal": f"(precision={kind.precision}, scale={kind.scale})",
         }
         return f"{_KINDS[kind.name].column}{arguments.get(kind.name, '')}"
+
+    @property
+    def to_row(self) -> str:
+        """The value of a row, from the entity."""
+        value = f"entity.{self.name}"
+        if not self.of.secret:
+            return value
+        unless_null = f"None if {value} is None else " if self.of.optional else ""
+        return f"{unless_null}Secret({value})"
 
     @property
     def from_row(self) -> str:
@@ -415,6 +428,8 @@ class Field:
     def rules(self) -> list[Rule]:
         """What its value has to be, beyond its type."""
         of, value = self.of, f"self.{self.name}"
+        if of.secret:
+            return []  # the entity has what is kept of it
         # Of positive and min, one says more than the other.
         lowest: Any = of.least
         is_positive = of.positive and (lowest is None or lowest <= 0)
@@ -516,12 +531,31 @@ class Field:
     @property
     def _request(self) -> str:
         kind = self.of.type
+        if self.of.secret:
+            return self._secret_request
         match kind.name:
             case "str":
                 return f"Annotated[Text, Field(max_length={self.limit_name})]"
             case "decimal":
                 return f"Annotated[Decimal, Digits({kind.precision}, {kind.scale})]"
         return _KINDS[kind.name].request or self.enum
+
+    @property
+    def _secret_request(self) -> str:
+        """The type of a secret with its lengths, of which the entity knows nothing."""
+        limits = {
+            "min_length": self.of.shortest,
+            "max_length": self.limit_name if self.max_length else self.of.longest,
+        }
+        if self.of.longest and self.of.longest < (self.max_length or self.of.longest + 1):
+            limits["max_length"] = self.of.longest
+        written = ", ".join(f"{name}={limit}" for name, limit in limits.items() if limit)
+        kind = _KINDS[self.of.type.name].request
+        return (
+            f"Annotated[{kind}, Field({written}), Hidden]"
+            if written
+            else f"Annotated[{kind}, Hidden]"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -765,6 +799,11 @@ class FieldSet:
         return [field for field in self.fields if field.of.unique or field.name in indexed]
 
     @property
+    def secrets(self) -> list[Field]:
+        """Those that are taken in and never given out."""
+        return [field for field in self.fields if field.of.secret]
+
+    @property
     def searched(self) -> list[Field]:
         """Those in which lists seek a part of a text."""
         return [field for field in self.fields if field.of.search]
@@ -942,6 +981,11 @@ class Resource(ResourceName):
     def table(self) -> str:
         """The name of its table."""
         return table_of(self.description)
+
+    @property
+    def secret_sets(self) -> list[list[Field]]:
+        """Its secrets, where it has some."""
+        return [self.fields.secrets] if self.fields.secrets else []
 
     @property
     def directories(self) -> list[Target]:

@@ -35,7 +35,7 @@ _DTO_NAMES = (
         "Integer",
         "Json",
     ),
-    *("Fixed", "Initially", "LEFT_OUT", "Part", "PartDTO", "PartPatchDTO", "PatchDTO"),
+    *("Fixed", "Hidden", "Initially", "LEFT_OUT", "Part", "PartDTO", "PartPatchDTO", "PatchDTO"),
     *("RequestDTO", "ResponseDTO", "Text", "Time", "Url", "utc_now"),
 )
 """What the DTOs of some fields use of quart_fleet.dto; ruff removes the rest."""
@@ -96,7 +96,9 @@ class ExtensionWords:
         fields = resource.fields
         unique = [field.name for field in fields.unique if not field.of.optional]
         indexes = [", ".join(map(str, columns)) for columns in fields.indexes]
-        optional = [field.name for field in fields.updatable if field.of.optional]
+        optional = [
+            field.name for field in fields.updatable if field.of.optional and not field.of.secret
+        ]
         fixed = [field.name for field in fields.fields if field.is_fixed]
         required = [field.name for field in fields.updatable if not field.of.optional]
         required += ["is_active"] * fields.has_active
@@ -222,6 +224,7 @@ class ChangeWords:
         possible = sorted(
             [*fields.updatable, *fields.fields],
             key=lambda each: (
+                each.of.secret,
                 each.is_fixed,
                 each.of.type.name in ("many", "items"),
                 each.sample == each.other_sample,
@@ -232,10 +235,12 @@ class ChangeWords:
         return cls(
             name=name,
             json=field.other_json_sample,
-            answer=f'"{name}": {field.other_json_sample},',
+            answer="" if field.of.secret else f'"{name}": {field.other_json_sample},',
             arguments=f"{name}={sample}",
             other_arguments=f"{name}={sample}",
-            expected=f'"{field.attribute}": {field.other_answered_sample},',
+            expected=""
+            if field.of.secret
+            else f'"{field.attribute}": {field.other_answered_sample},',
             statement=f"entity.{name} = {sample}",
             proof=f"updated.{name} {'is' if sample in ('True', 'False', 'None') else '=='} {sample}",
             enums=[field.enum] * bool(field.of.type.words),
@@ -280,6 +285,18 @@ class TogetherWords:
         return found
 
 
+def _keep(field: Field, holder: str) -> list[str]:
+    """Return the lines that put what is kept of a secret in its place, in an entity or a DTO."""
+    name = field.name if holder == "entity" else field.attribute
+    kept = f"await self._secrets.keep_{field.name}({holder}.{name})"
+    line = f"entity.{name} = {kept}"
+    if holder == "dto":
+        line = f"dto = dto.model_copy(update={{{name!r}: {kept}}})"
+    elif not field.of.optional:
+        return [line]
+    return [f"if {holder}.{name} is not None:", f"    {line}"]
+
+
 def _sought(fields: list[Field]) -> list[str]:
     """Return texts of the first sample in the other case, for which a search finds it alone."""
     others = [str(field.samples[1]).lower() for field in fields]
@@ -313,6 +330,8 @@ def describe_resource(resource: Resource, service: str) -> Words:
     change = ChangeWords.of(resource)
     reachable = [each for each in actions if each.names_to is not None]
     tested_enums = {*(change.enums if is_updated else []), *(each.field.enum for each in reachable)}
+    secrets = fields.secrets
+    secret_names = [field.name for field in secrets]
     refusals = ["AlreadyExistsError"] if fields.unique or together else []
     stored = [StoredWords(one, one.service == service) for one in resource.relations.stored_first]
     parts = [PartWords.of(field, service) for field in fields.items]
@@ -396,8 +415,21 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "columns": fields.columns,
         "pairs": fields.pairs,
         "directories": directories,
-        "create_checks": [line for one in directories for line in one.ask()],
-        "update_checks": [line for one in directories for line in one.ask(updates=True)],
+        "create_checks": [
+            *(line for one in directories for line in one.ask()),
+            *(line for field in secrets for line in _keep(field, "entity")),
+        ],
+        "update_checks": [
+            *(line for one in directories for line in one.ask(updates=True)),
+            *(line for field in secrets if not field.is_fixed for line in _keep(field, "dto")),
+        ],
+        "secret_fields": secrets,
+        "secret_sets": resource.secret_sets,
+        "secret_names": tuple(secret_names),
+        "secret_name_sets": [tuple(secret_names)] if secret_names else [],
+        "password_fields": [field for field in secrets if field.name == "password"],
+        "plain_secret_fields": [field for field in secrets if field.name != "password"],
+        "answered_fields": [field for field in fields.fields if not field.of.secret],
         "foreign_fields": [field for one in directories for field in one.fields],
         "listed_pairs": [
             field
@@ -600,6 +632,8 @@ def render_service(service: PlannedService, project: str, base: str) -> Files:
         for target in resource.directories:
             tree |= render_tree("directory", words | {"target": target}, target.name)
         tree |= render_tree("resource", resource_words, resource.name, resource.prefix)
+        if resource.secret_sets:
+            tree |= render_tree("secrets", resource_words, resource.name, resource.prefix)
         if resource.description.actions:
             tree |= render_tree("actions", resource_words, resource.name, resource.prefix)
         if resource.relations.stored_first:

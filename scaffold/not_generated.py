@@ -3,10 +3,6 @@
 from scaffold.language.description import ResourceDescription
 from scaffold.language.scanner import Scanner
 
-MODIFIERS = [
-    "secret",
-]
-
 
 def refuse_not_generated(description: ResourceDescription) -> None:
     """Raise MisuseError for what no template has: a word leaves these lists with its generation."""
@@ -15,15 +11,18 @@ def refuse_not_generated(description: ResourceDescription) -> None:
         if field.type.name == "many" and (field.shortest or 0) > 2:
             problem = "A many of three and more is not generated yet"
             scanner.refuse(problem, "Leave the length out.", scanner.text.index(":length") + 1)
-        for modifier in MODIFIERS:
-            if getattr(field, modifier):
-                problem = f"The modifier {modifier} is not generated yet"
-                place = scanner.text.index(f":{modifier}") + 1
-                scanner.refuse(problem, "Leave it out.", place)
+        if field.secret and field.pattern is not None:
+            problem = "The pattern of a secret is not generated yet"
+            scanner.refuse(problem, "Leave it out.", scanner.text.index(":pattern") + 1)
     kinds = {field.type.name for field in description.fields}
     if not description.has_active and kinds <= {"many", "items"}:
         problem = "A resource whose table has no column of its own is not generated yet"
         Scanner("_active").refuse(problem, "Leave it out, or add a field that is no many.", 0)
+    if any(field.secret for field in description.fields) and "field" in {
+        field.name for field in description.fields
+    }:
+        problem = "A secret beside a field of the name 'field' is not generated yet"
+        Scanner("field").refuse(problem, "Choose another name.", 0)
     _refuse_parts(description)
 
 
@@ -34,6 +33,10 @@ def _refuse_parts(description: ResourceDescription) -> None:
         if field.type.name == "many" or (field.type.service and not field.type.has_foreign_key):
             problem = f"The type {field.type} is not generated in parts yet"
             Scanner(str(field)).refuse(problem, "Make the part a resource.", len(field.name) + 1)
+        if field.secret:
+            problem = "A secret in a part is not generated yet"
+            scanner = Scanner(str(field))
+            scanner.refuse(problem, "Leave it out.", scanner.text.index(":secret") + 1)
     for field in description.fields:
         scanner = Scanner(str(field))
         part = parts.get(field.type.target)

@@ -127,7 +127,7 @@ class Table:
         columns = [
             Column(
                 field.name,
-                field.of.type,
+                Type("text") if field.of.secret else field.of.type,
                 f"{'postgresql' if field.of.type.name == 'json' else 'sa'}.{field.column_type}",
                 field.of.optional,
                 field.of.default,

@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 
+import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
 
 from quart_fleet.conventions import PREFIX
+from quart_fleet.passwords import PasswordHasher
 from quart_fleet.testing import NewDatabase
 from tests.workspace import GeneratedWorkspace, booted
 
@@ -49,6 +51,12 @@ _active = false
 title = "str(80):search"
 body = "text?:search"
 kind = "enum(news, essay):index"
+_active = false
+
+[order-service.account]
+name = "str(40):unique"
+password = "str(80):secret:length(8)"
+api_key = "text?:secret"
 _active = false
 
 [order-service.stamp]
@@ -473,6 +481,49 @@ async def test_they_migrate_up_down_and_up_to_what_the_models_say(
         report = workspace.python("-m", "db_manager", "check", "--json", DATABASE_URL=url)
 
     assert json.loads(report)["ok"] is True
+
+
+async def test_a_secret_is_kept_and_never_given_out(
+    client: httpx.Client, migrated_url: str
+) -> None:
+    body = {"name": "ada", "password": "correct horse", "api_key": "k-1234567"}
+    connection = await asyncpg.connect(migrated_url)
+
+    async def kept(column: str) -> str | None:
+        found: str | None = await connection.fetchval(f"SELECT {column} FROM accounts")
+        return found
+
+    async with httpx.AsyncClient(base_url=str(client.base_url), timeout=30) as clients:
+        posted = await clients.post("/accounts", json=body)
+        path = f"/accounts/{posted.json()['data']['id']}"
+        first = await kept("password")
+        answers = [
+            posted,
+            await clients.get(path),
+            await clients.get("/accounts?limit=1"),
+            await clients.post("/accounts", json=body),
+            await clients.post("/accounts", json=body | {"name": "b", "password": "horse"}),
+            await clients.put(path, json={"password": "another horse"}),
+            await clients.get("/accounts", params={"password": "correct horse"}),
+        ]
+        second, key = await kept("password"), await kept("api_key")
+        cleared = await clients.patch(path, json={"api_key": None})
+        refused = await clients.patch(path, json={"password": None})
+        same, none = await kept("password"), await kept("api_key")
+    await connection.close()
+
+    assert [each.status_code for each in answers] == [201, 200, 200, 400, 422, 200, 422]
+    assert answers[4].json()["errors"] == {"password": "Must be at least 8 characters"}
+    for answer in answers:
+        assert "horse" not in answer.text
+        assert "k-1234567" not in answer.text
+    assert set(posted.json()["data"]) == {"id", "name", "created_at", "updated_at"}
+    assert first is not None
+    assert second is not None
+    assert await PasswordHasher().verify("correct horse", first)
+    assert await PasswordHasher().verify("another horse", second)
+    assert (key, cleared.status_code, none) == ("k-1234567", 200, None)
+    assert (refused.status_code, same) == (422, second)
 
 
 def test_a_field_may_be_called_is_active(client: httpx.Client) -> None:
