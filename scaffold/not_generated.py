@@ -30,7 +30,7 @@ def _refuse_parts(description: ResourceDescription) -> None:
     """Raise MisuseError for what parts have not yet."""
     parts = {part.name: part for part in description.parts}
     for field in (field for part in description.parts for field in part.fields):
-        if field.type.name == "many" or (field.type.service and not field.type.has_foreign_key):
+        if field.type.name == "many":
             problem = f"The type {field.type} is not generated in parts yet"
             Scanner(str(field)).refuse(problem, "Make the part a resource.", len(field.name) + 1)
         if field.secret:
