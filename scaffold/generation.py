@@ -35,7 +35,8 @@ _DTO_NAMES = (
         "Integer",
         "Json",
     ),
-    *("Fixed", "Hidden", "Initially", "LEFT_OUT", "Part", "PartDTO", "PartPatchDTO", "PatchDTO"),
+    *("Fixed", "Hidden", "Initially", "LEFT_OUT"),
+    *("Part", "PartDTO", "PartPatchDTO", "PatchDTO"),
     *("RequestDTO", "ResponseDTO", "Text", "Time", "Url", "utc_now"),
 )
 """What the DTOs of some fields use of quart_fleet.dto; ruff removes the rest."""

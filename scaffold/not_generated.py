@@ -30,13 +30,13 @@ def _refuse_parts(description: ResourceDescription) -> None:
     """Raise MisuseError for what parts have not yet."""
     parts = {part.name: part for part in description.parts}
     for field in (field for part in description.parts for field in part.fields):
+        if field.secret:
+            scanner = Scanner(str(field))
+            problem = "A secret of a part is not generated yet"
+            scanner.refuse(problem, "Leave it out.", scanner.text.index(":secret") + 1)
         if field.type.name == "many":
             problem = f"The type {field.type} is not generated in parts yet"
             Scanner(str(field)).refuse(problem, "Make the part a resource.", len(field.name) + 1)
-        if field.secret:
-            problem = "A secret in a part is not generated yet"
-            scanner = Scanner(str(field))
-            scanner.refuse(problem, "Leave it out.", scanner.text.index(":secret") + 1)
     for field in description.fields:
         scanner = Scanner(str(field))
         part = parts.get(field.type.target)

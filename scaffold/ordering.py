@@ -25,7 +25,8 @@ class Step:
 
     def __post_init__(self) -> None:
         for name, resource in (("before", self.was), ("after", self.now)):
-            object.__setattr__(self, f"_refers_{name}", resource.needs if resource else frozenset())
+            targets = resource.needs if resource else frozenset()
+            object.__setattr__(self, f"_refers_{name}", targets)
             object.__setattr__(self, f"_table_{name}", resource.table if resource else None)
 
     def waits_for(self, other: "Step") -> bool:

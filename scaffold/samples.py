@@ -84,16 +84,17 @@ def _samples_of(field: FieldDescription) -> tuple[Value, Value]:
 
 def distinct_samples(field: FieldDescription, count: int) -> list[Value]:
     """Return the two values, and others that the rules allow: `count`, or as many as there are."""
-    found = list(dict.fromkeys(samples_of(field)))
-    others = (each for each in _others(field, found) if each not in found)
+    first, second = samples_of(field)
+    found = [first] if first == second else [first, second]
+    others = (each for each in _others(field, found) if field.allows(each) and each not in found)
     return [*found, *islice(others, max(count - len(found), 0))][:count]
 
 
 def _others(field: FieldDescription, known: Sequence[Any]) -> Iterator[Any]:
-    """Yield values that the rules allow, some of which are known."""
+    """Yield values of the type, some of which are known, or refused by a rule."""
     last: Any = known[-1]
     match field.type.name:
-        case "bool" | "ref":
+        case "bool" | "json" | "ref":
             return
         case "enum":
             yield from field.type.words

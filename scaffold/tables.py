@@ -89,10 +89,10 @@ class Table:
     references: tuple[ForeignKey, ...] = ()
     key: tuple[str, ...] = ("id",)
     """The primary key; a table of pairs has another one, and no other columns."""
-    searched: tuple[str, ...] = ()
-    """Columns of text in which lists seek a part, by one index."""
     deferrable: bool = False
     """Whether rows may exchange unique values in one statement."""
+    searched: tuple[str, ...] = ()
+    """Columns of text in which lists seek a part, by one index."""
 
     @classmethod
     def of_each(cls, resource: Resource) -> dict[str, Self]:

@@ -28,6 +28,9 @@ port = 8083
 [order-service.order]
 code = "str(20):lookup:fixed"
 placed_on = "date?"
+status = "enum(open, paid)=open"
+gifts = "many(product)"
+_actions = {{ pay = "status: open -> paid" }}
 lines = "items(line):length(1)"
 steps = "items(step):length(0,3)"
 stamps = "items(stamp):fixed"
@@ -35,6 +38,8 @@ uses = "items(use)"
 kinds = "items(kind)"
 
 [order-service.order.line]
+code = "str(3)?:pattern(/[A-Z]+/)"
+extra = "json?"
 product = "ref(product):unique"
 sku = "str(20):unique"
 gift = "ref(product, set_null)?"
@@ -68,6 +73,14 @@ name = "str(20)"
 name = "str(9)"
 jobs = "items(job):length(4,5)"
 _routes = "contract"
+
+[order-service.box]
+label = "str(9)"
+slots = "items(slot)"
+_active = false
+
+[order-service.box.slot]
+number = "int:unique"
 
 [order-service.pick.job]
 ready = "bool"
@@ -165,7 +178,7 @@ class TestResourcesWithParts:
         assert changed["lines"] == [
             line
             | {"id": posted["lines"][0]["id"], "unit_price": "1.00"}
-            | dict.fromkeys(("note", "batch", "size", "gift_id"))
+            | dict.fromkeys(("note", "batch", "size", "gift_id", "code", "extra"))
         ]
         assert changed["steps"] == []
         assert client.get(path).json()["data"] == changed
@@ -178,7 +191,13 @@ class TestResourcesWithParts:
     ) -> None:
         tea, ink, pen = product_ids
         lines = [
-            {"product_id": tea, "sku": "a", "quantity": 1, "note": "first"},
+            {
+                "product_id": tea,
+                "sku": "a",
+                "quantity": 1,
+                "note": "first",
+                "extra": {"a": [1, None], "b": {"c": True}},
+            },
             {"product_id": ink, "sku": "b", "quantity": 2},
         ]
         posted = client.post("/orders", json={"code": "whole", "lines": lines}).json()["data"]
@@ -186,7 +205,13 @@ class TestResourcesWithParts:
         first, second = posted["lines"]
         exchanged = [
             {"id": second["id"], "sku": "a", "product_id": tea},
-            {"id": first["id"], "sku": "b", "product_id": ink, "note": None},
+            {
+                "id": first["id"],
+                "sku": "b",
+                "product_id": ink,
+                "note": None,
+                "extra": {"a": None, "d": []},
+            },
         ]
         new = {"product_id": pen, "sku": "c", "quantity": 3}
 
@@ -196,7 +221,10 @@ class TestResourcesWithParts:
 
         assert left["lines"] == posted["lines"]
         assert left["placed_on"] == "2026-11-23"
-        assert swapped["lines"] == [second | exchanged[0], first | exchanged[1]]
+        assert swapped["lines"] == [
+            second | exchanged[0],
+            first | exchanged[1] | {"extra": {"b": {"c": True}, "d": []}},
+        ]
         assert [line["sku"] for line in third["lines"]] == ["c", "b"]
         assert third["lines"][1] == swapped["lines"][1]
         assert client.get(path).json()["data"] == third
@@ -213,6 +241,7 @@ class TestResourcesWithParts:
             ([{}, {"sku": "b"}], 422, {"lines.1.product_id": "Is a duplicate"}),
             ([{"product": 3}], 422, {"lines.0.product_id": "No such product"}),
             ([{}, {"sku": "b", "product": 1, "gift_id": 0}], 422, {"lines.1.gift_id": "No such gift"}),
+            ([{"code": "a"}], 422, {"lines.0.code": "Must match the pattern [A-Z]+"}),
             ([{"sku": "x" * 21}], 422, {"lines.0.sku": "Must be at most 20 characters"}),
             ([{"quantity": 1}] * 1001, 422, {"lines": "Must have at most 1000 items"}),
             ([{"batch": 1, "size": "s"}, {"sku": "b", "product": 1, "batch": 1, "size": "s"}], 422, {"lines.1.size": "Is a duplicate"}),
@@ -371,12 +400,10 @@ async def test_a_list_takes_one_statement_for_its_rows_and_one_for_each_table_of
 
     tails = [sql.split("FROM ")[1] for sql in found["sent"]]
     tables = [tail.split()[0] for tail in tails]
-    assert (
-        tables
-        == ["orders", "order_lines", "order_steps", "order_stamps", "order_uses", "order_kinds"] * 2
-    )
+    kept_apart = ("lines", "steps", "stamps", "uses", "kinds", "gifts")
+    assert tables == ["orders", *(f"order_{name}" for name in kept_apart)] * 2
     assert found["steps"] == [5]
-    assert tails[2] == tails[8]
+    assert tails[2] == tails[9]
     assert tails[2] == (
         "order_steps \nWHERE order_steps.order_id = ANY ($1::BIGINT[]) "
         "ORDER BY order_steps.order_id, order_steps.position"
