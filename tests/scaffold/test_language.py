@@ -348,6 +348,25 @@ def test_what_is_not_generated_yet_is_refused_by_its_name(block: dict[str, objec
         )
 
 
+@pytest.mark.parametrize(
+    ("part", "length"),
+    [
+        ({"x": "str:secret"}, ""),
+        ({"x": "many(y)"}, ""),
+        ({"x": "ref(y-service.y)"}, ""),
+        ({"x": "ref(y):unique"}, ":length(3)"),
+    ],
+)
+def test_what_is_not_generated_of_parts_yet_is_refused_by_its_name(
+    part: dict[str, object], length: str
+) -> None:
+    owner = parse_block({"code": "str(20)", "lines": f"items(line){length}"}, "order")
+    described = replace(owner, parts=(parse_block(part, "line", owner="order"),))
+
+    with pytest.raises(MisuseError, match="not generated"):
+        Resource.described(ServiceName.parse("order-service"), described)
+
+
 @pytest.mark.parametrize("texts", [["a:int", "a:str"], ["price:int", "price_min:int"], ["at_max:date", "at:date"],
     ["category:ref(category)", "category_id:int"], ["tags:many(tag)", "tag:many(tag)"],
     ["tag_ids:json", "tags:many(tag)"], ["name:str?", "name_null:bool"],
