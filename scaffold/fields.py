@@ -989,8 +989,9 @@ class Resource(ResourceName):
 
     @property
     def directories(self) -> list[Target]:
-        """The resources of other services that it refers to."""
-        return list(self.fields.foreign)
+        """The resources of other services that it refers to, its parts too."""
+        every = (each.fields.foreign for each in (self, *self.parts))
+        return list(dict.fromkeys(target for foreign in every for target in foreign))
 
 
 @dataclass(frozen=True, slots=True)

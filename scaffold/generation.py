@@ -334,19 +334,19 @@ def describe_resource(resource: Resource, service: str) -> Words:
     secrets = fields.secrets
     secret_names = [field.name for field in secrets]
     refusals = ["AlreadyExistsError"] if fields.unique or together else []
+    stored = [StoredWords(one, one.service == service) for one in resource.relations.stored_first]
+    directories = DirectoryWords.all_of(resource)
     parts = [PartWords.of(field, service) for field in fields.items]
     entities = [resource, *resource.parts]
     checks = [each for field in fields.items for each in field.checks]
     is_refused = bool(checks or any(each.fields.references for each in entities))
-    refusals += ["ValidationFailedError"] if is_refused or fields.rules or fields.foreign else []
+    refusals += ["ValidationFailedError"] if is_refused or fields.rules or directories else []
     update_refusals = [*refusals]
     if any(part.is_changeable for part in parts) and "ValidationFailedError" not in refusals:
         update_refusals.append("ValidationFailedError")
     part_enums = [field for part in parts for field in part.enum_fields]
     kept_apart = [f"{part.class_name}Parts()" for part in parts]
     kept_apart += [f'Pairs("{field.name}", {field.pair_table})' for field in fields.pairs]
-    stored = [StoredWords(one, one.service == service) for one in resource.relations.stored_first]
-    directories = [DirectoryWords(*each) for each in fields.foreign.items()]
     return {
         "resource": resource,
         "fields": list(fields.fields),
@@ -432,6 +432,20 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "plain_secret_fields": [field for field in secrets if field.name != "password"],
         "answered_fields": [field for field in fields.fields if not field.of.secret],
         "foreign_fields": [field for one in directories for field in one.fields],
+        "nested_fields": [
+            {
+                "name": f"{items.name}.0.{field.name}",
+                "title": f"{field.of.name}_of_{items.name}",
+                "missing": field.missing,
+                "fakes": [
+                    f"Fake{each.target.class_name}Directory({'1, 2' * (each is one)})"
+                    for each in directories
+                ],
+            }
+            for one in directories
+            for items, field in one.nested
+            if items.count
+        ],
         "listed_pairs": [
             field
             for field in fields.pairs
@@ -595,12 +609,41 @@ class DirectoryWords:
 
     target: Target
     fields: list[Field]
+    nested: list[tuple[ItemsField, Field]]
+    """Fields of parts, each behind that which keeps the parts."""
+
+    @classmethod
+    def all_of(cls, resource: Resource) -> list[Self]:
+        """Return those of a resource."""
+        return [
+            cls(
+                target,
+                resource.fields.foreign.get(target, []),
+                [
+                    (items, field)
+                    for items in resource.fields.items
+                    for field in items.part.fields.foreign.get(target, [])
+                ],
+            )
+            for target in resource.directories
+        ]
 
     def ask(self, *, updates: bool = False) -> list[str]:
         """Return what asks for all ids of a DTO; an update has those that are not fixed."""
-        fields = [one for one in self.fields if not (updates and one.of.fixed)]
-        ids = ", ".join(f"{one.name!r}: dto.{one.attribute}" for one in fields)
-        return [f"await ensure_known(self._{self.target.plural}, {{{ids}}})"] * bool(fields)
+        own = [
+            f'"{one.name}": dto.{one.attribute}'
+            for one in self.fields
+            if not (updates and one.is_fixed)
+        ]
+        ids = [f"{{{', '.join(own)}}}"] if own else []
+        ids += [
+            f'{{f"{items.name}.{{number}}.{one.name}": each.{one.attribute} '
+            f"for number, each in enumerate(dto.{items.attribute}{' or ()' * updates})}}"
+            for items, one in self.nested
+            if not (updates and items.is_fixed)
+        ]
+        directory = f"self._{self.target.plural}"
+        return [f"await ensure_known({directory}, {' | '.join(ids)})"] if ids else []
 
 
 def _listed(words: list[str]) -> str:

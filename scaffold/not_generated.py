@@ -34,7 +34,7 @@ def _refuse_parts(description: ResourceDescription) -> None:
             scanner = Scanner(str(field))
             problem = "A secret of a part is not generated yet"
             scanner.refuse(problem, "Leave it out.", scanner.text.index(":secret") + 1)
-        if field.type.name == "many" or (field.type.service and not field.type.has_foreign_key):
+        if field.type.name == "many":
             problem = f"The type {field.type} is not generated in parts yet"
             Scanner(str(field)).refuse(problem, "Make the part a resource.", len(field.name) + 1)
     for field in description.fields:
