@@ -35,7 +35,7 @@ _DTO_NAMES = (
         "Integer",
         "Json",
     ),
-    *("Fixed", "Hidden", "Initially", "LEFT_OUT", "PatchDTO"),
+    *("Fixed", "Hidden", "Initially", "LEFT_OUT", "Matching", "PatchDTO"),
     *("RequestDTO", "ResponseDTO", "Text", "Time", "Url", "utc_now"),
 )
 """What the DTOs of some fields use of quart_fleet.dto; ruff removes the rest."""
@@ -290,7 +290,9 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "limited_fields": fields.limited,
         "bordered_fields": fields.bordered,
         "enum_fields": fields.enums,
-        "pattern_fields": [field for field in fields.fields if field.of.pattern is not None],
+        "pattern_fields": [
+            field for field in fields.fields if field.of.pattern is not None and not field.of.secret
+        ],
         "extensions": extensions,
         "patches": extensions if is_updated else [],
         "filterings": [each for each in extensions if each.telling_filters or fields.has_active],
