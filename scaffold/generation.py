@@ -9,7 +9,7 @@ from typing import Self
 from quart_fleet.files import read_text
 from scaffold import english
 from scaffold.actions import Action
-from scaffold.fields import Field, Resource
+from scaffold.fields import Field, ItemsField, Resource, Rule
 from scaffold.fleet import PlannedService
 from scaffold.language.description import Value, spell
 from scaffold.relations import Target
@@ -35,7 +35,8 @@ _DTO_NAMES = (
         "Integer",
         "Json",
     ),
-    *("Fixed", "Hidden", "Initially", "LEFT_OUT", "Matching", "PatchDTO"),
+    *("Fixed", "Hidden", "Initially", "LEFT_OUT", "Matching"),
+    *("Part", "PartDTO", "PartPatchDTO", "PatchDTO"),
     *("RequestDTO", "ResponseDTO", "Text", "Time", "Url", "utc_now"),
 )
 """What the DTOs of some fields use of quart_fleet.dto; ruff removes the rest."""
@@ -119,6 +120,67 @@ class ExtensionWords:
             required_sets=[required] if required else [],
             optional_sets=[optional] if optional else [],
             fixed_sets=[fixed] if fixed else [],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PartWords:
+    """`part` in a template: what belongs to a resource, in the words of the field that keeps it."""
+
+    name: str
+    class_name: str
+    article: str
+    label: str
+    label_lower: str
+    plural_label_lower: str
+    field: str
+    """What the owner calls them: `lines`."""
+    owner_column: str
+    table: str
+    table_args: str
+    fields: list[Field]
+    enum_fields: list[Field]
+    rule_sets: list[list[Rule]]
+    tested_rules: list[Rule]
+    required_fields: list[Field]
+    references: list[Field]
+    """Those that an update may change."""
+    swapped_fields: list[Field]
+    """Unique ones, whose values two parts may exchange."""
+    duplicates: list[dict[str, str]]
+    """What is refused where the second part has the values of the first."""
+    is_changeable: bool
+    """Whether an update may change them."""
+    tested_changes: list[str]
+    """The field, where the samples have parts that can be changed."""
+
+    @classmethod
+    def of(cls, field: ItemsField, service: str) -> Self:
+        """Return the words of the parts that a field keeps."""
+        part, fields = field.part, field.part.fields
+        return cls(
+            name=part.name,
+            class_name=part.class_name,
+            article=part.article,
+            label=part.label,
+            label_lower=part.label_lower,
+            plural_label_lower=part.plural_label_lower,
+            field=field.name,
+            owner_column=part.owner_column,
+            table=part.table,
+            table_args=Table.of(part).arguments(service),
+            fields=list(fields.fields),
+            enum_fields=fields.enums,
+            rule_sets=[fields.rules] if fields.rules else [],
+            tested_rules=[
+                rule for rule in fields.rules if rule.refused is not None and field.count
+            ],
+            required_fields=fields.required[:1],
+            references=[each for each in fields.references if not each.of.fixed],
+            swapped_fields=field.swapped,
+            duplicates=[field.duplicates] if field.duplicates and field.count > 1 else [],
+            is_changeable=not field.is_fixed,
+            tested_changes=[] if field.is_fixed or not field.count else [field.name],
         )
 
 
@@ -272,14 +334,36 @@ def describe_resource(resource: Resource, service: str) -> Words:
     secrets = fields.secrets
     secret_names = [field.name for field in secrets]
     refusals = ["AlreadyExistsError"] if fields.unique or together else []
-    is_checked = fields.rules or fields.references or fields.foreign
-    refusals += ["ValidationFailedError"] if is_checked else []
-    entity = f"{resource.class_name}Entity"
+    parts = [PartWords.of(field, service) for field in fields.items]
+    entities = [resource, *resource.parts]
+    checks = [each for field in fields.items for each in field.checks]
+    is_refused = bool(checks or any(each.fields.references for each in entities))
+    refusals += ["ValidationFailedError"] if is_refused or fields.rules or fields.foreign else []
+    update_refusals = [*refusals]
+    if any(part.is_changeable for part in parts) and "ValidationFailedError" not in refusals:
+        update_refusals.append("ValidationFailedError")
+    part_enums = [field for part in parts for field in part.enum_fields]
+    kept_apart = [f"{part.class_name}Parts()" for part in parts]
+    kept_apart += [f'Pairs("{field.name}", {field.pair_table})' for field in fields.pairs]
     stored = [StoredWords(one, one.service == service) for one in resource.relations.stored_first]
     directories = [DirectoryWords(*each) for each in fields.foreign.items()]
     return {
         "resource": resource,
         "fields": list(fields.fields),
+        "parts": parts,
+        "changeable_parts": [part for part in parts if part.is_changeable],
+        "fixed_parts": [part for part in parts if not part.is_changeable],
+        # Of which the first one begins what is broken.
+        "validations": [
+            [
+                f"{'|' if fields.rules or number else ''}= {check}"
+                for number, check in enumerate(checks)
+            ]
+        ]
+        if fields.rules or checks
+        else [],
+        "part_tests": [parts] if parts else [],
+        "sent_data": _sent_data(parts),
         "required_fields": fields.required,
         "unique_fields": fields.unique,
         "unique_sets": [fields.unique] if fields.unique else [],
@@ -287,11 +371,15 @@ def describe_resource(resource: Resource, service: str) -> Words:
         # Without its only field, a body would be empty.
         "unknown_key": ' | {"unknown": True}' if len(fields.fields) == 1 else "",
         "lookup_fields": fields.lookup,
-        "limited_fields": fields.limited,
+        "limited_fields": [field for each in entities for field in each.fields.limited],
         "bordered_fields": fields.bordered,
         "enum_fields": fields.enums,
+        "all_enum_fields": [*fields.enums, *part_enums],
         "pattern_fields": [
-            field for field in fields.fields if field.of.pattern is not None and not field.of.secret
+            field
+            for each in entities
+            for field in each.fields.fields
+            if field.of.pattern is not None and not field.of.secret
         ],
         "extensions": extensions,
         "patches": extensions if is_updated else [],
@@ -313,15 +401,18 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "tested_update_rules": [
             rule for rule in fields.rules if rule.refused is not None and not rule.field.is_fixed
         ],
-        "entity_names": [entity, *(field.enum for field in fields.enums)],
-        "column_types": fields.column_types,
+        "entity_names": [
+            *(f"{each.class_name}Entity" for each in entities),
+            *(field.enum for field in (*fields.enums, *part_enums)),
+        ],
+        "column_types": sorted({kind for each in entities for kind in each.column_types}),
         "dto_names": _DTO_NAMES,
         "datetime_import": fields.datetime_import,
         "moment": f"{fields.prefix}datetime",
         "update_ignores": fields.update_ignores,
         "patch_ignores": fields.patch_ignores,
         "create_raises": f"; raises {_listed(refusals)}" if refusals else "",
-        "update_raises": _listed(["NotFoundError", *refusals]),
+        "update_raises": _listed(["NotFoundError", *update_refusals]),
         "columns": fields.columns,
         "pairs": fields.pairs,
         "directories": directories,
@@ -346,11 +437,11 @@ def describe_resource(resource: Resource, service: str) -> Words:
             for field in fields.pairs
             if field.samples[0] == (1, 2) and field.samples[1] == (2,) and not field.of.fixed
         ],
-        "part_sets": [fields.pairs] if fields.pairs else [],
+        "part_sets": [kept_apart] if kept_apart else [],
         # What is kept in several tables takes a transaction of several statements.
-        "autocommit": "" if fields.pairs else ".autocommit()",
-        "commits": ["await work.commit()"] * bool(fields.pairs),
-        "keep": "entity =" if fields.pairs else "return",
+        "autocommit": "" if kept_apart else ".autocommit()",
+        "commits": ["await work.commit()"] * bool(kept_apart),
+        "keep": "entity =" if kept_apart else "return",
         "pair_tables": [Table.of_pairs(resource, field).pairs(service) for field in fields.pairs],
         "references": fields.references,
         "updatable_references": [one for one in fields.references if not one.of.fixed],
@@ -366,6 +457,14 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "column_lines": [field.column_line for field in fields.columns]
         + [_ACTIVE] * resource.description.has_active,
     }
+
+
+def _sent_data(parts: list[PartWords]) -> str:
+    """Return what the tests compare with a body: an answer's `data`, its parts without ids."""
+    if not parts:
+        return "data"
+    fields = ", ".join(f'"{each.field}": without_ids(data["{each.field}"])' for each in parts)
+    return f"(data | {{{fields}}})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from scaffold.errors import MisuseError
 from scaffold.fields import Resource
-from scaffold.relations import edges_of, without_references
+from scaffold.relations import without_references
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Step:
 
     def __post_init__(self) -> None:
         for name, resource in (("before", self.was), ("after", self.now)):
-            targets = frozenset(edges_of(resource.description) if resource else ())
+            targets = resource.needs if resource else frozenset()
             object.__setattr__(self, f"_refers_{name}", targets)
             object.__setattr__(self, f"_table_{name}", resource.table if resource else None)
 
@@ -36,11 +36,11 @@ class Step:
         is_made = other.now is not None and other._table_before != other._table_after
         is_lost = self.was is not None and self._table_before != self._table_after
         return bool(
-            (is_made and other.now and other.now.singular in self._refers_after)
+            (is_made and other.now and other.now.qualified_name in self._refers_after)
             or (
                 is_lost
                 and self.was
-                and self.was.singular in other._refers_before
+                and self.was.qualified_name in other._refers_before
                 and None in (self.now, other.now)
             )
             or (self.was is None and other.now is None and self._table_after == other._table_before)
@@ -72,7 +72,7 @@ def _open_circle(waiting: list[Step]) -> tuple[int, Step]:
     """Return the number of a step, and what is done of it ahead of the others."""
     for number, step in enumerate(waiting):
         if step.was is None and step.now is not None:
-            targets = {other.now.singular for other in _ahead_of(step, waiting) if other.now}
+            targets = {other.now.qualified_name for other in _ahead_of(step, waiting) if other.now}
             draft = _without(step.now, targets)
             if draft != step.now:
                 return number, replace(step, now=draft)
@@ -80,7 +80,7 @@ def _open_circle(waiting: list[Step]) -> tuple[int, Step]:
         if step.now is None and step.was is not None:
             for number, other in enumerate(waiting):
                 if other is not step and other.was is not None and other.now is None:
-                    draft = _without(other.was, {step.was.singular})
+                    draft = _without(other.was, {step.was.qualified_name})
                     if draft != other.was:
                         return number, replace(other, now=draft)
     names = ", ".join(step.owner for step in waiting)

@@ -83,7 +83,10 @@ def relate(fleet: FleetDescription) -> dict[str, Relations]:
         for resource in service.resources
     }
     targets = {name: Target.described(*each) for name, each in described.items()}
-    edges = {name: edges_of(resource) for name, (_, resource) in described.items()}
+    edges = {
+        name: {**_edges_of_parts(resource), **edges_of(resource)}
+        for name, (_, resource) in described.items()
+    }
     reached = {name: _reached(name, edges) for name in edges}
     # The first of a circle is stored without the references that may be missing.
     kept = {
@@ -119,7 +122,7 @@ def without_references(description: ResourceDescription, targets: Set[str]) -> R
 
 
 def edges_of(resource: ResourceDescription) -> dict[str, bool]:
-    """Return the resources that the tables of one refer to, and whether each of its rows has to."""
+    """Return the resources that the table of one refers to, and whether each of its rows has to."""
     edges = dict[str, bool]()
     for field in resource.fields:
         target = field.type.target
@@ -128,9 +131,14 @@ def edges_of(resource: ResourceDescription) -> dict[str, bool]:
     return edges
 
 
+def _edges_of_parts(resource: ResourceDescription) -> dict[str, bool]:
+    """Return the resources that the parts of one refer to; a row may have none."""
+    return {target: False for part in resource.parts for target in edges_of(part)}
+
+
 def _named(resource: ResourceDescription) -> list[str]:
     """Return every resource that fields name, of other services too."""
-    kinds = [field.type for field in resource.fields]
+    kinds = [field.type for each in (resource, *resource.parts) for field in each.fields]
     return list(dict.fromkeys(each.target for each in kinds if each.name in ("ref", "many")))
 
 

@@ -576,7 +576,8 @@ class _Change:
         yield from self._renamings()
         for key in self.uniques.added:
             name = self._new.unique_name(key)
-            yield execute(f"{self._alter} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}")
+            added = f"ADD CONSTRAINT {name} UNIQUE USING INDEX {name}"
+            yield execute(f"{self._alter} {added}{' DEFERRABLE' * self._new.deferrable}")
         if self._new.name != self._old.name and self._new.is_own:
             sequence = f"ALTER SEQUENCE {self._old.name}_id_seq"
             yield execute(f"{sequence} RENAME TO {self._new.name}_id_seq")

@@ -6,7 +6,7 @@ A service adds entries of its own at import, as in its `infrastructure/database`
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from json import dumps
@@ -209,6 +209,30 @@ def find_refusal(
         return None
     fields = _fields_of(error, table)
     return refuse(Violation(error, resource, fields, table, values, unique_sets))
+
+
+def find_refusal_among(
+    error: BaseException, resource: str, table: Table, rows: Sequence[Parameters], field: str
+) -> ServiceError | None:
+    """Return the same for rows that were written by one statement, which are parts of another one.
+
+    Fields are named by the row's place: `lines.0.quantity`. Of several rows it is the one with the
+    value that PostgreSQL names, else the first that has a wrong one.
+    """
+    named = re.search(r"\)=\((.*)\)", str(getattr(error, "detail", "")))
+    refusal: ServiceError | None = None
+    for number, row in enumerate(rows):
+        refusal = find_refusal(error, resource, table, row)
+        if not isinstance(refusal, ValidationFailedError):
+            return refusal
+        errors = {
+            f"{field}.{number}.{name}": reason
+            for name, reason in refusal.errors.items()
+            if named is None or named[1] == str(row.get(name))
+        }
+        if errors:
+            return ValidationFailedError(errors)
+    return refusal
 
 
 def _fields_of(error: asyncpg.PostgresError, table: Table | None) -> tuple[str, ...]:
