@@ -544,18 +544,16 @@ class Field:
 
     @property
     def _secret_request(self) -> str:
-        """The type of a secret with its lengths, of which the entity knows nothing."""
+        """The type of a secret with its rules, of which the entity knows nothing."""
         limits = {
             "min_length": self.of.shortest,
             "max_length": self.limit_name if self.max_length else None,
         }
         written = ", ".join(f"{name}={limit}" for name, limit in limits.items() if limit)
-        kind = _KINDS[self.of.type.name].request
-        return (
-            f"Annotated[{kind}, Field({written}), Hidden]"
-            if written
-            else f"Annotated[{kind}, Hidden]"
-        )
+        rules = [f"Field({written})"] if written else []
+        if self.of.pattern is not None:
+            rules.append(f"Matching({self.pattern_literal})")
+        return f"Annotated[{', '.join([_KINDS[self.of.type.name].request, *rules, 'Hidden'])}]"
 
 
 @dataclass(frozen=True, slots=True)

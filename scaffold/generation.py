@@ -35,7 +35,7 @@ _DTO_NAMES = (
         "Integer",
         "Json",
     ),
-    *("Fixed", "Hidden", "Initially", "LEFT_OUT"),
+    *("Fixed", "Hidden", "Initially", "LEFT_OUT", "Matching"),
     *("Part", "PartDTO", "PartPatchDTO", "PatchDTO"),
     *("RequestDTO", "ResponseDTO", "Text", "Time", "Url", "utc_now"),
 )
@@ -379,7 +379,7 @@ def describe_resource(resource: Resource, service: str) -> Words:
             field
             for each in entities
             for field in each.fields.fields
-            if field.of.pattern is not None
+            if field.of.pattern is not None and not field.of.secret
         ],
         "extensions": extensions,
         "patches": extensions if is_updated else [],

@@ -11,9 +11,6 @@ def refuse_not_generated(description: ResourceDescription) -> None:
         if field.type.name == "many" and (field.shortest or 0) > 2:
             problem = "A many of three and more is not generated yet"
             scanner.refuse(problem, "Leave the length out.", scanner.text.index(":length") + 1)
-        if field.secret and field.pattern is not None:
-            problem = "The pattern of a secret is not generated yet"
-            scanner.refuse(problem, "Leave it out.", scanner.text.index(":pattern") + 1)
     kinds = {field.type.name for field in description.fields}
     if not description.has_active and kinds <= {"many", "items"}:
         problem = "A resource whose table has no column of its own is not generated yet"

@@ -56,7 +56,7 @@ _active = false
 [order-service.account]
 name = "str(40):unique"
 password = "str(80):secret:length(8)"
-api_key = "text?:secret"
+api_key = 'text?:secret:pattern(/k-\d+/)'
 _active = false
 
 [order-service.stamp]
@@ -512,7 +512,9 @@ async def test_a_secret_is_kept_and_never_given_out(
             await clients.get(path),
             await clients.get("/accounts?limit=1"),
             await clients.post("/accounts", json=body),
-            await clients.post("/accounts", json=body | {"name": "b", "password": "horse"}),
+            await clients.post(
+                "/accounts", json=body | {"name": "b", "password": "horse", "api_key": "k"}
+            ),
             await clients.put(path, json={"password": "another horse"}),
             await clients.get("/accounts", params={"password": "correct horse"}),
         ]
@@ -523,7 +525,10 @@ async def test_a_secret_is_kept_and_never_given_out(
     await connection.close()
 
     assert [each.status_code for each in answers] == [201, 200, 200, 400, 422, 200, 422]
-    assert answers[4].json()["errors"] == {"password": "Must be at least 8 characters"}
+    assert answers[4].json()["errors"] == {
+        "password": "Must be at least 8 characters",
+        "api_key": "Must match the pattern k-\\d+",
+    }
     for answer in answers:
         assert "horse" not in answer.text
         assert "k-1234567" not in answer.text

@@ -336,7 +336,6 @@ def test_what_is_no_option_is_refused_in_lines_with_a_caret(option: dict[str, ob
     "block",
     [
         {"x": "many(y):length(3)"},
-        {"x": "str:secret:pattern(/a/)"},
         {"x": "str:secret", "field": "int"},
         {"x": "many(y)", "_active": False},
     ],
