@@ -30,7 +30,7 @@ OUTDATED := yes
 endif
 endif
 
-.PHONY: help install demo test test-all lint types bench docs vendor lock install-with-uv install-with-pip
+.PHONY: help install demo test test-all proofs lint types bench docs vendor lock install-with-uv install-with-pip
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ lint: $(STAMP) ## ruff, its formatter, the imports and the ports
 
 types: $(STAMP) ## mypy --strict
 	@$(VENV) -m mypy .
+
+proofs: $(STAMP) ## random fleets and lives of workspaces, 200 and 300 of them: hours (FLEETS=, SEQUENCES=, SEED=)
+	@FLEETS=$${FLEETS:-200} SEQUENCES=$${SEQUENCES:-300} $(VENV) -m pytest -n auto --maxprocesses 4 --dist load tests/proofs
 
 bench: $(STAMP) ## the speed of a generated service beside others (BENCH=--quick: in a minute)
 	@$(VENV) -m benchmarks $(BENCH)

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from benchmarks import comparison, growth, layers, report, restart, startup, workers
+from benchmarks import comparison, generator, growth, layers, report, restart, startup, workers
 from benchmarks import instructions as counts
 from benchmarks.environment import PYTHON, ROOT
 from benchmarks.errors import BenchmarkError
@@ -49,6 +49,12 @@ def instructions(action: str | None) -> None:
 def start(times: int) -> None:
     """Measure what it costs to begin: a service, the generator, the database manager."""
     startup.show(times)
+
+
+@main.command(name="generator")
+def generator_command() -> None:
+    """Measure what a large description and its checks take."""
+    generator.show()
 
 
 @main.command()

@@ -194,8 +194,9 @@ class Field:
 
     @property
     def max_length(self) -> int:
-        """Characters that the column holds, of a str; else 0."""
-        return self.of.type.width
+        """Characters that the column holds, of a str, or that a secret has; else 0."""
+        limits = [self.of.type.width, *([self.of.longest] if self.of.secret else [])]
+        return min(filter(None, limits), default=0)
 
     @property
     def too_long(self) -> str:
@@ -545,10 +546,8 @@ class Field:
         """The type of a secret with its lengths, of which the entity knows nothing."""
         limits = {
             "min_length": self.of.shortest,
-            "max_length": self.limit_name if self.max_length else self.of.longest,
+            "max_length": self.limit_name if self.max_length else None,
         }
-        if self.of.longest and self.of.longest < (self.max_length or self.of.longest + 1):
-            limits["max_length"] = self.of.longest
         written = ", ".join(f"{name}={limit}" for name, limit in limits.items() if limit)
         kind = _KINDS[self.of.type.name].request
         return (
@@ -819,9 +818,9 @@ class FieldSet:
         return [
             field
             for field in self.limited
-            if field.of.type.width
-            and field.of.longest in (None, field.max_length)
+            if field.of.longest in (None, field.max_length)
             and field.of.pattern is None
+            and field.of.type.name in ("str", "text")
         ]
 
     @property

@@ -132,6 +132,7 @@ def test_a_resource_without_is_active_has_nothing_of_it(workspace: GeneratedWork
         assert "active" not in text, path
 
 
+@pytest.mark.slow
 class TestActions:
     def test_a_state_is_changed_by_actions_alone(self, client: httpx.Client) -> None:
         refused = client.post("/orders", json={"code": "a", "status": "paid"})
@@ -209,6 +210,7 @@ ENROLMENT = {
 }
 
 
+@pytest.mark.slow
 class TestUniqueSets:
     def test_values_are_unique_together(self, client: httpx.Client) -> None:
         first = client.post("/enrolments", json=ENROLMENT)
@@ -245,6 +247,7 @@ class TestUniqueSets:
         assert [each.status_code for each in answers] == [201, 201]
 
 
+@pytest.mark.slow
 def test_what_never_changes_has_no_route_that_changes_it(client: httpx.Client) -> None:
     stamp = client.post("/stamps", json={"at": "2026-11-23T09:24:02Z"}).json()["data"]
     path = f"/stamps/{stamp['id']}"
@@ -256,6 +259,7 @@ def test_what_never_changes_has_no_route_that_changes_it(client: httpx.Client) -
     assert client.delete(path).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_text_matches_its_pattern_as_a_whole(client: httpx.Client) -> None:
     good = client.post("/pauses", json={"json": "PT1H", "code": "ABC-123"}).json()["data"]
     path = f"/pauses/{good['id']}"
@@ -284,6 +288,7 @@ JSON = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", JSON, ids=repr)
 def test_any_json_is_read_as_it_was_sent(client: httpx.Client, value: object) -> None:
     posted = client.post("/events", json={"data": value, "extra": [value]}).json()["data"]
@@ -295,6 +300,7 @@ def test_any_json_is_read_as_it_was_sent(client: httpx.Client, value: object) ->
         assert (repr(found["data"]), repr(found["extra"])) == (repr(value), repr([value]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
@@ -317,6 +323,7 @@ def test_json_that_would_not_come_back_is_refused(
     assert (answer.status_code, answer.json()["errors"]) == (422, {"data": reason})
 
 
+@pytest.mark.slow
 def test_json_that_is_too_deep_is_refused(client: httpx.Client) -> None:
     headers = {"Content-Type": "application/json"}
     deepest = f'{{"data": {"[" * 150}{"]" * 150}}}'
@@ -326,6 +333,7 @@ def test_json_that_is_too_deep_is_refused(client: httpx.Client) -> None:
     assert client.post("/events", content=too_deep, headers=headers).status_code == 400
 
 
+@pytest.mark.slow
 def test_a_patch_merges_into_an_object_and_null_is_null_of_the_field(client: httpx.Client) -> None:
     body = {"data": {"a": 1, "b": {"c": [1], "d": 2}}, "extra": [1]}
     path = f"/events/{client.post('/events', json=body).json()['data']['id']}"
@@ -352,6 +360,7 @@ def articles(client: httpx.Client) -> list[int]:
     return [client.post("/articles", json=each).json()["data"]["id"] for each in bodies]
 
 
+@pytest.mark.slow
 class TestSearch:
     @pytest.mark.parametrize(
         ("sought", "found"),
@@ -483,6 +492,7 @@ async def test_they_migrate_up_down_and_up_to_what_the_models_say(
     assert json.loads(report)["ok"] is True
 
 
+@pytest.mark.slow
 async def test_a_secret_is_kept_and_never_given_out(
     client: httpx.Client, migrated_url: str
 ) -> None:
@@ -526,6 +536,7 @@ async def test_a_secret_is_kept_and_never_given_out(
     assert (refused.status_code, same) == (422, second)
 
 
+@pytest.mark.slow
 def test_a_field_may_be_called_is_active(client: httpx.Client) -> None:
     client.post("/flags", json={"is_active": True})
     client.post("/flags", json={"is_active": False})

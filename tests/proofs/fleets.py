@@ -1,0 +1,246 @@
+"""Fleets at random, of what is generated today, and values for what they keep."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date, datetime, time
+from decimal import Decimal
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from quart_fleet.times import read_duration
+from scaffold.errors import MisuseError
+from scaffold.language.description import (
+    FieldDescription,
+    FleetDescription,
+    Generated,
+    ResourceDescription,
+    ServiceDescription,
+    Type,
+    spell,
+)
+from scaffold.language.fleet import write_resource
+from scaffold.not_generated import refuse_not_generated
+from scaffold.samples import samples_of
+from tests.scaffold.descriptions import LETTERS, PATTERNS, random_fleet, random_value
+
+FIRST_PORT = 9001
+_NAME = FieldDescription(name="plain", type=Type("str", width=40))
+_ROWS: Any = [None, True, 0, -1.5, "\\u é", [], {"a": [1, {"b": None}]}, 2**53]
+
+
+def random_services(random: Random, fleets: int) -> FleetDescription:
+    """Return the services of several fleets, which share no name."""
+    found = list[ServiceDescription]()
+    for number in range(fleets):
+        for service in generated(random_fleet(random)).services:
+            resources = tuple(_called(f"f{number}", one) for one in service.resources)
+            name = f"f{number}-{service.name}"
+            found.append(ServiceDescription(name, FIRST_PORT + len(found), resources))
+    return FleetDescription(tuple(found))
+
+
+def generated(fleet: FleetDescription) -> FleetDescription:
+    """Return a fleet without what the generator refuses as not generated yet."""
+    services = [
+        replace(service, resources=tuple(_generated(one) for one in service.resources))
+        for service in fleet.services
+    ]
+    return FleetDescription(tuple(services))
+
+
+def write_fleet(fleet: FleetDescription) -> str:
+    """Return the fleet.toml that describes it."""
+    blocks = [
+        "\n".join(
+            [
+                f"[{service.name}]\nport = {service.port}\n",
+                *(write_resource((service.name, one.name), one) for one in service.resources),
+            ]
+        )
+        for service in fleet.services
+    ]
+    return "\n".join(blocks)
+
+
+def _called(prefix: str, resource: ResourceDescription) -> ResourceDescription:
+    """Return the resource by another name, and what it refers to too."""
+
+    def renamed(one: ResourceDescription) -> ResourceDescription:
+        fields = [
+            replace(
+                field,
+                type=replace(
+                    field.type,
+                    target=f"{prefix}_{field.type.target}",
+                    service=field.type.service and f"{prefix}-{field.type.service}",
+                ),
+            )
+            if field.type.name in ("ref", "many")
+            else field
+            for field in one.fields
+        ]
+        return replace(one, fields=tuple(fields))
+
+    return replace(
+        renamed(resource),
+        name=f"{prefix}_{resource.name}",
+        plural=resource.plural and f"{prefix}_{resource.plural}",
+        parts=tuple(map(renamed, resource.parts)),
+    )
+
+
+def _generated(resource: ResourceDescription) -> ResourceDescription:
+    """Return the resource with all that is generated of its fields and options."""
+    plain: dict[str, Any] = {"pattern": None, "secret": False, "search": False}
+    fields = [
+        next(
+            (one for one in (field, replace(field, **plain)) if _is_generated(fields=(one,))), None
+        )
+        for field in resource.fields
+    ]
+    kept = tuple(one for one in fields if one is not None) or (_NAME,)
+    names = {field.name for field in kept}
+    options: dict[str, Any] = {
+        "index": tuple(
+            one for one in resource.index if names.issuperset(each.name for each in one)
+        ),
+        "unique": tuple(one for one in resource.unique if names.issuperset(one)),
+        "has_active": resource.has_active,
+        "is_contract": resource.is_contract,
+        "actions": tuple(one for one in resource.actions if one.field in names),
+        "plural": resource.plural,
+        "parts": tuple(_generated(one) for one in resource.parts if f"{one.name}s" in names),
+    }
+    told = {name: value for name, value in options.items() if _is_generated(**{name: value})}
+    told["fields"] = kept if _is_generated(fields=kept, **told) else (*kept, _NAME)
+    return ResourceDescription(**told, name=resource.name)
+
+
+def _is_generated(**described: Any) -> bool:
+    resource = replace(ResourceDescription((_NAME,), name="thing"), **described)
+    try:
+        refuse_not_generated(resource)
+        for (
+            field
+        ) in resource.fields:  # of a pattern, texts for the generated tests have to be found
+            if field.pattern is not None:
+                samples_of(field)
+    except MisuseError:
+        return False
+    return True
+
+
+class Values:
+    """Random values for the fields of resources.
+
+    Args:
+        random: where they come from.
+        rows: the ids that there are, by the name of a resource.
+    """
+
+    def __init__(self, random: Random, rows: dict[str, list[int]]) -> None:
+        self._random = random
+        self._rows = rows
+
+    def choose(self, resource: ResourceDescription) -> dict[str, Any] | None:
+        """Return a value for each field that a client may give; None where there can be none.
+
+        Optional ones and those with a default are left out at times.
+        """
+        states = {action.field for action in resource.actions}
+        found = {}
+        for field in resource.fields:
+            if field.name in states:
+                continue
+            is_free = field.optional or field.default is not None
+            if is_free and self._random.random() < 0.3:
+                continue
+            values = list(self._possible(field, resource))
+            if values:
+                found[field.name] = values[0]
+            elif field.optional:
+                found[field.name] = None
+            else:
+                return None
+        return found
+
+    def _possible(self, field: FieldDescription, resource: ResourceDescription) -> Iterator[Any]:
+        match field.type.name:
+            case "json":
+                yield self._random.choice(_ROWS[1:])
+            case "ref":
+                if field.type.service:
+                    yield self._random.randint(1, 9)
+                yield from self._random.sample(self._ids(field), min(1, len(self._ids(field))))
+            case "many":
+                ids = self._ids(field)
+                least, most = field.shortest or 0, field.longest or 1000
+                if least <= len(ids):
+                    count = self._random.randint(least, min(most, len(ids), least + 2))
+                    yield sorted(self._random.sample(ids, count))
+            case "items":
+                [part] = [one for one in resource.parts if one.name == field.type.target]
+                least = field.shortest or 0
+                rows = [self.choose(part) for _ in range(least + self._random.randint(0, 2))]
+                if None not in rows:
+                    yield rows
+            case _:
+                yield from (one for one in self._scalars(field) if field.allows(one))
+
+    def _ids(self, field: FieldDescription) -> list[int]:
+        return self._rows.get(field.type.target, [])
+
+    def _scalars(self, field: FieldDescription) -> Iterator[Any]:
+        """Return values some of which the field's rules allow."""
+        for pattern, value in PATTERNS:
+            if field.pattern == pattern:
+                yield value
+        if field.type.name in ("str", "text"):
+            width = field.type.width or 50
+            least, most = field.shortest or 0, min(field.longest or width, width, 50)
+            yield "".join(self._random.choices(LETTERS, k=self._random.randint(least, most)))
+        for _ in range(20):
+            yield random_value(self._random, field.type)
+        bounds = [field.least, field.greatest, 1 if field.positive else None, field.default]
+        # Of bounds the types are the field's.
+        convert: Any = {"float": float, "decimal": Decimal}.get(field.type.name, lambda one: one)
+        yield from (
+            convert(one) for one in bounds if one is not None and not isinstance(one, Generated)
+        )
+
+
+def encode(value: Any) -> Any:
+    """Return a value as a client sends it in JSON."""
+    if isinstance(value, dict):
+        return {name: encode(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [encode(one) for one in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return spell(value)
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "decimal": Decimal,
+    "date": date.fromisoformat,
+    "time": time.fromisoformat,
+    "datetime": datetime.fromisoformat,
+    "duration": read_duration,
+    "uuid": lambda text: str(UUID(text)),
+}
+
+
+def decode(of: Type, value: Any) -> Any:
+    """Return what a client reads of a value that is in JSON."""
+    return value if value is None or of.name not in _READERS else _READERS[of.name](value)
+
+
+def is_same(of: Type, sent: Any, read: Any) -> bool:
+    """Whether a value that was read is the one that was sent; both are as in JSON."""
+    if of.name == "decimal" and read is not None and len(read.partition(".")[2]) != of.scale:
+        return False
+    if of.name in _READERS or of.name == "float":
+        return bool(decode(of, read) == decode(of, sent))
+    return json.dumps(read) == json.dumps(sent)
