@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import cache
 from itertools import chain, islice, product
 from itertools import count as count_from
+from math import inf, nextafter
 from string import ascii_lowercase, digits
 from typing import Any
 from uuid import UUID
@@ -229,4 +230,6 @@ def _moved(field: FieldDescription, value: Any, direction: int) -> Any:
                 return value + direction * timedelta(days=1)
     except OverflowError:
         return None
-    return value + direction
+    # Between floats that are very large, there is more than one.
+    is_step = value + direction != value
+    return value + direction if is_step else nextafter(value, direction * inf)

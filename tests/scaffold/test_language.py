@@ -34,7 +34,7 @@ from scaffold.language.options import OPTIONS
 from scaffold.language.types import TYPES
 from scaffold.names import ServiceName
 from scaffold.presets import preset_of
-from scaffold.samples import samples_of
+from scaffold.samples import distinct_samples, samples_of
 from shared.models.base import BaseModel as DeclarativeModel
 from tests.scaffold.commands import picture, refused, scaffold
 from tests.workspace import FRAMEWORK
@@ -486,3 +486,22 @@ def test_the_page_names_every_type_and_modifier() -> None:
     named = re.findall(r"^\| `(\w+)", page, re.MULTILINE)
 
     assert named == [*TYPES, *MODIFIERS, *OPTIONS]
+
+
+@pytest.mark.parametrize(
+    ("spec", "most"),
+    [
+        *(("x:float:min(1e22)", 8), ("x:float:max(1e22)", 8), ("x:int:max(-1)", 8)),
+        *(("x:str(1)", 8), ("x:email:length(3,3)", 8), ("x:url:length(8,8)", 8), ("x:uuid", 8)),
+        *(("x:time:min(23:59:59.999998)", 2), ("x:decimal(3,3):positive:max(0.003)", 3)),
+        *(("x:bool", 2), ("x:enum(a, b, c)", 3), ("x:json", 2), ("x:str:pattern(/a|b|c/)", 3)),
+    ],
+)
+def test_values_of_parts_differ_as_far_as_they_can(spec: str, most: int) -> None:
+    field = parse_field(spec)
+
+    found = distinct_samples(field, 8)
+
+    assert len(found) == most
+    assert all(field.allows(each) for each in found)
+    assert all(each not in found[:number] for number, each in enumerate(found))
