@@ -352,7 +352,6 @@ def test_what_is_not_generated_yet_is_refused_by_its_name(block: dict[str, objec
     [
         ({"x": "str:secret"}, ""),
         ({"x": "many(y)"}, ""),
-        ({"x": "ref(y-service.y)"}, ""),
         ({"x": "ref(y):unique"}, ":length(3)"),
     ],
 )
