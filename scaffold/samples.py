@@ -1,5 +1,6 @@
 """Values that generated tests use: two of each field, which its rules allow and which differ."""
 
+import math
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -183,4 +184,7 @@ def _moved(field: FieldDescription, value: Any, direction: int) -> Any:
                 return value + direction * timedelta(days=1)
     except OverflowError:
         return None
-    return value + direction
+    nearest = value + direction
+    if nearest == value:  # a float so large that one more is nothing
+        nearest = math.nextafter(value, direction * math.inf)
+    return None if abs(nearest) == math.inf else nearest
