@@ -29,6 +29,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from quart_fleet.errors import ValidationFailedError, find_duplicates
+from quart_fleet.patterns import Pattern
 from quart_fleet.times import read_duration, write_datetime, write_duration
 
 
@@ -47,6 +48,41 @@ def _storable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_storable)]
 """A string that PostgreSQL can store; limit it with `Field(max_length=…)`, in characters."""
+
+
+class Secret(str):
+    """A text that its repr does not show: nor that of what holds it, nor a log of a statement."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+Hidden = AfterValidator(Secret)
+"""Makes the text of a field a Secret: `Annotated[Text, Hidden]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """A pattern of a whole text, by `Annotated[Text, Matching("[A-Z]{3}")]`, as Pattern has it."""
+
+    pattern: str
+
+    def __get_pydantic_core_schema__(
+        self, source: type[str], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        compiled = Pattern(self.pattern)
+
+        def ensure(text: str) -> str:
+            if not compiled.matches(text):
+                raise PydanticCustomError(
+                    "string_pattern_mismatch", "Does not match", {"pattern": self.pattern}
+                )
+            return text
+
+        return core_schema.no_info_after_validator_function(ensure, handler(source))
+
 
 Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 """A whole number in the range of PostgreSQL's `integer`: 4 bytes, signed."""

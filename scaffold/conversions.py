@@ -24,8 +24,11 @@ _ANEW = "PostgreSQL writes the table anew, and requests wait meanwhile"
 _OTHERS = {
     ("bool", "int"): ("{}::integer", _ANEW),
     ("int", "bool"): ("{}::integer::boolean", "what is not 0 is true"),
-    ("date", "datetime"): ("{}::timestamptz", "at midnight in UTC"),
-    ("datetime", "date"): ("{}::date", "the times of day are lost"),
+    ("date", "datetime"): ("{}::timestamp AT TIME ZONE 'UTC'", "at midnight in UTC"),
+    ("datetime", "date"): (
+        "({} AT TIME ZONE 'UTC')::date",
+        "the times of day are lost, of the days in UTC",
+    ),
 }
 
 

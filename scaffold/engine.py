@@ -43,7 +43,7 @@ from scaffold.history import GeneratedRevisions, RemovableRevisions, Steps
 from scaffold.language.description import FleetDescription, ServiceDescription
 from scaffold.language.fleet import FILE, FRESH, forget_former_names, join_sides, parse_fleet
 from scaffold.merged_sides import find_bases, is_merged
-from scaffold.merging import find_conflicts, merge, merge_python
+from scaffold.merging import find_conflicts, find_renamed, merge, merge_python
 from scaffold.names import ServiceName
 from scaffold.plan import Plan, find_content
 from scaffold.render import Files, format_python, sort_imports, using_templates_of
@@ -141,7 +141,7 @@ def plan_change(workspace: Workspace, text: str, apply_options: ApplyOptions) ->
         steps = past.plan_steps(before, after, newest, apply_options.fill)
         if is_merged(read_fingerprint(workspace.root)):
             decision.find_bases(description, inventory.composition.project)
-        decision.settle_generated(after, inventory, restore=apply_options.restore)
+        decision.settle_generated(before, after, inventory, restore=apply_options.restore)
     decision.settle_revisions(steps, newest, inventory.versions)
     decision.settle_private_files(before, after)
     decision.settle_composition(inventory.composition, before, after)
@@ -214,18 +214,40 @@ class _Decision:
 
         self._bases = find_bases(self.root, description, self.baseline, render)
 
-    def settle_generated(self, fleet: Fleet, inventory: Inventory, *, restore: bool) -> None:
+    def settle_generated(
+        self, before: Fleet, fleet: Fleet, inventory: Inventory, *, restore: bool
+    ) -> None:
         """Bring what is generated of a fleet to the disk; raises ScaffoldError."""
         rendered: Files = {}
         for service in fleet.services:
             rendered |= render_service(service, inventory.composition.project, self.base)
         self.generated = format_python(rendered, self.root / PROJECT_FILE)
+        gone = {
+            path: base
+            for path, base in self.baseline.items()
+            if path not in self.generated and path.parent != inventory.versions
+        }
+        renamed: dict[PurePosixPath, PurePosixPath] = {}
+        if before == fleet:  # then what goes and what comes is the templates' alone
+            come = {
+                path: text
+                for path, text in self.generated.items()
+                if path not in self.baseline and self._read(path) is None
+            }
+            renamed = find_renamed(gone, come)
+        for path, was in renamed.items():
+            self._bases[path], self._contents[path] = gone.pop(was), self._read(was)
+            if self._contents[path] is not None:
+                self._deleted.append(was)
         for path, new in self.generated.items():
             base = self._bases.get(path, self.baseline.get(path))
             self._update(path, base, new, restore=restore)
-        for path, base in self.baseline.items():
-            if path not in self.generated and path.parent != inventory.versions:
-                self._delete(path, base)
+        for path, base in gone.items():
+            self._delete(path, base)
+        for path in renamed:
+            content = self._contents.pop(path)
+            if content == self.generated[path].encode():
+                self._writes[path] = content
         sorted_files = sort_imports(self._merged, self.root / PROJECT_FILE)
         self._writes |= {path: new.encode() for path, new in sorted_files.items()}
 

@@ -1,7 +1,8 @@
 """A resource and its fields in the words of the templates: ready lines of generated code."""
 
 import re
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import PurePosixPath
@@ -25,10 +26,11 @@ from scaffold.language.identifiers import (
     pair_columns,
     table_of,
 )
+from scaffold.language.types import MOST_ENTRIES
 from scaffold.names import ResourceName, ServiceName, variable_of
 from scaffold.not_generated import refuse_not_generated
-from scaffold.relations import ON_DELETE, Relations, Target, prefix_of
-from scaffold.samples import just_outside, just_unlike, samples_of
+from scaffold.relations import ON_DELETE, Relations, Target, edges_of, prefix_of
+from scaffold.samples import distinct_samples, just_outside, just_unlike, samples_of
 from scaffold.workspace import MODELS
 
 
@@ -71,6 +73,7 @@ _OF_PYDANTIC = frozenset(
     | {"model_dump_json", "model_extra", "model_fields", "model_fields_set"}
     | {"model_json_schema", "model_parametrized_name", "model_post_init", "model_rebuild"}
     | {"model_validate", "model_validate_json", "model_validate_strings"}
+    | {"is_empty", "over"}
 )
 """Attributes of a DTO's class, which no field may hide."""
 _OF_SQLALCHEMY = ("metadata", "registry", "type_annotation_map")
@@ -102,6 +105,8 @@ class Field:
     """The resource's name as a class: `Product`."""
     prefix: str
     """Before a name of the module `datetime`: `dt.` where a field has such a name itself."""
+    scope: str
+    """Before a constant's name: `ORDER_LINE_` of a part's fields."""
     resource: str
     """The resource's name in snake case."""
     relations: Relations
@@ -190,8 +195,9 @@ class Field:
 
     @property
     def max_length(self) -> int:
-        """Characters that the column holds, of a str; else 0."""
-        return self.of.type.width
+        """Characters that the column holds, of a str, or that a secret has; else 0."""
+        limits = [self.of.type.width, *([self.of.longest] if self.of.secret else [])]
+        return min(filter(None, limits), default=0)
 
     @property
     def too_long(self) -> str:
@@ -211,7 +217,7 @@ class Field:
     @property
     def limit_name(self) -> str:
         """The DTO's constant that holds `max_length`, in characters."""
-        return f"{self.name.upper()}_MAX_LENGTH"
+        return f"{self.scope}{self.name.upper()}_MAX_LENGTH"
 
     @property
     def enum(self) -> str:
@@ -238,6 +244,8 @@ class Field:
     def entity_line(self) -> str:
         """The field of the dataclass."""
         default = " = ()" if self.is_many else " = None" if self.of.optional else ""
+        if self.of.secret:
+            default = f" = field({'default=None, ' * self.of.optional}repr=False)"
         return f"{self.name}: {self.annotation}{default}"
 
     @property
@@ -308,11 +316,22 @@ class Field:
     def column_type(self) -> str:
         """SQLAlchemy's type with the names of its arguments: `String(length=80)`."""
         kind = self.of.type
+        if self.of.secret:
+            return "Text()"
         arguments = {
             "str": f"(length={kind.width})",
             "decimal": f"(precision={kind.precision}, scale={kind.scale})",
         }
         return f"{_KINDS[kind.name].column}{arguments.get(kind.name, '')}"
+
+    @property
+    def to_row(self) -> str:
+        """The value of a row, from the entity."""
+        value = f"entity.{self.name}"
+        if not self.of.secret:
+            return value
+        unless_null = f"None if {value} is None else " if self.of.optional else ""
+        return f"{unless_null}Secret({value})"
 
     @property
     def from_row(self) -> str:
@@ -336,19 +355,19 @@ class Field:
     @property
     def json_sample(self) -> str:
         """The sample as a client sends it, in Python."""
-        return self._json(self.samples[0])
+        return self.json(self.samples[0])
 
     @property
     def other_json_sample(self) -> str:
         """The other sample as a client sends it."""
-        return self._json(self.samples[1])
+        return self.json(self.samples[1])
 
     @property
     def query_sample(self) -> str:
         """The sample as a parameter of a list, in Python."""
         value = self.samples[0]
         if isinstance(value, Decimal):
-            return self._json(value)
+            return self.json(value)
         if value is None:
             return '"null"'
         return _shown(value if isinstance(value, str) else spell(value))
@@ -381,9 +400,24 @@ class Field:
         return f"{'a_request()' if is_text else 'first'}.{self.attribute}"
 
     @property
+    def from_create(self) -> str:
+        """The value of the entity, from the DTO that creates."""
+        return f"dto.{self.attribute}"
+
+    @property
+    def from_update(self) -> str:
+        """What the entity's `update` gets."""
+        return f"dto.{self.attribute}"
+
+    @property
+    def from_patch(self) -> str:
+        """What the entity's `patch` gets."""
+        return f"whole.{self.attribute}"
+
+    @property
     def pattern_name(self) -> str:
         """The entity's constant that holds its pattern."""
-        return f"{self.name.upper()}_PATTERN"
+        return f"{self.scope}{self.name.upper()}_PATTERN"
 
     @property
     def pattern_literal(self) -> str:
@@ -396,6 +430,8 @@ class Field:
     def rules(self) -> list[Rule]:
         """What its value has to be, beyond its type."""
         of, value = self.of, f"self.{self.name}"
+        if of.secret:
+            return []  # the entity has what is kept of it
         # Of positive and min, one says more than the other.
         lowest: Any = of.least
         is_positive = of.positive and (lowest is None or lowest <= 0)
@@ -459,7 +495,8 @@ class Field:
                 return forms.get(kind, _shown(value))
         return _shown(value)
 
-    def _json(self, value: Value | None) -> str:
+    def json(self, value: Value | None) -> str:
+        """Return a value as a client sends it, in Python."""
         if isinstance(value, tuple):
             return repr(list(value))
         if isinstance(value, Decimal):
@@ -496,12 +533,198 @@ class Field:
     @property
     def _request(self) -> str:
         kind = self.of.type
+        if self.of.secret:
+            return self._secret_request
         match kind.name:
             case "str":
                 return f"Annotated[Text, Field(max_length={self.limit_name})]"
             case "decimal":
                 return f"Annotated[Decimal, Digits({kind.precision}, {kind.scale})]"
         return _KINDS[kind.name].request or self.enum
+
+    @property
+    def _secret_request(self) -> str:
+        """The type of a secret with its rules, of which the entity knows nothing."""
+        limits = {
+            "min_length": self.of.shortest,
+            "max_length": self.limit_name if self.max_length else None,
+        }
+        written = ", ".join(f"{name}={limit}" for name, limit in limits.items() if limit)
+        rules = [f"Field({written})"] if written else []
+        if self.of.pattern is not None:
+            rules.append(f"Matching({self.pattern_literal})")
+        return f"Annotated[{', '.join([_KINDS[self.of.type.name].request, *rules, 'Hidden'])}]"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsField(Field):
+    """The parts of a resource."""
+
+    _: KW_ONLY
+    part: "Part"
+
+    @property
+    def article(self) -> str:
+        """Of the label, which is a plural."""
+        return "the"
+
+    @property
+    def required(self) -> bool:
+        """Never: left out is none."""
+        return False
+
+    @property
+    def max_length(self) -> int:
+        """How many there are at most, unless a rule says less."""
+        return MOST_ENTRIES
+
+    @property
+    def create_type(self) -> str:
+        """The type of the field in the DTO that creates."""
+        return f"list[Create{self.part.class_name}DTO]"
+
+    @property
+    def create_line(self) -> str:
+        """The field of the DTO that creates."""
+        options = f"default_factory=list, max_length={self.limit_name}"
+        return f"{self.name}: {self.create_type} = Field({options})"
+
+    @property
+    def response_line(self) -> str:
+        """The field of the DTO that answers."""
+        return f"{self.name}: list[{self.part.class_name}ResponseDTO]"
+
+    @property
+    def entity_line(self) -> str:
+        """The field of the dataclass."""
+        return f"{self.name}: {self._python} = ()"
+
+    @property
+    def from_create(self) -> str:
+        """The value of the entity, from the DTO that creates."""
+        return f"_{self.name}(dto.{self.attribute}{'' if self.is_fixed else ', ()'})"
+
+    @property
+    def from_update(self) -> str:
+        """What the entity's `update` gets."""
+        return f"_{self.name}(dto.{self.attribute}, entity.{self.name})"
+
+    @property
+    def from_patch(self) -> str:
+        """What the entity's `patch` gets."""
+        return self.from_update
+
+    @property
+    def sample(self) -> str:
+        """A Python literal that tests use."""
+        return f"({''.join(f'{each},' for each in self._entities(0))})"
+
+    @property
+    def other_sample(self) -> str:
+        """Another one."""
+        return f"({''.join(f'{each},' for each in self._entities(self.count))})"
+
+    @property
+    def json_sample(self) -> str:
+        """The sample as a client sends it, in Python."""
+        return f"[{', '.join(self._bodies(0))}]"
+
+    @property
+    def other_json_sample(self) -> str:
+        """The other sample as a client sends it."""
+        return f"[{', '.join(self._bodies(self.count))}]"
+
+    @property
+    def count(self) -> int:
+        """How many parts a sample has: two, unless a rule wants more, or forbids them.
+
+        None, where each refers to what cannot be there before the owner.
+        """
+        if any(
+            one.of.type.target in self.relations.circular and not one.of.optional
+            for one in self.part.fields.references
+        ):
+            return 0
+        least, most = max(self.of.shortest or 0, 2), self.of.longest
+        return least if most is None else min(least, most)
+
+    @property
+    def rules(self) -> list[Rule]:
+        """How many there have to be."""
+        value, found = f"len(self.{self.name})", []
+        some = f"a_request().{self.attribute}"
+        if self.of.shortest:
+            said = f"Must have at least {_items(self.of.shortest)}"
+            refused = "[]" if self.of.shortest == 1 else f"{some}[:{self.of.shortest - 1}]"
+            condition = f"{value} >= {self.of.shortest}"
+            found.append(Rule(self, "have_a_least_number", said, condition, refused))
+        if self.of.longest is not None:
+            said = f"Must have at most {_items(self.of.longest)}"
+            # What is repeated breaks what is unique too.
+            is_told = not self.part.unique_keys and self.of.longest < MOST_ENTRIES
+            too_many = f"{some}[:1] * {self.of.longest + 1}" if is_told else None
+            condition = f"{value} <= {self.of.longest}"
+            found.append(Rule(self, "have_a_greatest_number", said, condition, too_many))
+        return found
+
+    @property
+    def checks(self) -> list[str]:
+        """What the owner adds to what its rules refuse."""
+        found = [f'broken_rules("{self.name}", self.{self.name})'] * bool(self.part.fields.rules)
+        return found + [
+            f'find_duplicates("{self.name}", self.{self.name}, {", ".join(map(_quoted, names))})'
+            for names in self.part.unique_keys
+        ]
+
+    @property
+    def duplicates(self) -> dict[str, str]:
+        """What is refused where the second part has the values of the first."""
+        return {
+            f"{self.name}.1.{names[-1]}": "Is a duplicate"
+            for names in self.part.unique_keys
+            if all(
+                one.samples[0] is not None for one in self.part.fields.fields if one.name in names
+            )
+        }
+
+    @property
+    def swapped(self) -> list[Field]:
+        """Unique fields whose values two parts may exchange."""
+        alone = {names[0] for names in self.part.unique_keys if len(names) == 1}
+        return [
+            one
+            for one in self.part.fields.updatable
+            if one.name in alone and len(self.part.samples_of(one, 2)) > 1 and self.count > 1
+        ]
+
+    def _entities(self, start: int) -> list[str]:
+        """Return the parts of a sample as entities."""
+        return [
+            f"{self.part.class_name}Entity({', '.join(f'{one.name}={one.literal(value)}' for one, value in row)})"
+            for row in self.part.rows(start, self.count)
+        ]
+
+    def _bodies(self, start: int) -> list[str]:
+        """Return the parts of a sample as JSON, in Python."""
+        return [
+            f"{{{', '.join(f'{_quoted(one.name)}: {one.json(value)}' for one, value in row)}}}"
+            for row in self.part.rows(start, self.count)
+        ]
+
+    @property
+    def _python(self) -> str:
+        return f"tuple[{self.part.class_name}Entity, ...]"
+
+    @property
+    def _request(self) -> str:
+        name = self.part.class_name
+        entries = f"list[Part[Create{name}DTO, Patch{name}DTO]]"
+        return f"Annotated[{entries}, Field(max_length={self.limit_name})]"
+
+    @property
+    def patch_line(self) -> str:
+        """The field of the DTO of a merge patch."""
+        return self._dto_line("Fixed" if self.of.fixed else self._request, "default=LEFT_OUT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -515,33 +738,42 @@ class FieldSet:
     has_active: bool
 
     @classmethod
-    def of(cls, description: ResourceDescription, owner: str, relations: Relations) -> Self:
-        """Return the words of a description; `owner` is the resource's name as a class."""
+    def of(cls, resource: "Resource") -> Self:
+        """Return the words of a resource, or of a part."""
+        description = resource.description
         keys = {field.name: field.key for field in description.fields}
-        prefix = "dt." if {*keys.values()}.intersection(_OF_DATETIME) else ""
+        names = {field.key for one in (description, *description.parts) for field in one.fields}
+        prefix = resource.moments or ("dt." if names.intersection(_OF_DATETIME) else "")
         singles = [(IndexColumn(each.key),) for each in description.fields if each.is_indexed]
         others = [
             tuple(replace(each, name=keys.get(each.name, each.name)) for each in columns)
             for columns in description.index
         ]
         states = {action.field for action in description.actions}
-        fields = [
-            Field(
-                each,
-                owner,
-                prefix,
-                description.name,
-                relations,
-                initial_of(each) if each.name in states else "",
+        parts = {one.name: one for one in description.parts}
+        fields = list[Field]()
+        for each in description.fields:
+            initial = initial_of(each) if each.name in states else ""
+            common = (
+                *(each, resource.class_name, prefix, resource.scope, description.name),
+                *(resource.relations, initial),
             )
-            for each in description.fields
-        ]
+            if each.type.name == "items":
+                part = Part.kept(resource, parts[each.type.target], prefix)
+                fields.append(ItemsField(*common, part=part))
+            else:
+                fields.append(Field(*common))
         return cls(
             tuple(fields),
             prefix,
             tuple(dict.fromkeys([*singles, *others])),
             description.has_active,
         )
+
+    @property
+    def items(self) -> list[ItemsField]:
+        """Those that have a table of their own."""
+        return [field for field in self.fields if isinstance(field, ItemsField)]
 
     @property
     def required(self) -> list[Field]:
@@ -565,6 +797,11 @@ class FieldSet:
         return [field for field in self.fields if field.of.unique or field.name in indexed]
 
     @property
+    def secrets(self) -> list[Field]:
+        """Those that are taken in and never given out."""
+        return [field for field in self.fields if field.of.secret]
+
+    @property
     def searched(self) -> list[Field]:
         """Those in which lists seek a part of a text."""
         return [field for field in self.fields if field.of.search]
@@ -580,7 +817,9 @@ class FieldSet:
         return [
             field
             for field in self.limited
-            if field.of.longest in (None, field.max_length) and field.of.pattern is None
+            if field.of.longest in (None, field.max_length)
+            and field.of.pattern is None
+            and field.of.type.name in ("str", "text")
         ]
 
     @property
@@ -591,7 +830,9 @@ class FieldSet:
     @property
     def columns(self) -> list[Field]:
         """Those with a column of the resource's own table."""
-        return [field for field in self.fields if not field.is_many]
+        return [
+            field for field in self.fields if not (field.is_many or isinstance(field, ItemsField))
+        ]
 
     @property
     def pairs(self) -> list[Field]:
@@ -661,7 +902,7 @@ class Resource(ResourceName):
     prefix: str
     """Before the names of modules that each resource of a service has: empty for the one that the
     service is named after, else `line_item_`."""
-    relations: Relations = field(default_factory=Relations)
+    relations: Relations
 
     @classmethod
     def described(
@@ -673,6 +914,8 @@ class Resource(ResourceName):
         """Return a resource of a service."""
         refuse_not_generated(description)
         check_identifiers(description, {})
+        for part in description.parts:
+            check_identifiers(part, {}, description.name)
         alone = {columns[0] for columns in description.unique if len(columns) == 1}
         together = [columns for columns in description.unique if len(columns) > 1]
         description = replace(
@@ -700,7 +943,37 @@ class Resource(ResourceName):
     @property
     def fields(self) -> FieldSet:
         """Its fields in the words of the templates."""
-        return FieldSet.of(self.description, self.class_name, self.relations)
+        return FieldSet.of(self)
+
+    @property
+    def qualified_name(self) -> str:
+        """The name as commands take it: `order.line` of a part."""
+        return self.singular
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Resources whose tables its own refers to."""
+        return frozenset(edges_of(self.description))
+
+    @property
+    def moments(self) -> str:
+        """Before a name of the module `datetime`, where that is decided; else empty."""
+        return ""
+
+    @property
+    def scope(self) -> str:
+        """Before the names of constants for its fields."""
+        return ""
+
+    @property
+    def column_types(self) -> list[str]:
+        """Types that its model imports of SQLAlchemy."""
+        return self.fields.column_types
+
+    @property
+    def parts(self) -> "list[Part]":
+        """What its items are."""
+        return [field.part for field in self.fields.items]
 
     @property
     def table(self) -> str:
@@ -708,9 +981,108 @@ class Resource(ResourceName):
         return table_of(self.description)
 
     @property
+    def secret_sets(self) -> list[list[Field]]:
+        """Its secrets, where it has some."""
+        return [self.fields.secrets] if self.fields.secrets else []
+
+    @property
     def directories(self) -> list[Target]:
-        """The resources of other services that it refers to."""
-        return list(self.fields.foreign)
+        """The resources of other services that it refers to, its parts too."""
+        every = (each.fields.foreign for each in (self, *self.parts))
+        return list(dict.fromkeys(target for foreign in every for target in foreign))
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Resource):
+    """What belongs to one resource, and is kept in a table of its own: `order_lines`."""
+
+    owner: str
+    """The resource's name: `order`."""
+    owner_class: str
+    owner_table: str
+
+    @classmethod
+    def kept(cls, owner: Resource, description: ResourceDescription, prefix: str) -> Self:
+        """Return a part; `prefix` is the owner's, before a name of the module `datetime`.
+
+        What is unique is so within one owner.
+        """
+        names = names_of(description)
+        singles = tuple((field.name,) for field in description.fields if field.unique)
+        fields = tuple(replace(field, unique=False) for field in description.fields)
+        unique = tuple(dict.fromkeys([*singles, *description.unique]))
+        described = replace(description, fields=fields, unique=unique)
+        return cls(
+            names.singular,
+            names.many,
+            described,
+            prefix,
+            owner.relations,
+            owner.singular,
+            owner.class_name,
+            owner.table,
+        )
+
+    @property
+    def unique_keys(self) -> list[tuple[str, ...]]:
+        """Columns whose values together are in one part only, of one owner."""
+        keys = {field.name: field.key for field in self.description.fields}
+        return [tuple(keys[name] for name in names) for names in self.description.unique]
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Resources whose tables its own refers to."""
+        return frozenset({*edges_of(self.description), self.owner})
+
+    @property
+    def class_name(self) -> str:
+        """`OrderLine`."""
+        return (
+            f"{self.owner_class}{''.join(word.capitalize() for word in self.singular.split('_'))}"
+        )
+
+    @property
+    def owner_column(self) -> str:
+        """The column that holds the owner's id: `order_id`."""
+        return f"{self.owner}_id"
+
+    @property
+    def table(self) -> str:
+        """The name of its table."""
+        return table_of(self.description, self.owner)
+
+    @property
+    def column_types(self) -> list[str]:
+        """Types that its model imports of SQLAlchemy, with those of its own columns."""
+        return [*self.fields.column_types, "BigInteger", "Integer"]
+
+    @property
+    def qualified_name(self) -> str:
+        """The name as commands take it."""
+        return f"{self.owner}.{self.singular}"
+
+    @property
+    def moments(self) -> str:
+        """Before a name of the module `datetime`: its classes are in the owner's modules."""
+        return self.prefix
+
+    @property
+    def scope(self) -> str:
+        """Before the names of constants for its fields."""
+        return f"{self.owner.upper()}_{self.singular.upper()}_"
+
+    def samples_of(self, field: Field, count: int) -> Sequence[Value | None]:
+        """Return as many values of a field that differ as there can be, at most `count`."""
+        known = field.samples
+        return [None] if known[0] is None else distinct_samples(field.of, count)
+
+    def rows(self, start: int, count: int) -> list[list[tuple[Field, Value | None]]]:
+        """Return the values of some parts that differ, after those of `start` others."""
+        values = [(one, self.samples_of(one, start + count)) for one in self.fields.fields]
+        return [
+            [(one, found[number % len(found)]) for one, found in values]
+            for number in range(start, start + count)
+        ]
 
 
 def _ignored(**codes: bool) -> str:
@@ -762,8 +1134,16 @@ def _placed(value: Decimal, of: Type) -> str:
 
 
 def _characters(count: int) -> str:
-    return f"{count} character{'s'[: count != 1]}"
+    return _counted(count, "character")
 
 
 def _items(count: int) -> str:
-    return f"{count} item{'s'[: count != 1]}"
+    return _counted(count, "item")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s'[: count != 1]}"
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'

@@ -9,7 +9,7 @@ from typing import Self
 from quart_fleet.files import read_text
 from scaffold import english
 from scaffold.actions import Action
-from scaffold.fields import Field, Resource
+from scaffold.fields import Field, ItemsField, Resource, Rule
 from scaffold.fleet import PlannedService
 from scaffold.language.description import Value, spell
 from scaffold.relations import Target
@@ -35,7 +35,8 @@ _DTO_NAMES = (
         "Integer",
         "Json",
     ),
-    *("Fixed", "Initially", "LEFT_OUT", "PatchDTO"),
+    *("Fixed", "Hidden", "Initially", "LEFT_OUT", "Matching"),
+    *("Part", "PartDTO", "PartPatchDTO", "PatchDTO"),
     *("RequestDTO", "ResponseDTO", "Text", "Time", "Url", "utc_now"),
 )
 """What the DTOs of some fields use of quart_fleet.dto; ruff removes the rest."""
@@ -96,7 +97,9 @@ class ExtensionWords:
         fields = resource.fields
         unique = [field.name for field in fields.unique if not field.of.optional]
         indexes = [", ".join(map(str, columns)) for columns in fields.indexes]
-        optional = [field.name for field in fields.updatable if field.of.optional]
+        optional = [
+            field.name for field in fields.updatable if field.of.optional and not field.of.secret
+        ]
         fixed = [field.name for field in fields.fields if field.is_fixed]
         required = [field.name for field in fields.updatable if not field.of.optional]
         required += ["is_active"] * fields.has_active
@@ -117,6 +120,67 @@ class ExtensionWords:
             required_sets=[required] if required else [],
             optional_sets=[optional] if optional else [],
             fixed_sets=[fixed] if fixed else [],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PartWords:
+    """`part` in a template: what belongs to a resource, in the words of the field that keeps it."""
+
+    name: str
+    class_name: str
+    article: str
+    label: str
+    label_lower: str
+    plural_label_lower: str
+    field: str
+    """What the owner calls them: `lines`."""
+    owner_column: str
+    table: str
+    table_args: str
+    fields: list[Field]
+    enum_fields: list[Field]
+    rule_sets: list[list[Rule]]
+    tested_rules: list[Rule]
+    required_fields: list[Field]
+    references: list[Field]
+    """Those that an update may change."""
+    swapped_fields: list[Field]
+    """Unique ones, whose values two parts may exchange."""
+    duplicates: list[dict[str, str]]
+    """What is refused where the second part has the values of the first."""
+    is_changeable: bool
+    """Whether an update may change them."""
+    tested_changes: list[str]
+    """The field, where the samples have parts that can be changed."""
+
+    @classmethod
+    def of(cls, field: ItemsField, service: str) -> Self:
+        """Return the words of the parts that a field keeps."""
+        part, fields = field.part, field.part.fields
+        return cls(
+            name=part.name,
+            class_name=part.class_name,
+            article=part.article,
+            label=part.label,
+            label_lower=part.label_lower,
+            plural_label_lower=part.plural_label_lower,
+            field=field.name,
+            owner_column=part.owner_column,
+            table=part.table,
+            table_args=Table.of(part).arguments(service),
+            fields=list(fields.fields),
+            enum_fields=fields.enums,
+            rule_sets=[fields.rules] if fields.rules else [],
+            tested_rules=[
+                rule for rule in fields.rules if rule.refused is not None and field.count
+            ],
+            required_fields=fields.required[:1],
+            references=[each for each in fields.references if not each.of.fixed],
+            swapped_fields=field.swapped,
+            duplicates=[field.duplicates] if field.duplicates and field.count > 1 else [],
+            is_changeable=not field.is_fixed,
+            tested_changes=[] if field.is_fixed or not field.count else [field.name],
         )
 
 
@@ -161,6 +225,7 @@ class ChangeWords:
         possible = sorted(
             [*fields.updatable, *fields.fields],
             key=lambda each: (
+                each.of.secret,
                 each.is_fixed,
                 each.of.type.name in ("many", "items"),
                 each.sample == each.other_sample,
@@ -171,10 +236,12 @@ class ChangeWords:
         return cls(
             name=name,
             json=field.other_json_sample,
-            answer=f'"{name}": {field.other_json_sample},',
+            answer="" if field.of.secret else f'"{name}": {field.other_json_sample},',
             arguments=f"{name}={sample}",
             other_arguments=f"{name}={sample}",
-            expected=f'"{field.attribute}": {field.other_answered_sample},',
+            expected=""
+            if field.of.secret
+            else f'"{field.attribute}": {field.other_answered_sample},',
             statement=f"entity.{name} = {sample}",
             proof=f"updated.{name} {'is' if sample in ('True', 'False', 'None') else '=='} {sample}",
             enums=[field.enum] * bool(field.of.type.words),
@@ -219,6 +286,18 @@ class TogetherWords:
         return found
 
 
+def _keep(field: Field, holder: str) -> list[str]:
+    """Return the lines that put what is kept of a secret in its place, in an entity or a DTO."""
+    name = field.name if holder == "entity" else field.attribute
+    kept = f"await self._secrets.keep_{field.name}({holder}.{name})"
+    line = f"entity.{name} = {kept}"
+    if holder == "dto":
+        line = f"dto = dto.model_copy(update={{{name!r}: {kept}}})"
+    elif not field.of.optional:
+        return [line]
+    return [f"if {holder}.{name} is not None:", f"    {line}"]
+
+
 def _sought(fields: list[Field]) -> list[str]:
     """Return texts of the first sample in the other case, for which a search finds it alone."""
     others = [str(field.samples[1]).lower() for field in fields]
@@ -252,15 +331,39 @@ def describe_resource(resource: Resource, service: str) -> Words:
     change = ChangeWords.of(resource)
     reachable = [each for each in actions if each.names_to is not None]
     tested_enums = {*(change.enums if is_updated else []), *(each.field.enum for each in reachable)}
+    secrets = fields.secrets
+    secret_names = [field.name for field in secrets]
     refusals = ["AlreadyExistsError"] if fields.unique or together else []
-    is_checked = fields.rules or fields.references or fields.foreign
-    refusals += ["ValidationFailedError"] if is_checked else []
-    entity = f"{resource.class_name}Entity"
     stored = [StoredWords(one, one.service == service) for one in resource.relations.stored_first]
-    directories = [DirectoryWords(*each) for each in fields.foreign.items()]
+    directories = DirectoryWords.all_of(resource)
+    parts = [PartWords.of(field, service) for field in fields.items]
+    entities = [resource, *resource.parts]
+    checks = [each for field in fields.items for each in field.checks]
+    is_refused = bool(checks or any(each.fields.references for each in entities))
+    refusals += ["ValidationFailedError"] if is_refused or fields.rules or directories else []
+    update_refusals = [*refusals]
+    if any(part.is_changeable for part in parts) and "ValidationFailedError" not in refusals:
+        update_refusals.append("ValidationFailedError")
+    part_enums = [field for part in parts for field in part.enum_fields]
+    kept_apart = [f"{part.class_name}Parts()" for part in parts]
+    kept_apart += [f'Pairs("{field.name}", {field.pair_table})' for field in fields.pairs]
     return {
         "resource": resource,
         "fields": list(fields.fields),
+        "parts": parts,
+        "changeable_parts": [part for part in parts if part.is_changeable],
+        "fixed_parts": [part for part in parts if not part.is_changeable],
+        # Of which the first one begins what is broken.
+        "validations": [
+            [
+                f"{'|' if fields.rules or number else ''}= {check}"
+                for number, check in enumerate(checks)
+            ]
+        ]
+        if fields.rules or checks
+        else [],
+        "part_tests": [parts] if parts else [],
+        "sent_data": _sent_data(parts),
         "required_fields": fields.required,
         "unique_fields": fields.unique,
         "unique_sets": [fields.unique] if fields.unique else [],
@@ -268,10 +371,16 @@ def describe_resource(resource: Resource, service: str) -> Words:
         # Without its only field, a body would be empty.
         "unknown_key": ' | {"unknown": True}' if len(fields.fields) == 1 else "",
         "lookup_fields": fields.lookup,
-        "limited_fields": fields.limited,
+        "limited_fields": [field for each in entities for field in each.fields.limited],
         "bordered_fields": fields.bordered,
         "enum_fields": fields.enums,
-        "pattern_fields": [field for field in fields.fields if field.of.pattern is not None],
+        "all_enum_fields": [*fields.enums, *part_enums],
+        "pattern_fields": [
+            field
+            for each in entities
+            for field in each.fields.fields
+            if field.of.pattern is not None and not field.of.secret
+        ],
         "extensions": extensions,
         "patches": extensions if is_updated else [],
         "filterings": [each for each in extensions if each.telling_filters or fields.has_active],
@@ -292,31 +401,61 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "tested_update_rules": [
             rule for rule in fields.rules if rule.refused is not None and not rule.field.is_fixed
         ],
-        "entity_names": [entity, *(field.enum for field in fields.enums)],
-        "column_types": fields.column_types,
+        "entity_names": [
+            *(f"{each.class_name}Entity" for each in entities),
+            *(field.enum for field in (*fields.enums, *part_enums)),
+        ],
+        "column_types": sorted({kind for each in entities for kind in each.column_types}),
         "dto_names": _DTO_NAMES,
         "datetime_import": fields.datetime_import,
         "moment": f"{fields.prefix}datetime",
         "update_ignores": fields.update_ignores,
         "patch_ignores": fields.patch_ignores,
         "create_raises": f"; raises {_listed(refusals)}" if refusals else "",
-        "update_raises": _listed(["NotFoundError", *refusals]),
+        "update_raises": _listed(["NotFoundError", *update_refusals]),
         "columns": fields.columns,
         "pairs": fields.pairs,
         "directories": directories,
-        "create_checks": [line for one in directories for line in one.ask()],
-        "update_checks": [line for one in directories for line in one.ask(updates=True)],
+        "create_checks": [
+            *(line for one in directories for line in one.ask()),
+            *(line for field in secrets for line in _keep(field, "entity")),
+        ],
+        "update_checks": [
+            *(line for one in directories for line in one.ask(updates=True)),
+            *(line for field in secrets if not field.is_fixed for line in _keep(field, "dto")),
+        ],
+        "secret_fields": secrets,
+        "secret_sets": resource.secret_sets,
+        "secret_names": tuple(secret_names),
+        "secret_name_sets": [tuple(secret_names)] if secret_names else [],
+        "password_fields": [field for field in secrets if field.name == "password"],
+        "plain_secret_fields": [field for field in secrets if field.name != "password"],
+        "answered_fields": [field for field in fields.fields if not field.of.secret],
         "foreign_fields": [field for one in directories for field in one.fields],
+        "nested_fields": [
+            {
+                "name": f"{items.name}.0.{field.name}",
+                "title": f"{field.of.name}_of_{items.name}",
+                "missing": field.missing,
+                "fakes": [
+                    f"Fake{each.target.class_name}Directory({'1, 2' * (each is one)})"
+                    for each in directories
+                ],
+            }
+            for one in directories
+            for items, field in one.nested
+            if items.count
+        ],
         "listed_pairs": [
             field
             for field in fields.pairs
             if field.samples[0] == (1, 2) and field.samples[1] == (2,) and not field.of.fixed
         ],
-        "part_sets": [fields.pairs] if fields.pairs else [],
+        "part_sets": [kept_apart] if kept_apart else [],
         # What is kept in several tables takes a transaction of several statements.
-        "autocommit": "" if fields.pairs else ".autocommit()",
-        "commits": ["await work.commit()"] * bool(fields.pairs),
-        "keep": "entity =" if fields.pairs else "return",
+        "autocommit": "" if kept_apart else ".autocommit()",
+        "commits": ["await work.commit()"] * bool(kept_apart),
+        "keep": "entity =" if kept_apart else "return",
         "pair_tables": [Table.of_pairs(resource, field).pairs(service) for field in fields.pairs],
         "references": fields.references,
         "updatable_references": [one for one in fields.references if not one.of.fixed],
@@ -332,6 +471,14 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "column_lines": [field.column_line for field in fields.columns]
         + [_ACTIVE] * resource.description.has_active,
     }
+
+
+def _sent_data(parts: list[PartWords]) -> str:
+    """Return what the tests compare with a body: an answer's `data`, its parts without ids."""
+    if not parts:
+        return "data"
+    fields = ", ".join(f'"{each.field}": without_ids(data["{each.field}"])' for each in parts)
+    return f"(data | {{{fields}}})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,8 +577,14 @@ class StoredWords:
         ]
 
 
-def _in_sql(value: Value) -> str:
-    text = value if isinstance(value, str) else spell(value)
+def _in_sql(value: Value | dict[str, object] | list[object]) -> str:
+    match value:
+        case str():
+            text = value
+        case dict() | list():
+            text = json.dumps(value)
+        case _:
+            text = spell(value)
     return "'{}'".format(text.replace("'", "''"))
 
 
@@ -456,12 +609,41 @@ class DirectoryWords:
 
     target: Target
     fields: list[Field]
+    nested: list[tuple[ItemsField, Field]]
+    """Fields of parts, each behind that which keeps the parts."""
+
+    @classmethod
+    def all_of(cls, resource: Resource) -> list[Self]:
+        """Return those of a resource."""
+        return [
+            cls(
+                target,
+                resource.fields.foreign.get(target, []),
+                [
+                    (items, field)
+                    for items in resource.fields.items
+                    for field in items.part.fields.foreign.get(target, [])
+                ],
+            )
+            for target in resource.directories
+        ]
 
     def ask(self, *, updates: bool = False) -> list[str]:
         """Return what asks for all ids of a DTO; an update has those that are not fixed."""
-        fields = [one for one in self.fields if not (updates and one.of.fixed)]
-        ids = ", ".join(f"{one.name!r}: dto.{one.attribute}" for one in fields)
-        return [f"await ensure_known(self._{self.target.plural}, {{{ids}}})"] * bool(fields)
+        own = [
+            f'"{one.name}": dto.{one.attribute}'
+            for one in self.fields
+            if not (updates and one.is_fixed)
+        ]
+        ids = [f"{{{', '.join(own)}}}"] if own else []
+        ids += [
+            f'{{f"{items.name}.{{number}}.{one.name}": each.{one.attribute} '
+            f"for number, each in enumerate(dto.{items.attribute}{' or ()' * updates})}}"
+            for items, one in self.nested
+            if not (updates and items.is_fixed)
+        ]
+        directory = f"self._{self.target.plural}"
+        return [f"await ensure_known({directory}, {' | '.join(ids)})"] if ids else []
 
 
 def _listed(words: list[str]) -> str:
@@ -494,6 +676,8 @@ def render_service(service: PlannedService, project: str, base: str) -> Files:
         for target in resource.directories:
             tree |= render_tree("directory", words | {"target": target}, target.name)
         tree |= render_tree("resource", resource_words, resource.name, resource.prefix)
+        if resource.secret_sets:
+            tree |= render_tree("secrets", resource_words, resource.name, resource.prefix)
         if resource.description.actions:
             tree |= render_tree("actions", resource_words, resource.name, resource.prefix)
         if resource.relations.stored_first:

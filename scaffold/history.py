@@ -91,10 +91,11 @@ class GeneratedRevisions:
         known = {
             name
             for _, resource in after.resources()
-            for one in resource.description.fields
-            if one.type.name != "many"
+            for table in (resource, *resource.parts)
+            for one in table.description.fields
+            if one.type.name not in ("many", "items")
             for each in {one.name, one.key}
-            for name in (each, f"{resource.singular}.{each}")
+            for name in (each, f"{table.qualified_name}.{each}")
         }
         for name in fill.keys() - known:
             raise MisuseError(f"--fill {name}: no resource has such a field.")
@@ -109,7 +110,11 @@ class GeneratedRevisions:
                 now,
                 parent=head,
                 fill=_values(now, fill),
-                renames={replace(one, name=one.was).key: one.key for one in fields if one.was},
+                renames={
+                    replace(one, name=one.was).key: one.key
+                    for one in fields
+                    if one.was and one.type.name != "items"
+                },
             )
             if revision is not None:
                 steps.added[self._inventory.versions / revision.file_name] = revision.text
@@ -119,9 +124,10 @@ class GeneratedRevisions:
         return steps
 
     def _changes(self, before: Fleet, after: Fleet, newest: RemovableRevisions) -> Iterator[Step]:
-        """Yield a step for each resource whose table may change."""
+        """Yield a step for each resource and each part whose table may change."""
         for owner, resource in sorted(_gone(before, after), key=lambda each: each[0]):
             if not self._revisions_of(owner) & newest.files.keys():
+                yield from (Step(owner, part, None) for part in resource.parts)
                 yield Step(owner, resource, None)
         # A table that a revision of the owner's makes is taken as it is.
         made = {
@@ -133,7 +139,14 @@ class GeneratedRevisions:
         for service, resource in after.resources():
             was = before.find_resource(service.name.package, resource.singular)
             if was != resource and (was or not (resource.is_shipped or resource.table in made)):
-                yield Step(_owner(service.name.package, resource), was, resource)
+                owner = _owner(service.name.package, resource)
+                yield Step(owner, was, resource)
+                parts = {one.singular: one for one in was.parts} if was else {}
+                for part in resource.parts:
+                    old = parts.pop(part.singular, None)
+                    if old != part and (old or part.table not in made):
+                        yield Step(owner, old, part)
+                yield from (Step(owner, part, None) for part in parts.values())
 
     def _revisions_of(self, owner: str) -> set[str]:
         return {one for one, about in self._owners.items() if about == owner}
@@ -168,8 +181,12 @@ def _values(resource: Resource | None, fill: Mapping[str, str]) -> dict[str, Val
     """Return the values for the fields of a resource; raises MisuseError for what is none."""
     values: dict[str, Value] = {}
     for one in resource.description.fields if resource else ():
-        names = [f"{resource.singular}.{each}" for each in (one.name, one.key)] if resource else []
-        text = next((fill[each] for each in (*names, one.name, one.key) if each in fill), None)
+        known = (
+            [f"{resource.qualified_name}.{each}" for each in (one.name, one.key)]
+            if resource
+            else []
+        )
+        text = next((fill[each] for each in (*known, one.name, one.key) if each in fill), None)
         if text is not None:
             try:
                 values[one.key] = value = read_default(text, one.type)

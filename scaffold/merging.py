@@ -15,9 +15,12 @@ Every text is what the file holds, decoded; reading with universal newlines woul
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from itertools import chain, pairwise
+from operator import itemgetter
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from scaffold import python_sets
@@ -25,6 +28,8 @@ from scaffold import python_sets
 LABELS = ("yours", "generated")
 """What marks call the user's side, and that of the generator."""
 
+_LIKE = 0.6
+"""The share of equal lines from which a file counts as another by a new name."""
 _BYTE_ORDER_MARK = "\ufeff"
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 """Unlike str.splitlines, which also splits at form feeds and the like."""
@@ -103,6 +108,29 @@ def merge_python(base: str, ours: str, theirs: str, *, labels: tuple[str, str] =
         name + end for name in python_sets.find_lost(result, *modules)
     ]
     return Merged("".join(lines), 0)
+
+
+def find_renamed(
+    gone: Mapping[PurePosixPath, str], come: Mapping[PurePosixPath, str]
+) -> dict[PurePosixPath, PurePosixPath]:
+    """Return files that have come and are others that have gone by a new name: the old, by the new.
+
+    That is what most lines are equal of; the likest are found first.
+    """
+    likes = sorted(
+        (
+            (-SequenceMatcher(None, old.split("\n"), new.split("\n"), False).ratio(), path, was)
+            for was, old in gone.items()
+            for path, new in come.items()
+            if was.suffix == path.suffix and old.strip() and new.strip()
+        ),
+        key=itemgetter(0),
+    )
+    found: dict[PurePosixPath, PurePosixPath] = {}
+    for ratio, path, was in likes:
+        if -ratio >= _LIKE and path not in found and was not in found.values():
+            found[path] = was
+    return found
 
 
 def find_conflicts(text: str) -> list[int]:

@@ -62,7 +62,7 @@ def create_table(table: Table) -> list[str]:
         f"name={named(f'pk_{table.name}')})",
         *(
             f"sa.UniqueConstraint({', '.join(map(json.dumps, columns))}, "
-            f"name={named(table.unique_name(columns))})"
+            f"name={named(table.unique_name(columns))}{', deferrable=True' * table.deferrable})"
             for columns in table.uniques
         ),
     ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from scaffold.errors import MisuseError
 from scaffold.fields import Resource
-from scaffold.relations import edges_of, without_references
+from scaffold.relations import without_references
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,28 +18,33 @@ class Step:
     """None where it is created."""
     now: Resource | None
     """None where it is dropped."""
-    _before: frozenset[str] = field(init=False)
-    _after: frozenset[str] = field(init=False)
+    _refers_before: frozenset[str] = field(init=False)
+    _refers_after: frozenset[str] = field(init=False)
+    _table_before: str | None = field(init=False)
+    _table_after: str | None = field(init=False)
 
     def __post_init__(self) -> None:
-        for name, resource in (("_before", self.was), ("_after", self.now)):
-            targets = edges_of(resource.description) if resource else ()
-            object.__setattr__(self, name, frozenset(targets))
+        for name, resource in (("before", self.was), ("after", self.now)):
+            targets = resource.needs if resource else frozenset()
+            object.__setattr__(self, f"_refers_{name}", targets)
+            object.__setattr__(self, f"_table_{name}", resource.table if resource else None)
 
     def waits_for(self, other: "Step") -> bool:
         """Whether another step has to be done before this one."""
-        made = other.now if other.now and other.table_was != other.now.table else None
-        lost = self.was if self.was and self.table_was != (self.now and self.now.table) else None
+        if other is self:
+            return False
+        is_made = other.now is not None and other._table_before != other._table_after
+        is_lost = self.was is not None and self._table_before != self._table_after
         return bool(
-            (made and made.singular in self._after)
-            or (lost and lost.singular in other._before and None in (self.now, other.now))
-            or (self.now and not self.was and not other.now and other.table_was == self.now.table)
+            (is_made and other.now and other.now.qualified_name in self._refers_after)
+            or (
+                is_lost
+                and self.was
+                and self.was.qualified_name in other._refers_before
+                and None in (self.now, other.now)
+            )
+            or (self.was is None and other.now is None and self._table_after == other._table_before)
         )
-
-    @property
-    def table_was(self) -> str | None:
-        """The table's name before, if there was one."""
-        return self.was.table if self.was else None
 
 
 def order_steps(steps: Iterable[Step]) -> Iterator[Step]:
@@ -50,10 +55,9 @@ def order_steps(steps: Iterable[Step]) -> Iterator[Step]:
     """
     waiting = list(steps)
     while waiting:
-        free = next((one for one in waiting if not _ahead_of(one, waiting)), None)
-        if free is not None:
-            waiting.remove(free)
-            yield free
+        free = (number for number, one in enumerate(waiting) if not _ahead_of(one, waiting))
+        if (number := next(free, None)) is not None:
+            yield waiting.pop(number)
             continue
         number, ahead = _open_circle(waiting)
         yield ahead
@@ -61,14 +65,14 @@ def order_steps(steps: Iterable[Step]) -> Iterator[Step]:
 
 
 def _ahead_of(step: Step, waiting: list[Step]) -> list[Step]:
-    return [other for other in waiting if other is not step and step.waits_for(other)]
+    return [other for other in waiting if step.waits_for(other)]
 
 
 def _open_circle(waiting: list[Step]) -> tuple[int, Step]:
     """Return the number of a step, and what is done of it ahead of the others."""
     for number, step in enumerate(waiting):
         if step.was is None and step.now is not None:
-            targets = {other.now.singular for other in _ahead_of(step, waiting) if other.now}
+            targets = {other.now.qualified_name for other in _ahead_of(step, waiting) if other.now}
             draft = _without(step.now, targets)
             if draft != step.now:
                 return number, replace(step, now=draft)
@@ -76,7 +80,7 @@ def _open_circle(waiting: list[Step]) -> tuple[int, Step]:
         if step.now is None and step.was is not None:
             for number, other in enumerate(waiting):
                 if other is not step and other.was is not None and other.now is None:
-                    draft = _without(other.was, {step.was.singular})
+                    draft = _without(other.was, {step.was.qualified_name})
                     if draft != other.was:
                         return number, replace(other, now=draft)
     names = ", ".join(step.owner for step in waiting)

@@ -1,6 +1,6 @@
 """What the fields of a resource refer to, and what has to be stored before one of it can be."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -83,13 +83,26 @@ def relate(fleet: FleetDescription) -> dict[str, Relations]:
         for resource in service.resources
     }
     targets = {name: Target.described(*each) for name, each in described.items()}
-    edges = {name: edges_of(resource) for name, (_, resource) in described.items()}
+    edges = {
+        name: {**_edges_of_parts(resource), **edges_of(resource)}
+        for name, (_, resource) in described.items()
+    }
+    reached = {name: _reached(name, edges) for name in edges}
+    # The first of a circle is stored without the references that may be missing.
+    kept = {
+        name: [
+            one
+            for one, is_required in needs.items()
+            if one in targets and (is_required or name not in reached[one])
+        ]
+        for name, needs in edges.items()
+    }
     related = dict[str, Relations]()
     for name, needs in edges.items():
-        before = [one for one in _before(name, edges) if one in targets]
+        before = _before(name, kept)
         related[name] = Relations(
             tuple(targets[one] for one in _named(described[name][1]) if one in targets),
-            frozenset(one for one in needs if name in _reached(one, edges)),
+            frozenset(one for one in needs if name in reached.get(one, ())),
             tuple(targets[one] for one in before),
             frozenset(target for one in before for target in edges[one]),
         )
@@ -109,7 +122,7 @@ def without_references(description: ResourceDescription, targets: Set[str]) -> R
 
 
 def edges_of(resource: ResourceDescription) -> dict[str, bool]:
-    """Return the resources that the tables of one refer to, and whether each of its rows has to."""
+    """Return the resources that the table of one refers to, and whether each of its rows has to."""
     edges = dict[str, bool]()
     for field in resource.fields:
         target = field.type.target
@@ -118,9 +131,14 @@ def edges_of(resource: ResourceDescription) -> dict[str, bool]:
     return edges
 
 
+def _edges_of_parts(resource: ResourceDescription) -> dict[str, bool]:
+    """Return the resources that the parts of one refer to; a row may have none."""
+    return {target: False for part in resource.parts for target in edges_of(part)}
+
+
 def _named(resource: ResourceDescription) -> list[str]:
     """Return every resource that fields name, of other services too."""
-    kinds = [field.type for field in resource.fields]
+    kinds = [field.type for each in (resource, *resource.parts) for field in each.fields]
     return list(dict.fromkeys(each.target for each in kinds if each.name in ("ref", "many")))
 
 
@@ -135,10 +153,15 @@ def _reached(start: str, edges: Mapping[str, Mapping[str, bool]]) -> set[str]:
     return found
 
 
-def _before(name: str, edges: Mapping[str, Mapping[str, bool]]) -> list[str]:
-    """Return what has to be there before one of a resource, each behind what it needs itself."""
-    found = list[str]()
-    for one, is_required in edges.get(name, {}).items():
-        if is_required or name not in _reached(one, edges):
-            found += [*_before(one, edges), one]
-    return list(dict.fromkeys(found))
+def _before(name: str, needs: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return all that a resource needs, each behind what it needs itself."""
+    found = dict[str, None]()
+
+    def visit(name: str) -> None:
+        for one in needs[name]:
+            if one not in found:
+                visit(one)
+                found[one] = None
+
+    visit(name)
+    return list(found)

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import product
 from typing import Generic, Self, TypeVar
 
 from scaffold.conversions import convert
@@ -370,9 +371,14 @@ class _Change:
             elif not column.nullable:
                 missing.append(column.name)
         if missing:
+            hints = [
+                f"\nOr, if {was.name} is called {now.name} from now on: {now.name}:…:was({was.name})"
+                for was, now in self._perhaps_renamed
+                if now.name in missing
+            ]
             raise MisuseError(
                 f"What do the rows of {self._new.name} that are there get as {', '.join(missing)}? "
-                f"Say it: {' '.join(f'--fill {name}=VALUE' for name in missing)}"
+                f"Say it: {' '.join(f'--fill {name}=VALUE' for name in missing)}{''.join(hints)}"
             )
 
     def fill_with_inventions(self) -> None:
@@ -397,10 +403,26 @@ class _Change:
                 neutral = kind.words[0] if kind.words else _NEUTRAL[kind.name]
                 self._fillings[column.name] = _Filling.of(neutral)
 
-    def warnings(self) -> Iterator[str]:
-        """Yield what cannot be safe, for the user."""
+    def losses(self) -> Iterator[str]:
+        """Yield which values go, and which mean something else from now on."""
         for column in self.dropped:
             yield f"{column.name} is dropped from {self._old.name}, with its values."
+        for was, now in self._perhaps_renamed:
+            yield (
+                f"If {was.name} is called {now.name} from now on, take this back (undo), and say so: "
+                f"{now.name}:…:was({was.name})."
+            )
+        for removed, added in product(self.references.removed, self.references.added):
+            if self._now(added.column) == removed.column and added.target != removed.target:
+                yield (
+                    f"The ids in {added.column} of {self._new.name} are kept, and are of "
+                    f"{added.table} from now on: one that it lacks keeps the revision from being "
+                    "applied."
+                )
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what cannot be safe, for the user."""
+        yield from self.losses()
         if self.renames or self._new.name != self._old.name:
             yield f"Code that knows the old names fails on {self._new.name} until it is replaced."
         for was, now in self.kept:
@@ -420,6 +442,12 @@ class _Change:
                 f"{', '.join(columns)} of {self._new.name} is unique: rows with equal values keep the "
                 "revision from being applied."
             )
+
+    @property
+    def _perhaps_renamed(self) -> list[tuple[Column, Column]]:
+        """Columns that are dropped where one of the same type is added."""
+        pairs = product(self.dropped, self.added)
+        return [(was, now) for was, now in pairs if was.sqlalchemy == now.sqlalchemy]
 
     @property
     def _to_fill(self) -> list[Column]:
@@ -576,7 +604,8 @@ class _Change:
         yield from self._renamings()
         for key in self.uniques.added:
             name = self._new.unique_name(key)
-            yield execute(f"{self._alter} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}")
+            added = f"ADD CONSTRAINT {name} UNIQUE USING INDEX {name}"
+            yield execute(f"{self._alter} {added}{' DEFERRABLE' * self._new.deferrable}")
         if self._new.name != self._old.name and self._new.is_own:
             sequence = f"ALTER SEQUENCE {self._old.name}_id_seq"
             yield execute(f"{sequence} RENAME TO {self._new.name}_id_seq")

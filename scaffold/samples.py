@@ -1,12 +1,16 @@
 """Values that generated tests use: two of each field, which its rules allow and which differ."""
 
-import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
-from itertools import chain
+from itertools import chain, islice, product
+from itertools import count as count_from
+from math import inf, nextafter
+from string import ascii_lowercase, digits
 from typing import Any
+from uuid import UUID
 
 from scaffold.language.description import FieldDescription, Value, spell
 from scaffold.language.scanner import Scanner
@@ -79,6 +83,46 @@ def _samples_of(field: FieldDescription) -> tuple[Value, Value]:
     return _in_range(field, named if named and is_named else _BY_TYPE[kind.name])
 
 
+def distinct_samples(field: FieldDescription, count: int) -> list[Value]:
+    """Return the two values, and others that the rules allow: `count`, or as many as there are."""
+    first, second = samples_of(field)
+    found = [first] if first == second else [first, second]
+    others = (each for each in _others(field, found) if field.allows(each) and each not in found)
+    return [*found, *islice(others, max(count - len(found), 0))][:count]
+
+
+def _others(field: FieldDescription, known: Sequence[Any]) -> Iterator[Any]:
+    """Yield values of the type, some of which are known, or refused by a rule."""
+    last: Any = known[-1]
+    match field.type.name:
+        case "bool" | "json" | "ref":
+            return
+        case "enum":
+            yield from field.type.words
+        case "uuid":
+            yield from (str(UUID(int=UUID(last).int + number)) for number in count_from(1))
+        case "email":
+            longest = last.index("@")
+            yield from (f"{each}{last[len(each) :]}" for each in _words() if len(each) <= longest)
+        case _ if isinstance(last, str):
+            yield from (
+                f"{last[: -len(each)]}{each}" for each in _words() if len(each) <= len(last)
+            )
+        case _:
+            for start, direction in ((max(known), 1), (min(known), -1)):
+                value = _moved(field, start, direction)
+                while value is not None and _is_in_range(field, value):
+                    yield value
+                    value = _moved(field, value, direction)
+
+
+def _words() -> Iterator[str]:
+    """Yield words of one letter, and of two."""
+    letters = ascii_lowercase + digits
+    yield from letters
+    yield from map("".join, product(letters, repeat=2))
+
+
 def just_outside(field: FieldDescription, bound: Any, *, below: bool) -> Value | None:
     """Return the nearest value on the wrong side of a bound; None where there is none."""
     value: Value | None = _moved(field, bound, -1 if below else 1)
@@ -139,17 +183,19 @@ def _in_range(field: FieldDescription, pair: tuple[Any, Any]) -> tuple[Value, Va
     if field.type.name == "decimal":
         pair = (round(pair[0], field.type.scale), round(pair[1], field.type.scale))
 
-    def is_allowed(value: Any) -> bool:
-        return (lowest is None or value >= lowest) and (highest is None or value <= highest)
-
-    if all(map(is_allowed, pair)) and pair[0] != pair[1]:
+    if all(_is_in_range(field, each) for each in pair) and pair[0] != pair[1]:
         return pair
     from_below = field.least is not None or field.positive
     first = lowest if from_below else highest
     second = _moved(field, first, 1 if from_below else -1)
-    if second is None or not is_allowed(second):
+    if second is None or not _is_in_range(field, second):
         second = highest if from_below and highest is not None else first
     return first, second
+
+
+def _is_in_range(field: FieldDescription, value: Any) -> bool:
+    lowest, highest = _limits(field)
+    return (lowest is None or value >= lowest) and (highest is None or value <= highest)
 
 
 def _limits(field: FieldDescription) -> tuple[Any, Any]:
@@ -186,5 +232,5 @@ def _moved(field: FieldDescription, value: Any, direction: int) -> Any:
         return None
     nearest = value + direction
     if nearest == value:  # a float so large that one more is nothing
-        nearest = math.nextafter(value, direction * math.inf)
-    return None if abs(nearest) == math.inf else nearest
+        nearest = nextafter(value, direction * inf)
+    return None if abs(nearest) == inf else nearest

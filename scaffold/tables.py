@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from scaffold.fields import Field, Resource, default_of
+from scaffold.fields import Field, Part, Resource, default_of
 from scaffold.language.description import IndexColumn, Type, Value, spell
 from scaffold.relations import ON_DELETE
 
@@ -89,6 +89,8 @@ class Table:
     references: tuple[ForeignKey, ...] = ()
     key: tuple[str, ...] = ("id",)
     """The primary key; a table of pairs has another one, and no other columns."""
+    deferrable: bool = False
+    """Whether rows may exchange unique values in one statement."""
     searched: tuple[str, ...] = ()
     """Columns of text in which lists seek a part, by one index."""
 
@@ -120,12 +122,12 @@ class Table:
 
     @classmethod
     def of(cls, resource: Resource) -> Self:
-        """Return the resource's own table."""
+        """Return the own table of a resource, or of a part."""
         description = resource.description
         columns = [
             Column(
                 field.name,
-                field.of.type,
+                Type("text") if field.of.secret else field.of.type,
                 f"{'postgresql' if field.of.type.name == 'json' else 'sa'}.{field.column_type}",
                 field.of.optional,
                 field.of.default,
@@ -137,26 +139,36 @@ class Table:
         keys = {field.name: field.key for field in description.fields}
         singles = [(field.key,) for field in description.fields if field.unique]
         uniques = [tuple(keys[name] for name in names) for names in description.unique]
+        references = [
+            ForeignKey(
+                field.name,
+                field.target.singular,
+                field.target.table,
+                ON_DELETE[field.of.type.on_delete],
+            )
+            for field in resource.fields.references
+            if field.of.type.has_foreign_key
+        ]
         # Lists are paged by key: the id tells rows apart that have the same values.
         indexes = list(resource.fields.indexes)
-        if not description.is_contract:
+        if isinstance(resource, Part):
+            own = resource.owner_column
+            columns[:0] = [
+                Column(own, Type("bigint"), "sa.BigInteger()", False, None),
+                Column("position", Type("int"), "sa.Integer()", False, None),
+            ]
+            uniques = [(own, *one) for one in (("position",), *resource.unique_keys)]
+            references.insert(0, ForeignKey(own, resource.owner, resource.owner_table, "CASCADE"))
+        elif not description.is_contract:
             indexes.insert(0, (IndexColumn("created_at"),))
         return cls(
             resource.table,
             {column.name: column for column in columns},
             tuple(sorted({*singles, *uniques})),
             tuple((*columns, _ID) for columns in indexes),
-            tuple(
-                ForeignKey(
-                    field.name,
-                    field.target.singular,
-                    field.target.table,
-                    ON_DELETE[field.of.type.on_delete],
-                )
-                for field in resource.fields.references
-                if field.of.type.has_foreign_key
-            ),
+            tuple(references),
             searched=tuple(field.name for field in resource.fields.searched),
+            deferrable=isinstance(resource, Part),
         )
 
     @property
@@ -218,7 +230,7 @@ class Table:
             for column in self.enums
         ]
         uniques = [
-            f"UniqueConstraint({', '.join(map(repr, columns))})"
+            f"UniqueConstraint({', '.join(map(repr, columns))}{', deferrable=True' * self.deferrable})"
             for columns in self.uniques
             if len(columns) > 1
         ]

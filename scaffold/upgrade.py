@@ -45,7 +45,7 @@ from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.framework import SOURCE, get_framework
 from scaffold.init import read_words, render_workspace
 from scaffold.language.fleet import FILE, FRESH, add_service, parse_fleet
-from scaffold.merging import merge, merge_python
+from scaffold.merging import find_renamed, merge, merge_python
 from scaffold.names import ResourceName, ServiceName
 from scaffold.plan import Plan, find_content, is_secret
 from scaffold.presets import preset_of
@@ -291,10 +291,9 @@ class _Upgrade:
         self, was: Mapping[PurePosixPath, bytes], now: Mapping[PurePosixPath, str]
     ) -> None:
         """Merge what both versions make of a workspace's own files into what is there."""
-        others = (FOLDER, vendor.FOLDER, self._versions, *map(PurePosixPath, (FILE, *vendor.LOCKS)))
+        was = self._follow_renames(was, now)
         merged: Files = {}
-        paths = {path for path in was.keys() | now if not any(map(path.is_relative_to, others))}
-        for path in sorted(paths):
+        for path in sorted(filter(self._is_owned, was.keys() | now)):
             base, new = was.get(path), now[path].encode() if path in now else None
             content = find_content(self.here, path)
             if new in (content, base):
@@ -311,6 +310,24 @@ class _Upgrade:
                 self.notes.append(f"{path} stays {state}; the newer version has it otherwise.")
         for path, text in sort_imports(merged, self.here / PROJECT_FILE).items():
             self.write(path, text.encode())
+
+    def _follow_renames(
+        self, was: Mapping[PurePosixPath, bytes], now: Mapping[PurePosixPath, str]
+    ) -> dict[PurePosixPath, bytes]:
+        """Give files that the newer version has by another name that name; return what was there."""
+        gone = {
+            path: was[path].decode() for path in was.keys() - now.keys() if self._is_owned(path)
+        }
+        come = {
+            path: now[path] for path in now.keys() - was.keys() if not (self.here / path).exists()
+        }
+        known = dict(was)
+        for path, old in find_renamed(gone, come).items():
+            known[path] = known.pop(old)
+            if (self.here / old).is_file():
+                self.write(path, (self.here / old).read_bytes())
+                (self.here / old).unlink()
+        return known
 
     def bring_distribution(self, was: str, owned: Mapping[PurePosixPath, bytes]) -> None:
         """Put the wheel that runs in place of the old one, and bring the locks to it."""
@@ -388,6 +405,11 @@ class _Upgrade:
             deleted=tuple(sorted(self._copied - files.keys())),
             conflicts=self._conflicts,
         )
+
+    def _is_owned(self, path: PurePosixPath) -> bool:
+        """Whether a file of a new workspace is its owner's, and merged as a whole."""
+        others = (FOLDER, vendor.FOLDER, self._versions, *map(PurePosixPath, (FILE, *vendor.LOCKS)))
+        return not any(map(path.is_relative_to, others))
 
     def write(self, path: PurePosixPath, content: bytes) -> None:
         """Write a file of the copy."""

@@ -28,7 +28,9 @@ from scaffold.revisions import Revision
 
 SERVICE = ServiceName.parse("product-service")
 
-_CATEGORY = ResourceDescription((parse_field("name:str"),), name="category")
+_TARGETS = tuple(
+    ResourceDescription((parse_field("name:str"),), name=name) for name in ("category", "tag")
+)
 """What references of products are to."""
 
 _CATALOGUE = text("""
@@ -76,7 +78,7 @@ def products(*specs: str, indexed: Iterable[str] = (), **options: Any) -> Resour
     names = ResourceName.of(SERVICE)
     description = ResourceDescription(tuple(fields), name="product", **options)
     related = relate(
-        FleetDescription((ServiceDescription("product-service", 1, (description, _CATEGORY)),))
+        FleetDescription((ServiceDescription("product-service", 1, (description, *_TARGETS)),))
     )
     return Resource(names.singular, names.many, description, "", related["product"])
 

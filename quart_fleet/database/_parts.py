@@ -6,14 +6,14 @@ out is deleted, what differs is changed, what is new is inserted, by at most one
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import asyncpg
 from sqlalchemy import (
     JSON,
     BigInteger,
+    BindParameter,
     Column,
     ColumnElement,
     Enum,
@@ -35,8 +35,8 @@ from sqlalchemy.orm import DeclarativeBase
 
 from quart_fleet.database._statement import Parameters, Row, Statement, columns_of
 from quart_fleet.database._transaction import Transaction
-from quart_fleet.database.refusals import find_refusal
-from quart_fleet.errors import NotFoundError, ServiceError, ValidationFailedError
+from quart_fleet.database.refusals import find_refusal_among
+from quart_fleet.errors import NotFoundError
 
 PartT = TypeVar("PartT")
 ModelT = TypeVar("ModelT", bound=DeclarativeBase)
@@ -102,63 +102,39 @@ class SQLAlchemyParts(ABC, Generic[PartT, ModelT]):
         """
         before = {row["id"]: row for row in stored}
         after = dict[int, Row]()
-        new, changed = list[dict[str, object]](), list[dict[str, object]]()
+        new, changed = list[int](), list[int]()
         rows = [{**self._to_row(part), _POSITION: number} for number, part in enumerate(parts)]
-        for number, (part, row) in enumerate(zip(parts, rows, strict=True)):
+        for number, part in enumerate(parts):
             if part.id is None:
-                new.append(row)
+                new.append(number)
                 continue
             if part.id not in before:
                 raise NotFoundError(self.resource)
             after[number] = before.pop(part.id)
-            if any(after[number][name] != value for name, value in row.items()):
-                changed.append({"id": part.id, **row})
+            if any(after[number][name] != value for name, value in rows[number].items()):
+                changed.append(number)
+        written: list[Row] = []
+        of_owner: dict[str, object] = {self.owner: owner}
         try:
             if before:
-                gone = {"ids": list(before), self.owner: owner}
-                await transaction.execute(self._statements.delete, gone)
-            written = await self._put(transaction, self._statements.update, owner, changed)
-            written += await self._put(transaction, self._statements.insert, owner, new)
+                ids: dict[str, object] = {"ids": list(before)}
+                await transaction.execute(self._statements.delete, of_owner | ids)
+            if changed:
+                ids = {"ids": [parts[number].id for number in changed]}
+                statement, arrays = self._statements.update([rows[number] for number in changed])
+                written += await transaction.fetch(statement, of_owner | ids | arrays)
+            if new:
+                statement, arrays = self._statements.insert([rows[number] for number in new])
+                written += await transaction.fetch(statement, of_owner | arrays)
         except asyncpg.PostgresError as error:
-            refusal = self._refusal(error, rows)
+            refusal = find_refusal_among(
+                error, self.resource, cast("Table", self.model.__table__), rows, self.field
+            )
             if refusal is None:
                 raise
             raise refusal from error
         after |= {row[_POSITION]: row for row in written}
         return tuple(self._to_part(after[number]) for number in range(len(rows)))
-
-    async def _put(
-        self,
-        transaction: Transaction,
-        make: Callable[[tuple[str, ...]], Statement],
-        owner: int,
-        rows: Sequence[Parameters],
-    ) -> list[Row]:
-        """Write rows by one statement, if there are any, and return them as stored."""
-        if not rows:
-            return []
-        arrays = self._statements.arrays_of(rows)
-        return await transaction.fetch(make(tuple(arrays)), {**arrays, self.owner: owner})
-
-    def _refusal(
-        self, error: asyncpg.PostgresError, rows: Sequence[Parameters]
-    ) -> ServiceError | None:
-        """Return what a client is told: which part it is, the value tells that PostgreSQL names."""
-        table = cast("Table", self.model.__table__)
-        _, is_named, value = str(error.detail).partition(")=(")
-        refusal: ServiceError | None = None
-        for number, row in enumerate(rows):
-            refusal = find_refusal(error, self.resource, table, row)
-            if not isinstance(refusal, ValidationFailedError):
-                return refusal
-            errors = {
-                f"{self.field}.{number}.{name}": reason
-                for name, reason in refusal.errors.items()
-                if not is_named or value.startswith(f"{row.get(name)})")
-            }
-            if errors:
-                return ValidationFailedError(errors)
-        return refusal
 
 
 class PartStatements:
@@ -167,20 +143,74 @@ class PartStatements:
     def __init__(self, table: Table, owner: str) -> None:
         self._table = table
         self._columns = columns_of(table)
-        self._is_of_owner = self._columns[owner] == bindparam(owner)
         self._owner = self._columns[owner]
+        self._is_of_owner = self._owner == bindparam(owner)
+        self._ids = bindparam("ids", type_=ARRAY(BigInteger))
+        self._inserts = dict[tuple[str, ...], Statement]()
+        self._updates = dict[tuple[str, ...], Statement]()
         position = self._columns[_POSITION]
-        ids = bindparam("ids", type_=ARRAY(BigInteger))
         owners = bindparam("owners", type_=ARRAY(BigInteger))
         self.find = Statement(
             select(table).where(self._owner == any_(owners)).order_by(self._owner, position)
         )
-        self.delete = Statement(delete(table).where(self._is_of_owner, table.c.id == any_(ids)))
-        self.insert = lru_cache(self._compile_insert)
-        self.update = lru_cache(self._compile_update)
+        self.delete = Statement(
+            delete(table).where(self._is_of_owner, table.c.id == any_(self._ids))
+        )
 
-    def arrays_of(self, rows: Sequence[Parameters]) -> dict[str, list[object]]:
-        """Return the arrays of values, each by the name of its column."""
+    def insert(self, rows: Sequence[Parameters]) -> tuple[Statement, dict[str, object]]:
+        """Return what inserts rows and returns them whole, compiled when it is first asked for."""
+        names = tuple(rows[0])
+        if names not in self._inserts:
+            given = func.unnest(*self._arrays(names)).table_valued(*names)
+            values = self._values(given.render_derived(name="given"), names)
+            owner = bindparam(self._owner.name, type_=self._owner.type)
+            made = insert(self._table).from_select(
+                [self._owner, *values], select(owner, *values.values())
+            )
+            self._inserts[names] = Statement(made.returning(*self._table.c))
+        return self._inserts[names], self._parameters(rows)
+
+    def update(self, rows: Sequence[Parameters]) -> tuple[Statement, dict[str, object]]:
+        """Return what updates rows and returns them whole; it takes their `ids` besides."""
+        names = tuple(rows[0])
+        if names not in self._updates:
+            arrays = self._arrays(names)
+            given = func.unnest(self._ids, *arrays).table_valued("id", *names)
+            given = given.render_derived(name="given")
+            made = update(self._table).where(self._is_of_owner, self._table.c.id == given.c.id)
+            made = made.values(self._values(given, names))
+            self._updates[names] = Statement(made.returning(*self._table.c))
+        return self._updates[names], self._parameters(rows)
+
+    def _arrays(self, names: Sequence[str]) -> list[BindParameter[Any]]:
+        """Return a parameter for each column; PostgreSQL would cut a text to the column's width."""
+        kinds = {name: self._columns[name].type for name in names}
+        return [
+            bindparam(
+                name,
+                type_=ARRAY(
+                    Text()
+                    if isinstance(kind, String | JSON) and not isinstance(kind, Enum)
+                    else kind
+                ),
+            )
+            for name, kind in kinds.items()
+        ]
+
+    def _values(
+        self, given: TableValuedAlias, names: Sequence[str]
+    ) -> dict[Column[Any], ColumnElement[Any]]:
+        """Return what the arrays hold, by the column that it is for."""
+        columns = [self._columns[name] for name in names]
+        return {
+            column: cast_to(given.c[column.name], column.type)
+            if isinstance(column.type, JSON)
+            else given.c[column.name]
+            for column in columns
+        }
+
+    def _parameters(self, rows: Sequence[Parameters]) -> dict[str, object]:
+        """Return the values of each column, by its name; an array of JSON is one of texts."""
         return {
             name: [
                 json.dumps(row[name])
@@ -190,38 +220,3 @@ class PartStatements:
             ]
             for name in rows[0]
         }
-
-    def _compile_insert(self, names: tuple[str, ...]) -> Statement:
-        given = self._given(names)
-        values = select(
-            bindparam(self._owner.name, type_=self._owner.type),
-            *(self._value(given, name) for name in names),
-        )
-        columns = [self._owner, *(self._columns[name] for name in names)]
-        made = insert(self._table).from_select(columns, values)
-        return Statement(made.returning(*self._table.c))
-
-    def _compile_update(self, names: tuple[str, ...]) -> Statement:
-        given = self._given(names)
-        changes = {self._columns[name]: self._value(given, name) for name in names if name != "id"}
-        changed = update(self._table).where(
-            self._is_of_owner, self._table.c.id == self._value(given, "id")
-        )
-        return Statement(changed.values(changes).returning(*self._table.c))
-
-    def _given(self, names: Sequence[str]) -> TableValuedAlias:
-        """Return the arrays as a table."""
-        arrays = [bindparam(name, type_=ARRAY(_bound(self._columns[name]))) for name in names]
-        return func.unnest(*arrays).table_valued(*names).render_derived(name="given")
-
-    def _value(self, given: TableValuedAlias, name: str) -> ColumnElement[Any]:
-        column = self._columns[name]
-        value = given.c[name]
-        return cast_to(value, column.type) if isinstance(column.type, JSON) else value
-
-
-def _bound(column: Column[Any]) -> Any:
-    """Return the type in which values are sent: PostgreSQL would cut a text to one with a width."""
-    kind = column.type
-    is_text = isinstance(kind, String) and not isinstance(kind, Enum)
-    return Text() if is_text or isinstance(kind, JSON) else kind

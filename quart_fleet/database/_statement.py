@@ -267,7 +267,9 @@ class TableStatements:
         # Wider than the column may be: an id that it cannot hold is simply not found.
         has_id = table.c.id == bindparam("id", type_=BigInteger)
         self.find = Statement(rows.where(has_id))
-        self.find_for_update = Statement(rows.where(has_id).with_for_update())
+        # No key is changed: rows that refer to this one need not wait, nor deadlock with it.
+        locked = rows.where(has_id).with_for_update(key_share=True)
+        self.find_for_update = Statement(locked)
         self.page = page_of(rows, table.c.id)
         self.delete = Statement(delete(table).where(has_id).returning(table.c.id))
         self.writes = TableWrites(table, has_id)

@@ -6,7 +6,7 @@ A service adds entries of its own at import, as in its `infrastructure/database`
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from json import dumps
@@ -20,6 +20,7 @@ from quart_fleet.database._statement import NO_PARAMETERS, Parameters, checks_of
 from quart_fleet.errors import (
     AlreadyExistsError,
     ConflictError,
+    DatabaseUnavailableError,
     ServiceError,
     ValidationFailedError,
 )
@@ -179,6 +180,7 @@ REFUSALS: dict[str | type[Exception], Refuse] = {
     asyncpg.UntranslatableCharacterError: has_nul,
     asyncpg.ProgramLimitExceededError: is_too_long_for_its_index,
     asyncpg.DataError: is_no_value,
+    asyncpg.TransactionRollbackError: lambda _: DatabaseUnavailableError(),
 }
 """By a constraint's name, which comes first, or by the class of what the driver raises; asyncpg
 raises OverflowError below its DataError, before it sends a number that no column could hold."""
@@ -209,6 +211,30 @@ def find_refusal(
         return None
     fields = _fields_of(error, table)
     return refuse(Violation(error, resource, fields, table, values, unique_sets))
+
+
+def find_refusal_among(
+    error: BaseException, resource: str, table: Table, rows: Sequence[Parameters], field: str
+) -> ServiceError | None:
+    """Return the same for rows that were written by one statement, which are parts of another one.
+
+    Fields are named by the row's place: `lines.0.quantity`. Of several rows it is the one with the
+    value that PostgreSQL names, else the first that has a wrong one.
+    """
+    named = re.search(r"\)=\((.*)\)", str(getattr(error, "detail", "")))
+    refusal: ServiceError | None = None
+    for number, row in enumerate(rows):
+        refusal = find_refusal(error, resource, table, row)
+        if not isinstance(refusal, ValidationFailedError):
+            return refusal
+        errors = {
+            f"{field}.{number}.{name}": reason
+            for name, reason in refusal.errors.items()
+            if named is None or named[1] == str(row.get(name))
+        }
+        if errors:
+            return ValidationFailedError(errors)
+    return refusal
 
 
 def _fields_of(error: asyncpg.PostgresError, table: Table | None) -> tuple[str, ...]:

@@ -207,10 +207,16 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             forbids=(EVERYTHING,),
         ),
         Rule(
-            says="quart_fleet.dto imports only pydantic, quart_fleet.errors and quart_fleet.times",
+            says="quart_fleet.dto imports only pydantic, quart_fleet.errors, patterns and times",
             binds=("quart_fleet.dto",),
             forbids=(EVERYTHING,),
-            allows=(*_PYDANTIC, "quart_fleet.dto", "quart_fleet.errors", "quart_fleet.times"),
+            allows=(
+                *_PYDANTIC,
+                "quart_fleet.dto",
+                "quart_fleet.errors",
+                "quart_fleet.patterns",
+                "quart_fleet.times",
+            ),
         ),
         Rule(
             says="quart_fleet.patterns imports only pydantic",

@@ -63,7 +63,7 @@ def name_all(
     fleet: FleetDescription, place: Callable[[Path], AbstractContextManager[None]]
 ) -> FleetNames:
     """Return the names of a fleet; raises ScaffoldError, in `place`, where one is there twice."""
-    names = FleetNames()
+    names = FleetNames(taken={"plural health": "the health check of every service"})
     ports = {service.port for service in fleet.services}
     for service in fleet.services:
         name, package, port = service.name, normalise(service.name), service.port

@@ -70,6 +70,7 @@ def _identifiers(
     """Yield each identifier after the text of the description that it comes from."""
     table = table_of(description, owner)
     singular = f"{owner}_{description.name}" if owner else description.name
+    within = f"{owner}_id_" if owner else ""
     yield description.name, f"pk_{table}"
     if owner:
         yield description.name, f"fk_{table}_{owner}_id_{tables.get(owner, owner)}"
@@ -88,7 +89,7 @@ def _identifiers(
         if field.type.has_foreign_key:
             yield text, f"fk_{table}_{key}_{tables.get(target, target)}"
         forms = {
-            "uq_{}_{}": field.unique,
+            f"uq_{{}}_{within}{{}}": field.unique,
             "ck_{}_{}": field.type.words,
             "ix_{}_{}_id": field.is_indexed,
         }
@@ -99,7 +100,7 @@ def _identifiers(
     keys = {field.name: field.key for field in description.fields}
     for names in description.unique:
         columns = [keys.get(name, name) for name in names]
-        yield ", ".join(names), f"uq_{table}_{'_'.join(columns)}"
+        yield ", ".join(names), f"uq_{table}_{within}{'_'.join(columns)}"
     for index in description.index:
         columns = [f"{keys.get(one.name, one.name)}{'_desc' * one.descending}" for one in index]
         yield ", ".join(map(str, index)), f"ix_{table}_{'_'.join(columns)}_id"

@@ -31,7 +31,7 @@ WORKSPACE = (
 )
 CHASSIS_INIT = "quart_fleet/__init__.py imports only the standard library: every module runs it"
 PATTERNS = "quart_fleet.patterns imports only pydantic"
-DTO = "quart_fleet.dto imports only pydantic, quart_fleet.errors and quart_fleet.times"
+DTO = "quart_fleet.dto imports only pydantic, quart_fleet.errors, patterns and times"
 LISTING = "quart_fleet.listing imports only pydantic, quart_fleet.dto and quart_fleet.paging"
 MODELS = "quart_fleet.models imports only sqlalchemy and quart_fleet.conventions"
 POSTGRES = "quart_fleet.postgres knows nothing of the rest"

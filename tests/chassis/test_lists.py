@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import product
 from typing import Annotated, Any, cast
+from urllib.parse import quote
 
 import pytest
 from pydantic import Field
@@ -25,7 +26,7 @@ from quart_fleet.dto import Date, Digits, Id, Integer, Text
 from quart_fleet.errors import ValidationFailedError
 from quart_fleet.listing import Listing
 from quart_fleet.models import StandardColumns
-from quart_fleet.paging import ListQuery, Page, SortKey
+from quart_fleet.paging import ListQuery, Page, Search, SortKey
 from quart_fleet.testing import list_by
 from quart_fleet.web import Envelope, find_list_query
 from quart_fleet.web._lists import cursor_of
@@ -209,6 +210,37 @@ class TestPages:
             assert found == expected.items, sort
             keys = [key.removeprefix("-") for key in sort.split(",")]
             assert expected.items == sorted_by(keys, sort, expected.items)
+
+
+SEARCHED_LIST = Listing({"label": Text | None, "shelf": Integer}, search=["label", "code"])
+
+
+@pytest.mark.parametrize("sought", ["100%", "A_B", "k\\s", "%%%", "c12", "abc", "'; --"])
+@pytest.mark.parametrize("more", ["limit=100&count=true", "limit=1&sort=-id", "shelf=1"])
+async def test_a_search_finds_what_holds_a_text_as_it_is(
+    app: ServiceApplication, work: Recorded, sought: str, more: str
+) -> None:
+    labels = ("100% wool", "100 wool", "a_b", "aXb", "back\\slash", "%%%", None, "it'; --")
+    boxes = [
+        replace(box, label=label, code=f"C12-{label or ''}"[:20] if number % 2 else f"c{number}")
+        for number, (box, label) in enumerate(zip(make_boxes(8), labels, strict=True))
+    ]
+    await work.copy(BoxModel.__table__, map(Boxes(work)._to_row, boxes))
+
+    async with app.test_request_context("/boxes", query_string={"q": sought}):
+        plain = find_list_query(SEARCHED_LIST)
+    async with app.test_request_context(f"/boxes?{more}&q={quote(sought)}"):
+        query = find_list_query(SEARCHED_LIST)
+    assert plain is not None
+    assert query is not None
+
+    assert plain.search == Search(sought, ("label", "code"))
+    assert (await Boxes(work).list_by(plain)).items == [
+        box
+        for box in boxes
+        if any(sought.lower() in text.lower() for text in (box.label or "", box.code))
+    ]
+    assert await Boxes(work).list_by(query) == list_by(boxes, query)
 
 
 def sorted_by(keys: list[str], sort: str, boxes: list[Box]) -> list[Box]:

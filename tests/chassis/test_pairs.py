@@ -83,13 +83,15 @@ class Crates(SQLAlchemyRepository[Crate, CrateModel]):
 
 
 class Recorded(Transaction):
-    """Keeps the statements that are sent to the driver, without their parameters."""
+    """Keeps what is sent to the driver, and the statements in short."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.sent: list[str] = []
+        self.given: list[tuple[str, tuple[object, ...]]] = []
 
     async def _send(self, method: str, *arguments: object, **options: object) -> Any:
+        self.given.append((str(arguments[0]), arguments[1:]))
         sql = re.sub(r"\s+", " ", str(arguments[0]))
         self.sent.append(
             re.sub(r"(?<=SELECT ).+?(?= FROM (crates|labels))|::BIGINT(\[\])?", "", sql)
@@ -155,6 +157,27 @@ async def test_a_list_of_any_length_takes_one_statement_more(work: Recorded) -> 
         "SELECT  FROM crates ORDER BY crates.id ASC NULLS LAST LIMIT $1",
         pairs,
     ]
+
+
+async def test_a_list_reads_pairs_by_their_key(database: Database, work: Recorded) -> None:
+    fill = """
+        INSERT INTO crates (code) SELECT n FROM generate_series(1, 34000) AS n;
+        INSERT INTO crate_labels SELECT n, label FROM generate_series(1, 34000) AS n,
+        generate_series(1, 3) AS label;
+        ANALYZE crates, crate_labels
+    """
+    async with database.connect() as connection:
+        await connection.execute(fill)
+        await Crates(work).list_by(ListQuery(limit=100))
+        plans = [
+            await connection.fetch(f"EXPLAIN {sql}", *arguments) for sql, arguments in work.given
+        ]
+
+    assert len(plans) == 2
+    for plan in plans:
+        lines = "\n".join(row[0] for row in plan)
+        assert "Index" in lines
+        assert "Seq Scan" not in lines
 
 
 async def test_a_write_takes_the_same_statements_for_any_number_of_pairs(work: Recorded) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
 
+import asyncpg
 import pytest
 from quart import Quart
 from sqlalchemy import (
@@ -35,7 +36,13 @@ from quart_fleet.database import (
     Transaction,
     Violation,
 )
-from quart_fleet.errors import ConflictError, ServiceError, ValidationFailedError
+from quart_fleet.database.refusals import find_refusal
+from quart_fleet.errors import (
+    ConflictError,
+    DatabaseUnavailableError,
+    ServiceError,
+    ValidationFailedError,
+)
 from quart_fleet.models import NAMING_CONVENTION
 from quart_fleet.web._envelope import Envelope
 from quart_fleet.web._error_responses import ErrorResponses
@@ -229,6 +236,24 @@ async def test_what_its_own_kind_refers_to_is_in_use(stored: Database) -> None:
 
         with pytest.raises(ConflictError, match="Category is in use"):
             await Repository(transaction).delete(1)
+
+
+async def test_rows_that_come_to_refer_to_each_other_do_not_wait_for_each_other(
+    stored: Database,
+) -> None:
+    async with Transaction(stored) as first, Transaction(stored) as second:
+        tea = await Repository(first).get_for_update(1)
+        ink = await Repository(second).get_for_update(2)
+        tea.values["parent_id"], ink.values["parent_id"] = 2, 1
+        await Repository(first).update(tea)
+        await Repository(second).update(ink)
+        await first.commit()
+        await second.commit()
+
+
+def test_a_deadlock_is_no_fault_of_the_service() -> None:
+    for error in (asyncpg.DeadlockDetectedError("x"), asyncpg.SerializationError("x")):
+        assert isinstance(find_refusal(error), DatabaseUnavailableError)
 
 
 async def test_a_generated_column_comes_back_and_is_never_written(stored: Database) -> None:

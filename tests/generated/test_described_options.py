@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 
+import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
 
 from quart_fleet.conventions import PREFIX
+from quart_fleet.passwords import PasswordHasher
 from quart_fleet.testing import NewDatabase
 from tests.workspace import GeneratedWorkspace, booted
 
@@ -49,6 +51,12 @@ _active = false
 title = "str(80):search"
 body = "text?:search"
 kind = "enum(news, essay):index"
+_active = false
+
+[order-service.account]
+name = "str(40):unique"
+password = "str(80):secret:length(8)"
+api_key = 'text?:secret:pattern(/k-\d+/)'
 _active = false
 
 [order-service.stamp]
@@ -124,6 +132,7 @@ def test_a_resource_without_is_active_has_nothing_of_it(workspace: GeneratedWork
         assert "active" not in text, path
 
 
+@pytest.mark.slow
 class TestActions:
     def test_a_state_is_changed_by_actions_alone(self, client: httpx.Client) -> None:
         refused = client.post("/orders", json={"code": "a", "status": "paid"})
@@ -201,6 +210,7 @@ ENROLMENT = {
 }
 
 
+@pytest.mark.slow
 class TestUniqueSets:
     def test_values_are_unique_together(self, client: httpx.Client) -> None:
         first = client.post("/enrolments", json=ENROLMENT)
@@ -237,6 +247,7 @@ class TestUniqueSets:
         assert [each.status_code for each in answers] == [201, 201]
 
 
+@pytest.mark.slow
 def test_what_never_changes_has_no_route_that_changes_it(client: httpx.Client) -> None:
     stamp = client.post("/stamps", json={"at": "2026-11-23T09:24:02Z"}).json()["data"]
     path = f"/stamps/{stamp['id']}"
@@ -248,6 +259,7 @@ def test_what_never_changes_has_no_route_that_changes_it(client: httpx.Client) -
     assert client.delete(path).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_text_matches_its_pattern_as_a_whole(client: httpx.Client) -> None:
     good = client.post("/pauses", json={"json": "PT1H", "code": "ABC-123"}).json()["data"]
     path = f"/pauses/{good['id']}"
@@ -276,6 +288,7 @@ JSON = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", JSON, ids=repr)
 def test_any_json_is_read_as_it_was_sent(client: httpx.Client, value: object) -> None:
     posted = client.post("/events", json={"data": value, "extra": [value]}).json()["data"]
@@ -287,6 +300,7 @@ def test_any_json_is_read_as_it_was_sent(client: httpx.Client, value: object) ->
         assert (repr(found["data"]), repr(found["extra"])) == (repr(value), repr([value]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
@@ -309,6 +323,7 @@ def test_json_that_would_not_come_back_is_refused(
     assert (answer.status_code, answer.json()["errors"]) == (422, {"data": reason})
 
 
+@pytest.mark.slow
 def test_json_that_is_too_deep_is_refused(client: httpx.Client) -> None:
     headers = {"Content-Type": "application/json"}
     deepest = f'{{"data": {"[" * 150}{"]" * 150}}}'
@@ -318,6 +333,7 @@ def test_json_that_is_too_deep_is_refused(client: httpx.Client) -> None:
     assert client.post("/events", content=too_deep, headers=headers).status_code == 400
 
 
+@pytest.mark.slow
 def test_a_patch_merges_into_an_object_and_null_is_null_of_the_field(client: httpx.Client) -> None:
     body = {"data": {"a": 1, "b": {"c": [1], "d": 2}}, "extra": [1]}
     path = f"/events/{client.post('/events', json=body).json()['data']['id']}"
@@ -344,6 +360,7 @@ def articles(client: httpx.Client) -> list[int]:
     return [client.post("/articles", json=each).json()["data"]["id"] for each in bodies]
 
 
+@pytest.mark.slow
 class TestSearch:
     @pytest.mark.parametrize(
         ("sought", "found"),
@@ -475,6 +492,56 @@ async def test_they_migrate_up_down_and_up_to_what_the_models_say(
     assert json.loads(report)["ok"] is True
 
 
+@pytest.mark.slow
+async def test_a_secret_is_kept_and_never_given_out(
+    client: httpx.Client, migrated_url: str
+) -> None:
+    body = {"name": "ada", "password": "correct horse", "api_key": "k-1234567"}
+    connection = await asyncpg.connect(migrated_url)
+
+    async def kept(column: str) -> str | None:
+        found: str | None = await connection.fetchval(f"SELECT {column} FROM accounts")
+        return found
+
+    async with httpx.AsyncClient(base_url=str(client.base_url), timeout=30) as clients:
+        posted = await clients.post("/accounts", json=body)
+        path = f"/accounts/{posted.json()['data']['id']}"
+        first = await kept("password")
+        answers = [
+            posted,
+            await clients.get(path),
+            await clients.get("/accounts?limit=1"),
+            await clients.post("/accounts", json=body),
+            await clients.post(
+                "/accounts", json=body | {"name": "b", "password": "horse", "api_key": "k"}
+            ),
+            await clients.put(path, json={"password": "another horse"}),
+            await clients.get("/accounts", params={"password": "correct horse"}),
+        ]
+        second, key = await kept("password"), await kept("api_key")
+        cleared = await clients.patch(path, json={"api_key": None})
+        refused = await clients.patch(path, json={"password": None})
+        same, none = await kept("password"), await kept("api_key")
+    await connection.close()
+
+    assert [each.status_code for each in answers] == [201, 200, 200, 400, 422, 200, 422]
+    assert answers[4].json()["errors"] == {
+        "password": "Must be at least 8 characters",
+        "api_key": "Must match the pattern k-\\d+",
+    }
+    for answer in answers:
+        assert "horse" not in answer.text
+        assert "k-1234567" not in answer.text
+    assert set(posted.json()["data"]) == {"id", "name", "created_at", "updated_at"}
+    assert first is not None
+    assert second is not None
+    assert await PasswordHasher().verify("correct horse", first)
+    assert await PasswordHasher().verify("another horse", second)
+    assert (key, cleared.status_code, none) == ("k-1234567", 200, None)
+    assert (refused.status_code, same) == (422, second)
+
+
+@pytest.mark.slow
 def test_a_field_may_be_called_is_active(client: httpx.Client) -> None:
     client.post("/flags", json={"is_active": True})
     client.post("/flags", json={"is_active": False})

@@ -16,10 +16,10 @@ TABLE = {
     "python -m scaffold undo": ["python -m scaffold undo"],
     "python -m scaffold list": ["python -m scaffold list"],
     "python -m scaffold routes": ["python -m scaffold routes"],
-    "python -m scaffold doctor": ["python -m db_manager migrate && python -m scaffold doctor"],
     "python -m scaffold remove SERVICE [RESOURCE]": [
         "python -m scaffold remove order-service invoice",
     ],
+    "python -m scaffold doctor": ["python -m db_manager migrate && python -m scaffold doctor"],
     "fleet": ["fleet list"],
     "fleet completion SHELL": ["fleet completion bash"],
     "python -m scaffold init DIR": ["python -m scaffold init ../shop-of-the-table"],

@@ -43,6 +43,18 @@ class Shop:
         finally:
             await connection.close()
 
+    async def execute(self, statement: str) -> None:
+        """Run a statement in the database."""
+        connection = await asyncpg.connect(self.url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    def strike(self, kind: str, step: int, fault: str, *arguments: str) -> Completed:
+        """Run a command of the generator that a fault strikes at one step."""
+        return self._run("tests.scaffold.faults", kind, str(step), fault, *arguments, url=self.url)
+
     def _run(self, module: str, *arguments: str, url: str) -> Completed:
         return subprocess.run(
             [sys.executable, "-m", module, *arguments],
@@ -115,4 +127,32 @@ async def test_tables_are_dropped_by_a_revision_where_others_may_have_them(shop:
 
     assert await shop.has("categories")
     shop.migrate()
+    assert not await shop.has("categories")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("removal", [REMOVAL, ("undo",)])
+async def test_a_downgrade_comes_after_staging_and_before_the_first_write(
+    shop: Shop, removal: tuple[str, ...]
+) -> None:
+    done(shop.scaffold(*CATEGORY))
+    shop.migrate()
+    before = picture(shop.root)
+
+    # The disk is full while files are staged: the database is not touched.
+    full = shop.strike("any", 2, "ENOSPC", *removal, "--yes")
+    assert "Nothing was written" in full.stderr
+    assert full.returncode == 1
+    assert await shop.has("categories")
+    assert picture(shop.root) == before
+
+    # The database refuses: no file is touched.
+    await shop.execute("CREATE VIEW labels AS SELECT label FROM categories")
+    message = refused(shop.scaffold(*removal, "--yes"))
+    assert message.startswith("Error: Nothing was written.\n")
+    assert "depend on" in message
+    assert picture(shop.root) == before
+    await shop.execute("DROP VIEW labels")
+
+    done(shop.scaffold(*removal, "--yes"))
     assert not await shop.has("categories")

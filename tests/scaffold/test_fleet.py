@@ -579,3 +579,24 @@ def test_a_lost_baseline_is_named_with_the_ways_to_bring_it_back(fleet: Path) ->
 
     shutil.copytree(kept, fleet / ".scaffold")
     assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
+
+
+def test_a_revision_on_top_that_cannot_be_read_stops_what_would_follow_it(fleet: Path) -> None:
+    versions = fleet / "db_manager/migrations/versions"
+    (versions / "broken.py").write_text("revision = compute()\ndown_revision = None\n")
+    before = picture(fleet)
+    commands = (
+        ("field", "product-service", "product", "sku:str(9)?"),
+        ("resource", "product-service", "category", "label:str(9)"),
+        ("remove", "product-service"),
+    )
+
+    for command in commands:
+        assert "A computed revision in " in refused(scaffold(fleet, *command))
+    assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
+    assert picture(fleet) == before
+
+    (versions / "broken.py").write_text('revision = "b"\ndown_revision = "gone"\n')
+    for command in commands:
+        message = refused(scaffold(fleet, *command))
+        assert "broken.py (revision b) follows revision gone, which no file here holds" in message

@@ -283,6 +283,7 @@ def test_a_mistake_is_shown_at_its_line(old: str, new: str, message: str) -> Non
         ("[product-service.tag]", '[product-service.a_1]\nx="int"\n[product-service.a1]\nx="int"\n[product-service.tag]', "The class 'A1'"),
         ("[product-service.tag]", '[product-service.order_line]\nx="int"\n[product-service.tag]', "The table 'order_lines' of"),
         ('"str(80):unique"', '"str(80):unique"\n_plural = "products"', "The table 'products'"),
+        ('"str(80):unique"', '"str(80):unique"\n_plural = "health"', "also that of the health check of every service"),
         ('"str(80):unique"', '"str(80):unique"\nparent = "ref(category)"', "line 17: No category could be the first"),
         ('"str(80):unique"', '"str(80):unique"\nbest = "ref(product, cascade)"\n[product-service.x]\ny = "ref(category)"', None),
         ('"str(80):unique"', '"str(80):unique"\nparent = "ref(category)?"', None),

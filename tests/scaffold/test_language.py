@@ -13,8 +13,8 @@ import pytest
 from pydantic import BaseModel
 
 from quart_fleet.database import Database
-from quart_fleet.dto import ResponseDTO
-from scaffold import fields, not_generated, tables
+from quart_fleet.dto import PatchDTO, ResponseDTO
+from scaffold import fields, tables
 from scaffold.errors import MisuseError
 from scaffold.fields import Resource
 from scaffold.language.description import (
@@ -35,7 +35,7 @@ from scaffold.language.options import OPTIONS
 from scaffold.language.types import TYPES
 from scaffold.names import ServiceName
 from scaffold.presets import preset_of
-from scaffold.samples import just_outside, samples_of
+from scaffold.samples import distinct_samples, just_outside, samples_of
 from shared.models.base import BaseModel as DeclarativeModel
 from tests.scaffold.commands import picture, refused, scaffold
 from tests.workspace import FRAMEWORK
@@ -336,8 +336,8 @@ def test_what_is_no_option_is_refused_in_lines_with_a_caret(option: dict[str, ob
 @pytest.mark.parametrize(
     "block",
     [
-        *({"x": kind} for kind in ("many(y):length(3)", "items(y)")),
-        {"x": "str:secret"},
+        {"x": "many(y):length(3)"},
+        {"x": "str:secret", "field": "int"},
         {"x": "many(y)", "_active": False},
     ],
 )
@@ -346,6 +346,25 @@ def test_what_is_not_generated_yet_is_refused_by_its_name(block: dict[str, objec
         Resource.described(
             ServiceName.parse("thing-service"), replace(parse_block(block), name="thing")
         )
+
+
+@pytest.mark.parametrize(
+    ("part", "length"),
+    [
+        ({"x": "str:secret"}, ""),
+        ({"x": "many(y)"}, ""),
+        ({"x": "ref(y-service.y)"}, ""),
+        ({"x": "ref(y):unique"}, ":length(3)"),
+    ],
+)
+def test_what_is_not_generated_of_parts_yet_is_refused_by_its_name(
+    part: dict[str, object], length: str
+) -> None:
+    owner = parse_block({"code": "str(20)", "lines": f"items(line){length}"}, "order")
+    described = replace(owner, parts=(parse_block(part, "line", owner="order"),))
+
+    with pytest.raises(MisuseError, match="not generated"):
+        Resource.described(ServiceName.parse("order-service"), described)
 
 
 @pytest.mark.parametrize("texts", [["a:int", "a:str"], ["price:int", "price_min:int"], ["at_max:date", "at:date"],
@@ -447,9 +466,9 @@ def test_of_a_pattern_the_default_is_a_sample() -> None:
 
 
 def test_names_that_libraries_have_are_known() -> None:
-    of_pydantic = {name for name in dir(BaseModel) + dir(ResponseDTO) if not name.startswith("_")}
+    attributes = [*dir(BaseModel), *dir(ResponseDTO), *dir(PatchDTO)]
 
-    assert of_pydantic == fields._OF_PYDANTIC
+    assert {name for name in attributes if not name.startswith("_")} == fields._OF_PYDANTIC
     of_sqlalchemy = {name for name in dir(DeclarativeModel) if not name.startswith("_")}
     assert of_sqlalchemy - {"id", "created_at", "updated_at"} == {*fields._OF_SQLALCHEMY}
 
@@ -467,10 +486,26 @@ def test_the_page_names_every_type_and_modifier() -> None:
     page = (FRAMEWORK / "docs/language.md").read_text()
     named = re.findall(r"^\| `(\w+)", page, re.MULTILINE)
 
-    later = [*not_generated.TYPES, *not_generated.MODIFIERS]
-    assert named == [word for word in (*TYPES, *MODIFIERS, *OPTIONS) if word not in later]
-    for word in later:
-        assert f"`{word}`" in page
+    assert named == [*TYPES, *MODIFIERS, *OPTIONS]
+
+
+@pytest.mark.parametrize(
+    ("spec", "most"),
+    [
+        *(("x:float:min(1e22)", 8), ("x:float:max(1e22)", 8), ("x:int:max(-1)", 8)),
+        *(("x:str(1)", 8), ("x:email:length(3,3)", 8), ("x:url:length(8,8)", 8), ("x:uuid", 8)),
+        *(("x:time:min(23:59:59.999998)", 2), ("x:decimal(3,3):positive:max(0.003)", 3)),
+        *(("x:bool", 2), ("x:enum(a, b, c)", 3), ("x:json", 2), ("x:str:pattern(/a|b|c/)", 3)),
+    ],
+)
+def test_values_of_parts_differ_as_far_as_they_can(spec: str, most: int) -> None:
+    field = parse_field(spec)
+
+    found = distinct_samples(field, 8)
+
+    assert len(found) == most
+    assert all(field.allows(each) for each in found)
+    assert all(each not in found[:number] for number, each in enumerate(found))
 
 
 @pytest.mark.parametrize("bound", [1.5, 1e22, -1e22, 1.7976931348623157e308])

@@ -5,8 +5,10 @@ import re
 import pytest
 
 from scaffold.errors import MisuseError
-from scaffold.fields import Resource
+from scaffold.fields import Part, Resource
+from scaffold.fleet import Fleet
 from scaffold.language.description import IndexColumn
+from scaffold.language.fleet import parse_fleet
 from scaffold.revisions import Revision, write_revision
 from tests.described import products, statements
 
@@ -93,6 +95,24 @@ def test_what_new_required_fields_are_filled_with_is_asked_for() -> None:
         revise(NAMED, products("name:str(120)", "a:int", "b:date", "c:int=0", "d:int?"))
 
     assert str(refusal.value).endswith("Say it: --fill a=VALUE --fill b=VALUE")
+
+
+def test_who_may_have_renamed_a_field_is_told_how_to_say_so() -> None:
+    with pytest.raises(MisuseError, match=r"label:…:was\(name\)"):
+        revise(NAMED, products("label:str(120)"))
+
+    optional = revise(products("extra:json?"), products("details:json?"))
+
+    assert [each for each in optional.warnings if "was" in each] == [
+        "If extra is called details from now on, take this back (undo), and say so: "
+        "details:…:was(extra)."
+    ]
+
+
+def test_ids_that_mean_other_rows_from_now_on_are_told() -> None:
+    [warning] = revise(products("a:ref(category)?"), products("a:ref(tag)?")).warnings
+
+    assert warning.startswith("The ids in a_id of products are kept, and are of tags from now on")
 
 
 def test_a_field_that_becomes_required_is_filled_too() -> None:
@@ -275,4 +295,53 @@ def test_a_long_value_of_another_type_is_refused_by_postgresql_and_never_cut() -
         "BEGIN;",
         "ALTER TABLE products ALTER COLUMN n TYPE VARCHAR(5);",
         "COMMIT;",
+    ]
+
+
+ORDERS = """
+[order-service]
+port = 8083
+
+[order-service.order]
+code = "str(20)"
+lines = "items(line)"
+
+[order-service.order.line]
+sku = "str(20){unique}"
+quantity = "int"
+"""
+
+
+def lines_of(text: str) -> Part:
+    """Return the parts of the order that is described."""
+    [order] = Fleet.of(parse_fleet(text)).services[0].resources
+    [part] = order.parts
+    return part
+
+
+def test_a_part_has_a_table_whose_values_may_swap_within_its_owner() -> None:
+    part = lines_of(ORDERS.format(unique=":unique"))
+
+    [creation] = [line for line in sql(None, part) if line.startswith("CREATE TABLE")]
+    whole = " ".join("".join(sql(None, part)).split())
+
+    assert creation == "CREATE TABLE order_lines ("
+    for words in (
+        "CONSTRAINT fk_order_lines_order_id_orders FOREIGN KEY(order_id) REFERENCES orders (id) "
+        "ON DELETE CASCADE",
+        "CONSTRAINT uq_order_lines_order_id_position UNIQUE (order_id, position) DEFERRABLE",
+        "CONSTRAINT uq_order_lines_order_id_sku UNIQUE (order_id, sku) DEFERRABLE",
+    ):
+        assert words in whole
+    assert "is_active" not in whole
+
+
+def test_what_becomes_unique_in_parts_is_made_so_while_others_write() -> None:
+    change = sql(lines_of(ORDERS.format(unique="")), lines_of(ORDERS.format(unique=":unique")))
+
+    assert [line for line in change if line not in ("BEGIN;", "COMMIT;")] == [
+        "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS uq_order_lines_order_id_sku "
+        "ON order_lines (order_id, sku);",
+        "ALTER TABLE order_lines ADD CONSTRAINT uq_order_lines_order_id_sku "
+        "UNIQUE USING INDEX uq_order_lines_order_id_sku DEFERRABLE;",
     ]

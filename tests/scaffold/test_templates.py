@@ -124,3 +124,31 @@ def test_what_cannot_be_copied_is_refused(workspace: Path) -> None:
     assert "is there already" in refused(scaffold(workspace, *copy, "service/README.md"))
     repository = Path(__file__).parents[2]
     assert "its templates are in" in refused(scaffold(repository, *copy, ENTITY), exit_code=2)
+
+
+def test_a_renamed_template_carries_edits_to_the_new_name(fleet: Path) -> None:
+    own = fleet / "scaffold/templates/service/owners.py.jinja"
+    own.parent.mkdir(parents=True)
+    lines = [f'NAME_{number} = "{{{{ service.name }}}}"' for number in range(20)]
+    own.write_text("\n".join(lines) + "\n")
+    done(scaffold(fleet, "apply"))
+    edited, deleted = (fleet / f"services/s{number}_service/owners.py" for number in (3, 4))
+    append(edited, "MINE = 1\n")
+    deleted.unlink()
+    own.write_text("\n".join(["FIRST = 0", *lines]) + "\n")
+    own.rename(own.with_name("keepers.py.jinja"))
+
+    completed = scaffold(fleet, "apply")
+
+    done(completed)
+    assert [*fleet.glob("services/*/owners.py")] == []
+    texts = {path.parent.name: path.read_text() for path in fleet.glob("services/*/keepers.py")}
+    assert len(texts) == 9
+    assert "s4_service" not in texts
+    assert "services/s4_service/keepers.py" in completed.stderr
+    for name, text in texts.items():
+        assert text.startswith('FIRST = 0\nNAME_0 = "')
+        assert text.endswith("MINE = 1\n") == (name == "s3_service")
+    assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
+    done(scaffold(fleet, "undo"))
+    assert edited.read_text().endswith("MINE = 1\n")

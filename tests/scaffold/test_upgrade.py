@@ -102,6 +102,8 @@ def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (templates / "workspace/.editorconfig.jinja").unlink()
     (templates / "workspace/docs/later.md.jinja").write_text("# Later\n")
+    page = templates / "workspace/docs/troubleshooting.md.jinja"
+    page.rename(page.with_name("trouble.md.jinja"))
     notices = folder / "scaffold/notices.toml"
     text = notices.read_text()
     notices.write_text(f'{text}\n["{NEXT}"]\nchanged = ["Later is now."]\nto_do = ["Rest."]\n')
@@ -283,16 +285,19 @@ def test_an_edited_template_is_merged_with_the_newer_one(shop: Path, newer: Path
         assert text.endswith("Ask in the channel.\n")
 
 
-def test_what_the_newer_version_has_no_more_stays_where_it_was_edited(
+def test_what_the_newer_version_has_no_more_or_elsewhere_keeps_edits(
     shop: Path, newer: Path
 ) -> None:
     edit(shop, ".editorconfig", "root = true", "root = false")
+    append(shop / "docs/troubleshooting.md", "Mine.\n")
 
     completed = run_by(newer, shop, "upgrade")
 
     done(completed)
     assert ".editorconfig stays as it is; the newer version has it otherwise." in completed.stderr
     assert "root = false" in (shop / ".editorconfig").read_text()
+    assert not (shop / "docs/troubleshooting.md").exists()
+    assert (shop / "docs/trouble.md").read_text().endswith("Mine.\n")
 
 
 def test_a_lost_baseline_is_made_again(shop: Path, shop_of_now: Path) -> None:
