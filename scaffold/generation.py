@@ -108,13 +108,16 @@ class ExtensionWords:
         names = {each.of.name: each.name for each in fields.filtered if each.of.name != each.name}
         searched = [each.name for each in fields.searched]
         sorted_by = {key: name for name, key in names.items()}
-        singles = ["id", "created_at", *unique, *(each for each in indexes if "," not in each)]
+        singles = [each.removeprefix("-") for each in indexes if "," not in each]
         return cls(
             list_name=f"{resource.name.upper()}_LIST",
             filters=fields.filtered,
             unique_sets=[unique] if unique else [],
             index_sets=[indexes] if indexes else [],
-            sorts=[sorted_by.get(each, each) for each in singles],
+            sorts=[
+                sorted_by.get(each, each)
+                for each in dict.fromkeys(["id", "created_at", *unique, *singles])
+            ],
             name_sets=[names] if names else [],
             search_sets=[searched] if searched else [],
             sought_sets=_sought(fields.searched)[:1],

@@ -31,6 +31,15 @@ def test_a_list_is_asked_for_what_it_has_not() -> None:
     assert '== ["no-colour"]' in of_a_colour
 
 
+def test_a_list_is_sorted_once_by_a_field_with_indexes_of_both_orders() -> None:
+    fields = 'code = "int:index"\nsize = "int"\n_index = ["-code", "-size", "size, code"]'
+
+    assert (
+        "for sort in ['id', 'created_at', 'code', 'size']:"
+        in lamp_tests(fields)["test_lamp_api.py"]
+    )
+
+
 def test_any_number_of_rows_has_null_where_others_are_unique() -> None:
     tests = lamp_tests('twin = "ref(lamp)?:unique"')
 
