@@ -307,6 +307,19 @@ def _keep(field: Field, holder: str) -> list[str]:
     return [f"if {holder}.{name} is not None:", f"    {line}"]
 
 
+def _told(resource: Resource) -> tuple[str, ...]:
+    """Return the secrets whose first sample is part of nothing else that a text of the row holds."""
+    fields = resource.fields
+    shown = [
+        f"{each.name} {each.sample} {each.json_sample}"
+        for each in fields.fields
+        if not each.of.secret
+    ]
+    text = " ".join([*shown, *(each.name for each in fields.secrets), resource.class_name])
+    samples = {each.name: str(each.samples[0]) for each in fields.secrets}
+    return tuple(name for name, sample in samples.items() if sample not in text)
+
+
 def _sought(fields: list[Field]) -> list[str]:
     """Return texts of the first sample in the other case, for which a search finds it alone."""
     others = [str(field.samples[1]).lower() for field in fields]
@@ -342,6 +355,7 @@ def describe_resource(resource: Resource, service: str) -> Words:
     tested_enums = {*(change.enums if is_updated else []), *(each.field.enum for each in reachable)}
     secrets = fields.secrets
     secret_names = [field.name for field in secrets]
+    told = _told(resource)
     refusals = ["AlreadyExistsError"] if fields.unique or together else []
     stored = [StoredWords(one, one.service == service) for one in resource.relations.stored_first]
     directories = DirectoryWords.all_of(resource)
@@ -438,7 +452,7 @@ def describe_resource(resource: Resource, service: str) -> Words:
         ],
         "secret_fields": secrets,
         "secret_sets": resource.secret_sets,
-        "secret_names": tuple(secret_names),
+        "told_secret_sets": [told] if told else [],
         "secret_name_sets": [tuple(secret_names)] if secret_names else [],
         "password_fields": [field for field in secrets if field.name == "password"],
         "plain_secret_fields": [field for field in secrets if field.name != "password"],

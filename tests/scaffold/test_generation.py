@@ -48,6 +48,16 @@ def test_any_number_of_rows_has_null_where_others_are_unique() -> None:
     assert "is not None" not in lamp_tests('code = "str(9):unique"')["fakes.py"]
 
 
+def test_a_secret_is_sought_where_no_other_value_is_like_it() -> None:
+    key = 'key = "email:secret"\ncode = "str(9):secret"'
+
+    assert "SECRETS = ('key', 'code')" in lamp_tests(key)["test_lamp_secrets.py"]
+    tests = lamp_tests(f'{key}\nmail = "email"')["test_lamp_secrets.py"]
+    assert "SECRETS = ('code',)" in tests
+    alone = lamp_tests('key = "email:secret"\nmail = "email"')["test_lamp_secrets.py"]
+    assert "SECRETS" not in alone
+
+
 @pytest.mark.parametrize(("rule", "is_read"), [("", False), (", cascade", True)])
 def test_what_refers_to_a_deleted_row_has_a_name_where_it_is_looked_at(
     rule: str, is_read: bool
