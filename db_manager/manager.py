@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
@@ -18,10 +19,10 @@ from db_manager.errors import ManagerError
 from db_manager.lock import is_being_changed, locked_connection
 from db_manager.made import Made
 from db_manager.ownership import Ownership
-from db_manager.report import MIGRATE, Migration, Status, find_problem
+from db_manager.report import MIGRATE, Migration, Status, describe_lacking, find_problem
 from db_manager.reset import Left, Ours, drop_ours, recreate
 from db_manager.revisions import Revisions
-from db_manager.roles import grant_tables, make_roles
+from db_manager.roles import find_lacking, grant_tables, make_roles
 from db_manager.runner import Say, create_tables, render_sql, run, write_revision
 from db_manager.schema import (
     drop_invalid_indexes,
@@ -64,7 +65,15 @@ class DatabaseManager:
     async def status(self) -> Status:
         """Compare the database with the revisions, and with the models if it has them all."""
         async with self._target.connect() as connection:
-            return await _do(connection, self._observe)
+            found = await _do(connection, self._observe)
+            if found.problem:
+                return found
+            table, roles = self._workspace.version_table, self._workspace.roles()
+            lacking = await _do(
+                connection,
+                lambda current: find_lacking(current, self._granted_tables(current), table, roles),
+            )
+        return replace(found, problem=describe_lacking(lacking)) if lacking else found
 
     async def wait(self, seconds: float) -> None:
         """Return when no revision is pending; a database that is ahead of this code lacks none.
@@ -251,13 +260,16 @@ class DatabaseManager:
         table, named = self._workspace.version_table, {*roles, *self._workspace.roles()}
 
         def grant(current: Connection) -> list[str]:
-            ownership = Ownership(current, self._metadata, self._workspace, self._made)
-            models = self._metadata.tables.values()
-            tables = [each for each in models if not ownership.is_unmanaged(each)]
-            return grant_tables(current, tables, table, named)
+            return grant_tables(current, self._granted_tables(current), table, named)
 
         for line in await _do(connection, grant):
             self._say(line)
+
+    def _granted_tables(self, connection: Connection) -> list[Table]:
+        """Return those of the models that services get rights on, views too."""
+        ownership = Ownership(connection, self._metadata, self._workspace, self._made)
+        models = self._metadata.tables.values()
+        return [each for each in models if not ownership.is_unmanaged(each)]
 
     async def _find_delay(self, connection: AsyncConnection) -> str | None:
         """Say what keeps a service from starting; None when nothing does."""
