@@ -9,13 +9,14 @@ from typing import TypeVar
 
 import asyncpg
 from alembic import command
+from alembic.config import Config
 from sqlalchemy import Connection, Table, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db_manager.comparison import Comparison, Findings, Loss
 from db_manager.connection import Target
-from db_manager.errors import ManagerError
+from db_manager.errors import ManagerError, RevisionFailedError
 from db_manager.lock import is_being_changed, locked_connection
 from db_manager.made import Made
 from db_manager.ownership import Ownership
@@ -110,11 +111,8 @@ class DatabaseManager:
                 raise ManagerError(self._revisions.describe_ways_back(current))
             await self._drop_invalid_indexes(connection)
             try:
-                reverted = await run(
-                    connection,
-                    lambda config: command.downgrade(config, revision),
-                    self._say,
-                    revision,
+                reverted = await self._run(
+                    connection, lambda config: command.downgrade(config, revision), revision
                 )
             except ManagerError as error:
                 if "Ambiguous walk" not in error.message:
@@ -236,11 +234,22 @@ class DatabaseManager:
             await self._drop_invalid_indexes(connection)
         roles = self._roles(passwords)
         await _do(connection, lambda current: make_roles(current, roles))
-        applied = await run(
-            connection, lambda config: command.upgrade(config, revision), self._say, revision
+        applied = await self._run(
+            connection, lambda config: command.upgrade(config, revision), revision
         )
         await self._grant(connection, roles)
         return Migration(self._target.place, applied, await _do(connection, read_revisions))
+
+    async def _run(
+        self, connection: AsyncConnection, work: Callable[[Config], object], target: str
+    ) -> list[str]:
+        """Apply or revert revisions; a failed index of one that was taken back goes too."""
+        try:
+            return await run(connection, work, self._say, target)
+        except RevisionFailedError as error:
+            if error.is_taken_back:
+                await self._drop_invalid_indexes(connection)
+            raise
 
     async def _drop_invalid_indexes(self, connection: AsyncConnection) -> None:
         for index in await _do(
