@@ -80,14 +80,14 @@ def check_unique(description: ResourceDescription) -> None:
                 "Add a field of which rows have several.",
                 0,
             )
-    known = [(field.name,) for field in description.fields if field.unique]
+    known = [{field.name} for field in description.fields if field.unique]
     # Those that hold others come last.
     for names in sorted(description.unique, key=len):
         for others in known:
-            if set(names).issuperset(others):
-                problem = f"{', '.join(others)!r} is unique already"
+            if others.issubset(names):
+                problem = f"{', '.join(sorted(others))!r} is unique already"
                 Scanner(", ".join(names)).refuse(problem, "Leave one of them out.", 0)
-        known.append(names)
+        known.append(set(names))
 
 
 def check_part(
