@@ -80,7 +80,7 @@ def check_unique(description: ResourceDescription) -> None:
                 "Add a field of which rows have several.",
                 0,
             )
-    known = [(field.name,) for field in description.fields if field.unique]
+    known: list[tuple[str, ...]] = [(one.name,) for one in description.fields if one.unique]
     # Those that hold others come last.
     for names in sorted(description.unique, key=len):
         for others in known:
