@@ -102,6 +102,12 @@ COMMANDS = {
             "mail-service 8084 --bare",
         ),
     ),
+    "language": LazyCommand(
+        "scaffold.language.command",
+        _SERVICES,
+        "Print what fields and fleet.toml can say.",
+        ("language", "language | less"),
+    ),
     "resource": LazyCommand(
         "scaffold.resource",
         _SERVICES,

@@ -230,6 +230,7 @@ def _moved(field: FieldDescription, value: Any, direction: int) -> Any:
                 return value + direction * timedelta(days=1)
     except OverflowError:
         return None
-    # Between floats that are very large, there is more than one.
-    is_step = value + direction != value
-    return value + direction if is_step else nextafter(value, direction * inf)
+    nearest = value + direction
+    if nearest == value:  # a float so large that one more is nothing
+        nearest = nextafter(value, direction * inf)
+    return None if abs(nearest) == inf else nearest

@@ -114,8 +114,15 @@ def _generated(resource: ResourceDescription) -> ResourceDescription:
         "parts": tuple(_generated(one) for one in resource.parts if f"{one.name}s" in names),
     }
     told = {name: value for name, value in options.items() if _is_generated(**{name: value})}
-    told["fields"] = kept if _is_generated(fields=kept, **told) else (*kept, _NAME)
-    return ResourceDescription(**told, name=resource.name)
+    told.pop("parts", None)
+    apart = tuple(one for one in kept if one.type.name != "items")
+    candidates: list[dict[str, Any]] = [
+        {"fields": kept, "parts": options["parts"]},
+        {"fields": (*kept, _NAME), "parts": options["parts"]},
+        {"fields": (*apart, _NAME)},
+    ]
+    found = next(one for one in candidates if _is_generated(**one, **told))
+    return ResourceDescription(**found, **told, name=resource.name)
 
 
 def _is_generated(**described: Any) -> bool:

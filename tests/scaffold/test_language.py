@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -34,7 +35,7 @@ from scaffold.language.options import OPTIONS
 from scaffold.language.types import TYPES
 from scaffold.names import ServiceName
 from scaffold.presets import preset_of
-from scaffold.samples import distinct_samples, samples_of
+from scaffold.samples import distinct_samples, just_outside, samples_of
 from shared.models.base import BaseModel as DeclarativeModel
 from tests.scaffold.commands import picture, refused, scaffold
 from tests.workspace import FRAMEWORK
@@ -334,6 +335,8 @@ def test_names_are_as_long_as_postgresql_keeps_them() -> None:
         *({"_active": "no"}, {"_plural": "Xs"}, {"_plural": "class"}, {"_routes": "users"}),
         *({"_active": False, "_index": ["is_active"]}, {"_routes": "contract", "_active": False}, {"_actions": "go"}, {"_unique": ["created_at"]}),
         *({"j": "json", "_index": ["j"]}, {"s": "str:secret", "_index": ["s"]}, {"m": "many(m)", "_unique": ["m"]}),
+        *({"n": "str:unique", "_unique": ["n"]}, {"n": "str:lookup", "x": "int", "_unique": ["x, n"]}),
+        *({"n": "str", "_unique": ["n", "n"]}, {"n": "str", "x": "int", "_unique": ["n, x", "x, n"]}, {"n": "str", "x": "int", "_unique": ["n, x", "n"]}),
         *({"e": "enum(a)", "_unique": ["e"]}, {"e": "enum(a, b)", "_unique": ["e"], "_actions": {"go": "e: a -> b"}}),
     ],
 )  # fmt: skip
@@ -362,7 +365,6 @@ def test_what_is_not_generated_yet_is_refused_by_its_name(block: dict[str, objec
     [
         ({"x": "str:secret"}, ""),
         ({"x": "many(y)"}, ""),
-        ({"x": "ref(y-service.y)"}, ""),
         ({"x": "ref(y):unique"}, ":length(3)"),
     ],
 )
@@ -515,3 +517,14 @@ def test_values_of_parts_differ_as_far_as_they_can(spec: str, most: int) -> None
     assert len(found) == most
     assert all(field.allows(each) for each in found)
     assert all(each not in found[:number] for number, each in enumerate(found))
+
+
+@pytest.mark.parametrize("bound", [1.5, 1e22, -1e22, 1.7976931348623157e308])
+def test_a_value_just_outside_of_a_bound_is_another_one(bound: float) -> None:
+    field = parse_field(f"weight:float:max({bound!r})")
+
+    below: Any = just_outside(field, bound, below=True)
+    above: Any = just_outside(field, bound, below=False)
+
+    assert below < bound
+    assert above is None if bound > 1e300 else above > bound
