@@ -82,25 +82,35 @@ def _plan(root: Path) -> Plan:
     """Return the plan that takes the last command back; raises ScaffoldError."""
     content = find_content(root, RECORD)
     if content is None:
-        raise ScaffoldError("There is nothing to undo on this machine.")
+        raise ScaffoldError(
+            "There is nothing to undo on this machine: only the last command can be, and once.\n"
+            "To go further back: with git, or edit fleet.toml and run: python -m scaffold apply"
+        )
     try:
         record = json.loads(content)["files"]
     except ValueError:
         raise ScaffoldError(f"{RECORD} is not whole, so that nothing can be undone.") from None
     files = {PurePosixPath(path): entry for path, entry in record.items()}
     writes: dict[PurePosixPath, bytes] = {}
-    deleted, changed = [RECORD], []
+    deleted, changed, gone = [RECORD], list[str](), 0
     for path, entry in files.items():
         now = find_content(root, path)
         if (None if now is None else digest(now)) != entry["after"]:
             changed.append(str(path))
+            gone += now == (entry["before"] and base64.b64decode(entry["before"]))
         elif entry["before"] is None:
             deleted.append(path)
         else:
             writes[path] = base64.b64decode(entry["before"])
-    if changed:
+    if changed and gone == len(changed):
         raise ScaffoldError(
-            f"Changed since, so that nothing was undone: {', '.join(changed)}.\n"
+            f"What the last command wrote is gone already, as by git: {gone} files are as they were "
+            "before it.\nNothing was undone."
+        )
+    if changed:
+        names = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if changed[4:] else "")
+        raise ScaffoldError(
+            f"Changed since, so that nothing was undone: {names}.\n"
             "Bring them back, or change fleet.toml and run: python -m scaffold apply"
         )
     return replace(Plan.decide(root, writes), deleted=tuple(sorted(deleted)))

@@ -154,7 +154,7 @@ def _action(description: ResourceDescription, name: str, rule: object) -> Action
     field = scanner.word()
     if field not in states:
         scanner.refuse_word(
-            field, "enum that actions change (not null, unique or fixed)", states, start
+            field, "enum that is required and neither unique nor fixed", states, start
         )
     scanner.expect(":", OPTIONS["_actions"])
     sources = [_state(scanner, states[field], [])]

@@ -102,6 +102,16 @@ def test_a_field_is_understood_whole() -> None:
     assert parse_field("x:datetime=now").default is Generated.NOW
 
 
+def test_where_nothing_is_allowed_that_is_said() -> None:
+    with pytest.raises(MisuseError) as error:
+        parse_block({"name": "str(9)", "_actions": {"go": "name: a -> b"}}, "thing")
+
+    assert "no enum that is required and neither unique nor fixed" in str(error.value)
+    assert str(error.value).endswith(
+        "There is no enum that is required and neither unique nor fixed here."
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
