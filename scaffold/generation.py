@@ -86,6 +86,8 @@ class ExtensionWords:
     """A part of a text of the first sample, which the second has not: at most one."""
     telling_filters: list[Field]
     """Those in which the samples of the tests differ."""
+    unknown: str
+    """A parameter that the list has not."""
     required_sets: list[list[str]]
     """Of what a patch may set."""
     optional_sets: list[list[str]]
@@ -117,6 +119,10 @@ class ExtensionWords:
             search_sets=[searched] if searched else [],
             sought_sets=_sought(fields.searched)[:1],
             telling_filters=[each for each in fields.filtered if each.sample != each.other_sample],
+            # With a dash, it is the name of no field.
+            unknown="no-colour"
+            if any(each.name == "colour" for each in fields.filtered)
+            else "colour",
             required_sets=[required] if required else [],
             optional_sets=[optional] if optional else [],
             fixed_sets=[fixed] if fixed else [],
@@ -365,7 +371,10 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "part_tests": [parts] if parts else [],
         "sent_data": _sent_data(parts),
         "required_fields": fields.required,
-        "unique_fields": fields.unique,
+        # Of null, as circular references are in tests, there is any number.
+        "unique_fields": [field for field in fields.unique if field.sample != "None"],
+        "unique_unless_null": "getattr(entity, name) is not None and "
+        * any(field.of.optional for field in fields.unique),
         "unique_sets": [fields.unique] if fields.unique else [],
         "updatable_fields": fields.updatable,
         # Without its only field, a body would be empty.
@@ -517,9 +526,10 @@ class DeletionWords:
         """Lines that make `referring` and `target_id`."""
         key, create = json.dumps(self.field.name), 'await created(client, {}))["data"]'
         if self.is_own:
+            refers = f"await created(client, OTHER_BODY | {{{key}: target_id}})"
             return [
                 f'target_id = ({create.format("BODY")}["id"]',
-                f"referring = ({create.format(f'OTHER_BODY | {{{key}: target_id}}')}",
+                refers if self.rule == "restrict" else f'referring = ({refers})["data"]',
             ]
         place = "[0]" if self.field.is_many else ""
         return [f"referring = ({create.format('BODY')}", f"target_id = referring[{key}]{place}"]

@@ -1,7 +1,8 @@
 """What the language says and the generator does not make yet: refused here, and only here."""
 
-from scaffold.language.description import ResourceDescription
+from scaffold.language.description import FieldDescription, ResourceDescription
 from scaffold.language.scanner import Scanner
+from scaffold.samples import distinct_samples
 
 
 def refuse_not_generated(description: ResourceDescription) -> None:
@@ -37,14 +38,23 @@ def _refuse_parts(description: ResourceDescription) -> None:
     for field in description.fields:
         scanner = Scanner(str(field))
         part = parts.get(field.type.target)
-        if field.type.name == "items" and part and (field.shortest or 0) > 2:
-            references = {one.name for one in part.fields if one.type.name == "ref"}
-            singles = [{one.name} for one in part.fields if one.unique]
-            if any(names <= references for names in [*singles, *map(set, part.unique)]):
-                problem = "Three items and more that refer to different rows are not generated yet"
-                scanner.refuse(problem, "Leave the length out.", scanner.text.index(":length") + 1)
+        if field.type.name == "items" and part:
+            _refuse_too_few(field, part)
     states = {action.field for action in description.actions}
     changed = [one for one in description.fields if not (one.fixed or one.name in states)]
     if changed and not description.has_active and all(one.type.name == "items" for one in changed):
         problem = f"{description.name} changes by its items alone, which is not generated yet"
         Scanner(description.name).refuse(problem, "Give it another field, or is_active.", 0)
+
+
+def _refuse_too_few(items: FieldDescription, part: ResourceDescription) -> None:
+    """Raise MisuseError where the generated tests have not as many values as parts have to differ."""
+    fields = {field.name: field for field in part.fields}
+    wanted = max(items.shortest or 0, 2)
+    count = wanted if items.longest is None else min(wanted, items.longest)
+    for names in [*((field.name,) for field in part.fields if field.unique), *part.unique]:
+        if all(len(distinct_samples(fields[name], count)) < count for name in names):
+            problem = f"{count} items that differ in {' and '.join(names)} are not generated yet"
+            scanner = Scanner(str(items))
+            at = scanner.text.find(":length") + 1 or len(items.name) + 1
+            scanner.refuse(problem, "Want fewer of them, or let more values differ.", at)

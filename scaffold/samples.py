@@ -45,6 +45,8 @@ _BY_TYPE: dict[str, tuple[Any, Any]] = {
     "json": ({"sizes": [1, 2.5], "note": None}, ["a", {"b": True}]),
     "ref": (1, 2),
 }
+_PARTS = 100
+"""In which the room between two floats is divided, where there is none around them."""
 _SHORT = {"email": ("a@b", "g@b"), "url": ("http://a", "http://b")}
 
 
@@ -87,8 +89,20 @@ def distinct_samples(field: FieldDescription, count: int) -> list[Value]:
     """Return the two values, and others that the rules allow: `count`, or as many as there are."""
     first, second = samples_of(field)
     found = [first] if first == second else [first, second]
-    others = (each for each in _others(field, found) if field.allows(each) and each not in found)
-    return [*found, *islice(others, max(count - len(found), 0))][:count]
+    for each in chain(_others(field, found), _matching_texts(field)):
+        if len(found) >= count:
+            break
+        if field.allows(each) and each not in found:
+            found.append(each)
+    return found[:count]
+
+
+def _matching_texts(field: FieldDescription) -> Iterator[str]:
+    """Yield texts that a field's pattern makes, and all its rules allow."""
+    lengths = (field.shortest or 3, field.longest or field.shortest or 5)
+    for text in () if field.pattern is None else texts_of(field.pattern, lengths):
+        if _is_text(field, text):
+            yield text
 
 
 def _others(field: FieldDescription, known: Sequence[Any]) -> Iterator[Any]:
@@ -114,6 +128,9 @@ def _others(field: FieldDescription, known: Sequence[Any]) -> Iterator[Any]:
                 while value is not None and _is_in_range(field, value):
                     yield value
                     value = _moved(field, value, direction)
+            if field.type.name == "float":
+                width = max(known) - min(known)
+                yield from (min(known) + width / number for number in range(2, _PARTS))
 
 
 def _words() -> Iterator[str]:
@@ -141,12 +158,12 @@ def just_unlike(field: FieldDescription) -> str | None:
 @cache
 def _matching(field: FieldDescription) -> tuple[Value, Value]:
     """Return two texts that match a pattern: the usual samples, the default, or what it makes."""
-    pattern = field.pattern or ""
-    lengths = (field.shortest or 3, field.longest or field.shortest or 5)
-    tried = chain(_samples_of(field), (field.default,), texts_of(pattern, lengths))
-    found = [
-        text for text in dict.fromkeys(tried) if isinstance(text, str) and _is_text(field, text)
-    ]
+    usual = (
+        text
+        for text in (*_samples_of(field), field.default)
+        if isinstance(text, str) and _is_text(field, text)
+    )
+    found = list(islice(dict.fromkeys(chain(usual, _matching_texts(field))), 2))
     if not found or (field.unique and len(found) == 1):
         scanner = Scanner(str(field))
         scanner.refuse(

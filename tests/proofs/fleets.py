@@ -190,11 +190,27 @@ class Values:
             case "items":
                 [part] = [one for one in resource.parts if one.name == field.type.target]
                 least = field.shortest or 0
-                rows = [self.choose(part) for _ in range(least + self._random.randint(0, 2))]
-                if None not in rows:
+                rows = self._parts(part, least + self._random.randint(0, 2))
+                if len(rows) >= least:
                     yield rows
             case _:
                 yield from (one for one in self._scalars(field) if field.allows(one))
+
+    def _parts(self, part: ResourceDescription, count: int) -> list[dict[str, Any]]:
+        """Return parts of one owner, which differ in what is unique; fewer where there are not as many."""
+        defaults = {field.name: field.default for field in part.fields}
+        unique = [*((field.name,) for field in part.fields if field.unique), *part.unique]
+        rows, taken = list[dict[str, Any]](), list[dict[str, Any]]()
+        for _ in range(10 * count):
+            row = self.choose(part)
+            if row is None or len(rows) == count:
+                break
+            whole = defaults | row
+            keys = [{name: whole[name] for name in names} for names in unique]
+            if not any(key in taken for key in keys if None not in key.values()):
+                rows.append(row)
+                taken += keys
+        return rows
 
     def _ids(self, field: FieldDescription) -> list[int]:
         return self._rows.get(field.type.target, [])

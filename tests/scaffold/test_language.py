@@ -507,6 +507,8 @@ def test_the_page_names_every_type_and_modifier() -> None:
         *(("x:str(1)", 8), ("x:email:length(3,3)", 8), ("x:url:length(8,8)", 8), ("x:uuid", 8)),
         *(("x:time:min(23:59:59.999998)", 2), ("x:decimal(3,3):positive:max(0.003)", 3)),
         *(("x:bool", 2), ("x:enum(a, b, c)", 3), ("x:json", 2), ("x:str:pattern(/a|b|c/)", 3)),
+        ("x:float:min(0):max(1e-7)", 8),
+        ("x:text:pattern(/(a|bc)+\\d?/)", 8),
     ],
 )
 def test_values_of_parts_differ_as_far_as_they_can(spec: str, most: int) -> None:

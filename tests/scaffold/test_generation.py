@@ -1,0 +1,58 @@
+"""What is made of a description, read without a workspace."""
+
+import pytest
+
+from scaffold.errors import MisuseError
+from scaffold.fleet import Fleet
+from scaffold.generation import render_service
+from scaffold.language.fleet import parse_fleet
+
+LAMP = """
+[lamp-service]
+port = 8081
+
+[lamp-service.lamp]
+"""
+
+
+def lamp_tests(fields: str) -> dict[str, str]:
+    """Return the tests of a resource with some fields, by the names of their files."""
+    [service] = Fleet.of(parse_fleet(f"{LAMP}{fields}\n")).services
+    files = render_service(service, "fleet", "python")
+    return {path.name: text for path, text in files.items() if path.parent.name == "tests"}
+
+
+def test_a_list_is_asked_for_what_it_has_not() -> None:
+    of_a_name = lamp_tests('name = "str(9):index"')["test_lamp_api.py"]
+    of_a_colour = lamp_tests('colour = "str(9):index"')["test_lamp_api.py"]
+
+    assert '"{PATH}?colour=red"' in of_a_name
+    assert '"{PATH}?no-colour=red"' in of_a_colour
+    assert '== ["no-colour"]' in of_a_colour
+
+
+def test_any_number_of_rows_has_null_where_others_are_unique() -> None:
+    tests = lamp_tests('twin = "ref(lamp)?:unique"')
+
+    assert "if getattr(entity, name) is not None and any(" in tests["fakes.py"]
+    assert "twin_id_is_taken_once" not in tests["test_lamp_use_cases.py"]
+    assert "is not None" not in lamp_tests('code = "str(9):unique"')["fakes.py"]
+
+
+@pytest.mark.parametrize(("rule", "is_read"), [("", False), (", cascade", True)])
+def test_what_refers_to_a_deleted_row_has_a_name_where_it_is_looked_at(
+    rule: str, is_read: bool
+) -> None:
+    text = lamp_tests(f'code = "int"\ntwin = "ref(lamp{rule})?"')["test_lamp_api.py"]
+
+    assert 'await created(client, OTHER_BODY | {"twin_id": target_id})' in text
+    assert ("referring = " in text) is is_read
+
+
+@pytest.mark.parametrize("spec", ["bool:unique", "enum(a, b)?:unique", "ref(lamp):unique"])
+def test_more_parts_than_values_that_differ_are_refused(spec: str) -> None:
+    part = f'\n[lamp-service.lamp.line]\nx = "{spec}"'
+
+    assert lamp_tests(f'lines = "items(line):length(2)"\n{part}\ny = "int"')
+    with pytest.raises(MisuseError, match=r"3 items that differ in x are not generated yet:"):
+        lamp_tests(f'lines = "items(line):length(3)"\n{part}')
