@@ -99,7 +99,14 @@ def downgrade(revision: str, yes: bool, wait: float) -> None:
     from db_manager.revisions import Revisions  # noqa: PLC0415
 
     Revisions().refuse_unknown(revision)
-    loss = None if yes else "Going back drops what the newer revisions made, with its rows"
+    loss = (
+        None
+        if yes
+        else (
+            "Going back drops what the newer revisions made, with its rows, and brings what they "
+            "dropped back empty"
+        )
+    )
     reverted = open_manager_and(lambda manager: manager.downgrade(revision), wait, loss)
     click.echo(f"Reverted: {', '.join(reverted)}." if reverted else "Nothing to do.")
 

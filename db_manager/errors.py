@@ -31,8 +31,10 @@ class RevisionFailedError(ManagerError):
     had committed a part of itself already: that is said.
     """
 
-    half_done: Path | None = None
-    """The file of an upgrade that was committed in part."""
+    half_done: tuple[Path, str] | None = None
+    """The file that was committed in part, and its way: upgrade or downgrade."""
+    is_taken_back: bool = False
+    """Whether that part was taken back."""
 
 
 class LockedError(RevisionFailedError):

@@ -2,26 +2,28 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
 import asyncpg
 from alembic import command
+from alembic.config import Config
 from sqlalchemy import Connection, Table, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db_manager.comparison import Comparison, Findings, Loss
 from db_manager.connection import Target
-from db_manager.errors import ManagerError
+from db_manager.errors import ManagerError, RevisionFailedError
 from db_manager.lock import is_being_changed, locked_connection
 from db_manager.made import Made
 from db_manager.ownership import Ownership
-from db_manager.report import MIGRATE, Migration, Status, find_problem
+from db_manager.report import MIGRATE, Migration, Status, describe_lacking, find_problem
 from db_manager.reset import Left, Ours, drop_ours, recreate
 from db_manager.revisions import Revisions
-from db_manager.roles import grant_tables, make_roles
+from db_manager.roles import find_lacking, grant_tables, make_roles
 from db_manager.runner import Say, create_tables, render_sql, run, write_revision
 from db_manager.schema import (
     drop_invalid_indexes,
@@ -64,7 +66,15 @@ class DatabaseManager:
     async def status(self) -> Status:
         """Compare the database with the revisions, and with the models if it has them all."""
         async with self._target.connect() as connection:
-            return await _do(connection, self._observe)
+            found = await _do(connection, self._observe)
+            if found.problem:
+                return found
+            table, roles = self._workspace.version_table, self._workspace.roles()
+            lacking = await _do(
+                connection,
+                lambda current: find_lacking(current, self._granted_tables(current), table, roles),
+            )
+        return replace(found, problem=describe_lacking(lacking)) if lacking else found
 
     async def wait(self, seconds: float) -> None:
         """Return when no revision is pending; a database that is ahead of this code lacks none.
@@ -101,11 +111,8 @@ class DatabaseManager:
                 raise ManagerError(self._revisions.describe_ways_back(current))
             await self._drop_invalid_indexes(connection)
             try:
-                reverted = await run(
-                    connection,
-                    lambda config: command.downgrade(config, revision),
-                    self._say,
-                    revision,
+                reverted = await self._run(
+                    connection, lambda config: command.downgrade(config, revision), revision
                 )
             except ManagerError as error:
                 if "Ambiguous walk" not in error.message:
@@ -227,11 +234,22 @@ class DatabaseManager:
             await self._drop_invalid_indexes(connection)
         roles = self._roles(passwords)
         await _do(connection, lambda current: make_roles(current, roles))
-        applied = await run(
-            connection, lambda config: command.upgrade(config, revision), self._say, revision
+        applied = await self._run(
+            connection, lambda config: command.upgrade(config, revision), revision
         )
         await self._grant(connection, roles)
         return Migration(self._target.place, applied, await _do(connection, read_revisions))
+
+    async def _run(
+        self, connection: AsyncConnection, work: Callable[[Config], object], target: str
+    ) -> list[str]:
+        """Apply or revert revisions; a failed index of one that was taken back goes too."""
+        try:
+            return await run(connection, work, self._say, target)
+        except RevisionFailedError as error:
+            if error.is_taken_back:
+                await self._drop_invalid_indexes(connection)
+            raise
 
     async def _drop_invalid_indexes(self, connection: AsyncConnection) -> None:
         for index in await _do(
@@ -251,13 +269,16 @@ class DatabaseManager:
         table, named = self._workspace.version_table, {*roles, *self._workspace.roles()}
 
         def grant(current: Connection) -> list[str]:
-            ownership = Ownership(current, self._metadata, self._workspace, self._made)
-            models = self._metadata.tables.values()
-            tables = [each for each in models if not ownership.is_unmanaged(each)]
-            return grant_tables(current, tables, table, named)
+            return grant_tables(current, self._granted_tables(current), table, named)
 
         for line in await _do(connection, grant):
             self._say(line)
+
+    def _granted_tables(self, connection: Connection) -> list[Table]:
+        """Return those of the models that services get rights on, views too."""
+        ownership = Ownership(connection, self._metadata, self._workspace, self._made)
+        models = self._metadata.tables.values()
+        return [each for each in models if not ownership.is_unmanaged(each)]
 
     async def _find_delay(self, connection: AsyncConnection) -> str | None:
         """Say what keeps a service from starting; None when nothing does."""

@@ -1,6 +1,6 @@
 """What the database manager found, as values for programs and as lines for people."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from json import dumps
 from typing import Self
@@ -87,7 +87,7 @@ class Check:
     @classmethod
     def of(cls, status: Status) -> Self:
         """Judge a status."""
-        problems = (status.problem,) if status.problem else status.drift or ()
+        problems = (*([status.problem] if status.problem else ()), *(status.drift or ()))
         return cls(status.database, status.current, status.heads, problems, status.not_compared)
 
     def to_json(self) -> str:
@@ -118,6 +118,12 @@ def find_problem(heads: tuple[str, ...], unknown: Iterable[str], pending: int) -
         count = "1 revision" if pending == 1 else f"{pending} revisions"
         return f"The database is behind by {count}. Run: {MIGRATE}"
     return None
+
+
+def describe_lacking(lacking: Sequence[str]) -> str:
+    """Say in one line which rights services lack, and how they get them."""
+    more = f", and {len(lacking) - 1} more" if lacking[1:] else ""
+    return f"Rights of services are missing ({lacking[0]}{more}). Run: {MIGRATE}"
 
 
 def _drift(drift: tuple[str, ...] | None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from hashlib import pbkdf2_hmac, sha256
 from pathlib import Path
 
-from sqlalchemy import Connection, Sequence, Table, text
+from sqlalchemy import Connection, Sequence, Table, TextClause, text
 from sqlalchemy.exc import DBAPIError
 
 from db_manager.errors import ManagerError
@@ -156,6 +156,39 @@ def grant_tables(
         version_table: which every service may read.
         roles: those of services without a table, too.
     """
+    quote, lines = connection.dialect.identifier_preparer.quote_identifier, []
+    for statement in (_CLOSED, _DIFFERENCES):
+        for each in _differences(connection, statement, tables, version_table, roles):
+            verb, privileges, target, role = each
+            direction, rest, word = _VERBS[verb]
+            connection.exec_driver_sql(
+                f"{verb} {privileges} ON {target} {direction} {quote(role)}{rest}"
+            )
+            kind, _, name = target.partition(" ")
+            lines.append(f"{word} {privileges} on {kind.lower()} {name} {direction.lower()} {role}")
+    return lines
+
+
+def find_lacking(
+    connection: Connection, tables: Collection[Table], version_table: str, roles: Iterable[str]
+) -> list[str]:
+    """Return the tables that a role lacks rights on, which `grant_tables` would grant."""
+    found = _differences(connection, _DIFFERENCES, tables, version_table, roles)
+    return [
+        f"{role} lacks {privileges} on {target.partition(' ')[2]}"
+        for verb, privileges, target, role in found
+        if verb == "GRANT"
+    ]
+
+
+def _differences(
+    connection: Connection,
+    statement: TextClause,
+    tables: Collection[Table],
+    version_table: str,
+    roles: Iterable[str],
+) -> list[tuple[str, str, str, str]]:
+    """Return what `statement` finds: GRANT or REVOKE, the privileges, the target and the role."""
     prepare, owners = connection.dialect.identifier_preparer, owning_roles(tables)
     owned = [(prepare.format_table(each), owners.get(each)) for each in tables]
     owned += [
@@ -171,17 +204,8 @@ def grant_tables(
         "version_table": prepare.quote_identifier(version_table),
         "mark": _MARK,
     }
-    lines = []
-    for statement in (_CLOSED, _DIFFERENCES):
-        for verb, privileges, target, role in connection.execute(statement, given).all():
-            direction, rest, word = _VERBS[verb]
-            grantee = prepare.quote_identifier(role)
-            connection.exec_driver_sql(
-                f"{verb} {privileges} ON {target} {direction} {grantee}{rest}"
-            )
-            kind, _, name = target.partition(" ")
-            lines.append(f"{word} {privileges} on {kind.lower()} {name} {direction.lower()} {role}")
-    return lines
+    found = connection.execute(statement, given)
+    return [(verb, privileges, target, role) for verb, privileges, target, role in found]
 
 
 def _scram_secret(password: str, salted_by: str) -> str:

@@ -34,7 +34,13 @@ from db_manager.workspace import get_workspace
 from quart_fleet.database.explanations import driver_error, reason_of
 
 _UNDONE = "The database stays at the revision before it."
-_TAKEN_BACK = f"What it had committed already, its downgrade() took back. {_UNDONE}"
+_TAKEN_BACK = {
+    "upgrade": f"What it had committed already, its downgrade() took back. {_UNDONE}",
+    "downgrade": (
+        "What it had committed already, its upgrade() took back: what it had dropped is empty. "
+        "The database stays at this revision."
+    ),
+}
 _HALF_DONE = (
     "A part of it is committed and stays. Mend the cause, then run it again, which goes on from there: "
     "python -m db_manager"
@@ -43,6 +49,8 @@ _UNKNOWN = "It may have been kept or undone. See: python -m db_manager status"
 
 _NOT_DONE = frozenset({"42701", "42703", "42704", "42710", "42P01", "42P07"})
 """What PostgreSQL says of a name that is not there yet, or still is: of a column, a table, another."""
+_IS_CONSTRAINT = "is already associated with a constraint"
+"""What it says of an index that still is its constraint's, with a code (55000) of other mistakes too."""
 
 LOCK_PAUSES = (*(2.0**each for each in range(-2, 4)), *[10.0] * 14)
 """Seconds before each other try of a revision that a lock kept from being applied: over two minutes."""
@@ -95,14 +103,16 @@ async def run(
 
 
 async def _take_back(
-    connection: AsyncConnection, failure: RevisionFailedError, file: Path
+    connection: AsyncConnection, failure: RevisionFailedError, half_done: tuple[Path, str]
 ) -> RevisionFailedError:
-    """Undo what a failed revision has committed by its own downgrade(); return what to say then.
+    """Undo what a failed revision has committed by its own other way; return what to say then.
 
     What that would undo and was not done yet is left out.
     """
+    file, way = half_done
+    back = "downgrade" if way == "upgrade" else "upgrade"
 
-    def downgrade(current: Connection) -> None:
+    def go_back(current: Connection) -> None:
         scripts = ScriptDirectory.from_config(make_config())
         [script] = [each for each in scripts.walk_revisions() if Path(each.path) == file]
         context = MigrationContext.configure(current)
@@ -112,7 +122,9 @@ async def _take_back(
                 with nullcontext() if is_autocommit() else current.begin_nested():
                     return invoke_strictly(operation)
             except DBAPIError as error:
-                if getattr(driver_error(error), "sqlstate", None) not in _NOT_DONE:
+                cause = driver_error(error)
+                is_not_done = getattr(cause, "sqlstate", None) in _NOT_DONE
+                if not is_not_done and _IS_CONSTRAINT not in str(cause):
                     raise
                 return None
 
@@ -122,17 +134,19 @@ async def _take_back(
         with Operations.context(context) as operations, context.begin_transaction():
             invoke_strictly = operations.invoke
             operations.invoke = invoke  # type: ignore[method-assign,assignment]
-            script.module.downgrade()
+            getattr(script.module, back)()
 
     first = failure.message.splitlines()[0]
     try:
-        await connection.run_sync(downgrade)
+        await connection.run_sync(go_back)
     except Exception as error:  # whatever a revision may raise: the first failure is told
         reason = reason_of(driver_error(error))
         return RevisionFailedError(
-            f"{first}\n{_HALF_DONE} migrate\n(Its downgrade() could not take it back: {reason})"
+            f"{failure.message}\n(Its {back}() could not take it back: {reason})"
         )
-    return RevisionFailedError(f"{first}\n{_TAKEN_BACK}")
+    taken_back = RevisionFailedError(f"{first}\n{_TAKEN_BACK[way]}")
+    taken_back.is_taken_back = True
+    return taken_back
 
 
 def render_sql(revisions: str) -> str:
@@ -242,8 +256,7 @@ def _reported_by_revision(steps: list[str]) -> Iterator[None]:
         if half_done is not None:
             rest = f"{_HALF_DONE} {'migrate' if half_done[1] == 'upgrade' else 'downgrade'}"
         failure = kind(f"{where}: {reason}\n{rest}")
-        if half_done is not None and half_done[1] == "upgrade":
-            failure.half_done = half_done[0]
+        failure.half_done = half_done
         raise failure from error
 
 

@@ -108,6 +108,11 @@ class Checked(Protocol):
         ...
 
 
+def no_such(field: str) -> str:
+    """Return what is said of an id of nothing: "No such buyer" of `lines.0.buyer_id`."""
+    return f"No such {field.rpartition('.')[2].removesuffix('_id').replace('_', ' ')}"
+
+
 def broken_rules(field: str, parts: Iterable[Checked]) -> dict[str, str]:
     """Return what the parts of an entity refuse, each value by its place: `lines.0.quantity`."""
     errors = dict[str, str]()

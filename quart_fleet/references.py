@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Set
 from typing import Protocol
 
-from quart_fleet.errors import ValidationFailedError
+from quart_fleet.errors import ValidationFailedError, no_such
 
 
 class Directory(Protocol):
@@ -14,21 +14,19 @@ class Directory(Protocol):
         ...
 
 
-async def ensure_known(directory: Directory, ids: Mapping[str, int | None]) -> None:
+async def ensure_known(*asked: tuple[Directory, Mapping[str, int | None]]) -> None:
     """Raise ValidationFailedError, which names each key whose id is of nothing.
 
-    Called before a transaction opens, which would else wait for the other service.
+    Called before a transaction opens, which would else wait for the other services.
 
     Args:
-        directory: of the other service.
-        ids: by their keys in JSON, as `buyer_id`; None is no id.
+        *asked: the directory of each other service, and ids by their keys in JSON, as `buyer_id`;
+            None is no id.
     """
-    given = {each for each in ids.values() if each is not None}
-    missing = await directory.missing(given) if given else set[int]()
-    errors = {
-        key: f"No such {key.rpartition('.')[2].removesuffix('_id').replace('_', ' ')}"
-        for key, each in ids.items()
-        if each in missing
-    }
+    errors = dict[str, str]()
+    for directory, ids in asked:
+        given = {each for each in ids.values() if each is not None}
+        missing = await directory.missing(given) if given else set[int]()
+        errors |= {key: no_such(key) for key, each in ids.items() if each in missing}
     if errors:
         raise ValidationFailedError(errors)

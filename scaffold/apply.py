@@ -33,4 +33,4 @@ def command(restore: bool, fill: tuple[str, ...], **options: bool) -> None:
     elif chosen.writes:
         print_change(change, "The code is as fleet.toml says")
         print_next(change)
-    print_notes(change)
+    print_notes(change, chosen)

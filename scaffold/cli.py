@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -100,6 +101,12 @@ COMMANDS = {
             "product-service 8082 'name:str(120):unique' 'price:decimal(10,2):min(0)'",
             "mail-service 8084 --bare",
         ),
+    ),
+    "language": LazyCommand(
+        "scaffold.language.command",
+        _SERVICES,
+        "Print what fields and fleet.toml can say.",
+        ("language", "language | less"),
     ),
     "resource": LazyCommand(
         "scaffold.resource",
@@ -217,6 +224,11 @@ class Commands(click.Group):
         """Put the word `service` where it was left out."""
         escape_unprintable_text()
         if args and args[0] not in (*COMMANDS, *_OWN_OPTIONS):
+            if "-" not in args[0] and not "".join(args[1:2]).isdigit():
+                for near in get_close_matches(args[0], COMMANDS, n=1, cutoff=0.7):
+                    raise click.UsageError(
+                        f"{args[0]!r} is no command, and no port follows it. Did you mean {near}?"
+                    )
             args = [SERVICE, *args]
         elif (
             args

@@ -69,6 +69,21 @@ def downgrade(root: Path, revision: str | None) -> None:
         raise ScaffoldError(f"Nothing was written.\n{completed.stderr.strip()}")
 
 
+def grant(root: Path, revision: str) -> None:
+    """Grant services what a downgrade to `revision` has made anew; raises ScaffoldError.
+
+    Whose a table is, the database manager knows by the models that are on the disk again.
+    """
+    if revision == "base":
+        return  # there is no table
+    completed = run_manager(root, "migrate", revision)
+    if completed.returncode:
+        raise ScaffoldError(
+            "The files are as they were, but services may lack rights on their tables.\n"
+            f"{completed.stderr.strip()}\nThen run: python -m db_manager migrate"
+        )
+
+
 def run_manager(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command of `python -m db_manager` in the workspace."""
     return subprocess.run(  # noqa: S603 - our own arguments

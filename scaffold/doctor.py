@@ -2,11 +2,9 @@
 
 import ast
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -42,7 +40,7 @@ from scaffold.framework import get_framework
 from scaffold.language.fleet import FILE, parse_fleet
 from scaffold.merging import find_conflicts
 from scaffold.preview import is_shown
-from scaffold.routes import ServedRoute, read_routes
+from scaffold.routes import ServedRoute, read_all_routes
 from scaffold.workspace import MODELS, SERVICES, Inventory, Service, Workspace, find_shared_ports
 
 APPLY = "python -m scaffold apply"
@@ -59,6 +57,7 @@ class Finding:
 
     problem: str
     remedy: str
+    """Empty where there is nothing to do."""
     is_wrong: bool = True
     """Whether something will not work; an edited file, for example, is only worth knowing."""
 
@@ -93,17 +92,34 @@ class Patient:
     @cached_property
     def routes(self) -> dict[str, list[ServedRoute] | ScaffoldError]:
         """Of each whole service, by its package, or why it does not tell them."""
-
-        def read(service: Service) -> list[ServedRoute] | ScaffoldError:
-            try:
-                return read_routes(service)
-            except ScaffoldError as error:
-                return error
-
         whole = [one for one in self.services if not one.missing]
-        with ThreadPoolExecutor(os.cpu_count()) as processes:
-            found = processes.map(read, whole)
-            return dict(zip((one.package for one in whole), found, strict=True))
+        return dict(zip((one.package for one in whole), read_all_routes(whole), strict=True))
+
+    @cached_property
+    def undecided(self) -> dict[PurePosixPath, list[int]]:
+        """The files in which a merge left marks, with their lines."""
+        paths = read_conflicts(self.root) | read_baseline(self.root).keys() | {PurePosixPath(FILE)}
+        files = {path: self.root / path for path in sorted(paths)}
+        found = {
+            path: find_conflicts(file.read_bytes().decode("utf-8", "replace"))
+            for path, file in files.items()
+            if file.is_file()
+        }
+        return {path: lines for path, lines in found.items() if lines}
+
+    @cached_property
+    def unreadable(self) -> dict[PurePosixPath, UnreadableFileError]:
+        """The modules of services and of shared/ that cannot be read for another reason."""
+        found = {}
+        for folder in (SERVICES, "shared"):
+            for path in sorted((self.root / folder).rglob("*.py")):
+                relative = PurePosixPath(path.relative_to(self.root))
+                try:
+                    parse_python(path)
+                except UnreadableFileError as error:
+                    if relative not in self.undecided:
+                        found[relative] = error
+        return found
 
 
 def find_python(patient: Patient) -> Iterator[Finding]:
@@ -163,12 +179,8 @@ def find_packages(patient: Patient) -> Iterator[Finding]:
 
 def find_unreadable(patient: Patient) -> Iterator[Finding]:
     """Check that every module of services and of shared/ can be read."""
-    for folder in (SERVICES, "shared"):
-        for path in sorted((patient.root / folder).rglob("*.py")):
-            try:
-                parse_python(path)
-            except UnreadableFileError as error:
-                yield Finding(error.message, f"correct line {error.line} of {path}")
+    for path, error in patient.unreadable.items():
+        yield Finding(error.message, f"correct line {error.line} of {path}")
 
 
 def find_description(patient: Patient) -> Iterator[Finding]:
@@ -207,7 +219,7 @@ def find_by_hand(patient: Patient) -> Iterator[Finding]:
     """Tell what differs from what was generated, and what no description has."""
     differing = find_differing(patient.root)
     for state, remedy in (
-        ("edited", "nothing to do: commands merge into them"),
+        ("edited", ""),
         ("deleted", "python -m scaffold apply --restore writes them again"),
     ):
         for service in patient.applied.services:
@@ -215,7 +227,9 @@ def find_by_hand(patient: Patient) -> Iterator[Finding]:
             paths = [
                 path
                 for path, found in differing.items()
-                if found == state and any(path.is_relative_to(one) for one in own)
+                if found == state
+                and path not in patient.undecided
+                and any(path.is_relative_to(one) for one in own)
             ]
             if paths:
                 names = ", ".join(map(str, paths[:3])) + (" and more" if paths[3:] else "")
@@ -226,7 +240,7 @@ def find_by_hand(patient: Patient) -> Iterator[Finding]:
     for service, resource in patient.applied.resources():
         path = patient.root / resource.model
         base = baseline.get(resource.model)
-        if base is None or not path.is_file():
+        if base is None or not path.is_file() or resource.model in patient.undecided:
             continue
         more = _columns(parse_python(path)) - _columns(ast.parse(base))
         for name in sorted(more):
@@ -261,23 +275,15 @@ def find_unchecked(patient: Patient) -> Iterator[Finding]:
 
 def find_undecided(patient: Patient) -> Iterator[Finding]:
     """Check for marks that a merge has left."""
-    left = read_conflicts(patient.root)
-    for path in sorted(left | {PurePosixPath(FILE)} | read_baseline(patient.root).keys()):
-        file = patient.root / path
-        lines = (
-            find_conflicts(file.read_bytes().decode("utf-8", "replace")) if file.is_file() else []
-        )
-        if lines:
-            where = ", ".join(map(str, lines))
-            yield Finding(
-                f"{path} has undecided conflicts (line {where}).", f"decide, then {APPLY}"
-            )
-        elif path in left:
-            yield Finding(f"{path} is decided, which is not noted yet.", APPLY, is_wrong=False)
+    for path, lines in patient.undecided.items():
+        where = ", ".join(map(str, lines))
+        yield Finding(f"{path} has undecided conflicts (line {where}).", f"decide, then {APPLY}")
+    for path in sorted(read_conflicts(patient.root) - patient.undecided.keys()):
+        yield Finding(f"{path} is decided, which is not noted yet.", APPLY, is_wrong=False)
 
 
 def find_wiring(patient: Patient) -> Iterator[Finding]:
-    """Check that each service is whole, is in the list of compose files, and tells its routes."""
+    """Check that each service is whole and in the list of compose files."""
     composition = patient.inventory.composition
     for path in sorted(composition.files):
         if not (patient.root / path).is_file():
@@ -299,11 +305,18 @@ def find_wiring(patient: Patient) -> Iterator[Finding]:
                 f"add the line '- {service.package}/{compose.FILE}' to it",
                 is_wrong=False,
             )
-        routes = patient.routes.get(service.package, [])
+
+
+def find_routes(patient: Patient) -> Iterator[Finding]:
+    """Check that each whole service tells its routes, and that they lead to what it keeps."""
+    told = [f"({path}:" for path in (*patient.undecided, *patient.unreadable)]
+    for package, routes in patient.routes.items():
+        known = patient.applied.find_service(package)
         if isinstance(routes, ScaffoldError):
             problem, _, remedy = str(routes).partition("\n")
-            yield Finding(problem, remedy.removeprefix("Mend it until this works: "))
-        elif known and not service.missing:
+            if not any(place in problem for place in told):
+                yield Finding(problem, remedy.removeprefix("Mend it until this works: "))
+        elif known:
             yield from _find_unserved(known, routes)
 
 
@@ -373,7 +386,7 @@ def find_revisions(patient: Patient) -> Iterator[Finding]:
 
 CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     *(find_python, find_packages, find_unreadable, find_undecided, find_description, find_by_hand),
-    *(find_unchecked, find_wiring, find_settings, find_revisions),
+    *(find_unchecked, find_wiring, find_routes, find_settings, find_revisions),
 )
 
 
@@ -387,6 +400,12 @@ def examine(workspace: Workspace) -> list[Finding]:
         except (ScaffoldError, ConfigurationError) as error:
             first, *others = str(error).split("\n")
             remedy = others[-1] if others else "correct that"
+            if (
+                isinstance(error, UnreadableFileError)
+                and error.path.is_relative_to(patient.root)
+                and PurePosixPath(error.path.relative_to(patient.root)) in patient.undecided
+            ):
+                continue  # its marks are told
             if not any(first.startswith(known.rstrip(".")) for known in found):
                 found.setdefault(first, Finding(first, remedy))
     return sorted(found.values(), key=lambda finding: not finding.is_wrong)
@@ -410,7 +429,9 @@ def command(as_json: bool) -> None:
             sign = (
                 click.style(mark("✗", "Wrong:"), fg="red") if each.is_wrong else mark("·", "Note:")
             )
-            click.echo(f"{sign} {each.problem} To do: {each.remedy}")
+            todo = f" To do: {each.remedy}" if each.remedy else ""
+            stop = "" if each.problem.endswith((".", ":")) else "."
+            click.echo(f"{sign} {each.problem}{stop}{todo}")
         if not wrong:
             click.echo(f"{click.style(mark('✓', 'Done:'), fg='green')} Nothing is wrong.")
     sys.exit(1 if wrong else 0)

@@ -146,7 +146,7 @@ def print_next(change: Change) -> None:
         click.echo("\nNext: python -m db_manager migrate")
 
 
-def print_notes(change: Change) -> None:
+def print_notes(change: Change, options: Options) -> None:
     """Say on stderr what stays, and what its owner has to decide; exit 1 after conflicts."""
     root = change.plan.root
     for service in change.after.services:
@@ -173,8 +173,10 @@ def print_notes(change: Change) -> None:
         )
     for path, count in change.plan.conflicts.items():
         times = "conflict" if count == 1 else "conflicts"
-        click.echo(f"{path}: {count} {times}, marked in the file.", err=True)
+        marked = "marked" if options.writes else "which would be marked"
+        click.echo(f"{path}: {count} {times}, {marked} in the file.", err=True)
     if change.plan.conflicts:
+        todo = "decide there" if options.writes else "nothing was written"
         raise ScaffoldError(
-            "Your edits and what is generated now differ in the same lines: decide there."
+            f"Your edits and what is generated now differ in the same lines: {todo}."
         )

@@ -113,7 +113,7 @@ def find_unchanged(root: Path, text: str) -> Change | None:
     """Return an empty change where a fleet.toml of this text is applied already, else None."""
     composition = Composition.read(root)
     now = take_fingerprint(root, text, composition.project, find_base(root))
-    if read_fingerprint(root) != now:
+    if read_fingerprint(root) != now or read_conflicts(root):
         return None
     return Change(composition=composition, before=Fleet(), after=Fleet(), plan=Plan(root))
 

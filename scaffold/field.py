@@ -64,4 +64,4 @@ def command(  # noqa: PLR0913 - an argument for each option
     elif chosen.writes:
         print_change(change, f"{resource} has its fields")
         print_next(change)
-    print_notes(change)
+    print_notes(change, chosen)

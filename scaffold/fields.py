@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Any, Self
 
+from quart_fleet.errors import no_such
 from scaffold import english
 from scaffold.language.description import (
     TEXTS,
@@ -142,7 +143,7 @@ class Field:
     @property
     def missing(self) -> str:
         """What an id of nothing is answered with."""
-        return f"No such {self.target_name.replace('_', ' ')}"
+        return no_such(self.pair_columns[1] if self.is_many else self.name)
 
     @property
     def target_name(self) -> str:

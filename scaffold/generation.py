@@ -439,15 +439,18 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "patch_ignores": fields.patch_ignores,
         "create_raises": f"; raises {_listed(refusals)}" if refusals else "",
         "update_raises": _listed(["NotFoundError", *update_refusals]),
+        "delete_raises": f"NotFoundError{' or ConflictError' * resource.relations.is_kept}",
         "columns": fields.columns,
         "pairs": fields.pairs,
         "directories": directories,
         "create_checks": [
-            *(line for one in directories for line in one.ask()),
+            *_ask(directories),
             *(line for field in secrets for line in _keep(field, "entity")),
         ],
+        # Whether a row is there and the rules are kept is known before other services are asked.
+        "update_asks": _ask(directories, updates=True),
         "update_checks": [
-            *(line for one in directories for line in one.ask(updates=True)),
+            *_ask(directories, updates=True),
             *(line for field in secrets if not field.is_fixed for line in _keep(field, "dto")),
         ],
         "secret_fields": secrets,
@@ -458,6 +461,9 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "plain_secret_fields": [field for field in secrets if field.name != "password"],
         "answered_fields": [field for field in fields.fields if not field.of.secret],
         "foreign_fields": [field for one in directories for field in one.fields],
+        "changed_foreign_fields": [
+            field for one in directories for field in one.fields if not field.is_fixed
+        ],
         "nested_fields": [
             {
                 "name": f"{items.name}.0.{field.name}",
@@ -655,8 +661,8 @@ class DirectoryWords:
             for target in resource.directories
         ]
 
-    def ask(self, *, updates: bool = False) -> list[str]:
-        """Return what asks for all ids of a DTO; an update has those that are not fixed."""
+    def asked(self, *, updates: bool = False) -> list[str]:
+        """Return the argument that asks for all ids of a DTO; an update has those that are not fixed."""
         own = [
             f'"{one.name}": dto.{one.attribute}'
             for one in self.fields
@@ -670,7 +676,13 @@ class DirectoryWords:
             if not (updates and items.is_fixed)
         ]
         directory = f"self._{self.target.plural}"
-        return [f"await ensure_known({directory}, {' | '.join(ids)})"] if ids else []
+        return [f"({directory}, {' | '.join(ids)})"] if ids else []
+
+
+def _ask(directories: list[DirectoryWords], *, updates: bool = False) -> list[str]:
+    """Return the line that asks for all ids of a DTO, where it has some."""
+    asked = [each for one in directories for each in one.asked(updates=updates)]
+    return [f"await ensure_known({', '.join(asked)})"] if asked else []
 
 
 def _listed(words: list[str]) -> str:

@@ -60,6 +60,8 @@ class Relations:
     """What is stored before one of this resource, in an order in which it can be."""
     shared: frozenset[str] = frozenset()
     """Those to which others of them refer too."""
+    is_kept: bool = False
+    """Whether a row is not deleted while others refer to it."""
 
     def get(self, name: str) -> Target:
         """Return the resource of this name that a field refers to."""
@@ -97,6 +99,13 @@ def relate(fleet: FleetDescription) -> dict[str, Relations]:
         ]
         for name, needs in edges.items()
     }
+    kept_by_others = {
+        field.type.target
+        for _, resource in described.values()
+        for each in (resource, *resource.parts)
+        for field in each.fields
+        if field.type.name == "many" or field.type.on_delete == "restrict"
+    }
     related = dict[str, Relations]()
     for name, needs in edges.items():
         before = _before(name, kept)
@@ -105,6 +114,7 @@ def relate(fleet: FleetDescription) -> dict[str, Relations]:
             frozenset(one for one in needs if name in reached.get(one, ())),
             tuple(targets[one] for one in before),
             frozenset(target for one in before for target in edges[one]),
+            name in kept_by_others,
         )
     return related
 

@@ -47,4 +47,4 @@ def command(service: str, resource: str | None, assume_applied: bool, **options:
     elif chosen.writes:
         print_change(change, f"{service if resource is None else resource} is removed")
         print_next(change)
-    print_notes(change)
+    print_notes(change, chosen)

@@ -83,7 +83,7 @@ def command(  # noqa: PLR0913 - an argument for each option
     elif chosen.writes:
         print_change(change, f"{service} keeps {resource}")
         print_next(change)
-    print_notes(change)
+    print_notes(change, chosen)
 
 
 def _rules(actions: tuple[str, ...]) -> dict[str, str]:

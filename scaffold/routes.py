@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -21,6 +22,8 @@ EVERY_SERVICE = (f"{PREFIX}/", f"{PREFIX}/health", f"{PREFIX}/health/ready")
 """What each service answers for itself; the cluster asks each pod for it."""
 _UNSERVED = {"TESTING": "True", "PYTHONDONTWRITEBYTECODE": "1"}
 """Settings with which an application is made and never started."""
+_FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
+"""A place in a traceback."""
 _IMPLIED = frozenset({"HEAD", "OPTIONS"})
 """Methods that Quart answers by itself."""
 
@@ -65,10 +68,29 @@ def read_routes(service: Service) -> list[ServedRoute]:
     except (ValueError, TypeError, KeyError):
         said = done.stderr.strip() or f"it printed {done.stdout.strip()[:80] or 'nothing'}"
         reason = said.splitlines()[-1] if "Traceback (most recent" in said else said
+        places = [
+            f" ({(root / file).relative_to(root)}:{line})"
+            for file, line in _FRAME.findall(said)
+            if (root / file).is_relative_to(root / SERVICES)
+            or (root / file).is_relative_to(root / "shared")
+        ]
         raise ScaffoldError(
-            f"{script} does not tell its routes: {reason}\n"
+            f"{script} does not tell its routes: {reason.rstrip('.')}{''.join(places[-1:])}.\n"
             f"Mend it until this works: DEBUG=True python {script} --routes"
         ) from None
+
+
+def read_all_routes(services: Iterable[Service]) -> list[list[ServedRoute] | ScaffoldError]:
+    """Return the routes of each service, or why it does not tell them."""
+
+    def read(service: Service) -> list[ServedRoute] | ScaffoldError:
+        try:
+            return read_routes(service)
+        except ScaffoldError as error:
+            return error
+
+    with ThreadPoolExecutor(os.cpu_count()) as processes:
+        return list(processes.map(read, services))
 
 
 @click.command("routes")
@@ -77,7 +99,8 @@ def read_routes(service: Service) -> list[ServedRoute]:
 def command(services: tuple[str, ...], as_json: bool) -> None:
     """List the routes of every SERVICE, by default of all: method, path, function, port.
 
-    Each service's application is made and asked; no server starts, and no database is opened.
+    Each service's application is made and asked; no server starts, and no database is opened. One
+    that does not answer is named after the others, and the exit code is 1.
     """
     found = Workspace.find(Path.cwd()).services()
     for name in services:
@@ -86,14 +109,17 @@ def command(services: tuple[str, ...], as_json: bool) -> None:
             raise MisuseError(f"There is no service {name!r}.\nServices: {known}")
     wanted = {normalise(name) for name in services}
     asked = [one for one in found if not wanted or normalise(one.package) in wanted]
-    with ThreadPoolExecutor(os.cpu_count()) as processes:
-        routes = [each for of_one in processes.map(read_routes, asked) for each in of_one]
-    if as_json:
+    answers = read_all_routes(asked)
+    failures = [str(one) for one in answers if isinstance(one, ScaffoldError)]
+    routes = [each for one in answers if not isinstance(one, ScaffoldError) for each in one]
+    if as_json and (routes or not failures):
         click.echo(json.dumps({"routes": [asdict(each) for each in routes]}, indent=2))
     elif routes:
         click.echo("\n".join(_lay_out(routes)))
-    else:
+    elif not failures:
         click.echo(f"No service yet: {SERVICES}/ is empty. python -m scaffold user-service 8081")
+    if failures:
+        raise ScaffoldError("\n".join(failures))
 
 
 def _lay_out(routes: Iterable[ServedRoute]) -> list[str]:

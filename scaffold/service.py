@@ -61,4 +61,4 @@ def command(name: str, port: str, fields: tuple[str, ...], bare: bool, **options
         preview.print_json(change.plan, about, with_diff=chosen.diff)
     elif chosen.writes:
         report.print_result(made, change)
-    print_notes(change)
+    print_notes(change, chosen)

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -14,7 +13,7 @@ from quart_fleet.output import mark
 from quart_fleet.revisions import Revision
 from scaffold import preview, transaction
 from scaffold.baseline import RECORD
-from scaffold.database import NONE_APPLIED, downgrade, get_applied
+from scaffold.database import NONE_APPLIED, downgrade, get_applied, grant
 from scaffold.editing import Options, confirm, takes_options
 from scaffold.errors import ScaffoldError
 from scaffold.plan import Plan, digest, find_content
@@ -44,9 +43,11 @@ def command(**options: bool) -> None:
                 raise ScaffoldError(
                     f"{other.file} follows a revision that would be taken back; nothing was undone."
                 )
-        undone = _plan_downgrade(workspace.root, revisions, chosen)
+        base = _plan_downgrade(workspace.root, revisions, chosen)
         if chosen.writes:
-            transaction.apply(plan, undone)
+            transaction.apply(plan, partial(downgrade, workspace.root, base) if base else None)
+            if base:
+                grant(workspace.root, base)
     if chosen.json:
         preview.print_json(plan, with_diff=chosen.diff)
     elif chosen.diff:
@@ -58,10 +59,8 @@ def command(**options: bool) -> None:
         click.echo(f"{click.style(mark('✓', 'Done:'), fg='green')} {count} files are as they were.")
 
 
-def _plan_downgrade(
-    root: Path, revisions: list[Revision], options: Options
-) -> Callable[[], None] | None:
-    """Return what takes the database back below these revisions, if it has them and that is agreed.
+def _plan_downgrade(root: Path, revisions: list[Revision], options: Options) -> str | None:
+    """Return where the database goes back to, if it has these revisions and that is agreed.
 
     Raises ScaffoldError.
     """
@@ -69,38 +68,49 @@ def _plan_downgrade(
     applied = get_applied(root, ids) if ids else NONE_APPLIED
     if not applied.ids:
         return None
-    base = next((old for one in revisions for old in one.follows if old not in ids), None)
+    base = next((old for one in revisions for old in one.follows if old not in ids), "base")
     loss = (
-        f"{applied.database} would be downgraded to {base or 'base'}, which undoes "
-        f"{', '.join(one.file for one in revisions)}, with rows and columns that they made."
+        f"{applied.database} would be downgraded to {base}, which undoes "
+        f"{', '.join(one.file for one in revisions)}: tables and columns that they made go with "
+        "their rows, and what they dropped comes back empty."
     )
     confirm([loss], options)
-    return partial(downgrade, root, base)
+    return base
 
 
 def _plan(root: Path) -> Plan:
     """Return the plan that takes the last command back; raises ScaffoldError."""
     content = find_content(root, RECORD)
     if content is None:
-        raise ScaffoldError("There is nothing to undo on this machine.")
+        raise ScaffoldError(
+            "There is nothing to undo on this machine: only the last command can be, and once.\n"
+            "To go further back: with git, or edit fleet.toml and run: python -m scaffold apply"
+        )
     try:
         record = json.loads(content)["files"]
     except ValueError:
         raise ScaffoldError(f"{RECORD} is not whole, so that nothing can be undone.") from None
     files = {PurePosixPath(path): entry for path, entry in record.items()}
     writes: dict[PurePosixPath, bytes] = {}
-    deleted, changed = [RECORD], []
+    deleted, changed, gone = [RECORD], list[str](), 0
     for path, entry in files.items():
         now = find_content(root, path)
         if (None if now is None else digest(now)) != entry["after"]:
             changed.append(str(path))
+            gone += now == (entry["before"] and base64.b64decode(entry["before"]))
         elif entry["before"] is None:
             deleted.append(path)
         else:
             writes[path] = base64.b64decode(entry["before"])
-    if changed:
+    if changed and gone == len(changed):
         raise ScaffoldError(
-            f"Changed since, so that nothing was undone: {', '.join(changed)}.\n"
+            f"What the last command wrote is gone already, as by git: {gone} files are as they were "
+            "before it.\nNothing was undone."
+        )
+    if changed:
+        names = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if changed[4:] else "")
+        raise ScaffoldError(
+            f"Changed since, so that nothing was undone: {names}.\n"
             "Bring them back, or change fleet.toml and run: python -m scaffold apply"
         )
     return replace(Plan.decide(root, writes), deleted=tuple(sorted(deleted)))

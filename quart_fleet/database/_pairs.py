@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from quart_fleet.database._statement import Row, Statement
 from quart_fleet.database._transaction import Transaction
-from quart_fleet.errors import ValidationFailedError
+from quart_fleet.errors import ValidationFailedError, no_such
 
 _OWNER, _OWNERS, _IDS = "owner", "owners", "ids"
 
@@ -70,6 +70,5 @@ class Pairs:
                 try:
                     await transaction.execute(statement, given)
                 except asyncpg.ForeignKeyViolationError as error:
-                    missing = self._other.removesuffix("_id").replace("_", " ")
-                    raise ValidationFailedError({self.field: f"No such {missing}"}) from error
+                    raise ValidationFailedError({self.field: no_such(self._other)}) from error
         return tuple(sorted(after))

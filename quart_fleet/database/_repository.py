@@ -79,20 +79,20 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
 
     async def get(self, record_id: int) -> EntityT:
         """Return the entity with this id; raises NotFoundError."""
-        parameters = self._chosen(record_id)
-        return await self._entity_of(
-            await self._transaction.fetch_first(self._statements.find, parameters)
-        )
+        entity = await self._read(self._statements.find, self._chosen(record_id))
+        if entity is None:
+            raise NotFoundError(self.resource)
+        return entity
 
     async def get_for_update(self, record_id: int) -> EntityT:
         """Return the entity and keep others from changing it until the unit of work ends.
 
         Raises NotFoundError.
         """
-        parameters = self._chosen(record_id)
-        return await self._entity_of(
-            await self._transaction.fetch_first(self._statements.find_for_update, parameters)
-        )
+        entity = await self._find(self._statements.find_for_update, self._chosen(record_id))
+        if entity is None:
+            raise NotFoundError(self.resource)
+        return entity
 
     async def list_page(self, after: int, limit: int) -> list[EntityT]:
         """Return at most `limit` entities whose ids are above `after`, oldest first."""
@@ -100,6 +100,11 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
 
     async def list_by(self, query: ListQuery) -> Page[EntityT]:
         """Return what a query asks for; where it asks for the number of all, by another statement."""
+        if self.parts:
+            return await self._transaction.in_snapshot(lambda: self._list_by(query))
+        return await self._list_by(query)
+
+    async def _list_by(self, query: ListQuery) -> Page[EntityT]:
         rows: list[Row] = []
         for page, parameters in self._lists.pages(query):
             wanted = query.limit + 1 - len(rows)
@@ -169,12 +174,30 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         if row is None:
             raise NotFoundError(self.resource)
 
+    async def _read(self, statement: Statement, parameters: Parameters) -> EntityT | None:
+        """Return what a statement finds, with the parts that it has at the same moment."""
+        if self.parts:
+            return await self._transaction.in_snapshot(lambda: self._find(statement, parameters))
+        return await self._find(statement, parameters)
+
+    async def _find(self, statement: Statement, parameters: Parameters) -> EntityT | None:
+        row = await self._transaction.fetch_first(statement, parameters)
+        if row is None or not self.parts:
+            return None if row is None else self._to_entity(row)
+        [entity] = await self._entities_of([row])
+        return entity
+
     async def _list_page(
         self, page: Statement, after: int, limit: int, parameters: Parameters = NO_PARAMETERS
     ) -> list[EntityT]:
         """Return the entities of a statement that `page_of` made, and its other parameters."""
-        rows = await self._transaction.fetch(page, {**parameters, AFTER: after, LIMIT: limit})
-        return await self._entities_of(rows)
+        given = {**parameters, AFTER: after, LIMIT: limit}
+        if self.parts:
+            return await self._transaction.in_snapshot(lambda: self._list_each(page, given))
+        return await self._list_each(page, given)
+
+    async def _list_each(self, statement: Statement, parameters: Parameters) -> list[EntityT]:
+        return await self._entities_of(await self._transaction.fetch(statement, parameters))
 
     async def _entities_of(self, rows: Sequence[Row]) -> list[EntityT]:
         """Make the entities of a list, and read the parts of all of them by one statement a table."""
@@ -203,8 +226,7 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         """Return the entity that holds this value of a unique field."""
         if isinstance(value, str) and "\x00" in value:
             return None  # PostgreSQL's text holds no NUL
-        row = await self._transaction.fetch_first(self._statements.find_by[field], {field: value})
-        return None if row is None else await self._entity_of(row)
+        return await self._read(self._statements.find_by[field], {field: value})
 
     def _refuse(self, error: asyncpg.PostgresError, values: Parameters | None) -> NoReturn:
         """Raise what `quart_fleet.database.REFUSALS` has for the error, else the error."""
@@ -213,14 +235,6 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         if refusal is None:
             raise error
         raise refusal from error
-
-    async def _entity_of(self, row: Row | None) -> EntityT:
-        if row is None:
-            raise NotFoundError(self.resource)
-        if not self.parts:
-            return self._to_entity(row)
-        [entity] = await self._entities_of([row])
-        return entity
 
     def _chosen(self, record_id: int | None) -> Parameters:
         """Return the parameter of a statement by id; raises NotFoundError for what no id can be."""

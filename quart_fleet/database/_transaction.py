@@ -2,11 +2,11 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from enum import Enum, auto
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import asyncpg
 from sqlalchemy import Table
@@ -35,6 +35,10 @@ from quart_fleet.errors import DatabaseUnavailableError
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
+ReadT = TypeVar("ReadT")
+
+_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
 
 class _State(Enum):
     """What the server holds of this transaction."""
@@ -56,7 +60,7 @@ class Transaction:
 
     BEGIN is sent before the first statement that writes or locks. Reads before it stand for
     themselves: under READ COMMITTED, PostgreSQL's default, each statement has a snapshot of its
-    own inside a transaction too.
+    own inside a transaction too. Those of `in_snapshot` see one moment.
 
     The first statement may find that the server has restarted since the connection was used
     last; it is sent once more on a new one, unless it may have been carried out.
@@ -212,22 +216,49 @@ class Transaction:
         try:
             return await self._send(method, statement.sql, *arguments)
         except asyncpg.InvalidCachedStatementError:
-            # A migration has changed a type since it was prepared. asyncpg prepares it anew,
-            # but in a transaction leaves it to us to send it once more.
-            if self._connection.is_closed():  # given up, for a pooler is between
-                self._connection = await self._database.replace(self._connection)
-                await self._send("execute", "BEGIN")
-            else:
-                await self._send("execute", "ROLLBACK AND CHAIN")
+            await self._begin_anew("BEGIN")
             return await self._send(method, statement.sql, *arguments)
 
     async def begin(self) -> None:
         """Have what follows kept together by `commit`; in autocommit, raises RuntimeError."""
         if self._state is not _State.OPEN:
+            await self._begin_with("BEGIN")
+
+    async def in_snapshot(self, read: Callable[[], Awaitable[ReadT]]) -> ReadT:
+        """Return what `read` returns, all statements of which see the rows of one moment.
+
+        Inside a transaction that has begun, each sees what is committed when it is sent, unless its
+        rows are locked. `read` is called once more where a migration has changed a type.
+        """
+        if self._state is _State.OPEN:
+            return await read()
+        await self._begin_with(_SNAPSHOT)
+        try:
             try:
-                await self._send("execute", "BEGIN")
-            finally:
-                self._state = _State.OPEN  # even where the answer does not come
+                return await read()
+            except asyncpg.InvalidCachedStatementError:
+                await self._begin_anew(_SNAPSHOT)
+                return await read()
+        finally:
+            await self._end_with("ROLLBACK")
+            self._state = _State.IDLE
+
+    async def _begin_with(self, sql: str) -> None:
+        try:
+            await self._send("execute", sql)
+        finally:
+            self._state = _State.OPEN  # even where the answer does not come
+
+    async def _begin_anew(self, sql: str) -> None:
+        """Begin once more after a migration has changed a type since a statement was prepared.
+
+        asyncpg prepares it anew, but in a transaction leaves it to us to send it once more.
+        """
+        if self._connection.is_closed():  # given up, for a pooler is between
+            self._connection = await self._database.replace(self._connection)
+            await self._send("execute", sql)
+        else:
+            await self._send("execute", "ROLLBACK AND CHAIN")  # of the same kind
 
     async def _send(self, method: str, *arguments: object, **options: object) -> Any:
         """Call a method of the connection, which is replaced first where it was lost before."""

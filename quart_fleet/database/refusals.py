@@ -23,6 +23,7 @@ from quart_fleet.errors import (
     DatabaseUnavailableError,
     ServiceError,
     ValidationFailedError,
+    no_such,
 )
 
 
@@ -78,12 +79,7 @@ def refuse_reference(violation: Violation) -> ServiceError:
     is_told = str(error.table_name) in str(error.detail) and not is_own
     if violation.values is None or is_told:
         return is_in_use(violation)
-    return ValidationFailedError(
-        {
-            field: f"No such {field.removesuffix('_id').replace('_', ' ')}"
-            for field in violation.fields
-        }
-    )
+    return ValidationFailedError({field: no_such(field) for field in violation.fields})
 
 
 def is_in_use(violation: Violation) -> ServiceError:

@@ -178,8 +178,10 @@ def add_resource(
     [service] = _path(document, service)
     if name in document.data[service]:
         raise ScaffoldError(f"{service} has {name!r} already. Choose another name.")
-    described = ServiceDescription("", 0, (replace(resource, name=name),))
-    name_all(FleetDescription((*fleet.services, described)), lambda _: nullcontext())
+    others = [one for one in fleet.services if one.name != service]
+    [described] = [one for one in fleet.services if one.name == service]
+    described = replace(described, resources=(*described.resources, replace(resource, name=name)))
+    name_all(FleetDescription((*others, described)), lambda _: nullcontext())
     statements = document.below((service,))
     if statements[0].path == (service,) and not statements[0].is_head:
         raise _inline((service,))

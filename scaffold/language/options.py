@@ -67,7 +67,10 @@ def parse_options(
 
 
 def check_unique(description: ResourceDescription) -> None:
-    """Raise DescriptionError for fields that are unique together and the same in every new row."""
+    """Raise DescriptionError for fields that cannot be unique together, or are so without it.
+
+    They cannot be where they are the same in every new row; they are where some of them are unique.
+    """
     single = {field.name for field in description.fields if field.is_single}
     single |= {action.field for action in description.actions}
     for names in description.unique:
@@ -77,6 +80,14 @@ def check_unique(description: ResourceDescription) -> None:
                 "Add a field of which rows have several.",
                 0,
             )
+    known = [{field.name} for field in description.fields if field.unique]
+    # Those that hold others come last.
+    for names in sorted(description.unique, key=len):
+        for others in known:
+            if others.issubset(names):
+                problem = f"{', '.join(sorted(others))!r} is unique already"
+                Scanner(", ".join(names)).refuse(problem, "Leave one of them out.", 0)
+        known.append(set(names))
 
 
 def check_part(
@@ -143,7 +154,7 @@ def _action(description: ResourceDescription, name: str, rule: object) -> Action
     field = scanner.word()
     if field not in states:
         scanner.refuse_word(
-            field, "enum that actions change (not null, unique or fixed)", states, start
+            field, "enum that is required and neither unique nor fixed", states, start
         )
     scanner.expect(":", OPTIONS["_actions"])
     sources = [_state(scanner, states[field], [])]

@@ -83,6 +83,5 @@ class Scanner:
         """Raise DescriptionError for a word that is not among `words`, with the nearest that is."""
         allowed = list(words)
         found = repr(word) if word else repr(self.rest[:1]) if self.rest else "the end"
-        self.refuse(
-            f"{found} is no {kind}{hint(word, allowed)}", f"Allowed here: {listed(allowed)}", at
-        )
+        remedy = f"Allowed here: {listed(allowed)}" if allowed else f"There is no {kind} here."
+        self.refuse(f"{found} is no {kind}{hint(word, allowed)}", remedy, at)

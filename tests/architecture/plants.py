@@ -33,6 +33,7 @@ CHASSIS_INIT = "quart_fleet/__init__.py imports only the standard library: every
 PATTERNS = "quart_fleet.patterns imports only pydantic"
 DTO = "quart_fleet.dto imports only pydantic, quart_fleet.errors, patterns and times"
 LISTING = "quart_fleet.listing imports only pydantic, quart_fleet.dto and quart_fleet.paging"
+REFERENCES = "quart_fleet.references imports only the standard library and quart_fleet.errors"
 MODELS = "quart_fleet.models imports only sqlalchemy and quart_fleet.conventions"
 POSTGRES = "quart_fleet.postgres knows nothing of the rest"
 CHASSIS_DATABASE = "quart_fleet.database knows neither quart nor what is built on it"
@@ -218,6 +219,7 @@ PLANTS = [
     *_file("quart_fleet/dto.py", ("import sqlalchemy", "sqlalchemy", DTO)),
     *_file("quart_fleet/patterns.py", ("import quart_fleet.dto", "quart_fleet.dto", PATTERNS)),
     *_file("quart_fleet/listing.py", ("import quart_fleet.web", "quart_fleet.web", LISTING)),
+    *_file("quart_fleet/references.py", ("import quart_fleet.web", "quart_fleet.web", REFERENCES)),
     *_file("quart_fleet/models.py", ("import pydantic", "pydantic", MODELS)),
     *_file(
         "quart_fleet/postgres/_locks.py",

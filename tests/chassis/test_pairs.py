@@ -1,7 +1,7 @@
 """Pairs of ids: written with their owner, and read by one statement for all owners of a list."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,8 +13,14 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
 from quart_fleet.database import Database, Pairs, Row, SQLAlchemyRepository, Transaction
+from quart_fleet.database._transaction import AutocommitTransaction
 from quart_fleet.dto import Ids, RequestDTO
-from quart_fleet.errors import AlreadyExistsError, ConflictError, ValidationFailedError
+from quart_fleet.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    NotFoundError,
+    ValidationFailedError,
+)
 from quart_fleet.models import StandardColumns
 from quart_fleet.paging import ListQuery
 
@@ -170,9 +176,11 @@ async def test_a_list_reads_pairs_by_their_key(database: Database, work: Recorde
         await connection.execute(fill)
         await Crates(work).list_by(ListQuery(limit=100))
         plans = [
-            await connection.fetch(f"EXPLAIN {sql}", *arguments) for sql, arguments in work.given
+            await connection.fetch(f"EXPLAIN {sql}", *arguments)
+            for sql, arguments in work.given[1:]
         ]
 
+    assert work.given[0][0] == "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     assert len(plans) == 2
     for plan in plans:
         lines = "\n".join(row[0] for row in plan)
@@ -234,6 +242,98 @@ async def test_pairs_keep_what_they_lead_to_and_go_with_their_owner(
 
     await Labels(work).delete(1)
     assert await crates.list_page(0, 9) == []
+
+
+class Overtaken(Pairs):
+    """Lets another one write after a crate is read and before its pairs are."""
+
+    def __init__(self, database: Database, write: str) -> None:
+        super().__init__("label_ids", crate_labels)
+        self._database, self._write = database, write
+
+    async def fetch(self, transaction: Transaction, owners: Sequence[int]) -> list[Row]:
+        async with self._database.connect() as connection:
+            await connection.execute(self._write)
+        return await super().fetch(transaction, owners)
+
+
+READS: list[Callable[[Crates], Awaitable[Any]]] = [
+    lambda crates: crates.get(1),
+    lambda crates: crates._find_by("code", "x"),
+    lambda crates: crates.list_page(0, 9),
+    lambda crates: crates.list_by(ListQuery()),
+]
+
+
+@pytest.fixture(params=READS, ids=["get", "find_by", "list_page", "list_by"])
+def read(request: pytest.FixtureRequest) -> Callable[[Crates], Awaitable[Any]]:
+    chosen: Callable[[Crates], Awaitable[Any]] = request.param
+    return chosen
+
+
+@pytest.mark.parametrize(
+    "overtake",
+    [
+        "UPDATE crates SET code = 'y'; UPDATE crate_labels SET label_id = 2",
+        "DELETE FROM crates",
+    ],
+)
+@pytest.mark.parametrize("kind", [Transaction, AutocommitTransaction])
+async def test_a_crate_is_read_with_the_pairs_of_the_same_moment(
+    database: Database,
+    work: Recorded,
+    read: Callable[[Crates], Awaitable[Any]],
+    overtake: str,
+    kind: type[Transaction],
+) -> None:
+    crate = await Crates(work).add(Crate("x", (1,)))
+    await work.commit()
+
+    class OvertakenCrates(Crates):
+        parts = (Overtaken(database, overtake),)
+
+    async with kind(database) as transaction:
+        found = await read(OvertakenCrates(transaction))
+
+    [entity] = [found] if isinstance(found, Crate) else getattr(found, "items", found)
+    assert entity == crate
+
+
+async def test_what_was_read_may_be_written(work: Recorded, database: Database) -> None:
+    await Crates(work).add(Crate("x", (1,)))
+    await work.commit()
+
+    async with Transaction(database) as transaction:
+        crate = await Crates(transaction).get(1)
+        crate.label_ids = (2,)
+        await Crates(transaction).update(crate)
+        with pytest.raises(NotFoundError):
+            await Crates(work).get(2)
+        await transaction.commit()
+
+    assert await Crates(work).get(1) == crate
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE crates ADD size integer",
+        "ALTER TABLE crate_labels ALTER label_id TYPE integer",
+        "ALTER TABLE crates ALTER code TYPE text; "
+        "ALTER TABLE crate_labels ALTER label_id TYPE integer",
+    ],
+)
+async def test_a_migration_between_two_reads_is_not_seen(
+    database: Database, work: Recorded, read: Callable[[Crates], Awaitable[Any]], change: str
+) -> None:
+    await Crates(work).add(Crate("x", (1,)))
+    await work.commit()
+
+    before = await read(Crates(work))
+    async with database.connect() as connection:
+        await connection.execute(change)
+
+    assert await read(Crates(work)) == before
 
 
 class CrateDTO(RequestDTO):

@@ -203,6 +203,61 @@ def test_what_a_failed_revision_had_committed_is_taken_back_or_told(
     assert fetch(fresh_database_url, tables) == left
 
 
+def test_what_a_failed_way_back_had_committed_is_taken_back(
+    copy: WorkspaceCopy, fresh_database_url: str
+) -> None:
+    copy.add_revision("aaaaaaaaaaa1", USERS, 'op.execute("CREATE TABLE kept ()")')
+    [file] = copy.versions.glob("aaaaaaaaaaa1*")
+    way_back = """
+    op.execute("DROP TABLE kept")
+    with op.get_context().autocommit_block():
+        op.execute("SELECT 1 / (SELECT count(*) FROM users)")
+"""
+    file.write_text(file.read_text().replace("\n    pass\n", way_back))
+    copy.run("migrate")
+
+    outcome = copy.run("downgrade", "-1", "--yes")
+
+    assert outcome.code == 1
+    assert "its upgrade() took back: what it had dropped is empty." in outcome.err
+    assert revisions(fresh_database_url) == [("aaaaaaaaaaa1",)]
+    assert fetch(fresh_database_url, "SELECT count(*) FROM kept") == [(0,)]
+
+
+def test_a_constraint_on_an_index_that_still_is_one_hinders_no_way_back(
+    copy: WorkspaceCopy, fresh_database_url: str
+) -> None:
+    """As where one field is no longer unique and another is, which rows break."""
+    index = 'op.create_index("{0}", "users", ["{1}"], unique=True, if_not_exists=True, postgresql_concurrently=True)'
+    constraint = 'op.execute("ALTER TABLE users ADD CONSTRAINT {0} UNIQUE USING INDEX {0}")'
+    copy.run("migrate")
+    add_user = "INSERT INTO users (username, email, first_name) VALUES ('{0}', '{0}', 'Ann')"
+    execute(fresh_database_url, add_user.format("a"), add_user.format("b"))
+    way, way_back = (
+        [
+            "with op.get_context().autocommit_block():",
+            f"    {index.format(new, column)}",
+            f'op.drop_constraint("{old}", "users", type_="unique")',
+            constraint.format(new),
+        ]
+        for old, new, column in (
+            ("uq_users_email", "uq_users_first_name", "first_name"),
+            ("uq_users_first_name", "uq_users_email", "email"),
+        )
+    )
+    copy.add_revision("aaaaaaaaaaa1", USERS, "\n".join(way))
+    [file] = copy.versions.glob("aaaaaaaaaaa1*")
+    back = "".join(f"    {line}\n" for line in way_back)
+    file.write_text(file.read_text().replace("    pass\n", back))
+
+    outcome = copy.run("migrate")
+
+    assert outcome.code == 1
+    assert "its downgrade() took back" in outcome.err
+    indexes = "SELECT relname FROM pg_class WHERE relname ~ '^uq_users_(email|first_name)'"
+    assert fetch(fresh_database_url, indexes) == [("uq_users_email",)]
+
+
 LOCKED = """
     op.execute("SET LOCAL lock_timeout = '50ms'")
     op.execute("LOCK TABLE users")

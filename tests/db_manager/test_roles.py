@@ -103,6 +103,23 @@ def test_a_second_migration_grants_nothing(shop: WorkspaceCopy) -> None:
     assert shop.run("migrate").err == ""
 
 
+def test_rights_that_a_service_lacks_are_told_and_granted(
+    shop: WorkspaceCopy, roles: dict[str, str]
+) -> None:
+    """As after a way back that made a table anew while no model had it."""
+    execute(shop.url, "REVOKE ALL ON orders FROM order_service")
+
+    for command in ("status", "check"):
+        told = shop.run(command)
+        assert told.code == 1
+        assert "Rights of services are missing (order_service lacks DELETE, INSERT" in told.err
+        assert "Run: python -m db_manager migrate" in told.err
+    shop.run("migrate")
+
+    assert not refused(roles["order_service"], "SELECT * FROM orders")
+    assert shop.run("status").code == 0
+
+
 def test_a_table_that_changes_its_service_changes_hands(
     shop: WorkspaceCopy, roles: dict[str, str]
 ) -> None:

@@ -129,12 +129,13 @@ async def find_anything(anything: str) -> str: ...
 @pytest.mark.slow
 def test_an_application_that_cannot_be_made_is_told_by_its_reason(workspace: Path) -> None:
     add(workspace / CONTROLLERS, "\nimport nothing_of_this_name\n")
+    line = len((workspace / CONTROLLERS).read_text().splitlines())
 
     message = refused(scaffold(workspace, "deploy", "k8s"))
 
     assert message.splitlines() == [
         "Error: services/user_service/app.py does not tell its routes: "
-        "ModuleNotFoundError: No module named 'nothing_of_this_name'",
+        f"ModuleNotFoundError: No module named 'nothing_of_this_name' ({CONTROLLERS}:{line}).",
         "Mend it until this works: DEBUG=True python services/user_service/app.py --routes",
     ]
     assert not (workspace / "deploy").exists()

@@ -368,7 +368,7 @@ async def main():
     sent, send = [], Transaction._send
 
     async def record(self, method, *arguments, **options):
-        sent.append(arguments)
+        sent.extend([arguments] * (method != "execute"))  # not BEGIN
         return await send(self, method, *arguments, **options)
 
     Transaction._send = record

@@ -6,6 +6,7 @@ TABLE = {
         "python -m scaffold order-service 8083 'total:decimal(10,2):min(0)'",
         "python -m db_manager migrate",
     ],
+    "python -m scaffold language": ["python -m scaffold language"],
     "python -m scaffold resource SERVICE RESOURCE FIELD…": [
         "python -m scaffold resource order-service invoice 'amount:decimal'",
     ],

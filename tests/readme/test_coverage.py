@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from scaffold.language.fleet import parse_fleet
+from scaffold.not_generated import refuse_not_generated
 from tests.readme.guide import (
     COOKBOOK,
     GUIDE,
     PAGES,
+    README,
     UPGRADING,
     commands,
     listed,
@@ -55,7 +58,18 @@ def test_what_is_fenced_is_no_command() -> None:
     text = "\n".join(page.read_text() for page in PAGES)
     kinds = re.findall(r"^```(.*)\n(?:.*\n)*?```$", text, re.MULTILINE)
 
-    assert set(kinds) == {"python", "text"}
+    assert set(kinds) == {"python", "text", "toml"}
+
+
+def test_the_fleet_of_the_first_page_can_be_generated() -> None:
+    [block] = re.findall(r"^```toml\n(.*?)```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    users = '[user-service]\nport = 8081\n[user-service.user]\nname = "str"\n'
+
+    fleet = parse_fleet(f"{users}[order-service]\nport = 8082\n{block}")
+
+    order = fleet.services[0].resources[0]
+    assert [part.name for part in order.parts] == ["line"]
+    refuse_not_generated(order)
 
 
 def test_every_proof_is_of_a_command_of_the_pages() -> None:

@@ -104,7 +104,8 @@ def _options(random: Random, resource: ResourceDescription) -> ResourceDescripti
         names = random.sample(usable, random.randint(1, min(2, len(usable))))
         single = {field.name for field in resource.fields if field.is_single}
         single |= {action.field for action in resource.actions}
-        unique += [tuple(names)] * (not single.issuperset(names))
+        known = {field.name for field in resource.fields if field.unique}
+        unique += [tuple(names)] * (not single.issuperset(names) and known.isdisjoint(names))
     return replace(resource, index=tuple(index), unique=tuple(unique))
 
 

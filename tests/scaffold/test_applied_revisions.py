@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -128,6 +129,22 @@ async def test_tables_are_dropped_by_a_revision_where_others_may_have_them(shop:
     assert await shop.has("categories")
     shop.migrate()
     assert not await shop.has("categories")
+
+
+@pytest.mark.slow
+async def test_a_table_that_comes_back_is_granted_and_said_to_be_empty(shop: Shop) -> None:
+    with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+        await shop.execute("CREATE ROLE product_service LOGIN")  # which other tests may use too
+    done(shop.scaffold(*CATEGORY))
+    shop.migrate()
+    done(shop.scaffold(*REMOVAL, "--assume-applied"))
+    shop.migrate()
+    assert not await shop.has("categories")
+
+    assert "what they dropped comes back empty" in refused(shop.scaffold("undo"))
+    done(shop.scaffold("undo", "--yes"))
+
+    await shop.execute("SET ROLE product_service; SELECT * FROM categories")
 
 
 @pytest.mark.slow

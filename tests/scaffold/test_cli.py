@@ -48,6 +48,13 @@ def test_help_of_a_command_ends_with_examples_that_it_takes(tmp_path: Path, name
         assert f"  python -m scaffold {example}\n" in text.partition("For example:")[2]
 
 
+@pytest.mark.parametrize("words", [["feild"], ["feild", "member-service", "member", "x:int"]])
+def test_a_word_that_is_near_a_command_is_asked_about(tmp_path: Path, words: list[str]) -> None:
+    message = refused(scaffold(tmp_path, *words), exit_code=2)
+
+    assert "'feild' is no command, and no port follows it. Did you mean field?" in message
+
+
 def test_help_groups_the_commands_in_one_column(tmp_path: Path) -> None:
     lines = done(scaffold(tmp_path, "--help")).splitlines()
 

@@ -113,10 +113,32 @@ def test_every_fault_of_files_is_told_at_once_with_its_remedy(patient: Path) -> 
         f"{PRODUCT}/domain/repositories/product_repository.py has undecided conflicts (line "
         in rest
     )
-    assert f"{PRODUCT}/app.py does not tell its routes: " in rest
-    assert "product-service: 3 edited (" in rest
+    assert "does not tell its routes" not in rest  # for the conflict
+    assert "product-service: 2 edited (" in rest
     assert f"product-service: 1 deleted ({PRODUCT}/domain/entities/product.py)." in rest
     assert "requirements.lock names vendor/quart_fleet-" in rest
+
+
+def test_a_conflict_is_told_once(patient: Path) -> None:
+    controllers = patient / PRODUCT / "infrastructure/web/controllers.py"
+    marks = "<<<<<<< ours\nx = 1\n=======\nx = 2\n>>>>>>> theirs\n"
+    controllers.write_text(controllers.read_text() + marks)
+
+    [problem] = findings(patient)
+
+    assert problem.startswith(f"{PRODUCT}/infrastructure/web/controllers.py has undecided conf")
+
+
+def test_a_conflict_that_was_given_up_is_noted_by_apply(patient: Path) -> None:
+    """As by `git checkout .`, which leaves what is not in git."""
+    model = "shared/models/product.py"
+    (patient / ".scaffold/conflicts").write_text(f"{model}\n")
+
+    [(problem, remedy)] = findings(patient).items()
+    assert problem == f"{model} is decided, which is not noted yet."
+    done(run(patient, *remedy.split()[2:]))  # without `python -m`
+
+    assert findings(patient) == {}
 
 
 def test_the_remedies_mend_what_they_are_for(patient: Path) -> None:

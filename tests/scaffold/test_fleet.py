@@ -150,8 +150,10 @@ def test_a_conflict_is_marked_and_named_and_ends_with_1(fleet: Path) -> None:
     edit(fleet, f"{PRODUCT}/settings.py", "= 8082", "= 9999")
     describe(fleet, "8082", "8090")
 
+    planned = scaffold(fleet, "apply", "--dry-run")
     completed = scaffold(fleet, "apply")
 
+    assert f"{PRODUCT}/settings.py: 1 conflict, which would be marked in the" in planned.stderr
     assert completed.returncode == 1
     assert f"{PRODUCT}/settings.py: 1 conflict, marked in the file." in completed.stderr
     text = (fleet / PRODUCT / "settings.py").read_text()
@@ -309,7 +311,19 @@ def test_undo_takes_the_last_command_back_to_the_byte(
     done(scaffold(fleet, "undo"))
 
     assert picture(fleet) == before
-    assert "nothing to undo" in refused(scaffold(fleet, "undo"))
+    again = refused(scaffold(fleet, "undo"))
+    assert "nothing to undo on this machine: only the last command can be, and once." in again
+
+
+def test_what_git_took_back_already_is_told_as_that(fleet: Path) -> None:
+    before = {path: path.read_bytes() for path in fleet.rglob("*") if path.is_file()}
+    done(scaffold(fleet, "resource", "product-service", "tag", "label:str(40)"))
+    record = (fleet / ".scaffold/undo.json").read_bytes()
+    for path in [path for path in fleet.rglob("*") if path.is_file()]:
+        path.write_bytes(before[path]) if path in before else path.unlink()
+    (fleet / ".scaffold/undo.json").write_bytes(record)
+
+    assert "What the last command wrote is gone already" in refused(scaffold(fleet, "undo"))
 
 
 def test_undo_does_nothing_where_a_file_was_changed_since(fleet: Path) -> None:

@@ -102,6 +102,16 @@ def test_a_field_is_understood_whole() -> None:
     assert parse_field("x:datetime=now").default is Generated.NOW
 
 
+def test_where_nothing_is_allowed_that_is_said() -> None:
+    with pytest.raises(MisuseError) as error:
+        parse_block({"name": "str(9)", "_actions": {"go": "name: a -> b"}}, "thing")
+
+    assert "no enum that is required and neither unique nor fixed" in str(error.value)
+    assert str(error.value).endswith(
+        "There is no enum that is required and neither unique nor fixed here."
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -325,6 +335,8 @@ def test_names_are_as_long_as_postgresql_keeps_them() -> None:
         *({"_active": "no"}, {"_plural": "Xs"}, {"_plural": "class"}, {"_routes": "users"}),
         *({"_active": False, "_index": ["is_active"]}, {"_routes": "contract", "_active": False}, {"_actions": "go"}, {"_unique": ["created_at"]}),
         *({"j": "json", "_index": ["j"]}, {"s": "str:secret", "_index": ["s"]}, {"m": "many(m)", "_unique": ["m"]}),
+        *({"n": "str:unique", "_unique": ["n"]}, {"n": "str:lookup", "x": "int", "_unique": ["x, n"]}),
+        *({"n": "str", "_unique": ["n", "n"]}, {"n": "str", "x": "int", "_unique": ["n, x", "x, n"]}, {"n": "str", "x": "int", "_unique": ["n, x", "n"]}),
         *({"e": "enum(a)", "_unique": ["e"]}, {"e": "enum(a, b)", "_unique": ["e"], "_actions": {"go": "e: a -> b"}}),
     ],
 )  # fmt: skip

@@ -102,6 +102,15 @@ def test_what_another_service_keeps_is_refused(workspace: Path, name: str) -> No
     done(scaffold(workspace, name, "8082", "--bare"))
 
 
+def test_a_resource_of_another_service_is_refused(workspace: Path) -> None:
+    done(scaffold(workspace, "member-service", "8081"))
+    done(scaffold(workspace, "lending-service", "8082"))
+
+    message = refused(scaffold(workspace, "resource", "lending-service", "member", "--dry-run"))
+
+    assert "'lending-service' would keep members, which the service 'member-service'" in message
+
+
 def test_a_table_of_another_model_is_refused(workspace: Path) -> None:
     done(scaffold(workspace, "new-service", "8081"))
 

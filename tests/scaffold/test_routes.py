@@ -43,3 +43,21 @@ def test_what_cannot_be_asked_is_named(with_user_service: Path) -> None:
     message = refused(scaffold(with_user_service, "routes"))
 
     assert "services/user_service/app.py does not tell its routes: NameError" in message
+    line = next(at for at, text in enumerate(text_of(with_user_service), 1) if "undefined" in text)
+    assert f" ({CONTROLLERS}:{line}).\n" in message
+
+
+def test_a_broken_service_hides_no_other(with_user_service: Path) -> None:
+    done(scaffold(with_user_service, "mail-service", "8084", "--bare"))
+    (with_user_service / CONTROLLERS).write_text("def x(:\n")
+
+    completed = scaffold(with_user_service, "routes")
+
+    assert completed.returncode == 1
+    assert "mail-service, port 8084" in completed.stdout
+    assert f"SyntaxError: invalid syntax ({CONTROLLERS}:1).\n" in completed.stderr
+
+
+def text_of(workspace: Path) -> list[str]:
+    """Return the lines of the controllers."""
+    return (workspace / CONTROLLERS).read_text().splitlines()
