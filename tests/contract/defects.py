@@ -136,7 +136,7 @@ DEFECTS = (
     Defect("deletion is without content", _DELETE, _CONTROLLERS, '"User deleted successfully")',
            '"User deleted successfully", 204)'),
     Defect("an unknown user is deleted with success", _DELETE, _REPOSITORY,
-           "raise NotFoundError(self.resource)\n\n    async def _list", "return\n\n    async def _list"),
+           "raise NotFoundError(self.resource)\n\n    async def _read", "return\n\n    async def _read"),
     Defect("another refusal of a path", "anything else", _MAPPING, "Endpoint not found",
            "Not found"),
     Defect("slashes do not matter", "anything else", _APPLICATION,
