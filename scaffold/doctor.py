@@ -5,11 +5,12 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from http.client import HTTPConnection, HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
-from urllib.request import urlopen
 
 import click
 from packaging.requirements import Requirement
@@ -465,9 +466,9 @@ def _find_unserved(service: PlannedService, routes: list[ServedRoute]) -> Iterat
 def _answers(service: Service) -> bool:
     """Whether the program at a service's port is that service."""
     try:
-        address = f"http://127.0.0.1:{service.port}{PREFIX}/"
-        with urlopen(address, timeout=_ANSWER_TIMEOUT) as answer:
-            said = answer.read(1000).decode("utf-8", "replace")
-    except (OSError, ValueError):
+        with closing(HTTPConnection("127.0.0.1", service.port, timeout=_ANSWER_TIMEOUT)) as client:
+            client.request("GET", f"{PREFIX}/")
+            said = client.getresponse().read(1000).decode("utf-8", "replace")
+    except (OSError, HTTPException):
         return False
     return any(name in said for name in service.names)
