@@ -172,12 +172,22 @@ def grant_tables(
 def find_lacking(
     connection: Connection, tables: Collection[Table], version_table: str, roles: Iterable[str]
 ) -> list[str]:
-    """Return the tables that a role lacks rights on, which `grant_tables` would grant."""
+    """Return the tables that a role lacks rights on, which `grant_tables` would grant.
+
+    A role that may not even read the revision was never granted anything here: it is of another
+    database of this server.
+    """
     found = _differences(connection, _DIFFERENCES, tables, version_table, roles)
-    return [
-        f"{role} lacks {privileges} on {target.partition(' ')[2]}"
+    lacking = [
+        (role, privileges, target.partition(" ")[2])
         for verb, privileges, target, role in found
         if verb == "GRANT"
+    ]
+    others = {role for role, _, name in lacking if name.strip('"') == version_table}
+    return [
+        f"{role} lacks {privileges} on {name}"
+        for role, privileges, name in lacking
+        if role not in others
     ]
 
 
