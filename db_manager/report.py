@@ -86,8 +86,10 @@ class Check:
 
     @classmethod
     def of(cls, status: Status) -> Self:
-        """Judge a status."""
-        problems = (*([status.problem] if status.problem else ()), *(status.drift or ()))
+        """Judge a status; rights that services lack keep nothing from being compared."""
+        problems = status.drift
+        if problems is None:
+            problems = (status.problem,) if status.problem else ()
         return cls(status.database, status.current, status.heads, problems, status.not_compared)
 
     def to_json(self) -> str:
