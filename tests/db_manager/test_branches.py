@@ -15,6 +15,7 @@ def branched(copy: WorkspaceCopy) -> WorkspaceCopy:
     return copy
 
 
+@pytest.mark.slow
 def test_a_merge_is_the_way_out_of_two_heads(branched: WorkspaceCopy) -> None:
     advice = branched.run("check").err
     merged = branched.run("merge")

@@ -53,6 +53,7 @@ def described(copy: WorkspaceCopy) -> str:
     return first
 
 
+@pytest.mark.slow
 def test_models_and_database_are_equal_whichever_way_it_went(
     copy: WorkspaceCopy, described: str
 ) -> None:
@@ -68,6 +69,7 @@ def test_models_and_database_are_equal_whichever_way_it_went(
     assert [each.code for each in outcomes] == [0] * 5, [each.err for each in outcomes]
 
 
+@pytest.mark.slow
 def test_a_change_that_rows_break_leaves_nothing_behind_and_goes_once_they_are_mended(
     copy: WorkspaceCopy, fresh_database_url: str
 ) -> None:

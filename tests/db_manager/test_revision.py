@@ -22,6 +22,7 @@ class OrderModel(BaseModel):
 """
 
 
+@pytest.mark.slow
 def test_a_changed_model_becomes_a_revision_that_needs_no_touch(
     run: Run, copy: WorkspaceCopy
 ) -> None:

@@ -166,6 +166,7 @@ def test_settings_that_a_checkout_left_are_kept_and_told(repository: Path) -> No
     )
 
 
+@pytest.mark.slow
 def test_branches_that_add_resources_to_different_services_merge_by_themselves(
     repository: Path,
 ) -> None:

@@ -114,6 +114,7 @@ def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
             thread.join()
 
 
+@pytest.mark.slow
 def test_a_request_that_changes_what_should_stay_is_red() -> None:
     """Though its answer may be right: the list of all records is compared before and after."""
     results: list[Result] = []

@@ -129,6 +129,7 @@ def test_a_conflict_is_told_once(patient: Path) -> None:
     assert problem.startswith(f"{PRODUCT}/infrastructure/web/controllers.py has undecided conf")
 
 
+@pytest.mark.slow
 def test_a_conflict_that_was_given_up_is_noted_by_apply(patient: Path) -> None:
     """As by `git checkout .`, which leaves what is not in git."""
     model = "shared/models/product.py"
@@ -141,6 +142,7 @@ def test_a_conflict_that_was_given_up_is_noted_by_apply(patient: Path) -> None:
     assert findings(patient) == {}
 
 
+@pytest.mark.slow
 def test_the_remedies_mend_what_they_are_for(patient: Path) -> None:
     describe(patient, '\nname = "str(80)', '\nname = "str(90)')
     (patient / PRODUCT / ".env").unlink()
@@ -153,6 +155,7 @@ def test_the_remedies_mend_what_they_are_for(patient: Path) -> None:
     assert findings(patient) == {}
 
 
+@pytest.mark.slow
 def test_references_that_nothing_checks_are_told(patient: Path) -> None:
     adapter = f"{PRODUCT}/infrastructure/adapters/user_directory.py"
     maker = "maker:ref(user-service.user)?"
@@ -231,6 +234,7 @@ async def test_the_database_is_held_against_revisions_and_models(
         assert "weight" in drift
 
 
+@pytest.mark.slow
 def test_a_database_that_does_not_answer_is_told(patient: Path) -> None:
     [(problem, _)] = findings(patient, "postgresql://a@127.0.0.1:1/b", wrong=True).items()
 

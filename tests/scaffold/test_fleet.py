@@ -433,6 +433,7 @@ def test_another_generator_or_style_is_applied_again(fleet: Path) -> None:
     assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
 
 
+@pytest.mark.slow
 def test_resources_with_names_that_end_alike_keep_their_revisions_apart(workspace: Path) -> None:
     done(scaffold(workspace, "shop-service", "8082", "--bare"))
     for name in ("order", "purchase_order"):

@@ -378,6 +378,7 @@ def test_a_removal_after_an_addition_leaves_the_text_byte_for_byte(end: str) -> 
             assert text == before[len(steps)], f"seed {number}"
 
 
+@pytest.mark.slow
 def test_additions_and_removals_in_any_order_leave_one_text() -> None:
     for number in range(5):
         random = Random(number)

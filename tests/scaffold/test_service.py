@@ -57,6 +57,7 @@ def test_options_may_come_first(workspace: Path) -> None:
     assert (workspace / "services/ping/app.py").is_file()
 
 
+@pytest.mark.slow
 def test_generating_twice_gives_the_same_bytes(workspace: Path, tmp_path: Path) -> None:
     other = shutil.copytree(workspace, tmp_path / "elsewhere" / "fleet")
 

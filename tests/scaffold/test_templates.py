@@ -51,6 +51,7 @@ def test_an_edited_template_reaches_ten_services_and_their_edits_stay(fleet: Pat
     assert services["s3_service"].startswith("Mine.\n")
 
 
+@pytest.mark.slow
 def test_a_template_of_a_resource_and_a_new_one_win_too(fleet: Path) -> None:
     done(scaffold(fleet, "templates", "copy", f"{ENTITY}.jinja"))
     append(
@@ -126,6 +127,7 @@ def test_what_cannot_be_copied_is_refused(workspace: Path) -> None:
     assert "its templates are in" in refused(scaffold(repository, *copy, ENTITY), exit_code=2)
 
 
+@pytest.mark.slow
 def test_a_renamed_template_carries_edits_to_the_new_name(fleet: Path) -> None:
     own = fleet / "scaffold/templates/service/owners.py.jinja"
     own.parent.mkdir(parents=True)

@@ -227,6 +227,7 @@ def decided(path: Path) -> str:
     return "".join(kept)
 
 
+@pytest.mark.slow
 def test_it_is_undone_byte_for_byte_and_a_dry_run_writes_nothing(old: Path) -> None:
     before = picture(old)
 
