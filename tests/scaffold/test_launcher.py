@@ -17,7 +17,7 @@ from tests.scaffold.commands import ENVIRONMENT, REPOSITORY, Completed, done, re
 
 INSTALLED = quart_fleet.__version__
 OTHER = "0.1.9"
-_RUN = "from scaffold.launcher import run; run()"
+_RUN = f'import sys; sys.path.append("{REPOSITORY}"); from scaffold.launcher import run; run()'
 
 
 def fleet(folder: Path, *arguments: str, **variables: str) -> Completed:
