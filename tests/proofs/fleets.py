@@ -11,6 +11,8 @@ from uuid import UUID
 
 from quart_fleet.times import read_duration
 from scaffold.errors import MisuseError
+from scaffold.generation.not_generated import refuse_not_generated
+from scaffold.generation.samples import samples_of
 from scaffold.language.description import (
     FieldDescription,
     FleetDescription,
@@ -21,8 +23,6 @@ from scaffold.language.description import (
     spell,
 )
 from scaffold.language.fleet import write_resource
-from scaffold.not_generated import refuse_not_generated
-from scaffold.samples import samples_of
 from tests.scaffold.descriptions import LETTERS, PATTERNS, random_fleet, random_value
 
 FIRST_PORT = 9001

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from scaffold.generation.not_generated import refuse_not_generated
 from scaffold.language.fleet import parse_fleet
-from scaffold.not_generated import refuse_not_generated
 from tests.readme.guide import (
     COOKBOOK,
     GUIDE,

@@ -7,8 +7,9 @@ from random import Random
 
 import pytest
 
-from scaffold.baseline import describe, parse_described
+from scaffold.engine.baseline import describe, parse_described
 from scaffold.errors import MisuseError, ScaffoldError
+from scaffold.generation.presets import preset_of
 from scaffold.language.description import ActionDescription, FleetDescription, ResourceDescription
 from scaffold.language.fleet import (
     FRESH,
@@ -25,7 +26,6 @@ from scaffold.language.fleet import (
     write_resource,
 )
 from scaffold.language.grammar import parse_fields
-from scaffold.presets import preset_of
 from tests.scaffold.descriptions import random_fleet
 
 SHOP = """\

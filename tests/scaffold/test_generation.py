@@ -3,8 +3,8 @@
 import pytest
 
 from scaffold.errors import MisuseError
-from scaffold.fleet import Fleet
-from scaffold.generation import render_service
+from scaffold.generation.fleet import Fleet
+from scaffold.generation.services import render_service
 from scaffold.language.fleet import parse_fleet
 
 LAMP = """

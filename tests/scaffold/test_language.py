@@ -14,9 +14,11 @@ from pydantic import BaseModel
 
 from quart_fleet.database import Database
 from quart_fleet.dto import PatchDTO, ResponseDTO
-from scaffold import fields, tables
 from scaffold.errors import MisuseError
-from scaffold.fields import Resource
+from scaffold.generation import fields, tables
+from scaffold.generation.fields import Resource
+from scaffold.generation.presets import preset_of
+from scaffold.generation.samples import distinct_samples, just_outside, samples_of
 from scaffold.language.description import (
     ActionDescription,
     FieldDescription,
@@ -34,8 +36,6 @@ from scaffold.language.grammar import (
 from scaffold.language.options import OPTIONS
 from scaffold.language.types import TYPES
 from scaffold.names import ServiceName
-from scaffold.presets import preset_of
-from scaffold.samples import distinct_samples, just_outside, samples_of
 from shared.models.base import BaseModel as DeclarativeModel
 from tests.scaffold.commands import picture, refused, scaffold
 from tests.workspace import FRAMEWORK
