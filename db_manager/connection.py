@@ -35,6 +35,8 @@ Retried = tuple[type[ManagerError], ...]
 
 RETRY_INTERVAL = 0.25
 """Seconds between two tries to reach a server that is starting."""
+_POOL_SIZE = 2
+"""One connection does the work, and one looks at who keeps it waiting."""
 _POOLED = (
     "pooled transactions cannot hold the lock of a migration.\n"
     "Name the server itself by DATABASE_URL, and unset DATABASE_POOLER."
@@ -162,7 +164,7 @@ async def _connected(
     url: str, config: DatabaseSettings, wait: float, retried: Retried
 ) -> AsyncIterator[Target]:
     # DB_ECHO would print between the results, and DB_POOL_SIZE is about services.
-    ours = config.model_copy(update={"db_echo": False, "db_pool_size": 1})
+    ours = config.model_copy(update={"db_echo": False, "db_pool_size": _POOL_SIZE})
     connector = Connector(url, ours)
     remedy = CORRECT if config.database_url else LOOK
     target = Target(url, create_engine(connector, ours), remedy, config.database_url is None)

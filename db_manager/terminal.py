@@ -26,6 +26,14 @@ WAIT = click.option(
     metavar="SECONDS",
     help="Keep trying to reach a database that is still starting.",
 )
+LOCK_WAIT = click.option(
+    "--lock-wait",
+    type=click.FloatRange(min=0),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="Keep trying where others hold a lock on a table.",
+)
 
 
 class Commands(click.Group):
@@ -126,6 +134,7 @@ def open_manager_and(
     wait: float,
     loss: str | None = None,
     retried: tuple[type[ManagerError], ...] = (UnreachableError,),
+    lock_wait: float = 0,
 ) -> ResultT:
     """Reach the database and do `work` on it; raises ManagerError.
 
@@ -142,6 +151,6 @@ def open_manager_and(
         async with open_target(load_config(), wait, retried) as target:
             if loss is not None:
                 confirm(f"{loss}: {target.place}.")
-            return await work(DatabaseManager(target, say))
+            return await work(DatabaseManager(target, say, lock_wait))
 
     return asyncio.run(run())

@@ -9,14 +9,15 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from itsdangerous import BadSignature
 from quart import Quart, request
 from quart.sessions import NullSession, SecureCookieSessionInterface, SessionMixin
-from werkzeug.routing import BaseConverter
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter, RequestRedirect
 
 from quart_fleet.asgi._http import AnyHostMap, HTTPConnection, LingeringConnection, Request
 from quart_fleet.errors import ServiceError
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
-    from quart.typing import ASGIHTTPProtocol, ResponseTypes
+    from quart.typing import ASGIHTTPProtocol, ResponseReturnValue, ResponseTypes
     from quart.wrappers.base import BaseRequestWebsocket
     from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -155,6 +156,22 @@ class ServiceApplication(Quart):
         except ServiceError as error:
             self.start_error = error.message
             raise
+
+    async def handle_http_exception(
+        self, error: HTTPException
+    ) -> "HTTPException | ResponseReturnValue":
+        """Answer a redirect as other errors are, to a place on the host that was asked, whichever.
+
+        Werkzeug names the host that the client has sent (RFC 9110, section 10.2.2, needs none), in
+        a page of HTML.
+        """
+        if isinstance(error, RequestRedirect) and not self.url_map.host_matching:
+            _, _, path, query, _ = urlsplit(error.new_url)
+            error.new_url = f"/{path.lstrip('/')}" + (f"?{query}" if query else "")
+            error.description = None  # the address that was named
+            if handler := self._find_error_handler(error, request.blueprints):
+                return await self.ensure_async(handler)(error)  # type: ignore[return-value]
+        return await super().handle_http_exception(error)
 
     def drain(self) -> None:
         """Close each connection behind its next answer, from now on."""

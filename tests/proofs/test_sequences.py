@@ -44,6 +44,16 @@ _APART = (
     ".scaffold/undo.json",
 )
 """What tells the way that led to a description, or is of one machine."""
+_KEPT = {
+    ".scaffold",
+    ".scaffold/generated",
+    ".secrets",
+    ".secrets/owner_password",
+    ".secrets/postgres_password",
+    ".secrets/roles",
+    ".secrets/roles/.keep",
+}
+"""Made with the first service, and kept after the last one: the containers' database has the secrets."""
 
 Tree = dict[str, tuple[int, bytes]]
 
@@ -225,7 +235,7 @@ def generated_tree(root: Path) -> Tree:
     return {
         path: what
         for path, what in picture(root).items()
-        if not path.startswith(_APART) and "/.env" not in path and path != ".scaffold"
+        if not path.startswith(_APART) and "/.env" not in path and path not in _KEPT
     }
 
 
