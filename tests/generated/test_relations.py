@@ -47,6 +47,7 @@ user = "ref(shop)"
 
 [shop-service.shop]
 name = "str"
+code = "str(8)?:unique=main"
 
 [forum-service]
 port = 9302

@@ -28,7 +28,7 @@ from tests.described import read_schema
 from tests.proofs.fleets import Values, with_texts, write_fleet
 from tests.scaffold.commands import picture
 from tests.scaffold.descriptions import RESOURCES, random_fleet
-from tests.workspace import GeneratedWorkspace
+from tests.workspace import GeneratedWorkspace, confirmed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -83,7 +83,8 @@ class Life:
     def run(self, *arguments: str) -> bool:
         """Run a command of the generator; one that it refuses changes nothing."""
         before = picture(self.root)
-        result = CliRunner().invoke(main, arguments)
+        consent = confirmed(self.url) * ("--yes" in arguments)
+        result = CliRunner().invoke(main, (*arguments, *consent))
         self.journal.append(f"{' '.join(map(repr, arguments))}: {result.output.splitlines()[:2]}")
         if result.exit_code:
             told = isinstance(result.exception, SystemExit)
