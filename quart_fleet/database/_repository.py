@@ -1,9 +1,8 @@
 """The base of the repositories: what every table answers, in plain Core statements."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from types import MappingProxyType
 from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar, cast
 
 import asyncpg
@@ -58,8 +57,8 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
     resource: ClassVar[str]
     unique_fields: ClassVar[tuple[str, ...]] = ()
     unique_sets: ClassVar[tuple[tuple[str, ...], ...]] = ()
-    unique_names: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    """What a refusal calls them, where it is not their name: `{"category_id": "category"}`."""
+    unique_references: ClassVar[tuple[str, ...]] = ()
+    """Those of them that are ids of other rows: a refusal calls `category_id` the category."""
     parts: ClassVar[tuple[SQLAlchemyParts[Any, Any] | Pairs, ...]] = ()
     """What is read with each entity, and written with it in one transaction."""
     _statements: ClassVar[TableStatements]
@@ -252,7 +251,7 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         if isinstance(error, asyncpg.PostgresError):
             table = cast("Table", self.model.__table__)
             refusal = find_refusal(error, self.resource, table, values, self.unique_sets)
-        if isinstance(refusal, AlreadyExistsError) and self.unique_names:
+        if isinstance(refusal, AlreadyExistsError):
             refusal = self._already_exists(refusal.field, *refusal.others)
         told, cause = refusal or error, error if refusal else error.__cause__
         is_reference = isinstance(cause, asyncpg.ForeignKeyViolationError)
@@ -273,7 +272,9 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
 
     def _already_exists(self, *fields: str) -> AlreadyExistsError:
         """Return the refusal of values that another entity has."""
-        return AlreadyExistsError(*(self.unique_names.get(each, each) for each in fields))
+        references = self.unique_references
+        names = (each.removesuffix("_id") if each in references else each for each in fields)
+        return AlreadyExistsError(*names)
 
     def _chosen(self, record_id: int | None) -> Parameters:
         """Return the parameter of a statement by id; raises NotFoundError for what no id can be."""
