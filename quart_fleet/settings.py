@@ -70,6 +70,8 @@ class DatabaseSettings(BaseSettings):
     """The password of DATABASE_URL's user, where the URL has none."""
     database_url: Annotated[str, AfterValidator(normalise)] | None = Field(default=None, repr=False)
     """A libpq URL for asyncpg; None means the workspace's embedded server."""
+    protected: bool = False
+    """Whether the database manager destroys nothing of it, whatever it is told."""
     db_echo: bool = False
     db_pool_size: int = Field(default=10, ge=1, le=1000)
     """How many connections one process opens at most."""

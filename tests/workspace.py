@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from quart_fleet.conventions import without_foreign_variables
@@ -45,8 +46,18 @@ class GeneratedWorkspace:
         }
 
     def python(self, *arguments: str, **settings: str) -> str:
-        """Run Python here and return what it printed; a failure fails the test, with its words."""
+        """Run Python here and return what it printed; a failure fails the test, with its words.
+
+        With `--yes`, the database's name is given as well.
+        """
+        if "--yes" in arguments:
+            arguments += confirmed((self.environment | settings).get("DATABASE_URL"))
         return run([sys.executable, *arguments], self.root, self.environment | settings)
+
+
+def confirmed(url: str | None) -> tuple[str, ...]:
+    """Return what agrees to the loss of rows on a server that is given, none on the embedded one."""
+    return ("--confirm", urlsplit(url).path.lstrip("/")) if url else ()
 
 
 def python_path(workspace: Path) -> str:

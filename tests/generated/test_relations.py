@@ -50,6 +50,7 @@ user = "ref(shop)"
 
 [shop-service.shop]
 name = "str"
+code = "str(8)?:unique=main"
 
 [forum-service]
 port = 9302

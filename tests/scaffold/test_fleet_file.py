@@ -309,6 +309,51 @@ def test_what_holds_across_a_fleet_is_checked(old: str, new: str, message: str |
         assert re.fullmatch(r"(?s).+:\n  [^\n]*\n +\^\n.+", str(refused.value))
 
 
+ROOM = """\
+[a-service]
+port = 2000
+[a-service.shelf]
+{shelf}
+[a-service.room]
+lines = "items(line){length}"
+[a-service.room.line]
+{line}
+"""
+
+
+@pytest.mark.parametrize(
+    ("length", "line", "shelf", "message"),
+    [
+        (":length(9)", 'x = "bool"\ny = "int"\n_unique = ["x, y"]', 'z = "bool"', None),
+        (":length(3)", 'x = "bool?:unique"', 'z = "bool"', None),
+        (":length(3)", 'x = "bool:unique"', 'z = "bool"', "line 6: Only 2 of line can differ in x:"),
+        (":length(5)", 'x = "bool"\ny = "enum(a, b)"\n_unique = ["x, y"]', 'z = "bool"', "line 6: Only 4 of line can differ in x and y"),
+        (":length(5)", 'x = "int:min(-1):max(2):unique"', 'z = "bool"', "Only 4 of line"),
+        (":length(5)", 'x = "decimal(3,1):min(0):max(0.3):unique"', 'z = "bool"', "Only 4 of line"),
+        (":length(5)", 'x = "date:min(2027-01-01):max(2027-01-04):unique"', 'z = "bool"', "Only 4 of line"),
+        (":length(3)", 'x = "ref(shelf):unique"', 'z = "int:unique"', None),
+        (":length(3)", 'x = "ref(shelf):unique"', 'z = "bool:unique"', "line 6: Only 2 of line can differ in x"),
+        ("", 'x = "many(shelf):length(3)"', 'z = "str:unique"', None),
+        ("", 'x = "many(shelf):length(3)"', 'z = "bool:unique"', "line 8: Only 2 of shelf can differ in z"),
+        (":length(1)", 'x = "ref(shelf)"', 'z = "ref(room)"', "line 4: No shelf could be the first"),
+        (":length(1)", 'x = "many(shelf):length(1)"', 'z = "ref(room)"', "line 4: No shelf could be the first"),
+        (":length(1)", 'x = "ref(shelf)"', 'z = "ref(room)?"', None),
+        ("", 'x = "ref(shelf)"', 'z = "ref(room)"', None),
+    ],
+)  # fmt: skip
+def test_a_length_that_no_row_could_have_is_refused(
+    length: str, line: str, shelf: str, message: str | None
+) -> None:
+    text = ROOM.format(length=length, line=line, shelf=shelf)
+
+    if message is None:
+        parse_fleet(text)
+    else:
+        with pytest.raises(MisuseError, match=message) as refused:
+            parse_fleet(text)
+        assert re.fullmatch(r"(?s).+:\n  [^\n]*\n +\^\n.+", str(refused.value))
+
+
 @pytest.mark.parametrize(
     "text",
     [
