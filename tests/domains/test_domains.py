@@ -64,7 +64,7 @@ def teach(school: Client) -> None:
 
     assert refusal == {"grade": "Must be at most 6"}
     assert unknown == {"student_id": "No such student"}
-    assert twice == "Student id and lesson plan id already exist"
+    assert twice == "Student and lesson plan already exist"
     assert school.ask("GET", "/courses/code/MA-1")["points"] == "6.0"
     found = school.ask("GET", f"/enrolments?lesson_plan_id={held[0]}")
     assert [(each["student_id"], each["grade"]) for each in found] == [(ada, "5.5"), (bob, None)]
