@@ -36,7 +36,7 @@ from quart_fleet.server._connections import (
     Connection,
     Connections,
 )
-from quart_fleet.server._listener import take_queued
+from quart_fleet.server._listener import end_listening
 from quart_fleet.server._workers import Link
 
 _CUT_TIMEOUT = 5.0
@@ -253,9 +253,7 @@ async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -
     link.serving()
     await signalled.wait()
     connections.drain()
-    await take_queued(listener, connect, is_last=link.is_last())
-    server.close()
-    listener.close()
+    await end_listening(listener, [server], connect, is_last=link.is_last())
     link.closed()
     deadline = loop.time() + app.config["GRACEFUL_TIMEOUT"]
     if tasks:
