@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import h11
@@ -247,7 +248,10 @@ async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -
         assert task is not None
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-        await BoundedConnection(connections, wrapped, loop, config, context, state, reader, writer)
+        with suppress(asyncio.CancelledError):  # at the end of the grace
+            await BoundedConnection(
+                connections, wrapped, loop, config, context, state, reader, writer
+            )
 
     server = await loop.create_server(connect, sock=listener)
     link.serving()
