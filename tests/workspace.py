@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,15 @@ from typing import Self
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+import httpx
+
 from quart_fleet.conventions import without_foreign_variables
 from tests.ports import reserve_port
 
 FRAMEWORK = Path(__file__).parents[1]
+
+Serve = Callable[[str], httpx.Client]
+"""Runs a service, by its package, until the module's tests end; returns a client of its API."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.generation.fields import Resource
 from scaffold.generation.fleet import Fleet
 from scaffold.generation.render import Files
+from scaffold.generation.shipped import NAME, find_users, shipped_resource
 from scaffold.language.description import Generated, Value
 from scaffold.language.values import read_default
 from scaffold.revisions.ordering import Step, order_steps
@@ -100,6 +101,11 @@ class GeneratedRevisions:
         for name in fill.keys() - known:
             raise MisuseError(f"--fill {name}: no resource has such a field.")
         steps, head = Steps(), newest.base
+        # Nothing has written to a table that came with the workspace and was not described.
+        known_before = [
+            None,
+            *(each for _, one in before.resources() for each in (one, *one.parts)),
+        ]
         for step in order_steps(self._changes(before, after, newest)):
             was, now = step.was, step.now
             if not (steps.added or newest.files):
@@ -109,7 +115,7 @@ class GeneratedRevisions:
                 was,
                 now,
                 parent=head,
-                fill=_values(now, fill),
+                fill=_values(now, fill) if was in known_before else None,
                 renames={
                     replace(one, name=one.was).key: one.key
                     for one in fields
@@ -125,10 +131,11 @@ class GeneratedRevisions:
 
     def _changes(self, before: Fleet, after: Fleet, newest: RemovableRevisions) -> Iterator[Step]:
         """Yield a step for each resource and each part whose table may change."""
+        shipped = shipped_resource()
         for owner, resource in sorted(_gone(before, after), key=lambda each: each[0]):
             if not self._revisions_of(owner) & newest.files.keys():
                 yield from (Step(owner, part, None) for part in resource.parts)
-                yield Step(owner, resource, None)
+                yield Step(owner, resource, shipped if resource.singular == NAME else None)
         # A table that a revision of the owner's makes is taken as it is.
         made = {
             table
@@ -138,7 +145,11 @@ class GeneratedRevisions:
         }
         for service, resource in after.resources():
             was = before.find_resource(service.name.package, resource.singular)
-            if was != resource and (was or not (resource.is_shipped or resource.table in made)):
+            if was is None and resource.singular == NAME and shipped.table in made:
+                was = find_users(before) or shipped
+                if was.description == resource.description:
+                    continue
+            if was != resource and (was or resource.table not in made):
                 owner = _owner(service.name.package, resource)
                 yield Step(owner, was, resource)
                 parts = {one.singular: one for one in was.parts} if was else {}
@@ -170,10 +181,13 @@ def _owner(package: str, resource: Resource) -> str:
 
 
 def _gone(before: Fleet, after: Fleet) -> Iterator[tuple[str, Resource]]:
-    """Yield the resources that are no longer described; a model that ships stays."""
+    """Yield the resources that are no longer described; users may have moved to another service."""
     for service, resource in before.resources():
         kept = after.find_resource(service.name.package, resource.singular)
-        if kept is None and not resource.is_shipped:
+        stays = resource.singular == NAME and (
+            find_users(after) or resource.description == shipped_resource().description
+        )
+        if kept is None and not stays:
             yield _owner(service.name.package, resource), resource
 
 

@@ -949,11 +949,6 @@ class Resource(ResourceName):
         return cls(names.singular, names.many, description, prefix, relations or Relations())
 
     @property
-    def is_shipped(self) -> bool:
-        """Whether its model and its revision come with the framework."""
-        return self.name == "user"
-
-    @property
     def model(self) -> PurePosixPath:
         """The module of its model, below the workspace's root."""
         return PurePosixPath(MODELS, f"{self.name}.py")

@@ -52,8 +52,7 @@ class Target(ResourceName):
             one
             for one in self.description.fields
             if one.type.name not in ("many", "items")
-            and not one.optional
-            and (one.default is None or one.name in unique)
+            and (not one.optional if one.default is None else one.name in unique)
             and not isinstance(one.default, Generated)
         )
 

@@ -15,6 +15,7 @@ from scaffold.generation.fleet import PlannedService
 from scaffold.generation.relations import Target
 from scaffold.generation.render import TEMPLATES, Files, render, render_tree
 from scaffold.generation.samples import samples_of
+from scaffold.generation.shipped import MODEL, SERVICE, shipped_resource
 from scaffold.generation.tables import Table, quoted
 from scaffold.language.description import Value, spell
 from scaffold.names import ServiceName
@@ -492,6 +493,7 @@ def describe_resource(resource: Resource, service: str) -> Words:
             if field.of.pattern is not None and not field.of.secret
         ],
         "extensions": extensions,
+        "changing": "patch" if extensions else "put",
         "patches": extensions if is_updated else [],
         "filterings": [each for each in extensions if each.telling_filters or fields.has_active],
         "actives": [resource] if fields.has_active else [],
@@ -887,7 +889,11 @@ def render_service(service: PlannedService, project: str, base: str) -> Files:
             tree |= render_tree("references", resource_words, resource.name, resource.prefix)
     files = {service.folder / path: text for path, text in tree.items()}
     for resource in service.resources:
-        if not resource.is_shipped:
-            model_words = words | describe_resource(resource, service.name.typed)
-            files[resource.model] = render("models/_resource_.py.jinja", model_words)
+        model = _render_model(service.name.typed, resource, words)
+        if resource.model != MODEL or model != _render_model(SERVICE, shipped_resource(), words):
+            files[resource.model] = model
     return files
+
+
+def _render_model(service: str, resource: Resource, words: Words) -> str:
+    return render("models/_resource_.py.jinja", words | describe_resource(resource, service))

@@ -1,1 +1,1 @@
-"""What hurts a service: CI runs a seeded part of each count, `make faults` the whole."""
+"""A service under fire: hostile clients, and the end of its process in the midst of requests."""

@@ -27,60 +27,9 @@ from scaffold.language.fleet import (
 )
 from scaffold.language.grammar import parse_fields
 from tests.scaffold.descriptions import random_fleet
+from tests.workspace import FRAMEWORK
 
-SHOP = """\
-[user-service]
-port = 8081
-
-[user-service.user]                      # exactly the contract's users
-username = "str(80):lookup:fixed"
-email = "str(120):unique:fixed"
-first_name = "str(50)?"
-last_name = "str(50)?"
-age = "int?"
-_routes = "contract"
-
-[product-service]
-port = 8082
-
-[product-service.category]
-name = "str(80):unique"
-
-[product-service.product]
-name = "str(120):search"
-sku = "str(32):lookup:fixed"
-price = "decimal(10,2):min(0)"
-stock = "int:min(0)=0"
-released_on = "date?:index"
-description = "text?:search"
-category = "ref(category)?"
-tags = "many(tag)"
-_index = ["category, price"]
-
-[product-service.tag]
-label = "str(40):unique:length(2)"
-_active = false
-
-[order-service]
-port = 8083
-
-[order-service.order]
-code = "str(20):lookup:fixed"
-buyer = "ref(user-service.user)"
-placed_at = "datetime"
-status = "enum(open, paid, shipped, cancelled):index=open"
-lines = "items(line)"
-_actions = { pay = "status: open -> paid", cancel = "status: open, paid -> cancelled" }
-
-[order-service.order.line]               # a part of the order: kept and read with it
-product = "ref(product-service.product)"
-quantity = "int:positive"
-unit_price = "decimal(10,2):min(0)"
-_unique = ["product"]                    # within one order
-
-[mail-service]                           # bare: health and root only
-port = 8084
-"""
+SHOP = (FRAMEWORK / "tests/domains/shop/fleet.toml").read_text()
 
 CRLF = "\r\n"
 THING = replace(parse_fields(["name:str", "note:text?"]), name="thing")
@@ -188,7 +137,7 @@ def test_a_fresh_file_has_a_comment_and_no_service() -> None:
             "open -> paid",
             "status -> paid",
             "fleet.toml, line 42: 'status' is no word of status:\n"
-            '  _actions = { pay = "status: status -> paid", cancel = "status: open, paid -> cancelled" }\n'
+            '  _actions = { pay = "status: status -> paid", ship = "status: paid -> shipped", cancel = "status: open, paid -> cancelled" }\n'
             "                              ^\n"
             "Allowed here: open, paid, shipped, cancelled",
         ),
@@ -230,7 +179,7 @@ def test_a_fresh_file_has_a_comment_and_no_service() -> None:
             "lines =",
             "line =",
             "fleet.toml, line 44: Cannot overwrite a value:\n"
-            "  [order-service.order.line]               # a part of the order: kept and read with it\n"
+            "  [order-service.order.line]               # a part of the order: no routes of its own, kept and read with it\n"
             "                           ^\n"
             "TOML, where each key and each table is there once; a field and a part share no name.",
         ),

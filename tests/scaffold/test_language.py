@@ -369,7 +369,6 @@ def test_the_command_line_shows_a_mistake_as_the_page_does(workspace: Path) -> N
     ("arguments", "message"),
     [
         (["ping", "8081", "a:int", "--bare"], "A --bare service keeps nothing"),
-        (["user-service", "8081", "a:int"], "other fields for it are not generated yet"),
     ],
 )
 def test_fields_that_no_table_could_have_are_refused(
