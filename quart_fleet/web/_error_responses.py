@@ -43,6 +43,7 @@ _MESSAGES = {
     405: "Method not allowed",
     413: "Request body too large",
     415: "Content-Type must be application/json",
+    500: "Internal server error",
 }
 
 
