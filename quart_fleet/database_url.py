@@ -281,6 +281,11 @@ def names_of_hosts(url: str) -> list[str]:
     ]
 
 
+def number_of_hosts(url: str) -> int:
+    """Return how many servers a connection may be made to."""
+    return len(_places(_read(url)))
+
+
 def describe(url: str) -> str:
     """Return the database that `url` means without its password: `name at host:port`."""
     places = ",".join(

@@ -11,7 +11,13 @@ from quart import Quart, request
 from quart.sessions import NullSession, SecureCookieSessionInterface, SessionMixin
 from werkzeug.routing import BaseConverter
 
-from quart_fleet.asgi._http import AnyHostMap, HTTPConnection, LingeringConnection, Request
+from quart_fleet.asgi._http import (
+    AnyHostMap,
+    BoundedApplication,
+    HTTPConnection,
+    LingeringConnection,
+    Request,
+)
 from quart_fleet.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -127,7 +133,7 @@ class SecureCookieSessions(SecureCookieSessionInterface):
         await super().save_session(app, session, response)
 
 
-class ServiceApplication(Quart):
+class ServiceApplication(BoundedApplication):
     """A Quart application that keeps the contract with Quart's own HTTP classes."""
 
     asgi_http_class: "type[ASGIHTTPProtocol]" = LingeringConnection

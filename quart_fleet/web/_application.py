@@ -69,11 +69,12 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         TESTING=config.testing,
         SECRET_KEY=config.secret_key.get_secret_value(),
         MAX_CONTENT_LENGTH=config.max_content_length,
+        REQUEST_TIMEOUT=config.request_timeout,
         SERVICE_NAME=config.service_name,
         SERVICE_PORT=config.service_port,
         HOST=config.host,
         KEEP_ALIVE_TIMEOUT=config.keep_alive_timeout,
-        FORWARDED_ALLOW_IPS=config.forwarded_allow_ips,
+        TRUSTED_PROXIES=config.trusted_proxies,
     )
     app.json = ContractJSONProvider(app)  # anew, since its form depends on DEBUG
     # A ServiceError that ends the start is reported by the server, and is no crash to be logged.
