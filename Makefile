@@ -68,7 +68,7 @@ docs: $(STAMP) ## the pages of docs/ as a site, in build/site
 	@$(VENV) -m zensical build --strict --clean
 
 vendor: $(STAMP) ## vendor/ and the locks, which images are built from (git ignores them here)
-	@rm -rf vendor && $(VENV) -m scaffold.vendor
+	@rm -rf vendor && $(VENV) -m scaffold.distribution.vendor
 
 # Resolved in a fresh workspace by its own `make lock`; the version and hash of the wheel are left open.
 LOCKS := scaffold/templates/lock

@@ -35,6 +35,8 @@ Retried = tuple[type[ManagerError], ...]
 
 RETRY_INTERVAL = 0.25
 """Seconds between two tries to reach a server that is starting."""
+_POOL_SIZE = 2
+"""One connection does the work, and one looks at who keeps it waiting."""
 _POOLED = (
     "pooled transactions cannot hold the lock of a migration.\n"
     "Name the server itself by DATABASE_URL, and unset DATABASE_POOLER."
@@ -63,10 +65,17 @@ class Target:
     remedy: str
     """What to do where it cannot be used."""
     is_embedded: bool = False
+    is_protected: bool = False
+    """Whether nothing of it may be destroyed."""
     place: str = ""
     """Where it is, as the server itself says: the address may come from PGHOST, a service file or
     a pooler, and be one of several."""
     _answer: tuple[object, ...] = field(default=(), repr=False)
+
+    @property
+    def name(self) -> str:
+        """The name of the database, once it has answered."""
+        return str(self._answer[0])
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
@@ -162,10 +171,11 @@ async def _connected(
     url: str, config: DatabaseSettings, wait: float, retried: Retried
 ) -> AsyncIterator[Target]:
     # DB_ECHO would print between the results, and DB_POOL_SIZE is about services.
-    ours = config.model_copy(update={"db_echo": False, "db_pool_size": 1})
+    ours = config.model_copy(update={"db_echo": False, "db_pool_size": _POOL_SIZE})
     connector = Connector(url, ours)
     remedy = CORRECT if config.database_url else LOOK
-    target = Target(url, create_engine(connector, ours), remedy, config.database_url is None)
+    is_embedded, is_protected = config.database_url is None, config.protected
+    target = Target(url, create_engine(connector, ours), remedy, is_embedded, is_protected)
     try:
         await _reach(target, monotonic() + wait, retried)
         if connector.pooling is not Pooling.NONE:

@@ -1,20 +1,52 @@
-"""One process changes the schema at a time: a session-level advisory lock of PostgreSQL.
+"""The locks of a migration: its own, and those of others that it waits for.
+
+One process changes the schema at a time: a session-level advisory lock of PostgreSQL.
 
 The session that holds it is the one that does the work, so that neither outlives the other. It is
 polled for: a blocked `pg_advisory_lock` is ended by lock_timeout and holds a snapshot that CREATE
 INDEX CONCURRENTLY of another session waits for, for ever. A transaction-level lock would be lost in
 a revision's autocommit block.
+
+A statement that waits for a lock on a table has every later reader of the table wait behind it. It
+waits for LOCK_TIMEOUT seconds at most, lets them pass, and is tried again.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, func, literal, select
+import asyncpg
+from sqlalchemy import ColumnElement, Row, func, literal, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db_manager.connection import Target
+from db_manager.errors import LockedError, ManagerError
+from quart_fleet.database.explanations import driver_error, reason_of
+
+ResultT = TypeVar("ResultT")
+
+LOCK_TIMEOUT = 2
+"""Seconds that a statement waits for a lock: requests wait behind it."""
+LOCK_WAIT = 60.0
+"""Seconds that a command keeps trying, by default."""
+
+_PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Seconds between tries, in which those who waited are served; the last one again and again."""
+
+_HOLDERS = text("""
+    SELECT holders.pid, activity.usename, activity.state, activity.query,
+           to_char(activity.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"') AS since
+    FROM pg_stat_activity AS waiting, LATERAL unnest(pg_blocking_pids(waiting.pid)) AS holders (pid)
+    LEFT JOIN pg_stat_activity AS activity ON activity.pid = holders.pid
+    WHERE waiting.pid = :pid AND waiting.wait_event_type = 'Lock'
+    ORDER BY activity.xact_start NULLS LAST, holders.pid
+""")
+"""Who keeps a session waiting, the oldest transaction first; 0 is a prepared transaction."""
+_LONGEST_STATEMENT = 80
 
 POLL_INTERVAL = 0.1
 SILENT_WAIT = 1.0
@@ -30,12 +62,105 @@ async def locked_connection(
     """Open the connection that holds the lock, to do the work on."""
     async with target.connect() as connection:
         await _acquire(connection, target, say)
+        await limit_waiting(connection)
         try:
             yield connection
         except BaseException:
             await connection.invalidate()  # ends the session, and with it the lock
             raise
         await _call(connection, func.pg_advisory_unlock(_KEY))
+
+
+async def limit_waiting(connection: AsyncConnection) -> None:
+    """Have no statement of the session wait for a lock for longer than LOCK_TIMEOUT."""
+    async with connection.begin():
+        await connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}s'"))
+
+
+@dataclass
+class Patience:
+    """Waits for locks that others hold, and says who they are."""
+
+    target: Target
+    say: Callable[[str], None]
+    seconds: float = LOCK_WAIT
+    """How long work is tried again."""
+    _holder: str = field(default="", init=False)
+
+    async def insist(
+        self,
+        connection: AsyncConnection,
+        attempt: Callable[[], Awaitable[ResultT]],
+        can_repeat: Callable[[], bool] = lambda: True,
+    ) -> ResultT:
+        """Do work again, which is undone then, for as long as a lock keeps it from its end.
+
+        Raises LockedError when that takes longer than `seconds`.
+        """
+        deadline, tries = monotonic() + self.seconds, 0
+        while True:
+            self._holder = ""
+            try:
+                async with self._watching(connection):
+                    return await attempt()
+            except (LockedError, DBAPIError) as error:
+                failure = self._describe(error)
+                if failure is None:
+                    raise
+                await connection.rollback()
+                left = deadline - monotonic()
+                if left <= 0 or not can_repeat():
+                    raise failure from error
+                self.say(f"{failure.message.splitlines()[0]}. Trying again …")
+                await asyncio.sleep(min(_PAUSES[min(tries, len(_PAUSES) - 1)], left))
+                await limit_waiting(connection)
+                tries += 1
+
+    def _describe(self, error: LockedError | DBAPIError) -> LockedError | None:
+        """Say who kept the lock; None for another error."""
+        if isinstance(error, DBAPIError):
+            cause = driver_error(error)
+            if not is_of_a_lock(cause):
+                return None
+            error = LockedError(reason_of(cause))
+        first, *others = error.message.splitlines()
+        who = self._holder and f" ({self._holder})"
+        advice = f"Tried for {self.seconds:g} s; --lock-wait SECONDS sets that."
+        failure = LockedError("\n".join([f"{first}{who}", *others, advice]))
+        failure.half_done = error.half_done
+        return failure
+
+    @asynccontextmanager
+    async def _watching(self, connection: AsyncConnection) -> AsyncIterator[None]:
+        """Look at who keeps the connection waiting, on another one."""
+        async with connection.begin():
+            pid = await connection.scalar(text("SELECT pg_backend_pid()"))
+        is_over = asyncio.Event()
+        watching = asyncio.create_task(self._watch(pid, is_over))
+        try:
+            yield
+        finally:
+            is_over.set()
+            await watching
+
+    async def _watch(self, pid: int, is_over: asyncio.Event) -> None:
+        # Without another connection, as where all are taken, it is not told who it is.
+        with suppress(ManagerError, DBAPIError, OSError):
+            await _pause(is_over)
+            if is_over.is_set():
+                return
+            async with self.target.connect() as connection:
+                while not is_over.is_set():
+                    async with connection.begin():
+                        holders = (await connection.execute(_HOLDERS, {"pid": pid})).all()
+                    if holders:
+                        self._holder = _describe_holders(holders)
+                    await _pause(is_over)
+
+
+def is_of_a_lock(error: BaseException) -> bool:
+    """Say whether a statement ended since others held a lock for too long, or waited for its own."""
+    return isinstance(error, asyncpg.LockNotAvailableError | asyncpg.DeadlockDetectedError)
 
 
 async def is_being_changed(connection: AsyncConnection) -> bool:
@@ -51,6 +176,27 @@ async def _acquire(connection: AsyncConnection, target: Target, say: Callable[[s
             say(f"Waiting for another process that is changing {target.place} …")
             told = True
         await asyncio.sleep(POLL_INTERVAL)
+
+
+async def _pause(is_over: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(is_over.wait(), POLL_INTERVAL)
+
+
+def _describe_holders(holders: Sequence[Row[Any]]) -> str:
+    """Name the first: its process, user, start, and what it runs or ran last."""
+    first, more = holders[0], len(holders) - 1
+    others = f"and {more} more, " if more else ""
+    if first.pid == 0:
+        return f"held by {others}a prepared transaction: see pg_prepared_xacts"
+    statement = " ".join((first.query or "").split())
+    statement = "".join(each if each.isprintable() else "?" for each in statement)
+    since = f" since {first.since}" if first.since else ""
+    state = f", {first.state}" if first.state not in ("active", None) else ""
+    return (
+        f"held by {others}pid {first.pid} of {first.usename}{since}{state}: "
+        f"{statement[:_LONGEST_STATEMENT]}"
+    )
 
 
 async def _call(connection: AsyncConnection, function: ColumnElement[bool]) -> bool:

@@ -1,6 +1,7 @@
 """The operations of the database manager, each a method that returns what it found or did."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,17 +18,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db_manager.comparison import Comparison, Findings, Loss
 from db_manager.connection import Target
 from db_manager.errors import ManagerError, RevisionFailedError
-from db_manager.lock import is_being_changed, locked_connection
+from db_manager.lock import LOCK_WAIT, Patience, is_being_changed, locked_connection
 from db_manager.made import Made
 from db_manager.ownership import Ownership
 from db_manager.report import MIGRATE, Migration, Status, describe_lacking, find_problem
-from db_manager.reset import Left, Ours, drop_ours, recreate
-from db_manager.revisions import Revisions
+from db_manager.reset import NOT_MADE, Left, Ours, drop_ours, recreate
+from db_manager.revisions import Revision, Revisions
 from db_manager.roles import find_lacking, grant_tables, make_roles
 from db_manager.runner import Say, create_tables, render_sql, run, write_revision
 from db_manager.schema import (
-    drop_invalid_indexes,
     drop_tables,
+    find_invalid_indexes,
     read_revisions,
     read_tables,
 )
@@ -41,6 +42,8 @@ ResultT = TypeVar("ResultT")
 Renames = Sequence[tuple[str, str]]
 """Old names, as `table` or `table.column`, and new ones."""
 
+_NUMBER_OF_STEPS = re.compile(r"[+-]\d+$")
+
 WAIT_INTERVAL = 1.0
 """Seconds between two looks at a database that another process migrates."""
 
@@ -51,16 +54,18 @@ class DatabaseManager:
     Args:
         target: the database.
         say: takes a line for the user while an operation runs.
+        lock_wait: seconds to keep trying where others hold locks.
     """
 
-    def __init__(self, target: Target, say: Say) -> None:
+    def __init__(self, target: Target, say: Say, lock_wait: float = LOCK_WAIT) -> None:
         self._target = target
         self._say = say
+        self._patience = Patience(target, say, lock_wait)
         self._revisions = Revisions()
         self._workspace = get_workspace()
         with told_by_file():
             self._metadata = self._workspace.load_metadata()
-        self._made = Made(self._workspace.versions.parent)
+        self._made = self._made_by(self._revisions.list_all())
         self._ours = Ours(self._metadata, self._made, self._workspace.version_table)
 
     async def status(self) -> Status:
@@ -103,13 +108,18 @@ class DatabaseManager:
         async with locked_connection(self._target, self._say) as connection:
             return await self._upgrade(connection, revision, passwords or {})
 
+    async def find_loss(self, revision: str) -> bool:
+        """Say whether rows or values may go on the way back to `revision`."""
+        async with self._target.connect() as connection:
+            current = await self._read_known_revisions(connection)
+        return self._revisions.may_lose(current, revision)
+
     async def downgrade(self, revision: str) -> list[str]:
         """Take the database back to `revision`; return the ids of what was reverted."""
         async with locked_connection(self._target, self._say) as connection:
             current = await self._read_known_revisions(connection)
             if len(current) > 1 and revision.startswith("-"):
                 raise ManagerError(self._revisions.describe_ways_back(current))
-            await self._drop_invalid_indexes(connection)
             try:
                 reverted = await self._run(
                     connection, lambda config: command.downgrade(config, revision), revision
@@ -184,12 +194,29 @@ class DatabaseManager:
             await self._grant(connection, roles)
         return sorted(each.fullname for each in tables)
 
-    async def drop_tables(self) -> None:
-        """Drop the models' tables and what the database knows of revisions."""
+    async def drop_tables(self) -> list[Left]:
+        """Drop the models' tables, and what the database knows of revisions; return what is left.
+
+        On a server that is given, a table that no applied revision made is of others.
+        """
         async with locked_connection(self._target, self._say) as connection:
-            await self._read_known_revisions(connection)
-            tables = await _do(connection, self._own_tables)
-            await _do(connection, lambda current: drop_tables(current, self._metadata, tables))
+            current = await self._read_known_revisions(connection)
+            tables, left = await _do(connection, self._own_tables), list[Left]()
+            version_table = self._ours.version_table
+            if not self._target.is_embedded:
+                found = await _do(connection, lambda now: read_tables(now, self._metadata))
+                ours = self._ours_at(current)
+                version_table = ours.version_table
+                for each in [
+                    one for one in tables if not ours.has("table", "", one.name, one.schema)
+                ]:
+                    tables.remove(each)
+                    if each.fullname in found:
+                        left.append(Left(f"table {each.fullname}", NOT_MADE, is_met=True))
+            await self._insist(
+                connection, lambda now: drop_tables(now, self._metadata, tables, version_table)
+            )
+        return left
 
     async def reset(self) -> tuple[Migration, list[Left]]:
         """Empty the database, then migrate; return what was left, too.
@@ -206,56 +233,91 @@ class DatabaseManager:
             await recreate(self._target.url)
             return await self.migrate(), []
         async with locked_connection(self._target, self._say) as connection:
-            await self._read_known_revisions(connection)
+            ours = self._ours_at(await self._read_known_revisions(connection))
             failure = ""
             try:
-                await run(connection, lambda config: command.downgrade(config, "base"), self._say)
+                await self._run(connection, lambda config: command.downgrade(config, "base"))
             except ManagerError as error:
                 failure = f"\nReverting ended at {error.message.splitlines()[0]}"
                 await connection.rollback()
 
             def drop(current: Connection) -> list[Left]:
-                left = drop_ours(current, self._ours)
+                left = drop_ours(current, ours, self._ours)
                 if met := [f"{each.name}: {each.reason}" for each in left if each.is_met]:
                     lines = ["These would be left, and migrating would meet them:", *met]
                     raise ManagerError("\n".join(lines) + failure)  # which undoes the drops
                 return left
 
-            left = await _do(connection, drop)
+            left = await self._insist(connection, drop)
             return await self._upgrade(connection, "head", {}), left
 
     async def _upgrade(
         self, connection: AsyncConnection, revision: str, passwords: Mapping[str, str]
     ) -> Migration:
-        current = await self._read_known_revisions(connection)
+        pending = self._revisions.pending(await self._read_known_revisions(connection))
         if revision == "head":
             self._revisions.get_head()
-        if self._revisions.pending(current):
-            await self._drop_invalid_indexes(connection)
         roles = self._roles(passwords)
         await _do(connection, lambda current: make_roles(current, roles))
         applied = await self._run(
-            connection, lambda config: command.upgrade(config, revision), revision
+            connection,
+            lambda config: command.upgrade(config, revision),
+            revision,
+            has_work=bool(pending),
         )
         await self._grant(connection, roles)
         return Migration(self._target.place, applied, await _do(connection, read_revisions))
 
     async def _run(
-        self, connection: AsyncConnection, work: Callable[[Config], object], target: str
+        self,
+        connection: AsyncConnection,
+        work: Callable[[Config], object],
+        target: str = "",
+        *,
+        has_work: bool = True,
     ) -> list[str]:
-        """Apply or revert revisions; a failed index of one that was taken back goes too."""
+        """Apply or revert revisions; return their ids.
+
+        A failed index of one that is tried again, or was taken back, goes. A number of steps as
+        `target` is not begun anew once some are done.
+        """
+        steps = list[str]()
+
+        async def attempt() -> list[str]:
+            if has_work:
+                await self._drop_invalid_indexes(connection)
+            await run(connection, work, self._say, steps)
+            return steps
+
         try:
-            return await run(connection, work, self._say, target)
+            return await self._patience.insist(
+                connection, attempt, lambda: not (steps and _NUMBER_OF_STEPS.search(target))
+            )
         except RevisionFailedError as error:
             if error.is_taken_back:
                 await self._drop_invalid_indexes(connection)
             raise
 
+    async def _insist(
+        self, connection: AsyncConnection, work: Callable[[Connection], ResultT]
+    ) -> ResultT:
+        """Do all of `work` in one transaction, again where locks of others keep it from its end."""
+        return await self._patience.insist(connection, lambda: _do(connection, work))
+
     async def _drop_invalid_indexes(self, connection: AsyncConnection) -> None:
-        for index in await _do(
-            connection, lambda current: drop_invalid_indexes(current, self._ours)
-        ):
-            self._say(f"Dropped the invalid index {index}, which an interrupted run left.")
+        """Drop what is of no use; nobody waits for that, as nothing else waits for the table."""
+        indexes = await _do(connection, lambda current: find_invalid_indexes(current, self._ours))
+        if not indexes:
+            return
+        level = await connection.get_isolation_level()
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            for index in indexes:
+                await connection.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {index}"))
+                self._say(f"Dropped the invalid index {index}, which an interrupted run left.")
+        finally:
+            await connection.rollback()
+            await connection.execution_options(isolation_level=level)
 
     def _roles(self, passwords: Mapping[str, str]) -> Mapping[str, str | None]:
         """Return the roles to make: on the embedded server, which asks for no password, all."""
@@ -271,7 +333,7 @@ class DatabaseManager:
         def grant(current: Connection) -> list[str]:
             return grant_tables(current, self._granted_tables(current), table, named)
 
-        for line in await _do(connection, grant):
+        for line in await self._insist(connection, grant):
             self._say(line)
 
     def _granted_tables(self, connection: Connection) -> list[Table]:
@@ -337,6 +399,19 @@ class DatabaseManager:
             raise
         except SQLAlchemyError as error:
             raise ManagerError(f"The models cannot be compared: {reason_of(error)}") from error
+
+    def _made_by(self, revisions: Iterable[Revision]) -> Made:
+        """Return what revisions make, which are given with the newest first."""
+        versions = self._workspace.versions
+        files = [versions / each.file for each in revisions]
+        return Made(versions.parent, tuple(reversed(files)))
+
+    def _ours_at(self, current: tuple[str, ...]) -> Ours:
+        """Return what the applied revisions made: all that may be dropped."""
+        pending = self._revisions.pending(current)
+        applied = [each for each in self._revisions.list_all() if each not in pending]
+        version_table = self._workspace.version_table if current else None
+        return Ours(self._metadata, self._made_by(applied), version_table)
 
     def _own_tables(self, connection: Connection) -> list[Table]:
         """Return those of the models that are no views, and are not left out."""

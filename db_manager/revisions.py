@@ -28,6 +28,21 @@ PACKAGE = Path(__file__).parent
 
 LONGEST_MESSAGE = 90
 
+_KEEPING = frozenset(
+    {
+        *("f", "get_context", "create_table", "add_column", "rename_table", "create_index"),
+        *("drop_index", "create_check_constraint", "create_unique_constraint", "drop_constraint"),
+        *("create_foreign_key", "create_primary_key", "create_exclude_constraint"),
+        *("create_table_comment", "drop_table_comment"),
+    }
+)
+"""Operations of Alembic that lose no row and no value."""
+_KEEPING_STATEMENT = re.compile(
+    r"SET LOCAL [^;]+|COMMENT ON [^;]+|(?:CREATE|DROP|ALTER) INDEX [^;]+"
+    r"|ALTER (?:TABLE|SEQUENCE) \S+ (?:RENAME|VALIDATE CONSTRAINT|ADD CONSTRAINT|DROP CONSTRAINT) [^;]+",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Revision:
@@ -178,6 +193,15 @@ class Revisions:
                     f"No revision {name!r}. They are listed by: python -m db_manager history"
                 ) from error
 
+    def may_lose(self, current: tuple[str, ...], target: str) -> bool:
+        """Say whether a way back drops what may hold rows or values; in doubt it does."""
+        try:
+            # Annotated as one revision, it takes all that a database is at, as Alembic calls it.
+            steps = self._scripts._downgrade_revs(target, current)  # type: ignore[arg-type]
+        except Exception:  # whatever is wrong is told by the downgrade itself
+            return True
+        return any(_may_lose(Path(step.revision.path)) for step in steps)
+
     def describe_ways_back(self, current: tuple[str, ...]) -> str:
         """Say what `downgrade` takes where a number of steps may mean several branches."""
         parents = {each.id: each.follows for each in self.list_all()}
@@ -198,6 +222,38 @@ class Revisions:
             if each.id in applied:
                 applied.update(each.follows)
         return [each for each in reversed(everything) if each.id not in applied]
+
+
+def _may_lose(file: Path) -> bool:
+    calls = [
+        node
+        for way in parse_python(file).body
+        if isinstance(way, ast.FunctionDef) and way.name == "downgrade"
+        for node in ast.walk(way)
+        if isinstance(node, ast.Call)
+    ]
+    return not all(map(_keeps_rows, calls))
+
+
+def _keeps_rows(call: ast.Call) -> bool:
+    """Say whether a call of a revision certainly drops no row and no value."""
+    match call.func:
+        case ast.Attribute(attr="alter_column"):
+            return not {"type_", "new_column_name"} & {each.arg for each in call.keywords}
+        case ast.Attribute(attr="execute"):
+            match call.args:
+                case [ast.Constant(value=str(statement))]:
+                    return _KEEPING_STATEMENT.fullmatch(statement.strip()) is not None
+            return False
+        case ast.Attribute(value=ast.Name(id="op"), attr=attr):
+            return attr in _KEEPING
+        # A type, a default and the like, which are given to an operation.
+        case (
+            ast.Attribute(value=ast.Name(id="sa" | "postgresql"))
+            | ast.Attribute(attr="autocommit_block")
+        ):
+            return True
+    return False
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Alembic's commands, run on the target's connection, with failures said by revision file."""
 
 import asyncio
-import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -22,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db_manager.comparison import Comparison
 from db_manager.errors import LockedError, ManagerError, RevisionFailedError
+from db_manager.lock import is_of_a_lock
 from db_manager.revisions import (
     Revisions,
     find_half_done,
@@ -52,26 +52,18 @@ _NOT_DONE = frozenset({"42701", "42703", "42704", "42710", "42P01", "42P07"})
 _IS_CONSTRAINT = "is already associated with a constraint"
 """What it says of an index that still is its constraint's, with a code (55000) of other mistakes too."""
 
-LOCK_PAUSES = (*(2.0**each for each in range(-2, 4)), *[10.0] * 14)
-"""Seconds before each other try of a revision that a lock kept from being applied: over two minutes."""
-
-_NUMBER_OF_STEPS = re.compile(r"[+-]\d+$")
-
 Say = Callable[[str], None]
 """Takes a line for the user while an operation runs."""
 
 
 async def run(
-    connection: AsyncConnection, work: Callable[[Config], object], say: Say, target: str = ""
-) -> list[str]:
-    """Run Alembic's commands on a connection; return the ids that they applied or reverted.
+    connection: AsyncConnection, work: Callable[[Config], object], say: Say, steps: list[str]
+) -> None:
+    """Run Alembic's commands on a connection; `steps` gets the ids that they applied or reverted.
 
-    A revision that waits for a lock longer than its own lock_timeout is tried again: what others
-    hold for long would, with it, keep all from the table that come after. A number of steps as
-    `target` is not begun anew once some are done. Raises RevisionFailedError, or ManagerError for
-    what Alembic itself refuses.
+    Raises RevisionFailedError, or ManagerError for what Alembic itself refuses.
     """
-    config, steps = make_config(), list[str]()
+    config = make_config()
 
     def note(*, step: MigrationInfo, **_: object) -> None:
         steps.append(str(step.up_revision_id))
@@ -81,25 +73,17 @@ async def run(
         config.attributes.update(connection=connection, on_version_apply=(note,))
         work(config)
 
-    for pause in (*LOCK_PAUSES, None):
-        try:
-            with _reported_by_revision(steps):
-                await connection.run_sync(on_connection)
-        except LockedError as error:
-            if pause is None or (steps and _NUMBER_OF_STEPS.search(target)):
-                raise
-            await connection.rollback()
-            say(f"{error.message.splitlines()[0]}. Trying again …")
-            await asyncio.sleep(pause)
-        except RevisionFailedError as error:
-            if error.half_done is None:
-                raise
-            await connection.rollback()
-            raise await _take_back(connection, error, error.half_done) from error
-        else:
-            break
+    try:
+        with _reported_by_revision(steps):
+            await connection.run_sync(on_connection)
+    except LockedError:
+        raise
+    except RevisionFailedError as error:
+        if error.half_done is None:
+            raise
+        await connection.rollback()
+        raise await _take_back(connection, error, error.half_done) from error
     await connection.rollback()  # what Alembic has only read
-    return steps
 
 
 async def _take_back(
@@ -175,7 +159,7 @@ async def create_tables(
             metadata.create_all(current, tables=tables)
             command.stamp(config, "head")
 
-    await run(connection, create, _say_nothing)
+    await run(connection, create, _say_nothing, [])
 
 
 async def write_revision(
@@ -196,7 +180,7 @@ async def write_revision(
             transaction.rollback()  # what was renamed and made for the comparison
         written.append(_path_of(script))
 
-    await run(connection, write, _say_nothing)
+    await run(connection, write, _say_nothing, [])
     await asyncio.to_thread(format_file, written[0])
     return written[0]
 
@@ -249,9 +233,7 @@ def _reported_by_revision(steps: list[str]) -> Iterator[None]:
             reason += ": give each statement an op.execute of its own"
         if "cannot be cast automatically" in reason:
             reason += ': say how, op.alter_column(…, postgresql_using="COLUMN::TYPE")'
-        kind = (
-            LockedError if isinstance(cause, asyncpg.LockNotAvailableError) else RevisionFailedError
-        )
+        kind = LockedError if is_of_a_lock(cause) else RevisionFailedError
         half_done = find_half_done(error)
         if half_done is not None:
             rest = f"{_HALF_DONE} {'migrate' if half_done[1] == 'upgrade' else 'downgrade'}"

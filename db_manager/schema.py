@@ -38,20 +38,20 @@ def read_tables(connection: Connection, metadata: MetaData) -> frozenset[str]:
     )
 
 
-def drop_invalid_indexes(connection: Connection, ours: Ours) -> list[str]:
-    """Drop what a killed CREATE INDEX CONCURRENTLY left on tables of ours; return the names.
+def find_invalid_indexes(connection: Connection, ours: Ours) -> list[str]:
+    """Return what a killed CREATE INDEX CONCURRENTLY left on tables of ours.
 
     One of others may be under construction.
     """
     rows = connection.execute(_INVALID_INDEXES).all()
-    names = [index for index, table, schema in rows if ours.has("table", "", table, schema)]
-    for name in names:
-        connection.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
-    return names
+    return [index for index, table, schema in rows if ours.has("table", "", table, schema)]
 
 
-def drop_tables(connection: Connection, metadata: MetaData, tables: list[Table]) -> None:
+def drop_tables(
+    connection: Connection, metadata: MetaData, tables: list[Table], version_table: str | None
+) -> None:
     """Drop tables of the models, and the one that says at which revision the database is."""
     metadata.drop_all(connection, tables=tables)
-    quote = connection.dialect.identifier_preparer.quote
-    connection.exec_driver_sql(f"DROP TABLE IF EXISTS {quote(get_workspace().version_table)}")
+    if version_table is not None:
+        quote = connection.dialect.identifier_preparer.quote
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {quote(version_table)}")

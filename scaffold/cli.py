@@ -60,31 +60,31 @@ _WORKSPACE, _SERVICES, _CHECKS, _DEPLOYMENT = "Workspace", "Services", "Checks",
 
 COMMANDS = {
     "init": LazyCommand(
-        "scaffold.init",
+        "scaffold.commands.init",
         _WORKSPACE,
         "Make a new workspace in a folder.",
         ("init ../shop", "init ../shop --license MIT --description 'What the shop runs on'"),
     ),
     "upgrade": LazyCommand(
-        "scaffold.upgrade",
+        "scaffold.commands.upgrade",
         _WORKSPACE,
         "Bring the workspace to a newer version of the framework.",
         ("upgrade --diff", "upgrade --from ../quart_fleet-0.3.0-py3-none-any.whl"),
     ),
     "env": LazyCommand(
-        "scaffold.environment",
+        "scaffold.commands.environment",
         _WORKSPACE,
         "Make each .env and each secret of a container that is missing.",
         ("env", "env --dry-run"),
     ),
     "digests": LazyCommand(
-        "scaffold.digests",
+        "scaffold.commands.digests",
         _WORKSPACE,
         "Renew the digests that the images of others are pinned by.",
         ("digests", "digests --check"),
     ),
     "completion": LazyCommand(
-        "scaffold.completion",
+        "scaffold.commands.completion",
         _WORKSPACE,
         "Print what has a shell complete the words after `fleet`.",
         (
@@ -93,7 +93,7 @@ COMMANDS = {
         ),
     ),
     SERVICE: LazyCommand(
-        "scaffold.service",
+        "scaffold.commands.service",
         _SERVICES,
         "Generate a service (the word may be left out).",
         (
@@ -109,7 +109,7 @@ COMMANDS = {
         ("language", "language | less"),
     ),
     "resource": LazyCommand(
-        "scaffold.resource",
+        "scaffold.commands.resource",
         _SERVICES,
         "Add a resource to a service, with all its layers.",
         (
@@ -118,7 +118,7 @@ COMMANDS = {
         ),
     ),
     "field": LazyCommand(
-        "scaffold.field",
+        "scaffold.commands.field",
         _SERVICES,
         "Add, change, rename or drop fields of a resource.",
         (
@@ -127,40 +127,43 @@ COMMANDS = {
         ),
     ),
     "remove": LazyCommand(
-        "scaffold.remove",
+        "scaffold.commands.remove",
         _SERVICES,
         "Remove a service or a resource.",
         ("remove product-service category", "remove mail-service --dry-run"),
     ),
     "apply": LazyCommand(
-        "scaffold.apply",
+        "scaffold.commands.apply",
         _SERVICES,
         "Bring the code to what fleet.toml says.",
         ("apply --diff", "apply", "apply --restore"),
     ),
     "undo": LazyCommand(
-        "scaffold.undo", _SERVICES, "Take the last of these back.", ("undo --dry-run", "undo")
+        "scaffold.commands.undo",
+        _SERVICES,
+        "Take the last of these back.",
+        ("undo --dry-run", "undo"),
     ),
     "templates": LazyCommand(
-        "scaffold.templates_command",
+        "scaffold.commands.templates",
         _SERVICES,
         "Copy a template into the workspace, where it wins; list them.",
         ("templates list", "templates copy service/README.md", "apply --diff"),
     ),
     "list": LazyCommand(
-        "scaffold.listing",
+        "scaffold.commands.listing",
         _SERVICES,
         "List the services, what they keep, and what was edited.",
         ("list", "list --json"),
     ),
     "routes": LazyCommand(
-        "scaffold.routes",
+        "scaffold.commands.routes",
         _CHECKS,
         "List what the services answer: method, path, function.",
         ("routes", "routes user-service --json"),
     ),
     "doctor": LazyCommand(
-        "scaffold.doctor",
+        "scaffold.commands.doctor",
         _CHECKS,
         "Say what is wrong here, and what to do about it.",
         ("doctor", "doctor --json"),
@@ -297,7 +300,7 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
-    from scaffold.framework import get_framework  # noqa: PLC0415 - --help does without it
+    from scaffold.distribution.framework import get_framework  # noqa: PLC0415 - --help does without it
 
     try:
         click.echo(f"{NAME if ctx.info_name == NAME else 'scaffold'} {get_framework().version}")

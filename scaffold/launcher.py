@@ -17,8 +17,8 @@ import click
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.workspace import find_table
 from scaffold.cli import COMPLETE_VARIABLE, NAME, main
+from scaffold.distribution.framework import SOURCE, get_framework
 from scaffold.errors import ScaffoldError
-from scaffold.framework import SOURCE, get_framework
 
 _INSTALLED = frozenset({"init", "upgrade", "completion"})
 """Commands of the installed distribution, wherever they are typed."""

@@ -13,8 +13,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
 from quart_fleet.models import NAMING_CONVENTION, TYPE_MAP, StandardColumns
-from scaffold.fields import Resource
-from scaffold.generation import describe_resource
+from scaffold.generation.fields import Resource
+from scaffold.generation.relations import relate
+from scaffold.generation.render import render
+from scaffold.generation.services import describe_resource
 from scaffold.language.description import (
     FleetDescription,
     ResourceDescription,
@@ -22,9 +24,7 @@ from scaffold.language.description import (
 )
 from scaffold.language.grammar import parse_field
 from scaffold.names import ResourceName, ServiceName
-from scaffold.relations import relate
-from scaffold.render import render
-from scaffold.revisions import Revision
+from scaffold.revisions.writing import Revision
 
 SERVICE = ServiceName.parse("product-service")
 

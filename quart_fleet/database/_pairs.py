@@ -1,16 +1,16 @@
 """Pairs: the rows of other tables that a row is connected with, by their ids."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import asyncpg
-from sqlalchemy import Table, any_, bindparam, delete, func, insert, select
+from sqlalchemy import Table, and_, any_, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from quart_fleet.database._statement import Row, Statement
+from quart_fleet.database._statement import Parameters, Row, Statement
 from quart_fleet.database._transaction import Transaction
 from quart_fleet.errors import ValidationFailedError, no_such
 
-_OWNER, _OWNERS, _IDS = "owner", "owners", "ids"
+_OWNERS, _IDS = "owners", "ids"
 
 
 class Pairs:
@@ -25,16 +25,19 @@ class Pairs:
         self.field = field
         owner, other = table.primary_key.columns
         self._owner, self._other = owner.name, other.name
-        own = bindparam(_OWNER, type_=owner.type)
+        self.missing = no_such(other.name)
+        """What is said of an id of nothing."""
         owners = bindparam(_OWNERS, type_=ARRAY(owner.type))
         ids = bindparam(_IDS, type_=ARRAY(other.type))
+        given = func.unnest(owners, ids).table_valued(_OWNERS, _IDS).render_derived(name="given")
         self._find = Statement(
             select(owner, other).where(owner == any_(owners)).order_by(owner, other)
         )
         self._insert = Statement(
-            insert(table).from_select([owner, other], select(own, func.unnest(ids)))
+            insert(table).from_select([owner, other], select(given.c[_OWNERS], given.c[_IDS]))
         )
-        self._delete = Statement(delete(table).where(owner == own, other == any_(ids)))
+        is_given = and_(owner == given.c[_OWNERS], other == given.c[_IDS])
+        self._delete = Statement(delete(table).where(is_given))
 
     async def fetch(self, transaction: Transaction, owners: Sequence[int]) -> list[Row]:
         """Return the pairs of some owners by one statement."""
@@ -62,13 +65,21 @@ class Pairs:
             ids: none of them twice.
             stored: the pairs that it has.
         """
-        before, after = {row[self._other] for row in stored}, set(ids)
+        try:
+            return (await self.write_each(transaction, {owner: ids}, stored))[owner]
+        except asyncpg.ForeignKeyViolationError as error:
+            raise ValidationFailedError({self.field: self.missing}) from error
+
+    async def write_each(
+        self, transaction: Transaction, ids: Mapping[int, Sequence[int]], stored: Iterable[Row]
+    ) -> dict[int, tuple[int, ...]]:
+        """Do the same for several owners, by two statements at most; the driver's errors pass."""
+        before = {(row[self._owner], row[self._other]) for row in stored}
+        after = {(owner, each) for owner, every in ids.items() for each in every}
         changes = ((self._delete, before - after), (self._insert, after - before))
         for statement, changed in changes:
             if changed:
-                given = {_OWNER: owner, _IDS: sorted(changed)}
-                try:
-                    await transaction.execute(statement, given)
-                except asyncpg.ForeignKeyViolationError as error:
-                    raise ValidationFailedError({self.field: no_such(self._other)}) from error
-        return tuple(sorted(after))
+                owners, others = zip(*sorted(changed), strict=True)
+                given: Parameters = {_OWNERS: list(owners), _IDS: list(others)}
+                await transaction.execute(statement, given)
+        return {owner: tuple(sorted(every)) for owner, every in ids.items()}

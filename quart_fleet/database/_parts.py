@@ -5,6 +5,7 @@ out is deleted, what differs is changed, what is new is inserted, by at most one
 """
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -33,10 +34,11 @@ from sqlalchemy import cast as cast_to
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import DeclarativeBase
 
+from quart_fleet.database._pairs import Pairs
 from quart_fleet.database._statement import Parameters, Row, Statement, columns_of
 from quart_fleet.database._transaction import Transaction
 from quart_fleet.database.refusals import find_refusal_among
-from quart_fleet.errors import NotFoundError
+from quart_fleet.errors import NotFoundError, ValidationFailedError
 
 PartT = TypeVar("PartT")
 ModelT = TypeVar("ModelT", bound=DeclarativeBase)
@@ -56,6 +58,8 @@ class SQLAlchemyParts(ABC, Generic[PartT, ModelT]):
     resource: ClassVar[str]
     field: ClassVar[str]
     owner: ClassVar[str]
+    pairs: ClassVar[tuple[Pairs, ...]] = ()
+    """What is read and written with each part."""
     _statements: ClassVar["PartStatements"]
 
     def __init_subclass__(cls) -> None:
@@ -78,10 +82,17 @@ class SQLAlchemyParts(ABC, Generic[PartT, ModelT]):
         self, transaction: Transaction, owners: Sequence[int]
     ) -> dict[int, tuple[PartT, ...]]:
         """Return the parts of some owners, by the owner's id."""
+        rows = await self.fetch(transaction, owners)
+        parts = [self._to_part(row) for row in rows]
+        ids = [row["id"] for row in rows] if self.pairs else []
+        for pairs in self.pairs if ids else ():
+            paired = await pairs.read(transaction, ids)
+            for part, part_id in zip(parts, ids, strict=True):
+                setattr(part, pairs.field, paired[part_id])
         found: dict[int, list[PartT]] = {owner: [] for owner in owners}
-        for row in await self.fetch(transaction, owners):
-            found[row[self.owner]].append(self._to_part(row))
-        return {owner: tuple(parts) for owner, parts in found.items()}
+        for row, part in zip(rows, parts, strict=True):
+            found[row[self.owner]].append(part)
+        return {owner: tuple(each) for owner, each in found.items()}
 
     async def write(
         self,
@@ -100,6 +111,21 @@ class SQLAlchemyParts(ABC, Generic[PartT, ModelT]):
             parts: one with an id is one of `stored`, another one is new.
             stored: the rows of the parts that it has.
         """
+        rows = await self._write_rows(transaction, owner, parts, stored)
+        made = tuple(map(self._to_part, rows))
+        ids = [row["id"] for row in rows]
+        for pairs in self.pairs if ids else ():
+            await self._write_pairs(transaction, pairs, parts, made, ids)
+        return made
+
+    async def _write_rows(
+        self,
+        transaction: Transaction,
+        owner: int,
+        parts: Sequence[Any],
+        stored: Iterable[Row],
+    ) -> list[Row]:
+        """Store the rows alone, and return them in the order of the parts."""
         before = {row["id"]: row for row in stored}
         after = dict[int, Row]()
         new, changed = list[int](), list[int]()
@@ -134,7 +160,34 @@ class SQLAlchemyParts(ABC, Generic[PartT, ModelT]):
                 raise
             raise refusal from error
         after |= {row[_POSITION]: row for row in written}
-        return tuple(self._to_part(after[number]) for number in range(len(rows)))
+        return [after[number] for number in range(len(rows))]
+
+    async def _write_pairs(
+        self,
+        transaction: Transaction,
+        pairs: Pairs,
+        parts: Sequence[Any],
+        made: Sequence[PartT],
+        ids: Sequence[int],
+    ) -> None:
+        """Store the pairs of parts, and put them into what was made of their rows."""
+        wanted = {
+            part_id: getattr(part, pairs.field) for part_id, part in zip(ids, parts, strict=True)
+        }
+        known = [part.id for part in parts if part.id is not None]
+        stored = await pairs.fetch(transaction, known) if known else []
+        try:
+            written = await pairs.write_each(transaction, wanted, stored)
+        except asyncpg.ForeignKeyViolationError as error:
+            named = re.search(r"\)=\((\d+)\)", error.detail or "")
+            errors = {
+                f"{self.field}.{number}.{pairs.field}": pairs.missing
+                for number, part_id in enumerate(ids)
+                if named is None or int(named[1]) in wanted[part_id]
+            }
+            raise ValidationFailedError(errors) from error
+        for part, part_id in zip(made, ids, strict=True):
+            setattr(part, pairs.field, written[part_id])
 
 
 class PartStatements:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from quart import Quart, Response, has_request_context, request, websocket
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from quart_fleet.database.explanations import driver_error
 from quart_fleet.database.refusals import find_refusal
@@ -37,10 +38,12 @@ STATUSES: Mapping[type[ServiceError], int] = {
 """The status of each error, and of every class derived from it; all others are a 500."""
 
 _MESSAGES = {
+    308: "Moved permanently",
     404: "Endpoint not found",
     405: "Method not allowed",
     413: "Request body too large",
     415: "Content-Type must be application/json",
+    500: "Internal server error",
 }
 
 
@@ -99,6 +102,8 @@ class ErrorResponses:
         for name, value in error.get_headers():
             if name.lower() != "content-type":
                 response.headers[name] = value
+        if isinstance(error, RequestRedirect):
+            response.location = error.new_url
         if status == 413 and has_request_context() and request.http_version.startswith("1"):
             response.headers["Connection"] = "close"  # the rest of the body stays unread
         return response

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from quart_fleet.files import parse_python, read_text
 from scaffold.contracts.packages import SHARED, Packages, find_sources
 from scaffold.contracts.verdict import BrokenImport
-from scaffold.framework import get_framework
+from scaffold.distribution.framework import get_framework
 
 FILE = "requirements.txt"
 _TESTS = "tests"

@@ -31,6 +31,9 @@ _PLAIN = (
 )
 """What of the chassis the generator may know besides, for it needs no installed package."""
 
+_ROOMS = ("commands", "engine", "revisions", "generation", "language")
+"""Of the generator, from the top."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
@@ -312,6 +315,15 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             "commands",
             binds=("scaffold",),
             forbids=("shared", "db_manager", *services),
+        ),
+        *(
+            Rule(
+                says=f"scaffold.{room} knows nothing of what is built on it",
+                binds=(f"scaffold.{room}",),
+                forbids=tuple(f"scaffold.{each}" for each in _ROOMS[:number]),
+            )
+            for number, room in enumerate(_ROOMS)
+            if number
         ),
         Rule(
             says="a service is imported by its own name, without `services.`",

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from scaffold import preview, transaction
+from scaffold.commands import preview
 from scaffold.deploy.fleet import Fleet, Target
 from scaffold.deploy.manifests import BASE, OVERLAYS, plan_manifests
+from scaffold.engine import transaction
+from scaffold.engine.plan import Plan
 from scaffold.errors import MisuseError
-from scaffold.plan import Plan
 from scaffold.workspace import Workspace
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,57}[a-z0-9])?")

@@ -3,8 +3,8 @@
 from pathlib import PurePosixPath
 
 from scaffold.deploy.fleet import Fleet
-from scaffold.plan import Plan
-from scaffold.render import render, render_tree, using_templates_of
+from scaffold.engine.plan import Plan
+from scaffold.generation.render import render, render_tree, using_templates_of
 from scaffold.workspace import Workspace
 
 FOLDER = PurePosixPath("deploy/k8s")

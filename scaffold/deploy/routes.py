@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from quart_fleet.conventions import PREFIX
+from scaffold.commands.routes import EVERY_SERVICE, read_routes
 from scaffold.errors import ScaffoldError
-from scaffold.routes import EVERY_SERVICE, read_routes
 from scaffold.workspace import Service
 
 

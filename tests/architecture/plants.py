@@ -52,6 +52,10 @@ SCAFFOLD_CHASSIS = (
     "scaffold imports of quart_fleet only conventions, errors, files, output, patterns, "
     "revisions, times and workspace"
 )
+LANGUAGE, GENERATION, REVISIONS, ENGINE = (
+    f"scaffold.{room} knows nothing of what is built on it"
+    for room in ("language", "generation", "revisions", "engine")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,5 +270,21 @@ PLANTS = [
         ("from quart_fleet.web import PREFIX", "quart_fleet.web"),
         ("def use() -> None:\n    from quart_fleet import settings", "quart_fleet.settings"),
         ("import quart_fleet.paging", "quart_fleet.paging"),
+    ),
+    *_file(
+        "scaffold/language/grammar.py",
+        ("from scaffold.generation import fields", "scaffold.generation.fields", LANGUAGE),
+    ),
+    *_file(
+        "scaffold/generation/tables.py",
+        ("from scaffold.revisions import writing", "scaffold.revisions.writing", GENERATION),
+    ),
+    *_file(
+        "scaffold/revisions/ordering.py",
+        ("from scaffold.engine import plan", "scaffold.engine.plan", REVISIONS),
+    ),
+    *_file(
+        "scaffold/engine/plan.py",
+        ("from scaffold.commands import preview", "scaffold.commands.preview", ENGINE),
     ),
 ]

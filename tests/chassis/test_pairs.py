@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pytest
@@ -12,7 +12,14 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
-from quart_fleet.database import Database, Pairs, Row, SQLAlchemyRepository, Transaction
+from quart_fleet.database import (
+    Database,
+    Pairs,
+    Row,
+    SQLAlchemyParts,
+    SQLAlchemyRepository,
+    Transaction,
+)
 from quart_fleet.database._transaction import AutocommitTransaction
 from quart_fleet.dto import Ids, RequestDTO
 from quart_fleet.errors import (
@@ -51,6 +58,30 @@ crate_labels = Table(
 )
 
 
+class RackModel(StandardColumns, Base):
+    __tablename__ = "racks"
+
+
+class SlotModel(StandardColumns, Base):
+    __tablename__ = "rack_slots"
+
+    rack_id: Mapped[int] = mapped_column(ForeignKey("racks.id", ondelete="CASCADE"))
+    position: Mapped[int]
+
+
+rack_slot_labels = Table(
+    "rack_slot_labels",
+    Base.metadata,
+    Column(
+        "rack_slot_id",
+        BigInteger,
+        ForeignKey("rack_slots.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("label_id", BigInteger, ForeignKey("labels.id"), primary_key=True),
+)
+
+
 @dataclass
 class Label:
     name: str
@@ -61,6 +92,18 @@ class Label:
 class Crate:
     code: str
     label_ids: tuple[int, ...] = ()
+    id: int | None = None
+
+
+@dataclass(kw_only=True)
+class Slot:
+    label_ids: tuple[int, ...] = ()
+    id: int | None = None
+
+
+@dataclass
+class Rack:
+    slots: tuple[Slot, ...] = ()
     id: int | None = None
 
 
@@ -88,6 +131,32 @@ class Crates(SQLAlchemyRepository[Crate, CrateModel]):
         return {"code": entity.code}
 
 
+class Slots(SQLAlchemyParts[Slot, SlotModel]):
+    model = SlotModel
+    resource = "Slot"
+    field = "slots"
+    owner = "rack_id"
+    pairs = (Pairs("label_ids", rack_slot_labels),)
+
+    def _to_part(self, row: Row) -> Slot:
+        return Slot(id=row["id"])
+
+    def _to_row(self, part: Slot) -> dict[str, object]:
+        return {}
+
+
+class Racks(SQLAlchemyRepository[Rack, RackModel]):
+    model = RackModel
+    resource = "Rack"
+    parts = (Slots(),)
+
+    def _to_entity(self, row: Row) -> Rack:
+        return Rack(id=row["id"])
+
+    def _to_row(self, entity: Rack) -> dict[str, object]:
+        return {}
+
+
 class Recorded(Transaction):
     """Keeps what is sent to the driver, and the statements in short."""
 
@@ -107,15 +176,18 @@ class Recorded(Transaction):
 
 @pytest.fixture
 async def work(database: Database) -> AsyncIterator[Recorded]:
-    tables = [cast("Table", each.__table__) for each in (LabelModel, CrateModel)]
+    models = (LabelModel, CrateModel, RackModel, SlotModel)
+    tables = [cast("Table", each.__table__) for each in models]
     async with database.connect() as connection:
-        for table in (*tables, crate_labels):
+        for table in (*tables, crate_labels, rack_slot_labels):
             await connection.execute(str(CreateTable(table).compile(dialect=DIALECT)))
         await connection.execute("INSERT INTO labels (name) VALUES ('a'), ('b'), ('c')")
     async with Recorded(database) as transaction:
         yield transaction
     async with database.connect() as connection:
-        await connection.execute("DROP TABLE crate_labels, crates, labels")
+        await connection.execute(
+            "DROP TABLE rack_slot_labels, rack_slots, racks, crate_labels, crates, labels"
+        )
 
 
 async def test_pairs_are_stored_with_their_owner_and_read_sorted(work: Recorded) -> None:
@@ -242,6 +314,37 @@ async def test_pairs_keep_what_they_lead_to_and_go_with_their_owner(
 
     await Labels(work).delete(1)
     assert await crates.list_page(0, 9) == []
+
+
+async def test_parts_have_pairs_too_by_two_statements_for_all_of_them(work: Recorded) -> None:
+    racks = Racks(work)
+
+    rack = await racks.add(Rack((Slot(label_ids=(3, 1)), Slot(), Slot(label_ids=(1, 2)))))
+    added = [each.partition(" ")[0] for each in work.sent]
+    first, second, third = rack.slots
+    rack.slots = (third, Slot(label_ids=(2,)), replace(first, label_ids=(2, 3)))
+    work.sent.clear()
+    updated = await racks.update(rack)
+    changed = [each.partition(" ")[0] for each in work.sent]
+    work.sent.clear()
+
+    assert [each.label_ids for each in (first, second, third)] == [(1, 3), (), (1, 2)]
+    assert added == ["BEGIN", "INSERT", "INSERT", "INSERT"]
+    assert [each.label_ids for each in updated.slots] == [(1, 2), (2,), (2, 3)]
+    assert [each.id for each in updated.slots[::2]] == [third.id, first.id]
+    assert changed == [
+        *("UPDATE", "SELECT", "DELETE", "UPDATE", "INSERT"),
+        *("SELECT", "DELETE", "INSERT"),
+    ]
+    assert await racks.list_page(0, 9) == [updated]
+    assert [each.partition(" ")[0] for each in work.sent] == ["SELECT"] * 3
+
+
+async def test_a_part_is_named_whose_pair_leads_nowhere(work: Recorded) -> None:
+    with pytest.raises(ValidationFailedError) as refused:
+        await Racks(work).add(Rack((Slot(label_ids=(1,)), Slot(label_ids=(2, 9)), Slot())))
+
+    assert refused.value.errors == {"slots.1.label_ids": "No such label"}
 
 
 class Overtaken(Pairs):

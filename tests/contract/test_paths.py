@@ -12,6 +12,7 @@ from .wire import exchange, spell
 UNUSED_IDS = ("0", "00", "4", str(2**31), str(2**32), str(2**63 - 1), str(2**63), str(2**64),
                  "9" * 100, "9" * 4300, "9" * 4301, "1" * 5000)  # fmt: skip
 IDS_OF_ADA = ("1", "01", "0" * 30 + "1", "0" * 5000 + "1", "%31", "%30%31")
+MOVED = b'{"message":"Moved permanently","success":false}\n'
 NO_IDS = (
     "-1", "+1", "%2B1", "1.5", "1.0", "1e3", "0x1", "1_0", "abc", "a1", "1a", "%201", "1%20",
     "%D9%A1", "%EF%BC%91", "%C2%B2", "%E2%85%A0", "%00", "1%00", "%FF", "1%0A", "None", "~",
@@ -133,13 +134,31 @@ async def test_an_encoded_slash_splits_the_path(port: int) -> None:
 async def test_the_bare_prefix_moves_to_the_root_with_its_query(
     query: str, method: str, port: int
 ) -> None:
-    answer = await exchange(port, spell(method, PREFIX + query))
+    answer = await exchange(port, spell(method, PREFIX + query, {"Host": "evil.example"}))
 
-    location = answer.find("Location")
-    assert answer.status == 308
-    assert location is not None
-    assert location.removeprefix("http://localhost") == f"{PREFIX}/{query}"
+    assert (answer.status, answer.find("Location")) == (308, f"{PREFIX}/{query}")
+    assert answer.body == (b"" if method == "HEAD" else MOVED)
+    assert answer.find("Content-Length") == str(len(MOVED))
+    assert answer.find("Content-Type") == "application/json"
     assert answer.find("Access-Control-Allow-Origin") == "*"
+
+
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [("//api/v1", "/api/v1/"), ("/api/v1//users", "/api/v1/users"), ("/api//v1///users//1?a=//b", "/api/v1/users/1?a=//b")],
+)  # fmt: skip
+async def test_slashes_that_are_doubled_move_to_the_path_without_them(
+    path: str, location: str, port: int
+) -> None:
+    answer = await exchange(port, spell("GET", path, {"Host": "evil.example"}))
+
+    assert (answer.status, answer.find("Location"), answer.body) == (308, location, MOVED)
+
+
+async def test_a_host_in_the_path_is_no_host_to_go_to(port: int) -> None:
+    answer = await exchange(port, spell("GET", "//evil.example/api/v1"))
+
+    assert (answer.status, answer.find("Location")) == (404, None)
 
 
 @pytest.mark.parametrize("query", ["?%", "?%zz", "?%FF", "?%00", "?a=%u00e9", "?&&==", "?" + "x" * 5000],

@@ -11,9 +11,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from scaffold.fields import Resource
+from scaffold.generation.fields import Resource
 from scaffold.language.description import IndexColumn
-from scaffold.revisions import Revision, write_revision
+from scaffold.revisions.writing import Revision, write_revision
 from tests.db_manager.outcome import USERS, execute
 from tests.db_manager.workspace_copy import WorkspaceCopy
 from tests.described import products

@@ -5,10 +5,10 @@ from pathlib import PurePosixPath
 import pytest
 
 from quart_fleet.workspace import PROJECT_FILE
-from scaffold.fields import Resource
+from scaffold.generation.fields import Resource
+from scaffold.generation.render import format_python
 from scaffold.language.description import IndexColumn
-from scaffold.render import format_python
-from scaffold.revisions import write_revision
+from scaffold.revisions.writing import write_revision
 from tests.db_manager.outcome import USERS, fetch
 from tests.db_manager.workspace_copy import ROOT, WorkspaceCopy
 from tests.described import model_of, products

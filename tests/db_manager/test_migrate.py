@@ -1,15 +1,19 @@
 """`migrate` and `downgrade`: one at a time, whole revisions only, and back."""
 
 import asyncio
+import os
+import re
 import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
 
+from db_manager.lock import LOCK_TIMEOUT
 from quart_fleet.database_url import describe
 from tests.db_manager.conftest import Run
 from tests.db_manager.outcome import USERS, execute, fetch, revisions, schema
@@ -258,8 +262,9 @@ def test_a_constraint_on_an_index_that_still_is_one_hinders_no_way_back(
     assert fetch(fresh_database_url, indexes) == [("uq_users_email",)]
 
 
+PATIENCE = 40 if os.environ.get("FAULTS") else 8
+"""Seconds that a migration waits for a reader."""
 LOCKED = """
-    op.execute("SET LOCAL lock_timeout = '50ms'")
     op.execute("LOCK TABLE users")
 """
 
@@ -277,9 +282,11 @@ async def test_a_revision_that_a_lock_keeps_out_is_tried_again(
         line = await asyncio.to_thread(process.stderr.readline)
     out, _ = await asyncio.to_thread(process.communicate, timeout=60)
 
-    assert line == (
-        "aaaaaaaaaaa1_by_hand.py, line 11: canceling statement due to lock timeout. "
-        "Trying again …\n"
+    assert re.fullmatch(
+        r"aaaaaaaaaaa1_by_hand\.py, line 10: canceling statement due to lock timeout \(held by "
+        r"pid \d+ of postgres since [-\d]+ [:\d]+ UTC, idle in transaction: "
+        r"SELECT FROM users\)\. Trying again …\n",
+        line,
     )
     assert process.returncode == 0
     assert out.endswith(" to aaaaaaaaaaa1.\n")
@@ -300,8 +307,43 @@ async def test_a_way_back_of_several_steps_is_not_begun_anew(
         outcome = await asyncio.to_thread(copy.run, "downgrade", "-2", "--yes")
 
     assert outcome.code == 1
+    assert "held by pid" in outcome.err
     assert "Trying again" not in outcome.err
     assert await asyncio.to_thread(revisions, fresh_database_url) == [("aaaaaaaaaaa1",)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "way", [["migrate"], ["downgrade", "-1", "--yes"], ["drop-tables", "--yes"]]
+)
+async def test_behind_a_long_reader_others_wait_no_longer_than_the_lock_timeout(
+    copy: WorkspaceCopy, fresh_database_url: str, way: list[str]
+) -> None:
+    copy.add_revision("aaaaaaaaaaa1", USERS, 'op.execute("ALTER TABLE users ADD COLUMN nick text")')
+    [file] = copy.versions.glob("aaaaaaaaaaa1*")
+    back = 'op.execute("ALTER TABLE users DROP COLUMN nick")'
+    file.write_text(file.read_text().replace("\n    pass\n", f"\n    {back}\n"))
+    copy.run("migrate", "head" if way != ["migrate"] else USERS)
+    waits = list[float]()
+
+    async with held(fresh_database_url):
+        reader = await asyncpg.connect(fresh_database_url)
+        running = asyncio.create_task(
+            asyncio.to_thread(copy.run, *way, "--lock-wait", str(PATIENCE))
+        )
+        while not running.done():
+            began = monotonic()
+            await reader.fetch("SELECT username FROM users LIMIT 1")
+            waits.append(monotonic() - began)
+            await asyncio.sleep(0.02)
+        await reader.close()
+    outcome = running.result()
+
+    assert outcome.code == 1
+    assert outcome.err.count("Trying again") >= 2
+    assert f"Tried for {PATIENCE} s; --lock-wait SECONDS sets that." in outcome.err
+    assert LOCK_TIMEOUT / 2 < max(waits) < LOCK_TIMEOUT + 0.5  # it did wait in line
+    assert copy.run(*way).code == 0
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from quart_fleet.postgres._programs import OLDEST
-from scaffold.framework import get_framework
+from scaffold.distribution.framework import get_framework
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/environments.md"

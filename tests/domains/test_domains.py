@@ -1,7 +1,7 @@
 """Real domains, each of one fleet.toml: generated, checked, and used over HTTP as its users would."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +176,69 @@ def treat(clinic: Client) -> None:
     assert clinic.ask("GET", "/appointments") == []
 
 
-SCENARIOS = {"school": teach, "forum": discuss, "ledger": book, "clinic": treat}
+def sell(products: Client) -> None:
+    """Offer a product in a category, with tags, and take it out of both."""
+    books = products.make("/categories", name="Books")
+    new, used = (products.make("/tags", label=label) for label in ("new", "used"))
+    body = {"name": "Atlas", "sku": "A1", "price": "12.50", "category_id": books}
+
+    made = products.ask("POST", "/products", body | {"tag_ids": [used, new]}, 201)
+
+    assert (made["tag_ids"], made["category_id"]) == ([new, used], books)
+    assert products.ask("GET", f"/products?category_id={books}&sort=price") == [made]
+    assert products.ask("GET", "/products") == [made]
+    assert products.ask("GET", "/products/sku/A1") == made
+    assert products.ask("DELETE", f"/tags/{new}", status=409) == "Tag is in use"
+    assert products.ask("DELETE", f"/categories/{books}", status=409) == "Category is in use"
+    free: dict[str, object] = {"category_id": None, "tag_ids": []}
+    changed = products.ask("PATCH", f"/products/{made['id']}", free)
+    assert changed == made | free | {"updated_at": changed["updated_at"]}
+    products.ask("DELETE", f"/categories/{books}")
+
+
+def order(orders: Client) -> None:
+    """Order two products, change the lines, and pay."""
+    line = {"product_id": 1, "quantity": 2, "unit_price": "12.50"}
+    body = {"code": "O1", "buyer_id": 7, "placed_at": "2026-11-23T09:24:02Z"}
+    made = orders.ask("POST", "/orders", body | {"lines": [line, line | {"product_id": 2}]}, 201)
+    path, (first, second) = f"/orders/{made['id']}", made["lines"]
+
+    changes = [
+        {"id": second["id"], "product_id": 1},
+        {"id": first["id"], "product_id": 2, "quantity": 3},
+        {"product_id": 3, "quantity": 1, "unit_price": "1"},
+    ]
+    changed = orders.ask("PATCH", path, {"lines": changes})
+
+    assert [
+        (each["product_id"], each["quantity"], each["unit_price"]) for each in changed["lines"]
+    ] == [(1, 2, "12.50"), (2, 3, "12.50"), (3, 1, "1.00")]
+    assert [each["id"] for each in changed["lines"][:2]] == [second["id"], first["id"]]
+    assert orders.ask("GET", path) == changed
+    assert orders.ask("GET", "/orders?buyer_id=7") == [changed]
+    for lines, errors in (
+        ([line | {"quantity": 0}], {"lines.0.quantity": "Must be greater than 0"}),
+        ([line, line], {"lines.1.product_id": "Is a duplicate"}),
+        ([{"id": 2**62}], {"lines.0.id": "No such item"}),
+        ([line | {"quantity": "2"}], {"lines.0.quantity": "Must be an integer"}),
+    ):
+        assert orders.ask("PATCH", path, {"lines": lines}, 422) == errors
+    assert orders.ask("POST", f"{path}/pay")["status"] == "paid"
+    assert orders.ask("POST", f"{path}/pay", status=409) == "Order is paid"
+    assert orders.ask("POST", f"{path}/ship")["status"] == "shipped"
+    assert orders.ask("POST", f"{path}/cancel", status=409) == "Order is shipped"
+    assert orders.ask("PUT", path, {"lines": []})["lines"] == []
+    orders.ask("DELETE", path)
+
+
+SCENARIOS: dict[str, dict[str, Callable[[Client], None]]] = {
+    "school": {"school_service": teach},
+    "forum": {"forum_service": discuss},
+    "ledger": {"ledger_service": book},
+    "clinic": {"clinic_service": treat},
+    "shop": {"product_service": sell, "order_service": order},
+}
+"""By the domain, what is done with each of its services."""
 
 
 @pytest.fixture(params=SCENARIOS)
@@ -209,8 +271,9 @@ def test_a_domain_is_generated_checked_and_used(
     for check in CHECKS:
         workspace.python("-m", *check.split())
 
-    with (
-        booted(workspace, f"{domain}_service", url) as address,
-        httpx.Client(base_url=address, timeout=30) as client,
-    ):
-        SCENARIOS[domain](Client(client))
+    for package, use in SCENARIOS[domain].items():
+        with (
+            booted(workspace, package, url) as address,
+            httpx.Client(base_url=address, timeout=30) as client,
+        ):
+            use(Client(client))

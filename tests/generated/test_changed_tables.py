@@ -14,12 +14,12 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from scaffold.conversions import convert
-from scaffold.fields import Resource
+from scaffold.generation.fields import Resource
+from scaffold.generation.samples import samples_of
 from scaffold.language.description import IndexColumn, Value
 from scaffold.language.grammar import parse_field
-from scaffold.revisions import Revision, write_revision
-from scaffold.samples import samples_of
+from scaffold.revisions.conversions import convert
+from scaffold.revisions.writing import Revision, write_revision
 from tests.described import apply, catalogue, metadata_of, products
 
 TYPES = {

@@ -2,17 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import httpx
 import pytest
-import pytest_asyncio
 
 from quart_fleet.conventions import PREFIX
 from quart_fleet.passwords import PasswordHasher
 from quart_fleet.testing import NewDatabase
-from tests.workspace import GeneratedWorkspace, booted
+from tests.workspace import GeneratedWorkspace, Serve
 
 FLEET = r"""
 [order-service]
@@ -86,24 +84,10 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     return made
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def migrated_url(
-    workspace: GeneratedWorkspace, new_database: NewDatabase
-) -> AsyncIterator[str]:
-    """Its database at the newest revision."""
-    async with new_database() as url:
-        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
-        yield url
-
-
 @pytest.fixture(scope="module")
-def client(workspace: GeneratedWorkspace, migrated_url: str) -> Iterator[httpx.Client]:
+def client(serve: Serve) -> httpx.Client:
     """A client of the running service."""
-    with (
-        booted(workspace, "order_service", migrated_url) as address,
-        httpx.Client(base_url=address, timeout=30) as client,
-    ):
-        yield client
+    return serve("order_service")
 
 
 def test_the_linter_finds_nothing(workspace: GeneratedWorkspace) -> None:

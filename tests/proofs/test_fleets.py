@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from quart_fleet.conventions import PREFIX
-from scaffold.fleet import Fleet
+from scaffold.generation.fleet import Fleet
 from scaffold.language.description import FleetDescription, Generated, ResourceDescription
 from tests.described import read_schema
 from tests.ports import reserve_port

@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from scaffold.cli import main
-from scaffold.plan import Plan
-from scaffold.transaction import STAGING, apply
+from scaffold.engine.plan import Plan
+from scaffold.engine.transaction import STAGING, apply
 
 UNREACHED = 77
 """The exit code where there were fewer steps."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from scaffold import transaction
-from scaffold.plan import Plan
+from scaffold.engine import transaction
+from scaffold.engine.plan import Plan
 from tests.scaffold import faults
 from tests.scaffold.commands import (
     ENVIRONMENT,

@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from scaffold.commands.registry import Image
 from scaffold.errors import ScaffoldError
-from scaffold.registry import Image
 from tests.scaffold.commands import done, picture, refused, scaffold
 
 OLD, NEW, OTHER = (f"sha256:{digit * 64}" for digit in "012")

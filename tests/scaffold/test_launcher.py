@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import quart_fleet
-from scaffold.framework import get_framework
-from scaffold.wheel import build_wheel
+from scaffold.distribution.framework import get_framework
+from scaffold.distribution.wheel import build_wheel
 from tests.scaffold.commands import ENVIRONMENT, REPOSITORY, Completed, done, refused
 
 INSTALLED = quart_fleet.__version__

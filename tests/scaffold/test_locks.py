@@ -9,7 +9,7 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from scaffold.framework import get_framework
+from scaffold.distribution.framework import get_framework
 from tests.scaffold.commands import REPOSITORY, done, run, scaffold
 
 _PINNED = re.compile(r"^([a-z0-9-]+)==([^ ;]+)(?: ; (.*?))? \\$", re.MULTILINE)

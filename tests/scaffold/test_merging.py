@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.merging import Merged, find_conflicts, merge, merge_python
+from scaffold.engine.merging import Merged, find_conflicts, merge, merge_python
 from tests.requirement import get_program
 from tests.scaffold.commands import done, run, scaffold
 

@@ -3,10 +3,10 @@
 import pytest
 
 from scaffold.errors import MisuseError
-from scaffold.fleet import Fleet
+from scaffold.generation.fleet import Fleet
+from scaffold.generation.tables import Table
 from scaffold.language.fleet import parse_fleet
-from scaffold.ordering import Step, order_steps
-from scaffold.tables import Table
+from scaffold.revisions.ordering import Step, order_steps
 
 
 def fleet(**resources: str) -> Fleet:

@@ -5,8 +5,8 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from scaffold.init import License, WorkspaceWords
-from scaffold.render import render_tree
+from scaffold.commands.init import License, WorkspaceWords
+from scaffold.generation.render import render_tree
 from tests.scaffold.commands import REPOSITORY
 
 _WORDS = WorkspaceWords("quart-fleet", License.parse("MIT"), "A fleet")

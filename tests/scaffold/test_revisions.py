@@ -5,11 +5,11 @@ import re
 import pytest
 
 from scaffold.errors import MisuseError
-from scaffold.fields import Part, Resource
-from scaffold.fleet import Fleet
+from scaffold.generation.fields import Part, Resource
+from scaffold.generation.fleet import Fleet
 from scaffold.language.description import IndexColumn
 from scaffold.language.fleet import parse_fleet
-from scaffold.revisions import Revision, write_revision
+from scaffold.revisions.writing import Revision, write_revision
 from tests.described import products, statements
 
 NAMED = products("name:str(120)")

@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from scaffold.fields import Resource
+from scaffold.generation.fields import Resource
+from scaffold.generation.presets import preset_of
+from scaffold.generation.render import format_python
 from scaffold.names import ServiceName
-from scaffold.presets import preset_of
-from scaffold.render import format_python
-from scaffold.revisions import write_revision
+from scaffold.revisions.writing import write_revision
 from tests.scaffold.commands import REPOSITORY, done, picture, refused, run, scaffold
 
 VERSIONS = PurePosixPath("db_manager/migrations/versions")

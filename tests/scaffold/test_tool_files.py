@@ -75,7 +75,7 @@ def test_nothing_that_runs_before_a_commit_is_downloaded(fresh: Path) -> None:
 
 
 def test_vendor_of_this_repository_is_that_of_a_workspace(fresh: Path, tmp_path: Path) -> None:
-    done(run(tmp_path, sys.executable, "-m", "scaffold.vendor"))
+    done(run(tmp_path, sys.executable, "-m", "scaffold.distribution.vendor"))
 
     made = picture(tmp_path)
     assert made.keys() == {"vendor", *(f"vendor/{path.name}" for path in (fresh / "vendor").iterdir()),

@@ -15,8 +15,8 @@ from packaging.metadata import Metadata
 
 import quart_fleet
 from quart_fleet.conventions import without_foreign_variables
-from scaffold.framework import get_framework
-from scaffold.wheel import Wheel, build_wheel
+from scaffold.distribution.framework import get_framework
+from scaffold.distribution.wheel import Wheel, build_wheel
 from tests.requirement import get_program, get_python
 from tests.scaffold.commands import REPOSITORY, done, find_unlocked, run, scaffold
 
@@ -26,7 +26,7 @@ _SHOWN = (
     *("classifiers", "requires_python", "description", "description_content_type"),
 )
 """Fields of METADATA that a package index shows."""
-_PRINT = "from scaffold.vendor import collect; import sys, hashlib; print(*(hashlib.sha256(each).hexdigest() for each in collect().values()))"
+_PRINT = "from scaffold.distribution.vendor import collect; import sys, hashlib; print(*(hashlib.sha256(each).hexdigest() for each in collect().values()))"
 
 
 @pytest.fixture(scope="module")

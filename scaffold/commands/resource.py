@@ -1,0 +1,97 @@
+"""`python -m scaffold resource SERVICE RESOURCE FIELD…`: one more thing that a service keeps."""
+
+from dataclasses import replace
+
+import click
+
+from scaffold.commands import preview
+from scaffold.commands.completion import complete_service
+from scaffold.commands.editing import (
+    Options,
+    change_fleet,
+    print_change,
+    print_next,
+    print_notes,
+    takes_options,
+)
+from scaffold.engine.change import ApplyOptions
+from scaffold.errors import MisuseError
+from scaffold.generation.presets import preset_of
+from scaffold.language.fleet import add_resource
+from scaffold.language.grammar import parse_block, parse_fields
+from scaffold.language.naming import check_resource_name
+from scaffold.language.scanner import Scanner
+
+
+@click.command("resource")
+@click.argument("service", shell_complete=complete_service)
+@click.argument("resource")
+@click.argument("fields", nargs=-1, metavar="[FIELD]...")
+@click.option(
+    "--index",
+    multiple=True,
+    metavar="FIELDS",
+    help="An index of several fields, as in 'status, -placed_at'; lists are sorted by it.",
+)
+@click.option(
+    "--unique",
+    multiple=True,
+    metavar="FIELDS",
+    help="Fields whose values together are in one row only, as in 'course, term'.",
+)
+@click.option(
+    "--action",
+    multiple=True,
+    metavar="NAME=RULE",
+    help="A change of a state by a route of its own, as in 'pay=status: open -> paid'.",
+)
+@click.option("--no-active", is_flag=True, help="Without is_active and its two routes.")
+@click.option("--plural", metavar="WORD", help="The plural, where English has another.")
+@takes_options
+def command(  # noqa: PLR0913 - an argument for each option
+    service: str,
+    resource: str,
+    fields: tuple[str, ...],
+    *,
+    index: tuple[str, ...],
+    unique: tuple[str, ...],
+    action: tuple[str, ...],
+    no_active: bool,
+    plural: str | None,
+    **options: bool,
+) -> None:
+    """Add the resource RESOURCE, in the singular, to SERVICE.
+
+    A FIELD is NAME:TYPE with its rules, as in 'price:decimal(10,2):min(0)'; without any, it has a
+    name and a description.
+    """
+    chosen = Options(**options)
+    check_resource_name(Scanner(resource), resource, 0)
+    described = parse_fields(fields, has_active=not no_active) if fields else preset_of(resource)
+    block: dict[str, object] = {one.name: str(one).partition(":")[2] for one in described.fields}
+    block |= {"_index": list(index)} if index else {}
+    block |= {"_unique": list(unique)} if unique else {}
+    block |= {"_active": False} if no_active else {}
+    block |= {"_plural": plural} if plural else {}
+    block |= {"_actions": _rules(action)} if action else {}
+    described = replace(parse_block(block, resource), is_contract=described.is_contract)
+    change = change_fleet(
+        lambda text: add_resource(text, service, resource, described), chosen, ApplyOptions()
+    )
+    if chosen.json:
+        preview.print_json(change.plan, with_diff=chosen.diff)
+    elif chosen.writes:
+        print_change(change, f"{service} keeps {resource}")
+        print_next(change)
+    print_notes(change, chosen)
+
+
+def _rules(actions: tuple[str, ...]) -> dict[str, str]:
+    """Return the rules by the names of their actions; raises MisuseError."""
+    rules = dict[str, str]()
+    for action in actions:
+        name, _, rule = action.partition("=")
+        if name in rules:
+            raise MisuseError(f"--action {name} is there twice. Each action has a name of its own.")
+        rules[name] = rule.strip()
+    return rules

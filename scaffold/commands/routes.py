@@ -1,0 +1,136 @@
+"""`python -m scaffold routes`: what every service answers, as its application says it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from quart_fleet.conventions import PREFIX
+from scaffold.commands.completion import complete_service
+from scaffold.errors import MisuseError, ScaffoldError
+from scaffold.names import normalise
+from scaffold.workspace import SERVICES, Service, Workspace
+
+EVERY_SERVICE = (f"{PREFIX}/", f"{PREFIX}/health", f"{PREFIX}/health/ready")
+"""What each service answers for itself; the cluster asks each pod for it."""
+_UNSERVED = {"TESTING": "True", "PYTHONDONTWRITEBYTECODE": "1"}
+"""Settings with which an application is made and never started."""
+_FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
+"""A place in a traceback."""
+_IMPLIED = frozenset({"HEAD", "OPTIONS"})
+"""Methods that Quart answers by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedRoute:
+    """A route of a service, and the function behind it."""
+
+    service: str
+    port: int | None
+    method: str
+    """`WEBSOCKET` for one that is no request."""
+    path: str
+    endpoint: str
+    """The blueprint and its function, as in `products.create`."""
+
+
+def read_routes(service: Service) -> list[ServedRoute]:
+    """Return the routes of a service, sorted by path; raises ScaffoldError.
+
+    The service's own app.py is run and tells them; it opens no database and no port.
+    """
+    root = service.folder.parents[1]
+    script = f"{SERVICES}/{service.package}/app.py"
+    path = [str(root), str(root / SERVICES), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(  # noqa: S603 - the workspace's own command
+        [sys.executable, script, "--routes"],
+        cwd=root,
+        env=os.environ | _UNSERVED | {"PYTHONPATH": os.pathsep.join(filter(None, path))},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        return [
+            ServedRoute(service.called, service.port, method, each["rule"], each["endpoint"])
+            for each in json.loads(done.stdout)
+            for method in (["WEBSOCKET"] if each["websocket"] else each["methods"])
+            if method not in _IMPLIED
+        ]
+    except (ValueError, TypeError, KeyError):
+        said = done.stderr.strip() or f"it printed {done.stdout.strip()[:80] or 'nothing'}"
+        reason = said.splitlines()[-1] if "Traceback (most recent" in said else said
+        places = [
+            f" ({(root / file).relative_to(root)}:{line})"
+            for file, line in _FRAME.findall(said)
+            if (root / file).is_relative_to(root / SERVICES)
+            or (root / file).is_relative_to(root / "shared")
+        ]
+        raise ScaffoldError(
+            f"{script} does not tell its routes: {reason.rstrip('.')}{''.join(places[-1:])}.\n"
+            f"Mend it until this works: DEBUG=True python {script} --routes"
+        ) from None
+
+
+def read_all_routes(services: Iterable[Service]) -> list[list[ServedRoute] | ScaffoldError]:
+    """Return the routes of each service, or why it does not tell them."""
+
+    def read(service: Service) -> list[ServedRoute] | ScaffoldError:
+        try:
+            return read_routes(service)
+        except ScaffoldError as error:
+            return error
+
+    with ThreadPoolExecutor(os.cpu_count()) as processes:
+        return list(processes.map(read, services))
+
+
+@click.command("routes")
+@click.argument("services", nargs=-1, metavar="[SERVICE]...", shell_complete=complete_service)
+@click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
+def command(services: tuple[str, ...], as_json: bool) -> None:
+    """List the routes of every SERVICE, by default of all: method, path, function, port.
+
+    Each service's application is made and asked; no server starts, and no database is opened. One
+    that does not answer is named after the others, and the exit code is 1.
+    """
+    found = Workspace.find(Path.cwd()).services()
+    for name in services:
+        if normalise(name) not in {normalise(one.package) for one in found}:
+            known = ", ".join(one.called for one in found) or "none"
+            raise MisuseError(f"There is no service {name!r}.\nServices: {known}")
+    wanted = {normalise(name) for name in services}
+    asked = [one for one in found if not wanted or normalise(one.package) in wanted]
+    answers = read_all_routes(asked)
+    failures = [str(one) for one in answers if isinstance(one, ScaffoldError)]
+    routes = [each for one in answers if not isinstance(one, ScaffoldError) for each in one]
+    if as_json and (routes or not failures):
+        click.echo(json.dumps({"routes": [asdict(each) for each in routes]}, indent=2))
+    elif routes:
+        click.echo("\n".join(_lay_out(routes)))
+    elif not failures:
+        click.echo(f"No service yet: {SERVICES}/ is empty. python -m scaffold user-service 8081")
+    if failures:
+        raise ScaffoldError("\n".join(failures))
+
+
+def _lay_out(routes: Iterable[ServedRoute]) -> list[str]:
+    """Return the lines of a table; a service's name and port stand above its own."""
+    cells = [(each.method, each.path, each.endpoint) for each in routes]
+    widths = [max(len(row[column]) for row in cells) for column in range(2)]
+    lines: list[str] = []
+    before = None
+    for each, (method, path, endpoint) in zip(routes, cells, strict=True):
+        if each.service != before:
+            lines += [*([""] if lines else []), f"{each.service}, port {each.port or 'unknown'}"]
+        before = each.service
+        lines.append(f"  {method.ljust(widths[0])}  {path.ljust(widths[1])}  {endpoint}")
+    return lines

@@ -1,0 +1,1 @@
+"""The framework as a distribution: which version runs here, and the wheel that workspaces install."""

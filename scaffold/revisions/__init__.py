@@ -1,0 +1,1 @@
+"""Revisions of the database, written from two descriptions and without a database."""
