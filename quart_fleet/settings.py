@@ -37,6 +37,7 @@ SAMPLE_SECRET_KEY = "change-me"  # noqa: S105 - a placeholder that a running ser
 
 _WORDS = {
     **dict.fromkeys(("int_parsing", "int_from_float", "int_parsing_size"), "write a whole number"),
+    **dict.fromkeys(("float_parsing", "finite_number"), "write a number"),
     "bool_parsing": "write True or False",
 }
 """What is said in place of pydantic's words, which are about the input of a program."""

@@ -438,6 +438,8 @@ class Database:
         """
         if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             connection.terminate()
+            if number_of_hosts(self.url or "postgresql://") > 1:
+                self._pool.retire()  # the others lead to the same server
         elif isinstance(error, UNPREPARED) or (
             isinstance(error, asyncpg.InvalidCachedStatementError)
             and self._connector.pooling is not Pooling.NONE
