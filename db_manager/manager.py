@@ -21,6 +21,7 @@ from db_manager.errors import ManagerError, RevisionFailedError
 from db_manager.lock import LOCK_WAIT, Patience, is_being_changed, locked_connection
 from db_manager.made import Made
 from db_manager.ownership import Ownership
+from db_manager.progress import HalfDone
 from db_manager.report import MIGRATE, Migration, Status, describe_lacking, find_problem
 from db_manager.reset import NOT_MADE, Left, Ours, drop_ours, recreate
 from db_manager.revisions import Revision, Revisions
@@ -117,6 +118,7 @@ class DatabaseManager:
     async def downgrade(self, revision: str) -> list[str]:
         """Take the database back to `revision`; return the ids of what was reverted."""
         async with locked_connection(self._target, self._say) as connection:
+            await self._refuse_half_done(connection, "downgrade")
             current = await self._read_known_revisions(connection)
             if len(current) > 1 and revision.startswith("-"):
                 raise ManagerError(self._revisions.describe_ways_back(current))
@@ -254,6 +256,7 @@ class DatabaseManager:
     async def _upgrade(
         self, connection: AsyncConnection, revision: str, passwords: Mapping[str, str]
     ) -> Migration:
+        await self._refuse_half_done(connection, "upgrade")
         pending = self._revisions.pending(await self._read_known_revisions(connection))
         if revision == "head":
             self._revisions.get_head()
@@ -286,7 +289,7 @@ class DatabaseManager:
         async def attempt() -> list[str]:
             if has_work:
                 await self._drop_invalid_indexes(connection)
-            await run(connection, work, self._say, steps)
+            await run(connection, work, self._say, steps, self._patience.seconds)
             return steps
 
         try:
@@ -349,13 +352,25 @@ class DatabaseManager:
                 if await is_being_changed(connection):
                     return f"Another process is changing {self._target.place}."
                 current = await connection.run_sync(read_revisions)
+                half_done = await connection.run_sync(self._find_half_done)
         except DBAPIError as error:
             if not isinstance(driver_error(error), asyncpg.InsufficientPrivilegeError):
                 raise
             return f"Its revision cannot be read yet ({reason_of(driver_error(error))})."
+        if half_done is not None:
+            return half_done.remedy
         if self._revisions.unknown(current):
             return None
         return find_problem((), (), len(self._revisions.pending(current)))
+
+    async def _refuse_half_done(self, connection: AsyncConnection, way: str) -> None:
+        """Raise ManagerError where an interrupted run has left a revision that goes another way."""
+        found = await _do(connection, self._find_half_done)
+        if found is not None and found.way != way and not found.is_taken_back:
+            raise ManagerError(found.remedy)
+
+    def _find_half_done(self, connection: Connection) -> HalfDone | None:
+        return HalfDone.find(connection, self._workspace.version_table)
 
     async def _read_known_revisions(self, connection: AsyncConnection) -> tuple[str, ...]:
         current = await _do(connection, read_revisions)
@@ -368,7 +383,10 @@ class DatabaseManager:
         defined, found = frozenset(self._metadata.tables), read_tables(connection, self._metadata)
         unknown = self._revisions.unknown(current)
         pending = [] if unknown else self._revisions.pending(current)
+        half_done = self._find_half_done(connection)
         problem = find_problem(heads, unknown, len(pending))
+        if half_done is not None:
+            problem = half_done.remedy
         findings = Findings((), (), ()) if problem else self._compare(connection, ())[1]
         return Status(
             database=self._target.place,

@@ -115,28 +115,6 @@ def find_line(error: Exception) -> str | None:
     return None
 
 
-def find_half_done(error: Exception) -> tuple[Path, str] | None:
-    """Return the revision that failed after a part of it was committed, and which way it went.
-
-    What comes before an autocommit block is committed when that begins.
-    """
-    versions = get_workspace().versions
-    for frame in traceback.extract_tb(error.__traceback__):
-        path, line = Path(frame.filename), frame.lineno
-        if path.parent != versions or frame.name not in ("upgrade", "downgrade") or line is None:
-            continue
-        begins = [
-            node.lineno
-            for way in parse_python(path).body
-            if isinstance(way, ast.FunctionDef) and way.name == frame.name
-            for node in ast.walk(way)
-            if isinstance(node, ast.With) and "autocommit_block" in ast.unparse(node.items[0])
-        ]
-        if begins and min(begins) < line:
-            return path, frame.name
-    return None
-
-
 def refuse_bad_message(message: str) -> None:
     """Keep a message to what a file's first line holds; raises ManagerError."""
     if not message.strip() or not message.isprintable() or len(message) > LONGEST_MESSAGE:

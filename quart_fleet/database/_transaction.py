@@ -81,6 +81,8 @@ class Transaction:
         self._database = database
         self._state = _State.FRESH
         self._bound = BOUND.get()
+        self.afterwards: Callable[[], Awaitable[None]] | None = None
+        """What is asked once what is open is rolled back, and before the connection is released."""
         self._has_answer = False
         """Whether a statement was answered since BEGIN: one that was not may be sent once more."""
 
@@ -95,6 +97,10 @@ class Transaction:
                 await self._end_with("ROLLBACK")
             elif self._state is _State.UNSETTLED:
                 await self._end_with("SELECT 1")
+            if self.afterwards is not None:
+                self._state = _State.IDLE
+                with suppress(asyncpg.PostgresError, DatabaseUnavailableError):
+                    await self.afterwards()
         finally:
             self._database.release(self._connection)
 

@@ -38,7 +38,7 @@ products = "many(product):fixed"
 name = "str(80)"
 
 [shop-service.department]
-title = "str(80)"
+title = "str(80):was(name)"
 head = "ref(product)?"
 
 [shop-service.badge]
