@@ -419,6 +419,7 @@ class BoundedApplication(quart.Quart):
                 return await self.handle_exception(error)
             finally:
                 del self._bounds[bound]
+                bound.task = bound.request = None  # else they would refer to each other in a circle
                 if bound.watcher is not None:
                     bound.watcher.cancel()
                     await asyncio.wait([bound.watcher])
