@@ -14,9 +14,10 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, RequestRedirect
 
 from quart_fleet.asgi._http import AnyHostMap, HTTPConnection, LingeringConnection, Request
-from quart_fleet.asgi._limits import BodyMemory, Reports
+from quart_fleet.asgi._limits import BodyMemory
 from quart_fleet.conventions import PREFIX
 from quart_fleet.errors import ServiceError
+from quart_fleet.logs import CountedWarnings
 
 if TYPE_CHECKING:
     from hypercorn.typing import (
@@ -163,7 +164,7 @@ class ServiceApplication(Quart):
         self.refusal_headers: dict[str, str] = {}
         self._running = 0
         self._most_running: int = self.config.setdefault("MAX_RUNNING_REQUESTS", 1000)
-        self._reports = Reports(logging.getLogger(__name__))
+        self._warnings = CountedWarnings(logging.getLogger(__name__))
 
     async def asgi_app(
         self, scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
@@ -173,7 +174,8 @@ class ServiceApplication(Quart):
             await super().asgi_app(scope, receive, send)
             return
         if self._running >= self._most_running and scope["path"] != _HEALTH:
-            self._reports.add(f"{self._most_running} requests are running; others get 503")
+            line = f"{self._most_running} requests are running, the limit: others get 503"
+            self._warnings.warn("running", line)
             await self.refuse(503, send)
             return
         self._running += 1

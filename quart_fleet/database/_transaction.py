@@ -79,6 +79,8 @@ class Transaction:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._state = _State.FRESH
+        self.afterwards: Callable[[], Awaitable[None]] | None = None
+        """What is asked once what is open is rolled back, and before the connection is released."""
         self._has_answer = False
         """Whether a statement was answered since BEGIN: one that was not may be sent once more."""
 
@@ -93,6 +95,10 @@ class Transaction:
                 await self._end_with("ROLLBACK")
             elif self._state is _State.UNSETTLED:
                 await self._end_with("SELECT 1")
+            if self.afterwards is not None:
+                self._state = _State.IDLE
+                with suppress(asyncpg.PostgresError, DatabaseUnavailableError):
+                    await self.afterwards()
         finally:
             self._database.release(self._connection)
 

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from quart_fleet.asgi._application import ServiceApplication
-from quart_fleet.asgi._limits import Reports
+from quart_fleet.logs import CountedWarnings
 
 if TYPE_CHECKING:
     from asyncio import WriteTransport
@@ -116,7 +116,7 @@ class Connections:
             files = sys.maxsize
         allowed = max(files - _RESERVE - config.get("DB_POOL_SIZE", 0), 10)
         self.most = min(config["MAX_CONNECTIONS"] or 10_000, allowed)
-        self._reports = Reports(_log)
+        self._warnings = CountedWarnings(_log)
 
     def start(self) -> None:
         """Begin to look after the connections; the application has started."""
@@ -137,9 +137,8 @@ class Connections:
             if each is not connection and (phase < BODY or now - each.since > _INTERVAL)
             and phase != ANSWER
         )  # fmt: skip
-        self._reports.add(
-            f"{self.most} clients are connected, which is the limit: idle and slow ones are ended"
-        )
+        line = f"{self.most} clients are connected, the limit: idle and slow ones are ended"
+        self._warnings.warn("connected", line)
         for phase, _, _, each in waiting[: max(1, self.most // 50)]:
             if phase == REFUSED:
                 each.transport.abort()
@@ -191,7 +190,7 @@ class Connections:
             if not unsent or unsent != each.unsent or not each.is_waiting_to_send():
                 each.unsent, each.unsent_since = unsent, now
             elif now - each.unsent_since >= min(sending, config["SEND_TIMEOUT"]):
-                self._reports.add("A client took no byte of its answer for too long: it was ended")
+                self._warnings.warn("sending", "A client took no byte of its answer: it was ended")
                 each.transport.abort()
         interval = _DRAINING_INTERVAL if self.draining else _INTERVAL
         self._timer = self._loop.call_later(interval, self._sweep)

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import h11
@@ -36,7 +37,7 @@ from quart_fleet.server._connections import (
     Connection,
     Connections,
 )
-from quart_fleet.server._listener import take_queued
+from quart_fleet.server._listener import end_listening
 from quart_fleet.server._workers import Link
 
 _CUT_TIMEOUT = 5.0
@@ -247,15 +248,16 @@ async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -
         assert task is not None
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-        await BoundedConnection(connections, wrapped, loop, config, context, state, reader, writer)
+        with suppress(asyncio.CancelledError):  # at the end of the grace
+            await BoundedConnection(
+                connections, wrapped, loop, config, context, state, reader, writer
+            )
 
     server = await loop.create_server(connect, sock=listener)
     link.serving()
     await signalled.wait()
     connections.drain()
-    await take_queued(listener, connect, is_last=link.is_last())
-    server.close()
-    listener.close()
+    await end_listening(listener, [server], connect, is_last=link.is_last())
     link.closed()
     deadline = loop.time() + app.config["GRACEFUL_TIMEOUT"]
     if tasks:

@@ -7,7 +7,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from quart_fleet.conventions import is_served
@@ -15,8 +15,6 @@ from quart_fleet.errors import ConfigurationError
 
 _BACKLOG = 2048
 """Connections that may wait to be accepted."""
-_HANDSHAKE = 0.002
-"""Seconds that the kernel takes at most to end a handshake of which it has every packet."""
 _SO_ATTACH_FILTER, _BPF_RETURN = 26, 0x06
 """Of linux/socket.h and linux/bpf_common.h: a filter of one instruction that drops all packets."""
 _LOOPBACKS = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::1": "::1", "::": "::1"}  # noqa: S104 - only looked up
@@ -61,28 +59,40 @@ def in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-async def take_queued(
-    listener: socket.socket, protocol: Callable[[], asyncio.BaseProtocol], *, is_last: bool
+async def end_listening(
+    listener: socket.socket,
+    servers: Iterable[asyncio.AbstractServer],
+    protocol: Callable[[], asyncio.BaseProtocol],
+    *,
+    is_last: bool,
 ) -> None:
-    """Accept what the kernel has accepted already, which closing the listener would reset.
+    """Close the listener and serve what the kernel has accepted already, which it would reset.
 
-    Where no other process holds the listener, the kernel accepts nothing more from here on, so
-    that nothing can come between the last of these and the close.
+    Where no other process holds the listener, the kernel accepts nothing more for the moment
+    between the last of these and the close. A client that asks in this moment asks again after a
+    second (RFC 6298, section 2.1), and is refused.
     """
-    loop = asyncio.get_running_loop()
+    clients = _accept_all(listener)
     if is_last and sys.platform == "linux":
         drop = ctypes.create_string_buffer(struct.pack("HBBI", _BPF_RETURN, 0, 0, 0))
         program = struct.pack("HL", 1, ctypes.addressof(drop))
         with suppress(OSError):  # a sandbox may not know of filters
             listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
-    for _ in range(2):  # a handshake may have been half way through as the filter came
-        while True:
-            try:
-                client, _ = listener.accept()
-            except BlockingIOError:
-                break
-            except ConnectionError:
-                continue
-            client.setblocking(False)
-            await loop.connect_accepted_socket(protocol, client)
-        await asyncio.sleep(_HANDSHAKE)
+    clients += _accept_all(listener)
+    for server in servers:
+        server.close()
+    listener.close()
+    for client in clients:
+        client.setblocking(False)
+        await asyncio.get_running_loop().connect_accepted_socket(protocol, client)
+
+
+def _accept_all(listener: socket.socket) -> list[socket.socket]:
+    clients = []
+    while True:
+        try:
+            clients.append(listener.accept()[0])
+        except BlockingIOError:
+            return clients
+        except ConnectionError:  # the client has left
+            continue

@@ -25,7 +25,7 @@ from quart_fleet.server._connections import (
     Connection,
     Connections,
 )
-from quart_fleet.server._listener import take_queued
+from quart_fleet.server._listener import end_listening
 from quart_fleet.server._workers import Link
 
 _LINE_ENDS = 4
@@ -217,11 +217,9 @@ class BoundedServer(uvicorn.Server):
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
+        is_last = self._link.is_last()
         for listener in sockets or ():
-            await take_queued(listener, protocol, is_last=self._link.is_last())
-            listener.close()
-        for server in self.servers:
-            server.close()
+            await end_listening(listener, self.servers, protocol, is_last=is_last)
         self._link.closed()
         await super().shutdown(sockets)
 

@@ -1,6 +1,6 @@
 """The revisions that a change of the fleet adds, and those that it takes back."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
@@ -11,7 +11,7 @@ from scaffold.generation.fields import Resource
 from scaffold.generation.fleet import Fleet
 from scaffold.generation.render import Files
 from scaffold.generation.shipped import NAME, find_users, shipped_resource
-from scaffold.language.description import Generated, Value
+from scaffold.language.description import FieldDescription, Generated, Value
 from scaffold.language.values import read_default
 from scaffold.revisions.ordering import Step, order_steps
 from scaffold.revisions.writing import write_revision
@@ -111,15 +111,18 @@ class GeneratedRevisions:
             if not (steps.added or newest.files):
                 head = self._get_head()
             fields = now.description.fields if now else ()
+            is_known = was in known_before  # else a step before this one has made it of `now`
+            if was and is_known:
+                _refuse_secrets(was, fields)
             revision = write_revision(
                 was,
                 now,
                 parent=head,
-                fill=_values(now, fill) if was in known_before else None,
+                fill=_values(now, fill) if is_known else None,
                 renames={
                     replace(one, name=one.was).key: one.key
                     for one in fields
-                    if one.was and one.type.name != "items"
+                    if one.was and one.type.name != "items" and is_known
                 },
             )
             if revision is not None:
@@ -191,6 +194,18 @@ def _gone(before: Fleet, after: Fleet) -> Iterator[tuple[str, Resource]]:
             yield _owner(service.name.package, resource), resource
 
 
+def _refuse_secrets(was: Resource, fields: Iterable[FieldDescription]) -> None:
+    """Raise MisuseError for a secret that rows which are there would have to have."""
+    optional = {one.name: one.optional for one in was.description.fields}
+    for one in fields:
+        if one.secret and not one.optional and optional.get(one.was or one.name, True):
+            raise MisuseError(
+                f"The rows of {was.table} that are there have no {one.name}, and no revision can fill "
+                "a secret: what is kept of it, as a hash, is its adapter's to say.\n"
+                f"Leave it optional: {replace(one, optional=True, was=None)}"
+            )
+
+
 def _values(resource: Resource | None, fill: Mapping[str, str]) -> dict[str, Value]:
     """Return the values for the fields of a resource; raises MisuseError for what is none."""
     values: dict[str, Value] = {}
@@ -201,6 +216,11 @@ def _values(resource: Resource | None, fill: Mapping[str, str]) -> dict[str, Val
             else []
         )
         text = next((fill[each] for each in (*known, one.name, one.key) if each in fill), None)
+        if text is not None and one.secret:
+            raise MisuseError(
+                f"--fill {one.name}: what is kept of a secret, as a hash, is its adapter's to say, and a "
+                "revision would show it. Leave it optional."
+            )
         if text is not None:
             try:
                 values[one.key] = value = read_default(text, one.type)

@@ -86,6 +86,8 @@ _OF_PYDANTIC = frozenset(
 """Attributes of a DTO's class, which no field may hide."""
 _OF_SQLALCHEMY = ("metadata", "registry", "type_annotation_map")
 """Attributes of a model's class."""
+_LONGEST_EXAMPLE = 30
+"""Characters of a text in a message that shows a pattern's form."""
 _OF_CLASSES = ("Entity", "Model", "Repository")
 """Ends of the names of a resource's own classes."""
 
@@ -220,6 +222,11 @@ class Field:
     def label(self) -> str:
         """`First name`."""
         return self.name.replace("_", " ").capitalize()
+
+    @property
+    def unique_label(self) -> str:
+        """What a refusal begins with where the value is taken: of a reference `Category`."""
+        return self.of.name.replace("_", " ").capitalize()
 
     @property
     def article(self) -> str:
@@ -448,7 +455,7 @@ class Field:
         is_positive = of.positive and (lowest is None or lowest <= 0)
         rules = list[tuple[str, str, str, Value | None]]()
         if of.pattern is not None:
-            said = f"Must match the pattern {of.pattern}"
+            said = f"Must have the expected form{self._example}"
             condition = f"{self.pattern_name}.matches({value})"
             rules.append(("matches_its_pattern", said, condition, just_unlike(of)))
         if of.least is not None and not is_positive:
@@ -484,6 +491,13 @@ class Field:
             )
             for title, said, condition, refused in rules
         ]
+
+    @property
+    def _example(self) -> str:
+        """What shows the form of a pattern in a message: a text that matches, where it is plain."""
+        text = str(samples_of(self.of)[0])
+        is_plain = len(text) <= _LONGEST_EXAMPLE and re.fullmatch(r"[!-~]([ -~]*[!-~])?", text)
+        return f", like {text}" if is_plain else ""
 
     def literal(self, value: Value | None) -> str:
         """Return a value as generated Python has it."""

@@ -325,7 +325,8 @@ class TogetherWords:
         for names in resource.description.unique:
             fields = [by_name[name] for name in names]
             *first, last = (field.name.replace("_", " ") for field in fields)
-            said = f"{', '.join(first)} and {last}"
+            *called, last_called = (field.of.name.replace("_", " ") for field in fields)
+            said = f"{', '.join(called)} and {last_called}"
             found.append(
                 cls(
                     columns=tuple(field.name for field in fields),
@@ -427,6 +428,12 @@ def describe_resource(resource: Resource, service: str) -> Words:
     """Return the words that templates of a resource get besides."""
     fields = resource.fields
     together = TogetherWords.all_of(resource)
+    unique = {name for names in resource.description.unique_sets for name in names}
+    unique_names = {
+        each.name: each.of.name
+        for each in fields.fields
+        if each.of.name in unique and each.of.name != each.name
+    }
     actions = Action.all_of(resource)
     is_updated = bool(fields.updatable) or fields.has_active
     extensions = [] if resource.description.is_contract else [ExtensionWords.of(resource)]
@@ -478,6 +485,11 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "unique_unless_null": "getattr(entity, name) is not None and "
         * any(field.of.optional for field in fields.unique),
         "unique_sets": [fields.unique] if fields.unique else [],
+        "unique_names": [unique_names] if unique_names else [],
+        "unique_name_of_field": "UNIQUE_NAMES.get(name, name)" if unique_names else "name",
+        "unique_names_of_fields": "(UNIQUE_NAMES.get(name, name) for name in names)"
+        if unique_names
+        else "names",
         "updatable_fields": fields.updatable,
         # Without its only field, a body would be empty.
         "unknown_key": ' | {"unknown": True}' if len(fields.fields) == 1 else "",

@@ -112,6 +112,7 @@ async def test_what_follows_a_chunked_body_has_a_limit_too(service: RunningServi
     assert {many.status, long.status} <= {431, 400}
 
 
+@pytest.mark.slow
 async def test_a_head_that_does_not_end_is_answered_408(service: RunningService) -> None:
     async with asyncio.timeout(TIMEOUT):
         reader, writer = await asyncio.open_connection("127.0.0.1", service.port)

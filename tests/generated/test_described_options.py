@@ -148,7 +148,7 @@ class TestActions:
             {"message": "Order is open", "success": False},
         )
         assert (paid.status_code, paid.json()["message"]) == (200, "Order paid successfully")
-        assert sent.json()["message"] == "Order in transit successfully"
+        assert sent.json()["message"] == "Order is now in transit"
         assert (late.status_code, late.json()["message"]) == (409, "Order is in transit")
         assert client.get(path).json()["data"]["status"] == "in_transit"
 
@@ -255,12 +255,12 @@ def test_a_text_matches_its_pattern_as_a_whole(client: httpx.Client) -> None:
         client.patch(path, json={"code": "", "slug": "a" * 50_000 + "!"}),
     ]
 
-    pattern = "Must match the pattern [A-Z]{3}-\\d{2,4}"
+    pattern = "Must have the expected form, like BIQ-4759"
     assert [(each.status_code, each.json()["errors"]) for each in answers] == [
         (422, {"code": "Must be at most 8 characters"}),
         (422, {"code": pattern, "slug": "Must be at least 3 characters"}),
         (422, {"code": pattern}),
-        (422, {"code": pattern, "slug": "Must match the pattern [a-z]*"}),
+        (422, {"code": pattern, "slug": "Must have the expected form, like abc"}),
     ]
     assert client.get(path).json()["data"] == good
 
@@ -511,7 +511,7 @@ async def test_a_secret_is_kept_and_never_given_out(
     assert [each.status_code for each in answers] == [201, 200, 200, 400, 422, 200, 422]
     assert answers[4].json()["errors"] == {
         "password": "Must be at least 8 characters",
-        "api_key": "Must match the pattern k-\\d+",
+        "api_key": "Must have the expected form",
     }
     for answer in answers:
         assert "horse" not in answer.text

@@ -98,7 +98,8 @@ def _with_texts(resource: ResourceDescription) -> ResourceDescription:
 
 def _has_texts(field: FieldDescription) -> bool:
     try:
-        samples_of(field)
+        if field.pattern is not None:
+            samples_of(field)
     except MisuseError:
         return False
     return True

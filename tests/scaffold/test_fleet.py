@@ -595,6 +595,86 @@ def test_users_may_have_any_fields_from_the_start(workspace: Path) -> None:
     assert 'op.drop_column("users", "username")' in revision.read_text()
 
 
+def test_a_resource_that_is_there_gets_more_options(fleet: Path) -> None:
+    resource = ("resource", "product-service", "product")
+    done(scaffold(fleet, "field", *resource[1:], "status:enum(open, sold)=open", "code:int?"))
+
+    options = (
+        "--index",
+        "status, -price",
+        "--unique",
+        "name, code",
+        "--action",
+        "sell=status: open -> sold",
+    )
+    said = done(scaffold(fleet, *resource, *options))
+    again = refused(scaffold(fleet, *resource, "--index", "status,-price"))
+    done(scaffold(fleet, *resource, "--index", "code", "--action", "reopen=status: sold -> open"))
+    done(scaffold(fleet, *resource, "--plural", "wares"))
+
+    assert "product has now _index 'status, -price', _unique 'name, code', the action sell" in said
+    assert "product-service.product has _index 'status,-price' already." in again
+    assert (
+        (fleet / "fleet.toml")
+        .read_text()
+        .endswith(
+            'code = "int?"\n_index = ["status, -price", "code"]\n_unique = ["name, code"]\n'
+            '_actions = { sell = "status: open -> sold", reopen = "status: sold -> open" }\n'
+            '_plural = "wares"\n'
+        )
+    )
+    assert (
+        'bp.post("/wares/<id:record_id>/reopen")'
+        in (fleet / PRODUCT / "infrastructure/web/controllers.py").read_text()
+    )
+    for number, wrong in enumerate((("--index", "colour"), ("--action", "x=status: open -> gone"))):
+        assert ("colour", "gone")[number] in refused(
+            scaffold(fleet, *resource, *wrong), exit_code=2
+        )
+
+
+def test_options_keep_how_the_description_is_written(fleet: Path) -> None:
+    text = (fleet / "fleet.toml").read_text()
+    extra = '_index = [\n  "name",  # by name\n  "price", # and price\n]\n\n[product-service.product._actions]\n'
+    (fleet / "fleet.toml").write_text(
+        f'{text}state = "enum(a, b)=a"\n{extra}go = "state: a -> b"\n'
+    )
+
+    done(
+        scaffold(
+            fleet,
+            "resource",
+            "product-service",
+            "product",
+            "--index",
+            "-price",
+            "--action",
+            "back=state: b -> a",
+        )
+    )
+
+    assert (
+        (fleet / "fleet.toml")
+        .read_text()
+        .endswith(
+            '_index = [\n  "name",  # by name\n  "price",\n  "-price", # and price\n]\n\n'
+            '[product-service.product._actions]\ngo = "state: a -> b"\nback = "state: b -> a"\n'
+        )
+    )
+
+
+@pytest.mark.parametrize("fill", [(), ("--fill", "password=x")])
+def test_a_secret_that_rows_would_have_to_have_is_refused(
+    fleet: Path, fill: tuple[str, ...]
+) -> None:
+    field = ("field", "product-service", "product")
+
+    message = refused(scaffold(fleet, *field, "password:str:secret", *fill), exit_code=2)
+
+    assert "its adapter's to say" in message
+    done(scaffold(fleet, *field, "password:str?:secret"))
+
+
 def test_what_has_a_revision_says_the_next_command(fleet: Path) -> None:
     field = ("field", "product-service", "product")
 
