@@ -111,17 +111,18 @@ class GeneratedRevisions:
             if not (steps.added or newest.files):
                 head = self._get_head()
             fields = now.description.fields if now else ()
-            if was and was in known_before:
+            is_known = was in known_before  # else a step before this one has made it of `now`
+            if was and is_known:
                 _refuse_secrets(was, fields)
             revision = write_revision(
                 was,
                 now,
                 parent=head,
-                fill=_values(now, fill) if was in known_before else None,
+                fill=_values(now, fill) if is_known else None,
                 renames={
                     replace(one, name=one.was).key: one.key
                     for one in fields
-                    if one.was and one.type.name != "items"
+                    if one.was and one.type.name != "items" and is_known
                 },
             )
             if revision is not None:

@@ -14,7 +14,7 @@ FLEET = """
 port = 9301
 
 [shop-service.product]
-name = "str(120):unique"
+name = "str(120):unique:was(title)"
 category = "ref(category)"
 brand = "ref(brand, set_null)?"
 tags = "many(tag)"
