@@ -30,7 +30,7 @@ OUTDATED := yes
 endif
 endif
 
-.PHONY: help install demo test test-all proofs lint types bench docs vendor lock install-with-uv install-with-pip
+.PHONY: help install demo test test-all proofs faults lint types bench docs vendor lock install-with-uv install-with-pip
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,9 @@ types: $(STAMP) ## mypy --strict
 
 proofs: $(STAMP) ## random fleets and lives of workspaces, 200 and 300 of them: hours (FLEETS=, SEQUENCES=, SEED=)
 	@FLEETS=$${FLEETS:-200} SEQUENCES=$${SEQUENCES:-300} $(VENV) -m pytest -n auto --maxprocesses 4 --dist load tests/proofs
+
+faults: $(STAMP) ## services under fire, with the full counts: an hour (FAULTS=, SEED=)
+	@FAULTS=$${FAULTS:-100} $(VENV) -m pytest -n auto --maxprocesses 2 -m faults tests/faults
 
 bench: $(STAMP) ## the speed of a generated service beside others (BENCH=--quick: in a minute)
 	@$(VENV) -m benchmarks $(BENCH)

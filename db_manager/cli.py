@@ -12,11 +12,13 @@ import click
 from db_manager.errors import LoginRefusedError, ManagerError, UnreachableError
 from db_manager.server_commands import postgres
 from db_manager.terminal import (
+    CONFIRM,
     JSON,
     LOCK_WAIT,
     WAIT,
     YES,
     Commands,
+    Consent,
     get_renames,
     get_revision,
     open_manager_and,
@@ -98,23 +100,21 @@ def wait_for_revisions(timeout: float) -> None:
 @commands.command(context_settings={"ignore_unknown_options": True})
 @click.argument("revision", callback=get_revision)
 @YES
+@CONFIRM
 @LOCK_WAIT
 @WAIT
-def downgrade(revision: str, yes: bool, lock_wait: float, wait: float) -> None:
+def downgrade(revision: str, yes: bool, name: str | None, lock_wait: float, wait: float) -> None:
     """Take the database back to REVISION: an id, -1 for one step, base for all."""
     from db_manager.revisions import Revisions  # noqa: PLC0415
 
     Revisions().refuse_unknown(revision)
     loss = (
-        None
-        if yes
-        else (
-            "Going back drops what the newer revisions made, with its rows, and brings what they "
-            "dropped back empty"
-        )
+        "Going back drops what the newer revisions made, with its rows, and brings what they "
+        "dropped back empty"
     )
+    consent = Consent(loss, yes, name, lambda manager: manager.find_loss(revision))
     reverted = open_manager_and(
-        lambda manager: manager.downgrade(revision), wait, loss, lock_wait=lock_wait
+        lambda manager: manager.downgrade(revision), wait, consent, lock_wait=lock_wait
     )
     click.echo(f"Reverted: {', '.join(reverted)}." if reverted else "Nothing to do.")
 
@@ -237,29 +237,36 @@ def create_tables(wait: float) -> None:
 
 @commands.command()
 @YES
+@CONFIRM
 @LOCK_WAIT
 @WAIT
-def drop_tables(yes: bool, lock_wait: float, wait: float) -> None:
+def drop_tables(yes: bool, name: str | None, lock_wait: float, wait: float) -> None:
     """Drop the tables of the models, with their rows."""
-    loss = None if yes else "This drops the tables of the models, with their rows"
-    open_manager_and(lambda manager: manager.drop_tables(), wait, loss, lock_wait=lock_wait)
+    consent = Consent("This drops the tables of the models, with their rows", yes, name)
+    for each in open_manager_and(
+        lambda manager: manager.drop_tables(), wait, consent, lock_wait=lock_wait
+    ):
+        say(f"Left: {each.name} ({each.reason}).")
     click.echo("Dropped.")
 
 
 @commands.command()
 @YES
+@CONFIRM
 @LOCK_WAIT
 @WAIT
-def reset(yes: bool, lock_wait: float, wait: float) -> None:
+def reset(yes: bool, name: str | None, lock_wait: float, wait: float) -> None:
     """Drop what models and revisions made, then migrate.
 
     The embedded server's database is dropped as a whole; elsewhere what others made is left.
     """
     from db_manager.connection import uses_embedded_server  # noqa: PLC0415
 
-    what = "the whole database" if uses_embedded_server() else "what models and revisions made"
-    loss = None if yes else f"This drops {what}, with its rows"
-    done, left = open_manager_and(lambda manager: manager.reset(), wait, loss, lock_wait=lock_wait)
+    what = "the whole database" if uses_embedded_server() else "what the revisions made"
+    consent = Consent(f"This drops {what}, with its rows", yes, name)
+    done, left = open_manager_and(
+        lambda manager: manager.reset(), wait, consent, lock_wait=lock_wait
+    )
     for each in left:
         say(f"Left: {each.name} ({each.reason}).")
     what = "what models and revisions made" if left else "everything"

@@ -24,6 +24,7 @@ from db_manager.definitions import Definitions, read_definitions, text_of_defaul
 from db_manager.errors import ManagerError
 from db_manager.made import Made
 from db_manager.ownership import KINDS, Ownership, full_name
+from db_manager.progress import Progress
 from db_manager.rendering import render_item
 from db_manager.steps import (
     definition_steps,
@@ -61,6 +62,22 @@ class ImplThatAsksTheServer(PostgresqlImpl):
     """
 
     __dialect__ = "postgresql"
+
+    def _exec(self, construct: Any, *arguments: Any, **options: Any) -> Any:
+        """Run a statement of a revision, which may be done already by a run that was interrupted."""
+        progress: Progress | None = self.context_opts.get("progress")
+        if progress is None or self.as_sql or self.connection is None:
+            return super()._exec(construct, *arguments, **options)
+        statement = (
+            construct
+            if isinstance(construct, str)
+            else str(construct.compile(dialect=self.dialect))
+        )
+
+        def run() -> Any:
+            return super(ImplThatAsksTheServer, self)._exec(construct, *arguments, **options)
+
+        return progress.execute(statement, self.connection, run)
 
     def compare_type(self, inspector_column: Column[Any], metadata_column: Column[Any]) -> bool:
         """Say whether the model's type is another than the database's, in all that it says."""

@@ -65,10 +65,17 @@ class Target:
     remedy: str
     """What to do where it cannot be used."""
     is_embedded: bool = False
+    is_protected: bool = False
+    """Whether nothing of it may be destroyed."""
     place: str = ""
     """Where it is, as the server itself says: the address may come from PGHOST, a service file or
     a pooler, and be one of several."""
     _answer: tuple[object, ...] = field(default=(), repr=False)
+
+    @property
+    def name(self) -> str:
+        """The name of the database, once it has answered."""
+        return str(self._answer[0])
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
@@ -167,7 +174,8 @@ async def _connected(
     ours = config.model_copy(update={"db_echo": False, "db_pool_size": _POOL_SIZE})
     connector = Connector(url, ours)
     remedy = CORRECT if config.database_url else LOOK
-    target = Target(url, create_engine(connector, ours), remedy, config.database_url is None)
+    is_embedded, is_protected = config.database_url is None, config.protected
+    target = Target(url, create_engine(connector, ours), remedy, is_embedded, is_protected)
     try:
         await _reach(target, monotonic() + wait, retried)
         if connector.pooling is not Pooling.NONE:

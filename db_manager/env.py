@@ -8,7 +8,8 @@ from db_manager.workspace import get_workspace
 def _run() -> None:
     """Run Alembic's command, each revision in a transaction of its own."""
     offline = context.is_offline_mode()
-    options = {"version_table": get_workspace().version_table}
+    progress = context.config.attributes.get("progress")
+    options = {"version_table": get_workspace().version_table, "progress": progress}
     context.configure(
         connection=None if offline else context.config.attributes["connection"],
         dialect_name="postgresql",
@@ -17,6 +18,8 @@ def _run() -> None:
         on_version_apply=context.config.attributes.get("on_version_apply", ()),
         **(options | context.config.attributes.get("comparison", {})),
     )
+    if progress is not None:
+        progress.follow(context.get_context())
     with context.begin_transaction():
         context.run_migrations()
 

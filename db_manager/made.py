@@ -2,7 +2,7 @@
 
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -12,15 +12,28 @@ _UNKNOWN = "\N{SUBSTITUTE}"
 _PLACEHOLDER = re.compile(r"\{\w*\}|%s|%\(\w+\)s")
 _NAME = rf'(?:"(?:[^"]|"")+"|(?:{_UNKNOWN}|[^\W\d])[\w${_UNKNOWN}]*)'
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-_CREATION = re.compile(
-    r"\bCREATE\s+(?:OR\s+REPLACE\s+)?"
-    r"(?:(?:TEMP|TEMPORARY|UNLOGGED|UNIQUE|RECURSIVE|CONSTRAINT|TRUSTED|PROCEDURAL|DEFAULT)\s+)*"
+_KIND = (
     r"(?P<kind>TABLE|VIEW|MATERIALIZED\s+VIEW|FOREIGN\s+TABLE|SEQUENCE|TYPE|DOMAIN|FUNCTION"
     r"|PROCEDURE|AGGREGATE|OPERATOR\s+CLASS|OPERATOR\s+FAMILY|OPERATOR|COLLATION|CONVERSION"
     r"|EXTENSION|SCHEMA|TEXT\s+SEARCH\s+\w+|STATISTICS|PUBLICATION|SUBSCRIPTION|EVENT\s+TRIGGER"
     r"|FOREIGN\s+DATA\s+WRAPPER|SERVER|INDEX|CAST|TRANSFORM\s+FOR|ACCESS\s+METHOD|LANGUAGE)\s+"
-    r"(?:CONCURRENTLY\s+)?(?:IF\s+NOT\s+EXISTS\s+)?(?:AUTHORIZATION\s+)?"
+    r"(?:CONCURRENTLY\s+)?"
+)
+_CREATION = re.compile(
+    r"\bCREATE\s+(?:OR\s+REPLACE\s+)?"
+    r"(?:(?:TEMP|TEMPORARY|UNLOGGED|UNIQUE|RECURSIVE|CONSTRAINT|TRUSTED|PROCEDURAL|DEFAULT)\s+)*"
+    rf"{_KIND}(?P<may_be_there>IF\s+NOT\s+EXISTS\s+)?(?:AUTHORIZATION\s+)?"
     rf"(?P<name>(?:{_NAME}\s*\.\s*)*(?:{_NAME}|[-+*/<>=~!@#%^&|`?]+)|\([^)]*\))",
+    re.IGNORECASE,
+)
+_REMOVAL = re.compile(
+    rf"\bDROP\s+{_KIND}(?:IF\s+EXISTS\s+)?"
+    rf"(?P<names>(?:{_NAME}\.)?{_NAME}(?:\s*,\s*(?:{_NAME}\.)?{_NAME})*)",
+    re.IGNORECASE,
+)
+_NEW_NAME = re.compile(
+    rf"\bALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?P<old>(?:{_NAME}\.)?{_NAME})\s+RENAME\s+TO\s+"
+    rf"(?P<new>{_NAME})",
     re.IGNORECASE,
 )
 _ALTERATION = re.compile(
@@ -46,6 +59,8 @@ class Creation:
     name: str
     """Without quotes and without its schema; `*` for what is not known before it runs."""
     schema: str | None = None
+    may_be_there: bool = False
+    """Whether it is made only where it is missing, so that another hand may have made it."""
 
     @property
     def is_exact(self) -> bool:
@@ -63,45 +78,46 @@ class Creation:
 
 @dataclass(frozen=True)
 class Made:
-    """What revisions make, from the text of what is in their folder; later drops are not heeded.
+    """What revisions make, from the text of what is in their folder, less what later ones drop.
 
-    A statement may also be in a module or a file of SQL that a revision reads.
+    A statement may also be in a module or a file of SQL that a revision reads. What goes back,
+    `downgrade()`, makes nothing: a table that a revision has dropped may be another's since.
     """
 
     migrations: Path
+    revisions: tuple[Path, ...] | None = None
+    """The files of those that count, the oldest first; None for all that are there."""
 
     @cached_property
     def tables(self) -> frozenset[tuple[str | None, str]]:
         """The schemas and names of those that Alembic's own operations create or rename."""
-        places = {"create_table": (0, "table_name"), "rename_table": (1, "new_table_name")}
-        found = set()
-        for node in self._nodes:
-            match node:
-                case ast.Call(func=ast.Attribute(attr=attr), args=arguments) if attr in places:
-                    place, keyword = places[attr]
-                    given = {each.arg: _text(each.value) for each in node.keywords}
-                    names = [given.get(keyword), *map(_text, arguments[place : place + 1])]
-                    found |= {(given.get("schema"), name) for name in names if name}
-        return frozenset(found)
+        return frozenset(self._objects.tables)
+
+    @cached_property
+    def has_unnamed_tables(self) -> bool:
+        """Whether a table is created whose name is not known before the revision runs."""
+        return any(
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "create_table"
+            and not any(map(_text, [*node.args[:1], *(each.value for each in node.keywords[:1])]))
+            for node in self._nodes
+        )
 
     @cached_property
     def creations(self) -> frozenset[Creation]:
         """What statements create, and the types and sequences that tables were given."""
-        found = {
-            Creation(" ".join(match["kind"].lower().split()), *_split(match["name"]))
-            for statement in self._texts
-            for match in _CREATION.finditer(statement)
-        }
+        return frozenset(self._objects.others)
+
+    @cached_property
+    def _objects(self) -> "_Objects":
+        found = _Objects()
         for node in self._nodes:
-            match node:
-                case ast.Call(func=ast.Attribute(attr=attr) | ast.Name(id=attr)) if attr in _TYPES:
-                    named = [each.value for each in node.keywords if each.arg == "name"]
-                    first = node.args[:1] if attr in ("DOMAIN", "Sequence") else []
-                    kind = "sequence" if attr == "Sequence" else "type"
-                    found |= {Creation(kind, name) for name in map(_text, named + first) if name}
-                case ast.Call(func=ast.Attribute(attr="CreateSchema"), args=[name, *_]):
-                    found |= {Creation("schema", text) for text in [_text(name)] if text}
-        return frozenset(found)
+            if isinstance(node, ast.Call):
+                found.follow_operation(node)
+            for statement in self._statements_of(node):
+                found.follow_statement(statement)
+        return found
 
     @cached_property
     def parts(self) -> frozenset[tuple[str, str]]:
@@ -124,25 +140,118 @@ class Made:
 
     @cached_property
     def _nodes(self) -> list[ast.AST]:
-        """Those of every file that can be parsed: of one that cannot, others tell."""
-        trees = []
-        for file in sorted(self.migrations.rglob("*.py")):
+        """Those of every file that can be parsed, in their order: of one that cannot, others tell."""
+        versions = self.migrations / "versions"
+        files = sorted(self.migrations.rglob("*.py"))
+        revisions = self.revisions
+        if revisions is None:
+            revisions = tuple(each for each in files if each.parent == versions)
+        elif not revisions:
+            return []
+        helpers = [each for each in files if each.parent != versions]
+        found = list[ast.AST]()
+        for file in [*helpers, *revisions]:
             try:
                 module = ast.parse(file.read_bytes())
             except (OSError, SyntaxError, ValueError):
                 continue
-            trees.append(_Constants(module).visit(module))
-        return [node for tree in trees for node in ast.walk(tree)]
+            module.body = [
+                each
+                for each in module.body
+                if not (isinstance(each, ast.FunctionDef) and each.name == "downgrade")
+            ]
+            nodes = [*ast.walk(_Constants(module).visit(module))]
+            found += sorted(
+                nodes, key=lambda node: (getattr(node, "lineno", 0), getattr(node, "col_offset", 0))
+            )
+        return found
+
+    @cached_property
+    def _parts_of_texts(self) -> frozenset[int]:
+        composed = [node for node in self._nodes if isinstance(node, ast.JoinedStr | ast.BinOp)]
+        return frozenset(id(each) for node in composed for each in ast.iter_child_nodes(node))
+
+    def _statements_of(self, node: ast.AST) -> list[str]:
+        """Return the text that a node is, and before the first one those of files of SQL."""
+        texts = list[str | None]()
+        if self._nodes and node is self._nodes[0]:
+            texts += self._files
+        if isinstance(node, ast.expr) and id(node) not in self._parts_of_texts:
+            texts.append(_text(node))
+        return [_PLACEHOLDER.sub(_UNKNOWN, _COMMENT.sub(" ", text)) for text in texts if text]
+
+    @cached_property
+    def _files(self) -> list[str]:
+        files = sorted(self.migrations.rglob("*.sql"))
+        return [file.read_text("utf-8", errors="replace") for file in files]
 
     @cached_property
     def _texts(self) -> list[str]:
-        composed = [node for node in self._nodes if isinstance(node, ast.JoinedStr | ast.BinOp)]
-        parts = {id(each) for node in composed for each in ast.iter_child_nodes(node)}
-        whole = (node for node in self._nodes if isinstance(node, ast.expr))
-        texts = [_text(node) for node in whole if id(node) not in parts]
-        files = sorted(self.migrations.rglob("*.sql"))
-        texts += [file.read_text("utf-8", errors="replace") for file in files]
-        return [_PLACEHOLDER.sub(_UNKNOWN, _COMMENT.sub(" ", text)) for text in texts if text]
+        return [text for node in self._nodes for text in self._statements_of(node)]
+
+
+@dataclass(slots=True)
+class _Objects:
+    """What there is after operations and statements, followed in their order."""
+
+    tables: set[tuple[str | None, str]] = field(default_factory=set)
+    others: set[Creation] = field(default_factory=set)
+
+    def follow_operation(self, node: ast.Call) -> None:
+        """Create, drop or rename what a call of Alembic or SQLAlchemy says."""
+        name, schema = _argument(node, 0, "table_name"), _argument(node, None, "schema")
+        match node.func:
+            case ast.Attribute(attr="create_table") if name:
+                self.tables.add((schema, name))
+            case ast.Attribute(attr="drop_table") if name:
+                self.tables.discard((schema, name))
+            case ast.Attribute(attr="rename_table"):
+                if new := _argument(node, 1, "new_table_name"):
+                    self.tables.add((schema, new))
+                    self._rename(_argument(node, 0, "old_table_name"), schema, new)
+            case ast.Attribute(attr=kind) | ast.Name(id=kind) if kind in _TYPES:
+                place = 0 if kind in ("DOMAIN", "Sequence") else None
+                if name := _argument(node, place, "name"):
+                    self.others.add(Creation("sequence" if kind == "Sequence" else "type", name))
+            case ast.Attribute(attr="CreateSchema"):
+                if name := _argument(node, 0, "element"):
+                    self.others.add(Creation("schema", name))
+
+    def follow_statement(self, statement: str) -> None:
+        """Drop, rename and create what a text of SQL says."""
+        for found in _REMOVAL.finditer(statement):
+            kind = _words(found["kind"])
+            for each in found["names"].split(","):
+                name, schema = _split(each)
+                self.tables -= {(schema, name)} if kind == "table" else set()
+                self.others -= {one for one in self.others if (one.kind, one.name) == (kind, name)}
+        for found in _NEW_NAME.finditer(statement):
+            name, schema = _split(found["old"])
+            self._rename(name, schema, _split(found["new"])[0])
+        for found in _CREATION.finditer(statement):
+            name, schema = _split(found["name"])
+            may_be_there = found["may_be_there"] is not None
+            self.others.add(Creation(_words(found["kind"]), name, schema, may_be_there))
+
+    def _rename(self, old: str | None, schema: str | None, new: str) -> None:
+        if old and (schema, old) in self.tables:
+            self.tables.remove((schema, old))
+            self.tables.add((schema, new))
+        for each in [one for one in self.others if (one.kind, one.name) == ("table", old)]:
+            self.others.remove(each)
+            self.others.add(replace(each, name=new))
+
+
+def _words(kind: str) -> str:
+    return " ".join(kind.lower().split())
+
+
+def _argument(call: ast.Call, place: int | None, keyword: str) -> str | None:
+    """Return the text of an argument that is given by its place or its name."""
+    given = [each.value for each in call.keywords if each.arg == keyword]
+    if place is not None:
+        given += call.args[place : place + 1]
+    return next(filter(None, map(_text, given)), None)
 
 
 class _Constants(ast.NodeTransformer):

@@ -21,9 +21,10 @@ from db_manager.errors import ManagerError, RevisionFailedError
 from db_manager.lock import LOCK_WAIT, Patience, is_being_changed, locked_connection
 from db_manager.made import Made
 from db_manager.ownership import Ownership
+from db_manager.progress import HalfDone
 from db_manager.report import MIGRATE, Migration, Status, describe_lacking, find_problem
-from db_manager.reset import Left, Ours, drop_ours, recreate
-from db_manager.revisions import Revisions
+from db_manager.reset import NOT_MADE, Left, Ours, drop_ours, recreate
+from db_manager.revisions import Revision, Revisions
 from db_manager.roles import find_lacking, grant_tables, make_roles
 from db_manager.runner import Say, create_tables, render_sql, run, write_revision
 from db_manager.schema import (
@@ -65,7 +66,7 @@ class DatabaseManager:
         self._workspace = get_workspace()
         with told_by_file():
             self._metadata = self._workspace.load_metadata()
-        self._made = Made(self._workspace.versions.parent)
+        self._made = self._made_by(self._revisions.list_all())
         self._ours = Ours(self._metadata, self._made, self._workspace.version_table)
 
     async def status(self) -> Status:
@@ -108,9 +109,16 @@ class DatabaseManager:
         async with locked_connection(self._target, self._say) as connection:
             return await self._upgrade(connection, revision, passwords or {})
 
+    async def find_loss(self, revision: str) -> bool:
+        """Say whether rows or values may go on the way back to `revision`."""
+        async with self._target.connect() as connection:
+            current = await self._read_known_revisions(connection)
+        return self._revisions.may_lose(current, revision)
+
     async def downgrade(self, revision: str) -> list[str]:
         """Take the database back to `revision`; return the ids of what was reverted."""
         async with locked_connection(self._target, self._say) as connection:
+            await self._refuse_half_done(connection, "downgrade")
             current = await self._read_known_revisions(connection)
             if len(current) > 1 and revision.startswith("-"):
                 raise ManagerError(self._revisions.describe_ways_back(current))
@@ -188,14 +196,29 @@ class DatabaseManager:
             await self._grant(connection, roles)
         return sorted(each.fullname for each in tables)
 
-    async def drop_tables(self) -> None:
-        """Drop the models' tables and what the database knows of revisions."""
+    async def drop_tables(self) -> list[Left]:
+        """Drop the models' tables, and what the database knows of revisions; return what is left.
+
+        On a server that is given, a table that no applied revision made is of others.
+        """
         async with locked_connection(self._target, self._say) as connection:
-            await self._read_known_revisions(connection)
-            tables = await _do(connection, self._own_tables)
+            current = await self._read_known_revisions(connection)
+            tables, left = await _do(connection, self._own_tables), list[Left]()
+            version_table = self._ours.version_table
+            if not self._target.is_embedded:
+                found = await _do(connection, lambda now: read_tables(now, self._metadata))
+                ours = self._ours_at(current)
+                version_table = ours.version_table
+                for each in [
+                    one for one in tables if not ours.has("table", "", one.name, one.schema)
+                ]:
+                    tables.remove(each)
+                    if each.fullname in found:
+                        left.append(Left(f"table {each.fullname}", NOT_MADE, is_met=True))
             await self._insist(
-                connection, lambda current: drop_tables(current, self._metadata, tables)
+                connection, lambda now: drop_tables(now, self._metadata, tables, version_table)
             )
+        return left
 
     async def reset(self) -> tuple[Migration, list[Left]]:
         """Empty the database, then migrate; return what was left, too.
@@ -212,7 +235,7 @@ class DatabaseManager:
             await recreate(self._target.url)
             return await self.migrate(), []
         async with locked_connection(self._target, self._say) as connection:
-            await self._read_known_revisions(connection)
+            ours = self._ours_at(await self._read_known_revisions(connection))
             failure = ""
             try:
                 await self._run(connection, lambda config: command.downgrade(config, "base"))
@@ -221,7 +244,7 @@ class DatabaseManager:
                 await connection.rollback()
 
             def drop(current: Connection) -> list[Left]:
-                left = drop_ours(current, self._ours)
+                left = drop_ours(current, ours, self._ours)
                 if met := [f"{each.name}: {each.reason}" for each in left if each.is_met]:
                     lines = ["These would be left, and migrating would meet them:", *met]
                     raise ManagerError("\n".join(lines) + failure)  # which undoes the drops
@@ -233,6 +256,7 @@ class DatabaseManager:
     async def _upgrade(
         self, connection: AsyncConnection, revision: str, passwords: Mapping[str, str]
     ) -> Migration:
+        await self._refuse_half_done(connection, "upgrade")
         pending = self._revisions.pending(await self._read_known_revisions(connection))
         if revision == "head":
             self._revisions.get_head()
@@ -265,7 +289,7 @@ class DatabaseManager:
         async def attempt() -> list[str]:
             if has_work:
                 await self._drop_invalid_indexes(connection)
-            await run(connection, work, self._say, steps)
+            await run(connection, work, self._say, steps, self._patience.seconds)
             return steps
 
         try:
@@ -328,13 +352,25 @@ class DatabaseManager:
                 if await is_being_changed(connection):
                     return f"Another process is changing {self._target.place}."
                 current = await connection.run_sync(read_revisions)
+                half_done = await connection.run_sync(self._find_half_done)
         except DBAPIError as error:
             if not isinstance(driver_error(error), asyncpg.InsufficientPrivilegeError):
                 raise
             return f"Its revision cannot be read yet ({reason_of(driver_error(error))})."
+        if half_done is not None:
+            return half_done.remedy
         if self._revisions.unknown(current):
             return None
         return find_problem((), (), len(self._revisions.pending(current)))
+
+    async def _refuse_half_done(self, connection: AsyncConnection, way: str) -> None:
+        """Raise ManagerError where an interrupted run has left a revision that goes another way."""
+        found = await _do(connection, self._find_half_done)
+        if found is not None and found.way != way and not found.is_taken_back:
+            raise ManagerError(found.remedy)
+
+    def _find_half_done(self, connection: Connection) -> HalfDone | None:
+        return HalfDone.find(connection, self._workspace.version_table)
 
     async def _read_known_revisions(self, connection: AsyncConnection) -> tuple[str, ...]:
         current = await _do(connection, read_revisions)
@@ -347,7 +383,10 @@ class DatabaseManager:
         defined, found = frozenset(self._metadata.tables), read_tables(connection, self._metadata)
         unknown = self._revisions.unknown(current)
         pending = [] if unknown else self._revisions.pending(current)
+        half_done = self._find_half_done(connection)
         problem = find_problem(heads, unknown, len(pending))
+        if half_done is not None:
+            problem = half_done.remedy
         findings = Findings((), (), ()) if problem else self._compare(connection, ())[1]
         return Status(
             database=self._target.place,
@@ -378,6 +417,19 @@ class DatabaseManager:
             raise
         except SQLAlchemyError as error:
             raise ManagerError(f"The models cannot be compared: {reason_of(error)}") from error
+
+    def _made_by(self, revisions: Iterable[Revision]) -> Made:
+        """Return what revisions make, which are given with the newest first."""
+        versions = self._workspace.versions
+        files = [versions / each.file for each in revisions]
+        return Made(versions.parent, tuple(reversed(files)))
+
+    def _ours_at(self, current: tuple[str, ...]) -> Ours:
+        """Return what the applied revisions made: all that may be dropped."""
+        pending = self._revisions.pending(current)
+        applied = [each for each in self._revisions.list_all() if each not in pending]
+        version_table = self._workspace.version_table if current else None
+        return Ours(self._metadata, self._made_by(applied), version_table)
 
     def _own_tables(self, connection: Connection) -> list[Table]:
         """Return those of the models that are no views, and are not left out."""

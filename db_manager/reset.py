@@ -78,6 +78,7 @@ _FAMILIES = {
 _WORDS = {"statistics object": "STATISTICS", "foreign-data wrapper": "FOREIGN DATA WRAPPER"}
 
 
+NOT_MADE = "no applied revision made it"
 _LIKE_OURS = "a revision puts such names together when it runs: drop it by hand if it is yours"
 
 
@@ -106,11 +107,16 @@ async def recreate(url: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """What models and revisions name."""
+    """What revisions made.
+
+    A schema or an extension that is only made where it is missing may be of others, and hinders no
+    revision.
+    """
 
     metadata: MetaData
     made: Made
-    version_table: str
+    version_table: str | None
+    """None where it may be of another application, which has applied nothing yet."""
 
     def has(self, kind: str, identity: str, name: str, schema: str | None) -> bool:
         """Say of an object of the catalogue whether it is among them; schema None is the default."""
@@ -127,13 +133,12 @@ class Ours:
         )
 
     def _is_mapped(self, kind: str, name: str, schema: str | None) -> bool:
-        if kind == "schema":
-            return name in {each.schema for each in self.metadata.tables.values()}
         if _FAMILIES.get(kind, kind) != "relation":
             return False
         key = f"{schema}.{name}" if schema else name
-        is_made = key in self.metadata.tables or (schema, name) in self.made.tables
-        return is_made or key == self.version_table
+        if key in self.metadata.tables and self.made.has_unnamed_tables:
+            return True
+        return (schema, name) in self.made.tables or key == self.version_table
 
     def _creations_of(
         self, kind: str, identity: str, name: str, schema: str | None
@@ -142,14 +147,20 @@ class Ours:
         if kind == "cast":  # which has no name: `(public.pair AS pg_catalog.text)`
             name = re.sub(r"\w+\.", "", identity).lower()
         for each in self.made.creations:
-            if _FAMILIES.get(each.kind, each.kind) == family and each.is_of(name, schema):
+            is_shared = each.may_be_there and kind in ("schema", "extension")
+            if (
+                not is_shared
+                and _FAMILIES.get(each.kind, each.kind) == family
+                and each.is_of(name, schema)
+            ):
                 yield each
 
 
-def drop_ours(connection: Connection, ours: Ours) -> list[Left]:
-    """Drop what models and revisions name, and nothing with it that others made.
+def drop_ours(connection: Connection, ours: Ours, to_be: Ours) -> list[Left]:
+    """Drop what the applied revisions made, and nothing with it that others made.
 
-    Repeated while it helps: of objects that need each other only one order is taken.
+    Repeated while it helps: of objects that need each other only one order is taken. Of what is
+    left, the one that `to_be` has would be made once more.
     """
     reasons = dict[str, str]()
     has_dropped = True
@@ -171,8 +182,10 @@ def drop_ours(connection: Connection, ours: Ours) -> list[Left]:
                 reasons[f"{kind} {identity}"] = reason_of(driver_error(error))
     left = []
     for kind, identity, *name in connection.execute(_OBJECTS).all():
-        is_met = ours.may_have(kind, identity, *name)
-        reason = _LIKE_OURS if is_met else "no model and no revision names it"
+        is_met = name[0] != to_be.version_table and to_be.may_have(kind, identity, *name)
+        reason = "no model and no revision names it"
+        if is_met:
+            reason = NOT_MADE if to_be.has(kind, identity, *name) else _LIKE_OURS
         reason = reasons.get(f"{kind} {identity}", reason)
         left.append(Left(f"{kind} {identity}", reason, is_met))
     return left

@@ -28,6 +28,21 @@ PACKAGE = Path(__file__).parent
 
 LONGEST_MESSAGE = 90
 
+_KEEPING = frozenset(
+    {
+        *("f", "get_context", "create_table", "add_column", "rename_table", "create_index"),
+        *("drop_index", "create_check_constraint", "create_unique_constraint", "drop_constraint"),
+        *("create_foreign_key", "create_primary_key", "create_exclude_constraint"),
+        *("create_table_comment", "drop_table_comment"),
+    }
+)
+"""Operations of Alembic that lose no row and no value."""
+_KEEPING_STATEMENT = re.compile(
+    r"SET LOCAL [^;]+|COMMENT ON [^;]+|(?:CREATE|DROP|ALTER) INDEX [^;]+"
+    r"|ALTER (?:TABLE|SEQUENCE) \S+ (?:RENAME|VALIDATE CONSTRAINT|ADD CONSTRAINT|DROP CONSTRAINT) [^;]+",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Revision:
@@ -100,28 +115,6 @@ def find_line(error: Exception) -> str | None:
     return None
 
 
-def find_half_done(error: Exception) -> tuple[Path, str] | None:
-    """Return the revision that failed after a part of it was committed, and which way it went.
-
-    What comes before an autocommit block is committed when that begins.
-    """
-    versions = get_workspace().versions
-    for frame in traceback.extract_tb(error.__traceback__):
-        path, line = Path(frame.filename), frame.lineno
-        if path.parent != versions or frame.name not in ("upgrade", "downgrade") or line is None:
-            continue
-        begins = [
-            node.lineno
-            for way in parse_python(path).body
-            if isinstance(way, ast.FunctionDef) and way.name == frame.name
-            for node in ast.walk(way)
-            if isinstance(node, ast.With) and "autocommit_block" in ast.unparse(node.items[0])
-        ]
-        if begins and min(begins) < line:
-            return path, frame.name
-    return None
-
-
 def refuse_bad_message(message: str) -> None:
     """Keep a message to what a file's first line holds; raises ManagerError."""
     if not message.strip() or not message.isprintable() or len(message) > LONGEST_MESSAGE:
@@ -178,6 +171,15 @@ class Revisions:
                     f"No revision {name!r}. They are listed by: python -m db_manager history"
                 ) from error
 
+    def may_lose(self, current: tuple[str, ...], target: str) -> bool:
+        """Say whether a way back drops what may hold rows or values; in doubt it does."""
+        try:
+            # Annotated as one revision, it takes all that a database is at, as Alembic calls it.
+            steps = self._scripts._downgrade_revs(target, current)  # type: ignore[arg-type]
+        except Exception:  # whatever is wrong is told by the downgrade itself
+            return True
+        return any(_may_lose(Path(step.revision.path)) for step in steps)
+
     def describe_ways_back(self, current: tuple[str, ...]) -> str:
         """Say what `downgrade` takes where a number of steps may mean several branches."""
         parents = {each.id: each.follows for each in self.list_all()}
@@ -198,6 +200,38 @@ class Revisions:
             if each.id in applied:
                 applied.update(each.follows)
         return [each for each in reversed(everything) if each.id not in applied]
+
+
+def _may_lose(file: Path) -> bool:
+    calls = [
+        node
+        for way in parse_python(file).body
+        if isinstance(way, ast.FunctionDef) and way.name == "downgrade"
+        for node in ast.walk(way)
+        if isinstance(node, ast.Call)
+    ]
+    return not all(map(_keeps_rows, calls))
+
+
+def _keeps_rows(call: ast.Call) -> bool:
+    """Say whether a call of a revision certainly drops no row and no value."""
+    match call.func:
+        case ast.Attribute(attr="alter_column"):
+            return not {"type_", "new_column_name"} & {each.arg for each in call.keywords}
+        case ast.Attribute(attr="execute"):
+            match call.args:
+                case [ast.Constant(value=str(statement))]:
+                    return _KEEPING_STATEMENT.fullmatch(statement.strip()) is not None
+            return False
+        case ast.Attribute(value=ast.Name(id="op"), attr=attr):
+            return attr in _KEEPING
+        # A type, a default and the like, which are given to an operation.
+        case (
+            ast.Attribute(value=ast.Name(id="sa" | "postgresql"))
+            | ast.Attribute(attr="autocommit_block")
+        ):
+            return True
+    return False
 
 
 @contextmanager

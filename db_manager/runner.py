@@ -16,15 +16,15 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, Table
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db_manager.comparison import Comparison
 from db_manager.errors import LockedError, ManagerError, RevisionFailedError
-from db_manager.lock import is_of_a_lock
+from db_manager.lock import LOCK_TIMEOUT, is_of_a_lock
+from db_manager.progress import IS_DONE, HalfDone, Progress, comment_on
 from db_manager.revisions import (
     Revisions,
-    find_half_done,
     find_line,
     format_file,
     make_config,
@@ -47,8 +47,6 @@ _HALF_DONE = (
 )
 _UNKNOWN = "It may have been kept or undone. See: python -m db_manager status"
 
-_NOT_DONE = frozenset({"42701", "42703", "42704", "42710", "42P01", "42P07"})
-"""What PostgreSQL says of a name that is not there yet, or still is: of a column, a table, another."""
 _IS_CONSTRAINT = "is already associated with a constraint"
 """What it says of an index that still is its constraint's, with a code (55000) of other mistakes too."""
 
@@ -57,33 +55,63 @@ Say = Callable[[str], None]
 
 
 async def run(
-    connection: AsyncConnection, work: Callable[[Config], object], say: Say, steps: list[str]
+    connection: AsyncConnection,
+    work: Callable[[Config], object],
+    say: Say,
+    steps: list[str],
+    lock_wait: float = LOCK_TIMEOUT,
 ) -> None:
-    """Run Alembic's commands on a connection; `steps` gets the ids that they applied or reverted.
+    """Run Alembic's commands on a connection, and take up what an interrupted run left.
+
+    Args:
+        connection: to the database, without a transaction.
+        work: is given Alembic's configuration.
+        say: takes a line for each revision.
+        steps: gets the ids that were applied or reverted.
+        lock_wait: seconds that statements wait for locks where all others pass meanwhile.
 
     Raises RevisionFailedError, or ManagerError for what Alembic itself refuses.
     """
-    config = make_config()
+    config, table = make_config(), get_workspace().version_table
+    found = await connection.run_sync(HalfDone.find, table)
+    await connection.rollback()
+    if found is not None and found.is_taken_back:
+        failure = RevisionFailedError(f"{found.revision}: its {found.way} was being taken back")
+        failure = await _take_back(connection, failure, (_file_of(found), found.way))
+        if not failure.is_taken_back:
+            raise failure
+        say(failure.message.replace("\n", ". "))
+        found = None
+    progress = Progress(table, found, lock_wait, LOCK_TIMEOUT)
 
-    def note(*, step: MigrationInfo, **_: object) -> None:
+    def note(*, ctx: MigrationContext, step: MigrationInfo, **_: object) -> None:
+        if ctx.connection is not None:
+            progress.finish(ctx.connection)
         steps.append(str(step.up_revision_id))
         say(f"{'Applying' if step.is_upgrade else 'Reverting'} {_name(step)}")
 
     def on_connection(connection: Connection) -> None:
-        config.attributes.update(connection=connection, on_version_apply=(note,))
+        config.attributes.update(connection=connection, on_version_apply=(note,), progress=progress)
         work(config)
 
     try:
-        with _reported_by_revision(steps):
+        with _reported_by_revision(steps, progress):
             await connection.run_sync(on_connection)
-    except LockedError:
-        raise
     except RevisionFailedError as error:
-        if error.half_done is None:
+        # Of a session that was lost, the lock is lost too: what is half done waits for the next run.
+        if error.half_done is None or connection.invalidated or isinstance(error, LockedError):
             raise
         await connection.rollback()
         raise await _take_back(connection, error, error.half_done) from error
     await connection.rollback()  # what Alembic has only read
+
+
+def _file_of(found: HalfDone) -> Path:
+    """Return the file of a revision; raises ManagerError."""
+    for each in ScriptDirectory.from_config(make_config()).walk_revisions():
+        if each.revision == found.revision:
+            return Path(each.path)
+    raise ManagerError(f"{found.remedy}\nNo file holds it any more: bring it back.")
 
 
 async def _take_back(
@@ -91,14 +119,20 @@ async def _take_back(
 ) -> RevisionFailedError:
     """Undo what a failed revision has committed by its own other way; return what to say then.
 
-    What that would undo and was not done yet is left out.
+    What that would undo and was not done yet is left out. Where it commits in parts itself, the
+    database keeps that it is under way, so that it is done again if it is interrupted.
     """
     file, way = half_done
     back = "downgrade" if way == "upgrade" else "upgrade"
+    table = get_workspace().version_table
 
     def go_back(current: Connection) -> None:
         scripts = ScriptDirectory.from_config(make_config())
         [script] = [each for each in scripts.walk_revisions() if Path(each.path) == file]
+        way_back = getattr(script.module, back)
+        if "autocommit_block" in way_back.__code__.co_names:
+            with current.begin():
+                HalfDone(script.revision, way, 0, "0", is_taken_back=True).note(current, table)
         context = MigrationContext.configure(current)
 
         def invoke(operation: MigrateOperation) -> object:
@@ -107,7 +141,7 @@ async def _take_back(
                     return invoke_strictly(operation)
             except DBAPIError as error:
                 cause = driver_error(error)
-                is_not_done = getattr(cause, "sqlstate", None) in _NOT_DONE
+                is_not_done = getattr(cause, "sqlstate", None) in IS_DONE
                 if not is_not_done and _IS_CONSTRAINT not in str(cause):
                     raise
                 return None
@@ -118,12 +152,14 @@ async def _take_back(
         with Operations.context(context) as operations, context.begin_transaction():
             invoke_strictly = operations.invoke
             operations.invoke = invoke  # type: ignore[method-assign,assignment]
-            getattr(script.module, back)()
+            way_back()
+            comment_on(current, table, "NULL")
 
     first = failure.message.splitlines()[0]
     try:
         await connection.run_sync(go_back)
     except Exception as error:  # whatever a revision may raise: the first failure is told
+        await connection.rollback()
         reason = reason_of(driver_error(error))
         return RevisionFailedError(
             f"{failure.message}\n(Its {back}() could not take it back: {reason})"
@@ -212,7 +248,7 @@ def _path_of(script: Script | list[Script | None] | None) -> Path:
 
 
 @contextmanager
-def _reported_by_revision(steps: list[str]) -> Iterator[None]:
+def _reported_by_revision(steps: list[str], progress: Progress | None = None) -> Iterator[None]:
     """Name the revision file in which an error arose; `steps` are those that were done."""
     try:
         yield
@@ -223,6 +259,8 @@ def _reported_by_revision(steps: list[str]) -> Iterator[None]:
         raise ManagerError(f"{reason}\nSee: python -m db_manager history") from error
     except Exception as error:
         line, cause = find_line(error), driver_error(error)
+        if isinstance(error, PendingRollbackError) and isinstance(error.__context__, Exception):
+            cause = driver_error(error.__context__)  # by which the connection was lost
         if line is None and not steps:
             raise
         where = line or f"{steps[-1]}, at its commit"
@@ -234,7 +272,7 @@ def _reported_by_revision(steps: list[str]) -> Iterator[None]:
         if "cannot be cast automatically" in reason:
             reason += ': say how, op.alter_column(…, postgresql_using="COLUMN::TYPE")'
         kind = LockedError if is_of_a_lock(cause) else RevisionFailedError
-        half_done = find_half_done(error)
+        half_done = progress.half_done if progress is not None else None
         if half_done is not None:
             rest = f"{_HALF_DONE} {'migrate' if half_done[1] == 'upgrade' else 'downgrade'}"
         failure = kind(f"{where}: {reason}\n{rest}")

@@ -47,8 +47,11 @@ def find_invalid_indexes(connection: Connection, ours: Ours) -> list[str]:
     return [index for index, table, schema in rows if ours.has("table", "", table, schema)]
 
 
-def drop_tables(connection: Connection, metadata: MetaData, tables: list[Table]) -> None:
+def drop_tables(
+    connection: Connection, metadata: MetaData, tables: list[Table], version_table: str | None
+) -> None:
     """Drop tables of the models, and the one that says at which revision the database is."""
     metadata.drop_all(connection, tables=tables)
-    quote = connection.dialect.identifier_preparer.quote
-    connection.exec_driver_sql(f"DROP TABLE IF EXISTS {quote(get_workspace().version_table)}")
+    if version_table is not None:
+        quote = connection.dialect.identifier_preparer.quote
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {quote(version_table)}")

@@ -5,6 +5,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -13,12 +14,21 @@ from db_manager.errors import ManagerError, UnreachableError
 
 if TYPE_CHECKING:
     from db_manager.comparison import Loss
+    from db_manager.connection import Target
     from db_manager.manager import DatabaseManager
 
 ResultT = TypeVar("ResultT")
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-YES = click.option("--yes", is_flag=True, help="Do not ask.")
+YES = click.option(
+    "--yes", is_flag=True, help="Do not ask; rows on a server that is given want --confirm."
+)
+CONFIRM = click.option(
+    "--confirm",
+    "name",
+    metavar="NAME",
+    help="The database's name: agrees to what is lost on a server that is given.",
+)
 WAIT = click.option(
     "--wait",
     type=click.FloatRange(min=0),
@@ -111,13 +121,47 @@ def use_no_colour_if_asked(context: click.Context) -> None:
         context.color = False
 
 
-def confirm(warning: str) -> None:
-    """Ask before a destructive operation; raises ManagerError unless the user agrees."""
-    if not sys.stdin.isatty():
-        raise ManagerError(f"{warning}\nThere is no terminal to ask at: repeat it with --yes.")
-    say(warning)
-    if not click.confirm("Continue?", err=True):
-        raise ManagerError("Nothing was changed.")
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What a destructive command asks before it begins."""
+
+    loss: str
+    """What is lost, as the beginning of a sentence."""
+    yes: bool
+    name: str | None
+    """Of the database, as the user gave it."""
+    find_loss: "Callable[[DatabaseManager], Coroutine[Any, Any, bool]] | None" = None
+    """Says whether something is lost at all; without it, it is."""
+
+    async def ask(self, target: "Target", manager: "DatabaseManager") -> None:
+        """Return if the user agrees; raises ManagerError.
+
+        Of a server that is given, where something is lost, the database's name is wanted.
+        """
+        loses = self.find_loss is None or await self.find_loss(manager)
+        if loses and target.is_protected:
+            raise ManagerError(
+                f"PROTECTED is set, so that nothing of {target.place} is destroyed. Unset it to do so."
+            )
+        if self.name not in (None, target.name):
+            raise ManagerError(
+                f"The database is {target.place}, not {self.name}: nothing was changed."
+            )
+        wants_name = loses and not target.is_embedded
+        if self.name is not None or (self.yes and not wants_name):
+            return
+        warning = f"{self.loss}: {target.place}."
+        way = f"--confirm {target.name}" if wants_name else "--yes"
+        if not sys.stdin.isatty():
+            raise ManagerError(f"{warning}\nThere is no terminal to ask at: repeat it with {way}.")
+        say(warning)
+        agrees = (
+            click.prompt("Type the database's name to go on", err=True) == target.name
+            if wants_name
+            else click.confirm("Continue?", err=True)
+        )
+        if not agrees:
+            raise ManagerError("Nothing was changed.")
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:
@@ -132,13 +176,13 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
 def open_manager_and(
     work: "Callable[[DatabaseManager], Coroutine[Any, Any, ResultT]]",
     wait: float,
-    loss: str | None = None,
+    consent: Consent | None = None,
     retried: tuple[type[ManagerError], ...] = (UnreachableError,),
     lock_wait: float = 0,
 ) -> ResultT:
     """Reach the database and do `work` on it; raises ManagerError.
 
-    A `loss` is asked about first, with the place that the server itself tells.
+    Consent is asked for first, with the place that the server itself tells.
     """
     from db_manager.connection import load_config, open_target  # noqa: PLC0415
     from db_manager.manager import DatabaseManager  # noqa: PLC0415
@@ -149,8 +193,9 @@ def open_manager_and(
 
     async def run() -> ResultT:
         async with open_target(load_config(), wait, retried) as target:
-            if loss is not None:
-                confirm(f"{loss}: {target.place}.")
-            return await work(DatabaseManager(target, say, lock_wait))
+            manager = DatabaseManager(target, say, lock_wait)
+            if consent is not None:
+                await consent.ask(target, manager)
+            return await work(manager)
 
     return asyncio.run(run())

@@ -92,6 +92,9 @@ class ValidationFailedError(ServiceError):
 class UnavailableError(ServiceError):
     """Something that the service needs cannot be used now; the same request may succeed later."""
 
+    retry_after = 1
+    """Seconds after which another try makes sense."""
+
 
 class DatabaseUnavailableError(UnavailableError):
     """The database cannot be reached, or has no free connection."""

@@ -70,6 +70,8 @@ class DatabaseSettings(BaseSettings):
     """The password of DATABASE_URL's user, where the URL has none."""
     database_url: Annotated[str, AfterValidator(normalise)] | None = Field(default=None, repr=False)
     """A libpq URL for asyncpg; None means the workspace's embedded server."""
+    protected: bool = False
+    """Whether the database manager destroys nothing of it, whatever it is told."""
     db_echo: bool = False
     db_pool_size: int = Field(default=10, ge=1, le=1000)
     """How many connections one process opens at most."""
@@ -177,6 +179,21 @@ class ServiceSettings(DatabaseSettings):
     keep_alive_timeout: int = Field(default=75, ge=1)
     """Seconds that a connection stays open for its next request: longer than the 60 that load
     balancers keep it, which would otherwise send a request to one that is being closed."""
+    graceful_timeout: int = Field(default=30, ge=1)
+    """Seconds that running requests get after SIGTERM."""
+    max_connections: int | None = Field(default=None, ge=10)
+    """How many clients may be connected to one process; None: as many as its open files allow."""
+    max_head_size: int = Field(default=64 * 1024, ge=1024)
+    """The largest head of a request, in bytes: its first line and its headers."""
+    max_headers: int = Field(default=100, ge=10)
+    head_timeout: int = Field(default=10, ge=1)
+    """Seconds from the first byte of a request to the end of its head."""
+    send_timeout: int = Field(default=60, ge=1)
+    """Seconds after which a client that takes no byte of its answer is given up."""
+    max_running_requests: int = Field(default=1000, ge=1)
+    """How many requests one process answers at a time; more get 503."""
+    max_body_memory: int = Field(default=32 * 1024 * 1024, ge=1024 * 1024)
+    """Bytes of request bodies that one process holds; what is more gets 503."""
     forwarded_allow_ips: Annotated[str, AfterValidator(_refuse_what_is_no_proxy)] = "127.0.0.1"
     """Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed,
     comma-separated; `*` means every one."""

@@ -1,4 +1,4 @@
-"""English nouns: one, many, and the article before them."""
+"""English nouns: one, many, and the article before them; and the participles of states."""
 
 from __future__ import annotations
 
@@ -21,6 +21,55 @@ _PLURALS_WITHOUT_S = ("children", "feet", "geese", "men", "mice", "people", "tee
 """Others, such as `data` and `agenda`, are better left as they were typed."""
 
 
+_PARTICIPLES = frozenset(
+    {"begun", "bought", "broken", "built", "caught", "chosen", "cut", "done", "drawn", "driven"}
+    | {"eaten", "felt", "forgotten", "fought", "found", "frozen", "given", "grown", "heard", "held"}
+    | {
+        "hidden",
+        "hit",
+        "kept",
+        "known",
+        "laid",
+        "left",
+        "lent",
+        "lost",
+        "made",
+        "met",
+        "paid",
+        "put",
+    }
+    | {
+        "read",
+        "rebuilt",
+        "reset",
+        "ridden",
+        "run",
+        "said",
+        "seen",
+        "sent",
+        "set",
+        "shipped",
+        "shot",
+    }
+    | {"shown", "shut", "sold", "spent", "split", "spoken", "stolen", "sung", "taken", "taught"}
+    | {"thrown", "told", "torn", "understood", "undone", "withdrawn", "won", "worn", "written"}
+)
+"""Irregular ones, which do not end in `ed`, that are states of what people keep."""
+_NO_PARTICIPLES = (
+    "bed",
+    "embed",
+    "exceed",
+    "feed",
+    "indeed",
+    "need",
+    "proceed",
+    "red",
+    "seed",
+    "succeed",
+)
+_PARTICLES = ("away", "back", "down", "in", "off", "on", "out", "over", "up")
+
+
 def singular(phrase: str) -> str:
     """Return one of what the phrase names; `user` and `news` stay as they are."""
     if not _is_plural(phrase):
@@ -40,6 +89,19 @@ def plural(phrase: str) -> str:
 def article(phrase: str) -> str:
     """Return `a` or `an`, by sound."""
     return str(_engine().a(phrase)).partition(" ")[0]
+
+
+def is_participle(phrase: str) -> bool:
+    """Whether the phrase says what was done to a thing: `paid`, `checked in`, `partly paid`.
+
+    Of others, as `open`, `live` and `in transit`, it says only what the thing is.
+    """
+    words = phrase.split()
+    while len(words) > 1 and words[-1] in _PARTICLES:
+        words.pop()
+    *before, last = words
+    is_known = last in _PARTICIPLES or (last.endswith("ed") and last not in _NO_PARTICIPLES)
+    return is_known and all(word.endswith("ly") for word in before)
 
 
 def _is_plural(phrase: str) -> bool:

@@ -5,17 +5,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 from urllib.request import urlopen
+
+import httpx
 
 from quart_fleet.conventions import without_foreign_variables
 from tests.ports import reserve_port
 
 FRAMEWORK = Path(__file__).parents[1]
+
+Serve = Callable[[str], httpx.Client]
+"""Runs a service, by its package, until the module's tests end; returns a client of its API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +51,18 @@ class GeneratedWorkspace:
         }
 
     def python(self, *arguments: str, **settings: str) -> str:
-        """Run Python here and return what it printed; a failure fails the test, with its words."""
+        """Run Python here and return what it printed; a failure fails the test, with its words.
+
+        With `--yes`, the database's name is given as well.
+        """
+        if "--yes" in arguments:
+            arguments += confirmed((self.environment | settings).get("DATABASE_URL"))
         return run([sys.executable, *arguments], self.root, self.environment | settings)
+
+
+def confirmed(url: str | None) -> tuple[str, ...]:
+    """Return what agrees to the loss of rows on a server that is given, none on the embedded one."""
+    return ("--confirm", urlsplit(url).path.lstrip("/")) if url else ()
 
 
 def python_path(workspace: Path) -> str:

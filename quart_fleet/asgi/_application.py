@@ -1,5 +1,6 @@
 """Quart as services use it: their paths and ids, their sessions, and the classes that serve."""
 
+import logging
 import os
 from collections.abc import Iterator
 from functools import cached_property
@@ -7,16 +8,26 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from itsdangerous import BadSignature
-from quart import Quart, request
+from quart import Quart, Response, request
 from quart.sessions import NullSession, SecureCookieSessionInterface, SessionMixin
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, RequestRedirect
 
 from quart_fleet.asgi._http import AnyHostMap, HTTPConnection, LingeringConnection, Request
+from quart_fleet.asgi._limits import BodyMemory
+from quart_fleet.conventions import PREFIX
 from quart_fleet.errors import ServiceError
+from quart_fleet.logs import CountedWarnings
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
+    from hypercorn.typing import (
+        ASGIReceiveCallable,
+        ASGISendCallable,
+        HTTPResponseBodyEvent,
+        HTTPResponseStartEvent,
+        HTTPScope,
+        Scope,
+    )
     from quart.typing import ASGIHTTPProtocol, ResponseReturnValue, ResponseTypes
     from quart.wrappers.base import BaseRequestWebsocket
     from werkzeug.wrappers import Response as WerkzeugResponse
@@ -24,6 +35,8 @@ if TYPE_CHECKING:
 
 _TOO_MANY_DIGITS = 20
 """No bigint has as many; Python refuses to read more than 4300."""
+_HEALTH = f"{PREFIX}/health"
+"""Answered however many requests are running: a process that is busy is not to be killed."""
 _NOWHERE = "/ "
 """A path that no route has, for what is outside of the application's root, or no URL."""
 
@@ -128,6 +141,11 @@ class SecureCookieSessions(SecureCookieSessionInterface):
         await super().save_session(app, session, response)
 
 
+REFUSALS = (400, 408, 426, 431, 500, 501, 503)
+"""What is answered where no handler is asked, in the form of all other answers."""
+Refusal = tuple["HTTPResponseStartEvent", "HTTPResponseBodyEvent"]
+
+
 class ServiceApplication(Quart):
     """A Quart application that keeps the contract with Quart's own HTTP classes."""
 
@@ -135,27 +153,55 @@ class ServiceApplication(Quart):
     session_interface: SecureCookieSessionInterface = SecureCookieSessions()
     start_error: str | None = None
     """Why the application could not start, where the reason is a message for users."""
+    draining = False
+    """Whether this process is about to end."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.url_map.converters["id"] = IdConverter
+        self.bodies = BodyMemory()
+        self.refusals: dict[int, Refusal] = {}
+        self.refusal_headers: dict[str, str] = {}
+        self._running = 0
+        self._most_running: int = self.config.setdefault("MAX_RUNNING_REQUESTS", 1000)
+        self._warnings = CountedWarnings(logging.getLogger(__name__))
 
     async def asgi_app(
         self, scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
     ) -> None:
         """Answer a request at its normalised path, whichever class then reads the scope."""
-        if scope["type"] == "http":
-            await self.asgi_http_class(self, normalise(scope))(receive, send)
-        else:
+        if scope["type"] != "http":
             await super().asgi_app(scope, receive, send)
+            return
+        if self._running >= self._most_running and scope["path"] != _HEALTH:
+            line = f"{self._most_running} requests are running, the limit: others get 503"
+            self._warnings.warn("running", line)
+            await self.refuse(503, send)
+            return
+        self._running += 1
+        try:
+            await self.asgi_http_class(self, normalise(scope))(receive, send)
+        finally:
+            self._running -= 1
+
+    async def refuse(self, status: int, send: "ASGISendCallable") -> None:
+        """Answer without asking a handler: a request that is too much, or that was cut."""
+        if status not in self.refusals:  # a server that does not know of the application's start
+            self.refusals[status] = await self._write_refusal(status)
+        for message in self.refusals[status]:
+            await send(message)
 
     async def startup(self) -> None:
         """Start, or keep the reason why not, for the caller of the server to print."""
+        self._most_running = self.config["MAX_RUNNING_REQUESTS"]
+        self.bodies.most = self.config.get("MAX_BODY_MEMORY", self.bodies.most)
         try:
             await super().startup()
         except ServiceError as error:
             self.start_error = error.message
             raise
+        for status in REFUSALS:
+            self.refusals[status] = await self._write_refusal(status)
 
     async def handle_http_exception(
         self, error: HTTPException
@@ -173,8 +219,27 @@ class ServiceApplication(Quart):
                 return await self.ensure_async(handler)(error)  # type: ignore[return-value]
         return await super().handle_http_exception(error)
 
+    async def _write_refusal(self, status: int) -> "Refusal":
+        error = HTTPException()
+        error.code = status
+        async with self.app_context():
+            response = await self.make_response(await self.handle_http_exception(error))
+            if isinstance(response, Response):
+                body = await response.get_data(as_text=False)
+            else:
+                body = response.get_data()
+        response.headers.extend(self.refusal_headers)
+        if status == 503:
+            response.headers["Retry-After"] = "1"
+        headers = [(name.lower().encode(), value.encode()) for name, value in response.headers]
+        return (
+            {"type": "http.response.start", "status": status, "headers": headers},
+            {"type": "http.response.body", "body": body, "more_body": False},
+        )
+
     def drain(self) -> None:
-        """Close each connection behind its next answer, from now on."""
+        """Close each connection behind its next answer, from now on, and be ready no more."""
+        self.draining = True
         functions = self.after_request_funcs[None]
         if _close_connection not in functions:
             functions.append(_close_connection)

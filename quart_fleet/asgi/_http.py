@@ -11,16 +11,23 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import quart
-from quart import Quart, Response
+from quart import Response
 from quart.asgi import ASGIHTTPConnection
 from quart.debug import traceback_response
 from quart.routing import QuartMap
 from quart.wrappers.base import BaseRequestWebsocket
 from quart.wrappers.response import DataBody, ResponseBody
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout
+from werkzeug.exceptions import (
+    ClientDisconnected,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    ServiceUnavailable,
+)
 from werkzeug.routing import MapAdapter, Rule
 from werkzeug.sansio.utils import get_content_length
+
+from quart_fleet.asgi._limits import BodyMemory
 
 if TYPE_CHECKING:
     from hypercorn.typing import (
@@ -33,6 +40,8 @@ if TYPE_CHECKING:
         HTTPScope,
     )
     from quart.typing import ResponseTypes
+
+    from quart_fleet.asgi._application import ServiceApplication
 
 SMALL = 16_384
 """Bytes of an answer that every server buffers, so that sending them never waits."""
@@ -53,7 +62,7 @@ class HTTPConnection:
     class, which cancels every handler whose client disconnects.
     """
 
-    def __init__(self, app: Quart, scope: "HTTPScope") -> None:
+    def __init__(self, app: "ServiceApplication", scope: "HTTPScope") -> None:
         self._app = app
         self._scope = scope
 
@@ -65,10 +74,17 @@ class HTTPConnection:
         request = request_class.received(self._app, self._scope, receive)
         try:
             response = await self._app.handle_request(request)
+        except asyncio.CancelledError:  # at the end of the time that an ending process has
+            await self._app.refuse(503, send)
+            return
         except Exception as error:
             if not (self._app.debug or self._app.testing):
-                raise
+                self._app.logger.exception("%s %s failed", request.method, request.path)
+                await self._app.refuse(500, send)
+                return
             response = await traceback_response(error)
+        finally:
+            request.body.release()
         body = response.response if isinstance(response, Response) else response.get_data()
         if isinstance(body, DataBody):
             body = body.data[body.begin : body.end]
@@ -77,10 +93,8 @@ class HTTPConnection:
             await send(_last_part(body))
             return
         timeout = getattr(response, "timeout", ...)
-        if timeout is ...:
-            timeout = self._app.config["RESPONSE_TIMEOUT"]
         with suppress(TimeoutError):
-            async with asyncio.timeout(cast("float | None", timeout)):
+            async with asyncio.timeout(None if timeout is ... else cast("float | None", timeout)):
                 await send(_head_of(response))
                 if isinstance(body, bytes):
                     await send(_part(body))
@@ -119,7 +133,8 @@ class RequestBody:
     """Read by `await`, whole, or by `async for`, part by part; in place of Quart's own class.
 
     Both raise RequestEntityTooLarge, as soon as more than `most` bytes are announced or have
-    come, and ClientDisconnected; `await` raises RequestTimeout too.
+    come, and ClientDisconnected; `await` raises RequestTimeout too, and ServiceUnavailable while
+    the bodies of all requests are more than the process may hold.
     """
 
     def __init__(self, announced: int | None, most: int | None) -> None:
@@ -127,12 +142,19 @@ class RequestBody:
         self._length = announced or 0
         self._come = 0
         self._whole: bytes | None = b""
+        self._held = 0
         self.ended = True
 
-    def read_from(self, receive: "ASGIReceiveCallable", timeout: float | None) -> None:
-        """Say that there is a body, where to ask for it, and how many seconds it may take."""
+    def read_from(
+        self, receive: "ASGIReceiveCallable", timeout: float | None, memory: BodyMemory
+    ) -> None:
+        """Say that there is a body, where to ask for it, and how many seconds it may take.
+
+        What is read of it whole counts in `memory` until it is released.
+        """
         self._receive = receive
         self._timeout = timeout
+        self._memory = memory
         self._whole = None
         self.ended = False
 
@@ -143,6 +165,12 @@ class RequestBody:
     def clear(self) -> None:
         """Release the memory of what was read."""
         self._whole = b""
+
+    def release(self) -> None:
+        """Count what was read no more: the request has been answered."""
+        if self._held:
+            self._memory.held -= self._held
+            self._held = 0
 
     def __await__(self) -> Generator[Any, None, bytes]:
         if self._whole is None:
@@ -188,7 +216,15 @@ class RequestBody:
     async def _read(self) -> bytes:
         try:
             async with asyncio.timeout(self._timeout):
-                return b"".join([part async for part in self])
+                parts = []
+                async for part in self:
+                    parts.append(part)
+                    if not self.ended or len(part) > SMALL:
+                        self._held += len(part)
+                        self._memory.held += len(part)
+                        if self._memory.held > self._memory.most:
+                            raise ServiceUnavailable(retry_after=1)
+                return b"".join(parts)
         except TimeoutError:
             self.ended = True  # the rest is not waited for
             raise RequestTimeout from None
@@ -226,7 +262,9 @@ class Request(quart.Request):
         super().__init__(*args, **options)
 
     @classmethod
-    def received(cls, app: Quart, scope: "HTTPScope", receive: "ASGIReceiveCallable") -> Self:
+    def received(
+        cls, app: "ServiceApplication", scope: "HTTPScope", receive: "ASGIReceiveCallable"
+    ) -> Self:
         """Make the request of a normalised scope; nothing of the body is received."""
         config = app.config
         client = scope.get("client")
@@ -251,7 +289,7 @@ class Request(quart.Request):
             send_push_promise=_push_nothing,
         )
         if request.has_body:
-            request.body.read_from(receive, config["BODY_TIMEOUT"])
+            request.body.read_from(receive, config["BODY_TIMEOUT"], app.bodies)
         return request
 
     @property

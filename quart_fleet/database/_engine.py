@@ -19,7 +19,12 @@ import asyncpg
 import orjson
 
 from quart_fleet.database._connector import CONNECT_TIMEOUT, Connector, Pooling
-from quart_fleet.database.explanations import CONNECTION_ERRORS, LOST, UNPREPARED, UNREACHABLE
+from quart_fleet.database.explanations import (
+    CONNECTION_ERRORS,
+    UNPREPARED,
+    driver_error,
+    is_server_unavailable,
+)
 from quart_fleet.database_url import accepts_standby
 from quart_fleet.errors import ConfigurationError, DatabaseUnavailableError
 from quart_fleet.postgres import EmbeddedPostgresError
@@ -27,6 +32,7 @@ from quart_fleet.settings import DatabaseSettings
 
 if TYPE_CHECKING:
     # Repositories do without: only a use of sessions pays for them, in start and memory.
+    from sqlalchemy.engine import ExceptionContext
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 
@@ -286,8 +292,14 @@ class Database:
         self._pool.release(connection)
 
     async def replace(self, connection: asyncpg.Connection) -> asyncpg.Connection:
-        """Return another connection in place of one that the server has closed."""
-        return await self._pool.replace(connection)
+        """Return another connection in place of one that the server has closed.
+
+        Raises DatabaseUnavailableError.
+        """
+        try:
+            return await self._pool.replace(connection)
+        except CONNECTION_ERRORS as error:
+            raise DatabaseUnavailableError from error
 
     def give_up(self, connection: asyncpg.Connection, error: BaseException) -> None:
         """Close a connection whose server only reads now, or whose statements a pooler mistakes.
@@ -318,11 +330,17 @@ class Database:
             yield connection
             await connection.reset(timeout=CONNECT_TIMEOUT)
         except BaseException as error:
+            is_away = (
+                isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError))
+                and is_server_unavailable(error, connection)
+            )  # fmt: skip
             self.give_up(connection, error)
             # Closed in good order: cut, its server would go on with the statement.
-            with suppress(*LOST, *UNREACHABLE):
+            with suppress(*CONNECTION_ERRORS):
                 async with asyncio.timeout(CLOSE_TIMEOUT):
                     await connection.close()
+            if is_away:
+                raise DatabaseUnavailableError from error
             raise
         finally:
             self.release(connection)
@@ -345,18 +363,21 @@ class Database:
                     raise
                 finally:
                     self.release(connection)
-        except UNREACHABLE as error:
+        except CONNECTION_ERRORS as error:
             raise DatabaseUnavailableError from error
 
     def sessions(self) -> "async_sessionmaker[AsyncSession]":
         """Return a maker of ordinary ORM sessions, on connections of their own.
 
-        `Transaction.session` opens one inside a unit of work.
+        Where the server cannot be reached they raise DatabaseUnavailableError, in place of the
+        driver's errors. `Transaction.session` opens one inside a unit of work.
         """
+        from sqlalchemy import event  # noqa: PLC0415
         from sqlalchemy.ext.asyncio import async_sessionmaker  # noqa: PLC0415
 
         if self._engine is None:
-            self._engine = create_engine(self._connector, self._config)
+            self._engine = create_engine(self._connector, self._config, self._open_for_session)
+            event.listen(self._engine.sync_engine, "handle_error", _tell_unavailable)
             self._resources.push_async_callback(self._engine.dispose)
         return async_sessionmaker(self._engine, expire_on_commit=False)
 
@@ -379,6 +400,14 @@ class Database:
                 yield session
         finally:
             _joined.reset(token)
+
+    async def _open_for_session(self, *, is_prepared: bool) -> asyncpg.Connection:
+        try:
+            return await self._connector.connect(
+                command_timeout=STATEMENT_TIMEOUT, is_prepared=is_prepared
+            )
+        except CONNECTION_ERRORS as error:
+            raise DatabaseUnavailableError from error
 
     async def _open_connection(self) -> asyncpg.Connection:
         connection = await self._connector.connect(command_timeout=STATEMENT_TIMEOUT)
@@ -408,8 +437,18 @@ class Database:
         return connection
 
 
-def create_engine(connector: Connector, config: DatabaseSettings) -> "AsyncEngine":
-    """Make an SQLAlchemy engine for ORM sessions and migrations."""
+def create_engine(
+    connector: Connector,
+    config: DatabaseSettings,
+    connect: Callable[..., Awaitable[asyncpg.Connection]] | None = None,
+) -> "AsyncEngine":
+    """Make an SQLAlchemy engine for ORM sessions and migrations.
+
+    Args:
+        connector: knows what a connection keeps prepared.
+        config: the size of the pool.
+        connect: what opens a connection, in place of the connector.
+    """
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
 
     # No session is sent once more, as a statement is that a migration has made stale in a pooler.
@@ -418,7 +457,7 @@ def create_engine(connector: Connector, config: DatabaseSettings) -> "AsyncEngin
         "postgresql+asyncpg://",
         # What async_creator is for, which has no place for SQLAlchemy's own cache.
         connect_args={
-            "async_creator_fn": partial(connector.connect, is_prepared=size > 0),
+            "async_creator_fn": partial(connect or connector.connect, is_prepared=size > 0),
             "prepared_statement_cache_size": size,
         },
         echo=config.db_echo,
@@ -427,6 +466,16 @@ def create_engine(connector: Connector, config: DatabaseSettings) -> "AsyncEngin
         pool_timeout=CONNECT_TIMEOUT,
         pool_pre_ping=True,
     )
+
+
+def _tell_unavailable(context: "ExceptionContext") -> None:
+    """Raise DatabaseUnavailableError in place of what SQLAlchemy would raise of a server's absence."""
+    if context.is_pre_ping:  # of a connection that is replaced
+        return
+    error = context.sqlalchemy_exception or context.original_exception
+    cause = driver_error(error)
+    if context.is_disconnect or is_server_unavailable(cause):
+        raise DatabaseUnavailableError from cause
 
 
 _joined: ContextVar[asyncpg.Connection] = ContextVar("_joined")

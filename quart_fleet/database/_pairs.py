@@ -1,11 +1,12 @@
 """Pairs: the rows of other tables that a row is connected with, by their ids."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import asyncpg
 from sqlalchemy import Table, and_, any_, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from quart_fleet.database._references import Reference, targets_of
 from quart_fleet.database._statement import Parameters, Row, Statement
 from quart_fleet.database._transaction import Transaction
 from quart_fleet.errors import ValidationFailedError, no_such
@@ -27,6 +28,7 @@ class Pairs:
         self._owner, self._other = owner.name, other.name
         self.missing = no_such(other.name)
         """What is said of an id of nothing."""
+        self._targets = targets_of(other)
         owners = bindparam(_OWNERS, type_=ARRAY(owner.type))
         ids = bindparam(_IDS, type_=ARRAY(other.type))
         given = func.unnest(owners, ids).table_valued(_OWNERS, _IDS).render_derived(name="given")
@@ -51,6 +53,12 @@ class Pairs:
         for row in await self.fetch(transaction, owners):
             found[row[self._owner]].append(row[self._other])
         return {owner: tuple(ids) for owner, ids in found.items()}
+
+    def references(self, ids: Iterable[int], prefix: str = "") -> Iterator[Reference]:
+        """Yield what an owner would be connected with."""
+        for target in self._targets:
+            for each in ids:
+                yield Reference(f"{prefix}{self.field}", target, each, self.missing)
 
     async def write(
         self, transaction: Transaction, owner: int, ids: Sequence[int], stored: Iterable[Row]

@@ -7,7 +7,7 @@ out is deleted, what differs is changed, what is new is inserted, by at most one
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import asyncpg
@@ -35,6 +35,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import DeclarativeBase
 
 from quart_fleet.database._pairs import Pairs
+from quart_fleet.database._references import Reference, references_of
 from quart_fleet.database._statement import Parameters, Row, Statement, columns_of
 from quart_fleet.database._transaction import Transaction
 from quart_fleet.database.refusals import find_refusal_among
@@ -93,6 +94,15 @@ class SQLAlchemyParts(ABC, Generic[PartT, ModelT]):
         for row, part in zip(rows, parts, strict=True):
             found[row[self.owner]].append(part)
         return {owner: tuple(each) for owner, each in found.items()}
+
+    def references(self, parts: Sequence[Any]) -> Iterator[Reference]:
+        """Yield what the parts of an owner refer to, each by its place."""
+        table = cast("Table", self.model.__table__)
+        for number, part in enumerate(parts):
+            prefix = f"{self.field}.{number}."
+            yield from references_of(table, self._to_row(part), prefix)
+            for pairs in self.pairs:
+                yield from pairs.references(getattr(part, pairs.field), prefix)
 
     async def write(
         self,

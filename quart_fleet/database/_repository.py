@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar, cast
 
 import asyncpg
@@ -11,6 +12,7 @@ from sqlalchemy.orm import DeclarativeBase
 from quart_fleet.database._lists import ListStatements
 from quart_fleet.database._pairs import Pairs
 from quart_fleet.database._parts import SQLAlchemyParts
+from quart_fleet.database._references import find_missing, references_of
 from quart_fleet.database._statement import (
     AFTER,
     LIMIT,
@@ -22,7 +24,12 @@ from quart_fleet.database._statement import (
 )
 from quart_fleet.database._transaction import Transaction
 from quart_fleet.database.refusals import find_refusal
-from quart_fleet.errors import AlreadyExistsError, NotFoundError
+from quart_fleet.errors import (
+    AlreadyExistsError,
+    NotFoundError,
+    ServiceError,
+    ValidationFailedError,
+)
 from quart_fleet.paging import ListQuery, Page
 
 LARGEST_ID = 2**63 - 1
@@ -50,6 +57,8 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
     resource: ClassVar[str]
     unique_fields: ClassVar[tuple[str, ...]] = ()
     unique_sets: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    unique_references: ClassVar[tuple[str, ...]] = ()
+    """Those of them that are ids of other rows: a refusal calls `category_id` the category."""
     parts: ClassVar[tuple[SQLAlchemyParts[Any, Any] | Pairs, ...]] = ()
     """What is read with each entity, and written with it in one transaction."""
     _statements: ClassVar[TableStatements]
@@ -138,18 +147,18 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
                 return await self._stored(row, entity)
             for field in self.unique_fields:
                 if field in values and await self._find_by(field, values[field]) is not None:
-                    raise AlreadyExistsError(field)
+                    raise self._already_exists(field)
             for fields in self.unique_sets:
                 together = {field: values[field] for field in fields if field in values}
                 find = self._statements.find_together[fields]
                 if len(together) == len(fields) and await self._transaction.fetch_first(
                     find, together
                 ):
-                    raise AlreadyExistsError(*fields)
+                    raise self._already_exists(*fields)
             row = await self._transaction.fetch_first(statements.insert, values)
             return await self._stored(row, entity)
-        except asyncpg.PostgresError as error:
-            self._refuse(error, values)
+        except (asyncpg.PostgresError, ValidationFailedError) as error:
+            self._refuse(error, values, entity)
 
     async def update(self, entity: EntityT) -> EntityT:
         """Store the entity's values; raises NotFoundError, AlreadyExistsError and other refusals."""
@@ -161,8 +170,8 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
         try:
             row = await self._transaction.fetch_first(statements.update, parameters)
             return await self._stored(row, entity, is_new=False)
-        except asyncpg.PostgresError as error:
-            self._refuse(error, values)
+        except (asyncpg.PostgresError, ValidationFailedError) as error:
+            self._refuse(error, values, entity)
 
     async def delete(self, record_id: int) -> None:
         """Delete the entity with this id; raises NotFoundError, or ConflictError for one in use."""
@@ -228,13 +237,44 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
             return None  # PostgreSQL's text holds no NUL
         return await self._read(self._statements.find_by[field], {field: value})
 
-    def _refuse(self, error: asyncpg.PostgresError, values: Parameters | None) -> NoReturn:
-        """Raise what `quart_fleet.database.REFUSALS` has for the error, else the error."""
-        table = cast("Table", self.model.__table__)
-        refusal = find_refusal(error, self.resource, table, values, self.unique_sets)
+    def _refuse(
+        self,
+        error: asyncpg.PostgresError | ValidationFailedError,
+        values: Parameters | None = None,
+        entity: EntityT | None = None,
+    ) -> NoReturn:
+        """Raise what `quart_fleet.database.REFUSALS` has for the error, else the error.
+
+        A refusal that names a missing reference names all of them once the transaction has ended.
+        """
+        refusal: ServiceError | None = None
+        if isinstance(error, asyncpg.PostgresError):
+            table = cast("Table", self.model.__table__)
+            refusal = find_refusal(error, self.resource, table, values, self.unique_sets)
+        if isinstance(refusal, AlreadyExistsError):
+            refusal = self._already_exists(refusal.field, *refusal.others)
+        told, cause = refusal or error, error if refusal else error.__cause__
+        is_reference = isinstance(cause, asyncpg.ForeignKeyViolationError)
+        if is_reference and isinstance(told, ValidationFailedError) and entity and values:
+            self._transaction.afterwards = partial(self._tell_missing, told, values, entity)
         if refusal is None:
             raise error
         raise refusal from error
+
+    async def _tell_missing(
+        self, refusal: ValidationFailedError, values: Parameters, entity: EntityT
+    ) -> None:
+        """Have a refusal name every reference to nothing."""
+        found = [*references_of(cast("Table", self.model.__table__), values)]
+        for parts in self.parts:
+            found += parts.references(getattr(entity, parts.field))
+        refusal.errors = await find_missing(self._transaction, found) | refusal.errors
+
+    def _already_exists(self, *fields: str) -> AlreadyExistsError:
+        """Return the refusal of values that another entity has."""
+        references = self.unique_references
+        names = (each.removesuffix("_id") if each in references else each for each in fields)
+        return AlreadyExistsError(*names)
 
     def _chosen(self, record_id: int | None) -> Parameters:
         """Return the parameter of a statement by id; raises NotFoundError for what no id can be."""

@@ -23,12 +23,14 @@ from quart_fleet.database._statement import (
     records_of,
 )
 from quart_fleet.database.explanations import (
+    CONNECTION_ERRORS,
     LOST,
-    UNREACHABLE,
     driver_error,
     is_lost,
+    is_server_unavailable,
     note_rights,
     was_not_carried_out,
+    was_rolled_back,
 )
 from quart_fleet.errors import DatabaseUnavailableError
 
@@ -63,7 +65,9 @@ class Transaction:
     own inside a transaction too. Those of `in_snapshot` see one moment.
 
     The first statement may find that the server has restarted since the connection was used
-    last; it is sent once more on a new one, unless it may have been carried out.
+    last; it is sent once more on a new one, unless it may have been carried out. So is a statement
+    that stands alone, or the first since BEGIN, where PostgreSQL has rolled it back for the sake
+    of another transaction (class 40); for a later one, what was handed out may not hold any more.
     Every method raises DatabaseUnavailableError where the server cannot be reached. One
     statement at a time: PostgreSQL answers them in turn, so there is nothing to gather.
 
@@ -75,6 +79,10 @@ class Transaction:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._state = _State.FRESH
+        self.afterwards: Callable[[], Awaitable[None]] | None = None
+        """What is asked once what is open is rolled back, and before the connection is released."""
+        self._has_answer = False
+        """Whether a statement was answered since BEGIN: one that was not may be sent once more."""
 
     async def open(self) -> None:
         """Acquire a connection; every `open` needs its `close`."""
@@ -87,6 +95,10 @@ class Transaction:
                 await self._end_with("ROLLBACK")
             elif self._state is _State.UNSETTLED:
                 await self._end_with("SELECT 1")
+            if self.afterwards is not None:
+                self._state = _State.IDLE
+                with suppress(asyncpg.PostgresError, DatabaseUnavailableError):
+                    await self.afterwards()
         finally:
             self._database.release(self._connection)
 
@@ -185,8 +197,10 @@ class Transaction:
                 yield session
                 await session.commit()
         except DBAPIError as error:
-            self._database.give_up(self._connection, driver_error(error))
-            if isinstance(driver_error(error), UNREACHABLE) or self._connection.is_closed():
+            cause = driver_error(error)
+            is_away = is_server_unavailable(cause, self._connection)
+            self._database.give_up(self._connection, cause)
+            if is_away or self._connection.is_closed():
                 raise DatabaseUnavailableError from error
             raise
 
@@ -210,12 +224,16 @@ class Transaction:
 
     async def _run(self, statement: Statement, method: str, *arguments: object) -> Any:
         """Carry out a statement, inside the transaction where it writes or locks."""
-        if statement.effect is Effect.READ or self._state is _State.OPEN:
-            return await self._send(method, statement.sql, *arguments)
-        await self.begin()
+        if self._state is not _State.OPEN:
+            if statement.effect is Effect.READ:
+                return await self._send(method, statement.sql, *arguments)
+            await self.begin()
+        is_first = not self._has_answer
         try:
             return await self._send(method, statement.sql, *arguments)
-        except asyncpg.InvalidCachedStatementError:
+        except asyncpg.PostgresError as error:
+            if not (is_first and _is_to_be_repeated(error)):
+                raise
             await self._begin_anew("BEGIN")
             return await self._send(method, statement.sql, *arguments)
 
@@ -228,7 +246,8 @@ class Transaction:
         """Return what `read` returns, all statements of which see the rows of one moment.
 
         Inside a transaction that has begun, each sees what is committed when it is sent, unless its
-        rows are locked. `read` is called once more where a migration has changed a type.
+        rows are locked. `read` is called once more where a migration has changed a type, or a
+        standby has cancelled it to keep up with its primary.
         """
         if self._state is _State.OPEN:
             return await read()
@@ -236,7 +255,9 @@ class Transaction:
         try:
             try:
                 return await read()
-            except asyncpg.InvalidCachedStatementError:
+            except asyncpg.PostgresError as error:
+                if not _is_to_be_repeated(error):
+                    raise
                 await self._begin_anew(_SNAPSHOT)
                 return await read()
         finally:
@@ -248,11 +269,13 @@ class Transaction:
             await self._send("execute", sql)
         finally:
             self._state = _State.OPEN  # even where the answer does not come
+            self._has_answer = False
 
     async def _begin_anew(self, sql: str) -> None:
-        """Begin once more after a migration has changed a type since a statement was prepared.
+        """Begin once more where the first statement has failed, and not for what it says.
 
-        asyncpg prepares it anew, but in a transaction leaves it to us to send it once more.
+        A migration may have changed a type since it was prepared: asyncpg prepares it anew, but in
+        a transaction leaves it to us to send it once more.
         """
         if self._connection.is_closed():  # given up, for a pooler is between
             self._connection = await self._database.replace(self._connection)
@@ -266,35 +289,44 @@ class Transaction:
             try:
                 answer = await getattr(self._connection, method)(*arguments, **options)
             except LOST as error:
-                if not is_lost(self._connection, error):
-                    raise
-                if self._state is not _State.FRESH and not (
-                    self._state is _State.ALONE and was_not_carried_out(error)
-                ):
-                    raise DatabaseUnavailableError from error
-                self._connection = await self._database.replace(self._connection)
-                answer = await getattr(self._connection, method)(*arguments, **options)
-            except asyncpg.InvalidCachedStatementError as error:
-                self._database.give_up(self._connection, error)
-                if self._state is _State.OPEN or not self._connection.is_closed():
-                    raise
-                self._connection = await self._database.replace(self._connection)
+                await self._see_to_repetition(error)
                 answer = await getattr(self._connection, method)(*arguments, **options)
         except BaseException as error:
             if self._state is not _State.OPEN:
                 self._state = _State.UNSETTLED
             note_rights(error)
-            if isinstance(error, UNREACHABLE):
+            if is_server_unavailable(error, self._connection):
                 self._database.give_up(self._connection, error)
                 raise DatabaseUnavailableError from error
             raise
-        if self._state is not _State.OPEN:
+        if self._state is _State.OPEN:
+            self._has_answer = True
+        else:
             self._state = _State.IDLE
         return answer
 
+    async def _see_to_repetition(self, error: Exception) -> None:
+        """Return where the statement is to be sent once more, on another connection if need be.
+
+        Raises the error otherwise.
+        """
+        if isinstance(error, asyncpg.InvalidCachedStatementError):
+            self._database.give_up(self._connection, error)
+            if self._state is _State.OPEN or not self._connection.is_closed():
+                raise error
+        elif was_rolled_back(error) and self._state is not _State.OPEN:
+            return
+        elif not is_lost(self._connection, error):
+            raise error
+        elif self._state is not _State.FRESH and not (
+            self._state is _State.ALONE and was_not_carried_out(error)
+        ):
+            raise DatabaseUnavailableError from error
+        self._connection = await self._database.replace(self._connection)
+
     async def _end_with(self, sql: str) -> None:
         """End what is open on the server; where that fails, close the connection."""
-        with suppress(*LOST, *UNREACHABLE):
+        with suppress(*CONNECTION_ERRORS):
             try:
                 # asyncpg's own timeout covers the end of a cancelled statement since 0.32 only.
                 async with asyncio.timeout(CLOSE_TIMEOUT):
@@ -321,6 +353,10 @@ class AutocommitTransaction(Transaction):
 
     async def begin(self) -> None:
         raise RuntimeError("in autocommit each statement is kept at once: leave autocommit() out")
+
+
+def _is_to_be_repeated(error: asyncpg.PostgresError) -> bool:
+    return isinstance(error, asyncpg.InvalidCachedStatementError) or was_rolled_back(error)
 
 
 def arguments_of(statement: Statement, parameters: Parameters) -> list[object]:

@@ -10,35 +10,43 @@ from sqlalchemy.exc import DBAPIError
 
 from quart_fleet.database_url import describe, name_of
 
-_CONNECTION_LOST = (
-    ConnectionError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-)
 _NOT_SENT = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What asyncpg raises before it sends a statement, be it because the connection is closed."""
 
-LOST = (*_CONNECTION_LOST, *_NOT_SENT)
-"""What a statement may raise on a connection that the server has closed."""
+LOST = (ConnectionError, asyncpg.PostgresError, *_NOT_SENT)
+"""What a statement may raise on a connection that the server has closed: `is_lost` tells."""
 
 UNPREPARED = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
 """What a pooler of transactions makes of prepared statements."""
 
-UNREACHABLE = (
-    *_CONNECTION_LOST,
-    *UNPREPARED,
-    OSError,
-    TimeoutError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.TargetServerAttributeNotMatched,
-)
-"""The server is away, starting, stopping, full, a standby or not ours: worth another try later."""
+# SQLSTATE: PostgreSQL's manual, "PostgreSQL Error Codes"; the first two characters are the class.
+_UNAVAILABLE_CLASSES = frozenset({
+    "08",  # the connection
+    "28",  # the login, as after a password was changed
+    "40",  # rolled back: a deadlock, a serialization failure, a conflict with recovery
+    "53",  # disk, memory, connections, temporary files: all in use
+    "55",  # an object is locked, in use or not in the state that is needed
+    "57",  # an operator: shutdown, start, a cancelled statement, a dropped database
+    "58",  # the system below PostgreSQL, as its files
+    "72",  # the snapshot is too old
+    "F0",  # the server's configuration
+})  # fmt: skip
+_UNAVAILABLE_CODES = frozenset({
+    "25006",  # the server only reads, as after a failover
+    "25P03",  # the session was idle in a transaction for too long
+    "25P04",  # the transaction took too long
+    "3D000",  # no such database
+    *(error.sqlstate for error in UNPREPARED),
+})  # fmt: skip
+_MISTAKES = frozenset({
+    "40002",  # a constraint, which is the client's to keep
+    "55P02",  # a parameter that cannot be set at run time
+    "55P04",  # an enumeration's value that was made in this transaction
+})  # fmt: skip
+_ENDED_CODES = frozenset({"25P03", "25P04", "57P01", "57P02", "57P04", "57P05"})
+"""With class 08, what a server says to a session that it ends."""
+_NOT_BEGUN_CODES = frozenset({"57P01", "57P05"})
+"""What it says instead of carrying out a statement."""
 
 CONNECTION_ERRORS = (
     OSError,
@@ -51,11 +59,48 @@ CONNECTION_ERRORS = (
 """What opening a connection may raise."""
 
 
+def is_unavailable(error: BaseException) -> bool:
+    """Tell what the database cannot do now, and later may, from a mistake of code or client.
+
+    The server is away, starting, stopping, full, a standby, locked or not ours.
+    """
+    if isinstance(error, asyncpg.PostgresError):
+        code = error.sqlstate or ""
+        return code in _UNAVAILABLE_CODES or (
+            code[:2] in _UNAVAILABLE_CLASSES and code not in _MISTAKES
+        )
+    return isinstance(error, (OSError, TimeoutError, asyncpg.TargetServerAttributeNotMatched))
+
+
+def was_rolled_back(error: BaseException) -> bool:
+    """Return whether the server has undone the whole transaction, which may be tried once more."""
+    code = error.sqlstate or "" if isinstance(error, asyncpg.PostgresError) else ""
+    return code.startswith("40") and code not in (*_MISTAKES, "40003")  # whose end is not known
+
+
+def is_server_unavailable(
+    error: BaseException, connection: asyncpg.Connection | None = None
+) -> bool:
+    """Return whether no statement can be carried out now, and not this one alone.
+
+    It may be because the connection, where it is given, was closed by the server. Where another transaction is in the way (classes 40 and 55) the driver's error is left to
+    callers, which may try again or say what is locked.
+    """
+    if isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "")[:2] in ("40", "55"):
+        return False
+    return is_unavailable(error) or (
+        connection is not None and isinstance(error, LOST) and is_lost(connection, error)
+    )
+
+
 def is_lost(connection: asyncpg.Connection, error: Exception) -> bool:
     """Tell a connection that the server has closed from a mistake of the caller."""
     if isinstance(error, _NOT_SENT):
         return bool(connection.is_closed())
-    return isinstance(error, _CONNECTION_LOST)
+    if isinstance(error, asyncpg.PostgresError):
+        code = error.sqlstate or ""
+        return code.startswith("08") or code in _ENDED_CODES
+    return isinstance(error, ConnectionError)
 
 
 def was_not_carried_out(error: Exception) -> bool:
@@ -64,9 +109,8 @@ def was_not_carried_out(error: Exception) -> bool:
     It was not sent, or the server answered that it ends the session instead, which asyncpg
     gives as the cause of the loss since 0.32. Any other loss may have come after the effect.
     """
-    return isinstance(error, _NOT_SENT) or isinstance(
-        error.__cause__ or error, asyncpg.AdminShutdownError
-    )
+    answer = getattr(error.__cause__ or error, "sqlstate", None)
+    return isinstance(error, _NOT_SENT) or answer in _NOT_BEGUN_CODES
 
 
 @dataclass(frozen=True, slots=True)

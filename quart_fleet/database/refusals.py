@@ -15,8 +15,10 @@ from typing import Any
 import asyncpg
 from sqlalchemy import Column, Enum, Integer, Numeric, String, Table
 from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from quart_fleet.database._statement import NO_PARAMETERS, Parameters, checks_of, columns_of
+from quart_fleet.database.explanations import is_unavailable
 from quart_fleet.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -87,6 +89,11 @@ def is_in_use(violation: Violation) -> ServiceError:
     return ConflictError(f"{violation.resource} is in use")
 
 
+def breaks_a_rule(violation: Violation) -> ServiceError:
+    """Say that a rule of the database is broken, of a kind that has no words of its own here."""
+    return ConflictError(f"{violation.resource} breaks a rule of the database")
+
+
 def is_null(violation: Violation) -> ServiceError:
     """Name the column; where a row is deleted, others refer to it by ON DELETE SET NULL."""
     if violation.values is None:
@@ -116,7 +123,8 @@ def is_out_of_range(violation: Violation) -> ServiceError:
             bits = {"BIGINT": 63, "SMALLINT": 15}.get(str(kind.compile()), 31)
             is_outside = not -(2**bits) <= value < 2**bits
         elif isinstance(kind, Numeric) and kind.precision is not None:
-            is_outside = abs(value) >= Decimal(10) ** (kind.precision - (kind.scale or 0))
+            bound = Decimal(10) ** (kind.precision - (kind.scale or 0))
+            is_outside = str(value) != "NaN" and abs(value) >= bound
         else:
             is_outside = False
         if is_outside:
@@ -171,12 +179,16 @@ REFUSALS: dict[str | type[Exception], Refuse] = {
     asyncpg.NotNullViolationError: is_null,
     asyncpg.StringDataRightTruncationError: is_too_long,
     asyncpg.NumericValueOutOfRangeError: is_out_of_range,
+    asyncpg.DatetimeFieldOverflowError: is_out_of_range,
+    asyncpg.IntervalFieldOverflowError: is_out_of_range,
     OverflowError: is_out_of_range,
     asyncpg.CharacterNotInRepertoireError: has_nul,
     asyncpg.UntranslatableCharacterError: has_nul,
     asyncpg.ProgramLimitExceededError: is_too_long_for_its_index,
     asyncpg.DataError: is_no_value,
-    asyncpg.TransactionRollbackError: lambda _: DatabaseUnavailableError(),
+    asyncpg.IntegrityConstraintViolationError: breaks_a_rule,
+    asyncpg.TransactionIntegrityConstraintViolationError: breaks_a_rule,
+    asyncpg.WithCheckOptionViolationError: breaks_a_rule,
 }
 """By a constraint's name, which comes first, or by the class of what the driver raises; asyncpg
 raises OverflowError below its DataError, before it sends a number that no column could hold."""
@@ -198,13 +210,17 @@ def find_refusal(
         values: what was to be written, by column; None for a deletion.
         unique_sets: columns that are unique together.
     """
+    if isinstance(error, PoolTimeoutError):
+        return DatabaseUnavailableError()  # of `Database.sessions()`, which have their own pool
     if not isinstance(error, asyncpg.PostgresError):
         return None
     kinds = [*type(error.__cause__).__mro__, *type(error).__mro__]
     names = (getattr(error, "constraint_name", None), *kinds)
     refuse = next((REFUSALS[name] for name in names if name in REFUSALS), None)
     if refuse is None:
-        return None
+        if not (error.sqlstate or "").startswith("23"):
+            return DatabaseUnavailableError() if is_unavailable(error) else None
+        refuse = breaks_a_rule  # of a code that a trigger has made up
     fields = _fields_of(error, table)
     return refuse(Violation(error, resource, fields, table, values, unique_sets))
 

@@ -6,8 +6,10 @@
         serve(app, "user_service.app:app")
 
 On SIGURG a process drains: it asks its clients, by `Connection: close`, to come back elsewhere, and
-goes on. On SIGTERM it accepts nothing more and ends when its requests have, within 30 seconds. It
-ends too when the parent of its workers dies. Another ASGI server may run `app` in place of `serve`.
+goes on. On SIGTERM or SIGHUP it drains too, accepts nothing more, and ends when its requests have,
+within GRACEFUL_TIMEOUT. It ends as well when the parent of its workers dies. Another ASGI server may
+run `app` in place of `serve`: the limits on what a client may send before a handler runs are those
+of that server then.
 """
 
 from quart_fleet.server._start import serve, start

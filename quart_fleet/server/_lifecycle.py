@@ -52,6 +52,20 @@ def draining_on_signal(drain: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
+def ending_on_hangup() -> Iterator[None]:
+    """Take SIGHUP for SIGTERM during a block, unless something else is done at it already."""
+    is_main = current_thread() is main_thread()
+    if not is_main or signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGHUP, lambda _number, _frame: signal.raise_signal(signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@contextmanager
 def ending_with_parent() -> Iterator[None]:
     """Send this process SIGTERM when its parent dies during a block; without a parent do nothing.
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
+from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, cast
 
@@ -18,14 +19,18 @@ from quart_fleet.errors import ConfigurationError
 from quart_fleet.server._lifecycle import (
     collecting_requests_only,
     draining_on_signal,
+    ending_on_hangup,
     ending_with_parent,
 )
+from quart_fleet.server._listener import in_url, listen
 from quart_fleet.server._proxies import believe_proxies
-from quart_fleet.server._servers import SERVERS, in_url, listen
+from quart_fleet.server._workers import Link, Workers, run_quietly
 
 if TYPE_CHECKING:
     from quart_fleet.asgi._application import ServiceApplication
+    from quart_fleet.server._workers import RunServer
 
+SERVERS = ("uvicorn", "hypercorn")
 MAX_WORKERS = 128
 _LOCAL = ("127.0.0.1", "0.0.0.0", "::", "::1")  # noqa: S104 - only compared with
 """Hosts that a browser on this machine reaches as localhost."""
@@ -41,7 +46,12 @@ def start(factory: Callable[[], Quart]) -> Quart:
     @app.while_serving
     async def run_process() -> AsyncGenerator[None, None]:
         drain = cast("ServiceApplication", app).drain
-        with collecting_requests_only(), draining_on_signal(drain), ending_with_parent():
+        with (
+            collecting_requests_only(),
+            draining_on_signal(drain),
+            ending_on_hangup(),
+            ending_with_parent(),
+        ):
             yield
 
     believe_proxies(app)
@@ -95,20 +105,20 @@ def serve(app: Quart, path: str) -> None:
     name, host, port = (app.config[key] for key in ("SERVICE_NAME", "HOST", "SERVICE_PORT"))
     shown = "localhost" if host in _LOCAL else in_url(host)
 
-    # A start that was refused ends with the reason alone: without a server's words around it, and
-    # with an exit code that does not depend on the server.
     service = cast("ServiceApplication", app)
-    logging.getLogger("uvicorn.error").addFilter(lambda _record: service.start_error is None)
     _end_quietly_until_served(app)
     try:
         listener = listen(host, port)
-        print(f"{name} on http://{shown}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
-        SERVERS[options.server](app, path, listener, options.workers)
     except ConfigurationError as error:
         sys.exit(error.message)
-    finally:
-        if service.start_error is not None:
-            sys.exit(service.start_error)
+    print(f"{name} on http://{shown}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
+    module = import_module(f"quart_fleet.server._{options.server}")
+    run: RunServer = getattr(module, f"run_{options.server}")
+    if options.workers > 1:
+        grace = app.config["GRACEFUL_TIMEOUT"]
+        Workers(run, path, listener, options.workers, grace).serve()
+    else:
+        run_quietly(run, service, listener, Link())
 
 
 def _end_quietly_until_served(app: Quart) -> None:

@@ -73,6 +73,15 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         SERVICE_PORT=config.service_port,
         HOST=config.host,
         KEEP_ALIVE_TIMEOUT=config.keep_alive_timeout,
+        GRACEFUL_TIMEOUT=config.graceful_timeout,
+        MAX_CONNECTIONS=config.max_connections,
+        MAX_HEAD_SIZE=config.max_head_size,
+        MAX_HEADERS=config.max_headers,
+        HEAD_TIMEOUT=config.head_timeout,
+        SEND_TIMEOUT=config.send_timeout,
+        MAX_RUNNING_REQUESTS=config.max_running_requests,
+        MAX_BODY_MEMORY=config.max_body_memory,
+        RESPONSE_TIMEOUT=None,  # by progress: SEND_TIMEOUT
         FORWARDED_ALLOW_IPS=config.forwarded_allow_ips,
     )
     app.json = ContractJSONProvider(app)  # anew, since its form depends on DEBUG
@@ -81,6 +90,8 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         lambda record: not (record.exc_info and isinstance(record.exc_info[1], ServiceError))
     )
     app.after_request(make_cors(config.cors_origins))  # the first one, which runs last
+    if config.cors_origins is None:
+        app.refusal_headers["Access-Control-Allow-Origin"] = "*"
     for blueprint in (make_health_blueprint(envelope, database), *blueprints):
         own = f"/{(blueprint.url_prefix or '').strip('/')}".rstrip("/")
         is_below = f"{own}/".startswith(f"{PREFIX}/")

@@ -170,15 +170,22 @@ async def _split(template: Response) -> list[bytes]:
 async def _write(
     provider: JSONProvider,
     around: Sequence[bytes],
-    first: Sequence[object],
+    first: list[object],
     rest: AsyncIterator[Sequence[object]],
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the body in parts: the items, between the bytes that are around them."""
+    """Yield the body in parts: the items, between the bytes that are around them.
+
+    A client may take its time: no items are held meanwhile, which are larger than their bytes.
+    """
     opening, closing = around
-    yield opening + await _items(provider, first)
+    part = opening + await _items(provider, first)
+    first.clear()
+    yield part
     async for chunk in rest:
         if chunk:
-            yield b"," + await _items(provider, chunk)
+            part = b"," + await _items(provider, chunk)
+            del chunk
+            yield part
     yield closing
 
 

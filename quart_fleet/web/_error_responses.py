@@ -20,6 +20,7 @@ from quart_fleet.errors import (
     UnavailableError,
     ValidationFailedError,
 )
+from quart_fleet.logs import MOST_OF_A_PATH, CountedWarnings, escape
 from quart_fleet.web._envelope import Envelope
 
 _log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ _MESSAGES = {
     405: "Method not allowed",
     413: "Request body too large",
     415: "Content-Type must be application/json",
+    500: "Internal server error",
 }
 
 
@@ -57,9 +59,15 @@ class ErrorResponses:
     ) -> None:
         self._envelope = envelope
         self._statuses = {**STATUSES, **statuses}
+        self._warnings = CountedWarnings(_log)
 
     def register(self, app: Quart) -> None:
         """Have every error of `app` answered here."""
+
+        @app.after_serving
+        async def tell_what_was_counted() -> None:
+            self._warnings.tell()
+
         app.register_error_handler(ServiceError, self.for_service_error)
         app.register_error_handler(HTTPException, self.for_http_error)
         app.register_error_handler(Exception, self.for_unexpected_error)
@@ -70,12 +78,17 @@ class ErrorResponses:
         status = next((known[kind] for kind in type(error).__mro__ if kind in known), None)
         if status is None:
             return await self.for_unexpected_error(error)
-        if status == 503:
-            cause = error.__cause__ or error
-            _log.warning("%s: %s: %r", _asked(), error.message, cause)
         if isinstance(error, ValidationFailedError):
             return self._envelope.error(error.message, status, error.errors)
-        return self._envelope.error(error.message, status)
+        response = self._envelope.error(error.message, status)
+        if status == 503:
+            cause = driver_error(error.__cause__ or error)
+            kind = (type(cause).__name__, getattr(cause, "sqlstate", None), error.message)
+            line = f"{_asked()}: {escape(error.message)}: {escape(repr(cause))}"
+            self._warnings.warn(kind, line)
+            seconds = getattr(error, "retry_after", UnavailableError.retry_after)
+            response.headers["Retry-After"] = str(seconds)
+        return response
 
     async def for_http_error(self, error: HTTPException) -> Response:
         """Answer with the status and the headers of Quart's own error: 404, 405, 413 and others.
@@ -100,9 +113,12 @@ class ErrorResponses:
 
         The cause is logged.
         """
-        if refusal := find_refusal(driver_error(error)):
-            reason = str(driver_error(error)).partition("\n")[0]  # what follows holds values
-            _log.info("%s: %s", _asked(), reason)
+        cause = driver_error(error)
+        if refusal := find_refusal(cause):
+            refusal.__cause__ = cause
+            if not isinstance(refusal, UnavailableError):
+                reason = str(cause).partition("\n")[0]  # what follows holds values
+                _log.info("%s: %s", _asked(), escape(reason))
             return await self.for_service_error(refusal)
         _log.error("%s failed", _asked(), exc_info=error)
         return self._envelope.error("Internal server error", 500)
@@ -111,5 +127,5 @@ class ErrorResponses:
 def _asked() -> str:
     """Return what was asked for, as the log says it: a WebSocket has no request."""
     if has_request_context():
-        return f"{request.method} {request.path}"
-    return f"WebSocket {websocket.path}"
+        return escape(f"{request.method} {request.path}", MOST_OF_A_PATH)
+    return escape(f"WebSocket {websocket.path}", MOST_OF_A_PATH)

@@ -14,7 +14,7 @@ _KINDS = {
     "Must be valid Unicode text": "string_unicode",
     "Must be at most {max_length:character}": "string_too_long url_too_long",
     "Must be at least {min_length:character}": "string_too_short",
-    "Must match the pattern {pattern}": "string_pattern_mismatch",
+    "Must have the expected form": "string_pattern_mismatch",
     "Must contain only ASCII characters": "string_not_ascii",
     "Must be an integer": "int_type int_parsing int_parsing_size int_from_float",
     "Must be a number": "float_type float_parsing complex_type complex_str_parsing",

@@ -27,6 +27,7 @@ from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.generation import secrets
 from scaffold.workspace import Workspace, read_settings
 
+_CONFIRMED = "scaffold.confirmed"
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
@@ -48,6 +49,13 @@ class Options:
 def takes_options(command: CommandT) -> CommandT:
     """Give a command the options of all that write."""
     for option in (
+        click.option(
+            "--confirm",
+            metavar="NAME",
+            expose_value=False,
+            callback=lambda context, _option, name: context.meta.update({_CONFIRMED: name}),
+            help="The database's name, where rows are lost on a server that is given.",
+        ),
         click.option("--yes", is_flag=True, help="Do not ask before anything is lost."),
         click.option("--json", is_flag=True, help="Print the result for a program."),
         click.option("--diff", is_flag=True, help="Print the changes as a diff; write nothing."),
@@ -55,6 +63,12 @@ def takes_options(command: CommandT) -> CommandT:
     ):
         command = option(command)
     return command
+
+
+def find_confirmed() -> str | None:
+    """Return the name of the database that the user gave."""
+    name: str | None = click.get_current_context().meta.get(_CONFIRMED)
+    return name
 
 
 def takes_fill(command: CommandT) -> CommandT:
@@ -100,8 +114,9 @@ def change_fleet(
         change = nothing or plan_change(workspace, text, apply_options)
         confirm(change.losses, options)
         if options.writes:
-            undone = partial(downgrade, workspace.root, change.base) if change.downgrade else None
-            transaction.apply(remember(change.plan), undone)
+            name = find_confirmed()
+            undone = partial(downgrade, workspace.root, change.base, name)
+            transaction.apply(remember(change.plan), undone if change.downgrade else None)
     if options.diff and not options.json:
         preview.print_diff(change.plan)
     elif options.dry_run and not options.json:
@@ -111,7 +126,7 @@ def change_fleet(
 
 def confirm(losses: list[str], options: Options) -> None:
     """Return if nothing is lost, or it was agreed to; raises ScaffoldError."""
-    if not losses or options.yes:
+    if not losses or options.yes or find_confirmed():
         return
     said = "\n".join(losses)
     if not options.writes:

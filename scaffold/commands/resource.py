@@ -1,5 +1,6 @@
 """`python -m scaffold resource SERVICE RESOURCE FIELD…`: one more thing that a service keeps."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import click
@@ -17,10 +18,12 @@ from scaffold.commands.editing import (
 from scaffold.engine.change import ApplyOptions
 from scaffold.errors import MisuseError
 from scaffold.generation.presets import preset_of
-from scaffold.language.fleet import add_resource
+from scaffold.language.description import ResourceDescription
+from scaffold.language.fleet import add_resource, has_resource, put_options
 from scaffold.language.grammar import parse_block, parse_fields
 from scaffold.language.naming import check_resource_name
 from scaffold.language.scanner import Scanner
+from scaffold.names import normalise
 
 
 @click.command("resource")
@@ -60,30 +63,67 @@ def command(  # noqa: PLR0913 - an argument for each option
     plural: str | None,
     **options: bool,
 ) -> None:
-    """Add the resource RESOURCE, in the singular, to SERVICE.
+    """Add the resource RESOURCE, in the singular, to SERVICE; give one that is there more options.
 
-    A FIELD is NAME:TYPE with its rules, as in 'price:decimal(10,2):min(0)'; without any, it has a
-    name and a description.
+    A FIELD is NAME:TYPE with its rules, as in 'price:decimal(10,2):min(0)'; without any, a new one
+    has a name and a description.
     """
     chosen = Options(**options)
-    check_resource_name(Scanner(resource), resource, 0)
-    described = parse_fields(fields, has_active=not no_active) if fields else preset_of(resource)
-    block: dict[str, object] = {one.name: str(one).partition(":")[2] for one in described.fields}
-    block |= {"_index": list(index)} if index else {}
-    block |= {"_unique": list(unique)} if unique else {}
-    block |= {"_active": False} if no_active else {}
-    block |= {"_plural": plural} if plural else {}
-    block |= {"_actions": _rules(action)} if action else {}
-    described = replace(parse_block(block, resource), is_contract=described.is_contract)
-    change = change_fleet(
-        lambda text: add_resource(text, service, resource, described), chosen, ApplyOptions()
-    )
+    given: dict[str, object] = {
+        option: value
+        for option, value in {
+            "_index": list(index),
+            "_unique": list(unique),
+            "_active": False if no_active else None,
+            "_plural": plural,
+            "_actions": _rules(action),
+        }.items()
+        if value not in (None, [], {})
+    }
+
+    def edit(text: str) -> str:
+        if given and not fields and has_resource(text, service, resource):
+            return put_options(text, service, resource, given)
+        return add_resource(text, service, resource, _describe(resource, fields, given))
+
+    change = change_fleet(edit, chosen, ApplyOptions())
+    owner, _, _ = resource.partition(".")
+    is_new = change.before.find_resource(normalise(service), owner) is None
+    about = f"{service} keeps {resource}" if is_new else f"{resource} has now {_listed(given)}"
     if chosen.json:
         preview.print_json(change.plan, with_diff=chosen.diff)
     elif chosen.writes:
-        print_change(change, f"{service} keeps {resource}")
+        print_change(change, about)
         print_next(change)
     print_notes(change, chosen)
+
+
+def _describe(
+    resource: str, fields: tuple[str, ...], options: Mapping[str, object]
+) -> ResourceDescription:
+    """Return a new resource of a command; raises MisuseError."""
+    check_resource_name(Scanner(resource), resource, 0)
+    no_active = options.get("_active") is False
+    described = parse_fields(fields, has_active=not no_active) if fields else preset_of(resource)
+    block: dict[str, object] = {one.name: str(one).partition(":")[2] for one in described.fields}
+    described_whole = parse_block(block | {**options}, resource)
+    return replace(described_whole, is_contract=described.is_contract)
+
+
+def _listed(options: Mapping[str, object]) -> str:
+    """Return what an existing resource got: `_index 'status, -placed_at', the action pay`."""
+    said = list[str]()
+    for option, value in options.items():
+        match value:
+            case list():
+                said += [f"{option} {each!r}" for each in value]
+            case dict():
+                said += [f"the action {name}" for name in value]
+            case False:
+                said.append("no is_active")
+            case _:
+                said.append(f"the plural {value}")
+    return ", ".join(said)
 
 
 def _rules(actions: tuple[str, ...]) -> dict[str, str]:

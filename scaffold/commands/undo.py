@@ -12,7 +12,7 @@ import click
 from quart_fleet.output import mark
 from quart_fleet.revisions import Revision
 from scaffold.commands import preview
-from scaffold.commands.editing import Options, confirm, takes_options
+from scaffold.commands.editing import Options, confirm, find_confirmed, takes_options
 from scaffold.engine import transaction
 from scaffold.engine.baseline import RECORD
 from scaffold.engine.database import NONE_APPLIED, downgrade, get_applied, grant
@@ -44,7 +44,8 @@ def command(**options: bool) -> None:
                 )
         base = _plan_downgrade(workspace.root, revisions, chosen)
         if chosen.writes:
-            transaction.apply(plan, partial(downgrade, workspace.root, base) if base else None)
+            undone = partial(downgrade, workspace.root, base, find_confirmed())
+            transaction.apply(plan, undone if base else None)
             if base:
                 grant(workspace.root, base)
     if chosen.json:

@@ -45,6 +45,7 @@ from scaffold.generation import secrets
 from scaffold.generation.fleet import Fleet
 from scaffold.generation.render import Files, format_python, sort_imports, using_templates_of
 from scaffold.generation.services import find_base, render_service
+from scaffold.generation.shipped import MODEL, shipped_model
 from scaffold.language.description import FleetDescription, ServiceDescription
 from scaffold.language.fleet import FILE, FRESH, forget_former_names, join_sides, parse_fleet
 from scaffold.names import ServiceName
@@ -228,6 +229,7 @@ class _Decision:
             for path, base in self.baseline.items()
             if path not in self.generated and path.parent != inventory.versions
         }
+        shipped = {MODEL: shipped_model()}
         renamed: dict[PurePosixPath, PurePosixPath] = {}
         if before == fleet:  # then what goes and what comes is the templates' alone
             come = {
@@ -241,10 +243,13 @@ class _Decision:
             if self._contents[path] is not None:
                 self._deleted.append(was)
         for path, new in self.generated.items():
-            base = self._bases.get(path, self.baseline.get(path))
+            base = self._bases.get(path, self.baseline.get(path, shipped.get(path)))
             self._update(path, base, new, restore=restore)
         for path, base in gone.items():
-            self._delete(path, base)
+            if path in shipped:
+                self._update(path, base, shipped[path], restore=restore)
+            else:
+                self._delete(path, base)
         for path in renamed:
             content = self._contents.pop(path)
             if content == self.generated[path].encode():

@@ -3,7 +3,6 @@
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from scaffold.engine.baseline import DESCRIBED, RESTORE
 from scaffold.errors import ScaffoldError
 from scaffold.generation.fields import Resource
 from scaffold.generation.fleet import Fleet, PlannedService
-from scaffold.generation.presets import preset_of
+from scaffold.generation.shipped import MODEL
 from scaffold.workspace import (
     MODELS,
     SERVICES,
@@ -50,7 +49,6 @@ def refuse_conflicts(inventory: Inventory, before: Fleet, after: Fleet) -> None:
                         f"{next_free_port(service.port, inventory.services)}."
                     )
         for resource in service.resources:
-            _refuse_other_fields(service, resource)
             if before.find_resource(service.name.package, resource.singular) is None:
                 for conflict in _find_resource_conflicts(inventory, service, resource):
                     raise ScaffoldError(conflict)
@@ -115,16 +113,6 @@ def _find_conflicts(inventory: Inventory, service: PlannedService) -> Iterator[s
         yield f"{service.folder} is no service, and holds other files. {advice}"
 
 
-def _refuse_other_fields(service: PlannedService, resource: Resource) -> None:
-    """Raise ScaffoldError for a table that ships and is described as another."""
-    preset = replace(preset_of(resource.singular), name=resource.singular)
-    if resource.is_shipped and resource.description != preset:
-        raise ScaffoldError(
-            f"{service.name.typed!r} is built on {resource.model}, which came with the workspace: "
-            "other fields for it are not generated yet.\nLeave them out."
-        )
-
-
 def _find_resource_conflicts(
     inventory: Inventory, service: PlannedService, resource: Resource
 ) -> Iterator[str]:
@@ -148,7 +136,7 @@ def _find_resource_conflicts(
             f"The table {resource.table!r} of {named} exists already in {MODELS}/{module}.py. "
             "Choose another name, or add --bare for a service that keeps nothing."
         )
-    if resource.is_shipped and not (inventory.root / resource.model).is_file():
+    if resource.model == MODEL and not (inventory.root / resource.model).is_file():
         yield (
             f"{service.name.typed!r} is built on {resource.model}, which came with the workspace "
             "and is not there.\n"

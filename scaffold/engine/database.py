@@ -62,9 +62,13 @@ def find_status(root: Path) -> dict[str, Any] | None:
     return found
 
 
-def downgrade(root: Path, revision: str | None) -> None:
-    """Take the database back to a revision, None for before the first; raises ScaffoldError."""
-    completed = run_manager(root, "downgrade", revision or "base", "--yes")
+def downgrade(root: Path, revision: str | None, name: str | None) -> None:
+    """Take the database back to a revision, None for before the first; raises ScaffoldError.
+
+    A `name` that the user gave agrees to what is lost on a server that is given.
+    """
+    consent = ["--yes"] if name is None else ["--confirm", name]
+    completed = run_manager(root, "downgrade", revision or "base", *consent)
     if completed.returncode:
         raise ScaffoldError(f"Nothing was written.\n{completed.stderr.strip()}")
 

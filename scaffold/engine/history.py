@@ -1,6 +1,6 @@
 """The revisions that a change of the fleet adds, and those that it takes back."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
@@ -10,7 +10,8 @@ from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.generation.fields import Resource
 from scaffold.generation.fleet import Fleet
 from scaffold.generation.render import Files
-from scaffold.language.description import Generated, Value
+from scaffold.generation.shipped import NAME, find_users, shipped_resource
+from scaffold.language.description import FieldDescription, Generated, Value
 from scaffold.language.values import read_default
 from scaffold.revisions.ordering import Step, order_steps
 from scaffold.revisions.writing import write_revision
@@ -100,20 +101,28 @@ class GeneratedRevisions:
         for name in fill.keys() - known:
             raise MisuseError(f"--fill {name}: no resource has such a field.")
         steps, head = Steps(), newest.base
+        # Nothing has written to a table that came with the workspace and was not described.
+        known_before = [
+            None,
+            *(each for _, one in before.resources() for each in (one, *one.parts)),
+        ]
         for step in order_steps(self._changes(before, after, newest)):
             was, now = step.was, step.now
             if not (steps.added or newest.files):
                 head = self._get_head()
             fields = now.description.fields if now else ()
+            is_known = was in known_before  # else a step before this one has made it of `now`
+            if was and is_known:
+                _refuse_secrets(was, fields)
             revision = write_revision(
                 was,
                 now,
                 parent=head,
-                fill=_values(now, fill),
+                fill=_values(now, fill) if is_known else None,
                 renames={
                     replace(one, name=one.was).key: one.key
                     for one in fields
-                    if one.was and one.type.name != "items"
+                    if one.was and one.type.name != "items" and is_known
                 },
             )
             if revision is not None:
@@ -125,10 +134,11 @@ class GeneratedRevisions:
 
     def _changes(self, before: Fleet, after: Fleet, newest: RemovableRevisions) -> Iterator[Step]:
         """Yield a step for each resource and each part whose table may change."""
+        shipped = shipped_resource()
         for owner, resource in sorted(_gone(before, after), key=lambda each: each[0]):
             if not self._revisions_of(owner) & newest.files.keys():
                 yield from (Step(owner, part, None) for part in resource.parts)
-                yield Step(owner, resource, None)
+                yield Step(owner, resource, shipped if resource.singular == NAME else None)
         # A table that a revision of the owner's makes is taken as it is.
         made = {
             table
@@ -138,7 +148,11 @@ class GeneratedRevisions:
         }
         for service, resource in after.resources():
             was = before.find_resource(service.name.package, resource.singular)
-            if was != resource and (was or not (resource.is_shipped or resource.table in made)):
+            if was is None and resource.singular == NAME and shipped.table in made:
+                was = find_users(before) or shipped
+                if was.description == resource.description:
+                    continue
+            if was != resource and (was or resource.table not in made):
                 owner = _owner(service.name.package, resource)
                 yield Step(owner, was, resource)
                 parts = {one.singular: one for one in was.parts} if was else {}
@@ -170,11 +184,26 @@ def _owner(package: str, resource: Resource) -> str:
 
 
 def _gone(before: Fleet, after: Fleet) -> Iterator[tuple[str, Resource]]:
-    """Yield the resources that are no longer described; a model that ships stays."""
+    """Yield the resources that are no longer described; users may have moved to another service."""
     for service, resource in before.resources():
         kept = after.find_resource(service.name.package, resource.singular)
-        if kept is None and not resource.is_shipped:
+        stays = resource.singular == NAME and (
+            find_users(after) or resource.description == shipped_resource().description
+        )
+        if kept is None and not stays:
             yield _owner(service.name.package, resource), resource
+
+
+def _refuse_secrets(was: Resource, fields: Iterable[FieldDescription]) -> None:
+    """Raise MisuseError for a secret that rows which are there would have to have."""
+    optional = {one.name: one.optional for one in was.description.fields}
+    for one in fields:
+        if one.secret and not one.optional and optional.get(one.was or one.name, True):
+            raise MisuseError(
+                f"The rows of {was.table} that are there have no {one.name}, and no revision can fill "
+                "a secret: what is kept of it, as a hash, is its adapter's to say.\n"
+                f"Leave it optional: {replace(one, optional=True, was=None)}"
+            )
 
 
 def _values(resource: Resource | None, fill: Mapping[str, str]) -> dict[str, Value]:
@@ -187,6 +216,11 @@ def _values(resource: Resource | None, fill: Mapping[str, str]) -> dict[str, Val
             else []
         )
         text = next((fill[each] for each in (*known, one.name, one.key) if each in fill), None)
+        if text is not None and one.secret:
+            raise MisuseError(
+                f"--fill {one.name}: what is kept of a secret, as a hash, is its adapter's to say, and a "
+                "revision would show it. Leave it optional."
+            )
         if text is not None:
             try:
                 values[one.key] = value = read_default(text, one.type)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
+from scaffold import english
 from scaffold.generation.fields import Field, Resource
 from scaffold.names import variable_of
 
@@ -58,7 +59,9 @@ class Action:
                     name=one.name,
                     field=field,
                     title=f"{one.name}_makes_{article}_{members[one.target].split('.')[1].lower()}",
-                    message=f"{resource.label} {_label(one.target)} successfully",
+                    message=f"{resource.label} {_label(one.target)} successfully"
+                    if english.is_participle(_label(one.target).lower())
+                    else f"{resource.label} is now {_label(one.target)}",
                     refusal=f"{resource.label} is {_label(one.target)}",
                     state=f"{{{value}.replace('_', ' ')}}" if is_spaced else f"{{{value}}}",
                     source_labels=" or ".join(map(_label, one.sources)),

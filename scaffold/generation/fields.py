@@ -1,7 +1,6 @@
 """A resource and its fields in the words of the templates: ready lines of generated code."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -10,9 +9,16 @@ from typing import Any, Self
 
 from quart_fleet.errors import no_such
 from scaffold import english
-from scaffold.generation.not_generated import refuse_not_generated
 from scaffold.generation.relations import ON_DELETE, Relations, Target, edges_of, prefix_of
-from scaffold.generation.samples import distinct_samples, just_outside, just_unlike, samples_of
+from scaffold.generation.samples import (
+    are_distinct,
+    distinct_rows,
+    distinct_samples,
+    entries_of,
+    just_outside,
+    just_unlike,
+    samples_of,
+)
 from scaffold.language.description import (
     TEXTS,
     FieldDescription,
@@ -30,6 +36,7 @@ from scaffold.language.identifiers import (
     pair_columns,
     table_of,
 )
+from scaffold.language.scanner import Scanner
 from scaffold.language.types import MOST_ENTRIES
 from scaffold.names import ResourceName, ServiceName, variable_of
 from scaffold.workspace import MODELS
@@ -79,6 +86,8 @@ _OF_PYDANTIC = frozenset(
 """Attributes of a DTO's class, which no field may hide."""
 _OF_SQLALCHEMY = ("metadata", "registry", "type_annotation_map")
 """Attributes of a model's class."""
+_LONGEST_EXAMPLE = 30
+"""Characters of a text in a message that shows a pattern's form."""
 _OF_CLASSES = ("Entity", "Model", "Repository")
 """Ends of the names of a resource's own classes."""
 
@@ -109,7 +118,9 @@ class Field:
     scope: str
     """Before a constant's name: `ORDER_LINE_` of a part's fields."""
     resource: str
-    """The resource's name in snake case."""
+    """The resource's name in snake case; of a part's fields, behind that of its owner."""
+    describe: str
+    """The function of the module `dataclasses` that describes a field, as an entity calls it."""
     relations: Relations
     """Of the resource."""
     initial: str = ""
@@ -158,16 +169,18 @@ class Field:
     @property
     def missing_json(self) -> str:
         """An id of nothing as a client sends it, in Python."""
-        others = "1, " * ((self.of.shortest or 1) - 1)
-        return f"[{others}2**62]" if self.is_many else "2**62"
+        ids = [*map(str, range(1, self.of.shortest or 1)), "2**62"]
+        return f"[{', '.join(ids)}]" if self.is_many else ids[-1]
 
     @property
     def samples(self) -> tuple[Any, Any]:
         """Two values for tests: of a reference, ids of what they store first."""
         is_circular = self.of.type.target in self.relations.circular and not self.of.needs_another
         if self.is_many:
-            least, most = self.of.shortest or 1, self.of.longest or 2
-            return ((), ()) if is_circular else ((1, 2)[:most], tuple(sorted((2, 1)[:least])))
+            stored = range(1, max(self.of.shortest or 0, 2) + 1)
+            least = self.of.shortest or 1
+            first, other = stored[: entries_of(self.of)], stored[len(stored) - least :]
+            return ((), ()) if is_circular else (tuple(first), tuple(other))
         if is_circular:
             return None, None
         if self.initial:
@@ -211,6 +224,11 @@ class Field:
         return self.name.replace("_", " ").capitalize()
 
     @property
+    def unique_label(self) -> str:
+        """What a refusal begins with where the value is taken: of a reference `Category`."""
+        return self.of.name.replace("_", " ").capitalize()
+
+    @property
     def article(self) -> str:
         """`a` or `an`, before the label: "an email"."""
         return english.article(self.label.lower())
@@ -246,7 +264,7 @@ class Field:
         """The field of the dataclass."""
         default = " = ()" if self.is_many else " = None" if self.of.optional else ""
         if self.of.secret:
-            default = f" = field({'default=None, ' * self.of.optional}repr=False)"
+            default = f" = {self.describe}({'default=None, ' * self.of.optional}repr=False)"
         return f"{self.name}: {self.annotation}{default}"
 
     @property
@@ -325,10 +343,9 @@ class Field:
         }
         return f"{_KINDS[kind.name].column}{arguments.get(kind.name, '')}"
 
-    @property
-    def to_row(self) -> str:
-        """The value of a row, from the entity."""
-        value = f"entity.{self.name}"
+    def to_row(self, holder: str) -> str:
+        """The value of a row, from an entity by its variable."""
+        value = f"{holder}.{self.name}"
         if not self.of.secret:
             return value
         unless_null = f"None if {value} is None else " if self.of.optional else ""
@@ -438,7 +455,7 @@ class Field:
         is_positive = of.positive and (lowest is None or lowest <= 0)
         rules = list[tuple[str, str, str, Value | None]]()
         if of.pattern is not None:
-            said = f"Must match the pattern {of.pattern}"
+            said = f"Must have the expected form{self._example}"
             condition = f"{self.pattern_name}.matches({value})"
             rules.append(("matches_its_pattern", said, condition, just_unlike(of)))
         if of.least is not None and not is_positive:
@@ -474,6 +491,13 @@ class Field:
             )
             for title, said, condition, refused in rules
         ]
+
+    @property
+    def _example(self) -> str:
+        """What shows the form of a pattern in a message: a text that matches, where it is plain."""
+        text = str(samples_of(self.of)[0])
+        is_plain = len(text) <= _LONGEST_EXAMPLE and re.fullmatch(r"[!-~]([ -~]*[!-~])?", text)
+        return f", like {text}" if is_plain else ""
 
     def literal(self, value: Value | None) -> str:
         """Return a value as generated Python has it."""
@@ -641,13 +665,20 @@ class ItemsField(Field):
 
         None, where each refers to what cannot be there before the owner.
         """
-        if any(
-            one.of.type.target in self.relations.circular and not one.of.optional
+        if not self.of.shortest and any(
+            one.of.type.target in self.relations.circular and one.of.needs_another
             for one in self.part.fields.references
         ):
             return 0
-        least, most = max(self.of.shortest or 0, 2), self.of.longest
-        return least if most is None else min(least, most)
+        found = len(self.part.unique_rows)
+        if found < (self.of.shortest or 0):
+            scanner = Scanner(str(self.of))
+            scanner.refuse(
+                f"{self.of.shortest} {self.part.plural_label_lower} were not found whose unique values differ",
+                "Want fewer of them, or let more values differ.",
+                scanner.text.index(":length") + 1,
+            )
+        return found
 
     @property
     def rules(self) -> list[Rule]:
@@ -680,12 +711,11 @@ class ItemsField(Field):
     @property
     def duplicates(self) -> dict[str, str]:
         """What is refused where the second part has the values of the first."""
+        first = {one.name: value for one, value in self.part.rows(0, 1)[0]}
         return {
             f"{self.name}.1.{names[-1]}": "Is a duplicate"
             for names in self.part.unique_keys
-            if all(
-                one.samples[0] is not None for one in self.part.fields.fields if one.name in names
-            )
+            if None not in [first[name] for name in names]
         }
 
     @property
@@ -695,7 +725,7 @@ class ItemsField(Field):
         return [
             one
             for one in self.part.fields.updatable
-            if one.name in alone and len(self.part.samples_of(one, 2)) > 1 and self.count > 1
+            if one.name in alone and self.count > 1 and None not in self.part.values_of(one)[:2]
         ]
 
     def _entities(self, start: int) -> list[str]:
@@ -752,15 +782,17 @@ class FieldSet:
         ]
         states = {action.field for action in description.actions}
         parts = {one.name: one for one in description.parts}
+        own = {field.key for field in description.fields}
+        describe = "dataclasses.field" if "field" in own else "field"
         fields = list[Field]()
         for each in description.fields:
             initial = initial_of(each) if each.name in states else ""
             common = (
-                *(each, resource.class_name, prefix, resource.scope, description.name),
-                *(resource.relations, initial),
+                *(each, resource.class_name, prefix, resource.scope, resource.row_name),
+                *(describe, resource.relations, initial),
             )
             if each.type.name == "items":
-                part = Part.kept(resource, parts[each.type.target], prefix)
+                part = Part.kept(resource, parts[each.type.target], prefix, entries_of(each))
                 fields.append(ItemsField(*common, part=part))
             else:
                 fields.append(Field(*common))
@@ -913,7 +945,6 @@ class Resource(ResourceName):
         relations: Relations | None = None,
     ) -> Self:
         """Return a resource of a service."""
-        refuse_not_generated(description)
         check_identifiers(description, {})
         for part in description.parts:
             check_identifiers(part, {}, description.name)
@@ -932,11 +963,6 @@ class Resource(ResourceName):
         return cls(names.singular, names.many, description, prefix, relations or Relations())
 
     @property
-    def is_shipped(self) -> bool:
-        """Whether its model and its revision come with the framework."""
-        return self.name == "user"
-
-    @property
     def model(self) -> PurePosixPath:
         """The module of its model, below the workspace's root."""
         return PurePosixPath(MODELS, f"{self.name}.py")
@@ -949,6 +975,11 @@ class Resource(ResourceName):
     @property
     def qualified_name(self) -> str:
         """The name as commands take it: `order.line` of a part."""
+        return self.singular
+
+    @property
+    def row_name(self) -> str:
+        """What a column in another table calls a row, before `_id`: `order_line` of a part."""
         return self.singular
 
     @property
@@ -982,15 +1013,49 @@ class Resource(ResourceName):
         return table_of(self.description)
 
     @property
-    def secret_sets(self) -> list[list[Field]]:
+    def secrets(self) -> "list[Secret]":
+        """What it keeps hidden, and its parts do."""
+        found = [Secret(field, field.name, None) for field in self.fields.secrets]
+        for items in self.fields.items:
+            for field in items.part.fields.secrets:
+                name = f"{items.part.singular}_{field.name}"
+                is_taken = any(one.name == name for one in found)
+                found.append(Secret(field, f"{name}_" if is_taken else name, items))
+        return found
+
+    @property
+    def secret_sets(self) -> "list[list[Secret]]":
         """Its secrets, where it has some."""
-        return [self.fields.secrets] if self.fields.secrets else []
+        return [self.secrets] if self.secrets else []
 
     @property
     def directories(self) -> list[Target]:
         """The resources of other services that it refers to, its parts too."""
         every = (each.fields.foreign for each in (self, *self.parts))
         return list(dict.fromkeys(target for foreign in every for target in foreign))
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """What is taken in and never given out, of a resource or of its parts."""
+
+    field: Field
+    name: str
+    """In the names of functions: `line_pin` of a part."""
+    items: ItemsField | None
+    """The field that keeps the parts."""
+
+    @property
+    def label(self) -> str:
+        """`password`, `pin of lines`."""
+        of = f" of {self.items.part.plural_label_lower}" if self.items else ""
+        return f"{self.field.label.lower()}{of}"
+
+    def keep(self, holder: str) -> list[str]:
+        """Return the lines that put what is kept in its place in an entity."""
+        value = f"{holder}.{self.field.name}"
+        line = f"{value} = await self._secrets.keep_{self.name}({value})"
+        return [f"if {value} is not None:", f"    {line}"] if self.field.of.optional else [line]
 
 
 @dataclass(frozen=True, slots=True)
@@ -1001,9 +1066,13 @@ class Part(Resource):
     """The resource's name: `order`."""
     owner_class: str
     owner_table: str
+    entries: int
+    """How many of them the tests' samples have, unless fewer differ."""
 
     @classmethod
-    def kept(cls, owner: Resource, description: ResourceDescription, prefix: str) -> Self:
+    def kept(
+        cls, owner: Resource, description: ResourceDescription, prefix: str, entries: int
+    ) -> Self:
         """Return a part; `prefix` is the owner's, before a name of the module `datetime`.
 
         What is unique is so within one owner.
@@ -1022,6 +1091,7 @@ class Part(Resource):
             owner.singular,
             owner.class_name,
             owner.table,
+            entries,
         )
 
     @property
@@ -1029,6 +1099,11 @@ class Part(Resource):
         """Columns whose values together are in one part only, of one owner."""
         keys = {field.name: field.key for field in self.description.fields}
         return [tuple(keys[name] for name in names) for names in self.description.unique]
+
+    @property
+    def row_name(self) -> str:
+        """What a column in another table calls a row, before `_id`."""
+        return f"{self.owner}_{self.singular}"
 
     @property
     def needs(self) -> frozenset[str]:
@@ -1072,18 +1147,37 @@ class Part(Resource):
         """Before the names of constants for its fields."""
         return f"{self.owner.upper()}_{self.singular.upper()}_"
 
-    def samples_of(self, field: Field, count: int) -> Sequence[Value | None]:
-        """Return as many values of a field that differ as there can be, at most `count`."""
-        known = field.samples
-        return [None] if known[0] is None else distinct_samples(field.of, count)
+    def values_of(self, field: Field) -> list[Any]:
+        """Return as many values of a field that differ as the tests need, or as there can be."""
+        first, other = field.samples
+        if first is None or field.is_many:
+            return [first, other]
+        is_unique = any(field.name in names for names in self.unique_keys)
+        if field.of.type.name == "ref":
+            return [*range(1, max(2, self.entries * is_unique) + 1)]
+        found: list[Any] = [*distinct_samples(field.of, 2 * self.entries)]
+        if len(found) < self.entries and is_unique and field.of.optional:
+            found += [None] * (self.entries - len(found))
+        return found
+
+    @property
+    def unique_rows(self) -> list[dict[str, Any]]:
+        """The values of an owner's parts by their fields: two, unless a rule wants more, or forbids them."""
+        values = {one.name: self.values_of(one) for one in self.fields.fields}
+        return distinct_rows(values, self.unique_keys, self.entries)
 
     def rows(self, start: int, count: int) -> list[list[tuple[Field, Value | None]]]:
         """Return the values of some parts that differ, after those of `start` others."""
-        values = [(one, self.samples_of(one, start + count)) for one in self.fields.fields]
-        return [
-            [(one, found[number % len(found)]) for one, found in values]
+        values = {one.name: self.values_of(one) for one in self.fields.fields}
+        rows = [
+            {name: found[number % len(found)] for name, found in values.items()}
             for number in range(start, start + count)
         ]
+        if not are_distinct(rows, self.unique_keys):
+            unique = {name for names in self.unique_keys for name in names}
+            differing = zip(rows, self.unique_rows, strict=False)
+            rows = [row | {name: each[name] for name in unique} for row, each in differing]
+        return [[(one, row[one.name]) for one in self.fields.fields] for row in rows]
 
 
 def _ignored(**codes: bool) -> str:

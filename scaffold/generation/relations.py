@@ -1,13 +1,17 @@
 """What the fields of a resource refer to, and what has to be stored before one of it can be."""
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
+from scaffold.errors import MisuseError
+from scaffold.generation.samples import distinct_rows, distinct_samples, entries_of
 from scaffold.language.description import (
     FieldDescription,
     FleetDescription,
+    Generated,
     ResourceDescription,
+    initial_of,
 )
 from scaffold.language.identifiers import names_of, table_of
 from scaffold.names import ResourceName, ServiceName
@@ -25,8 +29,7 @@ class Target(ResourceName):
     table: str
     prefix: str
     """Before the names of its modules that each resource of a service has."""
-    required: tuple[FieldDescription, ...]
-    """What a row of it must have."""
+    description: ResourceDescription
 
     @classmethod
     def described(cls, service: ServiceName, description: ResourceDescription) -> Self:
@@ -38,14 +41,52 @@ class Target(ResourceName):
             service.typed,
             table_of(description),
             prefix_of(service, names),
-            tuple(
-                one
-                for one in description.fields
-                if one.type.name not in ("many", "items")
-                and not one.optional
-                and one.default is None
-            ),
+            description,
         )
+
+    @property
+    def required(self) -> tuple[FieldDescription, ...]:
+        """The columns that two rows do not leave to their defaults."""
+        unique = {name for names in self.description.unique_sets for name in names}
+        return tuple(
+            one
+            for one in self.description.fields
+            if one.type.name not in ("many", "items")
+            and (not one.optional if one.default is None else one.name in unique)
+            and not isinstance(one.default, Generated)
+        )
+
+    def further_rows(self, counts: Mapping[str, int]) -> list[dict[str, Any]]:
+        """Return in what each row of tests after the second differs from it, by the fields' names.
+
+        Args:
+            counts: how many rows there are of each resource, its own among them.
+        """
+        description, count = self.description, counts[self.singular]
+        fields = {one.name: one for one in description.fields}
+        uniques, cleared = list[tuple[str, ...]](), dict[str, Any]()
+        for names in description.unique_sets:
+            optional = [name for name in names if fields[name].optional]
+            cleared |= dict.fromkeys(optional[:1])
+            uniques += [] if optional else [names]
+        states = {action.field for action in description.actions}
+        values = {
+            name: [initial_of(fields[name])]
+            if name in states
+            else distinct_samples(fields[name], counts.get(fields[name].type.target, count))
+            for name in dict.fromkeys(name for names in uniques for name in names)
+        }
+        two = [
+            {name: found[number % len(found)] for name, found in values.items()}
+            for number in (0, 1)
+        ]
+        found = distinct_rows(values, uniques, count, two)
+        if len(found) < count - 2:
+            raise MisuseError(
+                f"{count} {self.plural_label_lower} were not found whose unique values differ. "
+                "Want fewer of them, or let more values differ."
+            )
+        return [cleared | row for row in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +103,8 @@ class Relations:
     """Those to which others of them refer too."""
     is_kept: bool = False
     """Whether a row is not deleted while others refer to it."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """How many rows tests store of each of `stored_first`, by its name."""
 
     def get(self, name: str) -> Target:
         """Return the resource of this name that a field refers to."""
@@ -85,10 +128,7 @@ def relate(fleet: FleetDescription) -> dict[str, Relations]:
         for resource in service.resources
     }
     targets = {name: Target.described(*each) for name, each in described.items()}
-    edges = {
-        name: {**_edges_of_parts(resource), **edges_of(resource)}
-        for name, (_, resource) in described.items()
-    }
+    edges = {name: _every_edge(resource) for name, (_, resource) in described.items()}
     reached = {name: _reached(name, edges) for name in edges}
     # The first of a circle is stored without the references that may be missing.
     kept = {
@@ -115,6 +155,7 @@ def relate(fleet: FleetDescription) -> dict[str, Relations]:
             tuple(targets[one] for one in before),
             frozenset(target for one in before for target in edges[one]),
             name in kept_by_others,
+            _counted(name, before, {one: each for one, (_, each) in described.items()}),
         )
     return related
 
@@ -134,16 +175,47 @@ def without_references(description: ResourceDescription, targets: Set[str]) -> R
 def edges_of(resource: ResourceDescription) -> dict[str, bool]:
     """Return the resources that the table of one refers to, and whether each of its rows has to."""
     edges = dict[str, bool]()
-    for field in resource.fields:
-        target = field.type.target
-        if field.type.has_foreign_key or field.type.name == "many":
-            edges[target] = edges.get(target, False) or field.needs_another
+    for one in resource.fields:
+        target = one.type.target
+        if one.type.has_foreign_key or one.type.name == "many":
+            edges[target] = edges.get(target, False) or one.needs_another
     return edges
 
 
-def _edges_of_parts(resource: ResourceDescription) -> dict[str, bool]:
-    """Return the resources that the parts of one refer to; a row may have none."""
-    return {target: False for part in resource.parts for target in edges_of(part)}
+def _every_edge(resource: ResourceDescription) -> dict[str, bool]:
+    """Return the resources that one and its parts refer to, and whether each of its rows has to."""
+    edges = dict[str, bool]()
+    kept = {one.type.target: one for one in resource.fields if one.type.name == "items"}
+    for each in (*resource.parts, resource):
+        is_there = each is resource or bool(kept[each.name].shortest)
+        for target, is_required in edges_of(each).items():
+            edges[target] = edges.get(target, False) or (is_required and is_there)
+    return edges
+
+
+def _counted(
+    name: str, before: Sequence[str], described: Mapping[str, ResourceDescription]
+) -> dict[str, int]:
+    """Return how many rows of each that is stored first the tests of a resource need."""
+    counts = dict.fromkeys(before, 2)
+    # Each before what it needs itself.
+    for one in (name, *reversed(before)):
+        resource = described[one]
+        wanted = [(resource, counts.get(one, 2))]
+        wanted += [
+            (part, entries_of(items))
+            for items in resource.fields
+            for part in resource.parts
+            if items.type.name == "items" and items.type.target == part.name
+        ]
+        for each, rows in wanted:
+            unique = {name for names in each.unique_sets for name in names}
+            for referring in each.fields:
+                target, is_many = referring.type.target, referring.type.name == "many"
+                if target in counts and referring.type.name != "items":
+                    needed = entries_of(referring) if is_many else rows * (referring.name in unique)
+                    counts[target] = max(counts[target], needed)
+    return counts
 
 
 def _named(resource: ResourceDescription) -> list[str]:

@@ -1,6 +1,6 @@
 """Values that generated tests use: two of each field, which its rules allow and which differ."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -8,6 +8,7 @@ from functools import cache
 from itertools import chain, islice, product
 from itertools import count as count_from
 from math import inf, nextafter
+from random import Random
 from string import ascii_lowercase, digits
 from typing import Any
 from uuid import UUID
@@ -45,6 +46,9 @@ _BY_TYPE: dict[str, tuple[Any, Any]] = {
     "json": ({"sizes": [1, 2.5], "note": None}, ["a", {"b": True}]),
     "ref": (1, 2),
 }
+_ORDERS = 100
+"""In how many orders combinations of values are tried."""
+_COMBINATIONS = 5000
 _PARTS = 100
 """In which the room between two floats is divided, where there is none around them."""
 _SHORT = {"email": ("a@b", "g@b"), "url": ("http://a", "http://b")}
@@ -85,6 +89,64 @@ def _samples_of(field: FieldDescription) -> tuple[Value, Value]:
     return _in_range(field, named if named and is_named else _BY_TYPE[kind.name])
 
 
+def entries_of(field: FieldDescription) -> int:
+    """Return how many entries a many or items has in tests: two, unless its length says otherwise."""
+    least = max(field.shortest or 0, 2)
+    return least if field.longest is None else min(least, field.longest)
+
+
+def distinct_rows(
+    values: Mapping[str, Sequence[Any]],
+    uniques: Sequence[Sequence[str]],
+    count: int,
+    known: Sequence[Mapping[str, Any]] = (),
+) -> list[dict[str, Any]]:
+    """Return rows, the values of which are together in one of them only: `count`, or as many as are found.
+
+    Args:
+        values: those that each field may have, by its name.
+        uniques: fields that are unique together; null is equal to nothing.
+        count: with those that are known.
+        known: rows that are there before.
+    """
+    in_turn = [
+        {name: found[number % len(found)] for name, found in values.items()}
+        for number in range(len(known), count)
+    ]
+    if are_distinct([*known, *in_turn], uniques):
+        return in_turn
+    names = list(dict.fromkeys(name for names in uniques for name in names if name in values))
+    combined = [
+        dict(zip(names, each, strict=True))
+        for each in islice(product(*(values[name] for name in names)), _COMBINATIONS)
+    ]
+    best = list[dict[str, Any]]()
+    random = Random(0)  # noqa: S311 - the same for each run
+    for _ in range(_ORDERS):
+        found = [dict(each) for each in known]
+        for each in combined:
+            if len(found) < count and are_distinct([*found, each], uniques):
+                found.append(each)
+        best = max(best, found[len(known) :], key=len)
+        if len(found) == count:
+            break
+        random.shuffle(combined)
+    return [in_turn[number] | each for number, each in enumerate(best)]
+
+
+def are_distinct(rows: Sequence[Mapping[str, Any]], uniques: Sequence[Sequence[str]]) -> bool:
+    """Whether no two rows have the same values of fields that are unique together."""
+    for names in uniques:
+        keys = [
+            repr([row[name] for name in names])
+            for row in rows
+            if None not in [row[name] for name in names]
+        ]
+        if len({*keys}) < len(keys):
+            return False
+    return True
+
+
 def distinct_samples(field: FieldDescription, count: int) -> list[Value]:
     """Return the two values, and others that the rules allow: `count`, or as many as there are."""
     first, second = samples_of(field)
@@ -109,15 +171,21 @@ def _others(field: FieldDescription, known: Sequence[Any]) -> Iterator[Any]:
     """Yield values of the type, some of which are known, or refused by a rule."""
     last: Any = known[-1]
     match field.type.name:
-        case "bool" | "json" | "ref":
+        case "bool":
             return
+        case "json" | "ref":
+            yield from count_from(3)
         case "enum":
             yield from field.type.words
         case "uuid":
             yield from (str(UUID(int=UUID(last).int + number)) for number in count_from(1))
         case "email":
             longest = last.index("@")
-            yield from (f"{each}{last[len(each) :]}" for each in _words() if len(each) <= longest)
+            yield from (
+                f"{each}{last[len(each) :]}"
+                for each in _words()
+                if each.isascii() and len(each) <= longest
+            )
         case _ if isinstance(last, str):
             yield from (
                 f"{last[: -len(each)]}{each}" for each in _words() if len(each) <= len(last)
@@ -138,6 +206,7 @@ def _words() -> Iterator[str]:
     letters = ascii_lowercase + digits
     yield from letters
     yield from map("".join, product(letters, repeat=2))
+    yield from map(chr, range(0x4E00, 0xA000))  # of one letter too, as a field may be no longer
 
 
 def just_outside(field: FieldDescription, bound: Any, *, below: bool) -> Value | None:

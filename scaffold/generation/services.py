@@ -2,20 +2,23 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from quart_fleet.files import read_text
 from scaffold import english
 from scaffold.generation.actions import Action
-from scaffold.generation.fields import Field, ItemsField, Resource, Rule
+from scaffold.generation.fields import Field, ItemsField, Part, Resource, Rule, Secret
 from scaffold.generation.fleet import PlannedService
 from scaffold.generation.relations import Target
 from scaffold.generation.render import TEMPLATES, Files, render, render_tree
 from scaffold.generation.samples import samples_of
+from scaffold.generation.shipped import MODEL, SERVICE, shipped_resource
 from scaffold.generation.tables import Table, quoted
 from scaffold.language.description import Value, spell
+from scaffold.names import ServiceName
 
 _BASE = re.compile(r"^FROM +(?:--\S+ +)*([^\s$]+)(?=\s)", re.MULTILINE)
 
@@ -40,6 +43,8 @@ _DTO_NAMES = (
     *("RequestDTO", "ResponseDTO", "Text", "Time", "Url", "utc_now"),
 )
 """What the DTOs of some fields use of quart_fleet.dto; ruff removes the rest."""
+
+_NO_COLUMNS = "  # noqa: ARG002 - the table has no column of its own"
 
 _ACTIVE = "is_active: Mapped[bool] = mapped_column(Boolean, server_default=true())"
 
@@ -148,6 +153,11 @@ class PartWords:
     table: str
     table_args: str
     fields: list[Field]
+    columns: list[Field]
+    row_ignores: str
+    answered_fields: list[Field]
+    pair_sets: list[list[str]]
+    """What is kept of each part in tables of pairs."""
     enum_fields: list[Field]
     rule_sets: list[list[Rule]]
     tested_rules: list[Rule]
@@ -162,9 +172,21 @@ class PartWords:
     """Whether an update may change them."""
     tested_changes: list[str]
     """The field, where the samples have parts that can be changed."""
+    secrets: list[Secret]
+
+    @property
+    def other_body(self) -> str:
+        """What is answered of the other sample, without ids."""
+        sent = f'OTHER_BODY["{self.field}"]'
+        return self.without_secrets(sent) if self.secrets else sent
+
+    def without_secrets(self, sent: str) -> str:
+        """Return what is answered of parts that are sent, without ids."""
+        names = ", ".join(f'"{one.field.name}"' for one in self.secrets)
+        return f"without({sent}, {names})"
 
     @classmethod
-    def of(cls, field: ItemsField, service: str) -> Self:
+    def of(cls, resource: Resource, field: ItemsField, service: str) -> Self:
         """Return the words of the parts that a field keeps."""
         part, fields = field.part, field.part.fields
         return cls(
@@ -179,6 +201,10 @@ class PartWords:
             table=part.table,
             table_args=Table.of(part).arguments(service),
             fields=list(fields.fields),
+            columns=fields.columns,
+            row_ignores="" if fields.columns else _NO_COLUMNS,
+            answered_fields=[each for each in fields.fields if not each.of.secret],
+            pair_sets=[[_pairs(each) for each in fields.pairs]] if fields.pairs else [],
             enum_fields=fields.enums,
             rule_sets=[fields.rules] if fields.rules else [],
             tested_rules=[
@@ -190,6 +216,7 @@ class PartWords:
             duplicates=[field.duplicates] if field.duplicates and field.count > 1 else [],
             is_changeable=not field.is_fixed,
             tested_changes=[] if field.is_fixed or not field.count else [field.name],
+            secrets=[one for one in resource.secrets if one.items == field],
         )
 
 
@@ -241,6 +268,8 @@ class ChangeWords:
             ),
         )
         field = possible[0]
+        if isinstance(field, ItemsField):
+            return cls._of_items(field)
         name, sample = field.name, field.other_sample
         return cls(
             name=name,
@@ -254,6 +283,23 @@ class ChangeWords:
             statement=f"entity.{name} = {sample}",
             proof=f"updated.{name} {'is' if sample in ('True', 'False', 'None') else '=='} {sample}",
             enums=[field.enum] * bool(field.of.type.words),
+        )
+
+    @classmethod
+    def _of_items(cls, field: ItemsField) -> Self:
+        """Return the change of parts alone: those that are there, in the other order."""
+        name, attribute = field.name, field.attribute
+        patch = f"Patch{field.part.class_name}DTO(id=each.id)"
+        return cls(
+            name=name,
+            json=f'[{{"id": each["id"]}} for each in reversed(before["{name}"])]',
+            answer=f'"{name}": before["{name}"][::-1],',
+            arguments=f"{name}=[{patch} for each in reversed(created.{attribute})]",
+            other_arguments=f"{name}=[]",
+            expected=f'"{attribute}": created.{attribute}[::-1],',
+            statement=f"entity.{name} = entity.{name}[::-1]",
+            proof=f"updated.{name} == entity.{name}",
+            enums=[],
         )
 
 
@@ -279,7 +325,8 @@ class TogetherWords:
         for names in resource.description.unique:
             fields = [by_name[name] for name in names]
             *first, last = (field.name.replace("_", " ") for field in fields)
-            said = f"{', '.join(first)} and {last}"
+            *called, last_called = (field.of.name.replace("_", " ") for field in fields)
+            said = f"{', '.join(called)} and {last_called}"
             found.append(
                 cls(
                     columns=tuple(field.name for field in fields),
@@ -295,29 +342,63 @@ class TogetherWords:
         return found
 
 
-def _keep(field: Field, holder: str) -> list[str]:
-    """Return the lines that put what is kept of a secret in its place, in an entity or a DTO."""
-    name = field.name if holder == "entity" else field.attribute
-    kept = f"await self._secrets.keep_{field.name}({holder}.{name})"
-    line = f"entity.{name} = {kept}"
-    if holder == "dto":
-        line = f"dto = dto.model_copy(update={{{name!r}: {kept}}})"
-    elif not field.of.optional:
-        return [line]
-    return [f"if {holder}.{name} is not None:", f"    {line}"]
+def _pairs(field: Field) -> str:
+    """Return what reads and writes a table of pairs."""
+    return f'Pairs("{field.name}", {field.pair_table})'
 
 
-def _told(resource: Resource) -> tuple[str, ...]:
-    """Return the secrets whose first sample is part of nothing else that a text of the row holds."""
-    fields = resource.fields
-    shown = [
-        f"{each.name} {each.sample} {each.json_sample}"
-        for each in fields.fields
-        if not each.of.secret
+def _keep_of_new(resource: Resource) -> list[str]:
+    """Return the lines that put what is kept of secrets in their places, in an entity."""
+    lines = [line for one in resource.secrets if one.items is None for line in one.keep("entity")]
+    for items in resource.fields.items:
+        secrets = [one for one in resource.secrets if one.items == items]
+        if secrets:
+            lines.append(f"for {items.part.name} in entity.{items.name}:")
+            lines += [f"    {line}" for one in secrets for line in one.keep(items.part.name)]
+    return lines
+
+
+def _keep_of_changes(resource: Resource) -> list[str]:
+    """Return the lines that do so in the DTO of an update."""
+    changes = [
+        (one.field.attribute, f"self._secrets.keep_{one.name}(dto.{one.field.attribute})")
+        for one in resource.secrets
+        if one.items is None and not one.field.is_fixed
     ]
-    text = " ".join([*shown, *(each.name for each in fields.secrets), resource.class_name])
-    samples = {each.name: str(each.samples[0]) for each in fields.secrets}
-    return tuple(name for name, sample in samples.items() if sample not in text)
+    changes += [
+        (items.attribute, f"self._keep_{items.name}(dto.{items.attribute})")
+        for items in resource.fields.items
+        if items.part.fields.secrets and not items.is_fixed
+    ]
+    return [
+        line
+        for name, kept in changes
+        for line in (
+            f"if dto.{name} is not None:",
+            f"    dto = dto.model_copy(update={{{name!r}: await {kept}}})",
+        )
+    ]
+
+
+def _told(resource: Resource) -> list[Secret]:
+    """Return the secrets whose first sample is part of nothing else that a text of the row holds."""
+    words = list[str]()
+    for each in (resource, *resource.parts):
+        words += [each.class_name, *(one.name for one in each.fields.fields)]
+        shown = [
+            one for one in each.fields.fields if not (one.of.secret or isinstance(one, ItemsField))
+        ]
+        words += [f"{one.sample} {one.json_sample}" for one in shown]
+        if isinstance(each, Part):
+            rows = each.rows(0, each.entries)
+            words += [
+                f"{one.literal(value)} {one.json(value)}"
+                for row in rows
+                for one, value in row
+                if not one.of.secret
+            ]
+    text = " ".join(words)
+    return [one for one in resource.secrets if str(one.field.samples[0]) not in text]
 
 
 def _sought(fields: list[Field]) -> list[str]:
@@ -347,19 +428,30 @@ def describe_resource(resource: Resource, service: str) -> Words:
     """Return the words that templates of a resource get besides."""
     fields = resource.fields
     together = TogetherWords.all_of(resource)
+    unique = {name for names in resource.description.unique_sets for name in names}
+    unique_names = {
+        each.name: each.of.name
+        for each in fields.fields
+        if each.of.name in unique and each.of.name != each.name
+    }
     actions = Action.all_of(resource)
     is_updated = bool(fields.updatable) or fields.has_active
     extensions = [] if resource.description.is_contract else [ExtensionWords.of(resource)]
     change = ChangeWords.of(resource)
     reachable = [each for each in actions if each.names_to is not None]
     tested_enums = {*(change.enums if is_updated else []), *(each.field.enum for each in reachable)}
-    secrets = fields.secrets
-    secret_names = [field.name for field in secrets]
+    secrets = resource.secrets
+    secret_names = [field.name for field in fields.secrets]
     told = _told(resource)
+    told_names = tuple(one.field.name for one in told if one.items is None)
+    told_parts = [(one.items.name, one.field.name) for one in told if one.items and one.items.count]
     refusals = ["AlreadyExistsError"] if fields.unique or together else []
-    stored = [StoredWords(one, one.service == service) for one in resource.relations.stored_first]
+    stored = [
+        StoredWords(one, one.service == service, resource.relations.counts)
+        for one in resource.relations.stored_first
+    ]
     directories = DirectoryWords.all_of(resource)
-    parts = [PartWords.of(field, service) for field in fields.items]
+    parts = [PartWords.of(resource, field, service) for field in fields.items]
     entities = [resource, *resource.parts]
     checks = [each for field in fields.items for each in field.checks]
     is_refused = bool(checks or any(each.fields.references for each in entities))
@@ -369,7 +461,7 @@ def describe_resource(resource: Resource, service: str) -> Words:
         update_refusals.append("ValidationFailedError")
     part_enums = [field for part in parts for field in part.enum_fields]
     kept_apart = [f"{part.class_name}Parts()" for part in parts]
-    kept_apart += [f'Pairs("{field.name}", {field.pair_table})' for field in fields.pairs]
+    kept_apart += [_pairs(field) for field in fields.pairs]
     return {
         "resource": resource,
         "fields": list(fields.fields),
@@ -393,6 +485,11 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "unique_unless_null": "getattr(entity, name) is not None and "
         * any(field.of.optional for field in fields.unique),
         "unique_sets": [fields.unique] if fields.unique else [],
+        "unique_names": [unique_names] if unique_names else [],
+        "unique_name_of_field": "UNIQUE_NAMES.get(name, name)" if unique_names else "name",
+        "unique_names_of_fields": "(UNIQUE_NAMES.get(name, name) for name in names)"
+        if unique_names
+        else "names",
         "updatable_fields": fields.updatable,
         # Without its only field, a body would be empty.
         "unknown_key": ' | {"unknown": True}' if len(fields.fields) == 1 else "",
@@ -408,6 +505,7 @@ def describe_resource(resource: Resource, service: str) -> Words:
             if field.of.pattern is not None and not field.of.secret
         ],
         "extensions": extensions,
+        "changing": "patch" if extensions else "put",
         "patches": extensions if is_updated else [],
         "filterings": [each for each in extensions if each.telling_filters or fields.has_active],
         "actives": [resource] if fields.has_active else [],
@@ -441,24 +539,37 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "update_raises": _listed(["NotFoundError", *update_refusals]),
         "delete_raises": f"NotFoundError{' or ConflictError' * resource.relations.is_kept}",
         "columns": fields.columns,
+        # Parts are merged by themselves.
+        "whole_sets": [fields.updatable]
+        if fields.has_active or any(not isinstance(one, ItemsField) for one in fields.updatable)
+        else [],
+        "row_ignores": "" if fields.columns or fields.has_active else _NO_COLUMNS,
         "pairs": fields.pairs,
         "directories": directories,
         "create_checks": [
             *_ask(directories),
-            *(line for field in secrets for line in _keep(field, "entity")),
+            *_keep_of_new(resource),
         ],
         # Whether a row is there and the rules are kept is known before other services are asked.
         "update_asks": _ask(directories, updates=True),
         "update_checks": [
             *_ask(directories, updates=True),
-            *(line for field in secrets if not field.is_fixed for line in _keep(field, "dto")),
+            *_keep_of_changes(resource),
         ],
-        "secret_fields": secrets,
+        "secrets": secrets,
+        "own_secrets": fields.secrets,
         "secret_sets": resource.secret_sets,
-        "told_secret_sets": [told] if told else [],
+        "told_sets": [told] if told_names or told_parts else [],
+        "told_name_sets": [told_names] if told_names else [],
+        "told_parts": told_parts,
         "secret_name_sets": [tuple(secret_names)] if secret_names else [],
-        "password_fields": [field for field in secrets if field.name == "password"],
-        "plain_secret_fields": [field for field in secrets if field.name != "password"],
+        "passwords": [one for one in secrets if one.field.name == "password"],
+        "plain_secrets": [one for one in secrets if one.field.name != "password"],
+        "parts_with_secrets": [part for part in parts if part.secrets],
+        "changeable_parts_with_secrets": [
+            part for part in parts if part.secrets and part.is_changeable
+        ],
+        "sent_body": _sent_body(parts),
         "answered_fields": [field for field in fields.fields if not field.of.secret],
         "foreign_fields": [field for one in directories for field in one.fields],
         "changed_foreign_fields": [
@@ -488,12 +599,21 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "autocommit": "" if kept_apart else ".autocommit()",
         "commits": ["await work.commit()"] * bool(kept_apart),
         "keep": "entity =" if kept_apart else "return",
-        "pair_tables": [Table.of_pairs(resource, field).pairs(service) for field in fields.pairs],
+        "every_pair": [field for each in entities for field in each.fields.pairs],
+        "every_secret": secrets,
+        "pair_tables": [
+            Table.of_pairs(each, field).pairs(service)
+            for each in entities
+            for field in each.fields.pairs
+        ],
         "references": fields.references,
         "updatable_references": [one for one in fields.references if not one.of.fixed],
         "stored": stored,
-        "stored_own": [each.target for each in stored if each.is_own],
+        "stored_own": [each for each in stored if each.is_own],
         "reference_sets": [stored] if stored else [],
+        "stored_rows": "two of each, which get the ids 1 and 2"
+        if {*resource.relations.counts.values()} <= {2}
+        else "as many as are referred to, which get the ids from 1 on",
         # Of other services' tables their own role has no rights.
         "reference_database": "database"
         if all(each.is_own for each in stored)
@@ -511,6 +631,15 @@ def _sent_data(parts: list[PartWords]) -> str:
         return "data"
     fields = ", ".join(f'"{each.field}": without_ids(data["{each.field}"])' for each in parts)
     return f"(data | {{{fields}}})"
+
+
+def _sent_body(parts: list[PartWords]) -> str:
+    """Return what the tests compare with an answer: a body, its parts without their secrets."""
+    hidden = list[str]()
+    for each in parts:
+        sent = f'BODY["{each.field}"]'
+        hidden += [f'"{each.field}": {each.without_secrets(sent)}'] if each.secrets else []
+    return f"(BODY | {{{', '.join(hidden)}}})" if hidden else "BODY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -584,29 +713,78 @@ class StoredWords:
     target: Target
     is_own: bool
     """Whether the service keeps it, so that its repository stores them."""
+    counts: Mapping[str, int]
+    """How many rows there are of each resource."""
 
     @property
     def lines(self) -> list[str]:
         """What stores them."""
-        target = self.target
+        target, further = self.target, self.target.further_rows(self.counts)
         if self.is_own:
             add = f"    await work.{target.plural}.add"
             return [
                 f"async with SQLAlchemy{target.class_name}UnitOfWork(database) as work:",
                 f"{add}({target.article}_{target.name}())",
                 f"{add}(another_{target.name}())",
+                *self._further(further, f"await work.{target.plural}.add"),
                 "    await work.commit()",
             ]
-        columns = ", ".join(quoted(one.key) for one in target.required)
-        samples = zip(*map(samples_of, target.required), strict=True)
-        rows = [f"({columns}) VALUES ({', '.join(map(_in_sql, row))})" for row in samples]
+        fields = target.required
+        samples = [list(each) for each in zip(*map(samples_of, fields), strict=True)] or [[], []]
+        for row in further:
+            samples.append(
+                [row.get(one.name, last) for one, last in zip(fields, samples[1], strict=True)]
+            )
+        columns = ", ".join(quoted(one.key) for one in fields)
         execute = "    await connection.execute"
         return [
             "async with database.connect() as connection:",
             *(
                 f"{execute}({json.dumps(f'INSERT INTO {quoted(target.table)} {row}')})"
-                for row in rows or ["DEFAULT VALUES"] * 2
+                for each in samples
+                for row in [
+                    f"({columns}) VALUES ({', '.join(map(_in_sql, each))})"
+                    if each
+                    else "DEFAULT VALUES"
+                ]
             ),
+        ]
+
+    def _further(self, rows: list[dict[str, Any]], add: str) -> list[str]:
+        """Return the loop that stores own rows after the second, from which they differ."""
+        if not rows:
+            return []
+        other = f"another_{self.target.name}()"
+        fields = {one.of.name: one for one in self._resource.fields.fields}
+        changes = [
+            ", ".join(
+                f"{fields[name].name}={fields[name].literal(value)}" for name, value in row.items()
+            )
+            for row in rows
+        ]
+        if not changes[0]:
+            return [f"    for _ in range({len(rows)}):", f"        {add}({other})"]
+        others = [f"replace({other}, {each})" for each in changes]
+        if len(others) == 1:
+            return [f"    {add}({others[0]})"]
+        variable = f"other_{self.target.name}"
+        return [f"    for {variable} in ({', '.join(others)}):", f"        {add}({variable})"]
+
+    @property
+    def _resource(self) -> Resource:
+        return Resource.described(ServiceName.parse(self.target.service), self.target.description)
+
+    @property
+    def enums(self) -> list[str]:
+        """The classes of the words by which further rows differ."""
+        if not self.is_own:
+            return []
+        further = self.target.further_rows(self.counts)
+        fields = self._resource.fields.fields
+        return [
+            one.enum
+            for one in fields
+            if one.of.type.words and further and further[0].get(one.of.name)
         ]
 
 
@@ -723,7 +901,11 @@ def render_service(service: PlannedService, project: str, base: str) -> Files:
             tree |= render_tree("references", resource_words, resource.name, resource.prefix)
     files = {service.folder / path: text for path, text in tree.items()}
     for resource in service.resources:
-        if not resource.is_shipped:
-            model_words = words | describe_resource(resource, service.name.typed)
-            files[resource.model] = render("models/_resource_.py.jinja", model_words)
+        model = _render_model(service.name.typed, resource, words)
+        if resource.model != MODEL or model != _render_model(SERVICE, shipped_resource(), words):
+            files[resource.model] = model
     return files
+
+
+def _render_model(service: str, resource: Resource, words: Words) -> str:
+    return render("models/_resource_.py.jinja", words | describe_resource(resource, service))

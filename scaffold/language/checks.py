@@ -1,8 +1,9 @@
 """What holds across a fleet: names, ports and tables are there once, and references find theirs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from math import inf
 
 from scaffold.errors import ScaffoldError
 from scaffold.language.description import FieldDescription, FleetDescription, ResourceDescription
@@ -111,6 +112,7 @@ def check_fleet(fleet: FleetDescription, document: Document) -> None:
                     owner = "" if described is resource else resource.name
                     check_identifiers(described, tables, owner)
     _check_circles(fleet, document, names.resources)
+    _check_lengths(fleet, document, names.resources)
 
 
 def check_parts(resource: ResourceDescription) -> None:
@@ -130,30 +132,91 @@ def check_parts(resource: ResourceDescription) -> None:
         )
 
 
+def _check_lengths(
+    fleet: FleetDescription,
+    document: Document,
+    resources: Mapping[str, tuple[str, ResourceDescription]],
+) -> None:
+    """Raise DescriptionError for a many or items that wants more entries than unique values allow."""
+    targets = {name: resource for name, (_, resource) in resources.items()}
+    for service in fleet.services:
+        for resource in service.resources:
+            path = (service.name, resource.name)
+            parts = {part.name: part for part in resource.parts}
+            places = {path: resource} | {(*path, name): part for name, part in parts.items()}
+            for place, described in places.items():
+                for one in described.fields:
+                    if one.type.name not in ("many", "items") or not one.shortest:
+                        continue
+                    entry = (parts if one.type.name == "items" else targets)[one.type.target]
+                    most, names = most_rows(entry, targets)
+                    if most < one.shortest:
+                        with document.placing(place):
+                            scanner = Scanner(str(one))
+                            scanner.refuse(
+                                f"Only {most:.0f} of {entry.name} can differ in {' and '.join(names)}",
+                                "Want fewer of them, or let more values differ.",
+                                scanner.text.index(":length") + 1,
+                            )
+
+
+def most_rows(
+    resource: ResourceDescription,
+    resources: Mapping[str, ResourceDescription],
+    above: Set[str] = frozenset(),
+) -> tuple[float, Sequence[str]]:
+    """Return how many rows there can be, and the unique fields that limit them."""
+    fields = {one.name: one for one in resource.fields}
+    found: list[tuple[float, Sequence[str]]] = [(inf, ())]
+    for names in resource.unique_sets:
+        most = 1.0
+        for one in map(fields.__getitem__, names):
+            target = one.type.target
+            if not one.type.has_foreign_key or one.optional:
+                most *= one.most_values
+            elif target in above:
+                most = inf
+            else:
+                most *= most_rows(resources[target], resources, above | {resource.name})[0]
+        found.append((most, names))
+    return min(found, key=lambda each: each[0])
+
+
 def _check_circles(
     fleet: FleetDescription,
     document: Document,
     resources: Mapping[str, tuple[str, ResourceDescription]],
 ) -> None:
     """Raise DescriptionError for resources that need each other: none could be the first."""
-    needs = {
-        name: [one for one in resource.fields if one.needs_another]
-        for name, (_, resource) in resources.items()
-    }
+    needs = {name: _needs_of(resource) for name, (_, resource) in resources.items()}
     possible = set[str]()
     while more := [
         name
         for name, fields in needs.items()
-        if name not in possible and all(one.type.target in possible for one in fields)
+        if name not in possible and all(one.type.target in possible for _, one in fields)
     ]:
         possible.update(more)
     for service in fleet.services:
         for resource in service.resources:
-            open_needs = [one for one in needs[resource.name] if one.type.target not in possible]
-            for one in open_needs:
-                with document.placing((service.name, resource.name)):
+            for path, one in needs[resource.name]:
+                if one.type.target in possible:
+                    continue
+                with document.placing((service.name, *path)):
                     Scanner(str(one)).refuse(
                         f"No {resource.name} could be the first, for each needs one before it",
                         "A ? lets a reference be null, and a many without length may be empty.",
                         0,
                     )
+
+
+def _needs_of(resource: ResourceDescription) -> list[tuple[Path, FieldDescription]]:
+    """Return the fields by which each row needs one that is there before it, behind their tables."""
+    needed = [((resource.name,), one) for one in resource.fields if one.needs_another]
+    kept = [one.type.target for one in resource.fields if one.type.name == "items" and one.shortest]
+    return needed + [
+        ((resource.name, part.name), one)
+        for part in resource.parts
+        if part.name in kept
+        for one in part.fields
+        if one.needs_another
+    ]

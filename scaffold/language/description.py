@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from math import inf
 from typing import Any
 
 from quart_fleet.times import write_datetime, write_duration
@@ -155,6 +156,25 @@ class FieldDescription:
         return len(self.type.words) == 1 or (is_bounded and lowest == highest)
 
     @property
+    def most_values(self) -> float:
+        """How many values are possible, as far as that is easily told; else infinity."""
+        if self.optional:
+            return inf  # null is equal to nothing
+        if self.type.name in ("bool", "enum"):
+            return len(self.type.words) or 2
+        lowest, highest = self._range
+        if lowest is None or highest is None or self.type.name == "float":
+            return inf
+        steps = {"int": 1, "bigint": 1, "decimal": 10**self.type.scale}
+        if self.type.name == "date":
+            return float((highest - lowest).days + 1)
+        return (
+            float((highest - lowest) * steps[self.type.name] + 1)
+            if self.type.name in steps
+            else inf
+        )
+
+    @property
     def _range(self) -> tuple[Any, Any]:
         """The least and the greatest value, of the field's type, where there are any."""
         lowest: Any = self.least
@@ -248,6 +268,11 @@ class ResourceDescription:
     """`_actions`."""
     parts: tuple["ResourceDescription", ...] = ()
     """What its items are; each has a field of its own."""
+
+    @property
+    def unique_sets(self) -> list[tuple[str, ...]]:
+        """The fields whose values together are in one row only, one or several, by their names."""
+        return [*((field.name,) for field in self.fields if field.unique), *self.unique]
 
 
 @dataclass(frozen=True, slots=True)

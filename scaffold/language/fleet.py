@@ -30,6 +30,8 @@ FRESH = """\
 # Code and migrations follow what is said here: python -m scaffold apply
 """
 """The text of a fleet without services."""
+_ENTRY = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\])*"|'[^']*'""")
+"""A comment, or a text in a list."""
 _SIDES = re.compile(
     r"^<{7} [^\n]*\n(?P<ours>.*?)(?:^\|{7} [^\n]*\n.*?)?^={7}\n(?P<theirs>.*?)^>{7} [^\n]*(?:\n|\Z)",
     re.MULTILINE | re.DOTALL,
@@ -193,6 +195,16 @@ def add_resource(
     return _checked(text, document.insert(position, block))
 
 
+def has_resource(text: str, service: str, name: str) -> bool:
+    """Whether a service has a resource, or a part as `order.line`; raises MisuseError for no service."""
+    document = Document(text, FILE)
+    [known] = _path(document, service)
+    table: object = document.data[known]
+    for key in name.split("."):
+        table = table.get(key) if isinstance(table, dict) else None
+    return isinstance(table, dict)
+
+
 def put_fields(text: str, service: str, name: str, fields: Iterable[FieldDescription]) -> str:
     """Return the text with fields described anew where they are, and new ones after the others.
 
@@ -238,6 +250,71 @@ def rename_field(text: str, service: str, name: str, old: str, new: str) -> str:
             value = re.sub(rf"\b{old}\b{end}", new, text[one.value : one.value_end])
             after = f"{after[: one.value]}{value}{after[one.value_end :]}"
     return _checked(text, after)
+
+
+def put_options(text: str, service: str, name: str, options: Mapping[str, object]) -> str:
+    """Return the text with more options of a resource that is there.
+
+    Entries of `_index` and `_unique` come after those that there are, an action takes the place of
+    one of its name, and another option that of its value.
+    """
+    after = text
+    for option, value in options.items():
+        if isinstance(value, list):
+            for entry in value:
+                after = _put_entry(after, service, name, option, entry)
+        elif isinstance(value, dict):
+            for action, rule in value.items():
+                after = _put_action(after, service, name, action, rule)
+        else:
+            written = _quoted(value) if isinstance(value, str) else str(value).lower()
+            after = _put_option(after, service, name, option, written)
+    return _checked(text, after)
+
+
+def _put_entry(text: str, service: str, name: str, option: str, entry: str) -> str:
+    document = Document(text, FILE)
+    path = _path(document, service, *name.split("."))
+    known = _table(document, path).get(option)
+    if not known or not isinstance(known, list):
+        return _put_option(text, service, name, option, f"[{_quoted(entry)}]")
+    if entry.replace(" ", "") in [str(each).replace(" ", "") for each in known]:
+        raise ScaffoldError(f"{'.'.join(path)} has {option} {entry!r} already.")
+    [statement] = document.below((*path, option))
+    value = text[statement.value : statement.value_end]
+    # Behind the last entry, before what follows it: a comma, a comment.
+    entries = [each for each in re.finditer(_ENTRY, value) if not each[0].startswith("#")]
+    margin = re.search(r"\n[ \t]*(?=[\"'])", value)
+    end = statement.value + entries[-1].end()
+    return document.replace(end, end, f",{margin[0] if margin else ' '}{_quoted(entry)}")
+
+
+def _put_action(text: str, service: str, name: str, action: str, rule: str) -> str:
+    document = Document(text, FILE)
+    path = _path(document, service, *name.split("."))
+    known = _table(document, path).get("_actions", {})
+    written_alone = [
+        one for one in document.below((*path, "_actions")) if len(one.path) > len(path) + 1
+    ]
+    for one in written_alone:  # in a table of their own, or by keys with dots
+        if one.path[-1] == action:
+            return document.replace(one.value, one.value_end, _quoted(rule))
+    if written_alone:
+        last = written_alone[-1]
+        key = text[last.key : last.value].replace(last.path[-1], action, 1)
+        return document.insert_line(last, f"{key}{_quoted(rule)}")
+    written = ", ".join(f"{each} = {_quoted(one)}" for each, one in {**known, action: rule}.items())
+    return _put_option(text, service, name, "_actions", f"{{ {written} }}")
+
+
+def _put_option(text: str, service: str, name: str, option: str, value: str) -> str:
+    document = Document(text, FILE)
+    path = _path(document, service, *name.split("."))
+    for one in document.below((*path, option)):
+        return document.replace(one.value, one.value_end, value)
+    own = [one for one in document.below(path) if one.path[:-1] == path and not one.is_head]
+    last = own[-1] if own else _last_field(document, path)
+    return document.insert_line(last, f"{option} = {value}")
 
 
 def forget_former_names(text: str) -> str:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import product
+from types import MappingProxyType
 from typing import Generic, Self, TypeVar
 
 from scaffold.errors import MisuseError
@@ -91,7 +92,7 @@ def write_revision(
     new: Resource | None,
     *,
     parent: str | None,
-    fill: Mapping[str, Value] | None = None,
+    fill: Mapping[str, Value] | None = MappingProxyType({}),
     renames: Mapping[str, str] | None = None,
 ) -> Revision | None:
     """Return the revision from one description to another; None where the table stays as it is.
@@ -100,7 +101,8 @@ def write_revision(
         old: what the database has; None creates the table.
         new: what it gets; None drops the table.
         parent: the id of the revision that it follows.
-        fill: what rows that are there get in a new or newly required field, by its name.
+        fill: what rows that are there get in a new or newly required field, by its name; None makes
+            it up, for a table without rows.
         renames: old names of fields, and new ones.
 
     Raises MisuseError for what cannot be written, as a required field without `fill`.
@@ -111,7 +113,10 @@ def write_revision(
     if before and after:
         change = _Changes(before, after, renames or {})
         change.refuse_what_cannot_be()
-        change.fill(fill or {})
+        if fill is None:
+            change.fill_with_inventions()
+        else:
+            change.fill(fill)
         back = change.reverse()
         upgrade, downgrade = change.statements(), back.statements()
         message, warnings = change.message, list(change.warnings())
@@ -220,8 +225,7 @@ class _Changes:
     def reverse(self) -> Self:
         """Return the way back, on which what is lost is made up."""
         back = type(self)(self._new, self._old, {now: was for was, now in self._renames.items()})
-        for each in back._changes:
-            each.fill_with_inventions()
+        back.fill_with_inventions()
         return back
 
     def refuse_what_cannot_be(self) -> None:
@@ -233,6 +237,11 @@ class _Changes:
         """Say what rows that are there get; raises MisuseError where that is to be said."""
         for each in self._changes:
             each.fill(given)
+
+    def fill_with_inventions(self) -> None:
+        """Make up what rows that are there get."""
+        for each in self._changes:
+            each.fill_with_inventions()
 
     @property
     def message(self) -> str:

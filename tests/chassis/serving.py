@@ -9,7 +9,7 @@ import uvicorn
 from hypercorn.config import Config
 
 from quart_fleet.asgi._application import ServiceApplication
-from quart_fleet.server._servers import listen
+from quart_fleet.server._listener import listen
 
 TIMEOUT = 60.0
 """Seconds that a test waits for anything at all."""

@@ -82,9 +82,7 @@ async def test_what_looks_like_a_whole_url_and_is_none_is_refused(
     assert answer.startswith(b"HTTP/1.1 4")
 
 
-async def test_a_redirect_shows_the_address_where_no_host_is_sent(
-    app: ServiceApplication, serve: Serve
-) -> None:
+async def test_a_redirect_needs_no_host(app: ServiceApplication, serve: Serve) -> None:
     @app.get("/here/")
     async def here() -> str:
         return "here"
@@ -92,7 +90,7 @@ async def test_a_redirect_shows_the_address_where_no_host_is_sent(
     async with serve(app) as port:
         answer = await exchange(port, b"GET /here HTTP/1.0\r\n\r\n")
 
-    assert f"\r\nlocation: http://127.0.0.1:{port}/here/\r\n".encode() in answer
+    assert b"\r\nlocation: /here/\r\n" in answer
 
 
 async def test_an_application_may_be_mounted_below_a_path(

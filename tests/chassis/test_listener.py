@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from quart_fleet.errors import ConfigurationError
-from quart_fleet.server._servers import listen
+from quart_fleet.server._listener import listen
 
 
 def refusal(host: str, port: int) -> str:

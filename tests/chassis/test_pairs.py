@@ -61,12 +61,15 @@ crate_labels = Table(
 class RackModel(StandardColumns, Base):
     __tablename__ = "racks"
 
+    home_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("labels.id"))
+
 
 class SlotModel(StandardColumns, Base):
     __tablename__ = "rack_slots"
 
     rack_id: Mapped[int] = mapped_column(ForeignKey("racks.id", ondelete="CASCADE"))
     position: Mapped[int]
+    home_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("labels.id"))
 
 
 rack_slot_labels = Table(
@@ -80,6 +83,20 @@ rack_slot_labels = Table(
     ),
     Column("label_id", BigInteger, ForeignKey("labels.id"), primary_key=True),
 )
+
+
+class HomeModel(StandardColumns, Base):
+    __tablename__ = "homes"
+
+    label_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("labels.id"))
+    rack_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("racks.id"))
+
+
+@dataclass
+class Home:
+    label_id: int
+    rack_id: int
+    id: int | None = None
 
 
 @dataclass
@@ -98,12 +115,14 @@ class Crate:
 @dataclass(kw_only=True)
 class Slot:
     label_ids: tuple[int, ...] = ()
+    home_id: int | None = None
     id: int | None = None
 
 
 @dataclass
 class Rack:
     slots: tuple[Slot, ...] = ()
+    home_id: int | None = None
     id: int | None = None
 
 
@@ -139,10 +158,10 @@ class Slots(SQLAlchemyParts[Slot, SlotModel]):
     pairs = (Pairs("label_ids", rack_slot_labels),)
 
     def _to_part(self, row: Row) -> Slot:
-        return Slot(id=row["id"])
+        return Slot(id=row["id"], home_id=row["home_id"])
 
     def _to_row(self, part: Slot) -> dict[str, object]:
-        return {}
+        return {"home_id": part.home_id}
 
 
 class Racks(SQLAlchemyRepository[Rack, RackModel]):
@@ -151,10 +170,21 @@ class Racks(SQLAlchemyRepository[Rack, RackModel]):
     parts = (Slots(),)
 
     def _to_entity(self, row: Row) -> Rack:
-        return Rack(id=row["id"])
+        return Rack(id=row["id"], home_id=row["home_id"])
 
     def _to_row(self, entity: Rack) -> dict[str, object]:
-        return {}
+        return {"home_id": entity.home_id}
+
+
+class Homes(SQLAlchemyRepository[Home, HomeModel]):
+    model = HomeModel
+    resource = "Home"
+
+    def _to_entity(self, row: Row) -> Home:
+        return Home(row["label_id"], row["rack_id"], row["id"])
+
+    def _to_row(self, entity: Home) -> dict[str, object]:
+        return {"label_id": entity.label_id, "rack_id": entity.rack_id}
 
 
 class Recorded(Transaction):
@@ -176,7 +206,7 @@ class Recorded(Transaction):
 
 @pytest.fixture
 async def work(database: Database) -> AsyncIterator[Recorded]:
-    models = (LabelModel, CrateModel, RackModel, SlotModel)
+    models = (LabelModel, CrateModel, RackModel, SlotModel, HomeModel)
     tables = [cast("Table", each.__table__) for each in models]
     async with database.connect() as connection:
         for table in (*tables, crate_labels, rack_slot_labels):
@@ -186,7 +216,7 @@ async def work(database: Database) -> AsyncIterator[Recorded]:
         yield transaction
     async with database.connect() as connection:
         await connection.execute(
-            "DROP TABLE rack_slot_labels, rack_slots, racks, crate_labels, crates, labels"
+            "DROP TABLE homes, rack_slot_labels, rack_slots, racks, crate_labels, crates, labels"
         )
 
 
@@ -345,6 +375,44 @@ async def test_a_part_is_named_whose_pair_leads_nowhere(work: Recorded) -> None:
         await Racks(work).add(Rack((Slot(label_ids=(1,)), Slot(label_ids=(2, 9)), Slot())))
 
     assert refused.value.errors == {"slots.1.label_ids": "No such label"}
+
+
+async def test_all_that_is_missing_is_told_once_the_transaction_is_over(
+    database: Database, work: Recorded
+) -> None:
+    slots = (
+        Slot(label_ids=(1, 8)),
+        Slot(label_ids=(2,), home_id=7),
+        Slot(label_ids=(9,), home_id=1),
+    )
+
+    async with Transaction(database) as other:
+        with pytest.raises(ValidationFailedError) as refused:
+            await Racks(other).add(Rack(slots, home_id=8))
+        assert refused.value.errors == {"home_id": "No such home"}
+
+    everything = {
+        "home_id": "No such home",
+        "slots.0.label_ids": "No such label",
+        "slots.1.home_id": "No such home",
+        "slots.2.label_ids": "No such label",
+    }
+    assert refused.value.errors == everything
+    rack = await Racks(work).add(Rack())
+    await work.commit()
+    async with Transaction(database) as other:
+        with pytest.raises(ValidationFailedError) as refused:
+            await Racks(other).update(Rack(slots, home_id=8, id=rack.id))
+    assert refused.value.errors == everything
+    async with Transaction(database) as other:
+        with pytest.raises(ValidationFailedError) as refused:
+            await Racks(other).add(Rack(slots, home_id=1))
+    del everything["home_id"]
+    assert refused.value.errors == everything
+    async with AutocommitTransaction(database) as other:
+        with pytest.raises(ValidationFailedError) as refused:
+            await Homes(other).add(Home(label_id=8, rack_id=9))
+    assert refused.value.errors == {"label_id": "No such label", "rack_id": "No such rack"}
 
 
 class Overtaken(Pairs):

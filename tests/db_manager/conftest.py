@@ -1,5 +1,6 @@
 """The commands of the database manager on an empty database, and an embedded server."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from db_manager.cli import main
 from tests.db_manager.outcome import Outcome
 from tests.db_manager.workspace_copy import WorkspaceCopy
+from tests.workspace import confirmed
 
 Run = Callable[..., Outcome]
 
@@ -16,10 +18,11 @@ Run = Callable[..., Outcome]
 def run(
     fresh_database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Run:
-    """Runs a command in this process, on an empty database, without a terminal."""
+    """Runs a command in this process, on an empty database, without a terminal; `--yes` is said by its name."""
     monkeypatch.setenv("DATABASE_URL", fresh_database_url)
 
     def run_command(*arguments: str) -> Outcome:
+        arguments += confirmed(os.environ["DATABASE_URL"]) * ("--yes" in arguments)
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_:
             main(arguments)

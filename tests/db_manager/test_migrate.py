@@ -16,7 +16,7 @@ import pytest
 from db_manager.lock import LOCK_TIMEOUT
 from quart_fleet.database_url import describe
 from tests.db_manager.conftest import Run
-from tests.db_manager.outcome import USERS, execute, fetch, revisions, schema
+from tests.db_manager.outcome import USERS, execute, fetch, revisions, schema, tables
 from tests.db_manager.workspace_copy import WorkspaceCopy
 
 LOCK = "pg_advisory_lock(hashtextextended('db_manager:' || current_database(), 0))"
@@ -226,6 +226,46 @@ def test_what_a_failed_way_back_had_committed_is_taken_back(
     assert "its upgrade() took back: what it had dropped is empty." in outcome.err
     assert revisions(fresh_database_url) == [("aaaaaaaaaaa1",)]
     assert fetch(fresh_database_url, "SELECT count(*) FROM kept") == [(0,)]
+
+
+IN_PARTS = """
+    op.execute("CREATE TABLE kept ()")
+    with op.get_context().autocommit_block():
+        op.execute("SELECT pg_sleep(0)")
+        op.execute("SELECT 1 / 1")
+    op.execute("CREATE TABLE later ()")
+"""
+
+
+def test_what_a_killed_run_left_is_told_and_finished_by_the_same_command_alone(
+    copy: WorkspaceCopy, fresh_database_url: str
+) -> None:
+    copy.add_revision("aaaaaaaaaaa1", USERS, IN_PARTS)
+    [file] = copy.versions.glob("aaaaaaaaaaa1*")
+    copy.run("migrate", USERS)
+    text = file.read_text()
+    file.write_text(text.replace("SELECT 1 / 1", "SELECT pg_terminate_backend(pg_backend_pid())"))
+    lost = copy.run("migrate")
+    assert lost.code == 1
+    changed = copy.run("migrate")
+    file.write_text(text.replace("pg_sleep(0)", "pg_sleep(0.01)"))
+    other = copy.run("migrate")
+    file.write_text(text)
+
+    status, back = copy.run("status"), copy.run("downgrade", "-1", "--yes")
+    check, waiting = copy.run("check"), copy.run("wait", "--timeout", "0")
+    finished = copy.run("migrate")
+
+    half = "The upgrade of aaaaaaaaaaa1 is half done: an interrupted run has committed 2 of its"
+    assert "A part of it is committed" in lost.err
+    assert changed.code == 1
+    assert "has changed since 2 of its statements were committed" in other.err
+    for each in (status, back, check, waiting):
+        assert each.code == 1
+        assert half in each.err
+    assert finished.code == 0, finished.err
+    assert copy.run("check").code == 0
+    assert {"public.kept", "public.later"} <= tables(fresh_database_url)
 
 
 def test_a_constraint_on_an_index_that_still_is_one_hinders_no_way_back(

@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -213,27 +214,113 @@ def test_a_reset_that_migrating_would_stumble_over_fails(run: Run, fresh_databas
     assert run("check").code == 0
 
 
-@pytest.mark.parametrize(
-    "command", [["drop-tables"], ["reset"], ["downgrade", "base"]], ids=" ".join
-)
-def test_without_a_terminal_nothing_is_destroyed(
-    run: Run, fresh_database_url: str, command: list[str]
+DESTRUCTIVE = [["drop-tables"], ["reset"], ["downgrade", "base"]]
+
+
+@pytest.mark.parametrize("command", DESTRUCTIVE, ids=" ".join)
+@pytest.mark.parametrize("consent", ["", "--yes", "--confirm=other"])
+def test_rows_of_a_given_server_go_by_its_name_alone(
+    copy: WorkspaceCopy, command: list[str], consent: str
+) -> None:
+    copy.run("migrate")
+    name = urlsplit(copy.url).path.lstrip("/")
+
+    process = copy.start(*command, *[consent] * bool(consent))
+    out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, out) == (1, "")
+    if consent == "--confirm=other":
+        assert f"The database is {name} at " in err
+        assert "not other: nothing was changed." in err
+    else:
+        assert f"There is no terminal to ask at: repeat it with --confirm {name}." in err
+    assert copy.run("check").code == 0
+
+
+@pytest.mark.parametrize("command", DESTRUCTIVE, ids=" ".join)
+def test_nothing_of_a_protected_database_is_destroyed(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     run("migrate")
+    monkeypatch.setenv("PROTECTED", "True")
 
-    outcome = run(*command)
+    outcome = run(*command, "--yes")
 
     assert (outcome.code, outcome.out) == (1, "")
-    assert "There is no terminal to ask at: repeat it with --yes." in outcome.err
+    assert "PROTECTED is set, so that nothing of " in outcome.err
     assert run("check").code == 0
 
 
-@pytest.mark.parametrize(("answer", "code"), [("n", 1), ("y", 0)])
+@pytest.mark.parametrize(
+    ("way_back", "loses"),
+    [
+        ('op.drop_index("ages")', False),
+        ("op.execute('ALTER TABLE users RENAME COLUMN age TO years')", False),
+        ('op.drop_column("users", "nick")', True),
+        ('op.execute("DELETE FROM users")', True),
+        ('op.get_bind().exec_driver_sql("TRUNCATE users")', True),
+        ('op.alter_column("users", "age", type_=sa.SmallInteger())', True),
+        ("helper()", True),
+    ],
+)
+def test_a_way_back_that_loses_nothing_goes_without_a_name(
+    copy: WorkspaceCopy, way_back: str, loses: bool
+) -> None:
+    copy.add_revision("aaaaaaaaaaa1", USERS, "pass")
+    [file] = copy.versions.glob("aaaaaaaaaaa1*")
+    text = file.read_text()
+    copy.run("migrate")
+    head, _ = text.split("def downgrade() -> None:\n")
+    file.write_text(f"{head}def downgrade() -> None:\n    return\n    {way_back}\n")
+
+    process = copy.start("downgrade", "-1", "--yes")
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == int(loses), err
+    assert ("--confirm" in err) is loses
+
+
+@pytest.mark.parametrize("is_tried", [False, True])
+def test_a_table_of_others_with_the_name_of_ours_is_left(
+    run: Run, fresh_database_url: str, is_tried: bool
+) -> None:
+    execute(fresh_database_url, "CREATE TABLE users (id int)", "INSERT INTO users VALUES (1)")
+    if is_tried:  # which leaves an empty alembic_version
+        assert 'relation "users" already exists' in run("migrate").err
+
+    dropped, reset = run("drop-tables", "--yes"), run("reset", "--yes")
+
+    assert "Left: table users (no applied revision made it).\n" in dropped.err
+    assert reset.code == 1
+    assert "table public.users: no applied revision made it" in reset.err
+    assert fetch(fresh_database_url, "SELECT id FROM users") == [(1,)]
+
+
+def test_a_table_that_a_revision_dropped_may_be_of_others_since(copy: WorkspaceCopy) -> None:
+    copy.add_revision("aaaaaaaaaaa1", USERS, 'op.create_table("payroll")')
+    copy.add_revision("aaaaaaaaaaa2", "aaaaaaaaaaa1", 'op.drop_table("payroll")')
+    [file] = copy.versions.glob("aaaaaaaaaaa2*")
+    file.write_text(file.read_text().replace("\n    pass\n", '\n    op.create_table("payroll")\n'))
+    copy.run("migrate")
+    execute(copy.url, "CREATE TABLE payroll (id int)", "INSERT INTO payroll VALUES (1)")
+
+    check, revision = copy.run("check"), copy.run("revision", "-m", "nothing")
+    dropped, reset = copy.run("drop-tables", "--yes"), copy.run("migrate")
+
+    assert check.code == 0, check.err
+    assert revision.out == ""
+    assert dropped.code == 0, dropped.err
+    assert reset.code == 1
+    assert fetch(copy.url, "SELECT id FROM payroll") == [(1,)]
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 1), ("{name}", 0)])
 def test_on_a_terminal_the_answer_decides(
     run: Run, fresh_database_url: str, answer: str, code: int
 ) -> None:
     run("migrate")
     keyboard, terminal = pty.openpty()
+    answer = answer.format(name=urlsplit(fresh_database_url).path.lstrip("/"))
     os.write(keyboard, f"{answer}\n".encode())
 
     process = subprocess.run(
@@ -248,5 +335,5 @@ def test_on_a_terminal_the_answer_decides(
     os.close(terminal)
 
     assert process.returncode == code
-    assert "Continue? [y/N]" in process.stderr
-    assert bool(schema(fresh_database_url)) == (answer == "n")
+    assert "Type the database's name to go on:" in process.stderr
+    assert bool(schema(fresh_database_url)) == (code == 1)

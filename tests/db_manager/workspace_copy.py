@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import dedent, indent
 
 from tests.db_manager.outcome import Outcome
-from tests.workspace import python_path
+from tests.workspace import confirmed, python_path
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +28,8 @@ class WorkspaceCopy:
         self.user_model = folder / "shared" / "models" / "user.py"
 
     def run(self, *arguments: str) -> Outcome:
-        """Run `python -m db_manager` to its end."""
+        """Run `python -m db_manager` to its end; `--yes` is said by the database's name."""
+        arguments += confirmed(self.url) * ("--yes" in arguments)
         process = self.start(*arguments)
         out, err = process.communicate(timeout=60)
         return Outcome(process.returncode, out, err)

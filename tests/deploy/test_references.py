@@ -10,7 +10,6 @@ from quart import Quart
 
 from db_manager.cli import commands
 from quart_fleet.database._engine import CLOSE_TIMEOUT
-from quart_fleet.server._servers import GRACEFUL_TIMEOUT
 from quart_fleet.settings import ServiceSettings
 from tests.deploy.conftest import REGISTRY
 from tests.deploy.documents import Document, Documents, build, containers, of_kind, pods
@@ -206,7 +205,8 @@ def test_a_pod_outlives_its_requests(documents: Documents) -> None:
         script = container["lifecycle"]["preStop"]["exec"]["command"][-1]
         seconds = int(script.rpartition(" sleep ")[2])
         background = int(Quart("app").config["BACKGROUND_TASK_SHUTDOWN_TIMEOUT"])
-        needed = seconds + GRACEFUL_TIMEOUT + background + CLOSE_TIMEOUT
+        grace = ServiceSettings.model_fields["graceful_timeout"].default
+        needed = seconds + grace + background + CLOSE_TIMEOUT
         assert needed < spec["terminationGracePeriodSeconds"]
 
 

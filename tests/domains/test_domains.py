@@ -1,7 +1,7 @@
 """Real domains, each of one fleet.toml: generated, checked, and used over HTTP as its users would."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from quart_fleet.testing import NewDatabase
+from tests.readme.test_guide import paste
 from tests.workspace import GeneratedWorkspace, booted
 
 pytestmark = pytest.mark.slow
@@ -64,7 +65,7 @@ def teach(school: Client) -> None:
 
     assert refusal == {"grade": "Must be at most 6"}
     assert unknown == {"student_id": "No such student"}
-    assert twice == "Student id and lesson plan id already exist"
+    assert twice == "Student and lesson plan already exist"
     assert school.ask("GET", "/courses/code/MA-1")["points"] == "6.0"
     found = school.ask("GET", f"/enrolments?lesson_plan_id={held[0]}")
     assert [(each["student_id"], each["grade"]) for each in found] == [(ada, "5.5"), (bob, None)]
@@ -109,42 +110,49 @@ def discuss(forum: Client) -> None:
 
 
 def book(ledger: Client) -> None:
-    """Sell for cash; entries stay as they were booked, and what all accounts have is nothing."""
+    """Sell for cash; entries balance, stay as they were booked, and so does what all accounts have."""
     cash = ledger.make("/accounts", number="1000", name="Cash", kind="asset")
     sales = ledger.make("/accounts", number="4000", name="Sales", kind="income")
-    rent = ledger.make("/accounts", number="6000", name="Rent", kind="expense")
-    booked = [
-        (cash, sales, "120.50", "2027-01-05"),
-        (cash, sales, "79.50", "2027-01-20"),
-        (rent, cash, "150.00", "2027-01-31"),
-    ]
-    for debit, credit, amount, day in booked:
-        entry = {"debit_id": debit, "credit_id": credit, "amount": amount, "booked_on": day}
-        ledger.make("/entries", text="January", **entry)
+    tax = ledger.make("/accounts", number="2200", name="Tax", kind="liability")
 
-    wrong = {"debit_id": cash, "credit_id": sales, "booked_on": "2027-02-01", "text": ""}
-    for amount, reason in (
-        ("0", "Must be greater than 0"),
-        ("1.005", "Must have at most 2 decimal places"),
+    def entry(day: str, **amounts: str) -> dict[str, object]:
+        ids = {"cash": cash, "sales": sales, "tax": tax, "nothing": 99, "nowhere": 98}
+        lines = [{"account_id": ids[name], "amount": each} for name, each in amounts.items()]
+        return {"booked_on": day, "text": "January", "lines": lines}
+
+    for values in (
+        entry("2027-01-05", cash="120.50", sales="-101.26", tax="-19.24"),
+        entry("2027-01-20", cash="79.50", sales="-79.50"),
     ):
-        refusal = ledger.ask("POST", "/entries", wrong | {"amount": amount}, 422)
-        assert refusal == {"amount": reason}
-    assert list(ledger.ask("PATCH", "/entries/1", {"amount": "1"}, 422)) == ["amount"]
-    ledger.ask("PUT", "/entries/1", {"amount": "1", "text": "Two chairs"})
+        ledger.make("/entries", **values)
+    for refused, errors in (
+        (entry("2027-02-01", cash="1", sales="-1.01"), {"lines": "Must balance"}),
+        (entry("2027-02-01", cash="0"), {"lines": "Must have at least 2 items"}),
+        (
+            entry("2027-02-01", cash="1.005", sales="-1.005"),
+            dict.fromkeys(
+                ("lines.0.amount", "lines.1.amount"), "Must have at most 2 decimal places"
+            ),
+        ),
+        (
+            entry("2027-02-01", nothing="1", nowhere="-1"),
+            dict.fromkeys(("lines.0.account_id", "lines.1.account_id"), "No such account"),
+        ),
+    ):
+        assert ledger.ask("POST", "/entries", refused, 422) == errors
+    assert list(ledger.ask("PATCH", "/entries/1", {"lines": []}, 422)) == ["lines"]
+    ledger.ask("PUT", "/entries/1", {"lines": [], "text": "Two chairs"})
 
-    def balance(account: int) -> int:
-        given, taken = (
-            sum(int(each["amount"].replace(".", "")) for each in found)
-            for found in (
-                ledger.ask("GET", f"/entries?{side}_id={account}&limit=100")
-                for side in ("debit", "credit")
-            )
+    entries = ledger.ask("GET", "/entries?sort=-booked_on&limit=9")
+    assert [each["text"] for each in entries] == ["January", "Two chairs"]
+    lines = [line for each in entries for line in each["lines"]]
+    balances = {
+        account: sum(
+            int(each["amount"].replace(".", "")) for each in lines if each["account_id"] == account
         )
-        return given - taken
-
-    assert [balance(account) for account in (cash, sales, rent)] == [5000, -20000, 15000]
-    dated = ledger.ask("GET", f"/entries?debit_id={cash}&sort=-booked_on&limit=1")
-    assert dated[0]["amount"] == "79.50"
+        for account in (cash, sales, tax)
+    }
+    assert balances == {cash: 20000, sales: -18076, tax: -1924}
     assert ledger.ask("DELETE", f"/accounts/{sales}", status=409) == "Account is in use"
 
 
@@ -162,6 +170,19 @@ def treat(clinic: Client) -> None:
         "Appointment is arrived"
     )
 
+    busy = {"doctor_id": doctor, "patient_id": patient, "starts_at": "2027-03-01T08:20:00Z"}
+    assert clinic.ask("POST", "/appointments", busy, 409) == "The doctor is not free then"
+    moved = {"starts_at": "2027-03-01T08:29:59Z"}
+    assert clinic.ask("PATCH", f"/appointments/{booked[1]}", moved, 409) == (
+        "The doctor is not free then"
+    )
+    other = clinic.make("/doctors", name="Blackwell", field="general")
+    apart = clinic.make("/appointments", **busy | {"doctor_id": other})
+    clinic.ask("POST", f"/appointments/{apart}/cancel")
+    clinic.ask(
+        "DELETE", f"/appointments/{clinic.make('/appointments', **busy | {'doctor_id': other})}"
+    )
+
     long = {"doctor_id": doctor, "patient_id": patient, "starts_at": "2027-03-02T09:00:00Z"}
     assert clinic.ask("POST", "/appointments", long | {"lasts": "PT5H"}, 422) == {
         "lasts": "Must be at most PT4H"
@@ -176,7 +197,69 @@ def treat(clinic: Client) -> None:
     assert clinic.ask("GET", "/appointments") == []
 
 
-SCENARIOS = {"school": teach, "forum": discuss, "ledger": book, "clinic": treat}
+def sell(products: Client) -> None:
+    """Offer a product in a category, with tags, and take it out of both."""
+    books = products.make("/categories", name="Books")
+    new, used = (products.make("/tags", label=label) for label in ("new", "used"))
+    body = {"name": "Atlas", "sku": "A1", "price": "12.50", "category_id": books}
+
+    made = products.ask("POST", "/products", body | {"tag_ids": [used, new]}, 201)
+
+    assert (made["tag_ids"], made["category_id"]) == ([new, used], books)
+    assert products.ask("GET", f"/products?category_id={books}&sort=price") == [made]
+    assert products.ask("GET", "/products") == [made]
+    assert products.ask("GET", "/products/sku/A1") == made
+    assert products.ask("DELETE", f"/tags/{new}", status=409) == "Tag is in use"
+    assert products.ask("DELETE", f"/categories/{books}", status=409) == "Category is in use"
+    free: dict[str, object] = {"category_id": None, "tag_ids": []}
+    changed = products.ask("PATCH", f"/products/{made['id']}", free)
+    assert changed == made | free | {"updated_at": changed["updated_at"]}
+    products.ask("DELETE", f"/categories/{books}")
+
+
+def order(orders: Client) -> None:
+    """Order two products, change the lines, and pay."""
+    line = {"product_id": 1, "quantity": 2, "unit_price": "12.50"}
+    body = {"code": "O1", "buyer_id": 7, "placed_at": "2026-11-23T09:24:02Z"}
+    made = orders.ask("POST", "/orders", body | {"lines": [line, line | {"product_id": 2}]}, 201)
+    path, (first, second) = f"/orders/{made['id']}", made["lines"]
+
+    changes = [
+        {"id": second["id"], "product_id": 1},
+        {"id": first["id"], "product_id": 2, "quantity": 3},
+        {"product_id": 3, "quantity": 1, "unit_price": "1"},
+    ]
+    changed = orders.ask("PATCH", path, {"lines": changes})
+
+    assert [
+        (each["product_id"], each["quantity"], each["unit_price"]) for each in changed["lines"]
+    ] == [(1, 2, "12.50"), (2, 3, "12.50"), (3, 1, "1.00")]
+    assert [each["id"] for each in changed["lines"][:2]] == [second["id"], first["id"]]
+    assert orders.ask("GET", path) == changed
+    assert orders.ask("GET", "/orders?buyer_id=7") == [changed]
+    for lines, errors in (
+        ([line | {"quantity": 0}], {"lines.0.quantity": "Must be greater than 0"}),
+        ([line, line], {"lines.1.product_id": "Is a duplicate"}),
+        ([{"id": 2**62}], {"lines.0.id": "No such item"}),
+        ([line | {"quantity": "2"}], {"lines.0.quantity": "Must be an integer"}),
+    ):
+        assert orders.ask("PATCH", path, {"lines": lines}, 422) == errors
+    assert orders.ask("POST", f"{path}/pay")["status"] == "paid"
+    assert orders.ask("POST", f"{path}/pay", status=409) == "Order is paid"
+    assert orders.ask("POST", f"{path}/ship")["status"] == "shipped"
+    assert orders.ask("POST", f"{path}/cancel", status=409) == "Order is shipped"
+    assert orders.ask("PUT", path, {"lines": []})["lines"] == []
+    orders.ask("DELETE", path)
+
+
+SCENARIOS: dict[str, dict[str, Callable[[Client], None]]] = {
+    "school": {"school_service": teach},
+    "forum": {"forum_service": discuss},
+    "ledger": {"ledger_service": book},
+    "clinic": {"clinic_service": treat},
+    "shop": {"product_service": sell, "order_service": order},
+}
+"""By the domain, what is done with each of its services."""
 
 
 @pytest.fixture(params=SCENARIOS)
@@ -196,10 +279,15 @@ def workspace(tmp_path: Path, domain: str) -> Iterator[GeneratedWorkspace]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def url(workspace: GeneratedWorkspace, new_database: NewDatabase) -> Any:
-    """Its database at the newest revision."""
+async def url(
+    workspace: GeneratedWorkspace, new_database: NewDatabase, domain: str
+) -> AsyncIterator[str]:
+    """Its database at the newest revision, once the rule of the owner's own is written."""
     async with new_database() as url:
         workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
+        rule = DOMAINS / domain / "rule.md"
+        if rule.exists():
+            paste(rule.read_text(), workspace, url)
         yield url
 
 
@@ -209,8 +297,9 @@ def test_a_domain_is_generated_checked_and_used(
     for check in CHECKS:
         workspace.python("-m", *check.split())
 
-    with (
-        booted(workspace, f"{domain}_service", url) as address,
-        httpx.Client(base_url=address, timeout=30) as client,
-    ):
-        SCENARIOS[domain](Client(client))
+    for package, use in SCENARIOS[domain].items():
+        with (
+            booted(workspace, package, url) as address,
+            httpx.Client(base_url=address, timeout=30) as client,
+        ):
+            use(Client(client))

@@ -2,17 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import httpx
 import pytest
-import pytest_asyncio
 
 from quart_fleet.conventions import PREFIX
 from quart_fleet.passwords import PasswordHasher
 from quart_fleet.testing import NewDatabase
-from tests.workspace import GeneratedWorkspace, booted
+from tests.workspace import GeneratedWorkspace, Serve
 
 FLEET = r"""
 [order-service]
@@ -86,24 +84,10 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     return made
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def migrated_url(
-    workspace: GeneratedWorkspace, new_database: NewDatabase
-) -> AsyncIterator[str]:
-    """Its database at the newest revision."""
-    async with new_database() as url:
-        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
-        yield url
-
-
 @pytest.fixture(scope="module")
-def client(workspace: GeneratedWorkspace, migrated_url: str) -> Iterator[httpx.Client]:
+def client(serve: Serve) -> httpx.Client:
     """A client of the running service."""
-    with (
-        booted(workspace, "order_service", migrated_url) as address,
-        httpx.Client(base_url=address, timeout=30) as client,
-    ):
-        yield client
+    return serve("order_service")
 
 
 def test_the_linter_finds_nothing(workspace: GeneratedWorkspace) -> None:
@@ -164,7 +148,7 @@ class TestActions:
             {"message": "Order is open", "success": False},
         )
         assert (paid.status_code, paid.json()["message"]) == (200, "Order paid successfully")
-        assert sent.json()["message"] == "Order in transit successfully"
+        assert sent.json()["message"] == "Order is now in transit"
         assert (late.status_code, late.json()["message"]) == (409, "Order is in transit")
         assert client.get(path).json()["data"]["status"] == "in_transit"
 
@@ -271,12 +255,12 @@ def test_a_text_matches_its_pattern_as_a_whole(client: httpx.Client) -> None:
         client.patch(path, json={"code": "", "slug": "a" * 50_000 + "!"}),
     ]
 
-    pattern = "Must match the pattern [A-Z]{3}-\\d{2,4}"
+    pattern = "Must have the expected form, like BIQ-4759"
     assert [(each.status_code, each.json()["errors"]) for each in answers] == [
         (422, {"code": "Must be at most 8 characters"}),
         (422, {"code": pattern, "slug": "Must be at least 3 characters"}),
         (422, {"code": pattern}),
-        (422, {"code": pattern, "slug": "Must match the pattern [a-z]*"}),
+        (422, {"code": pattern, "slug": "Must have the expected form, like abc"}),
     ]
     assert client.get(path).json()["data"] == good
 
@@ -527,7 +511,7 @@ async def test_a_secret_is_kept_and_never_given_out(
     assert [each.status_code for each in answers] == [201, 200, 200, 400, 422, 200, 422]
     assert answers[4].json()["errors"] == {
         "password": "Must be at least 8 characters",
-        "api_key": "Must match the pattern k-\\d+",
+        "api_key": "Must have the expected form",
     }
     for answer in answers:
         assert "horse" not in answer.text

@@ -3,19 +3,16 @@
 import json
 import re
 import shlex
-from collections.abc import AsyncIterator, Iterator
 from secrets import token_hex
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from quart_fleet.conventions import PREFIX
-from quart_fleet.testing import NewDatabase
 from scaffold.language.fleet import write_resource
 from scaffold.language.grammar import parse_block
 from scaffold.language.types import SCALARS
-from tests.workspace import FRAMEWORK, GeneratedWorkspace, booted
+from tests.workspace import FRAMEWORK, GeneratedWorkspace, Serve, booted
 
 GADGET = (
     "code:str(20):lookup:fixed",
@@ -192,24 +189,10 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     return made
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def migrated_url(
-    workspace: GeneratedWorkspace, new_database: NewDatabase
-) -> AsyncIterator[str]:
-    """Its database at the newest revision."""
-    async with new_database() as url:
-        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
-        yield url
-
-
 @pytest.fixture(scope="module")
-def specimens(workspace: GeneratedWorkspace, migrated_url: str) -> Iterator[httpx.Client]:
+def specimens(serve: Serve) -> httpx.Client:
     """A client of the running specimen service."""
-    with (
-        booted(workspace, "specimen_service", migrated_url) as address,
-        httpx.Client(base_url=address, timeout=30) as client,
-    ):
-        yield client
+    return serve("specimen_service")
 
 
 def test_the_table_of_values_has_every_type() -> None:

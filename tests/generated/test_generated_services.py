@@ -2,16 +2,14 @@
 
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-import pytest_asyncio
 
-from quart_fleet.testing import NewDatabase
 from tests.scaffold.commands import is_secret
 from tests.workspace import GeneratedWorkspace, booted
 
@@ -59,16 +57,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     root = tmp_path_factory.mktemp("generated") / "fleet"
     services = [_with_port(kind.service, 9100 + number) for number, kind in enumerate(KINDS)]
     return GeneratedWorkspace.make(root, *services, *MORE)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def migrated_url(
-    workspace: GeneratedWorkspace, new_database: NewDatabase
-) -> AsyncIterator[str]:
-    """Its database at the newest revision, which tests only read."""
-    async with new_database() as url:
-        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
-        yield url
 
 
 @contextmanager

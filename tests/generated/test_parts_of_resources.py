@@ -2,19 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
-import pytest_asyncio
 
 from quart_fleet.testing import NewDatabase
 from scaffold.language.types import SCALARS
 from tests.described import read_schema
 from tests.generated.test_described_services import AS_SENT
-from tests.workspace import GeneratedWorkspace, booted
+from tests.workspace import GeneratedWorkspace, Serve
 
 pytestmark = pytest.mark.slow
 
@@ -98,24 +96,10 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     return made
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def migrated_url(
-    workspace: GeneratedWorkspace, new_database: NewDatabase
-) -> AsyncIterator[str]:
-    """Its database at the newest revision."""
-    async with new_database() as url:
-        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
-        yield url
-
-
 @pytest.fixture(scope="module")
-def client(workspace: GeneratedWorkspace, migrated_url: str) -> Iterator[httpx.Client]:
+def client(serve: Serve) -> httpx.Client:
     """A client of the running service."""
-    with (
-        booted(workspace, "order_service", migrated_url) as address,
-        httpx.Client(base_url=address, timeout=30) as client,
-    ):
-        yield client
+    return serve("order_service")
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +225,7 @@ class TestResourcesWithParts:
             ([{}, {"sku": "b"}], 422, {"lines.1.product_id": "Is a duplicate"}),
             ([{"product": 3}], 422, {"lines.0.product_id": "No such product"}),
             ([{}, {"sku": "b", "product": 1, "gift_id": 0}], 422, {"lines.1.gift_id": "No such gift"}),
-            ([{"code": "a"}], 422, {"lines.0.code": "Must match the pattern [A-Z]+"}),
+            ([{"code": "a"}], 422, {"lines.0.code": "Must have the expected form, like C"}),
             ([{"sku": "x" * 21}], 422, {"lines.0.sku": "Must be at most 20 characters"}),
             ([{"quantity": 1}] * 1001, 422, {"lines": "Must have at most 1000 items"}),
             ([{"batch": 1, "size": "s"}, {"sku": "b", "product": 1, "batch": 1, "size": "s"}], 422, {"lines.1.size": "Is a duplicate"}),

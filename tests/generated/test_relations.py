@@ -1,14 +1,11 @@
 """A service whose resources refer to each other: what is generated, its own tests, and its answers."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
-import pytest_asyncio
 
-from quart_fleet.testing import NewDatabase
-from tests.workspace import GeneratedWorkspace, booted
+from tests.workspace import GeneratedWorkspace, Serve
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +14,7 @@ FLEET = """
 port = 9301
 
 [shop-service.product]
-name = "str(120):unique"
+name = "str(120):unique:was(title)"
 category = "ref(category)"
 brand = "ref(brand, set_null)?"
 tags = "many(tag)"
@@ -50,6 +47,7 @@ user = "ref(shop)"
 
 [shop-service.shop]
 name = "str"
+code = "str(8)?:unique=main"
 
 [forum-service]
 port = 9302
@@ -77,24 +75,10 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     return made
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def migrated_url(
-    workspace: GeneratedWorkspace, new_database: NewDatabase
-) -> AsyncIterator[str]:
-    """Its database at the newest revision."""
-    async with new_database() as url:
-        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
-        yield url
-
-
 @pytest.fixture(scope="module")
-def shop(workspace: GeneratedWorkspace, migrated_url: str) -> Iterator[httpx.Client]:
+def shop(serve: Serve) -> httpx.Client:
     """A client of the running shop."""
-    with (
-        booted(workspace, "shop_service", migrated_url) as address,
-        httpx.Client(base_url=address, timeout=30) as client,
-    ):
-        yield client
+    return serve("shop_service")
 
 
 def created(client: httpx.Client, path: str, **body: object) -> int:

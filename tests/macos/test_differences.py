@@ -14,7 +14,7 @@ import pytest
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.postgres import _postmaster
 from quart_fleet.postgres._layout import Layout
-from quart_fleet.server._servers import listen
+from quart_fleet.server._listener import listen
 from scaffold.demo import reaper
 from scaffold.demo.ports import reserved_ports
 from scaffold.demo.processes import Place, Processes, SignalGuard

@@ -1,4 +1,4 @@
-"""Fleets at random, of what is generated today, and values for what they keep."""
+"""Fleets at random, and values for what they keep."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,7 +11,6 @@ from uuid import UUID
 
 from quart_fleet.times import read_duration
 from scaffold.errors import MisuseError
-from scaffold.generation.not_generated import refuse_not_generated
 from scaffold.generation.samples import samples_of
 from scaffold.language.description import (
     FieldDescription,
@@ -26,7 +25,6 @@ from scaffold.language.fleet import write_resource
 from tests.scaffold.descriptions import LETTERS, PATTERNS, random_fleet, random_value
 
 FIRST_PORT = 9001
-_NAME = FieldDescription(name="plain", type=Type("str", width=40))
 _ROWS: Any = [None, True, 0, -1.5, "\\u é", [], {"a": [1, {"b": None}]}, 2**53]
 
 
@@ -34,17 +32,17 @@ def random_services(random: Random, fleets: int) -> FleetDescription:
     """Return the services of several fleets, which share no name."""
     found = list[ServiceDescription]()
     for number in range(fleets):
-        for service in generated(random_fleet(random)).services:
+        for service in with_texts(random_fleet(random)).services:
             resources = tuple(_called(f"f{number}", one) for one in service.resources)
             name = f"f{number}-{service.name}"
             found.append(ServiceDescription(name, FIRST_PORT + len(found), resources))
     return FleetDescription(tuple(found))
 
 
-def generated(fleet: FleetDescription) -> FleetDescription:
-    """Return a fleet without what the generator refuses as not generated yet."""
+def with_texts(fleet: FleetDescription) -> FleetDescription:
+    """Return a fleet without the patterns of which the generated tests know no texts."""
     services = [
-        replace(service, resources=tuple(_generated(one) for one in service.resources))
+        replace(service, resources=tuple(map(_with_texts, service.resources)))
         for service in fleet.services
     ]
     return FleetDescription(tuple(services))
@@ -91,49 +89,17 @@ def _called(prefix: str, resource: ResourceDescription) -> ResourceDescription:
     )
 
 
-def _generated(resource: ResourceDescription) -> ResourceDescription:
-    """Return the resource with all that is generated of its fields and options."""
-    plain: dict[str, Any] = {"pattern": None, "secret": False, "search": False}
-    fields = [
-        next(
-            (one for one in (field, replace(field, **plain)) if _is_generated(fields=(one,))), None
-        )
-        for field in resource.fields
-    ]
-    kept = tuple(one for one in fields if one is not None) or (_NAME,)
-    names = {field.name for field in kept}
-    options: dict[str, Any] = {
-        "index": tuple(
-            one for one in resource.index if names.issuperset(each.name for each in one)
-        ),
-        "unique": tuple(one for one in resource.unique if names.issuperset(one)),
-        "has_active": resource.has_active,
-        "is_contract": resource.is_contract,
-        "actions": tuple(one for one in resource.actions if one.field in names),
-        "plural": resource.plural,
-        "parts": tuple(_generated(one) for one in resource.parts if f"{one.name}s" in names),
-    }
-    told = {name: value for name, value in options.items() if _is_generated(**{name: value})}
-    told.pop("parts", None)
-    apart = tuple(one for one in kept if one.type.name != "items")
-    candidates: list[dict[str, Any]] = [
-        {"fields": kept, "parts": options["parts"]},
-        {"fields": (*kept, _NAME), "parts": options["parts"]},
-        {"fields": (*apart, _NAME)},
-    ]
-    found = next(one for one in candidates if _is_generated(**one, **told))
-    return ResourceDescription(**found, **told, name=resource.name)
+def _with_texts(resource: ResourceDescription) -> ResourceDescription:
+    fields = tuple(
+        one if _has_texts(one) else replace(one, pattern=None) for one in resource.fields
+    )
+    return replace(resource, fields=fields, parts=tuple(map(_with_texts, resource.parts)))
 
 
-def _is_generated(**described: Any) -> bool:
-    resource = replace(ResourceDescription((_NAME,), name="thing"), **described)
+def _has_texts(field: FieldDescription) -> bool:
     try:
-        refuse_not_generated(resource)
-        for (
-            field
-        ) in resource.fields:  # of a pattern, texts for the generated tests have to be found
-            if field.pattern is not None:
-                samples_of(field)
+        if field.pattern is not None:
+            samples_of(field)
     except MisuseError:
         return False
     return True
@@ -178,7 +144,7 @@ class Values:
             case "json":
                 yield self._random.choice(_ROWS[1:])
             case "ref":
-                if field.type.service:
+                if field.type.service and not field.type.on_delete:  # of which no foreign key knows
                     yield self._random.randint(1, 9)
                 yield from self._random.sample(self._ids(field), min(1, len(self._ids(field))))
             case "many":

@@ -96,7 +96,7 @@ def keep(
         field.key: encode(given[field.name]) for field in resource.fields if field.name in given
     }
     posted = client.post(path, json=sent or {"unknown": True})
-    if posted.status_code == 400 and "already exists" in posted.json()["message"]:
+    if posted.status_code == 400 and "already exist" in posted.json()["message"]:
         return None  # of a yes or no there are only two
     assert posted.status_code == 201, (resource, sent, posted.text)
     row = posted.json()["data"]
@@ -144,7 +144,7 @@ def update(client: httpx.Client, path: str, resource: ResourceDescription, value
     ):
         assert answer.status_code == 405
         return
-    if answer.status_code == 400 and "already exists" in answer.json()["message"]:
+    if answer.status_code == 400 and "already exist" in answer.json()["message"]:
         return
     assert answer.status_code == 200, (resource, sent, answer.text)
     row = client.get(path).json()["data"]

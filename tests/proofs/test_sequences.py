@@ -25,10 +25,10 @@ from scaffold.language.description import (
 )
 from scaffold.language.fleet import parse_fleet
 from tests.described import read_schema
-from tests.proofs.fleets import Values, generated, write_fleet
+from tests.proofs.fleets import Values, with_texts, write_fleet
 from tests.scaffold.commands import picture
 from tests.scaffold.descriptions import RESOURCES, random_fleet
-from tests.workspace import GeneratedWorkspace
+from tests.workspace import GeneratedWorkspace, confirmed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -83,7 +83,8 @@ class Life:
     def run(self, *arguments: str) -> bool:
         """Run a command of the generator; one that it refuses changes nothing."""
         before = picture(self.root)
-        result = CliRunner().invoke(main, arguments)
+        consent = confirmed(self.url) * ("--yes" in arguments)
+        result = CliRunner().invoke(main, (*arguments, *consent))
         self.journal.append(f"{' '.join(map(repr, arguments))}: {result.output.splitlines()[:2]}")
         if result.exit_code:
             told = isinstance(result.exception, SystemExit)
@@ -143,7 +144,7 @@ class Life:
     def new_resource(self, name: str) -> ResourceDescription:
         """Return a resource of a few fields, which refers to no other."""
         while True:
-            fleet = generated(random_fleet(self.random))
+            fleet = with_texts(random_fleet(self.random))
             for service in fleet.services:
                 for resource in service.resources:
                     fields = [each for each in resource.fields if not each.type.target]
@@ -179,7 +180,7 @@ class Life:
         """Give a resource another set of indexes and what else is an option, in fleet.toml."""
         for _, resource in self.any_resource():
             names = {each.name for each in resource.fields}
-            fleet = generated(random_fleet(self.random))
+            fleet = with_texts(random_fleet(self.random))
             others = [one for each in fleet.services for one in each.resources]
             changed = replace(
                 resource,

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from scaffold.language.checks import most_rows
 from scaffold.language.description import (
     ORDERED,
     TEXTS,
@@ -58,7 +59,36 @@ def random_fleet(random: Random) -> FleetDescription:
         )
         for number, package in enumerate(packages)
     ]
-    return FleetDescription(tuple(sorted(services, key=lambda one: one.name)))
+    return _possible(FleetDescription(tuple(sorted(services, key=lambda one: one.name))))
+
+
+def _possible(fleet: FleetDescription) -> FleetDescription:
+    """Return the fleet without lengths that unique values make impossible."""
+    resources = {one.name: one for service in fleet.services for one in service.resources}
+
+    def shortened(
+        described: ResourceDescription, parts: dict[str, ResourceDescription]
+    ) -> ResourceDescription:
+        known = {"items": parts, "many": resources}
+        fields = tuple(
+            replace(one, shortest=None, longest=None)
+            if one.type.name in known
+            and (one.shortest or 0) > most_rows(known[one.type.name][one.type.target], resources)[0]
+            else one
+            for one in described.fields
+        )
+        return replace(described, fields=fields)
+
+    def whole(resource: ResourceDescription) -> ResourceDescription:
+        parts = {one.name: one for one in resource.parts}
+        changed = tuple(shortened(part, {}) for part in resource.parts)
+        return replace(shortened(resource, parts), parts=changed)
+
+    services = [
+        replace(service, resources=tuple(map(whole, service.resources)))
+        for service in fleet.services
+    ]
+    return FleetDescription(tuple(services))
 
 
 def _resource(random: Random, name: str, homes: dict[str, str]) -> ResourceDescription:
@@ -136,12 +166,14 @@ def _field(
     if kind == "many":
         own = [one for one in homes if homes[one] == homes[resource]]
         target = Type(kind, target=random.choice(own))
-        # None at all are possible, for the same reason.
+        # None at all are possible, so that resources which refer to each other can be created.
         counts: dict[str, Any] = random.choice([{}, {"shortest": 0, "longest": 9}])
+        if own.index(target.target) < own.index(resource) and random.random() < 0.5:
+            counts = {"shortest": random.randint(1, 4)}
         return FieldDescription(name=name, type=target, fixed=is_fixed, was=was, **counts)
     if kind in ("json", "ref"):
         reference = _reference(random, homes, resource) if kind == "ref" else Type(kind)
-        # Null is possible, so that resources which refer to each other can be created.
+        # Null is possible, for the same reason.
         is_optional = kind == "ref" or random.random() < 0.5
         is_unique = kind == "ref" and random.random() < 0.2
         return FieldDescription(

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -14,7 +15,7 @@ import pytest_asyncio
 
 from quart_fleet.testing import NewDatabase
 from tests.scaffold.commands import Completed, done, picture, refused
-from tests.workspace import python_path
+from tests.workspace import confirmed, python_path
 
 CATEGORY = ("resource", "product-service", "category", "label:str(40)")
 REMOVAL = ("remove", "product-service", "category")
@@ -27,9 +28,11 @@ class Shop:
     def __init__(self, root: Path, url: str) -> None:
         self.root = root
         self.url = url
+        self.name = urlsplit(url).path.lstrip("/")
 
     def scaffold(self, *arguments: str, url: str | None = None) -> Completed:
-        """Run a command of the generator."""
+        """Run a command of the generator; `--yes` is said by the database's name, too."""
+        arguments += confirmed(self.url) * ("--yes" in arguments)
         return self._run("scaffold", *arguments, url=url or self.url)
 
     def migrate(self) -> None:
@@ -54,6 +57,7 @@ class Shop:
 
     def strike(self, kind: str, step: int, fault: str, *arguments: str) -> Completed:
         """Run a command of the generator that a fault strikes at one step."""
+        arguments += confirmed(self.url) * ("--yes" in arguments)
         return self._run("tests.scaffold.faults", kind, str(step), fault, *arguments, url=self.url)
 
     def _run(self, module: str, *arguments: str, url: str) -> Completed:
@@ -103,6 +107,9 @@ async def test_what_is_applied_is_downgraded_once_that_is_agreed_to(
     assert "repeat it with --yes" in message
     assert picture(shop.root) == before
     assert await shop.has("categories")
+    unnamed = shop._run("scaffold", *removal, "--yes", url=shop.url)
+    assert f"repeat it with --confirm {shop.name}" in refused(unnamed)
+    assert picture(shop.root) == before
 
     done(shop.scaffold(*removal, "--yes"))
     assert not await shop.has("categories")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scaffold.commands import done, picture, refused, run, scaffold
+from tests.scaffold.commands import done, is_secret, picture, refused, run, scaffold
 
 PRICE = "price:decimal(10,2):min(0)"
 PRODUCT = "services/product_service"
@@ -554,12 +554,125 @@ def test_a_fill_obeys_the_fields_own_rules(fleet: Path, value: str) -> None:
     )
 
 
-def test_other_fields_of_a_table_that_ships_are_refused(workspace: Path) -> None:
-    done(scaffold(workspace, "user-service", "8081"))
+def of_users(root: Path) -> dict[str, bytes]:
+    """Return the files of a workspace without what is random, and without the last command's."""
+    return {path: text for path, (_, text) in picture(root).items() if not is_secret(Path(path))}
 
-    assert "other fields for it are not generated yet" in refused(
-        scaffold(workspace, "field", "user-service", "user", "nick:str?")
+
+def test_users_change_as_any_resource_does_and_go_back_to_what_came(workspace: Path) -> None:
+    model, versions = workspace / "shared/models/user.py", "db_manager/migrations/versions"
+    came = model.read_text(), {path.name for path in (workspace / versions).iterdir()}
+    fresh = of_users(workspace)
+    done(scaffold(workspace, "user-service", "8081"))
+    assert model.read_text() == came[0]
+    edit(workspace, "shared/models/user.py", "email: Mapped", "# who they are\n    email: Mapped")
+    before = of_users(workspace)
+
+    done(scaffold(workspace, "field", "user-service", "user", "nick:str(9)?", "--drop", "age"))
+
+    [revision] = {path.name for path in (workspace / versions).glob("*.py")} - came[1]
+    text = (workspace / versions / revision).read_text()
+    assert 'op.add_column("users", sa.Column("nick", sa.String(length=9), nullable=True))' in text
+    assert 'op.drop_column("users", "age")' in text
+    assert "nick: Mapped[str | None] = mapped_column(String(9))" in model.read_text()
+    assert "    # who they are\n" in model.read_text()
+    done(scaffold(workspace, "undo"))
+    assert of_users(workspace) == before
+
+    done(scaffold(workspace, "field", "user-service", "user", "nick:str(9)?"))
+    edit(workspace, "shared/models/user.py", "    # who they are\n", "")
+    done(scaffold(workspace, "remove", "user-service", "--yes"))
+    assert of_users(workspace) == fresh
+
+
+def test_users_may_have_any_fields_from_the_start(workspace: Path) -> None:
+    done(scaffold(workspace, "user-service", "8081", "badge:int:unique", "born_on:date"))
+
+    model = (workspace / "shared/models/user.py").read_text()
+    [revision] = (workspace / "db_manager/migrations/versions").glob("*_change_users.py")
+    assert "badge: Mapped[int] = mapped_column(Integer, unique=True)" in model
+    assert "username" not in model
+    assert 'op.drop_column("users", "username")' in revision.read_text()
+
+
+def test_a_resource_that_is_there_gets_more_options(fleet: Path) -> None:
+    resource = ("resource", "product-service", "product")
+    done(scaffold(fleet, "field", *resource[1:], "status:enum(open, sold)=open", "code:int?"))
+
+    options = (
+        "--index",
+        "status, -price",
+        "--unique",
+        "name, code",
+        "--action",
+        "sell=status: open -> sold",
     )
+    said = done(scaffold(fleet, *resource, *options))
+    again = refused(scaffold(fleet, *resource, "--index", "status,-price"))
+    done(scaffold(fleet, *resource, "--index", "code", "--action", "reopen=status: sold -> open"))
+    done(scaffold(fleet, *resource, "--plural", "wares"))
+
+    assert "product has now _index 'status, -price', _unique 'name, code', the action sell" in said
+    assert "product-service.product has _index 'status,-price' already." in again
+    assert (
+        (fleet / "fleet.toml")
+        .read_text()
+        .endswith(
+            'code = "int?"\n_index = ["status, -price", "code"]\n_unique = ["name, code"]\n'
+            '_actions = { sell = "status: open -> sold", reopen = "status: sold -> open" }\n'
+            '_plural = "wares"\n'
+        )
+    )
+    assert (
+        'bp.post("/wares/<id:record_id>/reopen")'
+        in (fleet / PRODUCT / "infrastructure/web/controllers.py").read_text()
+    )
+    for number, wrong in enumerate((("--index", "colour"), ("--action", "x=status: open -> gone"))):
+        assert ("colour", "gone")[number] in refused(
+            scaffold(fleet, *resource, *wrong), exit_code=2
+        )
+
+
+def test_options_keep_how_the_description_is_written(fleet: Path) -> None:
+    text = (fleet / "fleet.toml").read_text()
+    extra = '_index = [\n  "name",  # by name\n  "price", # and price\n]\n\n[product-service.product._actions]\n'
+    (fleet / "fleet.toml").write_text(
+        f'{text}state = "enum(a, b)=a"\n{extra}go = "state: a -> b"\n'
+    )
+
+    done(
+        scaffold(
+            fleet,
+            "resource",
+            "product-service",
+            "product",
+            "--index",
+            "-price",
+            "--action",
+            "back=state: b -> a",
+        )
+    )
+
+    assert (
+        (fleet / "fleet.toml")
+        .read_text()
+        .endswith(
+            '_index = [\n  "name",  # by name\n  "price",\n  "-price", # and price\n]\n\n'
+            '[product-service.product._actions]\ngo = "state: a -> b"\nback = "state: b -> a"\n'
+        )
+    )
+
+
+@pytest.mark.parametrize("fill", [(), ("--fill", "password=x")])
+def test_a_secret_that_rows_would_have_to_have_is_refused(
+    fleet: Path, fill: tuple[str, ...]
+) -> None:
+    field = ("field", "product-service", "product")
+
+    message = refused(scaffold(fleet, *field, "password:str:secret", *fill), exit_code=2)
+
+    assert "its adapter's to say" in message
+    done(scaffold(fleet, *field, "password:str?:secret"))
 
 
 def test_what_has_a_revision_says_the_next_command(fleet: Path) -> None:

@@ -68,10 +68,11 @@ def test_what_refers_to_a_deleted_row_has_a_name_where_it_is_looked_at(
     assert ("referring = " in text) is is_read
 
 
-@pytest.mark.parametrize("spec", ["bool:unique", "enum(a, b)?:unique", "ref(lamp):unique"])
-def test_more_parts_than_values_that_differ_are_refused(spec: str) -> None:
-    part = f'\n[lamp-service.lamp.line]\nx = "{spec}"'
+def test_more_rows_than_are_found_to_differ_are_refused() -> None:
+    part = '\n[lamp-service.lamp.line]\nx = "bool"\ny = "bool"\nz = "bool"\nu = "bool"'
+    pairs = '"x, y", "x, z", "x, u", "y, z", "y, u", "z, u"'
+    lines = f'lines = "items(line):length({{}})"\n{part}\n_unique = [{pairs}]'
 
-    assert lamp_tests(f'lines = "items(line):length(2)"\n{part}\ny = "int"')
-    with pytest.raises(MisuseError, match=r"3 items that differ in x are not generated yet:"):
-        lamp_tests(f'lines = "items(line):length(3)"\n{part}')
+    assert lamp_tests(lines.format(2))
+    with pytest.raises(MisuseError, match=r"4 lines were not found whose unique values differ:"):
+        lamp_tests(lines.format(4))

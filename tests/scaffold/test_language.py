@@ -345,39 +345,6 @@ def test_what_is_no_option_is_refused_in_lines_with_a_caret(option: dict[str, ob
         parse_block({"x": "int"} | option)
 
 
-@pytest.mark.parametrize(
-    "block",
-    [
-        {"x": "many(y):length(3)"},
-        {"x": "str:secret", "field": "int"},
-        {"x": "many(y)", "_active": False},
-    ],
-)
-def test_what_is_not_generated_yet_is_refused_by_its_name(block: dict[str, object]) -> None:
-    with pytest.raises(MisuseError, match="is not generated yet:"):
-        Resource.described(
-            ServiceName.parse("thing-service"), replace(parse_block(block), name="thing")
-        )
-
-
-@pytest.mark.parametrize(
-    ("part", "length"),
-    [
-        ({"x": "str:secret"}, ""),
-        ({"x": "many(y)"}, ""),
-        ({"x": "ref(y):unique"}, ":length(3)"),
-    ],
-)
-def test_what_is_not_generated_of_parts_yet_is_refused_by_its_name(
-    part: dict[str, object], length: str
-) -> None:
-    owner = parse_block({"code": "str(20)", "lines": f"items(line){length}"}, "order")
-    described = replace(owner, parts=(parse_block(part, "line", owner="order"),))
-
-    with pytest.raises(MisuseError, match="not generated"):
-        Resource.described(ServiceName.parse("order-service"), described)
-
-
 @pytest.mark.parametrize("texts", [["a:int", "a:str"], ["price:int", "price_min:int"], ["at_max:date", "at:date"],
     ["category:ref(category)", "category_id:int"], ["tags:many(tag)", "tag:many(tag)"],
     ["tag_ids:json", "tags:many(tag)"], ["name:str?", "name_null:bool"],
@@ -402,7 +369,6 @@ def test_the_command_line_shows_a_mistake_as_the_page_does(workspace: Path) -> N
     ("arguments", "message"),
     [
         (["ping", "8081", "a:int", "--bare"], "A --bare service keeps nothing"),
-        (["user-service", "8081", "a:int"], "other fields for it are not generated yet"),
     ],
 )
 def test_fields_that_no_table_could_have_are_refused(
@@ -506,8 +472,8 @@ def test_the_page_names_every_type_and_modifier() -> None:
         *(("x:float:min(1e22)", 8), ("x:float:max(1e22)", 8), ("x:int:max(-1)", 8)),
         *(("x:str(1)", 8), ("x:email:length(3,3)", 8), ("x:url:length(8,8)", 8), ("x:uuid", 8)),
         *(("x:time:min(23:59:59.999998)", 2), ("x:decimal(3,3):positive:max(0.003)", 3)),
-        *(("x:bool", 2), ("x:enum(a, b, c)", 3), ("x:json", 2), ("x:str:pattern(/a|b|c/)", 3)),
-        ("x:float:min(0):max(1e-7)", 8),
+        *(("x:bool", 2), ("x:enum(a, b, c)", 3), ("x:json", 8), ("x:str:pattern(/a|b|c/)", 3)),
+        *(("x:float:min(0):max(1e-7)", 8), ("x:ref(y)", 8)),
         ("x:text:pattern(/(a|bc)+\\d?/)", 8),
     ],
 )

@@ -4,6 +4,7 @@ import keyword
 
 import pytest
 
+from scaffold import english
 from scaffold.errors import MisuseError
 from scaffold.names import ResourceName, ServiceName, parse_port
 
@@ -87,6 +88,19 @@ def test_a_resource_has_a_right_english_plural(typed: str, singular: str, plural
     resource = ResourceName.of(ServiceName.parse(typed))
 
     assert (resource.singular, resource.many) == (singular, plural)
+
+
+@pytest.mark.parametrize(
+    ("state", "was_done"),
+    [
+        *((word, True) for word in ("paid", "shipped", "cancelled", "sent", "partly paid")),
+        *((word, True) for word in ("checked in", "signed off", "withdrawn")),
+        *((word, False) for word in ("open", "live", "in transit", "not paid", "red", "on hold")),
+        *((word, False) for word in ("in", "off", "needs review", "overdue")),
+    ],
+)
+def test_a_participle_says_what_was_done(state: str, was_done: bool) -> None:
+    assert english.is_participle(state) is was_done
 
 
 def test_a_resource_is_spelt_for_code_for_messages_and_for_urls() -> None:

@@ -1,0 +1,231 @@
+"""How far a revision has come that commits in parts, so that an interrupted run is taken up again.
+
+An autocommit block commits what is before it, and each of its statements. How many of a revision's
+statements are committed is kept in the database, as the comment on the table of revisions: together
+with the part itself where that is a transaction, and else behind each statement. Another run leaves
+out what is done. Of a statement that was under way it cannot be known: where PostgreSQL says then
+that its work is there already, it was done.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from alembic.runtime.migration import MigrationContext, RevisionStep
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
+
+from db_manager.errors import ManagerError
+from quart_fleet.database.explanations import driver_error
+from quart_fleet.files import parse_python
+
+IS_DONE = frozenset(
+    {"3F000", "42701", "42703", "42704", "42710", "42723", "42P01", "42P04", "42P06", "42P07"}
+)
+"""What PostgreSQL says of a name that is not there, or is there already: of a column, a table, another."""
+
+_COMMENT = re.compile(
+    r"db_manager: (?P<way>upgrade|downgrade) of (?P<revision>\S+) is (?P<state>half done|taken back): "
+    r"(?P<done>\d+) statements \((?P<digest>\w+)\)"
+)
+_CHANGES_ROWS = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|MERGE|WITH)\b", re.IGNORECASE)
+_READ = text("SELECT obj_description(to_regclass(quote_ident(:table)), 'pg_class')")
+
+
+@dataclass(frozen=True, slots=True)
+class HalfDone:
+    """A revision of which a part is committed."""
+
+    revision: str
+    way: str
+    """`upgrade` or `downgrade`."""
+    done: int
+    """Statements that are committed."""
+    digest: str
+    """Of their text."""
+    is_taken_back: bool = False
+    """Whether it is being undone by its other way."""
+
+    @classmethod
+    def find(cls, connection: Connection, version_table: str) -> "HalfDone | None":
+        """Return what an interrupted run left."""
+        comment = connection.scalar(_READ, {"table": version_table})
+        found = _COMMENT.fullmatch(comment or "")
+        if found is None:
+            return None
+        is_taken_back = found["state"] == "taken back"
+        return cls(
+            found["revision"], found["way"], int(found["done"]), found["digest"], is_taken_back
+        )
+
+    def note(self, connection: Connection, version_table: str) -> None:
+        """Keep it in the database."""
+        state = "taken back" if self.is_taken_back else "half done"
+        words = f"{self.way} of {self.revision} is {state}: {self.done} statements ({self.digest})"
+        comment_on(connection, version_table, f"'db_manager: {words}'")
+
+    @property
+    def remedy(self) -> str:
+        """What finishes it."""
+        command = "migrate" if self.way == "upgrade" else "downgrade, to the revision before it,"
+        return (
+            f"The {self.way} of {self.revision} is half done: an interrupted run has committed "
+            f"{self.done} of its statements. python -m db_manager {command} does the rest."
+        )
+
+
+def comment_on(connection: Connection, version_table: str, comment: str) -> None:
+    """Set the comment on the table of revisions; where that is another's, nothing is kept."""
+    table = connection.dialect.identifier_preparer.quote(version_table)
+    statement = f"COMMENT ON TABLE {table} IS {comment}".replace("'", "''")
+    connection.exec_driver_sql(
+        f"DO 'BEGIN {statement}; EXCEPTION WHEN insufficient_privilege THEN NULL; END'"
+    )
+
+
+class Progress:
+    """Follows the revisions of one run, statement by statement.
+
+    Args:
+        version_table: of the database.
+        found: what an interrupted run left.
+        lock_wait: seconds that a statement waits for a lock which lets all others pass.
+        lock_timeout: seconds that every other one waits.
+    """
+
+    def __init__(
+        self, version_table: str, found: HalfDone | None, lock_wait: float, lock_timeout: float
+    ) -> None:
+        self._version_table = version_table
+        self._found = found
+        self._wait = max(lock_wait, lock_timeout)
+        self._timeout = lock_timeout
+        self._step: HalfDone | None = None
+        self._file = Path()
+        self._text = sha256()
+        self._left_out = 0
+        self._is_resumed = False
+        self._is_apart = False
+        self._is_noted = found is not None
+
+    def follow(self, context: MigrationContext) -> None:
+        """Be told by Alembic of each revision, and of its autocommit blocks."""
+        steps, block = context._migrations_fn, context.autocommit_block
+
+        def told(*arguments: Any) -> Iterator[Any]:
+            for step in steps(*arguments) if steps else ():
+                self._begin(step)
+                yield step
+
+        @contextmanager
+        def autocommit_block() -> Iterator[None]:
+            connection = context.connection
+            if connection is None or self._step is None:
+                with block():
+                    yield
+                return
+            self._note(connection)
+            with block():
+                self._is_apart = True
+                try:
+                    yield
+                finally:
+                    self._is_apart = False
+
+        context._migrations_fn = told
+        context.autocommit_block = autocommit_block  # type: ignore[method-assign]
+
+    def _begin(self, step: object) -> None:
+        self._step, self._is_resumed, self._left_out = None, False, 0
+        self._text = sha256()
+        if not isinstance(step, RevisionStep):
+            return
+        way = "upgrade" if step.is_upgrade else "downgrade"
+        self._step = HalfDone(step.revision.revision, way, 0, "")
+        self._file = Path(step.revision.path)
+        if self._found is None:
+            return
+        if (self._found.revision, self._found.way) != (self._step.revision, way):
+            raise ManagerError(self._found.remedy)
+        self._is_resumed = True
+        # What a revision asks or does by itself, no count of ours knows: it is done from its start.
+        self._left_out = 0 if self._is_opaque else self._found.done
+
+    @property
+    def _is_opaque(self) -> bool:
+        return any(
+            isinstance(node, ast.Attribute) and node.attr in ("get_bind", "connection", "run_async")
+            for node in ast.walk(parse_python(self._file))
+        )
+
+    def execute(self, statement: str, connection: Connection, run: Callable[[], Any]) -> Any:
+        """Run a statement of a revision, unless it is done already, and keep that it was."""
+        if self._step is None:
+            return run()
+        self._text.update(statement.encode())
+        self._step = replace(
+            self._step, done=self._step.done + 1, digest=self._text.hexdigest()[:12]
+        )
+        if self._step.done <= self._left_out:
+            found, is_last = self._found, self._step.done == self._left_out
+            if found is not None and is_last and self._step.digest != found.digest:
+                raise ManagerError(
+                    f"{self._file.name} has changed since {found.done} of its statements were "
+                    "committed by an interrupted run.\nBring it back as it was and migrate; write what "
+                    "is to be otherwise as another revision."
+                )
+            return None
+        if not self._is_apart:
+            return run()
+        return self._execute_apart(self._step, statement, connection, run)
+
+    def _execute_apart(
+        self, step: HalfDone, statement: str, connection: Connection, run: Callable[[], Any]
+    ) -> Any:
+        """Run a statement in no transaction, or in one of its own where it is of rows."""
+        if _CHANGES_ROWS.match(statement):
+            connection.exec_driver_sql("BEGIN")
+            try:
+                result = run()
+                self._note(connection)
+            except BaseException:
+                with suppress(DBAPIError, InvalidRequestError):  # of a connection that is lost
+                    connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
+            return result
+        is_patient = "CONCURRENTLY" in statement.upper()
+        if is_patient:  # all others pass meanwhile
+            connection.exec_driver_sql(f"SET lock_timeout = '{self._wait:g}s'")
+        try:
+            result = run()
+        except DBAPIError as error:
+            was_under_way = self._is_resumed and step.done == self._left_out + 1
+            if not was_under_way or getattr(driver_error(error), "sqlstate", None) not in IS_DONE:
+                raise
+            result = None
+        if is_patient:
+            connection.exec_driver_sql(f"SET lock_timeout = '{self._timeout:g}s'")
+        self._note(connection)
+        return result
+
+    def finish(self, connection: Connection) -> None:
+        """Keep nothing any more of a revision that is done, in the transaction that says so."""
+        if self._is_noted:
+            comment_on(connection, self._version_table, "NULL")
+        self._found, self._is_noted = None, False
+
+    @property
+    def half_done(self) -> tuple[Path, str] | None:
+        """The file of which a part may be committed, and its way."""
+        return (self._file, self._step.way) if self._is_noted and self._step is not None else None
+
+    def _note(self, connection: Connection) -> None:
+        if self._step is not None and self._step.done >= self._left_out:
+            self._step.note(connection, self._version_table)
+            self._is_noted = True

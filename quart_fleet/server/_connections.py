@@ -1,0 +1,196 @@
+"""The clients that are connected to one process: how many there may be, how long it waits for each.
+
+No time is taken and no timer is started for a request: a sweep looks at every connection once a
+second, so that what is waited for too long ends within a second more.
+"""
+
+import asyncio
+import fcntl
+import logging
+import resource
+import socket
+import sys
+import termios
+from abc import ABC, abstractmethod
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from quart_fleet.asgi._application import ServiceApplication
+from quart_fleet.logs import CountedWarnings
+
+if TYPE_CHECKING:
+    from asyncio import WriteTransport
+
+REFUSED, IDLE, HEAD, BODY, ANSWER = range(5)
+"""What a connection is in the midst of, in the order in which connections are given up."""
+
+LINGER_TIMEOUT = 2.0
+"""Seconds that a client gets to read why it was refused, while what it sends is dropped."""
+LAST_REQUEST_TIMEOUT = 1.0
+"""Seconds that a draining process waits for a request that is on its way already."""
+LAST_SEND_TIMEOUT = 10.0
+"""Seconds after which a draining process gives up a client that takes no byte."""
+PROBE_DELAY = 0.3
+"""Seconds after which a client that sends no more is asked whether it is still there."""
+_ECHO_DELAY = 0.2
+_INTERVAL, _DRAINING_INTERVAL = 1.0, 0.1
+_RESERVE = 64
+"""Files that a process opens besides its connections and those of its database."""
+_TCP_CLOSE = 7
+"""The first byte of TCP_INFO where the other side has reset the connection (linux/tcp_states.h)."""
+
+_log = logging.getLogger(__name__)
+
+
+class Connection(ABC):
+    """One client, as the server knows it that speaks to it."""
+
+    transport: "WriteTransport"
+    seen: object = None
+    since = 0.0
+    unsent = 0
+    unsent_since = 0.0
+
+    @abstractmethod
+    def find_state(self) -> tuple[int, object]:
+        """Return what it is in the midst of, and what differs from one request to the next."""
+
+    @abstractmethod
+    def is_waiting_to_send(self) -> bool:
+        """Whether nothing is added to what is to be sent until the client takes some of it."""
+
+    @abstractmethod
+    def has_answered(self) -> bool:
+        """Whether an answer has begun, so that no other can be sent."""
+
+    @abstractmethod
+    def refuse(self, status: int) -> None:
+        """Answer with this status in place of a handler, and end the connection."""
+
+    def close_idle(self) -> None:
+        """Close it, unless a request has come in the meantime."""
+        file = self.transport.get_extra_info("socket").fileno()
+        if file >= 0 and fcntl.ioctl(file, termios.FIONREAD, b"\0" * 4) == b"\0" * 4:
+            self.transport.close()
+
+    def watch_half_closed(self) -> None:
+        """Find out whether a client that sends no more has left, or reads on (`nc -N`).
+
+        Both look the same until something is sent: an interim response, which every client takes
+        (RFC 9110, section 15.2). The system of a client that has left resets the connection.
+        """
+        asyncio.get_running_loop().call_later(PROBE_DELAY, self._probe)
+
+    def _probe(self) -> None:
+        if not self.transport.is_closing() and self.find_state()[0] == ANSWER:
+            if not self.has_answered():
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            asyncio.get_running_loop().call_later(_ECHO_DELAY, self._end_if_left)
+
+    def _end_if_left(self) -> None:
+        if self.transport.is_closing():
+            return
+        client = self.transport.get_extra_info("socket")
+        if (
+            sys.platform == "linux"
+            and client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
+        ):
+            self.transport.abort()
+        elif self.find_state()[0] == ANSWER:
+            asyncio.get_running_loop().call_later(_INTERVAL, self._end_if_left)
+
+
+class Connections:
+    """All of a process, by the settings of its application."""
+
+    def __init__(self, app: ServiceApplication) -> None:
+        self.app = app
+        self.open = set[Connection]()
+        self.draining = False
+        config = app.config
+        self.most_head: int = config["MAX_HEAD_SIZE"]
+        self.most_headers: int = config["MAX_HEADERS"]
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if files == resource.RLIM_INFINITY:
+            files = sys.maxsize
+        allowed = max(files - _RESERVE - config.get("DB_POOL_SIZE", 0), 10)
+        self.most = min(config["MAX_CONNECTIONS"] or 10_000, allowed)
+        self._warnings = CountedWarnings(_log)
+
+    def start(self) -> None:
+        """Begin to look after the connections; the application has started."""
+        self._loop = asyncio.get_running_loop()
+        self._sweep()
+
+    def admit(self, connection: Connection, count: int) -> None:
+        """Take a connection in; where there are too many, idle and slow ones make room."""
+        connection.since = self._loop.time()
+        self.open.add(connection)
+        if count <= self.most:
+            return
+        now = self._loop.time()
+        waiting = sorted(
+            (phase, each.since, id(each), each)
+            for each in self.open
+            for phase in (each.find_state()[0],)
+            if each is not connection and (phase < BODY or now - each.since > _INTERVAL)
+            and phase != ANSWER
+        )  # fmt: skip
+        line = f"{self.most} clients are connected, the limit: idle and slow ones are ended"
+        self._warnings.warn("connected", line)
+        for phase, _, _, each in waiting[: max(1, self.most // 50)]:
+            if phase == REFUSED:
+                each.transport.abort()
+            elif phase == IDLE:
+                each.close_idle()
+            else:
+                each.refuse(408)
+        if not waiting:
+            connection.refuse(503)
+
+    def write(self, status: int) -> bytes:
+        """Return the whole answer of this status that closes its connection."""
+        start, last = self.app.refusals[status]
+        lines = [
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(),
+            f"date: {formatdate(usegmt=True)}".encode(),
+            *(b"%s: %s" % header for header in start["headers"]),
+            b"connection: close",
+        ]
+        return b"\r\n".join([*lines, b"", last["body"]])
+
+    def drain(self) -> None:
+        """Have every connection end behind its next answer, or soon where no request comes."""
+        self.app.drain()
+        self.draining = True
+        now = self._loop.time()
+        for each in self.open:
+            each.since = now
+        self._timer.cancel()
+        self._sweep()
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        config = self.app.config
+        idle = LAST_REQUEST_TIMEOUT if self.draining else config["KEEP_ALIVE_TIMEOUT"]
+        sending = LAST_SEND_TIMEOUT if self.draining else config["SEND_TIMEOUT"]
+        for each in list(self.open):
+            state = each.find_state()
+            if state != each.seen:
+                each.seen, each.since = state, now
+            phase, waited = state[0], now - each.since
+            if phase == IDLE and waited >= idle:
+                each.close_idle()
+            elif phase == HEAD and waited >= config["HEAD_TIMEOUT"]:
+                each.refuse(408)
+            elif phase == REFUSED and waited >= LINGER_TIMEOUT:
+                each.transport.abort()
+            unsent = each.transport.get_write_buffer_size()
+            if not unsent or unsent != each.unsent or not each.is_waiting_to_send():
+                each.unsent, each.unsent_since = unsent, now
+            elif now - each.unsent_since >= min(sending, config["SEND_TIMEOUT"]):
+                self._warnings.warn("sending", "A client took no byte of its answer: it was ended")
+                each.transport.abort()
+        interval = _DRAINING_INTERVAL if self.draining else _INTERVAL
+        self._timer = self._loop.call_later(interval, self._sweep)

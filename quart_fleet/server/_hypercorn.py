@@ -1,0 +1,274 @@
+"""Serving by hypercorn, with bounds on what a client may send, and an end that loses nothing.
+
+Its own `serve` closes what its listener has not handed over yet, and every idle connection.
+"""
+
+import asyncio
+import re
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import h11
+import uvloop
+from hypercorn.asyncio.lifespan import Lifespan
+from hypercorn.asyncio.task_group import TaskGroup
+from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol import ProtocolWrapper
+from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.typing import ConnectionState, LifespanState
+from hypercorn.utils import LifespanFailureError, parse_socket_addr, wrap_app
+
+from quart_fleet.asgi._application import ServiceApplication
+from quart_fleet.server._connections import (
+    ANSWER,
+    BODY,
+    HEAD,
+    IDLE,
+    LAST_REQUEST_TIMEOUT,
+    REFUSED,
+    Connection,
+    Connections,
+)
+from quart_fleet.server._listener import end_listening
+from quart_fleet.server._workers import Link
+
+_CUT_TIMEOUT = 5.0
+"""Seconds that requests get to end which were cancelled at the end of the grace."""
+_HEAD_END = b"\r\n\r\n"
+_FOLD = re.compile(rb"\r\n[ \t]")
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+_FRAMINGS = {b"content-length", b"transfer-encoding"}
+
+
+class StrictConnection(h11.Connection):
+    """h11's, which refuses what RFC 9112 lets a server refuse, and others read in another way.
+
+    Line feeds alone (section 2.2), folded lines (5.2), and two lengths of one body (6.3).
+    """
+
+    def __init__(self, most_head: int, most_headers: int) -> None:
+        super().__init__(h11.SERVER, max_incomplete_event_size=most_head)
+        self._most_head = most_head
+        self._most_headers = most_headers
+
+    def next_event(self) -> Any:
+        """Return what has come; raises RemoteProtocolError."""
+        if self.their_state is h11.IDLE:
+            head = self.trailing_data[0]
+            end = head.find(_HEAD_END)
+            if end >= 0:
+                head = head[: end + len(_HEAD_END)]
+            if len(head) > self._most_head:
+                raise h11.RemoteProtocolError("The head is too large", error_status_hint=431)
+            if _FOLD.search(head) or _BARE_LINE_FEED.search(head):
+                raise h11.RemoteProtocolError("A line of the head does not end as it should")
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            headers = dict(event.headers)
+            if len(event.headers) > self._most_headers:
+                raise h11.RemoteProtocolError("Too many headers", error_status_hint=431)
+            if headers.keys() >= _FRAMINGS:
+                raise h11.RemoteProtocolError("The body has two lengths")
+            if headers.get(b"upgrade", b"").lower() == b"websocket":
+                _check_handshake(headers)
+        return event
+
+
+def _check_handshake(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse what opens no WebSocket (RFC 6455, section 4.4)."""
+    if headers.get(b"sec-websocket-version") != b"13":
+        raise h11.RemoteProtocolError("Another version of WebSocket", error_status_hint=426)
+    if not headers.get(b"sec-websocket-key"):
+        raise h11.RemoteProtocolError("A WebSocket without a key")
+
+
+class BoundedProtocol(H11Protocol):
+    """hypercorn's, on a strict connection."""
+
+    def __init__(self, bounded: "BoundedConnection", *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._bounded = bounded
+        limits = bounded.all
+        self.connection = StrictConnection(limits.most_head, limits.most_headers)
+
+    async def _send_error_response(self, status_code: int) -> None:
+        self._bounded.refuse(status_code)
+
+
+class BoundedConnection(TCPServer, Connection):
+    """One client; `Connections` looks at it from outside."""
+
+    def __init__(self, connections: Connections, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.all = connections
+        self.transport = self.writer.transport
+        self._is_refused = False
+        self._answered = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve the client, as TCPServer does."""
+        connected = self.writer.get_extra_info("socket")
+        try:
+            client = parse_socket_addr(connected.family, connected.getpeername())
+            server = parse_socket_addr(connected.family, connected.getsockname())
+            async with TaskGroup(self.loop) as group:
+                self._task_group = group
+                arguments: list[Any] = [self.app, self.config, self.context, group]
+                arguments += [ConnectionState(self.state), False, client, server]
+                arguments += [self.protocol_send]
+                self.protocol = ProtocolWrapper(*arguments)
+                self.protocol.protocol = BoundedProtocol(self, *arguments)
+                self.all.admit(self, len(self.all.open) + 1)
+                await self.protocol.initiate()
+                await self.idle_task.restart(group, self._idle_timeout)
+                await self._read_data()
+        except OSError:
+            pass
+        finally:
+            await self._close()
+            self.all.open.discard(self)
+
+    async def protocol_send(self, event: Event) -> None:
+        """Send, unless the client has been refused: it gets a moment to read why."""
+        if isinstance(event, Updated) and not event.idle:
+            self._answered.clear()
+        else:
+            if not isinstance(event, RawData):
+                self._answered.set()
+            if self._is_refused:
+                return
+        await super().protocol_send(event)
+
+    async def _read_data(self) -> None:
+        while not self.reader.at_eof():
+            try:
+                data = await self.reader.read(MAX_RECV)
+            except OSError:
+                break
+            if data and not self._is_refused:
+                await self.protocol.handle(RawData(data))
+        if self.find_state()[0] == ANSWER and not self.transport.is_closing():
+            self.watch_half_closed()
+            waiting = [
+                asyncio.ensure_future(each)
+                for each in (self._answered.wait(), self.writer.wait_closed())
+            ]
+            try:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for each in waiting:
+                    each.cancel()
+                await asyncio.gather(*waiting, return_exceptions=True)
+        await self.idle_task.stop()  # which the group would wait for
+        await self.protocol.handle(Closed())
+
+    def find_state(self) -> tuple[int, object]:
+        """Return what is waited for, by the number of requests before."""
+        http = self.protocol.protocol
+        count = http.keep_alive_requests
+        if self._is_refused:
+            return REFUSED, None
+        if isinstance(http, H2Protocol):
+            return (IDLE if http.idle else ANSWER), count
+        if not isinstance(http.connection, h11.Connection):  # a WebSocket
+            return ANSWER, None
+        if http.connection.their_state is h11.IDLE and http.stream is None:
+            return (HEAD if http.connection.trailing_data[0] else IDLE), count
+        return (BODY if http.connection.their_state is h11.SEND_BODY else ANSWER), count
+
+    def is_waiting_to_send(self) -> bool:
+        """Whether the last part is still being sent, or the connection closed."""
+        return self.send_lock.locked() or self.transport.is_closing()
+
+    def has_answered(self) -> bool:
+        """Whether the answer has begun."""
+        http = self.protocol.protocol
+        return isinstance(http, H2Protocol) or http.connection.our_state not in (
+            h11.IDLE,
+            h11.SEND_RESPONSE,
+        )
+
+    def refuse(self, status: int) -> None:
+        """Answer in place of a handler; one that runs finds its client gone."""
+        if self._is_refused:
+            return
+        if not self.has_answered():
+            self.transport.write(self.all.write(status))
+        if self.find_state()[0] in (BODY, ANSWER):
+            self._task_group.spawn(self.protocol.handle, Closed())
+        self._is_refused = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+
+def run_hypercorn(app: ServiceApplication, listener: socket.socket, link: Link) -> None:
+    """Serve with hypercorn, on uvloop, until SIGINT or SIGTERM."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_serve(app, listener, link))
+        except LifespanFailureError as error:
+            sys.exit(str(error))
+
+
+async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -> None:
+    loop = asyncio.get_running_loop()
+    signalled = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, signalled.set)
+    config = Config()
+    config.keep_alive_timeout = app.config["KEEP_ALIVE_TIMEOUT"]
+    config.h2_max_header_list_size = app.config["MAX_HEAD_SIZE"]
+    config.include_server_header = False
+    config.loglevel = "WARNING"
+    wrapped = wrap_app(app, config.wsgi_max_body_size, None)
+    context = WorkerContext(None)
+    state: LifespanState = {}
+    lifespan = Lifespan(wrapped, config, loop, state)
+    lifespan_task = loop.create_task(lifespan.handle_lifespan())
+    await lifespan.wait_for_startup()
+    if lifespan_task.done() and (failure := lifespan_task.exception()):
+        raise failure
+    connections = Connections(app)
+    connections.start()
+    tasks = set[asyncio.Task[None]]()
+
+    def connect() -> asyncio.StreamReaderProtocol:
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=MAX_RECV), serve_client)
+
+    async def serve_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        with suppress(asyncio.CancelledError):  # at the end of the grace
+            await BoundedConnection(
+                connections, wrapped, loop, config, context, state, reader, writer
+            )
+
+    server = await loop.create_server(connect, sock=listener)
+    link.serving()
+    await signalled.wait()
+    connections.drain()
+    await end_listening(listener, [server], connect, is_last=link.is_last())
+    link.closed()
+    deadline = loop.time() + app.config["GRACEFUL_TIMEOUT"]
+    if tasks:
+        await asyncio.wait(tasks, timeout=LAST_REQUEST_TIMEOUT)
+    await context.terminated.set()
+    if tasks:
+        await asyncio.wait(tasks, timeout=deadline - loop.time())
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=_CUT_TIMEOUT)
+    await lifespan.wait_for_shutdown()
+    lifespan_task.cancel()
+    await asyncio.gather(lifespan_task, return_exceptions=True)

@@ -1,0 +1,98 @@
+"""The port that a service listens on, from its first connection to its last."""
+
+import asyncio
+import ctypes
+import errno
+import os
+import socket
+import struct
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from quart_fleet.conventions import is_served
+from quart_fleet.errors import ConfigurationError
+
+_BACKLOG = 2048
+"""Connections that may wait to be accepted."""
+_SO_ATTACH_FILTER, _BPF_RETURN = 26, 0x06
+"""Of linux/socket.h and linux/bpf_common.h: a filter of one instruction that drops all packets."""
+_LOOPBACKS = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::1": "::1", "::": "::1"}  # noqa: S104 - only looked up
+"""Where a program is reached that has the port of an address already."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Listen on the port; raises ConfigurationError, which says what to do about it.
+
+    `::` is every address of this machine, of IPv4 too, whatever the system's default.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError):
+        raise ConfigurationError(f"HOST: no such host as {host!r}") from None
+    families = {each[0] for each in found}
+    family = socket.AF_INET if socket.AF_INET in families else socket.AF_INET6
+    both = host == "::" and socket.has_dualstack_ipv6()
+    address = next(str(each[4][0]) for each in found if each[0] == family)
+    loopback = _LOOPBACKS.get(address)
+    try:
+        if loopback and is_served(port, loopback):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        return socket.create_server(
+            (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
+        )
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            message = (
+                f"Port {port} is in use.\nStop the program that listens there, "
+                "or choose another port: SERVICE_PORT=<port> python app.py"
+            )
+        else:
+            reason = os.strerror(error.errno or 0)
+            place = f"{in_url(host)}:{port}"
+            message = f"Cannot listen on {place}: {reason} (HOST and SERVICE_PORT set it)"
+        raise ConfigurationError(message) from error
+
+
+def in_url(host: str) -> str:
+    """Return the host as a URL has it: an address of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+async def end_listening(
+    listener: socket.socket,
+    servers: Iterable[asyncio.AbstractServer],
+    protocol: Callable[[], asyncio.BaseProtocol],
+    *,
+    is_last: bool,
+) -> None:
+    """Close the listener and serve what the kernel has accepted already, which it would reset.
+
+    Where no other process holds the listener, the kernel accepts nothing more for the moment
+    between the last of these and the close. A client that asks in this moment asks again after a
+    second (RFC 6298, section 2.1), and is refused.
+    """
+    clients = _accept_all(listener)
+    if is_last and sys.platform == "linux":
+        drop = ctypes.create_string_buffer(struct.pack("HBBI", _BPF_RETURN, 0, 0, 0))
+        program = struct.pack("HL", 1, ctypes.addressof(drop))
+        with suppress(OSError):  # a sandbox may not know of filters
+            listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    clients += _accept_all(listener)
+    for server in servers:
+        server.close()
+    listener.close()
+    for client in clients:
+        client.setblocking(False)
+        await asyncio.get_running_loop().connect_accepted_socket(protocol, client)
+
+
+def _accept_all(listener: socket.socket) -> list[socket.socket]:
+    clients = []
+    while True:
+        try:
+            clients.append(listener.accept()[0])
+        except BlockingIOError:
+            return clients
+        except ConnectionError:  # the client has left
+            continue

@@ -1,0 +1,247 @@
+"""Serving by uvicorn, with bounds on what a client may send and on how long it may take.
+
+uvicorn has none for the head of a request, and closes what its listener has not handed over yet.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from quart_fleet.asgi._application import ServiceApplication
+from quart_fleet.server._connections import (
+    ANSWER,
+    BODY,
+    HEAD,
+    IDLE,
+    REFUSED,
+    Connection,
+    Connections,
+)
+from quart_fleet.server._listener import end_listening
+from quart_fleet.server._workers import Link
+
+_LINE_ENDS = 4
+"""Bytes of a header's line besides its name and its value."""
+_KEY = b"sec-websocket-key"
+_VERSION = b"sec-websocket-version"
+
+
+class _Refused(Exception):  # noqa: N818 - stops the parser, and is no error
+    """The request that is being parsed is answered already."""
+
+
+class BoundedProtocol(HttpToolsProtocol, Connection):
+    """uvicorn's, which refuses heads that are too large, and answers half-closed clients.
+
+    Nothing else in it is awaited or timed: `Connections` looks at it from outside.
+    """
+
+    transport: asyncio.Transport
+
+    def __init__(self, connections: Connections, **options: Any) -> None:
+        super().__init__(**options)
+        self._all = connections
+        self._unparsed = 0
+        """Bytes that have come since the last part of a body, or since the last request."""
+        self._hosts = 0
+        self._is_refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection in."""
+        super().connection_made(transport)
+        self._all.admit(self, len(self.connections))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._all.open.discard(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come; what comes after a refusal is dropped."""
+        if self._is_refused:
+            return
+        self._unparsed += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._upgrade()
+        except httptools.HttpParserError:
+            self.refuse(400)
+        if self._unparsed > self._all.most_head:
+            self.refuse(431)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # there it always closes
+        """Stay for the answer of a client that closes its sending side only."""
+        if self.find_state()[0] != ANSWER:
+            return None
+        last = self.pipeline[0][0] if self.pipeline else self.cycle
+        if last.more_body:
+            return None
+        last.keep_alive = False
+        self.watch_half_closed()
+        return True
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._hosts = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, of the head or behind a chunked body."""
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+        if len(self.headers) > self._all.most_headers:
+            self._stop(431)
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer, unless the head is too large or names no host (RFC 9112, section 3.2)."""
+        if self._unparsed > self._all.most_head:  # with what has come of a body
+            line = f"{self.parser.get_method().decode()}  HTTP/1.1\r\n\r\n"
+            size = len(line) + len(self.url)
+            size += sum(len(name) + len(value) + _LINE_ENDS for name, value in self.headers)
+            if size > self._all.most_head:
+                self._stop(431)
+        self._unparsed = 0
+        if self._hosts != 1 and (self._hosts or self.parser.get_http_version() != "1.0"):
+            self._stop(400)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a part of a body."""
+        self._unparsed = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._unparsed = 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, as uvicorn does, without a timer until it comes."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+
+    def shutdown(self) -> None:
+        """Let the request that runs end the connection; an idle one waits for one on its way."""
+        if self.find_state()[0] in (BODY, ANSWER):
+            super().shutdown()
+
+    def find_state(self) -> tuple[int, object]:
+        """Return what is waited for, by the request that is answered."""
+        cycle = self.cycle
+        if self._is_refused:
+            return REFUSED, None
+        if cycle is None or cycle.response_complete:
+            return (HEAD if self._unparsed else IDLE), cycle
+        return (BODY if cycle.more_body else ANSWER), cycle
+
+    def is_waiting_to_send(self) -> bool:
+        """Whether uvicorn holds answers back, or closes what has been answered."""
+        return self.flow.write_paused or self.transport.is_closing()
+
+    def has_answered(self) -> bool:
+        """Whether the answer has begun."""
+        return self.cycle is not None and self.cycle.response_started
+
+    def refuse(self, status: int) -> None:
+        """Answer in place of a handler; one that runs finds its client gone."""
+        if self._is_refused:
+            return
+        is_answering = self.find_state()[0] in (BODY, ANSWER)
+        self._is_refused = True
+        if not (is_answering and self.cycle.response_started):
+            self.transport.write(self._all.write(status))
+        if is_answering:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.pipeline.clear()
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _stop(self, status: int) -> None:
+        self.refuse(status)
+        raise _Refused
+
+    def _upgrade(self) -> None:
+        if not self._should_upgrade():
+            self.cycle.keep_alive = False  # what follows is in another protocol
+            return
+        headers = dict(self.headers)
+        if headers.get(_VERSION) != b"13":  # RFC 6455, section 4.4
+            self.refuse(426)
+        elif not headers.get(_KEY) or self.scope["method"] != "GET":
+            self.refuse(400)
+        else:
+            self._all.open.discard(self)
+            self.handle_websocket_upgrade()
+
+
+class BoundedServer(uvicorn.Server):
+    """uvicorn's, whose end is not the end of what its listener took in."""
+
+    def __init__(self, config: uvicorn.Config, connections: Connections, link: Link) -> None:
+        super().__init__(config)
+        self._all = connections
+        self._link = link
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to serve, and say so."""
+        self._all.start()
+        await super().startup(sockets)
+        self._link.serving()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain: take what the kernel has accepted, answer, close."""
+        self._all.drain()
+        protocol = partial(
+            BoundedProtocol,
+            self._all,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        is_last = self._link.is_last()
+        for listener in sockets or ():
+            await end_listening(listener, self.servers, protocol, is_last=is_last)
+        self._link.closed()
+        await super().shutdown(sockets)
+
+
+def run_uvicorn(app: ServiceApplication, listener: socket.socket, link: Link) -> None:
+    """Serve with uvicorn, on uvloop and httptools, until SIGINT or SIGTERM."""
+    # Having stopped in good order, uvicorn sends itself the signal once more.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    connections = Connections(app)
+    config = uvicorn.Config(
+        app,
+        http=partial(BoundedProtocol, connections),  # type: ignore[arg-type]  # is called alone
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=app.config["GRACEFUL_TIMEOUT"],
+        proxy_headers=False,  # the application reads them, under every server
+    )
+    server = BoundedServer(config, connections, link)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(1)

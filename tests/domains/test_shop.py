@@ -1,0 +1,73 @@
+"""The shop of the language's page: whom it asks for ids of other services, and what its code says."""
+
+import shutil
+
+import pytest
+
+from tests.domains.test_domains import DOMAINS
+from tests.workspace import GeneratedWorkspace
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
+    """A workspace with the shop."""
+    made = GeneratedWorkspace.make(tmp_path_factory.mktemp("shop") / "fleet")
+    shutil.copy(DOMAINS / "shop/fleet.toml", made.root)
+    made.python("-m", "scaffold", "apply")
+    return made
+
+
+ORDER_OF_CHECKS = """
+import asyncio
+from order_service.application.dto.order_dto import CreateOrderLineDTO, PatchOrderDTO, UpdateOrderDTO
+from order_service.application.use_cases.order_use_cases import OrderUseCases
+from order_service.tests.fake_product_directory import FakeProductDirectory
+from order_service.tests.fake_user_directory import FakeUserDirectory
+from order_service.tests.fakes import FakeOrderUnitOfWork, Store
+from order_service.tests.samples import a_request
+from quart_fleet.errors import ServiceError
+
+
+async def main():
+    store = Store()
+    directories = FakeUserDirectory(9), FakeProductDirectory(9)
+    use_cases = OrderUseCases(lambda: FakeOrderUnitOfWork(store), *directories)
+    made = await use_cases.create(a_request())
+    given = {"product_id": 9, "unit_price": "1"}
+    lines = [CreateOrderLineDTO.model_validate(given | {"quantity": each}) for each in (1, 0)]
+    for kind, change in ((UpdateOrderDTO, use_cases.update), (PatchOrderDTO, use_cases.patch)):
+        for record_id, each in ((made.id + 1, lines[:1]), (made.id, lines[1:]), (made.id, lines[:1])):
+            try:
+                await change(record_id, kind(buyer_id=9, lines=each))
+            except ServiceError as error:
+                print(error.message, getattr(error, "errors", {}))
+        print((await change(made.id, kind(buyer_id=8))).buyer_id)
+    print((await use_cases.patch(made.id, PatchOrderDTO())).buyer_id)
+
+
+asyncio.run(main())
+"""
+
+
+def test_other_services_are_asked_last_and_together(workspace: GeneratedWorkspace) -> None:
+    said = [
+        "Order not found {}",
+        "Validation failed {'lines.0.quantity': 'Must be greater than 0'}",
+        "Validation failed {'buyer_id': 'No such buyer', 'lines.0.product_id': 'No such product'}",
+        "8",
+    ]
+
+    assert workspace.python("-c", ORDER_OF_CHECKS).splitlines() == [*said, *said, "8"]
+
+
+def test_a_deletion_tells_that_others_may_refer_to_the_row(workspace: GeneratedWorkspace) -> None:
+    told = {
+        name: "raises NotFoundError or ConflictError." in text.partition("async def delete")[2]
+        for name in ("category", "tag", "product")
+        for path in [f"services/product_service/application/use_cases/{name}_use_cases.py"]
+        for text in [(workspace.root / path).read_text()]
+    }
+
+    assert told == {"category": True, "tag": True, "product": False}

@@ -1,0 +1,1 @@
+"""A service under fire: hostile clients, and the end of its process in the midst of requests."""

@@ -1,0 +1,188 @@
+"""What one client may send and how long it may take, at the edges, under both servers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from quart_fleet.database._engine import Database
+from tests.contract.service import RunningService, running
+from tests.contract.wire import TIMEOUT, Answer, exchange, spell
+
+HEALTH, USERS = "/api/v1/health", "/api/v1/users"
+HOST = "Host: localhost\r\n"
+JSON = "Content-Type: application/json\r\n"
+MOST_HEAD = 64 * 1024
+MOST_HEADERS = 100
+BODY = b'{"username":"half","email":"half@example.com"}'
+CREATION = (
+    f"POST {USERS} HTTP/1.1\r\n{HOST}{JSON}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
+)
+WEBSOCKET = f"{HOST}Connection: Upgrade\r\nUpgrade: websocket\r\n"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=["uvicorn", "hypercorn"])
+async def service(
+    workspace: Path,
+    database_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> AsyncIterator[RunningService]:
+    """Under each server, with deadlines that a test can wait for."""
+    log = tmp_path_factory.mktemp("limits") / "log"
+    settings = {"HEAD_TIMEOUT": "2", "KEEP_ALIVE_TIMEOUT": "30"}
+    options = ("--server", str(request.param))
+    async with running(workspace, database_url, log, settings, options) as service:
+        yield service
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+async def send(port: int, *parts: bytes, eof: bool = False) -> Answer:
+    """Send the parts one by one, and read until the service closes the connection."""
+    async with asyncio.timeout(TIMEOUT):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for part in parts:
+            writer.write(part)
+            await asyncio.sleep(0.01)
+        if eof:
+            writer.write_eof()
+        answer = await reader.read()
+        writer.close()
+    return Answer.read(answer)
+
+
+def head_of(size: int) -> bytes:
+    """Return a request whose head has this many bytes."""
+    head = f"GET {HEALTH} HTTP/1.1\r\n{HOST}Connection: close\r\n"
+    line = "X-Much: "
+    return f"{head}{line}{'a' * (size - len(head) - len(line) - 4)}\r\n\r\n".encode()
+
+
+def is_refusal(answer: Answer, status: int) -> bool:
+    """Whether it is the server's own, as all answers are, and says nothing of the server."""
+    return (
+        answer.status == status
+        and answer.find("Content-Type") == "application/json"
+        and answer.find("Content-Length") == str(len(answer.body))
+        and answer.find("Connection") == "close"
+        and answer.find("Server") is None
+        and answer.body.startswith(b'{"message":"')
+        and answer.body.endswith(b'","success":false}\n')
+    )
+
+
+@pytest.mark.parametrize(("size", "status"), [(MOST_HEAD, 200), (MOST_HEAD + 1, 431)])
+async def test_a_head_has_64_kib_at_most(size: int, status: int, service: RunningService) -> None:
+    head = head_of(size)
+
+    at_once, in_parts = (
+        await exchange(service.port, head),
+        await send(
+            service.port, *(head[start : start + 10_000] for start in range(0, size, 10_000))
+        ),
+    )
+
+    assert (at_once.status, in_parts.status) == (status, status)
+    assert status == 200 or (is_refusal(at_once, 431) and is_refusal(in_parts, 431))
+
+
+@pytest.mark.parametrize(("more", "status"), [(0, 200), (1, 431)])
+async def test_a_head_has_100_headers_at_most(
+    more: int, status: int, service: RunningService
+) -> None:
+    lines = "".join(f"X-{number}: 1\r\n" for number in range(MOST_HEADERS - 2 + more))
+
+    answer = await send(
+        service.port, f"GET {HEALTH} HTTP/1.1\r\n{HOST}Connection: close\r\n{lines}\r\n".encode()
+    )
+
+    assert answer.status == status
+    assert status == 200 or is_refusal(answer, 431)
+
+
+async def test_what_follows_a_chunked_body_has_a_limit_too(service: RunningService) -> None:
+    head = f"POST {USERS} HTTP/1.1\r\n{HOST}{JSON}Transfer-Encoding: chunked\r\n\r\n".encode()
+
+    many = await send(service.port, head, b"2\r\n{}\r\n0\r\n" + b"X-T: 1\r\n" * 40_000)
+    long = await send(service.port, head, b"2\r\n{}\r\n0\r\nX-T: ", *[b"a" * 100_000] * 5)
+
+    assert {many.status, long.status} <= {431, 400}
+
+
+@pytest.mark.slow
+async def test_a_head_that_does_not_end_is_answered_408(service: RunningService) -> None:
+    async with asyncio.timeout(TIMEOUT):
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        writer.write(b"GET / HTTP/1.1\r\n")
+        reading = asyncio.ensure_future(reader.read())
+        while not reading.done():
+            writer.write(b"X")
+            await asyncio.wait([reading], timeout=0.2)
+        writer.close()
+
+    assert is_refusal(Answer.read(reading.result()), 408)
+
+
+@pytest.mark.parametrize(
+    "head",
+    {
+        "no Host": f"GET {HEALTH} HTTP/1.1\r\n\r\n",
+        "two Hosts": f"GET {HEALTH} HTTP/1.1\r\n{HOST}{HOST}\r\n",
+        "two lengths": f"POST {USERS} HTTP/1.1\r\n{HOST}{JSON}Content-Length: 2\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "a folded line": f"GET {HEALTH} HTTP/1.1\r\n{HOST}X-A: 1\r\n 2\r\n\r\n",
+        "line feeds alone": f"GET {HEALTH} HTTP/1.1\n{HOST}\n",
+        "one line feed alone": f"GET {HEALTH} HTTP/1.1\r\n{HOST}X-A: 1\nX-B: 2\r\n\r\n",
+        "no HTTP": "hello\r\n\r\n",
+        "a length that is none": f"POST {USERS} HTTP/1.1\r\n{HOST}Content-Length: -1\r\n\r\n",
+        "a WebSocket without a key": f"GET {USERS} HTTP/1.1\r\n{WEBSOCKET}"
+        "Sec-WebSocket-Version: 13\r\n\r\n",
+    }.items(),
+    ids=lambda pair: pair[0],
+)
+async def test_a_head_that_may_be_read_in_two_ways_is_refused(
+    head: tuple[str, str], service: RunningService
+) -> None:
+    answer = await send(service.port, head[1].encode())
+
+    assert is_refusal(answer, 400), answer
+
+
+async def test_http_1_0_needs_no_host(service: RunningService) -> None:
+    assert (await send(service.port, f"GET {HEALTH} HTTP/1.0\r\n\r\n".encode())).status == 200
+
+
+async def test_another_version_of_websocket_is_answered_426(service: RunningService) -> None:
+    answer = await send(service.port, f"GET {USERS} HTTP/1.1\r\n{WEBSOCKET}\r\n".encode())
+
+    assert is_refusal(answer, 426)
+
+
+async def test_no_answer_names_the_server(service: RunningService) -> None:
+    assert (await exchange(service.port, spell("GET", HEALTH))).find("Server") is None
+
+
+async def test_clients_that_close_their_sending_side_get_their_answers(
+    service: RunningService, database: Database
+) -> None:
+    answers = await asyncio.gather(*(send(service.port, CREATION, eof=True) for _ in range(8)))
+
+    assert sorted(answer.status for answer in answers) == [201, *[400] * 7]
+
+
+async def test_a_client_that_waits_with_its_sending_side_closed_is_asked_whether_it_does(
+    service: RunningService, database: Database, database_url: str
+) -> None:
+    connection = await asyncpg.connect(database_url)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE users")
+        asking = asyncio.ensure_future(send(service.port, CREATION, eof=True))
+        await asyncio.sleep(1)
+    interim = await asking
+    await connection.close()
+
+    assert interim.status == 100
+    assert Answer.read(b"HTTP/1.1" + interim.body.partition(b"HTTP/1.1")[2]).status == 201

@@ -1,0 +1,302 @@
+"""What many clients may take together, and what one process leaves to those that behave.
+
+Everyday tests have small limits; those marked `faults` have the counts that services have met.
+"""
+
+import asyncio
+import os
+import re
+import resource
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from quart_fleet.database._engine import Database
+from tests.contract.service import RunningService, running
+from tests.contract.wire import TIMEOUT, Answer, exchange, spell
+
+SERVERS = ["uvicorn", "hypercorn"]
+SHARE = int(os.environ.get("FAULTS", "10")) / 100
+"""How much of the counts is tried: `make faults` tries all."""
+HEALTH, READY, USERS = "/api/v1/health", "/api/v1/health/ready", "/api/v1/users"
+QUICK = 2.0
+"""Seconds that a client waits at most which is refused, or served beside the others."""
+UNAVAILABLE = b'{"message":"Service Unavailable","success":false}\n'
+JSON = {"Content-Type": "application/json"}
+faults = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(3600)]
+
+
+@asynccontextmanager
+async def serving(
+    server: str, workspace: Path, database_url: str, log: Path, **settings: object
+) -> AsyncIterator[RunningService]:
+    """A service with these settings, that never logs a traceback."""
+    given = {name: str(value) for name, value in settings.items()}
+    async with running(workspace, database_url, log, given, ("--server", server)) as service:
+        yield service
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+async def quickly(port: int, request: bytes) -> Answer:
+    """Ask as one who does not wait long."""
+    async with asyncio.timeout(QUICK):
+        return await exchange(port, request)
+
+
+@asynccontextmanager
+async def connected(port: int, count: int, sent: bytes) -> AsyncIterator[list[socket.socket]]:
+    """Clients that have sent the same, and read nothing; each takes little at a time."""
+    loop = asyncio.get_running_loop()
+    with contextmanager(_sockets)(count) as clients:
+        for client in clients:
+            await loop.sock_connect(client, ("127.0.0.1", port))
+            await loop.sock_sendall(client, sent)
+        yield clients
+
+
+def _sockets(count: int) -> Iterator[list[socket.socket]]:
+    clients = [socket.socket() for _ in range(count)]
+    for client in clients:
+        client.setblocking(False)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    yield clients
+    for client in clients:
+        client.close()
+
+
+def memory_of(service: RunningService) -> int:
+    """Return the bytes of memory that the process has."""
+    status = Path(f"/proc/{service.pid}/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) * 1024
+
+
+@asynccontextmanager
+async def locked(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Hold the table, so that every request that needs it waits."""
+    connection = await asyncpg.connect(database_url)
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE users")
+        yield connection
+    await connection.close()
+
+
+async def fill(database_url: str, count: int) -> None:
+    """Have this many users."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(
+        "INSERT INTO users (username, email, is_active, created_at, updated_at)"
+        " SELECT n, n, true, now(), now() FROM generate_series(1, $1::int) n",
+        count,
+    )
+    await connection.close()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_idle_and_slow_clients_make_room(
+    server: str, workspace: Path, database_url: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    async with serving(server, workspace, database_url, log, MAX_CONNECTIONS=20) as service:
+        async with (
+            connected(service.port, 15, b"GET / HTTP/1.1\r\nX"),
+            connected(service.port, 25, b""),
+        ):
+            answers = [await quickly(service.port, spell("GET", HEALTH)) for _ in range(5)]
+
+        assert {answer.status for answer in answers} == {200}
+        assert log.read_text().count("clients are connected, the limit") == 1
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_too_many_requests_at_a_time_are_answered_503_at_once(
+    server: str, workspace: Path, database_url: str, database: Database, tmp_path: Path
+) -> None:
+    most = {"MAX_RUNNING_REQUESTS": 3}
+    async with serving(server, workspace, database_url, tmp_path / "log", **most) as service:
+        async with locked(database_url):
+            asking = [
+                asyncio.ensure_future(exchange(service.port, spell("GET", USERS))) for _ in range(3)
+            ]
+            await asyncio.sleep(0.5)
+            refused = await quickly(service.port, spell("GET", USERS))
+            health = await quickly(service.port, spell("GET", HEALTH))
+        answers = await asyncio.gather(*asking)
+
+    assert (refused.status, refused.body) == (503, UNAVAILABLE)
+    assert refused.find("Retry-After") == "1"
+    assert health.status == 200
+    assert [answer.status for answer in answers] == [200] * 3
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_bodies_that_are_too_much_together_are_answered_503(
+    server: str, workspace: Path, database_url: str, database: Database, tmp_path: Path
+) -> None:
+    most = {"MAX_BODY_MEMORY": 1024 * 1024}
+    body = b" " * 400_000 + b'{"username":"big","email":"big@example.com"}'
+    unfinished = spell("POST", USERS, JSON, body)[:-1]
+    async with serving(server, workspace, database_url, tmp_path / "log", **most) as service:
+        async with connected(service.port, 2, unfinished):
+            await asyncio.sleep(0.5)
+            refused = await quickly(service.port, spell("POST", USERS, JSON, body))
+            small = await quickly(
+                service.port,
+                spell("POST", USERS, JSON, b'{"username":"small","email":"small@example.com"}'),
+            )
+        await asyncio.sleep(0.2)
+        afterwards = await quickly(service.port, spell("POST", USERS, JSON, body))
+
+    assert (refused.status, refused.find("Retry-After")) == (503, "1")
+    assert (small.status, afterwards.status) == (201, 201)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", SERVERS)
+async def test_what_is_cut_at_the_end_of_the_grace_is_answered_503(
+    server: str, workspace: Path, database_url: str, database: Database, tmp_path: Path
+) -> None:
+    grace = {"GRACEFUL_TIMEOUT": 2}
+    kept = spell("GET", READY).replace(b"Connection: close\r\n", b"")
+    async with (
+        serving(server, workspace, database_url, tmp_path / "log", **grace) as service,
+        locked(database_url) as lock,
+        asyncio.timeout(TIMEOUT),
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        writer.write(kept)
+        before = await reader.readuntil(b"}\n")
+        asking = asyncio.ensure_future(exchange(service.port, spell("GET", USERS)))
+        await asyncio.sleep(0.5)
+        os.kill(service.pid, signal.SIGTERM)
+        await asyncio.sleep(0.5)
+        writer.write(kept)
+        after = Answer.read(await reader.read())
+        cut = await asking
+        while Path(f"/proc/{service.pid}").exists():  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.05)
+        left = await lock.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND wait_event_type = 'Lock'"
+        )
+        writer.close()
+
+    assert b" 200 " in before.partition(b"\r\n")[0]
+    assert (after.status, after.find("Connection")) == (503, "close")
+    assert (cut.status, cut.body) == (503, UNAVAILABLE)
+    assert left == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_client_that_takes_nothing_of_its_answer_is_ended(
+    server: str, workspace: Path, database_url: str, database: Database, tmp_path: Path
+) -> None:
+    await fill(database_url, 20_000)
+    limit = {"SEND_TIMEOUT": 1}
+    async with (
+        serving(server, workspace, database_url, tmp_path / "log", **limit) as service,
+        connected(service.port, 2, spell("GET", USERS)),
+        asyncio.timeout(TIMEOUT),
+    ):
+        while count_connections(service):  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.1)
+    assert "took no byte" in (tmp_path / "log").read_text()
+
+
+def count_connections(service: RunningService) -> int:
+    """Return how many clients the process holds (proc_pid_net(5), by the local port)."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    fields = [line.split() for line in lines]
+    established = "01"
+    port = f":{service.port:04X}"
+    return sum(each[1].endswith(port) and each[3] == established for each in fields)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.usefixtures("database")
+class TestCounts:
+    """With the numbers of clients that have ended services."""
+
+    pytestmark = faults
+
+    async def test_clients_that_send_a_byte_now_and_then_lock_nobody_out(
+        self, server: str, workspace: Path, database_url: str, tmp_path: Path
+    ) -> None:
+        clients, files = int(1000 * SHARE), int(500 * SHARE) + 100
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        async with AsyncExitStack() as stack:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+            try:
+                service = await stack.enter_async_context(
+                    serving(server, workspace, database_url, tmp_path / "log")
+                )
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+            async with connected(service.port, clients, b"GET / HTTP/1.1\r\n") as dribbling:
+                for _ in range(20):
+                    for client in dribbling:
+                        try:
+                            client.send(b"X")
+                        except OSError:
+                            continue
+                    answer = await quickly(service.port, spell("GET", HEALTH))
+                    assert answer.status == 200
+        assert (tmp_path / "log").read_text().count("\n") <= 3
+
+    async def test_heads_of_many_megabytes_take_no_memory(
+        self, server: str, workspace: Path, database_url: str, tmp_path: Path
+    ) -> None:
+        async with serving(server, workspace, database_url, tmp_path / "log") as service:
+            before = memory_of(service)
+            loop = asyncio.get_running_loop()
+            head = b"GET / HTTP/1.1\r\nHost: x\r\n"
+            for sent in (head + b"X-A: 1\r\n" * 1_000_000, head + b"X-A: " + b"a" * 40_000_000):
+                with socket.socket() as client:
+                    client.setblocking(False)
+                    await loop.sock_connect(client, ("127.0.0.1", service.port))
+                    sending = asyncio.ensure_future(loop.sock_sendall(client, sent))
+                    await quickly(service.port, spell("GET", HEALTH))
+                    await asyncio.wait([sending], timeout=10)
+                    sending.cancel()
+                    await asyncio.gather(sending, return_exceptions=True)
+            assert memory_of(service) - before < 8 * 1024 * 1024
+
+    async def test_unfinished_bodies_take_little_memory(
+        self, server: str, workspace: Path, database_url: str, tmp_path: Path
+    ) -> None:
+        clients = max(60, int(300 * SHARE))
+        unfinished = spell("POST", USERS, JSON, b" " * 1_000_000)[:-1]
+        async with serving(server, workspace, database_url, tmp_path / "log") as service:
+            before = memory_of(service)
+            async with AsyncExitStack() as stack:
+                for _ in range(clients):
+                    await stack.enter_async_context(connected(service.port, 1, unfinished))
+                grown = memory_of(service) - before
+                answer = await quickly(service.port, spell("GET", HEALTH))
+        print(f"{server}: {clients} unfinished bodies: {grown / 2**20:.0f} MiB")
+        assert answer.status == 200
+        assert grown < 64 * 1024 * 1024
+
+    async def test_answers_that_nobody_takes_hold_little_memory_and_not_for_ever(
+        self, server: str, workspace: Path, database_url: str, tmp_path: Path
+    ) -> None:
+        await fill(database_url, max(20_000, int(100_000 * SHARE)))
+        clients = max(20, int(150 * SHARE))
+        limit = {"SEND_TIMEOUT": 5}
+        async with serving(server, workspace, database_url, tmp_path / "log", **limit) as service:
+            before = memory_of(service)
+            async with connected(service.port, clients, spell("GET", USERS)):
+                await asyncio.sleep(4)
+                grown = memory_of(service) - before
+                async with asyncio.timeout(TIMEOUT):
+                    while count_connections(service):  # noqa: ASYNC110
+                        await asyncio.sleep(0.2)
+                answer = await quickly(service.port, spell("GET", HEALTH))
+        print(f"{server}: {clients} answers that nobody takes: {grown / 2**20:.0f} MiB")
+        assert answer.status == 200
+        assert grown < 64 * 1024 * 1024
