@@ -61,7 +61,7 @@ class RevisionCheck:
             return f"{reason} Requests that need it answer 503 until then."
         except CONNECTION_ERRORS as error:
             return f"The database does not tell its revision: {describe(url)} ({reason_of(error)})."
-        if heads <= current:
+        if heads <= current or (current <= history.ids and not history.needed(current)):
             return None
         place = f"{describe(url)} is at {_names(current)}"
         if unknown := current - history.ids:

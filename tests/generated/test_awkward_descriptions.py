@@ -32,12 +32,17 @@ last_order = "ref(order)?"
 
 [stock-service.order]
 lines = "items(line):length(1)"
+list = "str?"
+tuple = "int?"
+object = "json?"
 field = "str?"
 marks = "many(mark):length(12)"
 data = "json"
 
 [stock-service.order.line]
 product = "ref(product)"
+tuple = "int?"
+list = "int?"
 marks = "many(mark)"
 pin = "str:secret"
 field = "int?"
@@ -151,7 +156,7 @@ _routes = "contract"
 """
 """Many and items of more than two, which differ in combinations; parts with secrets and pairs; tables
 without a column; what changes by its items alone; users of other fields, and the contract's routes for
-what is no user."""
+what is no user; fields called as Python's types."""
 
 CHECKS = (
     *("ruff check .", "ruff format --check .", "scaffold contracts"),

@@ -14,7 +14,7 @@ FLEET = """
 port = 9301
 
 [shop-service.product]
-name = "str(120):unique"
+name = "str(120):unique:was(title)"
 category = "ref(category)"
 brand = "ref(brand, set_null)?"
 tags = "many(tag)"
@@ -38,7 +38,7 @@ products = "many(product):fixed"
 name = "str(80)"
 
 [shop-service.department]
-title = "str(80):was(name)"
+title = "str(80)"
 head = "ref(product)?"
 
 [shop-service.badge]
