@@ -6,4 +6,4 @@ request; no service imports it. A package's `__init__` exports what is public; n
 modules begin with an underscore.
 """
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from quart_fleet.conventions import role_of
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.files import parse_python, parse_toml, shown
+from quart_fleet.unfinished import settle
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
@@ -44,7 +45,10 @@ class Workspace:
 
     @classmethod
     def find(cls, start: Path) -> Self:
-        """Return the nearest workspace at or above `start`; raises ConfigurationError."""
+        """Return the nearest workspace at or above `start`; raises ConfigurationError.
+
+        What a killed generator left half-written there is undone before.
+        """
         for folder in (start, *start.parents):
             if (table := find_table(folder)) is not None:
                 known = ("metadata", "settings", "migrations", "version_table")
@@ -58,6 +62,7 @@ class Workspace:
                     raise ConfigurationError(
                         f"{place} version_table has 1 to {_LONGEST_NAME} characters."
                     )
+                settle(folder)
                 return found
         raise ConfigurationError(
             f"{start} is in no workspace: no {PROJECT_FILE} with [tool.scaffold] here or above.\n"

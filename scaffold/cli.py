@@ -69,7 +69,7 @@ COMMANDS = {
         "scaffold.commands.upgrade",
         _WORKSPACE,
         "Bring the workspace to a newer version of the framework.",
-        ("upgrade --diff", "upgrade --from ../quart_fleet-0.3.0-py3-none-any.whl"),
+        ("upgrade --diff", "upgrade --from ../quart_fleet-0.4.0-py3-none-any.whl"),
     ),
     "env": LazyCommand(
         "scaffold.commands.environment",

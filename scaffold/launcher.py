@@ -7,7 +7,6 @@ workspace, or brings it to a newer version, is of the installed distribution.
 import os
 import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import NoReturn
@@ -19,6 +18,7 @@ from quart_fleet.workspace import find_table
 from scaffold.cli import COMPLETE_VARIABLE, NAME, main
 from scaffold.distribution.framework import SOURCE, get_framework
 from scaffold.errors import ScaffoldError
+from scaffold.guard import temporary_folder
 
 _INSTALLED = frozenset({"init", "upgrade", "completion"})
 """Commands of the installed distribution, wherever they are typed."""
@@ -60,9 +60,9 @@ def _run_own(arguments: list[str]) -> None:
         raise ScaffoldError(
             f"{root} is of quart-fleet {wanted}, and {running} runs.\nInstall its own: make install"
         )
-    with tempfile.TemporaryDirectory(prefix="scaffold-") as folder:
+    with temporary_folder() as folder:
         zipfile.ZipFile(wheel).extractall(folder)
-        sys.exit(_run_from(Path(folder), arguments))
+        sys.exit(_run_from(folder, arguments))
 
 
 def _run_from(source: Path, arguments: list[str]) -> int:

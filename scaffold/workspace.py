@@ -1,21 +1,20 @@
 """The workspace: where it is, and everything in it that a new service has to fit in with."""
 
 import ast
-import fcntl
-import os
 import re
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Self
 
+from quart_fleet import unfinished
 from quart_fleet.files import parse_python, read_text
 from quart_fleet.revisions import History
 from quart_fleet.workspace import Workspace as FrameworkWorkspace
 from quart_fleet.workspace import find_table
 from scaffold.compose import Composition
+from scaffold.errors import ScaffoldError
 from scaffold.names import PORTS, ServiceName, normalise
 
 SERVICES = "services"
@@ -166,17 +165,16 @@ class Workspace(FrameworkWorkspace):
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Let one process at a time write here; the lock is on the folder, so no file is left."""
-        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
-        try:
+        """Let one process at a time write here, on what no killed one has left half-written."""
+        with unfinished.locked(self.root):
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                sys.stderr.write("Waiting for another scaffold that writes in this workspace\n")
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                unfinished.undo_all(self.root)
+            except OSError as error:
+                raise ScaffoldError(
+                    f"What a killed scaffold left cannot be undone: {error.filename}: {error.strerror}.\n"
+                    "Free the disk or its permissions, and run the command again."
+                ) from error
             yield
-        finally:
-            os.close(descriptor)
 
 
 def is_workspace(folder: Path) -> bool:

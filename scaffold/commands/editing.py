@@ -104,8 +104,6 @@ def change_fleet(
     """
     workspace = Workspace.find(Path.cwd())
     with workspace.locked() if options.writes else nullcontext():
-        if options.writes and transaction.recover(workspace.root):
-            click.echo("Undid what an interrupted scaffold had left.", err=True)
         before = read_fleet_text(workspace.root)
         text = edit(before)
         nothing = (

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import click
 
+from quart_fleet import unfinished
 from quart_fleet.files import parse_toml
 from quart_fleet.output import mark
 from quart_fleet.workspace import PROJECT_FILE
@@ -110,14 +111,14 @@ def command(
     outer = next(filter(is_workspace, root.parents), None)
     if outer is not None:
         raise ScaffoldError(f"{root} is inside the workspace {outer}: name a folder outside of it.")
+    if chosen.writes and root.is_dir():
+        unfinished.settle(root)
     _refuse_occupied(root)
     words = _choose_words(root, (name, licence, description), asked=chosen.asks)
     started = time.monotonic()
     plan = plan_workspace(root, words)
     if chosen.writes:
         with _new_folder(root), Workspace(root).locked():
-            if transaction.recover(root):
-                click.echo("Undid what an interrupted init had left.", err=True)
             _refuse_occupied(root)  # another init may have been quicker
             transaction.apply(plan)
     if chosen.json:
@@ -219,7 +220,7 @@ def _refuse_occupied(root: Path) -> None:
     if os.pathsep in str(root):
         raise MisuseError(f"{root} has a {os.pathsep}, which ends a path in PYTHONPATH and PATH.")
     names = [path.name for path in root.iterdir()] if root.is_dir() else []
-    if any(name != ".git" and not name.startswith(transaction.STAGING) for name in names):
+    if any(name != ".git" and not name.startswith(unfinished.STAGING) for name in names):
         raise ScaffoldError(f"{root} is not empty: name a new folder, or empty this one.")
 
 

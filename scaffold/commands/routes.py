@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +24,27 @@ _UNSERVED = {"TESTING": "True", "PYTHONDONTWRITEBYTECODE": "1"}
 """Settings with which an application is made and never started."""
 _FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
 """A place in a traceback."""
+_ASKING = """
+import json, os, runpy, sys, tempfile
+import quart_fleet.database, quart_fleet.server, quart_fleet.web
+
+for script in sys.argv[1:]:
+    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as said:
+        child = os.fork()
+        if not child:
+            os.dup2(printed.fileno(), 1)
+            os.dup2(said.fileno(), 2)
+            sys.argv, sys.path[0] = [script, "--routes"], os.path.dirname(script)
+            runpy.run_path(script, run_name="__main__")
+            sys.exit()
+        os.waitpid(child, 0)
+        texts = []
+        for file in (printed, said):
+            file.seek(0)
+            texts.append(file.read().decode("utf-8", "replace"))
+    print(json.dumps(texts), flush=True)
+"""
+"""Runs one script after the other, each in a fork: the chassis is imported once for all of them."""
 _IMPLIED = frozenset({"HEAD", "OPTIONS"})
 """Methods that Quart answers by itself."""
 
@@ -42,15 +63,31 @@ class ServedRoute:
 
 
 def read_routes(service: Service) -> list[ServedRoute]:
-    """Return the routes of a service, sorted by path; raises ScaffoldError.
+    """Return the routes of a service, sorted by path; raises ScaffoldError."""
+    [answer] = read_all_routes([service])
+    if isinstance(answer, ScaffoldError):
+        raise answer
+    return answer
 
-    The service's own app.py is run and tells them; it opens no database and no port.
+
+def read_all_routes(services: Sequence[Service]) -> list[list[ServedRoute] | ScaffoldError]:
+    """Return the routes of each service, sorted by path, or why it does not tell them.
+
+    Each service's own app.py is run and tells them; it opens no database and no port.
     """
-    root = service.folder.parents[1]
-    script = f"{SERVICES}/{service.package}/app.py"
+    count = min(len(services), os.cpu_count() or 1)
+    with ThreadPoolExecutor(count or 1) as threads:
+        parts = threads.map(_ask, (services[at::count] for at in range(count)))
+    answers = {one.package: answer for part in parts for one, answer in part}
+    return [answers[one.package] for one in services]
+
+
+def _ask(services: Sequence[Service]) -> list[tuple[Service, list[ServedRoute] | ScaffoldError]]:
+    """Have one interpreter ask some services, each in a process of its own that begins with the chassis."""
+    root = services[0].folder.parents[1]
     path = [str(root), str(root / SERVICES), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(  # noqa: S603 - the workspace's own command
-        [sys.executable, script, "--routes"],
+        [sys.executable, "-c", _ASKING, *(f"{SERVICES}/{one.package}/app.py" for one in services)],
         cwd=root,
         env=os.environ | _UNSERVED | {"PYTHONPATH": os.pathsep.join(filter(None, path))},
         stdin=subprocess.DEVNULL,
@@ -58,15 +95,24 @@ def read_routes(service: Service) -> list[ServedRoute]:
         text=True,
         check=False,
     )
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    said += [["", done.stderr]] * (len(services) - len(said))
+    return [(one, _read(one, *texts)) for one, texts in zip(services, said, strict=True)]
+
+
+def _read(service: Service, printed: str, said: str) -> list[ServedRoute] | ScaffoldError:
+    """Return the routes that an app.py printed, or what it said in their place."""
+    root = service.folder.parents[1]
+    script = f"{SERVICES}/{service.package}/app.py"
     try:
         return [
             ServedRoute(service.called, service.port, method, each["rule"], each["endpoint"])
-            for each in json.loads(done.stdout)
+            for each in json.loads(printed)
             for method in (["WEBSOCKET"] if each["websocket"] else each["methods"])
             if method not in _IMPLIED
         ]
     except (ValueError, TypeError, KeyError):
-        said = done.stderr.strip() or f"it printed {done.stdout.strip()[:80] or 'nothing'}"
+        said = said.strip() or f"it printed {printed.strip()[:80] or 'nothing'}"
         reason = said.splitlines()[-1] if "Traceback (most recent" in said else said
         places = [
             f" ({(root / file).relative_to(root)}:{line})"
@@ -74,23 +120,10 @@ def read_routes(service: Service) -> list[ServedRoute]:
             if (root / file).is_relative_to(root / SERVICES)
             or (root / file).is_relative_to(root / "shared")
         ]
-        raise ScaffoldError(
+        return ScaffoldError(
             f"{script} does not tell its routes: {reason.rstrip('.')}{''.join(places[-1:])}.\n"
             f"Mend it until this works: DEBUG=True python {script} --routes"
-        ) from None
-
-
-def read_all_routes(services: Iterable[Service]) -> list[list[ServedRoute] | ScaffoldError]:
-    """Return the routes of each service, or why it does not tell them."""
-
-    def read(service: Service) -> list[ServedRoute] | ScaffoldError:
-        try:
-            return read_routes(service)
-        except ScaffoldError as error:
-            return error
-
-    with ThreadPoolExecutor(os.cpu_count()) as processes:
-        return list(processes.map(read, services))
+        )
 
 
 @click.command("routes")

@@ -32,8 +32,6 @@ def command(**options: bool) -> None:
     """
     chosen, workspace = Options(**options), Workspace.find(Path.cwd())
     with workspace.locked() if chosen.writes else nullcontext():
-        if chosen.writes and transaction.recover(workspace.root):
-            click.echo("Undid what an interrupted scaffold had left.", err=True)
         plan = _plan(workspace.root)
         history = workspace.read().history
         versions = PurePosixPath(workspace.migrations, "versions")

@@ -10,7 +10,6 @@ happens in a copy; what differs there in the end is one plan, written whole or n
 import os
 import subprocess
 import sys
-import tempfile
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from scaffold.engine import transaction
 from scaffold.engine.baseline import read_baseline, read_described, remember
 from scaffold.engine.plan import Plan
 from scaffold.errors import ScaffoldError
+from scaffold.guard import temporary_folder
 from scaffold.upgrading.copy import WorkspaceCopy, list_files, read_files
 from scaffold.upgrading.distributions import LOOSE, made_by, opened
 from scaffold.workspace import Workspace
@@ -73,8 +73,6 @@ def command(source: Path | None, **options: bool) -> None:
         with opened(source.resolve()) as folder:
             sys.exit(_run_newer(folder, flags))
     with workspace.locked() if chosen.writes else nullcontext():
-        if chosen.writes and transaction.recover(workspace.root):
-            click.echo("Undid what an interrupted scaffold had left.", err=True)
         outcome = plan_upgrade(workspace)
         confirm([], chosen)
         if chosen.writes:
@@ -100,7 +98,7 @@ def plan_upgrade(workspace: Workspace) -> Outcome:
             f"{root} is of quart-fleet {was or 'an unknown version'}, and {now} runs.\n"
             "Name a newer one: python -m scaffold upgrade --from WHEEL"
         )
-    with tempfile.TemporaryDirectory(prefix="scaffold-") as folder:
+    with temporary_folder() as folder:
         words, is_loose = read_words(root), was == LOOSE
         past = Path(folder, "was", words.name)
         past.parent.mkdir()

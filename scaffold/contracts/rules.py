@@ -28,6 +28,7 @@ _PLAIN = (
     "quart_fleet.output",
     "quart_fleet.revisions",
     "quart_fleet.times",
+    "quart_fleet.unfinished",
 )
 """What of the chassis the generator may know besides, for it needs no installed package."""
 
@@ -185,15 +186,15 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             forbids=(EVERYTHING,),
         ),
         Rule(
-            says="quart_fleet.conventions, files, output, revisions and times import only the standard "
-            "library, quart_fleet.errors and each other",
+            says="quart_fleet.conventions, files, output, revisions, times and unfinished import only the "
+            "standard library, quart_fleet.errors and each other",
             binds=_PLAIN,
             forbids=(EVERYTHING,),
             allows=("quart_fleet.errors", *_PLAIN),
         ),
         Rule(
             says="quart_fleet.workspace imports, but for types, only the standard library, "
-            "quart_fleet.conventions, errors and files",
+            "quart_fleet.conventions, errors, files and unfinished",
             binds=("quart_fleet.workspace",),
             forbids=(EVERYTHING,),
             allows=(
@@ -201,6 +202,7 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
                 "quart_fleet.errors",
                 "quart_fleet.files",
                 "quart_fleet.settings",
+                "quart_fleet.unfinished",
                 "sqlalchemy",
             ),
         ),
@@ -300,7 +302,7 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
         ),
         Rule(
             says="scaffold imports of quart_fleet only conventions, errors, files, output, patterns, "
-            "revisions, times and workspace",
+            "revisions, times, unfinished and workspace",
             binds=("scaffold",),
             forbids=("quart_fleet",),
             allows=(

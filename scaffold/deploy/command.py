@@ -86,8 +86,6 @@ def kubernetes(force: bool, dry_run: bool, diff: bool, as_json: bool, **target: 
     workspace = Workspace.find(Path.cwd())
     writes = not (dry_run or diff)
     with workspace.locked() if writes else nullcontext():
-        if writes:
-            transaction.recover(workspace.root)
         fleet = Fleet.read(workspace, wanted)
         plan = plan_manifests(workspace, fleet, overlays_anew=force)
         warnings = _warnings(fleet, plan)

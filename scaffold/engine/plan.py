@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -86,13 +87,20 @@ def digest(content: bytes) -> str:
 
 
 def find_content(root: Path, path: PurePosixPath) -> bytes | None:
-    """Return what is there, None for nothing; raises ScaffoldError where no file can be."""
+    """Return what is there, None for nothing; raises ScaffoldError where no file of the root can be."""
+    target, top = root / path, os.path.realpath(root)
+    if not Path(os.path.realpath(target)).is_relative_to(top):
+        parts = [root / part for part in (*reversed(path.parents), path)]
+        link = next(one for one in parts if not Path(os.path.realpath(one)).is_relative_to(top))
+        raise ScaffoldError(f"{link} is a link that leads out of the workspace: remove it.")
     for parent in reversed(path.parents):
-        if (root / parent).exists() and not (root / parent).is_dir():
-            raise ScaffoldError(
-                f"{root / parent} is a file where a folder is needed: move it away."
+        if os.path.lexists(root / parent) and not (root / parent).is_dir():
+            problem = (
+                "a file where a folder is needed: move it away"
+                if (root / parent).exists()
+                else "a link that leads nowhere: remove it"
             )
-    target = root / path
+            raise ScaffoldError(f"{root / parent} is {problem}.")
     if target.is_dir():
         raise ScaffoldError(f"{target} is a folder where a file is needed: move it away.")
     if target.is_symlink() and not target.exists():

@@ -1,21 +1,16 @@
 """A plan brought to disk: all of it or nothing, however the process ends.
 
-Everything is first written to a staging folder inside the root, on the same file system:
-
-    .scaffold-XXXX/new/       what comes, by its path below the root
-    .scaffold-XXXX/old/       copies of what is about to change
-    .scaffold-XXXX/gone/      what was deleted, as soon as it is
-    .scaffold-XXXX/journal    what is being moved; there only while files are moved
-
-Then what is deleted is renamed away, and new folders and files into place. Undoing needs nothing but the
-staging folder, so a later process can finish it when this one was killed.
+Everything is first written to a staging folder inside the root, on the same file system
+(`quart_fleet.unfinished` says what it holds). Then what is deleted is renamed away, and new folders
+and files into place. The guard undoes that when this process is killed; where both were, whatever
+comes next does.
 """
 
 import json
 import os
+import secrets
 import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,13 +18,12 @@ from pathlib import Path, PurePosixPath
 from types import FrameType
 from typing import TypedDict
 
+from quart_fleet import unfinished
+from quart_fleet.unfinished import JOURNAL, STAGING
+from scaffold import guard
 from scaffold.engine.plan import Plan
 from scaffold.errors import ScaffoldError
 from scaffold.signals import Interrupted, not_ignored
-
-STAGING = ".scaffold-"
-
-_JOURNAL = "journal"
 
 
 class _Journal(TypedDict):
@@ -48,7 +42,9 @@ def apply(plan: Plan, first: Callable[[], None] | None = None) -> None:
     root = plan.root
     with _signals_between_steps() as step, _readable_by_all():
         try:
-            staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=root))
+            staging = root / f"{STAGING}{secrets.token_hex(8)}"
+            guard.protect(staging)
+            staging.mkdir(mode=0o700)
         except OSError as error:
             raise ScaffoldError(f"Nothing was written: {_explain(error, root)}") from error
         try:
@@ -57,7 +53,7 @@ def apply(plan: Plan, first: Callable[[], None] | None = None) -> None:
                 first()
             draft = staging / "draft"
             draft.write_text(json.dumps(journal), "utf-8")
-            draft.rename(staging / _JOURNAL)
+            draft.rename(staging / JOURNAL)
             for name in journal["deleted"]:
                 step()
                 (root / name).rename(staging / "gone" / name)
@@ -65,22 +61,13 @@ def apply(plan: Plan, first: Callable[[], None] | None = None) -> None:
                 step()
                 (staging / "new" / name).rename(root / name)
             step()
-            (staging / _JOURNAL).unlink()
-        except OSError as error:
-            _undo(root, staging)
-            raise ScaffoldError(f"Nothing was written: {_explain(error, root)}") from error
-        except BaseException:
-            _undo(root, staging)
+            (staging / JOURNAL).unlink()
+        except BaseException as error:
+            unfinished.undo(staging)
+            if isinstance(error, OSError):
+                raise ScaffoldError(f"Nothing was written: {_explain(error, root)}") from error
             raise
-        shutil.rmtree(staging, ignore_errors=True)  # without a journal, recover() only removes it
-
-
-def recover(root: Path) -> bool:
-    """Undo what killed processes left below `root`; the caller holds the workspace's lock."""
-    left = sorted(path for path in root.glob(f"{STAGING}*") if path.is_dir())
-    for staging in left:
-        _undo(root, staging)
-    return bool(left)
+        shutil.rmtree(staging, ignore_errors=True)  # without a journal, undoing only removes it
 
 
 def _stage(plan: Plan, staging: Path, step: Callable[[], None]) -> _Journal:
@@ -133,29 +120,6 @@ def _uppermost(plan: Plan, path: PurePosixPath) -> PurePosixPath:
         if files <= deleted and not any(one.is_relative_to(folder) for one in writes):
             return folder
     return path
-
-
-def _undo(root: Path, staging: Path) -> None:
-    try:
-        if (staging / _JOURNAL).exists():
-            journal: _Journal = json.loads((staging / _JOURNAL).read_text("utf-8"))
-            for name in journal["changed"]:
-                if (staging / "old" / name).exists():
-                    (staging / "old" / name).replace(root / name)
-            for name in journal["moved"]:
-                # What is no longer staged has arrived; a crash here finds it staged again.
-                if not os.path.lexists(staging / "new" / name) and os.path.lexists(root / name):
-                    (root / name).rename(staging / "new" / name)
-            for name in journal["deleted"]:
-                if os.path.lexists(staging / "gone" / name):
-                    (staging / "gone" / name).rename(root / name)
-            (staging / _JOURNAL).unlink()
-        shutil.rmtree(staging)
-    except OSError as error:
-        raise ScaffoldError(
-            f"{staging} could not be undone ({_explain(error, root)}): "
-            "free the disk or its permissions and run the command again."
-        ) from error
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sysconfig
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from scaffold.distribution.framework import get_framework
 from scaffold.errors import ScaffoldError
+from scaffold.guard import temporary_folder
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -96,8 +96,7 @@ def _through_ruff(files: Files, settings: Path, *commands: tuple[str, ...]) -> F
     python = {path: text for path, text in files.items() if path.suffix == ".py"}
     if not python:
         return files
-    with tempfile.TemporaryDirectory(prefix="scaffold-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         for path, text in python.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text, "utf-8", newline="")

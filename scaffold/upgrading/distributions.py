@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 from scaffold.distribution import vendor
 from scaffold.distribution.framework import SOURCE, get_framework
 from scaffold.errors import MisuseError, ScaffoldError
+from scaffold.guard import temporary_folder
 
 LOOSE = "0.1.0"
 """The version that a workspace held as source."""
@@ -60,10 +60,10 @@ class Distribution:
 @contextmanager
 def opened(source: Path) -> Iterator[Path]:
     """Give the folder that a wheel's packages can be imported from; raises MisuseError."""
-    with tempfile.TemporaryDirectory(prefix="scaffold-") as name:
+    with temporary_folder() as unpacked:
         folder = source
         if zipfile.is_zipfile(source):
-            folder = Path(name)
+            folder = unpacked
             zipfile.ZipFile(source).extractall(folder)  # noqa: S202 - it leaves no path above
         if not (folder / "scaffold/__main__.py").is_file():
             raise MisuseError(f"{source} is no distribution of quart-fleet: a wheel, or a clone.")
@@ -75,10 +75,10 @@ def made_by(root: Path, version: str) -> Iterator[Distribution]:
     """Give the version that a workspace is of: its wheel, else its .venv; raises ScaffoldError."""
     wheel = root / vendor.FOLDER / f"quart_fleet-{version}-py3-none-any.whl"
     if version == LOOSE:
-        with tempfile.TemporaryDirectory(prefix="scaffold-") as folder:
+        with temporary_folder() as folder:
             with tarfile.open(_ARCHIVE) as archive:
                 archive.extractall(folder, filter="data")
-            yield Distribution(sys.executable, Path(folder))
+            yield Distribution(sys.executable, folder)
         return
     if wheel.is_file():
         with opened(wheel) as unpacked:

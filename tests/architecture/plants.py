@@ -22,12 +22,12 @@ FULL_NAME = "a layer is imported by its full name: two services share a bare one
 OWN_NAME = "a service is imported by its own name, without `services.`"
 ERRORS = "quart_fleet.errors and quart_fleet.paging import only the standard library"
 PLAIN = (
-    "quart_fleet.conventions, files, output, revisions and times import only the standard "
-    "library, quart_fleet.errors and each other"
+    "quart_fleet.conventions, files, output, revisions, times and unfinished import only the "
+    "standard library, quart_fleet.errors and each other"
 )
 WORKSPACE = (
     "quart_fleet.workspace imports, but for types, only the standard library, "
-    "quart_fleet.conventions, errors and files"
+    "quart_fleet.conventions, errors, files and unfinished"
 )
 CHASSIS_INIT = "quart_fleet/__init__.py imports only the standard library: every module runs it"
 PATTERNS = "quart_fleet.patterns imports only pydantic"
@@ -50,7 +50,7 @@ MANAGER = "db_manager imports neither shared nor scaffold nor a service"
 SCAFFOLD = "scaffold imports neither shared nor db_manager nor a service: it runs their commands"
 SCAFFOLD_CHASSIS = (
     "scaffold imports of quart_fleet only conventions, errors, files, output, patterns, "
-    "revisions, times and workspace"
+    "revisions, times, unfinished and workspace"
 )
 LANGUAGE, GENERATION, REVISIONS, ENGINE = (
     f"scaffold.{room} knows nothing of what is built on it"

@@ -95,7 +95,7 @@ def test_all_forbidden_imports_at_once_are_each_named_once(
         ]
         run = repository.scaffold("contracts")
 
-    assert sorted(run.stdout.splitlines()) == sorted(expected)
+    assert sorted(run.stdout.splitlines()) == sorted(expected), run.stderr
 
 
 def test_what_the_layers_may_import_stays_green(repository: DamageableWorkspace) -> None:

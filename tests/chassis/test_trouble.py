@@ -139,7 +139,7 @@ async def test_a_session_raises_what_a_unit_of_work_raises(database_url: str) ->
 async def test_a_session_that_gets_no_connection_is_503(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quart_fleet.database._engine.CONNECT_TIMEOUT", 0.01)
+    monkeypatch.setattr("quart_fleet.database._sessions.CONNECT_TIMEOUT", 0.01)
     app = Quart(__name__)
     ErrorResponses(Envelope, {}).register(app)
     async with Database(config(database_url, DB_POOL_SIZE=1)) as small:

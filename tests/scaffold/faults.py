@@ -1,8 +1,11 @@
 """Writes, and strikes at one step: `faults.py KIND STEP FAULT (apply | ARGUMENT...)`.
 
+`faults.py every ARGUMENT...` is killed at each step of a command in turn, undoes what that left, and
+prints how many steps there were once the command has done them all.
+
 A step is a file written, copied, moved or removed in a staging folder; KIND is the name of the
 functions that count, or `any`. FAULT is the name of a signal, which the process sends to itself,
-or of an error number, which the step raises. `apply` writes a small plan into the current folder;
+`outage`, which kills its guard too, or an error number, which the step raises. `apply` writes a small plan into the current folder;
 anything else is a command of the generator.
 """
 
@@ -13,12 +16,18 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from quart_fleet.unfinished import STAGING, undo_all
 from scaffold.cli import main
+from scaffold.engine import transaction
 from scaffold.engine.plan import Plan
-from scaffold.engine.transaction import STAGING, apply
+from scaffold.engine.transaction import apply
+from scaffold.guard import _start
+from tests.scaffold.commands import picture
 
 UNREACHED = 77
 """The exit code where there were fewer steps."""
@@ -66,7 +75,12 @@ class Striker:
         self.left -= 1
         if self.left:
             return
-        if self._fault.startswith("SIG"):
+        if self._fault == "outage":
+            guard = _start()
+            guard.kill()
+            guard.wait()
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif self._fault.startswith("SIG"):
             os.kill(os.getpid(), signal.Signals[self._fault])
         else:
             number = getattr(errno, self._fault)
@@ -90,5 +104,44 @@ def run(kind: str, striker: Striker, arguments: list[str]) -> int:
     return UNREACHED if striker.left > 0 else 0
 
 
+def run_every(arguments: list[str]) -> None:
+    """Be killed at each step of a command in turn, then let it write."""
+    original = transaction.apply
+    root = Path.cwd()
+
+    def apply(plan: Plan, first: Callable[[], None] | None = None) -> None:
+        if root not in (plan.root, plan.root.parent):
+            original(plan, first)  # in a folder for the time being
+            return
+        before, half_written = picture(plan.root), 0
+        for step in count(1):
+            child = os.fork()
+            if not child:
+                run_to_the_end(partial(original, plan, first), step)
+            _, status = os.waitpid(child, 0)
+            if os.waitstatus_to_exitcode(status) == UNREACHED:
+                print(f"killed {step - 1} times, {half_written} times half-written")
+                return
+            left = {path: what for path, what in picture(plan.root).items() if STAGING not in path}
+            half_written += left != before
+            undo_all(plan.root)  # as does whoever gets the lock next, which this process holds
+            assert picture(plan.root) == before, step
+
+    transaction.apply = apply
+    main(arguments, prog_name="scaffold")
+
+
+def run_to_the_end(write: Callable[[], None], step: int) -> None:
+    """Write in a process of its own, which is killed at a step."""
+    striker = Striker(step, "SIGKILL")
+    for owner, names in STEPS.items():
+        for name in names:
+            striker.watch(owner, name)
+    write()
+    os._exit(UNREACHED)
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "every":
+        run_every(sys.argv[2:])
     sys.exit(run(sys.argv[1], Striker(int(sys.argv[2]), sys.argv[3]), sys.argv[4:]))

@@ -2,16 +2,19 @@
 
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from quart_fleet.unfinished import undo_all
 from scaffold.engine import transaction
 from scaffold.engine.plan import Plan
 from tests.scaffold import faults
@@ -88,15 +91,32 @@ def test_a_failure_at_any_step_leaves_what_was(place: Path, fault: str) -> None:
         assert picture(place) == before
 
 
-def test_what_a_killed_process_left_is_undone_later(place: Path) -> None:
+def test_what_a_killed_process_left_is_undone_by_its_guard(place: Path) -> None:
     before = picture(place)
-    half_written = 0
 
     for completed in strikes(place, "SIGKILL"):
         assert completed.returncode == -signal.SIGKILL
+        wait_for_guard(place)
+        assert picture(place) == before
+
+
+def wait_for_guard(folder: Path) -> None:
+    """Wait until a guard has removed the staging folder, a minute at most."""
+    deadline = time.monotonic() + 60
+    while any(folder.glob(".scaffold-*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_what_a_killed_process_and_its_guard_left_is_undone_later(place: Path) -> None:
+    before = picture(place)
+    half_written = 0
+
+    for completed in strikes(place, "outage"):
+        assert completed.returncode == -signal.SIGKILL
         left = {path: what for path, what in picture(place).items() if path[0] != "."}
         half_written += left != before
-        assert transaction.recover(place)
+        undo_all(place)
         assert picture(place) == before
 
     assert half_written
@@ -138,7 +158,7 @@ def test_an_interruption_is_told_and_leaves_what_was(worn: Path, name: str) -> N
 
 def test_the_next_run_undoes_what_a_killed_one_left(worn: Path) -> None:
     before = picture(worn)
-    killed = strike(worn, "rename", 3, "SIGKILL", "apply", "--restore")
+    killed = strike(worn, "rename", 3, "outage", "apply", "--restore")
     assert killed.returncode == -signal.SIGKILL
     assert picture(worn) != before
 
@@ -147,6 +167,94 @@ def test_the_next_run_undoes_what_a_killed_one_left(worn: Path) -> None:
     assert "Undid what an interrupted scaffold had left" in message
     assert "fleet.toml describes user-service already" in message
     assert picture(worn) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        "-m scaffold list",
+        "-m scaffold routes",
+        "-m scaffold apply --dry-run",
+        "-m scaffold templates list",
+        "-m db_manager history",
+    ],
+)
+def test_whatever_comes_next_undoes_what_a_killed_one_left(
+    with_user_service: Path, command: str
+) -> None:
+    before = picture(with_user_service / "services")
+    killed = strike(
+        with_user_service, "rename", 9, "outage", "resource", "user-service", "card", "name:str"
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert picture(with_user_service / "services") != before
+
+    run(with_user_service, sys.executable, "-B", *command.split())
+
+    assert picture(with_user_service / "services") == before
+    assert not list(with_user_service.glob(".scaffold-*"))
+
+
+COMMANDS = {
+    "service": ["mail-service 8082 subject:str"],
+    "resource": ["resource user-service card number:str:unique user:ref(user)"],
+    "field": ["mail-service 8082 subject:str", "field mail-service mail text:text?"],
+    "remove": ["mail-service 8082 subject:str", "remove mail-service --yes"],
+    "remove a resource": ["resource user-service card number:str", "remove user-service card -y"],
+    "apply": ["mail-service 8082 subject:str", "apply --restore"],
+    "undo": ["mail-service 8082 subject:str", "undo --yes"],
+    "templates": ["templates copy service/README.md"],
+    "env": ["env"],
+    "init": ["init other"],
+}
+"""What is killed at every write, after what makes a workspace ready for it."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_all_or_nothing(
+    with_user_service: Path, tmp_path: Path, name: str
+) -> None:
+    *first, last = COMMANDS[name]
+    here = with_user_service
+    for each in first:
+        done(scaffold(here, *each.split()))
+    if name == "apply":
+        (here / "services/mail_service/README.md").unlink()
+        append = here / "services/mail_service/app.py"
+        append.write_text(append.read_text() + "# ours\n")
+        fleet = here / "fleet.toml"
+        fleet.write_text(fleet.read_text().replace("subject", 'body = "text?"\nsubject'))
+    if name == "env":
+        (here / "services/user_service/.env").unlink()
+        shutil.rmtree(here / ".secrets")
+    if name == "init":
+        here = tmp_path
+
+    said = done(run(here, sys.executable, faults.__file__, "every", *last.split()))
+
+    times = re.search(r"killed (\d+) times, (\d+) times half-written", said)
+    assert times, said
+    assert int(times[1]) > 5
+    assert int(times[2]) > 0
+    assert not list(here.glob(".scaffold-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["SIGKILL", "outage"])
+@pytest.mark.parametrize(("kind", "step"), [("write_bytes", 3), ("rename", 2), ("rename", 6)])
+def test_init_works_after_one_that_was_killed(
+    tmp_path: Path, fault: str, kind: str, step: int
+) -> None:
+    killed = strike(tmp_path, kind, step, fault, "init", "shop")
+    assert killed.returncode == -signal.SIGKILL
+    if fault == "SIGKILL":
+        wait_for_guard(tmp_path / "shop")
+
+    done(scaffold(tmp_path, "init", "shop"))
+
+    done(scaffold(tmp_path / "shop", "user-service", "8081"))
 
 
 def test_a_limit_of_the_system_leaves_what_was(workspace: Path) -> None:
@@ -174,6 +282,26 @@ def test_nothing_is_left_in_the_temporary_folder(workspace: Path, tmp_path: Path
 
     done(completed)
     assert list(temporary.iterdir()) == []
+
+
+def test_a_killed_process_leaves_nothing_in_the_temporary_folder(
+    workspace: Path, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    code = (
+        "import os, signal, subprocess;"
+        "subprocess.run = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL);"
+        "from scaffold.cli import main; main(['user-service', '8081'])"
+    )
+
+    completed = run(workspace, "env", f"TMPDIR={temporary}", sys.executable, "-c", code)
+
+    assert completed.returncode == -signal.SIGKILL
+    deadline = time.monotonic() + 60
+    while list(temporary.iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])

@@ -256,10 +256,10 @@ def test_the_number_of_files_and_the_time_are_told(tmp_path: Path) -> None:
     assert re.match(rf"✓ fleet: {number} files created in \d+\.\d s\n", output)
 
 
-@pytest.mark.parametrize("step", [1, 20, 70])
+@pytest.mark.parametrize("step", [2, 20, 70])
 def test_a_killed_init_is_begun_anew(tmp_path: Path, fresh: Path, step: int) -> None:
     folder = tmp_path / "fleet"
-    faults = [sys.executable, "-m", "tests.scaffold.faults", "any", str(step), "SIGKILL"]
+    faults = [sys.executable, "-m", "tests.scaffold.faults", "any", str(step), "outage"]
     killed = run(tmp_path, *faults, "init", "fleet")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert folder.is_dir()
@@ -267,7 +267,7 @@ def test_a_killed_init_is_begun_anew(tmp_path: Path, fresh: Path, step: int) -> 
     completed = scaffold(tmp_path, "init", "fleet")
 
     assert done(completed)
-    assert "Undid what an interrupted init had left." in completed.stderr
+    assert "Undid what an interrupted scaffold had left." in completed.stderr
     assert picture(folder) == picture(fresh)
 
 
