@@ -157,6 +157,40 @@ n = "int:unique"
 [user-service.badge]
 label = "str(10):fixed"
 _routes = "contract"
+
+[odd-service]
+port = 8084
+
+[odd-service.ticket]
+code = "str(10)"
+latest = "ref(bill)?"
+line_pin = "str:secret"
+lines = "items(line)"
+steps = "items(step):fixed"
+empties = "items(empty)"
+
+[odd-service.ticket.line]
+pin = "str:secret"
+bill = "ref(bill)"
+password = "text:secret"
+
+[odd-service.ticket.step]
+pin = "email?:secret:fixed"
+password = "text:secret:length(8)"
+key = "str(1):unique"
+json = "json?"
+
+[odd-service.ticket.empty]
+pin = "url:secret"
+copy = "str?:secret"
+
+[odd-service.bill]
+ticket = "ref(ticket)"
+rows = "items(row):length(1)"
+
+[odd-service.bill.row]
+others = "many(bill)"
+tickets = "many(ticket):length(1)"
 """
 """Many and items of more than two, which differ in combinations; parts with secrets and pairs; tables
 without a column; what changes by its items alone; users of other fields, and the contract's routes for
