@@ -411,6 +411,9 @@ def examine(workspace: Workspace) -> list[Finding]:
                 continue  # its marks are told
             if not any(first.startswith(known.rstrip(".")) for known in found):
                 found.setdefault(first, Finding(first, remedy))
+        except OSError as error:
+            problem = f"{error.filename} cannot be read: {error.strerror}."
+            found.setdefault(problem, Finding(problem, "mend or move it"))
     return sorted(found.values(), key=lambda finding: not finding.is_wrong)
 
 

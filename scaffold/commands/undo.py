@@ -16,7 +16,7 @@ from scaffold.commands.editing import Options, confirm, find_confirmed, takes_op
 from scaffold.engine import transaction
 from scaffold.engine.baseline import RECORD
 from scaffold.engine.database import NONE_APPLIED, downgrade, get_applied, grant
-from scaffold.engine.plan import Plan, digest, find_content
+from scaffold.engine.plan import Plan, digest, find_content, is_secret
 from scaffold.errors import ScaffoldError
 from scaffold.workspace import Workspace
 
@@ -87,22 +87,28 @@ def _plan(root: Path) -> Plan:
             "To go further back: with git, or edit fleet.toml and run: python -m scaffold apply"
         )
     try:
-        record = json.loads(content)["files"]
-    except ValueError:
+        files = {
+            PurePosixPath(path): (
+                None if entry["before"] is None else base64.b64decode(entry["before"]),
+                entry["after"],
+            )
+            for path, entry in json.loads(content)["files"].items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise ScaffoldError(f"{RECORD} is not whole, so that nothing can be undone.") from None
-    files = {PurePosixPath(path): entry for path, entry in record.items()}
     writes: dict[PurePosixPath, bytes] = {}
     deleted, changed, gone = [RECORD], list[str](), 0
-    for path, entry in files.items():
+    for path, (before, after) in files.items():
         now = find_content(root, path)
-        if (None if now is None else digest(now)) != entry["after"]:
+        if (None if now is None else digest(now)) != after:
             changed.append(str(path))
-            gone += now == (entry["before"] and base64.b64decode(entry["before"]))
-        elif entry["before"] is None:
+            gone += now == before
+        elif before is None:
             deleted.append(path)
         else:
-            writes[path] = base64.b64decode(entry["before"])
-    if changed and gone == len(changed):
+            writes[path] = before
+    # What git ignores stays when it takes the rest back.
+    if changed and gone == len(changed) and all(map(is_secret, (*writes, *deleted))):
         raise ScaffoldError(
             f"What the last command wrote is gone already, as by git: {gone} files are as they were "
             "before it.\nNothing was undone."

@@ -89,6 +89,8 @@ def digest(content: bytes) -> str:
 def find_content(root: Path, path: PurePosixPath) -> bytes | None:
     """Return what is there, None for nothing; raises ScaffoldError where no file of the root can be."""
     target, top = root / path, os.path.realpath(root)
+    if ".." in path.parts or path.is_absolute():
+        raise ScaffoldError(f"{path} is not below {root}.")
     if not Path(os.path.realpath(target)).is_relative_to(top):
         parts = [root / part for part in (*reversed(path.parents), path)]
         link = next(one for one in parts if not Path(os.path.realpath(one)).is_relative_to(top))

@@ -16,6 +16,11 @@ class HarmedServer:
         self._embedded = EmbeddedPostgres(folder, durable=False)
         self.url = ""
 
+    @property
+    def owner(self) -> int:
+        """The user id of its processes."""
+        return (self._folder / "data").stat().st_uid
+
     def start(self) -> None:
         """Start it, and keep it running until `stop`."""
         self.url = self._embedded.start()

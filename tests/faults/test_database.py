@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -16,6 +17,7 @@ from scaffold.api.table import GRACE
 from tests.contract.service import RunningService, running
 from tests.contract.wire import TIMEOUT, Answer, exchange, spell
 from tests.faults.server import HarmedServer
+from tests.faults.way import FaultyWay
 from tests.workspace import python_path
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -31,6 +33,7 @@ AT_ONCE = 0.5
 OVER = 2.0
 """Seconds from the end of an outage to the first answer."""
 SERVERS = ["uvicorn", "hypercorn"]
+ROUNDS = max(1, int(os.environ.get("FAULTS", "10")) // 10)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +87,22 @@ async def hang_up_later(port: int, request: bytes) -> asyncio.StreamWriter:
 
 def person(name: str) -> bytes:
     return b'{"username":"%s","email":"%s@example.com"}' % (name.encode(), name.encode())
+
+
+@contextmanager
+def small_disk(folder: Path, owner: int) -> Iterator[None]:
+    """Mount a disk of 4 MB with a folder for PostgreSQL; skips where this is not allowed."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size=4m,uid={owner},mode=755", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        for path in (folder, *folder.parents[:-2]):
+            path.chmod(path.stat().st_mode | 0o055)
+        (folder / "space").mkdir(mode=0o700)
+        os.chown(folder / "space", owner, -1)
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @asynccontextmanager
@@ -265,6 +284,40 @@ async def test_a_server_without_a_free_connection_is_503_until_it_has_one(
     assert over < OVER
 
 
+async def test_a_full_disk_is_503_until_there_is_space(
+    service: RunningService, postgres: HarmedServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    disk = tmp_path_factory.mktemp("disk")
+    with small_disk(disk, postgres.owner):
+        await works_again(service.port)
+        async with observed(postgres) as connection:
+            await connection.execute(f"CREATE TABLESPACE small LOCATION '{disk}/space'")
+            await connection.execute("ALTER TABLE users SET TABLESPACE small")
+            await connection.execute("CREATE TABLE filler (text text) TABLESPACE small")
+            with suppress(asyncpg.DiskFullError):
+                while True:
+                    await connection.execute(
+                        "INSERT INTO filler SELECT repeat('x', 1000) FROM generate_series(1, 100)"
+                    )
+            number = 0
+            async with asyncio.timeout(TIMEOUT):
+                while True:  # the table has some pages yet
+                    number += 1
+                    body = person(f"full{service.port}n{number}")
+                    refused, _ = await ask(service.port, "POST", USERS, body)
+                    if refused.status != 201:
+                        break
+            read, _ = await ask(service.port, path=f"{USERS}/page")
+            await connection.execute("DROP TABLE filler")
+            answer, _ = await ask(service.port, "POST", USERS, person(f"space{service.port}"))
+            await connection.execute("ALTER TABLE users SET TABLESPACE pg_default")
+            await connection.execute("DROP TABLESPACE small")
+
+    assert (refused.status, refused.find("Retry-After")) == (503, "1")
+    assert (read.status, answer.status) == (200, 201)
+    assert service.log.read_text().count("DiskFullError") <= 2
+
+
 async def test_a_start_waits_for_no_silent_server(
     workspace: Path, postgres: HarmedServer, tmp_path: Path
 ) -> None:
@@ -285,3 +338,37 @@ async def test_a_start_waits_for_no_silent_server(
     assert silent - usual < 2.0
     assert answer.status == 503
     assert over < OVER
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_no_fault_of_the_way_outlasts_it(
+    server: str, workspace: Path, postgres: HarmedServer, tmp_path: Path
+) -> None:
+    """Delays cost time alone; a stall or a cut is 503, and nothing of it is left afterwards."""
+    await migrate(workspace, postgres.url)
+    way = FaultyWay(postgres.url)
+    await way.open()
+    settings, log = {"DB_POOL_SIZE": str(POOL), "REQUEST_TIMEOUT": "6"}, tmp_path / "log"
+    try:
+        async with running(workspace, way.url, log, settings, ("--server", server)) as service:
+            for number in range(ROUNDS):
+                for fault in ("delay", "stall", "cut"):
+                    await works_again(service.port)
+                    way.harm(fault)
+                    name = f"{fault}{number}x{service.port}"
+                    answers = await asyncio.gather(
+                        *(ask(service.port) for _ in range(CLIENTS)),
+                        *(ask(service.port, "POST", USERS, person(f"{name}n{n}"))
+                          for n in range(CLIENTS)),
+                    )  # fmt: skip
+                    way.mend()
+                    over = await works_again(service.port)
+
+                    expected = {200, 201} if fault == "delay" else {503}
+                    assert {answer.status for answer, _ in answers} == expected
+                    assert over < OVER
+            others = way.connections
+        assert others <= POOL
+        assert "Traceback" not in log.read_text(), log.read_text()
+    finally:
+        await way.close()

@@ -119,6 +119,16 @@ def test_every_fault_of_files_is_told_at_once_with_its_remedy(patient: Path) -> 
     assert "requirements.lock names vendor/quart_fleet-" in rest
 
 
+def test_a_folder_in_place_of_a_file_is_a_finding(patient: Path) -> None:
+    module = patient / "services/user_service/app.py"
+    module.unlink()
+    module.mkdir()
+
+    told = findings(patient)
+
+    assert any("app.py" in problem for problem in told)
+
+
 def test_a_conflict_is_told_once(patient: Path) -> None:
     controllers = patient / PRODUCT / "infrastructure/web/controllers.py"
     marks = "<<<<<<< ours\nx = 1\n=======\nx = 2\n>>>>>>> theirs\n"

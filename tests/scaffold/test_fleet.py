@@ -326,6 +326,42 @@ def test_what_git_took_back_already_is_told_as_that(fleet: Path) -> None:
     assert "What the last command wrote is gone already" in refused(scaffold(fleet, "undo"))
 
 
+def test_a_file_that_was_moved_since_is_named_by_undo(fleet: Path) -> None:
+    done(scaffold(fleet, "resource", "product-service", "tag", "label:str(40)"))
+    entity = fleet / "services/product_service/domain/entities/tag.py"
+    entity.rename(entity.with_name("label.py"))
+    before = picture(fleet)
+
+    message = refused(scaffold(fleet, "undo"))
+
+    assert "Changed since, so that nothing was undone: services/product_service/domain" in message
+    assert picture(fleet) == before
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "{",
+        "[]",
+        '{"files": []}',
+        '{"files": {"a": 5}}',
+        '{"files": {"a": {"before": 5, "after": null}}}',
+        '{"files": {"a": {"before": "eA=="}}}',
+        '{"files": {"../a": {"before": "eA==", "after": null}}}',
+        '{"files": {"/tmp/a": {"before": "eA==", "after": null}}}',
+    ],
+)
+def test_a_record_that_is_not_whole_undoes_nothing(fleet: Path, record: str) -> None:
+    (fleet / ".scaffold/undo.json").write_text(record)
+    before = picture(fleet)
+
+    message = refused(scaffold(fleet, "undo"))
+
+    assert "is not whole" in message or "is not below" in message
+    assert picture(fleet) == before
+    assert not (fleet.parent / "a").exists()
+
+
 def test_undo_does_nothing_where_a_file_was_changed_since(fleet: Path) -> None:
     done(scaffold(fleet, "field", "product-service", "product", "stock:int=0"))
     edit(fleet, ENTITY, "as the business knows it", "as we know it")

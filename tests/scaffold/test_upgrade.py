@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import quart_fleet
+from scaffold.engine.merging import find_conflicts
 from tests.scaffold.commands import (
     ENVIRONMENT,
     REPOSITORY,
@@ -86,12 +87,7 @@ def shop_of_now(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A later version, whose templates say something else here and there."""
-    folder = tmp_path_factory.mktemp("newer")
-    for package in ("quart_fleet", "scaffold", "db_manager"):
-        shutil.copytree(REPOSITORY / package, folder / package)
-    for name in ("pyproject.toml", "LICENSE", "README.md"):
-        shutil.copy(REPOSITORY / name, folder)
-    edit(folder, "pyproject.toml", f'version = "{NOW}"', f'version = "{NEXT}"')
+    folder = copy_distribution(tmp_path_factory.mktemp("newer"), NEXT)
     templates = folder / "scaffold/templates"
     edit(templates, "service/README.md.jinja", "# ", "# The ")
     edit(
@@ -102,11 +98,23 @@ def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (templates / "workspace/.editorconfig.jinja").unlink()
     (templates / "workspace/docs/later.md.jinja").write_text("# Later\n")
+    test = templates / "service/tests/test_health.py.jinja"
+    test.rename(test.with_name("test_alive.py.jinja"))
     page = templates / "workspace/docs/troubleshooting.md.jinja"
     page.rename(page.with_name("trouble.md.jinja"))
     notices = folder / "scaffold/notices.toml"
     text = notices.read_text()
     notices.write_text(f'{text}\n["{NEXT}"]\nchanged = ["Later is now."]\nto_do = ["Rest."]\n')
+    return folder
+
+
+def copy_distribution(folder: Path, version: str) -> Path:
+    """Copy the framework into a folder, as another version."""
+    for package in ("quart_fleet", "scaffold", "db_manager"):
+        shutil.copytree(REPOSITORY / package, folder / package)
+    for name in ("pyproject.toml", "LICENSE", "README.md"):
+        shutil.copy(REPOSITORY / name, folder)
+    edit(folder, "pyproject.toml", f'version = "{NOW}"', f'version = "{version}"')
     return folder
 
 
@@ -272,16 +280,24 @@ def test_a_later_version_is_named_as_a_wheel_or_a_folder(
     assert f"quart-fleet=={NEXT} " in (shop / "requirements.lock").read_text()
 
 
-def test_an_edited_template_is_merged_with_the_newer_one(shop: Path, newer: Path) -> None:
+def test_an_edited_template_reaches_ten_services_and_is_merged_with_the_newer_one(
+    shop: Path, newer: Path
+) -> None:
+    more = "".join(f"[number{at}-service]\nport = {9000 + at}\n" for at in range(7))
+    append(shop / "fleet.toml", f"\n{more}")
     done(scaffold(shop, "templates", "copy", "service/README.md"))
     own = shop / "scaffold/templates/service/README.md.jinja"
     own.write_text(f"{own.read_text()}\nAsk in the channel.\n")
     done(scaffold(shop, "apply"))
 
+    pages = sorted((shop / "services").glob("*_service/README.md"))
+    assert len(pages) == 10
+    assert all(page.read_text().endswith("Ask in the channel.\n") for page in pages)
+
     done(run_by(newer, shop, "upgrade"))
 
-    for name in ("user", "product", "mail"):
-        text = (shop / f"services/{name}_service/README.md").read_text()
+    for page in pages:
+        text = page.read_text()
         assert text.startswith("# The ")
         assert text.endswith("Ask in the channel.\n")
 
@@ -299,6 +315,40 @@ def test_what_the_newer_version_has_no_more_or_elsewhere_keeps_edits(
     assert "root = false" in (shop / ".editorconfig").read_text()
     assert not (shop / "docs/troubleshooting.md").exists()
     assert (shop / "docs/trouble.md").read_text().endswith("Mine.\n")
+
+
+def test_a_template_that_was_renamed_carries_edits(shop: Path, newer: Path) -> None:
+    append(shop / "services/mail_service/tests/test_health.py", "\n\nOURS = 1\n")
+
+    done(run_by(newer, shop, "upgrade"))
+
+    for name in ("mail", "product", "user"):
+        tests = shop / f"services/{name}_service/tests"
+        assert not (tests / "test_health.py").exists()
+        assert ("OURS = 1" in (tests / "test_alive.py").read_text()) == (name == "mail")
+
+
+@pytest.mark.slow
+def test_two_and_two_hundred_conflicts_in_one_file_are_each_marked(tmp_path: Path) -> None:
+    rows = [f"row {at}" for at in range(2000)]
+    versions = {}
+    for version, words in (("98.0.0", "was"), (NEXT, "is now")):
+        versions[version] = copy_distribution(tmp_path / version, version)
+        page = versions[version] / "scaffold/templates/service/README.md.jinja"
+        page.write_text("\n".join(rows).replace("0\n", f"0 {words}\n") + "\n")
+    shop = make_shop(versions["98.0.0"], tmp_path)
+    mail, product = (shop / f"services/{name}_service/README.md" for name in ("mail", "product"))
+    mail.write_text(mail.read_text().replace("990 was", "990 mine"))
+    product.write_text(product.read_text().replace("0 was", "0 mine"))
+
+    completed = run_by(versions[NEXT], shop, "upgrade")
+
+    assert completed.returncode == 1
+    assert "services/mail_service/README.md: 2 conflicts, marked" in completed.stderr
+    assert "services/product_service/README.md: 200 conflicts, marked" in completed.stderr
+    assert len(find_conflicts(mail.read_text())) == 2
+    assert len(find_conflicts(product.read_text())) == 200
+    assert product.read_text().count("0 mine\n") == product.read_text().count("0 is now\n") == 200
 
 
 def test_a_lost_baseline_is_made_again(shop: Path, shop_of_now: Path) -> None:
