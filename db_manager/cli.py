@@ -1,6 +1,8 @@
 """The commands of `python -m db_manager`; what they need is imported when they run."""
 
+import dataclasses
 import errno
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -68,18 +70,32 @@ def status(as_json: bool, wait: float) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Make a login role of each file in this folder, which holds its password.",
 )
+@click.option(
+    "--expand/--contract",
+    "expands_only",
+    default=None,
+    help="Before a roll-out, apply what old code works with too; after it, the rest.",
+)
 @LOCK_WAIT
 @WAIT
-def migrate(revision: str, folder: Path | None, lock_wait: float, wait: float) -> None:
+def migrate(
+    revision: str, folder: Path | None, expands_only: bool | None, lock_wait: float, wait: float
+) -> None:
     """Bring the database up to REVISION, by default the newest, and grant each service its tables.
 
     Safe to run several times at once.
     """
     from db_manager.roles import read_passwords  # noqa: PLC0415
 
+    if expands_only is not None and revision != "head":
+        raise click.UsageError(
+            "--expand and --contract say by themselves which revision is the last."
+        )
     passwords = read_passwords(folder) if folder else {}
     done = open_manager_and(
-        lambda manager: manager.migrate(revision, passwords), wait, lock_wait=lock_wait
+        lambda manager: manager.migrate(revision, passwords, expands_only=bool(expands_only)),
+        wait,
+        lock_wait=lock_wait,
     )
     click.echo(done)
 
@@ -162,7 +178,29 @@ def revision(
     if written is None:
         say("Nothing to write: the models equal the database. (--empty writes one all the same.)")
     else:
+        from db_manager.lint import lint_all  # noqa: PLC0415
+
+        for finding in [each for each in lint_all() if each.file == written.name]:
+            say(f"Unsafe: {finding}.")
         _print_path(written)
+
+
+@commands.command("lint")
+@JSON
+def lint_revisions(as_json: bool) -> None:
+    """Tell what new revisions do to services that run meanwhile; exit 1 for what no comment accepts."""
+    from db_manager.lint import lint_all  # noqa: PLC0415
+    from db_manager.revisions import Revisions  # noqa: PLC0415
+
+    Revisions().heads()  # which tells what is wrong with the files
+    found = lint_all()
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(each) for each in found], indent=2))
+    if found:
+        lines = [f"{each}." for each in found]
+        raise ManagerError("\n".join([*lines, "Or say why it is right: # accept RULE: REASON"]))
+    if not as_json:
+        click.echo("No new revision stops or breaks services that run.")
 
 
 @commands.command()
@@ -191,8 +229,12 @@ def check(as_json: bool, wait: float) -> None:
     if as_json:
         click.echo(found.to_json())
     else:
+        from db_manager.lint import lint_all  # noqa: PLC0415
+
         for line in found.not_compared:
             say(f"Not compared: {line}.")
+        for finding in lint_all():
+            say(f"Unsafe: {finding}.")
     if found.problems:
         raise ManagerError("\n".join(found.problems))
     if not as_json:
@@ -276,7 +318,7 @@ def reset(yes: bool, name: str | None, lock_wait: float, wait: float) -> None:
 commands.add_command(postgres)
 
 commands.sections = {
-    "See": ("status", "check", "history", "sql"),
+    "See": ("status", "check", "lint", "history", "sql"),
     "Change": ("migrate", "downgrade", "revision", "merge", "wait"),
     "Development": ("create-tables", "drop-tables", "reset", "postgres"),
 }

@@ -1,7 +1,7 @@
 """How the models differ from the database: in words, and as the operations of a revision."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from alembic.operations.ops import (
 )
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Connection, Index, MetaData, Table, text
+from sqlalchemy.schema import DDLElement
 
 from db_manager.definitions import Definitions, read_definitions, text_of_default
 from db_manager.errors import ManagerError
@@ -62,10 +63,17 @@ class ImplThatAsksTheServer(PostgresqlImpl):
     """
 
     __dialect__ = "postgresql"
+    take: Callable[[Any, str], None] | None = None
+    """Is given each statement and its text, in place of the output, where nothing is run."""
 
     def _exec(self, construct: Any, *arguments: Any, **options: Any) -> Any:
         """Run a statement of a revision, which may be done already by a run that was interrupted."""
         progress: Progress | None = self.context_opts.get("progress")
+        if self.take is not None:
+            literal = {} if isinstance(construct, DDLElement) else {"literal_binds": True}
+            clause = text(construct) if isinstance(construct, str) else construct
+            self.take(construct, str(clause.compile(dialect=self.dialect, compile_kwargs=literal)))
+            return None
         if progress is None or self.as_sql or self.connection is None:
             return super()._exec(construct, *arguments, **options)
         statement = (

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from db_manager.errors import LoginRefusedError, ManagerError, UnreachableError
 from db_manager.workspace import get_workspace, told_by_file
 from quart_fleet.database._connector import Connector, Pooling
-from quart_fleet.database._engine import create_engine
+from quart_fleet.database._sessions import create_engine
 from quart_fleet.database.explanations import (
     CONNECTION_ERRORS,
     CORRECT,

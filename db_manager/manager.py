@@ -98,16 +98,25 @@ class DatabaseManager:
             await asyncio.sleep(WAIT_INTERVAL)
 
     async def migrate(
-        self, revision: str = "head", passwords: Mapping[str, str] | None = None
+        self,
+        revision: str = "head",
+        passwords: Mapping[str, str] | None = None,
+        *,
+        expands_only: bool = False,
     ) -> Migration:
         """Bring the database up to `revision`, and grant each service its tables.
 
         Args:
             revision: the last one to apply.
             passwords: of the roles to make, by name.
+            expands_only: whether to stop before revisions that take away what older code needs.
         """
         async with locked_connection(self._target, self._say) as connection:
-            return await self._upgrade(connection, revision, passwords or {})
+            last: str | None = revision
+            if expands_only:
+                self._revisions.get_head()
+                last = self._revisions.last_expansion(await self._read_known_revisions(connection))
+            return await self._upgrade(connection, last, passwords or {})
 
     async def find_loss(self, revision: str) -> bool:
         """Say whether rows or values may go on the way back to `revision`."""
@@ -254,7 +263,7 @@ class DatabaseManager:
             return await self._upgrade(connection, "head", {}), left
 
     async def _upgrade(
-        self, connection: AsyncConnection, revision: str, passwords: Mapping[str, str]
+        self, connection: AsyncConnection, revision: str | None, passwords: Mapping[str, str]
     ) -> Migration:
         await self._refuse_half_done(connection, "upgrade")
         pending = self._revisions.pending(await self._read_known_revisions(connection))
@@ -262,12 +271,14 @@ class DatabaseManager:
             self._revisions.get_head()
         roles = self._roles(passwords)
         await _do(connection, lambda current: make_roles(current, roles))
-        applied = await self._run(
-            connection,
-            lambda config: command.upgrade(config, revision),
-            revision,
-            has_work=bool(pending),
-        )
+        applied = list[str]()
+        if revision is not None:
+            applied = await self._run(
+                connection,
+                lambda config: command.upgrade(config, revision),
+                revision,
+                has_work=bool(pending),
+            )
         await self._grant(connection, roles)
         return Migration(self._target.place, applied, await _do(connection, read_revisions))
 
@@ -361,7 +372,8 @@ class DatabaseManager:
             return half_done.remedy
         if self._revisions.unknown(current):
             return None
-        return find_problem((), (), len(self._revisions.pending(current)))
+        pending = self._revisions.pending(current)
+        return find_problem((), (), len([each for each in pending if not each.is_contract]))
 
     async def _refuse_half_done(self, connection: AsyncConnection, way: str) -> None:
         """Raise ManagerError where an interrupted run has left a revision that goes another way."""

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db_manager.made import Creation, Made
 from quart_fleet.database.explanations import driver_error, reason_of
+from quart_fleet.database_url import connect_arguments
 
 _OBJECTS = text("""
     WITH objects (class, id, name, namespace) AS (
@@ -97,7 +98,8 @@ async def recreate(url: str) -> None:
     """Drop a database of the embedded server, and create it anew; ends all its connections."""
     parts = urlsplit(url)
     name = '"' + parts.path.lstrip("/").replace('"', '""') + '"'
-    connection = await asyncpg.connect(parts._replace(path="/template1").geturl())
+    maintenance = parts._replace(path="/template1").geturl()
+    connection = await asyncpg.connect(**connect_arguments(maintenance))
     try:
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")

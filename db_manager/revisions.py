@@ -53,13 +53,16 @@ class Revision:
     file: str
     """The file's name in `migrations/versions`."""
     follows: tuple[str, ...]
+    is_contract: bool = False
+    """Whether it takes away what older code needs: marked by `phase = "contract"`."""
 
     @classmethod
     def of(cls, script: Script) -> Self:
         """Read Alembic's own record."""
         down = script.down_revision
         follows = (down,) if isinstance(down, str) else tuple(down or ())
-        return cls(script.revision, script.doc, Path(script.path).name, follows)
+        is_contract = getattr(script.module, "phase", None) == "contract"
+        return cls(script.revision, script.doc, Path(script.path).name, follows, is_contract)
 
 
 def make_config() -> Config:
@@ -170,6 +173,28 @@ class Revisions:
                 raise ManagerError(
                     f"No revision {name!r}. They are listed by: python -m db_manager history"
                 ) from error
+
+    def last_expansion(self, current: tuple[str, ...]) -> str | None:
+        """Return the last pending revision before the first contraction; None where there is none.
+
+        Raises ManagerError where an expansion follows a contraction: code of the release before it
+        has to run everywhere, and its contraction be applied, before this one is rolled out.
+        """
+        pending = self.pending(current)
+        expansions = [each for each in pending if not each.is_contract]
+        first = next((each for each in pending if each.is_contract), None)
+        if (
+            first is not None
+            and expansions
+            and pending.index(expansions[-1]) > pending.index(first)
+        ):
+            late = expansions[-1]
+            raise ManagerError(
+                f"{late.id} {late.message} expands, and follows {first.id} {first.message}, which is a "
+                f"contraction that is not applied. Where no code runs any more that needs what "
+                f"{first.id} takes away: python -m db_manager migrate {first.id}, then this again."
+            )
+        return expansions[-1].id if expansions else None
 
     def may_lose(self, current: tuple[str, ...], target: str) -> bool:
         """Say whether a way back drops what may hold rows or values; in doubt it does."""

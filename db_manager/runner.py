@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db_manager.comparison import Comparison
 from db_manager.errors import LockedError, ManagerError, RevisionFailedError
+from db_manager.lint import mark_phase
 from db_manager.lock import LOCK_TIMEOUT, is_of_a_lock
 from db_manager.progress import IS_DONE, HalfDone, Progress, comment_on
 from db_manager.revisions import (
@@ -217,6 +218,7 @@ async def write_revision(
         written.append(_path_of(script))
 
     await run(connection, write, _say_nothing, [])
+    await asyncio.to_thread(mark_phase, written[0])
     await asyncio.to_thread(format_file, written[0])
     return written[0]
 

@@ -26,6 +26,7 @@ ${imports}
 % endif
 revision = ${quoted(up_revision)}
 down_revision = ${quoted(down_revision)}
+phase = "expand"
 % if branch_labels:
 branch_labels = ${quoted(branch_labels)}
 % endif

@@ -13,8 +13,9 @@ SECRETS = Path("/run/secrets")
 
 FOREIGN_VARIABLES = (
     *("CORS_ORIGINS", "DATABASE_*", "DB_*", "DEBUG", "FORWARDED_ALLOW_IPS", "HOST", "PG*", "PORT"),
-    *("GRACEFUL_TIMEOUT", "HEAD_TIMEOUT", "KEEP_ALIVE_TIMEOUT", "MAX_*", "SEND_TIMEOUT"),
-    *("SECRET_KEY", "SECRETS_DIR", "SERVICE_*", "TESTING"),
+    *("GRACEFUL_TIMEOUT", "HEAD_TIMEOUT", "KEEP_ALIVE_TIMEOUT", "MAX_*", "REQUEST_TIMEOUT"),
+    *("PROTECTED", "SECRET_KEY", "SECRETS_DIR", "SEND_TIMEOUT", "SERVICE_*", "TESTING"),
+    "TRUSTED_PROXIES",
 )
 """Patterns of the variables that a service, the database manager or asyncpg would read."""
 

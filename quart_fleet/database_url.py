@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from pydantic_core import PydanticCustomError
 
@@ -19,7 +19,7 @@ _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _FORM = (
     "expected postgresql://user:password@host:port/name;"
-    " in the password write @ as %40, : as %3A, / as %2F and # as %23"
+    " in the password write @ as %40, : as %3A, / as %2F, # as %23, & as %26 and % as %25"
 )
 _UNKNOWN = "no connection has it; correct or remove it, and write & in a value as %26"
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "on"}), frozenset({"false", "0", "no", "off"})
@@ -152,6 +152,10 @@ _URL = re.compile(
     r"(?:\?(?P<query>.*))?",
     re.DOTALL,
 )
+_PARAMETER = re.compile(
+    r"\?(?:.*&)?(?:user|password|passfile|host|dbname|options|application_name|ssl\w+)=", re.DOTALL
+)
+"""Tells a whole address in the place of a login, where a parameter's value has an @."""
 _ADDRESS = re.compile(r"[\d.]+|.*:.*")
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[\w.%~-]*)(?::(?P<port>\d*))?")
 
@@ -173,7 +177,9 @@ class _Address:
             return self.hosts
         ports = parameters.pop("port", "").split(",")
         each = ports * len(self.hosts) if len(ports) == 1 else ports
-        return tuple((host, port) for (host, _), port in zip(self.hosts, each, strict=False))
+        if len(each) != len(self.hosts):
+            _refuse("port", "write one, or as many as hosts")
+        return tuple((host, port) for (host, _), port in zip(self.hosts, each, strict=True))
 
     def __str__(self) -> str:
         """Return the URL again, which libpq and `_read` read."""
@@ -281,6 +287,11 @@ def names_of_hosts(url: str) -> list[str]:
     ]
 
 
+def number_of_hosts(url: str) -> int:
+    """Return how many servers a connection may be made to."""
+    return len(_places(_read(url)))
+
+
 def describe(url: str) -> str:
     """Return the database that `url` means without its password: `name at host:port`."""
     places = ",".join(
@@ -299,24 +310,37 @@ def name_of(url: str) -> str:
 def _read(url: str) -> _Address:
     """Take `url` apart, also with a password that is not encoded.
 
-    Raises ValueError, also for a second @: the host would begin in the middle of the password.
+    Raises ValueError, also for a second @, and for one inside of a parameter: the host would begin
+    in the middle of the password.
     """
     found = _URL.fullmatch(url)
     if found is None or not _SCHEME.fullmatch(found["scheme"]) or url.count("@") > 1:
+        raise ValueError
+    if _PARAMETER.search(f"{found['user'] or ''}:{found['password'] or ''}"):
         raise ValueError
     hosts = []
     for host in found["hosts"].split(","):
         each = _HOST.fullmatch(host)
         if each is None:
             raise ValueError
-        hosts.append((unquote(each["host"]).strip("[]"), each["port"] or ""))
+        hosts.append((_decoded(each["host"]).strip("[]"), each["port"] or ""))
     parameters = dict[str, str]()
-    for key, value in parse_qsl(found["query"] or ""):
-        # SQLAlchemy repeats `host` for several servers.
-        is_another = key == "host" and key in parameters
-        parameters[key] = f"{parameters[key]},{value}" if is_another else value
+    fields = (found["query"] or "").split("&")
+    for field in fields:
+        key, equals, text = field.partition("=")
+        key = _decoded(key)
+        if field and not equals:
+            raise ValueError  # the rest of a value that has an & in it
+        # libpq takes + for itself; others write a space so, which passwords rarely have.
+        value = _decoded(text if key == "password" else text.replace("+", " "))
+        if value:
+            # SQLAlchemy repeats `host` for several servers.
+            is_another = key == "host" and key in parameters
+            parameters[key] = f"{parameters[key]},{value}" if is_another else value
+    if "password" in parameters and "" in fields:
+        raise ValueError
     user, password, name = (
-        None if part is None else unquote(part)
+        None if part is None else _decoded(part)
         for part in (found["user"], found["password"], found["name"])
     )
     return _Address(user, password, tuple(hosts), name, parameters)
@@ -421,6 +445,11 @@ def _trust_the_system(parameters: dict[str, str]) -> ssl.SSLContext:
             setattr(context, attribute, ssl.TLSVersion[parameters[name].replace(".", "_")])
     context.set_alpn_protocols(["postgresql"])
     return context
+
+
+def _decoded(part: str) -> str:
+    """Raises ValueError for what is no UTF-8: a % that was not meant for an escape, say."""
+    return unquote(part, errors="strict")
 
 
 def _encoded(part: str) -> str:

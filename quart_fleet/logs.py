@@ -11,6 +11,8 @@ MOST = 4_000
 """Characters of a message; what is longer is cut."""
 MOST_OF_A_PATH = 200
 """Characters of a path that a client has asked for."""
+MOST_OF_AN_ACCESS = 1_000
+"""Characters of what a server's access line says of a request."""
 INTERVAL = 60.0
 """Seconds in which warnings of one kind are counted."""
 
@@ -53,13 +55,32 @@ class EscapingFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record through; uvicorn's formatter takes the arguments apart."""
         if isinstance(record.args, Mapping):
-            record.msg, record.args = escape(record.getMessage()), None
+            record.msg, record.args = escape(record.getMessage(), MOST_OF_AN_ACCESS), None
         elif record.args:
             record.args = tuple(
-                escape(value, MOST_OF_A_PATH) if isinstance(value, str) else value
+                escape(value, MOST_OF_AN_ACCESS) if isinstance(value, str) else value
                 for value in record.args
             )
+        else:
+            record.msg = escape(str(record.msg))
         return True
+
+
+_SERVERS = ("uvicorn.access", "uvicorn.error", "hypercorn.access", "hypercorn.error")
+
+
+def escape_logs(application: logging.Logger) -> None:
+    """Have what is logged from now on escaped: by the handlers that there are, and by servers.
+
+    A server has handlers of its own, which it may make later.
+    """
+    for handler in {*logging.getLogger().handlers, *application.handlers}:
+        if not isinstance(handler.formatter, EscapingFormatter):
+            handler.setFormatter(EscapingFormatter(handler.formatter))
+    for name in _SERVERS:
+        logger = logging.getLogger(name)
+        if not any(isinstance(each, EscapingFilter) for each in logger.filters):
+            logger.addFilter(EscapingFilter())
 
 
 class CountedWarnings:

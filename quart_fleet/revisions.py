@@ -14,7 +14,7 @@ from typing import Self
 
 from quart_fleet.files import UnreadableFileError, parse_python, shown
 
-_IDENTIFIERS = ("revision", "down_revision", "depends_on", "branch_labels")
+_IDENTIFIERS = ("revision", "down_revision", "depends_on", "branch_labels", "phase")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Revision:
     labels: tuple[str, ...]
     tables: frozenset[str]
     """Those that it creates."""
+    is_contract: bool = False
+    """Whether it takes away what older code needs: applied when that code runs no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,19 @@ class History:
         followed = {parent for each in self.revisions for parent in each.follows}
         return tuple(sorted(self.ids - followed))
 
+    def needed(self, current: frozenset[str]) -> frozenset[str]:
+        """Return what a database at `current` lacks for this code, which needs no contraction."""
+        by_id = {each.id: each for each in self.revisions}
+        reached, ahead = set[str](), [*current & self.ids]
+        while ahead:
+            identity = ahead.pop()
+            if identity in by_id and identity not in reached:
+                reached.add(identity)
+                ahead += [*by_id[identity].follows, *by_id[identity].depends_on]
+        return frozenset(
+            each.id for each in self.revisions if each.id not in reached and not each.is_contract
+        )
+
     @property
     def tables(self) -> frozenset[str]:
         """The tables that a revision creates."""
@@ -99,6 +114,7 @@ def _read(path: Path) -> Revision:
         depends_on=found.get("depends_on", ()),
         labels=found.get("branch_labels", ()),
         tables=frozenset(_find_tables(tree)),
+        is_contract=found.get("phase") == ("contract",),
     )
 
 

@@ -37,17 +37,22 @@ SAMPLE_SECRET_KEY = "change-me"  # noqa: S105 - a placeholder that a running ser
 
 _WORDS = {
     **dict.fromkeys(("int_parsing", "int_from_float", "int_parsing_size"), "write a whole number"),
+    **dict.fromkeys(("float_parsing", "finite_number"), "write a number"),
     "bool_parsing": "write True or False",
 }
 """What is said in place of pydantic's words, which are about the input of a program."""
 
 _PORTS = range(1, 65536)
 
+_OTHER_NAMES = {"SERVICE_PORT": "PORT", "TRUSTED_PROXIES": "FORWARDED_ALLOW_IPS"}
+"""What else a variable is called: by hosting platforms, and by ASGI servers."""
+
 
 def _variable(field: str) -> str | AliasChoices:
-    """Return what a field is read from; hosting platforms say PORT."""
+    """Return what a field is read from."""
     name = field.upper()
-    return AliasChoices(name, "PORT") if name == "SERVICE_PORT" else name
+    other = _OTHER_NAMES.get(name)
+    return AliasChoices(name, other) if other else name
 
 
 _ORIGIN = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")
@@ -75,6 +80,8 @@ class DatabaseSettings(BaseSettings):
     db_echo: bool = False
     db_pool_size: int = Field(default=10, ge=1, le=1000)
     """How many connections one process opens at most."""
+    db_connection_lifetime: float = Field(default=1800, gt=0, allow_inf_nan=False)
+    """Seconds after which a connection is replaced, as a password or an address may have changed."""
     database_pooler: Literal["pgbouncer", "pgbouncer-prepared"] | None = None
     """What pools transactions behind DATABASE_URL: then no statement stays prepared, unless it is
     a PgBouncer with max_prepared_statements."""
@@ -179,6 +186,10 @@ class ServiceSettings(DatabaseSettings):
     keep_alive_timeout: int = Field(default=75, ge=1)
     """Seconds that a connection stays open for its next request: longer than the 60 that load
     balancers keep it, which would otherwise send a request to one that is being closed."""
+    request_timeout: float = Field(default=30, gt=0, allow_inf_nan=False)
+    """Seconds that a request may take as a whole: waits for a connection, statements and all else.
+    Then it is answered 503, and its statement cancelled. The time in which a body comes and in
+    which an answer is streamed is not counted."""
     graceful_timeout: int = Field(default=30, ge=1)
     """Seconds that running requests get after SIGTERM."""
     max_connections: int | None = Field(default=None, ge=10)
@@ -194,7 +205,7 @@ class ServiceSettings(DatabaseSettings):
     """How many requests one process answers at a time; more get 503."""
     max_body_memory: int = Field(default=32 * 1024 * 1024, ge=1024 * 1024)
     """Bytes of request bodies that one process holds; what is more gets 503."""
-    forwarded_allow_ips: Annotated[str, AfterValidator(_refuse_what_is_no_proxy)] = "127.0.0.1"
+    trusted_proxies: Annotated[str, AfterValidator(_refuse_what_is_no_proxy)] = "127.0.0.1"
     """Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed,
     comma-separated; `*` means every one."""
     service_registry_url: str | None = None

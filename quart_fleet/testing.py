@@ -41,6 +41,8 @@ from quart_fleet.paging import ListQuery, Page
 from quart_fleet.workspace import Workspace
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from quart_fleet.database import Database
 
 _FOLDER = "QUART_FLEET_TEST_FOLDER"
@@ -281,7 +283,7 @@ async def _ensure_template(workspace: Workspace, server_url: str) -> str:
         if not revision.name.startswith(".#"):  # an editor's lock
             content.update(revision.read_bytes())
     name = f"template_{_run()}_{content.hexdigest()[:16]}"
-    connection = await asyncpg.connect(server_url)
+    connection = await _connect(server_url)
     try:
         await connection.execute("SELECT pg_advisory_lock(hashtext($1))", name)
         exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
@@ -329,7 +331,7 @@ async def _drop_databases(server_url: str, run: str) -> None:
     import asyncpg  # noqa: PLC0415
 
     try:
-        connection = await asyncpg.connect(server_url)
+        connection = await _connect(server_url)
     except (OSError, asyncpg.PostgresError):
         return  # nothing was made there, as each test with a database has said
     try:
@@ -356,10 +358,18 @@ def _given_server() -> str:
     return str(url)
 
 
-async def _execute(url: str, *statements: str) -> None:
+async def _connect(url: str) -> "asyncpg.Connection":
+    """Connect as services do: with nothing of what the shell says about other servers."""
     import asyncpg  # noqa: PLC0415
 
-    connection = await asyncpg.connect(url)
+    from quart_fleet.database_url import connect_arguments  # noqa: PLC0415
+
+    return await asyncpg.connect(**connect_arguments(url))
+
+
+async def _execute(url: str, *statements: str) -> None:
+
+    connection = await _connect(url)
     try:
         for statement in statements:
             await connection.execute(statement)

@@ -300,7 +300,8 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
-    from scaffold.distribution.framework import get_framework  # noqa: PLC0415 - --help does without it
+    # Imported late: --help does without it.
+    from scaffold.distribution.framework import get_framework  # noqa: PLC0415
 
     try:
         click.echo(f"{NAME if ctx.info_name == NAME else 'scaffold'} {get_framework().version}")

@@ -13,7 +13,13 @@ from quart.sessions import NullSession, SecureCookieSessionInterface, SessionMix
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, RequestRedirect
 
-from quart_fleet.asgi._http import AnyHostMap, HTTPConnection, LingeringConnection, Request
+from quart_fleet.asgi._http import (
+    AnyHostMap,
+    BoundedApplication,
+    HTTPConnection,
+    LingeringConnection,
+    Request,
+)
 from quart_fleet.asgi._limits import BodyMemory
 from quart_fleet.conventions import PREFIX
 from quart_fleet.errors import ServiceError
@@ -146,7 +152,7 @@ REFUSALS = (400, 408, 426, 431, 500, 501, 503)
 Refusal = tuple["HTTPResponseStartEvent", "HTTPResponseBodyEvent"]
 
 
-class ServiceApplication(Quart):
+class ServiceApplication(BoundedApplication):
     """A Quart application that keeps the contract with Quart's own HTTP classes."""
 
     asgi_http_class: "type[ASGIHTTPProtocol]" = LingeringConnection

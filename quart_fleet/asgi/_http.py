@@ -2,7 +2,8 @@
 
 Quart's own classes run two tasks for every request: one receives, one answers. Here a body is
 received by the handler that reads it. A client that disconnects cancels the handler of a streamed
-answer only, which may have no end; any other handler runs to its end, and commits what it began.
+answer, which may have no end, and one that waits for a connection or a read; any other handler
+runs to its end, and commits what it began.
 """
 
 import asyncio
@@ -28,6 +29,8 @@ from werkzeug.routing import MapAdapter, Rule
 from werkzeug.sansio.utils import get_content_length
 
 from quart_fleet.asgi._limits import BodyMemory
+from quart_fleet.bounds import BOUND, Bound
+from quart_fleet.errors import UnavailableError
 
 if TYPE_CHECKING:
     from hypercorn.typing import (
@@ -45,6 +48,9 @@ if TYPE_CHECKING:
 
 SMALL = 16_384
 """Bytes of an answer that every server buffers, so that sending them never waits."""
+LOOK_INTERVAL = 0.25
+"""Seconds from one look at the requests in progress to the next. Nearly all have ended before the
+first: what lasts longer pays for it, by a task that waits for its client to leave."""
 LINGER_TIMEOUT = 5.0
 """Seconds that a client gets to finish a body after it was answered."""
 
@@ -137,6 +143,9 @@ class RequestBody:
     the bodies of all requests are more than the process may hold.
     """
 
+    is_receiving = False
+    """Whether a handler waits for a part of it now."""
+
     def __init__(self, announced: int | None, most: int | None) -> None:
         self._most = most
         self._length = announced or 0
@@ -209,6 +218,7 @@ class RequestBody:
                     kept.put_nowait(message)  # the one that is too much too: it is refused
                 length += len(message.get("body", b""))
                 is_last = not message.get("more_body", False)
+            kept.put_nowait(message)
         finally:
             self._receive = receive
             self.ended = self.ended or is_last
@@ -230,7 +240,11 @@ class RequestBody:
             raise RequestTimeout from None
 
     async def _receive_part(self) -> bytes:
-        message = await self._receive()
+        self.is_receiving = True
+        try:
+            message = await self._receive()
+        finally:
+            self.is_receiving = False
         if message["type"] != "http.request":
             self.ended = True
             raise ClientDisconnected
@@ -247,6 +261,7 @@ class Request(quart.Request):
 
     body_class = RequestBody  # type: ignore[assignment]  # has all that Quart asks of one
     body: RequestBody  # type: ignore[assignment]
+    receive: "ASGIReceiveCallable"
 
     def __init__(self, *args: Any, **options: Any) -> None:
         scope: HTTPScope = options["scope"]
@@ -288,6 +303,7 @@ class Request(quart.Request):
             body_timeout=config["BODY_TIMEOUT"],
             send_push_promise=_push_nothing,
         )
+        request.receive = receive
         if request.has_body:
             request.body.read_from(receive, config["BODY_TIMEOUT"], app.bodies)
         return request
@@ -370,6 +386,73 @@ class _AnyHostAdapter(MapAdapter):
         whole = QuartMap.bind_to_request(self.map, self._request, None, None)
         self.server_name = whole.server_name
         return super().get_host(domain_part)
+
+
+class BoundedApplication(quart.Quart):
+    """Answers each request within REQUEST_TIMEOUT seconds, and stops reading for clients that left."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._bounds: dict[Bound, None] = {}
+        """The requests in progress, the oldest first."""
+        self._looking: asyncio.AbstractEventLoop | None = None
+
+    async def handle_request(self, request: quart.Request) -> "ResponseTypes":
+        """Answer as Quart's own method does, or end the handler as its bound says."""
+        loop = asyncio.get_running_loop()
+        bound = Bound(asyncio.current_task(), request, loop.time())
+        self._bounds[bound] = None
+        if self._looking is not loop:
+            self._looking = loop
+            loop.call_later(LOOK_INTERVAL, self._look, loop)
+        BOUND.set(bound)
+        async with self.request_context(request) as context:
+            try:
+                return await self.full_dispatch_request(context)
+            except asyncio.CancelledError:
+                if bound.ended_by is None or bound.task is None:
+                    raise
+                bound.task.uncancel()
+                result = await self.handle_user_exception(bound.ended_by)
+                return await self.finalize_request(result, context)
+            except Exception as error:
+                return await self.handle_exception(error)
+            finally:
+                del self._bounds[bound]
+                bound.task = bound.request = None  # else they would refer to each other in a circle
+                if bound.watcher is not None:
+                    bound.watcher.cancel()
+                    await asyncio.wait([bound.watcher])
+                if request.scope.get("_quart._preserve_context", False):  # as test clients ask for
+                    self._preserved_context = context.copy()
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End the requests whose time is over, and watch for the clients of those that last."""
+        now, timeout = loop.time(), self.config.get("REQUEST_TIMEOUT") or float("inf")
+        for bound in [*self._bounds]:
+            if now - bound.started < LOOK_INTERVAL:
+                break
+            if getattr(bound.request.body, "is_receiving", False):  # which has a timeout of its own
+                del self._bounds[bound]
+                bound.started = now
+                self._bounds[bound] = None
+            elif now - bound.started >= timeout:
+                bound.end(UnavailableError("Request timed out"))
+            elif bound.watcher is None and isinstance(bound.request, Request):
+                bound.watcher = asyncio.ensure_future(_watch(bound, bound.request))
+        if not self._bounds:
+            self._looking = None
+            return
+        first = next((each for each in self._bounds if each.ended_by is None), None)
+        end = first.started + timeout if first else float("inf")
+        loop.call_at(min(now + LOOK_INTERVAL, max(end, now + 0.001)), self._look, loop)
+
+
+async def _watch(bound: Bound, request: Request) -> None:
+    """End a request whose client has left, where it does nothing but wait or read."""
+    await request.body.wait_for_disconnect(request.receive)
+    if bound.is_waiting and not bound.has_written:
+        bound.end(ClientDisconnected())
 
 
 async def _push_nothing(path: str, headers: Headers) -> None:

@@ -13,11 +13,18 @@ from typing import Any, TypeVar
 import asyncpg
 
 from quart_fleet.database.explanations import CONNECTION_ERRORS, UNPREPARED
-from quart_fleet.database_url import connect_arguments, names_of_hosts, pools_transactions
+from quart_fleet.database_url import (
+    connect_arguments,
+    names_of_hosts,
+    number_of_hosts,
+    pools_transactions,
+)
 from quart_fleet.settings import DatabaseSettings
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to wait for a new connection (a URL's `connect_timeout` wins), and for a free one."""
+HOST_TIMEOUT = 2.0
+"""Seconds to wait for a connection to one of several hosts, before the next one is asked."""
 LOOKUP_TIMEOUT = 0.4
 """Seconds to wait for a host's address. The lookup goes on, and the next caller may find it."""
 _LOST = (
@@ -103,7 +110,10 @@ class Connector:
     """
 
     def __init__(self, url: str, config: DatabaseSettings) -> None:
-        self._arguments = {"timeout": CONNECT_TIMEOUT, **connect_arguments(url)}
+        # asyncpg's timeout is that of each host: one that is silent keeps the next one waiting.
+        several = number_of_hosts(url) > 1
+        timeout = HOST_TIMEOUT if several else CONNECT_TIMEOUT
+        self._arguments = {"timeout": timeout, **connect_arguments(url)}
         self._names = names_of_hosts(url)
         self._lookup: asyncio.Task[None] | None = None
         self._look: asyncio.Task[Pooling] | None = None

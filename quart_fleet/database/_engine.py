@@ -1,4 +1,4 @@
-"""The database of one process: its pool of connections, and ORM sessions for their users.
+"""The database of one process: its pool of connections, and what is done when it falls silent.
 
 asyncpg's own pool lets late callers in first, and starts a task for each connection that is
 released: a read by id took a tenth more computing time with it.
@@ -10,29 +10,28 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from contextvars import ContextVar
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, Self
-from weakref import WeakSet
+from socket import gaierror
+from typing import TYPE_CHECKING, Protocol, Self
+from weakref import WeakKeyDictionary, WeakSet
 
 import asyncpg
 import orjson
 
+from quart_fleet.bounds import BOUND
 from quart_fleet.database._connector import CONNECT_TIMEOUT, Connector, Pooling
+from quart_fleet.database._sessions import LISTENERS, create_engine, create_joined_engine, joined
 from quart_fleet.database.explanations import (
     CONNECTION_ERRORS,
     UNPREPARED,
-    driver_error,
     is_server_unavailable,
 )
-from quart_fleet.database_url import accepts_standby
+from quart_fleet.database_url import accepts_standby, number_of_hosts
 from quart_fleet.errors import ConfigurationError, DatabaseUnavailableError
 from quart_fleet.postgres import EmbeddedPostgresError
 from quart_fleet.settings import DatabaseSettings
 
 if TYPE_CHECKING:
     # Repositories do without: only a use of sessions pays for them, in start and memory.
-    from sqlalchemy.engine import ExceptionContext
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 
@@ -41,6 +40,14 @@ SWEEP_INTERVAL = 150.0
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that a connection gets to end in good order."""
+SUSPICION = 0.5
+"""Seconds in which no connection is released, while some are in use, before the server is asked."""
+SILENCE = 2.0
+"""Seconds in which a server that is looked at has to answer, if only with a refusal."""
+_PAUSE = 5.0
+"""Seconds from one answer of a server that was looked at to the next look."""
+RETRY = 1.0
+"""The same once it is known to be silent: how soon its return is seen depends on this."""
 
 
 class Semaphore:
@@ -71,12 +78,24 @@ class Semaphore:
         self._waiters.append((loop.time() + self._timeout, permit))
         if not self._has_timer:
             self._end_long_waits(loop)
+        if bound := BOUND.get():
+            bound.is_waiting = True
         try:
             await permit
         except asyncio.CancelledError:
             if not permit.cancelled() and permit.exception() is None:
                 self.release()  # granted and cancelled in one step of the loop
             raise
+        finally:
+            if bound:
+                bound.is_waiting = False
+
+    def refuse(self) -> None:
+        """End every wait as if its timeout were over."""
+        while self._waiters:
+            _, permit = self._waiters.popleft()
+            if not permit.done():
+                permit.set_exception(TimeoutError())
 
     def release(self) -> None:
         """Pass the permit on to the longest wait."""
@@ -106,44 +125,70 @@ class ConnectionPool:
     therefore at the bottom of the stack, and is closed when it has lain there from one sweep
     to the next.
 
+    Where no connection was released for a while, the server is asked by one of its own. If it does
+    not answer at all, every wait and every statement ends at once, and so does every later
+    `acquire`, until it answers again. A server that refuses connections is not silent.
+
     Args:
         connect: opens a connection.
         size: how many are acquired at once, at most.
         timeout: seconds to wait for a free one.
         sweep_interval: seconds from one sweep to the next.
+        lifetime: seconds after which a connection is closed, at the next sweep.
+        patience: what the seconds for an answer are multiplied with, as by the number of hosts.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - figures, each by its name
         self,
         connect: Callable[[], Awaitable[asyncpg.Connection]],
         size: int,
         *,
         timeout: float,
         sweep_interval: float = SWEEP_INTERVAL,
+        lifetime: float = float("inf"),
+        patience: float = 1,
     ) -> None:
         self._connect = connect
         self._size = size
         self._timeout = timeout
-        self._sweep_interval = sweep_interval
+        self._sweep_interval = min(sweep_interval, lifetime / 2)
+        self._lifetime = lifetime
+        self._patience = patience
         self._idle: list[asyncpg.Connection] = []
-        self._opened: WeakSet[asyncpg.Connection] = WeakSet()
+        self._opened: WeakKeyDictionary[asyncpg.Connection, float] = WeakKeyDictionary()
+        """When each connection was opened."""
         self._retired: WeakSet[asyncpg.Connection] = WeakSet()
         self._untouched = 0
         self._is_open = False
+        self._opening: set[asyncio.Future[asyncpg.Connection]] = set()
+        self.quiet: WeakSet[asyncpg.Connection] = WeakSet()
+        """Those in use that may have nothing to say for long, as where one listens."""
+        self._released = self._released_before = 0
+        """How many were taken back, now and at the last look."""
+        self._asking: asyncio.Task[None] | None = None
+        self.is_silent = False
+        """Whether the server does not answer: `acquire` raises TimeoutError at once."""
 
     async def __aenter__(self) -> Self:
         self._is_open = True
+        self._loop = asyncio.get_running_loop()
         self._semaphore = Semaphore(self._size, self._timeout)
         self._sweep()
+        self._look()
         return self
 
     async def __aexit__(self, *exception: object) -> None:
         self._is_open = False
         self._sweeper.cancel()
+        self._looking.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
         idle, self._idle = self._idle, []
         # asyncpg aborts a connection that does not answer within the timeout, and raises.
+        timeout = 0.0 if self.is_silent else CLOSE_TIMEOUT
         await asyncio.gather(
-            *(connection.close(timeout=CLOSE_TIMEOUT) for connection in idle),
+            *(connection.close(timeout=timeout) for connection in idle),
             return_exceptions=True,
         )
 
@@ -151,6 +196,8 @@ class ConnectionPool:
         """Return a connection for one caller; raises TimeoutError, or what opening one raises."""
         if not self._is_open:
             raise RuntimeError("the database is not open: use `async with database`")
+        if self.is_silent:
+            raise TimeoutError
         await self._semaphore.acquire()
         try:
             while self._idle:
@@ -169,6 +216,7 @@ class ConnectionPool:
         What was set in its session stays set, and a cancelled statement may still run on the
         server: `Transaction.close` and `Database.connect` see to both.
         """
+        self._released += 1
         if not connection.is_closed():
             if (
                 self._is_open
@@ -192,22 +240,47 @@ class ConnectionPool:
     def retire(self) -> None:
         """Close every connection that is open now: one that is in use, when it is released."""
         self._terminate_oldest(len(self._idle))
-        self._retired, self._opened = self._retired | self._opened, WeakSet()
+        self._retired |= WeakSet(self._opened)
+        self._opened = WeakKeyDictionary()
 
     async def _open(self) -> asyncpg.Connection:
-        opened = self._opened
-        connection = await self._connect()
+        if self.is_silent:
+            raise TimeoutError
+        opened, opening = self._opened, asyncio.ensure_future(self._connect())
+        self._opening.add(opening)
+        if bound := BOUND.get():
+            bound.is_waiting = True
+        try:
+            connection = await opening
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self.is_silent or (task is not None and task.cancelling()):
+                raise
+            raise TimeoutError from None
+        finally:
+            self._opening.discard(opening)
+            if bound:
+                bound.is_waiting = False
         if opened is not self._opened:  # all were retired in the meantime
             connection.terminate()
             return await self._open()
-        opened.add(connection)
+        opened[connection] = self._loop.time()
         return connection
 
     def _sweep(self) -> None:
-        """Close what was not touched since the last sweep, now and after every interval."""
+        """Close what was not touched since the last sweep or is old, now and after every interval."""
         self._terminate_oldest(self._untouched)
+        now = self._loop.time()
+        old = {each for each, since in self._opened.items() if now - since > self._lifetime}
+        for connection in old:
+            del self._opened[connection]
+            self._retired.add(connection)
+        if old:
+            for connection in old.intersection(self._idle):
+                connection.terminate()
+            self._idle = [connection for connection in self._idle if connection not in old]
         self._untouched = len(self._idle)
-        self._sweeper = asyncio.get_running_loop().call_later(self._sweep_interval, self._sweep)
+        self._sweeper = self._loop.call_later(self._sweep_interval, self._sweep)
 
     def _terminate_oldest(self, number: int) -> None:
         for connection in self._idle[:number]:
@@ -215,9 +288,55 @@ class ConnectionPool:
         del self._idle[:number]
         self._untouched = 0
 
+    def _look(self) -> None:
+        """Ask the server where connections are in use, and none was released since the last look."""
+        self._looking = self._loop.call_later(SUSPICION, self._look)
+        is_still = self._released == self._released_before
+        self._released_before = self._released
+        if is_still and (self._asking is None or self._asking.done()):
+            used = {each for each in self._opened if not each.is_closed()}
+            if self._opening or used - {*self._idle} - {*self.quiet}:
+                self._asking = asyncio.create_task(self._ask())
+
+    async def _ask(self) -> None:
+        """Find out whether the server is silent, and wait until it is not."""
+        released, seconds = self._released, SILENCE * self._patience
+        silence = await self._find_silence(seconds)
+        if silence is None or released != self._released:
+            await asyncio.sleep(_PAUSE)  # a long statement is no reason to ask all the time
+            return
+        _log.warning("PostgreSQL does not answer: requests are 503 until it does (%r)", silence)
+        self.is_silent = True
+        self._terminate_oldest(len(self._idle))
+        self._semaphore.refuse()
+        for opening in self._opening:
+            opening.cancel()
+        for connection in [*self._opened]:
+            connection.terminate()
+        while await self._find_silence(RETRY * self._patience):  # noqa: ASYNC110 - asks a server
+            await asyncio.sleep(0.1)
+        self.is_silent = False
+        _log.warning("PostgreSQL answers again")
+
+    async def _find_silence(self, seconds: float) -> Exception | None:
+        """Return why a new connection gets no answer; None where it gets one, be it a refusal."""
+        try:
+            async with asyncio.timeout(seconds):
+                connection = await self._connect()
+        except (ConnectionRefusedError, FileNotFoundError, gaierror):
+            return None
+        except OSError as error:  # TimeoutError is one
+            return error
+        except CONNECTION_ERRORS:
+            return None
+        connection.terminate()
+        return None
+
 
 STATEMENT_TIMEOUT = 60.0
 """Seconds after which a statement is given up, and a server that hangs is called unavailable."""
+SHORT_CLOSE_TIMEOUT = 0.5
+"""Seconds that a connection gets to end in good order after its request has ended."""
 PING_TIMEOUT = 2.0
 """Seconds that a probe of readiness takes at most."""
 
@@ -225,6 +344,12 @@ _IS_WRITABLE = "SELECT 1 WHERE current_setting('transaction_read_only') = 'off'"
 """Has one row or none, which its status tells."""
 
 _log = logging.getLogger(__name__)
+
+
+def time_to_close() -> float:
+    """Return the seconds that a connection gets to end what is open: few where no client waits."""
+    bound = BOUND.get()
+    return CLOSE_TIMEOUT if bound is None or bound.ended_by is None else SHORT_CLOSE_TIMEOUT
 
 
 class DatabaseServer(Protocol):
@@ -253,7 +378,11 @@ class Database:
         self._server = server
         self._resources = AsyncExitStack()
         self._pool = ConnectionPool(
-            self._open_connection, config.db_pool_size, timeout=CONNECT_TIMEOUT
+            self._open_connection,
+            config.db_pool_size,
+            timeout=CONNECT_TIMEOUT,
+            lifetime=config.db_connection_lifetime,
+            patience=number_of_hosts(self.url) if self.url else 1,
         )
         self._engine: AsyncEngine | None = None
         self._joined_engine: AsyncEngine | None = None
@@ -309,6 +438,8 @@ class Database:
         """
         if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             connection.terminate()
+            if number_of_hosts(self.url or "postgresql://") > 1:
+                self._pool.retire()  # the others lead to the same server
         elif isinstance(error, UNPREPARED) or (
             isinstance(error, asyncpg.InvalidCachedStatementError)
             and self._connector.pooling is not Pooling.NONE
@@ -316,6 +447,10 @@ class Database:
             connection.terminate()
             if self._connector.prepare_nothing(error):
                 self._pool.retire()
+
+    def keep(self, task: "asyncio.Task[None]") -> None:
+        """Let a task go on in the background, until the database is closed."""
+        self._resources.callback(task.cancel)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[asyncpg.Connection]:
@@ -326,6 +461,9 @@ class Database:
         JSON is read as Python's values and given as text. Raises DatabaseUnavailableError.
         """
         connection = await self.acquire()
+        self._pool.quiet.add(connection)
+        if bound := BOUND.get():
+            bound.has_written = True  # it may: nothing tells what it is used for
         try:
             yield connection
             await connection.reset(timeout=CONNECT_TIMEOUT)
@@ -337,12 +475,13 @@ class Database:
             self.give_up(connection, error)
             # Closed in good order: cut, its server would go on with the statement.
             with suppress(*CONNECTION_ERRORS):
-                async with asyncio.timeout(CLOSE_TIMEOUT):
+                async with asyncio.timeout(time_to_close()):
                     await connection.close()
             if is_away:
                 raise DatabaseUnavailableError from error
             raise
         finally:
+            self._pool.quiet.discard(connection)
             self.release(connection)
 
     async def ping(self) -> None:
@@ -377,7 +516,8 @@ class Database:
 
         if self._engine is None:
             self._engine = create_engine(self._connector, self._config, self._open_for_session)
-            event.listen(self._engine.sync_engine, "handle_error", _tell_unavailable)
+            for name, listener in LISTENERS.items():
+                event.listen(self._engine.sync_engine, name, listener)
             self._resources.push_async_callback(self._engine.dispose)
         return async_sessionmaker(self._engine, expire_on_commit=False)
 
@@ -387,22 +527,24 @@ class Database:
         from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415
 
         if self._joined_engine is None:
-            self._joined_engine = _create_joined_engine(self._config)
-        token = _joined.set(connection)
+            self._joined_engine = create_joined_engine(self._config)
+        token = joined.set(connection)
         try:
             async with (
-                self._joined_engine.connect() as joined,
-                joined.begin(),
+                self._joined_engine.connect() as inside,
+                inside.begin(),
                 AsyncSession(
-                    joined, expire_on_commit=False, join_transaction_mode="create_savepoint"
+                    inside, expire_on_commit=False, join_transaction_mode="create_savepoint"
                 ) as session,
             ):
                 yield session
         finally:
-            _joined.reset(token)
+            joined.reset(token)
 
     async def _open_for_session(self, *, is_prepared: bool) -> asyncpg.Connection:
         try:
+            if self._pool.is_silent:
+                raise TimeoutError
             return await self._connector.connect(
                 command_timeout=STATEMENT_TIMEOUT, is_prepared=is_prepared
             )
@@ -435,84 +577,3 @@ class Database:
         if self._config.db_echo:
             connection.add_query_logger(lambda query: _log.info("%s %s", query.query, query.args))
         return connection
-
-
-def create_engine(
-    connector: Connector,
-    config: DatabaseSettings,
-    connect: Callable[..., Awaitable[asyncpg.Connection]] | None = None,
-) -> "AsyncEngine":
-    """Make an SQLAlchemy engine for ORM sessions and migrations.
-
-    Args:
-        connector: knows what a connection keeps prepared.
-        config: the size of the pool.
-        connect: what opens a connection, in place of the connector.
-    """
-    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
-
-    # No session is sent once more, as a statement is that a migration has made stale in a pooler.
-    size = 0 if connector.pooling is Pooling.SHARED else connector.statement_cache_size
-    return create_async_engine(
-        "postgresql+asyncpg://",
-        # What async_creator is for, which has no place for SQLAlchemy's own cache.
-        connect_args={
-            "async_creator_fn": partial(connect or connector.connect, is_prepared=size > 0),
-            "prepared_statement_cache_size": size,
-        },
-        echo=config.db_echo,
-        pool_size=config.db_pool_size,
-        max_overflow=0,
-        pool_timeout=CONNECT_TIMEOUT,
-        pool_pre_ping=True,
-    )
-
-
-def _tell_unavailable(context: "ExceptionContext") -> None:
-    """Raise DatabaseUnavailableError in place of what SQLAlchemy would raise of a server's absence."""
-    if context.is_pre_ping:  # of a connection that is replaced
-        return
-    error = context.sqlalchemy_exception or context.original_exception
-    cause = driver_error(error)
-    if context.is_disconnect or is_server_unavailable(cause):
-        raise DatabaseUnavailableError from cause
-
-
-_joined: ContextVar[asyncpg.Connection] = ContextVar("_joined")
-"""The connection of the unit of work that a session joins."""
-
-
-class _JoinedConnection:
-    """A connection that SQLAlchemy uses and does not close; its codecs are installed."""
-
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self._connection = connection
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-    async def set_type_codec(self, *_: object, **__: object) -> None:
-        pass
-
-    async def close(self, **_: object) -> None:
-        pass
-
-    def terminate(self) -> None:
-        pass
-
-
-def _create_joined_engine(config: DatabaseSettings) -> "AsyncEngine":
-    """Make an engine without a pool, which leaves BEGIN and COMMIT to the unit of work."""
-    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
-    from sqlalchemy.pool import NullPool  # noqa: PLC0415
-
-    async def connect() -> _JoinedConnection:
-        return _JoinedConnection(_joined.get())
-
-    return create_async_engine(
-        "postgresql+asyncpg://",
-        connect_args={"async_creator_fn": connect, "prepared_statement_cache_size": 0},
-        isolation_level="AUTOCOMMIT",
-        poolclass=NullPool,
-        echo=config.db_echo,
-    )

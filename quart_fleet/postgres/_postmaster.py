@@ -46,14 +46,26 @@ def find_ready_postmaster(layout: Layout) -> Postmaster | None:
     return postmaster if postmaster and postmaster.is_ready and _accepts(layout.socket) else None
 
 
+def find_unreachable_postmaster(layout: Layout) -> Postmaster | None:
+    """Return a server that runs and says that it is ready, where nothing is at its socket's place.
+
+    The folder for the socket was cleaned away, or the server's own folder was moved, by which the
+    socket is called.
+    """
+    postmaster = _read(layout.pid_file)
+    is_there = postmaster is not None and postmaster.is_ready and _is_postgres(postmaster.pid)
+    return postmaster if is_there and not layout.socket.exists() else None
+
+
 def remove_stale_pid_file(layout: Layout) -> None:
     """Remove the file of a server that has ended; the caller holds the server's lock.
 
-    Its process id may since belong to another process, and PostgreSQL would refuse to start.
-    A server that was started by hand on this data is left to PostgreSQL's own check.
+    It may be empty, as a full disk leaves it, or name a process that is another one's since, be it
+    a server of other data: PostgreSQL would refuse to start. A server that was started by hand on
+    this data is left to PostgreSQL's own check.
     """
     named = _read(layout.pid_file)
-    if named and not _is_postgres(named.pid):
+    if named is None or not _is_postgres(named.pid) or _serves_other_data(layout, named.pid):
         layout.pid_file.unlink(missing_ok=True)
 
 
@@ -70,8 +82,29 @@ def unpin(layout: Layout) -> None:
 def is_pinned(layout: Layout) -> bool:
     """Whether the running server is to run without clients."""
     postmaster = find_ready_postmaster(layout)
+    return postmaster is not None and is_pin_of(layout, postmaster)
+
+
+def is_pin_of(layout: Layout, postmaster: Postmaster) -> bool:
+    """Whether the pin names this server."""
     with suppress(FileNotFoundError):
-        return postmaster is not None and layout.pin.read_text() == postmaster.name
+        return layout.pin.read_text() == postmaster.name
+    return False
+
+
+def end_unreachable(layout: Layout, lost: Postmaster, lock: int) -> bool:
+    """End a server that nobody can reach; return whether its lock is held now.
+
+    Another client may do the same, and have started the next one, which is not meant.
+    """
+    for request, timeout in _SHUTDOWN:
+        _signal(layout, lost.pid, request)
+        for _ in attempts(timeout):
+            if take_exclusive(lock):
+                return True
+            found = find_postmaster(layout)
+            if found is not None and found.name != lost.name:
+                return False
     return False
 
 
@@ -147,6 +180,17 @@ def _is_postgres(pid: int) -> bool:
     except OSError:
         return False
     return "postgres" in name and state.split()[0] != "Z"
+
+
+def _serves_other_data(layout: Layout, pid: int) -> bool:
+    """In doubt not. A server stands in the folder of its data, which its user owns."""
+    try:
+        folder = _PROC / str(pid) / "cwd"
+        return not folder.samefile(layout.data)
+    except PermissionError:
+        return (_PROC / str(pid)).stat().st_uid != layout.owner
+    except OSError:
+        return False
 
 
 def _signal(layout: Layout, pid: int, request: signal.Signals) -> None:

@@ -33,8 +33,14 @@ _SEARCHED = "not on PATH, nor in the system's folders, nor the wheel embedded-po
 _NOT_COPIED = shutil.ignore_patterns("include", "doc", "*.a", "pgxs", "pkgconfig")
 _CONTENTS = "CONTENTS"
 
-_KEPT_VARIABLES = frozenset({"PATH", "TMPDIR", "TEMP", "TMP", "LOCPATH", "TZDIR"})
-_KEPT_PREFIXES = ("LD_", "DYLD_", "NIX_LD", "LOCALE_ARCHIVE", "PYTHON")
+_KEPT_VARIABLES = frozenset({
+    *("PATH", "TMPDIR", "TEMP", "TMP", "LOCPATH", "TZDIR", "LD_LIBRARY_PATH", "LD_PRELOAD"),
+    *("NIX_LD", "NIX_LD_LIBRARY_PATH", "LOCALE_ARCHIVE", "PYTHONHOME", "PYTHONPLATLIBDIR"),
+    *("DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES"),
+    *("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
+})  # fmt: skip
+"""By whole names: a secret may begin as they do."""
+_KEPT_PREFIXES = ("NIX_LD_", "LOCALE_ARCHIVE_")  # of which each system has its own
 
 
 def make_environment(**more: str) -> dict[str, str]:

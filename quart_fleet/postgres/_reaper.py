@@ -6,13 +6,17 @@ Detached from the process that starts it, and asleep in the kernel until the las
 import os
 import subprocess
 import sys
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from quart_fleet.postgres._errors import EmbeddedPostgresError
 from quart_fleet.postgres._layout import Layout
 from quart_fleet.postgres._locks import (
     attempts,
     await_exclusive,
+    find_folder,
     is_held,
     open_lock,
     take_exclusive,
@@ -78,13 +82,55 @@ def ensure_reaper(layout: Layout) -> None:
     raise EmbeddedPostgresError(f"{_FAILURE} does not stay.")
 
 
-def watch(layout: Layout) -> None:
-    """Wait until no process holds a lease, then stop the server.
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The locks of one who watches, opened first: what is done with the folder later, they follow."""
 
-    The locks are opened first: the server of a folder that is deleted meanwhile is stopped too.
-    """
-    reaper, lease, server = map(open_lock, (layout.reaper, layout.lease, layout.server))
-    if not take_exclusive(reaper):
+    layout: Layout
+    reaper: int
+    lease: int
+    server: int
+
+    @classmethod
+    def of(cls, layout: Layout) -> Self:
+        """Open them."""
+        return cls(layout, *map(open_lock, (layout.reaper, layout.lease, layout.server)))
+
+    def keep(self) -> None:
+        """Wait until no process holds a lease, then stop the server; the reaper's lock is held.
+
+        Should this process be killed, its understudy takes its place.
+        """
+        if not take_exclusive(self.lease):
+            with suppress(OSError):  # this one watches all the same
+                subprocess.Popen(  # noqa: S603 - our own module, our own interpreter
+                    [
+                        *(sys.executable, "-SP", "-m", "quart_fleet.postgres._understudy"),
+                        str(self.layout.folder),
+                    ],
+                    cwd="/",
+                    env=make_environment(PYTHONPATH=str(_IMPORT_ROOT)),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            await_exclusive(self.lease)
+        # The server of a folder that was moved, or deleted, is stopped too.
+        now = Layout.of(find_folder(self.server) or self.layout.folder)
+        if not is_pinned(now):
+            shut_down(now, self.server)
+            now.remove_socket_folder()
+            self.layout.remove_socket_folder()
+        # Before the lease: a new client must not take this process for a reaper that still watches.
+        os.close(self.reaper)
+        os.close(self.lease)
+
+
+def watch(layout: Layout) -> None:
+    """Become the reaper, unless there is one."""
+    own = Watch.of(layout)
+    if not take_exclusive(own.reaper):
         return
     # Goes on in a child: the end of this process tells its parent that the reaper watches.
     if os.fork() != 0:
@@ -92,13 +138,7 @@ def watch(layout: Layout) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
-    await_exclusive(lease)
-    if not is_pinned(layout):
-        shut_down(layout, server)
-        layout.remove_socket_folder()
-    # Before the lease: a new client must not take this process for a reaper that still watches.
-    os.close(reaper)
-    os.close(lease)
+    own.keep()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,10 @@ from quart_fleet.postgres._layout import Layout
 from quart_fleet.postgres._locks import attempts, is_held, opened, take_exclusive
 from quart_fleet.postgres._postmaster import (
     Postmaster,
+    end_unreachable,
     find_ready_postmaster,
+    find_unreachable_postmaster,
+    is_pin_of,
     is_pinned,
     pin,
     shut_down,
@@ -106,12 +109,20 @@ class Server:
 
     def _ensure_running(self) -> Postmaster:
         """Return the server, started by this process or another; the caller holds a lease."""
+        was_pinned = False
         for _ in attempts(_START_TIMEOUT):
             if postmaster := find_ready_postmaster(self.layout):
+                if was_pinned:
+                    pin(self.layout, postmaster)
                 return postmaster
             with opened(self.layout.server) as lock:
                 if not take_exclusive(lock):
-                    continue
+                    lost = find_unreachable_postmaster(self.layout)
+                    if lost is None:
+                        continue
+                    was_pinned |= is_pin_of(self.layout, lost)
+                    if not end_unreachable(self.layout, lost, lock):
+                        continue
                 # It may have started and ended since the look at it: then it starts again.
                 cluster = Cluster.of(self.layout)
                 log_size = self.layout.log.stat().st_size if self.layout.log.exists() else 0

@@ -1,4 +1,4 @@
-"""Which proxies are believed, under whatever server: those of FORWARDED_ALLOW_IPS."""
+"""Which proxies are believed, under whatever server: those of TRUSTED_PROXIES."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ def believe_proxies(app: Quart) -> None:
     In the application and not in its server, since each server has its own way, or none.
     """
     inner: ASGI3Application = app.asgi_app  # type: ignore[assignment]  # hypercorn's types there
-    outer: ASGI3Application = ProxyHeadersMiddleware(inner, app.config["FORWARDED_ALLOW_IPS"])
+    outer: ASGI3Application = ProxyHeadersMiddleware(inner, app.config["TRUSTED_PROXIES"])
     if app.config["HOST"] == "::":
         outer = _PlainAddresses(outer)
     app.asgi_app = outer  # type: ignore[method-assign, assignment]  # as Quart documents it

@@ -16,6 +16,7 @@ from quart import Quart
 from quart_fleet import __version__
 from quart_fleet.conventions import PREFIX
 from quart_fleet.errors import ConfigurationError
+from quart_fleet.logs import escape_logs
 from quart_fleet.server._lifecycle import (
     collecting_requests_only,
     draining_on_signal,
@@ -59,6 +60,7 @@ def start(factory: Callable[[], Quart]) -> Quart:
         level=logging.DEBUG if app.debug else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    escape_logs(app.logger)
     return app
 
 

@@ -113,6 +113,7 @@ class Workers:
     def serve(self) -> None:
         """Serve until a signal; exits with the code of a worker that could not start."""
         awake, waker = socket.socketpair()
+        awake.setblocking(False)
         waker.setblocking(False)
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -124,6 +125,8 @@ class Workers:
                     self._signals.clear()
                     self._replace()
                 wait([awake, *(each.process.sentinel for each in self._all())])
+                with suppress(BlockingIOError):
+                    awake.recv(len(signal.Signals))
                 if not self._signals:
                     self._fill()
         finally:

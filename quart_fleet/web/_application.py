@@ -69,10 +69,12 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         TESTING=config.testing,
         SECRET_KEY=config.secret_key.get_secret_value(),
         MAX_CONTENT_LENGTH=config.max_content_length,
+        REQUEST_TIMEOUT=config.request_timeout,
         SERVICE_NAME=config.service_name,
         SERVICE_PORT=config.service_port,
         HOST=config.host,
         KEEP_ALIVE_TIMEOUT=config.keep_alive_timeout,
+        TRUSTED_PROXIES=config.trusted_proxies,
         GRACEFUL_TIMEOUT=config.graceful_timeout,
         MAX_CONNECTIONS=config.max_connections,
         MAX_HEAD_SIZE=config.max_head_size,
@@ -82,7 +84,6 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         MAX_RUNNING_REQUESTS=config.max_running_requests,
         MAX_BODY_MEMORY=config.max_body_memory,
         RESPONSE_TIMEOUT=None,  # by progress: SEND_TIMEOUT
-        FORWARDED_ALLOW_IPS=config.forwarded_allow_ips,
     )
     app.json = ContractJSONProvider(app)  # anew, since its form depends on DEBUG
     # A ServiceError that ends the start is reported by the server, and is no crash to be logged.

@@ -88,6 +88,8 @@ _OF_SQLALCHEMY = ("metadata", "registry", "type_annotation_map")
 """Attributes of a model's class."""
 _LONGEST_EXAMPLE = 30
 """Characters of a text in a message that shows a pattern's form."""
+_BUILTIN = frozenset({"list", "object", "tuple"})
+"""Python's own words in annotations that fields may be called by."""
 _OF_CLASSES = ("Entity", "Model", "Repository")
 """Ends of the names of a resource's own classes."""
 
@@ -119,8 +121,8 @@ class Field:
     """Before a constant's name: `ORDER_LINE_` of a part's fields."""
     resource: str
     """The resource's name in snake case; of a part's fields, behind that of its owner."""
-    describe: str
-    """The function of the module `dataclasses` that describes a field, as an entity calls it."""
+    taken: frozenset[str]
+    """Names of all fields of its class, which are hidden there from what follows them."""
     relations: Relations
     """Of the resource."""
     initial: str = ""
@@ -264,7 +266,8 @@ class Field:
         """The field of the dataclass."""
         default = " = ()" if self.is_many else " = None" if self.of.optional else ""
         if self.of.secret:
-            default = f" = {self.describe}({'default=None, ' * self.of.optional}repr=False)"
+            describe = "dataclasses.field" if "field" in self.taken else "field"
+            default = f" = {describe}({'default=None, ' * self.of.optional}repr=False)"
         return f"{self.name}: {self.annotation}{default}"
 
     @property
@@ -308,7 +311,7 @@ class Field:
     def response_line(self) -> str:
         """The field of the DTO that answers."""
         kind = _KINDS[self.of.type.name].response or self.enum
-        return self._dto_line(self._or_none(self._prefixed(kind)), "")
+        return self._dto_line(self._or_none(self._reached(self._prefixed(kind))), "")
 
     @property
     def column_line(self) -> str:
@@ -551,9 +554,14 @@ class Field:
     def _prefixed(self, python: str) -> str:
         return f"{self.prefix}{python}" if python in _OF_DATETIME else python
 
+    def _reached(self, annotation: str) -> str:
+        """Return a type with the module of those words that fields of its class have as names."""
+        words = "|".join(sorted(self.taken & _BUILTIN))
+        return re.sub(rf"\b({words})\b", r"builtins.\1", annotation) if words else annotation
+
     @property
     def _python(self) -> str:
-        return self._prefixed(_KINDS[self.of.type.name].python or self.enum)
+        return self._reached(self._prefixed(_KINDS[self.of.type.name].python or self.enum))
 
     @property
     def _request(self) -> str:
@@ -606,18 +614,18 @@ class ItemsField(Field):
     @property
     def create_type(self) -> str:
         """The type of the field in the DTO that creates."""
-        return f"list[Create{self.part.class_name}DTO]"
+        return self._reached(f"list[Create{self.part.class_name}DTO]")
 
     @property
     def create_line(self) -> str:
         """The field of the DTO that creates."""
-        options = f"default_factory=list, max_length={self.limit_name}"
+        options = f"default_factory={self._reached('list')}, max_length={self.limit_name}"
         return f"{self.name}: {self.create_type} = Field({options})"
 
     @property
     def response_line(self) -> str:
         """The field of the DTO that answers."""
-        return f"{self.name}: list[{self.part.class_name}ResponseDTO]"
+        return f"{self.name}: {self._reached(f'list[{self.part.class_name}ResponseDTO]')}"
 
     @property
     def entity_line(self) -> str:
@@ -744,12 +752,12 @@ class ItemsField(Field):
 
     @property
     def _python(self) -> str:
-        return f"tuple[{self.part.class_name}Entity, ...]"
+        return self._reached(f"tuple[{self.part.class_name}Entity, ...]")
 
     @property
     def _request(self) -> str:
         name = self.part.class_name
-        entries = f"list[Part[Create{name}DTO, Patch{name}DTO]]"
+        entries = self._reached(f"list[Part[Create{name}DTO, Patch{name}DTO]]")
         return f"Annotated[{entries}, Field(max_length={self.limit_name})]"
 
     @property
@@ -782,14 +790,13 @@ class FieldSet:
         ]
         states = {action.field for action in description.actions}
         parts = {one.name: one for one in description.parts}
-        own = {field.key for field in description.fields}
-        describe = "dataclasses.field" if "field" in own else "field"
+        taken = frozenset(field.key for field in description.fields)
         fields = list[Field]()
         for each in description.fields:
             initial = initial_of(each) if each.name in states else ""
             common = (
                 *(each, resource.class_name, prefix, resource.scope, resource.row_name),
-                *(describe, resource.relations, initial),
+                *(taken, resource.relations, initial),
             )
             if each.type.name == "items":
                 part = Part.kept(resource, parts[each.type.target], prefix, entries_of(each))

@@ -444,7 +444,11 @@ def describe_resource(resource: Resource, service: str) -> Words:
     secret_names = [field.name for field in fields.secrets]
     told = _told(resource)
     told_names = tuple(one.field.name for one in told if one.items is None)
-    told_parts = [(one.items.name, one.field.name) for one in told if one.items and one.items.count]
+    told_parts = [
+        (one.items.name, one.field.attribute, one.items.part.singular)
+        for one in told
+        if one.items and one.items.count
+    ]
     refusals = ["AlreadyExistsError"] if fields.unique or together else []
     stored = [
         StoredWords(one, one.service == service, resource.relations.counts)

@@ -109,7 +109,7 @@ def write_revision(
     """
     before = {} if old is None else Table.of_each(old)
     after = {} if new is None else Table.of_each(new)
-    warnings = list[str]()
+    warnings, phase = list[str](), None
     if before and after:
         change = _Changes(before, after, renames or {})
         change.refuse_what_cannot_be()
@@ -120,12 +120,13 @@ def write_revision(
         back = change.reverse()
         upgrade, downgrade = change.statements(), back.statements()
         message, warnings = change.message, list(change.warnings())
+        phase = "contract" if change.only_takes_away else "expand"
     elif after:
         upgrade, downgrade = _create(after.values()), _drop(after.values())
         message = f"create {after[''].name}"
     elif before:
         upgrade, downgrade = [_WAIT_BRIEFLY, *_drop(before.values())], _create(before.values())
-        message = f"drop {before[''].name}"
+        message, phase = f"drop {before[''].name}", "contract"
         warnings = [f"{each.name} is dropped, with its rows." for each in before.values()]
     else:
         return None
@@ -138,6 +139,7 @@ def write_revision(
         "id": identity,
         "down_revision": parent,
         "message": message,
+        "phase": phase,
         "upgrade": upgrade,
         "upgrade_ignores": many * (len(upgrade) > _MANY_STATEMENTS),
         "downgrade": downgrade,
@@ -254,6 +256,13 @@ class _Changes:
         if changed or len(fields) != 1:
             return f"change {table}"
         return f"add {fields[0]} to {table}" if self._added else f"drop {fields[0]} from {table}"
+
+    @property
+    def only_takes_away(self) -> bool:
+        """Whether code that runs may need what goes, and new code needs nothing of it."""
+        adds = bool(self._added) or any(each.added for each in self._changes)
+        takes = bool(self._dropped) or any(each.dropped or each.required for each in self._changes)
+        return takes and not adds
 
     def warnings(self) -> Iterator[str]:
         """Yield what cannot be safe, for the user."""

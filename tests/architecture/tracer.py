@@ -46,6 +46,8 @@ class Tracer:
         target = self._name_of(frame)
         if event != "call" or target is None or frame in self._entered:
             return
+        if asyncio.current_task() is None:  # a timer of the event loop, which is of no request
+            return
         self._entered.add(frame)
         origin = self._caller_of(frame)
         if origin != target:

@@ -353,7 +353,7 @@ def test_a_secret_that_cannot_be_read_is_named(secrets: Path) -> None:
         *(
             (
                 f"FORWARDED_ALLOW_IPS={value}",
-                "FORWARDED_ALLOW_IPS: write addresses, networks such as 10.0.0.0/8, or *, "
+                "TRUSTED_PROXIES or FORWARDED_ALLOW_IPS: write addresses, networks such as 10.0.0.0/8, or *, "
                 "comma-separated",
             )
             for value in ("10.0.0.0/33", "10.0.0.1/8", "proxy.example.com", "10.0.0.1,")
@@ -371,4 +371,4 @@ def test_a_value_is_refused_in_words_that_hold_no_piece_of_it(
 
 @pytest.mark.parametrize("value", ["*", "10.0.0.0/8, ::1", "fd00::/8"])
 def test_proxies_are_addresses_and_networks(tmp_path: Path, value: str) -> None:
-    assert load(tmp_path, f"DEBUG=True\nFORWARDED_ALLOW_IPS={value}").forwarded_allow_ips == value
+    assert load(tmp_path, f"DEBUG=True\nFORWARDED_ALLOW_IPS={value}").trusted_proxies == value

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 from pathlib import Path
+from string import punctuation
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from pydantic_core import PydanticCustomError
@@ -71,6 +73,11 @@ def test_a_password_is_encoded_for_the_driver(url: str, encoded: str) -> None:
         "postgresql://[s3cr]hush:x@db:y/shop",
         "mysql://app:s3cr@db/hush",
         "app:s3cr#hush@db/shop",
+        "postgresql://db:5432/shop?user=app&password=s3cr@hush",
+        "postgresql://db?user=app&password=s3cr@hush",
+        "postgresql://db/shop?user=app&password=s3cr&hush",
+        "postgresql://db/shop?user=app&password=s3cr&",
+        "postgresql://app:%ffs3cr@db/shop",
     ],
 )
 def test_a_refused_url_is_not_quoted_in_part(url: str) -> None:
@@ -78,7 +85,9 @@ def test_a_refused_url_is_not_quoted_in_part(url: str) -> None:
         normalise(url)
 
     message = str(refusal.value)
-    assert message.endswith("in the password write @ as %40, : as %3A, / as %2F and # as %23")
+    assert message.endswith(
+        "in the password write @ as %40, : as %3A, / as %2F, # as %23, & as %26 and % as %25"
+    )
     assert not any(piece in message for piece in ("s3", "cr", "hush"))
 
 
@@ -266,3 +275,35 @@ def test_settings_without_a_database_do_not_load_sqlalchemy() -> None:
     )
 
     assert loaded.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("character", [*punctuation, " ", "é", "山", "\U0001f642"])
+@pytest.mark.parametrize(
+    "form",
+    ["postgresql://app:{}@db/shop", "postgresql://db/shop?user=app&password={}&sslmode=require"],
+)
+@pytest.mark.parametrize("password", ["Ab{0}Xy", "{0}Ab", "Ab{0}1", "Ab{0}{0}Xy"])
+def test_a_password_of_any_character_is_right_or_refused(
+    character: str, form: str, password: str
+) -> None:
+    """Written as it is or escaped; the latter is never refused."""
+    secret = password.format(character)
+
+    for written in (secret, quote(secret, safe="")):
+        told = ""
+        try:
+            url = normalise(form.format(written))
+        except PydanticCustomError as refusal:
+            told = refusal.message()
+            url = f"postgresql://app:{quote(secret, safe='')}@db/shop"
+        assert "Ab" not in told
+        assert not told or written == secret
+        assert unquote(urlsplit(url).password or "") == secret
+        assert describe(url) == "shop at db:5432"
+
+
+def test_as_many_ports_as_hosts_are_given_or_one() -> None:
+    assert describe(normalise("postgresql://a,b/shop?port=1")) == "shop at a:1,b:1"
+    assert describe(normalise("postgresql://a,b/shop?port=1,2")) == "shop at a:1,b:2"
+    with pytest.raises(PydanticCustomError, match="as many as hosts"):
+        normalise("postgresql://a,b/shop?port=1,2,3")

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import BigInteger, Column, ForeignKey, String, Table
+from sqlalchemy import BigInteger, Column, ForeignKey, String, Table, UniqueConstraint
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
@@ -87,6 +87,7 @@ rack_slot_labels = Table(
 
 class HomeModel(StandardColumns, Base):
     __tablename__ = "homes"
+    __table_args__ = (UniqueConstraint("label_id", "rack_id"),)
 
     label_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("labels.id"))
     rack_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("racks.id"))
@@ -179,6 +180,8 @@ class Racks(SQLAlchemyRepository[Rack, RackModel]):
 class Homes(SQLAlchemyRepository[Home, HomeModel]):
     model = HomeModel
     resource = "Home"
+    unique_sets = (("label_id", "rack_id"),)
+    unique_references = ("label_id", "rack_id")
 
     def _to_entity(self, row: Row) -> Home:
         return Home(row["label_id"], row["rack_id"], row["id"])
@@ -413,6 +416,21 @@ async def test_all_that_is_missing_is_told_once_the_transaction_is_over(
         with pytest.raises(ValidationFailedError) as refused:
             await Homes(other).add(Home(label_id=8, rack_id=9))
     assert refused.value.errors == {"label_id": "No such label", "rack_id": "No such rack"}
+
+
+async def test_references_that_are_unique_together_are_called_by_what_they_refer_to(
+    work: Recorded,
+) -> None:
+    homes, rack = Homes(work), await Racks(work).add(Rack())
+    first = await homes.add(Home(label_id=1, rack_id=rack.id or 0))
+    other = await homes.add(Home(label_id=2, rack_id=rack.id or 0))
+    await work.commit()
+
+    with pytest.raises(AlreadyExistsError, match=r"^Label and rack already exist$"):
+        await homes.add(replace(first, id=None))
+    await work.commit()
+    with pytest.raises(AlreadyExistsError, match=r"^Label and rack already exist$"):
+        await homes.update(replace(first, id=other.id))
 
 
 class Overtaken(Pairs):

@@ -77,7 +77,7 @@ async def test_a_statement_without_an_answer_ends_soon_after_its_task(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With every asyncpg: 0.31 waits for a cancelled statement before its own timeout begins."""
-    monkeypatch.setattr("quart_fleet.database._transaction.CLOSE_TIMEOUT", 0.01)
+    monkeypatch.setattr("quart_fleet.database._engine.CLOSE_TIMEOUT", 0.01)
     async with (
         opened_road(database_url) as road,
         Database(config(road.url, DB_POOL_SIZE=1)) as other,

@@ -139,7 +139,7 @@ async def test_a_session_raises_what_a_unit_of_work_raises(database_url: str) ->
 async def test_a_session_that_gets_no_connection_is_503(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quart_fleet.database._engine.CONNECT_TIMEOUT", 0.01)
+    monkeypatch.setattr("quart_fleet.database._sessions.CONNECT_TIMEOUT", 0.01)
     app = Quart(__name__)
     ErrorResponses(Envelope, {}).register(app)
     async with Database(config(database_url, DB_POOL_SIZE=1)) as small:
@@ -270,3 +270,44 @@ async def test_what_was_counted_is_told_at_the_end(caplog: pytest.LogCaptureFixt
     warnings.tell()
 
     assert caplog.messages == ["it is away", "it is away (2 more like this)"]
+
+
+# The same, provoked really.
+
+PROVOKED = {
+    "55P03": ("SET LOCAL lock_timeout = 10", "LOCK TABLE users"),
+    "57014": ("SET LOCAL statement_timeout = 10", "SELECT pg_sleep(60)"),
+    "53400": (
+        "SET LOCAL temp_file_limit = '1kB'",
+        "SET LOCAL work_mem = '64kB'",
+        "SELECT * FROM generate_series(1, 100000) AS n ORDER BY md5(n::text) OFFSET 99999",
+    ),
+    "25006": ("SET TRANSACTION READ ONLY", "DELETE FROM users"),
+    "55000": ("SELECT lastval()",),
+    "22003": ("INSERT INTO users (username, email, age) VALUES ('a', 'a', 2147483648)",),
+    "22012": ("SELECT 1 / 0",),
+}
+
+
+@pytest.mark.parametrize("code", PROVOKED)
+async def test_what_postgresql_really_answers(
+    code: str, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = Quart(__name__)
+    ErrorResponses(Envelope, {}).register(app)
+
+    @app.get("/")
+    async def ask() -> str:
+        async with Transaction(database) as transaction, transaction.connection() as connection:
+            for statement in PROVOKED[code]:
+                await connection.execute(statement)
+        return ""
+
+    async with database.connect() as holder, holder.transaction():
+        if code == "55P03":
+            await holder.execute("LOCK TABLE users")
+        response = await app.test_client().get("/")
+
+    told = {"22003": 422, "22012": 500}
+    assert response.status_code == told.get(code, 503)
+    assert ("Traceback" in caplog.text) == (told.get(code) == 500)

@@ -53,7 +53,7 @@ class Gate:
             await asyncio.wait(
                 [
                     asyncio.create_task(self._pass_on(reader, questions, writer)),
-                    asyncio.create_task(_copy(answers, writer)),
+                    asyncio.create_task(self._pass_back(answers, writer)),
                 ]
             )
 
@@ -62,6 +62,10 @@ class Gate:
     ) -> None:
         """Pass a client's questions on to the server."""
         await _copy(source, target)
+
+    async def _pass_back(self, source: StreamReader, client: StreamWriter) -> None:
+        """Pass the server's answers back to a client."""
+        await _copy(source, client)
 
     def _keep(self, stack: AsyncExitStack, writer: StreamWriter) -> None:
         self._connections.add(writer)

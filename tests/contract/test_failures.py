@@ -88,10 +88,14 @@ async def test_a_server_error_says_that_and_nothing_else(
             assert answer.find("Access-Control-Allow-Origin") == "http://a"
             assert answer.find("Vary") == "Origin"
 
+        await _get("/users/username/a%0aforged%1b[2J%e2%80%ae", service)
         health = await _get("/health", service)
         ready = await _get("/health/ready", service)
         assert (health.status, ready.status) == (200, 200)
         assert service.find_in_log('relation "users" does not exist')
+        line = "GET /api/v1/users/username/a\\nforged\\x1b[2J\\u202e failed"
+        assert service.find_in_log(line)
+        assert not {"\x1b", "\u202e"} & {*log.read_text()}
 
 
 @pytest.mark.parametrize("row", NEEDS_NONE.values(), ids=NEEDS_NONE.keys())

@@ -55,7 +55,7 @@ from sqlalchemy.dialects.postgresql import (
 from db_manager.comparison import Comparison, Findings
 from db_manager.made import Made
 from quart_fleet.database._connector import Connector
-from quart_fleet.database._engine import create_engine
+from quart_fleet.database._sessions import create_engine
 from quart_fleet.models import NAMING_CONVENTION
 from quart_fleet.settings import DatabaseSettings
 from quart_fleet.workspace import Workspace

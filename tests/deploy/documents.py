@@ -60,7 +60,9 @@ def keys(value: Any, place: Place = ()) -> Iterator[Place]:
 def pods(documents: Documents) -> Documents:
     """Return the templates of all pods that the documents ask for."""
     kinds = ("Deployment", "StatefulSet", "Job")
-    return [each["spec"]["template"] for each in documents if each["kind"] in kinds]
+    templates = [each["spec"]["template"] for each in documents if each["kind"] in kinds]
+    crons = [each for each in documents if each["kind"] == "CronJob"]
+    return templates + [each["spec"]["jobTemplate"]["spec"]["template"] for each in crons]
 
 
 def containers(pod: Document) -> Documents:

@@ -60,13 +60,22 @@ RULES: dict[str, dict[str, Any]] = {
     },
     "PodDisruptionBudget": {"spec.maxUnavailable": 1},
     "Job": {
-        f"{_SERVICE}.args": ["migrate", "--wait", "300", "--roles", "/run/roles"],
+        f"{_SERVICE}.args": ["migrate", "--expand", "--wait", "300", "--roles", "/run/roles"],
         f"{_SERVICE}.securityContext": _POWERLESS,
         f"{_SERVICE}.volumeMounts.0.mountPath": "/run/secrets",
         f"{_SERVICE}.volumeMounts.1.mountPath": "/run/roles",
         f"{_POD}.volumes.0.secret": {"secretName": "postgres-app", "items": _OWNER},
         f"{_POD}.securityContext": _UNPRIVILEGED,
         f"{_POD}.restartPolicy": "Never",
+    },
+    "CronJob": {
+        "spec.suspend": True,
+        f"spec.jobTemplate.{_SERVICE}.args": [
+            *("migrate", "--contract", "--wait", "300", "--roles", "/run/roles"),
+        ],
+        f"spec.jobTemplate.{_SERVICE}.securityContext": _POWERLESS,
+        f"spec.jobTemplate.{_POD}.securityContext": _UNPRIVILEGED,
+        f"spec.jobTemplate.{_POD}.restartPolicy": "Never",
     },
     "NetworkPolicy": {"spec.policyTypes.0": ("Ingress", "Egress")},
     "Ingress": {"spec.rules.0.http.paths.0.pathType": "Prefix"},

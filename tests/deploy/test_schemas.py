@@ -30,7 +30,8 @@ def test_everything_is_there(documents: Documents, production: Documents) -> Non
     kinds = Counter(each["kind"] for each in documents)
 
     assert {kind: kinds[kind] for kind in OF_EACH_SERVICE} == dict.fromkeys(OF_EACH_SERVICE, 3)
-    assert (kinds["Job"], kinds["Ingress"], kinds["Namespace"]) == (1, 1, 1)
+    assert (kinds["Job"], kinds["CronJob"], kinds["Ingress"]) == (1, 1, 1)
+    assert kinds["Namespace"] == 1
     assert kinds["NetworkPolicy"] >= 3
     assert kinds["Secret"] == 0
     if documents == production:

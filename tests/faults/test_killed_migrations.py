@@ -97,8 +97,9 @@ class Start:
             if point is not None:
                 module = "tests.faults.killed_migrations"
                 struck = self.workspace.start_python("-m", module, str(point), *self._command)
-                struck.communicate(timeout=60)
+                _, err = struck.communicate(timeout=60)
                 was_killed = struck.returncode == -signal.SIGKILL
+                assert was_killed or struck.returncode == 0, err
             done(self.workspace.run(*self._command))
             return was_killed, catalogue(self.workspace.url)
         finally:

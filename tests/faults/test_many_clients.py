@@ -24,8 +24,9 @@ SERVERS = ["uvicorn", "hypercorn"]
 SHARE = int(os.environ.get("FAULTS", "10")) / 100
 """How much of the counts is tried: `make faults` tries all."""
 HEALTH, READY, USERS = "/api/v1/health", "/api/v1/health/ready", "/api/v1/users"
-QUICK = 2.0
-"""Seconds that a client waits at most which is refused, or served beside the others."""
+QUICK = 10.0
+"""Seconds that a client waits at most which is refused, or served beside the others, on a machine
+that does other work too."""
 UNAVAILABLE = b'{"message":"Service Unavailable","success":false}\n'
 JSON = {"Content-Type": "application/json"}
 faults = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(3600)]
@@ -61,12 +62,14 @@ async def connected(port: int, count: int, sent: bytes) -> AsyncIterator[list[so
 
 def _sockets(count: int) -> Iterator[list[socket.socket]]:
     clients = [socket.socket() for _ in range(count)]
-    for client in clients:
-        client.setblocking(False)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    yield clients
-    for client in clients:
-        client.close()
+    try:
+        for client in clients:
+            client.setblocking(False)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        yield clients
+    finally:
+        for client in clients:
+            client.close()
 
 
 def memory_of(service: RunningService) -> int:
@@ -278,6 +281,7 @@ class TestCounts:
                     await stack.enter_async_context(connected(service.port, 1, unfinished))
                 grown = memory_of(service) - before
                 answer = await quickly(service.port, spell("GET", HEALTH))
+                grown = max(grown, memory_of(service) - before)
         print(f"{server}: {clients} unfinished bodies: {grown / 2**20:.0f} MiB")
         assert answer.status == 200
         assert grown < 64 * 1024 * 1024

@@ -1,8 +1,12 @@
 """Descriptions that few would write, and the language allows: each is generated whole, and works."""
 
+from pathlib import Path
+
+import asyncpg
 import httpx
 import pytest
 
+from tests.described import read_schema
 from tests.workspace import GeneratedWorkspace, Serve
 
 pytestmark = pytest.mark.slow
@@ -32,12 +36,17 @@ last_order = "ref(order)?"
 
 [stock-service.order]
 lines = "items(line):length(1)"
+list = "str?"
+tuple = "int?"
+object = "json?"
 field = "str?"
 marks = "many(mark):length(12)"
 data = "json"
 
 [stock-service.order.line]
 product = "ref(product)"
+tuple = "int?"
+list = "int?"
 marks = "many(mark)"
 pin = "str:secret"
 field = "int?"
@@ -110,6 +119,7 @@ port = 8082
 
 [other-service.thing]
 owner = "ref(stock-service.owner, fk)"
+pin = "str:secret"
 shelves = "items(slot):length(3)"
 
 [other-service.thing.slot]
@@ -148,10 +158,59 @@ n = "int:unique"
 [user-service.badge]
 label = "str(10):fixed"
 _routes = "contract"
+
+[odd-service]
+port = 8084
+
+[odd-service.ticket]
+code = "str(10)"
+latest = "ref(bill)?"
+line_pin = "str:secret"
+lines = "items(line)"
+steps = "items(step):fixed"
+empties = "items(empty)"
+
+[odd-service.ticket.line]
+pin = "str:secret"
+bill = "ref(bill)"
+password = "text:secret"
+
+[odd-service.ticket.step]
+pin = "email?:secret:fixed"
+password = "text:secret:length(8)"
+key = "str(1):unique"
+json = "json?"
+
+[odd-service.ticket.empty]
+pin = "url:secret"
+copy = "str?:secret"
+
+[odd-service.bill]
+ticket = "ref(ticket)"
+rows = "items(row):length(1)"
+
+[odd-service.bill.row]
+others = "many(bill)"
+tickets = "many(ticket):length(1)"
 """
 """Many and items of more than two, which differ in combinations; parts with secrets and pairs; tables
 without a column; what changes by its items alone; users of other fields, and the contract's routes for
-what is no user."""
+what is no user; fields called as Python's types."""
+
+BOX = """
+[box-service]
+port = 8081
+
+[box-service.mark]
+label = "str?"
+
+[box-service.box]
+code = "str"
+eggs = "items(egg)"
+
+[box-service.box.egg]
+weight = "int"
+"""
 
 CHECKS = (
     *("ruff check .", "ruff format --check .", "scaffold contracts"),
@@ -226,3 +285,36 @@ def test_a_row_of_nothing_but_pairs_is_kept(stock: httpx.Client) -> None:
 
     assert (made["mark_ids"], changed["mark_ids"]) == ([mark_id], [])
     assert stock.get("/nothings").json()["data"] == [changed]
+
+
+async def test_parts_with_rows_get_pairs_and_secrets_and_lose_them(
+    tmp_path: Path, fresh_database_url: str
+) -> None:
+    url = fresh_database_url
+    workspace = GeneratedWorkspace.make(tmp_path / "fleet")
+    (workspace.root / "fleet.toml").write_text(BOX)
+    workspace.python("-m", "scaffold", "apply")
+    workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        "INSERT INTO boxes (code) VALUES ('a'); INSERT INTO box_eggs (box_id, position, weight) VALUES (1, 0, 3)"
+    )
+    before = await read_schema(url)
+    revision = await connection.fetchval("SELECT version_num FROM alembic_version")
+    field = ("-m", "scaffold", "field", "box-service", "box.egg")
+
+    workspace.python(*field, "marks:many(mark)", "pin:str?:secret", "note:text?:secret")
+    workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
+    await connection.execute("INSERT INTO marks DEFAULT VALUES")
+    await connection.execute("INSERT INTO box_egg_marks VALUES (1, 1)")
+    workspace.python("-m", "db_manager", "check", DATABASE_URL=url)
+    workspace.python(*field, "--rename", "marks:labels")
+    workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
+    rows = await connection.fetch("SELECT * FROM box_egg_labels")
+    workspace.python("-m", "db_manager", "check", DATABASE_URL=url)
+    workspace.python("-m", "pytest", "-q", "services")
+    workspace.python("-m", "db_manager", "downgrade", revision, "--yes", DATABASE_URL=url)
+    await connection.close()
+
+    assert [tuple(row.values()) for row in rows] == [(1, 1)]
+    assert await read_schema(url) == before

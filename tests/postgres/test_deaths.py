@@ -1,8 +1,10 @@
 """For root and others, system and wheel: whenever the owner of a server is killed, it ends too."""
 
 import os
+import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import Popen
@@ -18,8 +20,10 @@ from tests.postgres.owner import (
     Home,
     await_that,
     copy_code,
+    find_users_of,
     get_interpreter,
     is_gone,
+    read_command,
     read_url,
     spawn,
 )
@@ -84,6 +88,19 @@ async def test_an_owner_killed_in_use_leaves_nothing(home: Home, own: Own) -> No
 
     await_that(lambda: is_gone(home.folder))
     connection.terminate()
+
+
+async def test_an_owner_killed_with_the_reaper_leaves_nothing(home: Home, own: Own) -> None:
+    owner = own(ENTER)
+    read_url(owner)
+    [reaper] = [each for each in find_users_of(home.folder) if b"._reaper" in read_command(each)]
+
+    os.kill(reaper, signal.SIGKILL)
+    owner.kill()
+
+    began = time.monotonic()
+    await_that(lambda: is_gone(home.folder))
+    assert time.monotonic() - began < 10
 
 
 async def test_an_owner_killed_while_it_stops_the_server_leaves_nothing(

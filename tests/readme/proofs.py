@@ -39,6 +39,7 @@ TABLE = {
         "python -m db_manager migrate",
     ],
     "python -m db_manager check": ["python -m db_manager check"],
+    "python -m db_manager lint": ["python -m db_manager lint"],
     "python -m db_manager history": ["python -m db_manager history"],
     "python -m db_manager sql": ["python -m db_manager sql"],
     "python -m db_manager create-tables": [

@@ -94,9 +94,9 @@ def test_a_resource_has_a_right_english_plural(typed: str, singular: str, plural
     ("state", "was_done"),
     [
         *((word, True) for word in ("paid", "shipped", "cancelled", "sent", "partly paid")),
-        *((word, True) for word in ("checked in", "signed off", "withdrawn")),
+        *((word, True) for word in ("checked in", "signed-off", "withdrawn")),
         *((word, False) for word in ("open", "live", "in transit", "not paid", "red", "on hold")),
-        *((word, False) for word in ("in", "off", "needs review", "overdue")),
+        *((word, False) for word in ("in", "off", "needs review", "done")),
     ],
 )
 def test_a_participle_says_what_was_done(state: str, was_done: bool) -> None:

@@ -1,0 +1,376 @@
+"""What a revision does to services that run meanwhile: it locks, writes anew, or breaks their code.
+
+A revision's statements are rendered as `sql` prints them, each with its line, and held against rules.
+A comment accepts what a rule finds, on the line, the one before it, or at the top of the module for
+the whole revision, with a reason; `all` accepts whatever is found:
+
+    # accept drop-column: no release since 2.1 reads it
+
+Held against them are revisions that are marked by a phase, and those that follow a marked one: what was
+written before there were marks has been applied long since.
+"""
+
+import re
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from alembic.ddl.base import AlterColumn
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import Script, ScriptDirectory
+from sqlalchemy import Numeric, String, Text
+from sqlalchemy.types import TypeEngine
+
+from db_manager.comparison import ImplThatAsksTheServer
+from db_manager.rendering import stored_type
+from db_manager.revisions import make_config
+
+_NAME = r'(?:"[^"]+"|[\w.])+'
+_ALTER = rf"ALTER TABLE (?:IF EXISTS )?(?:ONLY )?(?P<table>{_NAME}) "
+_VOLATILE = r"(?:gen_random_uuid|uuid_generate_v\d|random|nextval|clock_timestamp|timeofday)\s*\("
+
+_RULES: tuple[tuple[str, str, str], ...] = (
+    (
+        "required-column",
+        rf"{_ALTER}ADD (?:COLUMN )?(?!CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN|EXCLUDE)"
+        r"(?=.* NOT NULL)(?!.* (?:DEFAULT|GENERATED|IDENTITY)\b)",
+        "is required without a default: rows that are there have none, and code that runs gives none",
+    ),
+    (
+        "rewrites",
+        rf"{_ALTER}ADD (?:COLUMN )?(?!CONSTRAINT)(?=.* (?:DEFAULT .*{_VOLATILE}|STORED\b|GENERATED "
+        r"(?:BY DEFAULT|ALWAYS) AS IDENTITY|(?:BIG|SMALL)?SERIAL\b))",
+        "has a value of its own for each row: the table is written anew, and nobody reads it meanwhile",
+    ),
+    (
+        "rewrites",
+        rf"{_ALTER}SET (?:LOGGED|UNLOGGED|ACCESS METHOD|TABLESPACE)|VACUUM FULL|CLUSTER (?P<other>{_NAME})",
+        "writes the table anew, and nobody reads it meanwhile",
+    ),
+    (
+        "locks-index",
+        rf"CREATE (?:UNIQUE )?INDEX (?!CONCURRENTLY).*? ON (?:ONLY )?(?P<table>{_NAME})",
+        "is made while nobody writes the table: postgresql_concurrently=True, in an autocommit block",
+    ),
+    (
+        "locks-index",
+        rf"DROP INDEX (?!CONCURRENTLY)(?P<other>{_NAME})|REINDEX (?!.*CONCURRENTLY)",
+        "waits for all who use the table, and all others wait for it: CONCURRENTLY does not",
+    ),
+    (
+        "locks-constraint",
+        rf"{_ALTER}ADD (?:CONSTRAINT {_NAME} )?(?:CHECK|FOREIGN KEY)(?!.*NOT VALID)",
+        "looks at all rows while nobody writes them: NOT VALID first, then VALIDATE CONSTRAINT in a "
+        "transaction of its own",
+    ),
+    (
+        "locks-constraint",
+        rf"{_ALTER}ADD (?:CONSTRAINT {_NAME} )?(?:UNIQUE|PRIMARY KEY|EXCLUDE)(?! USING INDEX)",
+        "makes its index while nobody reads the table: make it CONCURRENTLY, then UNIQUE USING INDEX",
+    ),
+    (
+        "locks-constraint",
+        rf"{_ALTER}ADD (?:COLUMN )?(?!CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN|EXCLUDE)"
+        r".*(?:\bREFERENCES\b|\bUNIQUE\b|\bPRIMARY KEY\b|\bCHECK\s*\()",
+        "has a constraint that looks at all rows under a lock: add the column, then the constraint",
+    ),
+    (
+        "changes-rows",
+        rf"UPDATE (?:ONLY )?(?P<table>{_NAME}) (?!.* WHERE )",
+        "changes all rows at once, and who writes one of them waits: do it in batches, each committed",
+    ),
+    (
+        "changes-rows",
+        r"DELETE FROM (?!.* WHERE )|TRUNCATE ",
+        "takes all rows from code that reads them",
+    ),
+    ("drop-column", rf"{_ALTER}DROP (?:COLUMN )?(?!CONSTRAINT)", "breaks code that reads it"),
+    (
+        "drop-object",
+        r"DROP (?:TABLE|VIEW|MATERIALIZED VIEW|TYPE|SCHEMA|FUNCTION|SEQUENCE|DOMAIN) ",
+        "breaks code that uses it",
+    ),
+    (
+        "renames",
+        rf"{_ALTER}RENAME (?:TO|COLUMN|(?!CONSTRAINT)\S+ TO)",
+        "breaks code that runs and code that comes: add the new, keep both, and drop the old later",
+    ),
+    (
+        "narrows",
+        rf"{_ALTER}ALTER (?:COLUMN )?{_NAME} SET NOT NULL",
+        "breaks code that writes nulls",
+    ),
+)
+_COMPILED = tuple((rule, re.compile(form, re.IGNORECASE), why) for rule, form, why in _RULES)
+CONTRACTING = frozenset({"drop-column", "drop-object", "narrows"})
+"""What may be done when no code needs the old any more: by a revision that is marked so."""
+_ADDS = re.compile(rf"{_ALTER}ADD (?:COLUMN )?(?!CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN|EXCLUDE)|CREATE TABLE ", re.IGNORECASE)  # fmt: skip
+_CREATED = re.compile(rf"CREATE TABLE (?:IF NOT EXISTS )?(?P<table>{_NAME})", re.IGNORECASE)
+_NOT_NULL_CHECK = re.compile(
+    rf"{_ALTER}ADD CONSTRAINT (?P<name>{_NAME}) CHECK \((?P<column>{_NAME}) IS NOT NULL\) NOT VALID",
+    re.IGNORECASE,
+)
+_VALIDATION = re.compile(rf"{_ALTER}VALIDATE CONSTRAINT (?P<name>{_NAME})", re.IGNORECASE)
+_REQUIRED = re.compile(
+    rf"{_ALTER}ALTER (?:COLUMN )?(?P<column>{_NAME}) SET NOT NULL", re.IGNORECASE
+)
+_ADDED = re.compile(
+    rf"{_ALTER}ADD (?:COLUMN )?(?:IF NOT EXISTS )?"
+    rf"(?!CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN|EXCLUDE)(?P<column>{_NAME}) (?=.*\bDEFAULT\b)",
+    re.IGNORECASE,
+)
+_DROPPED_DEFAULT = re.compile(
+    rf"{_ALTER}ALTER (?:COLUMN )?(?P<column>{_NAME}) DROP DEFAULT", re.IGNORECASE
+)
+_PRELUDE = re.compile(r"SET |COMMENT ON ", re.IGNORECASE)
+_ACCEPTANCE = re.compile(r"#\s*accept\s+(?P<rule>[\w-]+):\s*\S")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement of a revision."""
+
+    text: str
+    line: int
+    is_apart: bool
+    """Whether it is in an autocommit block."""
+    is_rewrite: bool = False
+    """Whether it changes a column's type to one that is kept otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a revision does to those who use the database meanwhile."""
+
+    file: str
+    line: int
+    rule: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}: {self.what} [{self.rule}]"
+
+
+def lint_all() -> list[Finding]:
+    """Return what is found in every new revision, the oldest first."""
+    found, new = list[Finding](), set[str]()
+    scripts = ScriptDirectory.from_config(make_config())
+    for script in reversed([*scripts.walk_revisions()]):
+        parents = script.down_revision or ()
+        parents = (parents,) if isinstance(parents, str) else parents
+        if hasattr(script.module, "phase") or new.intersection(parents):
+            new.add(script.revision)
+            found += lint(script)
+    return found
+
+
+def lint(script: Script) -> list[Finding]:
+    """Return what is found in a revision, and not accepted by a comment in it."""
+    file = Path(script.path)
+    lines = file.read_text("utf-8").splitlines()
+    head = next((n for n, line in enumerate(lines) if line.startswith("def ")), len(lines))
+    everywhere = _accepted(lines[:head])
+    findings = []
+    for line, rule, what in _judge(_render(script), getattr(script.module, "phase", None)):
+        near = _accepted(lines[max(line - 2, 0) : line])
+        if not {rule, "all"} & (everywhere | near):
+            findings.append(Finding(file.name, line, rule, what))
+    return findings
+
+
+def mark_phase(file: Path) -> None:
+    """Mark a revision that takes away what older code needs."""
+    [script] = [
+        each
+        for each in ScriptDirectory.from_config(make_config()).walk_revisions()
+        if Path(each.path) == file
+    ]
+    if CONTRACTING & {rule for _, rule, _ in _judge(_render(script), None)}:
+        text = file.read_text("utf-8")
+        file.write_text(text.replace('\nphase = "expand"\n', '\nphase = "contract"\n', 1), "utf-8")
+
+
+def _accepted(lines: Iterable[str]) -> frozenset[str]:
+    return frozenset(found["rule"] for line in lines for found in _ACCEPTANCE.finditer(line))
+
+
+def _render(script: Script) -> list[Statement] | str:
+    """Return the statements of upgrade(), or why they cannot be known."""
+    found, state = list[Statement](), _State()
+    context = MigrationContext.configure(
+        dialect_name="postgresql",
+        opts={"as_sql": True, "output_buffer": StringIO(), "literal_binds": True},
+    )
+    impl = context.impl
+    if not isinstance(impl, ImplThatAsksTheServer):
+        raise TypeError(f"Alembic took {type(impl).__name__} for PostgreSQL")
+    file = Path(script.path)
+
+    def take(construct: Any, text: str) -> None:
+        frames = traceback.extract_stack()
+        line = next((one.lineno for one in reversed(frames) if Path(one.filename) == file), 1)
+        found.append(
+            Statement(
+                " ".join(text.split()), line or 1, state.is_apart, _is_rewrite(construct, impl)
+            )
+        )
+
+    impl.take = take
+    context.autocommit_block = state.block  # type: ignore[method-assign]
+    try:
+        with Operations.context(context):
+            script.module.upgrade()
+    except Exception as error:  # whatever a revision may raise without a database
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return found
+
+
+@dataclass
+class _State:
+    is_apart: bool = False
+
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        self.is_apart = True
+        try:
+            yield
+        finally:
+            self.is_apart = False
+
+
+def _is_rewrite(construct: Any, impl: ImplThatAsksTheServer) -> bool:
+    new = getattr(construct, "type_", None)
+    if not isinstance(construct, AlterColumn) or not isinstance(new, TypeEngine):
+        return False
+    if construct.existing_type is None:
+        return True
+    old, new = (stored_type(each, impl.dialect) for each in (construct.existing_type, new))
+    if isinstance(old, String) and isinstance(new, String):
+        return not (
+            isinstance(new, Text) or new.length is None or (old.length or 10**9) <= new.length
+        )
+    if isinstance(old, Numeric) and isinstance(new, Numeric):
+        wider = new.precision is None or (old.precision or 10**9) <= new.precision
+        return not (wider and old.scale == new.scale)
+    return True
+
+
+def _judge(statements: list[Statement] | str, phase: str | None) -> Iterator[tuple[int, str, str]]:
+    """Yield line, rule and words of all that is found."""
+    if isinstance(statements, str):
+        yield 1, "unknown", f"is not known without a database ({statements}): see to it by hand"
+        return
+    created = {
+        _plain(found["table"]) for each in statements for found in _CREATED.finditer(each.text)
+    }
+    yield from _of_transactions(statements)
+    added = {found.groups() for each in statements for found in _ADDED.finditer(each.text)}
+    for each in statements:
+        dropped = _DROPPED_DEFAULT.match(each.text)
+        if dropped and dropped.groups() in added:
+            yield (
+                each.line,
+                "required-column",
+                (
+                    f"{_short(each)} leaves a column that is new without a default: code that runs gives none"
+                ),
+            )
+        for rule, form, why in _COMPILED:
+            found = form.match(each.text)
+            if found is None or _plain(found.groupdict().get("table") or "") in created:
+                continue
+            required = _REQUIRED.match(each.text)
+            if rule == "narrows" and required and required.groups() in added:
+                continue
+            if rule == "narrows" and not _is_checked(each, statements):
+                yield (
+                    each.line,
+                    "locks-constraint",
+                    (
+                        f"{_short(each)} looks at all rows while nobody reads them: CHECK (… IS NOT NULL) "
+                        "NOT VALID first, VALIDATE CONSTRAINT, then this"
+                    ),
+                )
+            if rule in CONTRACTING and phase == "contract":
+                continue
+            remedy = ': mark the revision, phase = "contract"' if rule in CONTRACTING else ""
+            yield each.line, rule, f"{_short(each)} {why}{remedy}"
+        yield from _of_columns(each, added, phase)
+
+
+def _of_columns(
+    statement: Statement, added: set[tuple[str, ...]], phase: str | None
+) -> Iterator[tuple[int, str, str]]:
+    """Yield what a statement does to columns, of which the revision has added some."""
+    words, line = _short(statement), statement.line
+    dropped = _DROPPED_DEFAULT.match(statement.text)
+    if dropped and dropped.groups() in added:
+        why = "leaves a new column without a default: code that runs gives none"
+        yield line, "required-column", f"{words} {why}"
+    if statement.is_rewrite:
+        yield line, "rewrites", f"{words} writes the table anew, and nobody reads it meanwhile"
+    if phase == "contract" and _ADDS.match(statement.text):
+        why = "comes when code that needs it runs already: write it as a revision before this one"
+        yield line, "expands", f"{words} {why}"
+
+
+def _of_transactions(statements: list[Statement]) -> Iterator[tuple[int, str, str]]:
+    """Yield what is wrong with the parts that are committed."""
+    apart = [each for each in statements if each.is_apart]
+    others = [each for each in statements if not each.is_apart and not _PRELUDE.match(each.text)]
+    if apart and others:
+        yield (
+            apart[0].line,
+            "mixed",
+            (
+                "an autocommit block among other statements has the revision committed in parts: write it "
+                "as a revision of its own"
+            ),
+        )
+    added = {found["name"] for each in others for found in _NOT_VALID.finditer(each.text)}
+    for each in others:
+        validated = _VALIDATION.match(each.text)
+        if validated and validated["name"] in added:
+            yield (
+                each.line,
+                "locks-constraint",
+                (
+                    f"{_short(each)} keeps the lock of its ADD CONSTRAINT for as long as it takes: do it in "
+                    "an autocommit block"
+                ),
+            )
+        if re.match(r"(?:CREATE|DROP|RE)\S*\s.*\bCONCURRENTLY\b", each.text, re.IGNORECASE):
+            yield each.line, "not-in-transaction", f"{_short(each)} wants an autocommit block"
+
+
+_NOT_VALID = re.compile(rf"{_ALTER}ADD CONSTRAINT (?P<name>{_NAME}) .*NOT VALID", re.IGNORECASE)
+
+
+def _is_checked(statement: Statement, statements: list[Statement]) -> bool:
+    """Say whether a column that becomes required was checked before without a lock."""
+    found = _REQUIRED.match(statement.text)
+    before = statements[: statements.index(statement)]
+    names = {
+        check["name"]
+        for each in before
+        for check in _NOT_NULL_CHECK.finditer(each.text)
+        if found and _plain(check["column"]) == _plain(found["column"])
+    }
+    return any(
+        validated["name"] in names
+        for each in before
+        for validated in _VALIDATION.finditer(each.text)
+    )
+
+
+def _plain(name: str) -> str:
+    return name.replace('"', "").removeprefix("public.").lower()
+
+
+def _short(statement: Statement) -> str:
+    return f"{statement.text[:60]}{'…' if statement.text[60:] else ''}"

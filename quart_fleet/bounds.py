@@ -1,0 +1,40 @@
+"""What bounds a request: how long it may take as a whole, and a client that waits for it.
+
+The application keeps a `Bound` for each request in progress; the database says in it what the
+request is at, so that nothing is cut in the midst that was to be kept.
+"""
+
+import asyncio
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(eq=False)
+class Bound:
+    """One request in progress."""
+
+    task: "asyncio.Task[Any] | None"
+    """Runs its handler."""
+    request: Any
+    """Quart's."""
+    started: float
+    """When, by the clock of the event loop; later, where a body has come since."""
+    is_waiting: bool = field(default=False, init=False)
+    """For a connection or the answer of a read: nothing is lost where that is cut."""
+    has_written: bool = field(default=False, init=False)
+    """A write was sent: the request is finished, whether its client waits for it or not."""
+    ended_by: Exception | None = field(default=None, init=False)
+    """What is answered in place of the handler, which was cancelled."""
+    watcher: "asyncio.Task[None] | None" = field(default=None, init=False)
+    """Waits for the client to leave."""
+
+    def end(self, error: Exception) -> None:
+        """Cancel the handler, and with it the statement that it waits for; answer the error."""
+        if self.ended_by is None and self.task is not None:
+            self.ended_by = error
+            self.task.cancel()
+
+
+BOUND: ContextVar[Bound | None] = ContextVar("bound", default=None)
+"""That of the current request; None outside of requests."""

@@ -1,0 +1,183 @@
+"""What revisions do to services that run: found in their statements, and accepted by a comment."""
+
+import importlib.util
+import json
+from pathlib import Path
+from textwrap import indent
+
+import pytest
+from alembic.script import Script
+
+from db_manager.lint import lint
+from scaffold.revisions.writing import write_revision
+from tests.db_manager.outcome import USERS, fetch, revisions
+from tests.db_manager.test_changes_under_load import CHANGES, OLD
+from tests.db_manager.workspace_copy import WorkspaceCopy
+
+NICK = 'sa.Column("nick", sa.String(20){0})'
+REQUIRED = NICK.format(", nullable=False, server_default='x'")
+APART = "with op.get_context().autocommit_block():\n    "
+INDEX = 'op.create_index("ix", "users", ["age"]{0})'
+CONCURRENTLY = ", postgresql_concurrently=True"
+CHECK = 'op.create_check_constraint("ck", "users", "age IS NOT NULL"{0})'
+NOT_VALID = ", postgresql_not_valid=True"
+VALIDATE = 'op.execute("ALTER TABLE users VALIDATE CONSTRAINT ck")'
+REQUIRE = 'op.alter_column("users", "age", nullable=False)'
+RETYPE = 'op.alter_column("users", "username", existing_type=sa.{0}, type_=sa.{1})'
+TABLE = 'op.create_table("pets", sa.Column("id", sa.Integer()))'
+
+FOUND = {
+    "required-column": [
+        f'op.add_column("users", {NICK.format(", nullable=False")})',
+        'op.execute("alter table users add nick text not null")',
+        f'op.add_column("users", {REQUIRED})\n'
+        'op.alter_column("users", "nick", server_default=None)',
+    ],
+    "rewrites": [
+        """op.add_column("users", sa.Column("u", sa.Uuid(), server_default=sa.text("gen_random_uuid()")))""",
+        'op.add_column("users", sa.Column("n", sa.Integer(), sa.Computed("age + 1", persisted=True)))',
+        RETYPE.format("Integer()", "BigInteger()"),
+        RETYPE.format("String(80)", "String(40)"),
+        RETYPE.format("Numeric(10, 2)", "Numeric(12, 3)"),
+        'op.execute("ALTER TABLE users SET UNLOGGED")',
+    ],
+    "locks-index": [INDEX.format(""), 'op.drop_index("ix")', 'op.execute("REINDEX TABLE users")'],
+    "locks-constraint": [
+        CHECK.format(""),
+        'op.create_unique_constraint("uq", "users", ["age"])',
+        'op.create_foreign_key("fk", "users", "pets", ["age"], ["id"])',
+        f"{CHECK.format(NOT_VALID)}\n{VALIDATE}",
+        'op.add_column("users", sa.Column("pet", sa.Integer(), sa.ForeignKey("pets.id")))',
+    ],
+    "not-in-transaction": [INDEX.format(CONCURRENTLY)],
+    "changes-rows": ['op.execute("UPDATE users SET age = 1")', 'op.execute("DELETE FROM users")'],
+    "drop-column": ['op.drop_column("users", "age")'],
+    "drop-object": ['op.drop_table("users")', 'op.execute("DROP VIEW names")'],
+    "renames": [
+        'op.alter_column("users", "age", new_column_name="years")',
+        'op.rename_table("users", "people")',
+    ],
+    "mixed": [f'op.add_column("users", {NICK.format("")})\n{APART}{INDEX.format(CONCURRENTLY)}'],
+    "unknown": ["op.get_bind().exec_driver_sql('SELECT 1')"],
+}
+SAFE = [
+    f'op.add_column("users", {NICK.format("")})',
+    f'op.add_column("users", {REQUIRED})',
+    'op.add_column("users", sa.Column("at", sa.DateTime(), server_default=sa.text("now()")))',
+    f"{TABLE}\n{INDEX.format('').replace('users', 'pets')}",
+    APART + INDEX.format(CONCURRENTLY),
+    CHECK.format(NOT_VALID),
+    APART + VALIDATE,
+    'op.execute("ALTER TABLE users ADD CONSTRAINT uq UNIQUE USING INDEX ix")',
+    RETYPE.format("String(40)", "String(80)"),
+    RETYPE.format("String(40)", "Text()"),
+    RETYPE.format("Numeric(10, 2)", "Numeric(12, 2)"),
+    'op.execute("UPDATE users SET age = 1 WHERE id = 1")',
+]
+
+
+def revision(folder: Path, upgrade: str, head: str = "") -> Script:
+    """Return a revision as Alembic has it."""
+    file = folder / "one.py"
+    file.write_text(
+        f'"""one"""\n\nimport sqlalchemy as sa\nfrom alembic import op\n\nrevision = "a"\n'
+        f"down_revision = None\n{head}\n\ndef upgrade() -> None:\n{indent(upgrade, '    ')}\n"
+    )
+    spec = importlib.util.spec_from_file_location("one", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return Script(module, "a", str(file))
+
+
+@pytest.mark.parametrize(
+    ("rule", "upgrade"), [(rule, each) for rule, several in FOUND.items() for each in several]
+)
+def test_what_stops_or_breaks_services_is_found(tmp_path: Path, rule: str, upgrade: str) -> None:
+    assert rule in {each.rule for each in lint(revision(tmp_path, upgrade))}
+
+
+@pytest.mark.parametrize("upgrade", SAFE)
+def test_what_lets_services_go_on_is_not_found(tmp_path: Path, upgrade: str) -> None:
+    assert lint(revision(tmp_path, upgrade)) == []
+
+
+def test_what_a_contraction_takes_away_is_its_purpose(tmp_path: Path) -> None:
+    steps = "\n".join([*FOUND["drop-column"], *FOUND["drop-object"]])
+    checked = f"{CHECK.format(NOT_VALID)}\n{APART}{VALIDATE}\n{REQUIRE}"
+    adding = f'op.add_column("users", {NICK.format("")})'
+    phase = 'phase = "contract"'
+
+    assert lint(revision(tmp_path, steps, phase)) == []
+    assert [each.rule for each in lint(revision(tmp_path, checked, phase))] == ["mixed"]
+    assert [each.rule for each in lint(revision(tmp_path, REQUIRE, phase))] == ["locks-constraint"]
+    assert [each.rule for each in lint(revision(tmp_path, adding, phase))] == ["expands"]
+
+
+@pytest.mark.parametrize(
+    ("head", "line", "is_accepted"),
+    [
+        ("", "# accept locks-index: the table is small", True),
+        ("# accept locks-index: the table is small", "", True),
+        ("# accept all: nothing runs", "", True),
+        ("", "# accept locks-index:", False),
+        ("", "# accept renames: the table is small", False),
+    ],
+)
+def test_a_comment_with_a_reason_accepts(
+    tmp_path: Path, head: str, line: str, is_accepted: bool
+) -> None:
+    found = lint(revision(tmp_path, f"{line}\n{INDEX.format('')}", head))
+
+    assert [each.rule for each in found] == ["locks-index"] * (not is_accepted)
+
+
+def test_a_generated_revision_says_its_phase_and_that_it_was_told(tmp_path: Path) -> None:
+    phases = {}
+    for name, (new, options) in CHANGES.items():
+        written = write_revision(OLD, new, parent=USERS, **options)
+        assert written is not None
+        assert "# accept all: generated" in written.text
+        phases[name] = 'phase = "contract"' in written.text
+
+    assert {name for name, contracts in phases.items() if contracts} == {
+        "a required field", "no field",
+    }  # fmt: skip
+
+
+def test_expansions_come_before_a_roll_out_and_contractions_after_it(copy: WorkspaceCopy) -> None:
+    copy.add_column_to_users(
+        "nick: Mapped[str | None] = mapped_column(String(20), index=True)",
+        "from sqlalchemy import String",
+    )
+    copy.run("migrate")
+    added = copy.run("revision", "-m", "add nick")
+    [first] = copy.heads()[:1]
+    copy.add_revision("aaaaaaaaaaa1", first, 'op.drop_column("users", "age")')
+    [contraction] = copy.versions.glob("aaaaaaaaaaa1*")
+    contraction.write_text(
+        contraction.read_text().replace("\n\n\ndef up", '\nphase = "contract"\n\n\ndef up', 1)
+    )
+
+    before, waiting = copy.run("migrate", "--expand"), copy.run("wait", "--timeout", "0")
+    at_expansion = revisions(copy.url)
+    again, lint_all = copy.run("migrate", "--expand"), copy.run("lint", "--json")
+    copy.add_revision("aaaaaaaaaaa2", "aaaaaaaaaaa1", "pass")
+    late = copy.run("migrate", "--expand")
+    after = copy.run("migrate", "--contract")
+
+    assert "Unsafe: " in added.err
+    assert "[locks-index]" in added.err
+    assert before.code == 0, before.err
+    assert at_expansion == [(first,)]
+    assert waiting.code == 0, waiting.err
+    assert again.out.startswith("Nothing to do: ")
+    assert lint_all.code == 1
+    assert [each["rule"] for each in json.loads(lint_all.out)] == ["locks-index"]
+    assert late.code == 1
+    assert "aaaaaaaaaaa2 by hand expands, and follows aaaaaaaaaaa1 by hand" in late.err
+    assert after.code == 0, after.err
+    assert (
+        fetch(copy.url, "SELECT 1 FROM information_schema.columns WHERE column_name = 'age'") == []
+    )
