@@ -167,7 +167,7 @@ def test_edits_of_every_kind_are_kept(old: Path) -> None:
         "\n[project.optional",
         '\n[project.urls]\nhome = "https://shop.example"\n\n[project.optional',
     )
-    edit(old, "Makefile", "lint: $(STAMP)", "backup:\n\t@pg_dump shop\n\nlint: $(STAMP)")
+    edit(old, "Makefile", "types: $(STAMP)", "backup:\n\t@pg_dump shop\n\ntypes: $(STAMP)")
     readme = old / "services/product_service/README.md"
     readme.write_bytes(b"Mine.\r\n\r\n" + readme.read_bytes().replace(b"\n", b"\r\n"))
     (old / "docs/cookbook.md").unlink()
