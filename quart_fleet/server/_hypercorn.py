@@ -143,6 +143,7 @@ class BoundedConnection(TCPServer, Connection):
         self.transport = self.writer.transport
         self._is_refused = False
         self._answered = asyncio.Event()
+        self._telling: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
         """Serve the client, as TCPServer does."""
@@ -165,6 +166,8 @@ class BoundedConnection(TCPServer, Connection):
         finally:
             await self._close()
             self.all.open.discard(self)
+            if self._telling:
+                self._telling.cancel()
 
     async def protocol_send(self, event: Event) -> None:
         """Send, unless the client has been refused: it gets a moment to read why."""
@@ -224,13 +227,14 @@ class BoundedConnection(TCPServer, Connection):
         """Answer in place of a handler; one that runs finds its client gone."""
         if self._is_refused:
             return
-        if not self.has_answered():
-            self.transport.write(self.all.write(status))
-        if self.find_state()[0] in (BODY, ANSWER):
-            self._task_group.spawn(self.protocol.handle, Closed())
+        if not self.transport.is_closing():
+            if not self.has_answered():
+                self.transport.write(self.all.write(status))
+            if self.find_state()[0] in (BODY, ANSWER):  # its group of tasks may end at this moment
+                self._telling = asyncio.ensure_future(self.protocol.handle(Closed()))
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
         self._is_refused = True
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
 
 
 def run_hypercorn(app: ServiceApplication, listener: socket.socket, link: Link) -> None:
@@ -263,6 +267,10 @@ async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -
     connections.start()
     tasks = set[asyncio.Task[None]]()
 
+    def cut() -> None:
+        for task in tasks:
+            task.cancel()
+
     def connect() -> asyncio.StreamReaderProtocol:
         return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=MAX_RECV), serve_client)
 
@@ -279,6 +287,7 @@ async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -
     server = await loop.create_server(connect, sock=listener)
     link.serving()
     await signalled.wait()
+    loop.add_signal_handler(signal.SIGINT, cut)  # the second one, as under uvicorn
     connections.drain()
     await end_listening(listener, [server], connect, is_last=link.is_last())
     link.closed()
@@ -288,8 +297,7 @@ async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -
     await context.terminated.set()
     if tasks:
         await asyncio.wait(tasks, timeout=deadline - loop.time())
-    for task in tasks:
-        task.cancel()
+    cut()
     if tasks:
         await asyncio.wait(tasks, timeout=_CUT_TIMEOUT)
     await lifespan.wait_for_shutdown()

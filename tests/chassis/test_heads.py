@@ -1,12 +1,20 @@
-"""How hypercorn's connections look at the heads of requests."""
+"""How hypercorn's connections look at the heads of requests, and how they end."""
 
+import asyncio
 import re
 
 import h11
 import pytest
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+from hypercorn.utils import wrap_app
+from quart import request
 
+from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.server import _hypercorn
-from quart_fleet.server._hypercorn import StrictConnection
+from quart_fleet.server._connections import REFUSED, Connections
+from quart_fleet.server._hypercorn import BoundedConnection, StrictConnection
+from tests.chassis.serving import TIMEOUT
 
 MOST_HEAD = 64 * 1024
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -72,3 +80,39 @@ def test_a_line_that_ends_otherwise_is_refused_in_pieces_of_any_size(
 
     with pytest.raises(h11.RemoteProtocolError, match="does not end as it should"):
         read()
+
+
+async def test_a_connection_whose_tasks_have_ended_can_be_refused(app: ServiceApplication) -> None:
+    bounds = ["MAX_HEAD_SIZE", "MAX_HEADERS", "MAX_CONNECTIONS", "HEAD_TIMEOUT", "SEND_TIMEOUT"]
+    app.config.update(dict.fromkeys([*bounds, "KEEP_ALIVE_TIMEOUT"], 1000))
+    connections = Connections(app)
+    ended = asyncio.get_running_loop().create_future()
+    body = asyncio.Event()
+
+    @app.post("/body")
+    async def take() -> str:
+        body.set()
+        return str(len(await request.get_data()))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop, wrapped = asyncio.get_running_loop(), wrap_app(app, 0, None)
+        connection = BoundedConnection(
+            connections, wrapped, loop, Config(), WorkerContext(None), {}, reader, writer
+        )
+        await connection
+        try:
+            connection.refuse(408)
+        except RuntimeError as error:
+            ended.set_exception(error)
+        else:
+            ended.set_result(connection.find_state()[0])
+
+    async with asyncio.timeout(TIMEOUT), app.test_app():
+        connections.start()
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"POST /body HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+        await body.wait()
+        writer.close()
+        assert await ended == REFUSED
+        server.close()
