@@ -233,7 +233,7 @@ def check(as_json: bool, wait: float) -> None:
 
         for line in found.not_compared:
             say(f"Not compared: {line}.")
-        for finding in lint_all():
+        for finding in lint_all() if found.heads else ():
             say(f"Unsafe: {finding}.")
     if found.problems:
         raise ManagerError("\n".join(found.problems))

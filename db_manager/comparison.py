@@ -10,6 +10,7 @@ from alembic.ddl.impl import ComparisonResult
 from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.operations.ops import (
     AddColumnOp,
+    AlterColumnOp,
     CreateTableOp,
     DropColumnOp,
     DropTableOp,
@@ -29,6 +30,8 @@ from db_manager.progress import Progress
 from db_manager.rendering import render_item
 from db_manager.steps import (
     definition_steps,
+    foreign_key_steps,
+    identity_steps,
     in_order,
     invalid_index_steps,
     prerequisite_steps,
@@ -237,7 +240,17 @@ class Comparison:
             for table in self.ownership.tables
             for step in invalid_index_steps(table, self.definitions(table))
         ]
-        self.operations = [*renames, *before, *in_order(operations), *steps, *invalid]
+        more = [
+            step
+            for table in self.ownership.tables
+            for step in (
+                *foreign_key_steps(self.connection, table),
+                *identity_steps(
+                    self.connection, table, self.definitions(table), _altered(operations, table)
+                ),
+            )
+        ]
+        self.operations = [*renames, *before, *in_order(operations), *steps, *more, *invalid]
         upgrade.ops[:] = self.operations
         script.downgrade_ops.ops.clear()
         upgrade.reverse_into(script.downgrade_ops)
@@ -307,6 +320,18 @@ class Comparison:
             if f"{schema}.{table_name}" in ours:
                 title = f"{kind} {full_name(schema or None, table_name)}{name and f'.{name}'}"
                 yield f"{title}: not in models"
+
+
+def _altered(operations: Iterable[MigrateOperation], table: Table) -> frozenset[str]:
+    """Return the columns of a table that operations alter."""
+    return frozenset(
+        inner.column_name
+        for each in operations
+        if isinstance(each, ModifyTableOps)
+        and (each.schema, each.table_name) == (table.schema, table.name)
+        for inner in each.ops
+        if isinstance(inner, AlterColumnOp)
+    )
 
 
 def _changed(operations: Iterable[MigrateOperation], table: Table) -> frozenset[str]:

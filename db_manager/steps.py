@@ -225,6 +225,53 @@ def definition_steps(
         yield from _generation(connection, table, column, found, changed)
 
 
+def foreign_key_steps(connection: Connection, table: Table) -> Iterator[Step]:
+    """Yield the names of foreign keys, which errors are known by, and MATCH: Alembic compares neither."""
+    preparer = connection.dialect.identifier_preparer
+    quote, relation = preparer.quote, preparer.format_table(table)
+    found = inspect(connection).get_foreign_keys(table.name, schema=table.schema)
+    present = {(*each["constrained_columns"],): each for each in found}
+    for constraint in sorted(table.foreign_key_constraints, key=lambda each: str(each.name)):
+        database = present.get(tuple(constraint.column_keys))
+        if database is None or database["referred_table"] != constraint.referred_table.name:
+            continue
+        old = quote(str(database["name"]))
+        new = preparer.format_constraint(constraint) or old  # as it is cut to 63 bytes
+        title = f"foreign key {table.fullname}.{new}"
+        if old != new:
+            rename = f"ALTER TABLE {relation} RENAME CONSTRAINT"
+            up, down = f"{rename} {old} TO {new}", f"{rename} {new} TO {old}"
+            yield Step(_difference(title, old, new), [up], [down])
+        was, now = database["options"].get("match"), (constraint.match or "").upper()
+        if (was or "SIMPLE") != (now or "SIMPLE"):
+            yield Step(_difference(f"{title}: MATCH", was or "SIMPLE", now or "SIMPLE"), [])
+
+
+def identity_steps(
+    connection: Connection, table: Table, found: Definitions, altered: frozenset[str]
+) -> Iterator[Step]:
+    """Yield the options of identities; `altered` are columns that Alembic's operations see to."""
+    preparer = connection.dialect.identifier_preparer
+    for column in table.columns:
+        key = ("identity", column.name)
+        model, database = found.model.get(key), found.database.get(key)
+        if None in (model, database) or model == database or column.name in altered:
+            continue
+        alter = (
+            f"ALTER TABLE {preparer.format_table(table)} ALTER COLUMN {preparer.quote(column.name)}"
+        )
+        up, down = (f"{alter} {_options(str(each))}" for each in (model, database))
+        title = f"column {table.fullname}.{column.name}: identity"
+        yield Step(_difference(title, database, model), [up], [down])
+
+
+def _options(identity: str) -> str:
+    """Write what the catalogue says of an identity as changes of it."""
+    words = re.sub(r"\b(START|INCREMENT|MINVALUE|MAXVALUE|CACHE)\b", r"SET \1", identity)
+    words = re.sub(r"^(ALWAYS|BY DEFAULT)", r"SET GENERATED \1", words)
+    return words.replace(" CYCLE", " SET CYCLE") if " CYCLE" in words else f"{words} SET NO CYCLE"
+
+
 def invalid_index_steps(table: Table, found: Definitions) -> Iterator[Step]:
     """Yield a remark for each index that only seems to be there."""
     for name in sorted(name for kind, name in found.database if kind == "invalid index"):
