@@ -240,14 +240,19 @@ class Comparison:
             for table in self.ownership.tables
             for step in invalid_index_steps(table, self.definitions(table))
         ]
+        altered = {
+            (each.schema, each.table_name, inner.column_name)
+            for each in operations
+            if isinstance(each, ModifyTableOps)
+            for inner in each.ops
+            if isinstance(inner, AlterColumnOp)
+        }
         more = [
             step
             for table in self.ownership.tables
             for step in (
                 *foreign_key_steps(self.connection, table),
-                *identity_steps(
-                    self.connection, table, self.definitions(table), _altered(operations, table)
-                ),
+                *identity_steps(self.connection, table, self.definitions(table), altered),
             )
         ]
         self.operations = [*renames, *before, *in_order(operations), *steps, *more, *invalid]
@@ -320,18 +325,6 @@ class Comparison:
             if f"{schema}.{table_name}" in ours:
                 title = f"{kind} {full_name(schema or None, table_name)}{name and f'.{name}'}"
                 yield f"{title}: not in models"
-
-
-def _altered(operations: Iterable[MigrateOperation], table: Table) -> frozenset[str]:
-    """Return the columns of a table that operations alter."""
-    return frozenset(
-        inner.column_name
-        for each in operations
-        if isinstance(each, ModifyTableOps)
-        and (each.schema, each.table_name) == (table.schema, table.name)
-        for inner in each.ops
-        if isinstance(inner, AlterColumnOp)
-    )
 
 
 def _changed(operations: Iterable[MigrateOperation], table: Table) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """The operations of a revision that Alembic does not write by itself, and the order of all."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from alembic.autogenerate import renderers
@@ -248,28 +248,31 @@ def foreign_key_steps(connection: Connection, table: Table) -> Iterator[Step]:
 
 
 def identity_steps(
-    connection: Connection, table: Table, found: Definitions, altered: frozenset[str]
+    connection: Connection,
+    table: Table,
+    found: Definitions,
+    altered: Collection[tuple[str | None, str, str]],
 ) -> Iterator[Step]:
     """Yield the options of identities; `altered` are columns that Alembic's operations see to."""
     preparer = connection.dialect.identifier_preparer
     for column in table.columns:
         key = ("identity", column.name)
         model, database = found.model.get(key), found.database.get(key)
-        if None in (model, database) or model == database or column.name in altered:
+        if model is None or database is None or model == database:
+            continue
+        if (table.schema, table.name, column.name) in altered:
             continue
         alter = (
             f"ALTER TABLE {preparer.format_table(table)} ALTER COLUMN {preparer.quote(column.name)}"
         )
-        up, down = (f"{alter} {_options(str(each))}" for each in (model, database))
+        both = []
+        for each in (model, database):  # as the catalogue says it
+            words = re.sub(r"\b(START|INCREMENT|MINVALUE|MAXVALUE|CACHE)\b", r"SET \1", each)
+            words = re.sub(r"^(ALWAYS|BY DEFAULT)", r"SET GENERATED \1", words)
+            words = words.removesuffix(" CYCLE")
+            both.append(f"{alter} {words} SET {'' if each.endswith(' CYCLE') else 'NO '}CYCLE")
         title = f"column {table.fullname}.{column.name}: identity"
-        yield Step(_difference(title, database, model), [up], [down])
-
-
-def _options(identity: str) -> str:
-    """Write what the catalogue says of an identity as changes of it."""
-    words = re.sub(r"\b(START|INCREMENT|MINVALUE|MAXVALUE|CACHE)\b", r"SET \1", identity)
-    words = re.sub(r"^(ALWAYS|BY DEFAULT)", r"SET GENERATED \1", words)
-    return words.replace(" CYCLE", " SET CYCLE") if " CYCLE" in words else f"{words} SET NO CYCLE"
+        yield Step(_difference(title, database, model), both[:1], both[1:])
 
 
 def invalid_index_steps(table: Table, found: Definitions) -> Iterator[Step]:
