@@ -135,7 +135,10 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
             return
         self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            cycle, app = self.pipeline.pop()
+            task = self.loop.create_task(cycle.run_asgi(app))
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
 
     def shutdown(self) -> None:
         """Let the request that runs end the connection; an idle one waits for one on its way."""

@@ -5,9 +5,9 @@ module, so that what its owner changed in it is known.
 """
 
 import os
+import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,7 +64,7 @@ def opened(source: Path) -> Iterator[Path]:
         folder = source
         if zipfile.is_zipfile(source):
             folder = unpacked
-            zipfile.ZipFile(source).extractall(folder)  # noqa: S202 - it leaves no path above
+            zipfile.ZipFile(source).extractall(folder)
         if not (folder / "scaffold/__main__.py").is_file():
             raise MisuseError(f"{source} is no distribution of quart-fleet: a wheel, or a clone.")
         yield folder
@@ -76,8 +76,7 @@ def made_by(root: Path, version: str) -> Iterator[Distribution]:
     wheel = root / vendor.FOLDER / f"quart_fleet-{version}-py3-none-any.whl"
     if version == LOOSE:
         with temporary_folder() as folder:
-            with tarfile.open(_ARCHIVE) as archive:
-                archive.extractall(folder, filter="data")
+            shutil.unpack_archive(_ARCHIVE, folder, filter="data")
             yield Distribution(sys.executable, folder)
         return
     if wheel.is_file():

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import AliasChoices
 from quart import Quart
 
 from db_manager.cli import commands
@@ -85,7 +86,12 @@ def test_each_service_listens_where_it_is_asked(documents: Documents) -> None:
 
 
 def test_every_setting_is_one_that_services_know(documents: Documents) -> None:
-    known = {str(field.validation_alias) for field in ServiceSettings.model_fields.values()}
+    aliases = [field.validation_alias for field in ServiceSettings.model_fields.values()]
+    known = {
+        str(name)
+        for alias in aliases
+        for name in (alias.choices if isinstance(alias, AliasChoices) else [alias])
+    }
     given = {name for each in of_kind(documents, "ConfigMap") for name in each["data"]} | {
         variable["name"]
         for pod in pods(documents)

@@ -151,6 +151,20 @@ async def test_a_head_that_may_be_read_in_two_ways_is_refused(
     assert is_refusal(answer, 400), answer
 
 
+async def test_requests_that_are_sent_together_are_answered_one_after_another(
+    service: RunningService,
+) -> None:
+    kept = spell("GET", HEALTH).replace(b"Connection: close\r\n", b"")
+
+    async with asyncio.timeout(TIMEOUT):
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        writer.write(kept * 3 + spell("GET", HEALTH))
+        answers = await reader.read()
+        writer.close()
+
+    assert answers.count(b"HTTP/1.1 200 ") == 4
+
+
 async def test_http_1_0_needs_no_host(service: RunningService) -> None:
     assert (await send(service.port, f"GET {HEALTH} HTTP/1.0\r\n\r\n".encode())).status == 200
 

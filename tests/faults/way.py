@@ -17,6 +17,11 @@ class FaultyWay(Gate):
         nothing. `cut`: half of one comes, and the connection ends."""
         self._mended = asyncio.Event()
 
+    @property
+    def connections(self) -> int:
+        """How many clients are connected; each has a connection to the server too."""
+        return len(self._connections) // 2
+
     def harm(self, fault: str) -> None:
         """Let every answer meet the fault from now on, on whichever connection."""
         self.fault = fault

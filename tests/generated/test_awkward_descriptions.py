@@ -119,6 +119,7 @@ port = 8082
 
 [other-service.thing]
 owner = "ref(stock-service.owner, fk)"
+pin = "str:secret"
 shelves = "items(slot):length(3)"
 
 [other-service.thing.slot]

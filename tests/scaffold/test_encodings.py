@@ -225,16 +225,16 @@ def test_other_folders_beside_the_services_are_left_alone(whole: Path) -> None:
     assert picture(whole) == before
 
 
-def test_services_may_be_a_link(whole: Path, tmp_path: Path) -> None:
+def test_services_may_be_a_link(whole: Path) -> None:
     services = whole / "services"
-    services.rename(tmp_path / "elsewhere")
-    services.symlink_to("../elsewhere")
+    services.rename(whole / "code")
+    services.symlink_to("code")
 
     done(scaffold(whole, "order-service", "8082"))
     output = done(contracts(whole))
 
     assert output.endswith("rules hold in shared, order_service, user_service.\n")
-    assert (tmp_path / "elsewhere/order_service/app.py").is_file()
+    assert (whole / "code/order_service/app.py").is_file()
     with (services / "order_service/domain/entities/order.py").open("a") as entity:
         entity.write("\nimport quart\n")
     broken = contracts(whole)

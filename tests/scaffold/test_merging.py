@@ -48,6 +48,8 @@ class Edit:
     ends: str = ""
     """What ends lines, if not line feeds: see `make`."""
     conflicts: int = 0
+    partial: bool = False
+    """Whether it is a part of a change, so that the tests of its service fail with it alone."""
     sets: bool = False
     """Whether lines are joined as sets, and so may be written otherwise."""
 

@@ -1,6 +1,7 @@
 """A workspace comes over to a newer version: merged, told, and without a line of its owner lost."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 import quart_fleet
 from scaffold.engine.merging import find_conflicts
+from tests.scaffold import faults
 from tests.scaffold.commands import (
     ENVIRONMENT,
     REPOSITORY,
@@ -18,6 +20,7 @@ from tests.scaffold.commands import (
     done,
     picture,
     refused,
+    run,
     scaffold,
 )
 from tests.scaffold.test_fleet import edit
@@ -164,7 +167,7 @@ def test_edits_of_every_kind_are_kept(old: Path) -> None:
         "\n[project.optional",
         '\n[project.urls]\nhome = "https://shop.example"\n\n[project.optional',
     )
-    edit(old, "Makefile", "lint: $(STAMP)", "backup:\n\t@pg_dump shop\n\nlint: $(STAMP)")
+    edit(old, "Makefile", "types: $(STAMP)", "backup:\n\t@pg_dump shop\n\ntypes: $(STAMP)")
     readme = old / "services/product_service/README.md"
     readme.write_bytes(b"Mine.\r\n\r\n" + readme.read_bytes().replace(b"\n", b"\r\n"))
     (old / "docs/cookbook.md").unlink()
@@ -253,6 +256,16 @@ def test_it_is_undone_byte_for_byte_and_a_dry_run_writes_nothing(old: Path) -> N
     assert "create     fleet.toml\n" in listed
     assert (found["from"], found["to"]) == ("0.2.0", NOW)
     assert any("/page is gone" in each for each in found["changes"])
+
+
+@pytest.mark.slow
+def test_it_is_all_or_nothing_wherever_it_is_killed(old: Path) -> None:
+    said = done(run(old, sys.executable, faults.__file__, "every", "upgrade"))
+
+    times = re.search(r"killed (\d+) times, (\d+) times half-written", said)
+    assert times, said
+    assert int(times[1]) > 100 > int(times[2]) > 20
+    assert done(run_by(REPOSITORY, old, "upgrade")) == "✓ Nothing to write.\n"
 
 
 @pytest.mark.parametrize("kind", ["folder", "wheel"])
