@@ -52,6 +52,8 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         self._unparsed = 0
         """Bytes that have come since the last part of a body, or since the last request."""
         self._hosts = 0
+        self._trailers = 0
+        self._is_in_head = False
         self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -92,10 +94,16 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        self._hosts = 0
+        self._hosts = self._trailers = 0
+        self._is_in_head = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header, of the head or behind a chunked body."""
+        """Keep a header of the head; drop one behind a chunked body (RFC 9110, section 6.5.1)."""
+        if not self._is_in_head:
+            self._trailers += 1
+            if self._trailers > self._all.most_headers:
+                self._stop(431)
+            return
         name = name.lower()
         if name == b"host":
             self._hosts += 1
@@ -114,6 +122,7 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
             if size > self._all.most_head:
                 self._stop(431)
         self._unparsed = 0
+        self._is_in_head = False
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() != "1.0"):
             self._stop(400)
         super().on_headers_complete()
