@@ -159,7 +159,6 @@ class BoundedConnection(TCPServer, Connection):
                 self.protocol = StrictProtocol(self, *arguments)
                 self.all.admit(self, len(self.all.open) + 1)
                 await self.protocol.initiate()
-                await self.idle_task.restart(group, self._idle_timeout)
                 await self._read_data()
         except OSError:
             pass
@@ -170,15 +169,19 @@ class BoundedConnection(TCPServer, Connection):
                 self._telling.cancel()
 
     async def protocol_send(self, event: Event) -> None:
-        """Send, unless the client has been refused: it gets a moment to read why."""
-        if isinstance(event, Updated) and not event.idle:
+        """Send, unless the client has been refused: it gets a moment to read why.
+
+        hypercorn's timer of idle connections is left out: it takes a task for each request.
+        """
+        if isinstance(event, RawData):
+            if not self._is_refused:
+                await super().protocol_send(event)
+        elif isinstance(event, Updated) and not event.idle:
             self._answered.clear()
         else:
-            if not isinstance(event, RawData):
-                self._answered.set()
-            if self._is_refused:
-                return
-        await super().protocol_send(event)
+            self._answered.set()
+            if isinstance(event, Closed) and not self._is_refused:
+                await self._close()
 
     async def _read_data(self) -> None:
         while not self.reader.at_eof():
@@ -200,7 +203,6 @@ class BoundedConnection(TCPServer, Connection):
                 for each in waiting:
                     each.cancel()
                 await asyncio.gather(*waiting, return_exceptions=True)
-        await self.idle_task.stop()  # which the group would wait for
         await self.protocol.handle(Closed())
 
     def find_state(self) -> tuple[int, object]:
@@ -252,7 +254,6 @@ async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signalled.set)
     config = Config()
-    config.keep_alive_timeout = app.config["KEEP_ALIVE_TIMEOUT"]
     config.include_server_header = False
     config.loglevel = "WARNING"
     wrapped = wrap_app(app, config.wsgi_max_body_size, None)
