@@ -35,6 +35,7 @@ class Service:
     def __init__(self, app: ServiceApplication) -> None:
         self.go_on = asyncio.Event()
         self.begun = asyncio.Event()
+        self.left = asyncio.Event()
         self.connections = Connections(app)
         self.port = 0
 
@@ -54,7 +55,11 @@ class Service:
             async def parts() -> AsyncIterator[bytes]:
                 yield b"first"
                 self.begun.set()
-                await self.go_on.wait()
+                try:
+                    await self.go_on.wait()
+                except asyncio.CancelledError:
+                    self.left.set()
+                    raise
                 yield b"second"
 
             return Response(parts())
@@ -110,3 +115,92 @@ async def test_what_follows_a_body_is_no_header(service: Service) -> None:
     assert b" 200 " in answer
     assert b"forged" not in answer
     assert b"6.6.6.6" not in answer
+
+
+STREAM = b"GET /stream HTTP/1.1\r\n" + HOST + b"\r\n"
+HELD = b"POST /held HTTP/1.1\r\nContent-Length: 2\r\n" + HOST + b"\r\n{}"
+UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+STREAMED = b"5\r\nfirst\r\n6\r\nsecond\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    {
+        "no HTTP": b"hello\r\n\r\n",
+        "no Host": b"GET /held HTTP/1.1\r\n\r\n",
+        "a body that is none": b"POST /held HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+        + HOST
+        + b"\r\nx\r\n",
+        "a WebSocket": b"GET /held HTTP/1.1\r\nSec-WebSocket-Key: a\r\n" + UPGRADE + HOST + b"\r\n",
+    }.items(),
+    ids=lambda pair: pair[0],
+)
+@pytest.mark.parametrize("queued", [0, 1, 2])
+async def test_what_cannot_be_read_is_refused_behind_the_answers_before(
+    queued: int, wrong: tuple[str, bytes], service: Service
+) -> None:
+    async with service.connect() as (reader, writer):
+        writer.write(STREAM)
+        await service.begun.wait()
+        writer.write(HELD * queued + wrong[1])
+        await reader.readuntil(b"first\r\n")
+        service.go_on.set()
+        rest = await reader.read()
+
+    first, *others = rest.split(b"HTTP/1.1 ")
+    assert first == STREAMED.partition(b"first\r\n")[2]
+    assert [each[:3] for each in others] == [*[b"200"] * queued, b"400"]
+
+
+async def test_a_write_that_is_carried_out_is_answered_before_stray_bytes(service: Service) -> None:
+    async with service.connect() as (reader, writer):
+        writer.write(HELD + b"{}")
+        await service.begun.wait()
+        service.go_on.set()
+        answers = await reader.read()
+
+    assert [each[:3] for each in answers.split(b"HTTP/1.1 ")[1:]] == [b"200", b"400"]
+
+
+@pytest.mark.parametrize("unfinished", [b"", b"GET"])
+async def test_a_client_that_sends_no_more_is_not_asked_within_an_answer(
+    unfinished: bytes, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quart_fleet.server._connections.PROBE_DELAY", 0)
+    asked = asyncio.Event()
+    monkeypatch.setattr(BoundedProtocol, "_end_if_left", lambda _self: asked.set())
+    async with service.connect() as (reader, writer):
+        writer.write(STREAM + HELD)
+        await service.begun.wait()
+        writer.write(unfinished)
+        writer.write_eof()
+        await asked.wait()
+        service.go_on.set()
+        answers = await reader.read()
+
+    first, *others = answers.split(b"HTTP/1.1 ")[1:]
+    assert first.endswith(b"\r\n\r\n" + STREAMED)
+    assert [each[:3] for each in others] == [b"200"]
+
+
+async def test_half_a_request_at_the_end_costs_no_answer_before(service: Service) -> None:
+    async with service.connect() as (reader, writer):
+        writer.write(STREAM + HELD[:-1])
+        await service.begun.wait()
+        writer.write_eof()
+        await reader.readuntil(b"first\r\n")
+        service.go_on.set()
+        rest = await reader.read()
+
+    assert rest == STREAMED.partition(b"first\r\n")[2]
+
+
+async def test_the_request_that_is_answered_learns_that_its_client_has_left(
+    service: Service,
+) -> None:
+    async with service.connect() as (_reader, writer):
+        writer.write(STREAM + HELD)
+        await service.begun.wait()
+        (connection,) = service.connections.open
+        connection.transport.abort()
+        await service.left.wait()
