@@ -171,7 +171,7 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         if self._is_refused:
             return REFUSED, None
         if cycle is None or cycle.response_complete:
-            return (HEAD if self._unparsed else IDLE), cycle
+            return (HEAD if self._is_in_head else IDLE), cycle
         return (BODY if cycle.more_body else ANSWER), cycle
 
     def is_waiting_to_send(self) -> bool:

@@ -14,7 +14,7 @@ from quart import Response, request
 from uvicorn.server import ServerState
 
 from quart_fleet.asgi._application import ServiceApplication
-from quart_fleet.server._connections import Connections
+from quart_fleet.server._connections import HEAD, IDLE, Connections
 from quart_fleet.server._uvicorn import BoundedProtocol
 from tests.chassis.serving import TIMEOUT
 
@@ -27,6 +27,9 @@ LIMITS = {
     "HEAD_TIMEOUT": 60,
     "SEND_TIMEOUT": 60,
 }
+
+
+KEPT = b"POST /headers HTTP/1.1\r\nContent-Length: 2\r\n" + HOST + b"\r\n{}"
 
 
 class Service:
@@ -204,3 +207,23 @@ async def test_the_request_that_is_answered_learns_that_its_client_has_left(
         (connection,) = service.connections.open
         connection.transport.abort()
         await service.left.wait()
+
+
+@pytest.mark.parametrize("is_apart", [False, True])
+@pytest.mark.parametrize(
+    ("behind", "state"), [(b"", IDLE), (b"\r\n", IDLE), (b"GET / HT", HEAD), (b"\r\nG", HEAD)]
+)
+async def test_half_a_head_is_waited_for_as_such_wherever_its_packet_began(
+    behind: bytes, state: int, is_apart: bool, service: Service
+) -> None:
+    async with service.connect() as (reader, writer):
+        writer.write(KEPT if is_apart else KEPT + behind)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(line for line in head.lower().split(b"\r\n") if b"content-length" in line)
+        await reader.readexactly(int(length.partition(b":")[2]))
+        if is_apart:
+            (connection,) = service.connections.open
+            assert isinstance(connection, BoundedProtocol)
+            connection.data_received(behind)
+
+        assert service.find_state() == state
