@@ -22,8 +22,11 @@ from quart_fleet.logs import CountedWarnings
 if TYPE_CHECKING:
     from asyncio import WriteTransport
 
-REFUSED, IDLE, HEAD, BODY, ANSWER = range(5)
-"""What a connection is in the midst of, in the order in which connections are given up."""
+REFUSED, REST, IDLE, HEAD, BODY, ANSWER = range(6)
+"""What a connection is in the midst of, in the order in which connections are given up.
+
+REST is a body whose request has been answered.
+"""
 
 LINGER_TIMEOUT = 2.0
 """Seconds that a client gets to read why it was refused, while what it sends is dropped."""
@@ -140,7 +143,7 @@ class Connections:
         line = f"{self.most} clients are connected, the limit: idle and slow ones are ended"
         self._warnings.warn("connected", line)
         for phase, _, _, each in waiting[: max(1, self.most // 50)]:
-            if phase == REFUSED:
+            if phase <= REST:
                 each.transport.abort()
             elif phase == IDLE:
                 each.close_idle()
@@ -171,26 +174,35 @@ class Connections:
         self._sweep()
 
     def _sweep(self) -> None:
+        interval = _DRAINING_INTERVAL if self.draining else _INTERVAL
+        self._timer = self._loop.call_later(interval, self._sweep)
         now = self._loop.time()
+        for each in list(self.open):
+            try:
+                self.end_late(each, now)
+            except Exception:  # of one connection, which is not to keep the others open
+                _log.exception("A connection could not be looked at: it was ended")
+                self.open.discard(each)
+                each.transport.abort()
+
+    def end_late(self, each: Connection, now: float) -> None:
+        """End a connection whose time is over."""
         config = self.app.config
         idle = LAST_REQUEST_TIMEOUT if self.draining else config["KEEP_ALIVE_TIMEOUT"]
         sending = LAST_SEND_TIMEOUT if self.draining else config["SEND_TIMEOUT"]
-        for each in list(self.open):
-            state = each.find_state()
-            if state != each.seen:
-                each.seen, each.since = state, now
-            phase, waited = state[0], now - each.since
-            if phase == IDLE and waited >= idle:
-                each.close_idle()
-            elif phase == HEAD and waited >= config["HEAD_TIMEOUT"]:
-                each.refuse(408)
-            elif phase == REFUSED and waited >= LINGER_TIMEOUT:
-                each.transport.abort()
-            unsent = each.transport.get_write_buffer_size()
-            if not unsent or unsent != each.unsent or not each.is_waiting_to_send():
-                each.unsent, each.unsent_since = unsent, now
-            elif now - each.unsent_since >= min(sending, config["SEND_TIMEOUT"]):
-                self._warnings.warn("sending", "A client took no byte of its answer: it was ended")
-                each.transport.abort()
-        interval = _DRAINING_INTERVAL if self.draining else _INTERVAL
-        self._timer = self._loop.call_later(interval, self._sweep)
+        unsent = each.transport.get_write_buffer_size()
+        state = each.find_state()
+        if state != each.seen:
+            each.seen, each.since = state, now
+        phase, waited = state[0], now - each.since
+        if phase == IDLE and waited >= idle:
+            each.close_idle()
+        elif phase == HEAD and waited >= config["HEAD_TIMEOUT"]:
+            each.refuse(408)
+        elif waited >= LINGER_TIMEOUT and (phase == REFUSED or (phase == REST and not unsent)):
+            each.transport.abort()
+        if not unsent or unsent != each.unsent or not each.is_waiting_to_send():
+            each.unsent, each.unsent_since = unsent, now
+        elif now - each.unsent_since >= min(sending, config["SEND_TIMEOUT"]):
+            self._warnings.warn("sending", "A client took no byte of its answer: it was ended")
+            each.transport.abort()

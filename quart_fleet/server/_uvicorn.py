@@ -22,6 +22,7 @@ from quart_fleet.server._connections import (
     HEAD,
     IDLE,
     REFUSED,
+    REST,
     Connection,
     Connections,
 )
@@ -54,6 +55,7 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         self._hosts = 0
         self._trailers = 0
         self._is_in_head = False
+        self._is_in_body = False
         self._running: RequestResponseCycle | None = None
         """The request that is answered; uvicorn's `cycle` is the last one that has come."""
         self._refusal: int | None = None
@@ -133,6 +135,7 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() != "1.0"):
             self._stop(400)
         super().on_headers_complete()
+        self._is_in_body = True
         if not self.pipeline:
             self._running = self.cycle
 
@@ -144,6 +147,7 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
     def on_message_complete(self) -> None:
         """End a request."""
         self._unparsed = 0
+        self._is_in_body = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -171,6 +175,8 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         if self._is_refused:
             return REFUSED, None
         if cycle is None or cycle.response_complete:
+            if self._is_in_body and cycle is self.cycle:
+                return REST, cycle
             return (HEAD if self._is_in_head else IDLE), cycle
         return (BODY if cycle.more_body else ANSWER), cycle
 
@@ -192,11 +198,10 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
             self._end(status)
 
     def _end(self, status: int) -> None:
-        if self._running is None or self._running.response_complete:
+        phase = self.find_state()[0]
+        if phase != REST and not (phase == BODY and self.has_answered()):
             self.transport.write(self._all.write(status))
-        else:  # its body has not come whole
-            if not self._running.response_started:
-                self.transport.write(self._all.write(status))
+        if self._running is not None:
             self._running.disconnected = True
             self._running.message_event.set()
         self._is_refused = True

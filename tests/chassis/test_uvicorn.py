@@ -4,7 +4,7 @@ import asyncio
 import logging
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import pytest
@@ -14,7 +14,7 @@ from quart import Response, request
 from uvicorn.server import ServerState
 
 from quart_fleet.asgi._application import ServiceApplication
-from quart_fleet.server._connections import HEAD, IDLE, Connections
+from quart_fleet.server._connections import HEAD, IDLE, LINGER_TIMEOUT, REST, Connections
 from quart_fleet.server._uvicorn import BoundedProtocol
 from tests.chassis.serving import TIMEOUT
 
@@ -227,3 +227,68 @@ async def test_half_a_head_is_waited_for_as_such_wherever_its_packet_began(
             connection.data_received(behind)
 
         assert service.find_state() == state
+
+
+async def test_a_body_that_does_not_end_behind_its_answer_ends_its_connection(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quart_fleet.asgi._http.LINGER_TIMEOUT", 0)
+    service.go_on.set()
+    now = asyncio.get_running_loop().time()
+    async with service.connect() as (reader, writer):
+        writer.write(
+            b"POST /held HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + HOST + b"\r\n2\r\n{}"
+        )
+        answer = await reader.readuntil(b"held")
+        (connection,) = service.connections.open
+        assert service.find_state() == REST
+        service.connections.end_late(connection, now)
+        service.connections.end_late(connection, now + LINGER_TIMEOUT)
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_body_that_pauses_while_it_is_read_part_by_part_has_a_limit(
+    service: Service, app: ServiceApplication
+) -> None:
+    app.config["BODY_TIMEOUT"] = 0.1
+
+    @app.post("/parts")
+    async def parts() -> str:
+        return str(sum([len(part) async for part in request.body]))
+
+    async with service.connect() as (reader, writer):
+        writer.write(b"POST /parts HTTP/1.1\r\nContent-Length: 3\r\n" + HOST + b"\r\n{}")
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_one_connection_that_cannot_be_looked_at_keeps_no_other_open(
+    service: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = service.connections
+    connections.app.config["HEAD_TIMEOUT"] = 0
+    async with service.connect() as (_, writer), service.connect() as (reader, other):
+        for each in (writer, other):
+            each.write(b"GET")
+        while [each.find_state()[0] for each in connections.open] != [HEAD, HEAD]:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        address = writer.get_extra_info("sockname")
+        wrong = next(
+            each
+            for each in connections.open
+            if each.transport.get_extra_info("peername") == address
+        )
+        monkeypatch.setattr(wrong, "find_state", lambda: 1 / 0)
+        timer = connections._timer
+        timer.cancel()
+        with suppress(ZeroDivisionError):
+            connections._sweep()
+        answer = await reader.read()
+        assert wrong not in connections.open
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert connections._timer is not timer
+    assert "division by zero" in caplog.text
+    caplog.clear()
