@@ -99,7 +99,7 @@ class HTTPConnection:
             await send(_last_part(body))
             return
         timeout = getattr(response, "timeout", ...)
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, asyncio.CancelledError):  # as above: the answer stays cut
             async with asyncio.timeout(None if timeout is ... else cast("float | None", timeout)):
                 await send(_head_of(response))
                 if isinstance(body, bytes):

@@ -6,6 +6,7 @@ second, so that what is waited for too long ends within a second more.
 
 import asyncio
 import fcntl
+import heapq
 import logging
 import resource
 import socket
@@ -67,6 +68,10 @@ class Connection(ABC):
     def has_answered(self) -> bool:
         """Whether an answer has begun, so that no other can be sent."""
 
+    def takes_interim(self) -> bool:
+        """Whether the client that is answered speaks HTTP/1.1."""
+        return True
+
     @abstractmethod
     def refuse(self, status: int) -> None:
         """Answer with this status in place of a handler, and end the connection."""
@@ -80,14 +85,14 @@ class Connection(ABC):
     def watch_half_closed(self) -> None:
         """Find out whether a client that sends no more has left, or reads on (`nc -N`).
 
-        Both look the same until something is sent: an interim response, which every client takes
-        (RFC 9110, section 15.2). The system of a client that has left resets the connection.
+        Both look the same until something is sent: an interim response, which every client of
+        HTTP/1.1 takes, and none of 1.0 is sent (RFC 9110, section 15.2). The system of a client that has left resets the connection.
         """
         asyncio.get_running_loop().call_later(PROBE_DELAY, self._probe)
 
     def _probe(self) -> None:
         if not self.transport.is_closing() and self.find_state()[0] == ANSWER:
-            if not self.has_answered():
+            if self.takes_interim() and not self.has_answered():
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             asyncio.get_running_loop().call_later(_ECHO_DELAY, self._end_if_left)
 
@@ -117,8 +122,11 @@ class Connections:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if files == resource.RLIM_INFINITY:
             files = sys.maxsize
-        allowed = max(files - _RESERVE - config.get("DB_POOL_SIZE", 0), 10)
+        pools = 2 * config.get("DB_POOL_SIZE", 0)  # `Database.sessions()` has its own
+        allowed = max(files - _RESERVE - pools, 10)
         self.most = min(config["MAX_CONNECTIONS"] or 10_000, allowed)
+        self._is_full = False
+        """Whether none could make room, when last looked for."""
         self._warnings = CountedWarnings(_log)
 
     def start(self) -> None:
@@ -132,24 +140,29 @@ class Connections:
         self.open.add(connection)
         if count <= self.most:
             return
+        if self._is_full:
+            connection.refuse(503)
+            return
         now = self._loop.time()
-        waiting = sorted(
+        waiting = (
             (phase, each.since, id(each), each)
             for each in self.open
             for phase in (each.find_state()[0],)
             if each is not connection and (phase < BODY or now - each.since > _INTERVAL)
             and phase != ANSWER
         )  # fmt: skip
+        first = heapq.nsmallest(max(1, self.most // 50), waiting)
         line = f"{self.most} clients are connected, the limit: idle and slow ones are ended"
         self._warnings.warn("connected", line)
-        for phase, _, _, each in waiting[: max(1, self.most // 50)]:
+        for phase, _, _, each in first:
             if phase <= REST:
                 each.transport.abort()
             elif phase == IDLE:
                 each.close_idle()
             else:
                 each.refuse(408)
-        if not waiting:
+        if not first:
+            self._is_full = True
             connection.refuse(503)
 
     def write(self, status: int) -> bytes:
@@ -176,6 +189,7 @@ class Connections:
     def _sweep(self) -> None:
         interval = _DRAINING_INTERVAL if self.draining else _INTERVAL
         self._timer = self._loop.call_later(interval, self._sweep)
+        self._is_full = False
         now = self._loop.time()
         for each in list(self.open):
             try:

@@ -188,6 +188,10 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         """Whether the answer has begun."""
         return self._running is not None and self._running.response_started
 
+    def takes_interim(self) -> bool:
+        """Whether the client that is answered speaks HTTP/1.1."""
+        return self._running is not None and self._running.scope["http_version"] != "1.0"
+
     def refuse(self, status: int) -> None:
         """Answer in place of a handler; what came whole before is answered first."""
         if self._refusal is not None:

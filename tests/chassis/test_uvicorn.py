@@ -1,7 +1,6 @@
 """What uvicorn's protocol makes of bytes, one connection at a time."""
 
 import asyncio
-import logging
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -10,12 +9,20 @@ from functools import partial
 import pytest
 import pytest_asyncio
 import uvicorn
-from quart import Response, request
+from quart import Blueprint, Response, request
 from uvicorn.server import ServerState
 
 from quart_fleet.asgi._application import ServiceApplication
-from quart_fleet.server._connections import HEAD, IDLE, LINGER_TIMEOUT, REST, Connections
+from quart_fleet.server._connections import (
+    HEAD,
+    IDLE,
+    LINGER_TIMEOUT,
+    REST,
+    Connection,
+    Connections,
+)
 from quart_fleet.server._uvicorn import BoundedProtocol
+from tests.chassis.services import make_service
 from tests.chassis.serving import TIMEOUT
 
 HOST = b"Host: localhost\r\n"
@@ -104,7 +111,8 @@ async def service(
     for each in list(service.connections.open):
         each.transport.abort()
     service.connections._timer.cancel()
-    assert not [each for each in caplog.records if each.levelno >= logging.ERROR], caplog.text
+    records = [*caplog.get_records("call"), *caplog.records]
+    assert not [each for each in records if each.exc_info], caplog.text
 
 
 async def test_what_follows_a_body_is_no_header(service: Service) -> None:
@@ -292,3 +300,68 @@ async def test_one_connection_that_cannot_be_looked_at_keeps_no_other_open(
     assert connections._timer is not timer
     assert "division by zero" in caplog.text
     caplog.clear()
+
+
+async def test_a_client_of_http_1_0_gets_its_answer_alone(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quart_fleet.server._connections.PROBE_DELAY", 0)
+    asked = asyncio.Event()
+    monkeypatch.setattr(BoundedProtocol, "_end_if_left", lambda _self: asked.set())
+    async with service.connect() as (reader, writer):
+        writer.write(b"GET /held HTTP/1.0\r\n\r\n")
+        writer.write_eof()
+        await asked.wait()
+        service.go_on.set()
+
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_stream_that_is_cut_at_the_end_of_the_grace_is_no_error(service: Service) -> None:
+    async with service.connect() as (reader, writer):
+        writer.write(STREAM)
+        await service.begun.wait()
+        (connection,) = service.connections.open
+        assert isinstance(connection, BoundedProtocol)
+        (task,) = connection.tasks
+        task.cancel()
+        answer = await reader.read()
+
+    assert answer.endswith(b"5\r\nfirst\r\n")
+
+
+async def test_who_could_make_room_is_looked_for_once_between_two_sweeps(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.connections.most = 1
+    looked = list[Connection]()
+    find_state = BoundedProtocol.find_state
+
+    def look(connection: BoundedProtocol) -> tuple[int, object]:
+        looked.append(connection)
+        return find_state(connection)
+
+    async with service.connect() as (_, writer):
+        writer.write(HELD)
+        await service.begun.wait()
+        (busy,) = service.connections.open
+        service.connections._timer.cancel()
+        monkeypatch.setattr(BoundedProtocol, "find_state", look)
+        for _ in range(3):
+            async with service.connect() as (reader, _late):
+                assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
+        assert looked.count(busy) == 1
+        service.go_on.set()
+
+
+def test_connections_leave_files_for_both_pools_of_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _kind: (500, 500))
+    small, large = (
+        make_service(Blueprint("none", __name__), {"DB_POOL_SIZE": size}) for size in (1, 41)
+    )
+    assert isinstance(small, ServiceApplication)
+    assert isinstance(large, ServiceApplication)
+
+    assert Connections(large).most == Connections(small).most - 80
