@@ -153,12 +153,14 @@ def downgrade(revision: str, yes: bool, name: str | None, lock_wait: float, wait
     metavar="NAME",
     help="What is dropped indeed, with its rows: TABLE or TABLE.COLUMN. May be repeated.",
 )
+@LOCK_WAIT
 @WAIT
-def revision(
+def revision(  # noqa: PLR0913, PLR0917 - one for each option
     message: str,
     empty: bool,
     renames: tuple[tuple[str, str], ...],
     drops: tuple[str, ...],
+    lock_wait: float,
     wait: float,
 ) -> None:
     """Write the revision that makes the models' changes.
@@ -173,7 +175,9 @@ def revision(
         _print_path(write_empty_revision(message))
         return
     written = open_manager_and(
-        lambda manager: manager.revise(message, renames, lambda losses: settle(losses, drops)), wait
+        lambda manager: manager.revise(message, renames, lambda losses: settle(losses, drops)),
+        wait,
+        lock_wait=lock_wait,
     )
     if written is None:
         say("Nothing to write: the models equal the database. (--empty writes one all the same.)")
@@ -233,7 +237,7 @@ def check(as_json: bool, wait: float) -> None:
 
         for line in found.not_compared:
             say(f"Not compared: {line}.")
-        for finding in lint_all():
+        for finding in lint_all() if found.heads else ():
             say(f"Unsafe: {finding}.")
     if found.problems:
         raise ManagerError("\n".join(found.problems))

@@ -10,6 +10,7 @@ from alembic.ddl.impl import ComparisonResult
 from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.operations.ops import (
     AddColumnOp,
+    AlterColumnOp,
     CreateTableOp,
     DropColumnOp,
     DropTableOp,
@@ -29,6 +30,8 @@ from db_manager.progress import Progress
 from db_manager.rendering import render_item
 from db_manager.steps import (
     definition_steps,
+    foreign_key_steps,
+    identity_steps,
     in_order,
     invalid_index_steps,
     prerequisite_steps,
@@ -237,7 +240,22 @@ class Comparison:
             for table in self.ownership.tables
             for step in invalid_index_steps(table, self.definitions(table))
         ]
-        self.operations = [*renames, *before, *in_order(operations), *steps, *invalid]
+        altered = {
+            (each.schema, each.table_name, inner.column_name)
+            for each in operations
+            if isinstance(each, ModifyTableOps)
+            for inner in each.ops
+            if isinstance(inner, AlterColumnOp)
+        }
+        more = [
+            step
+            for table in self.ownership.tables
+            for step in (
+                *foreign_key_steps(self.connection, table),
+                *identity_steps(self.connection, table, self.definitions(table), altered),
+            )
+        ]
+        self.operations = [*renames, *before, *in_order(operations), *steps, *more, *invalid]
         upgrade.ops[:] = self.operations
         script.downgrade_ops.ops.clear()
         upgrade.reverse_into(script.downgrade_ops)

@@ -211,13 +211,26 @@ def _render(script: Script) -> list[Statement] | str:
         raise TypeError(f"Alembic took {type(impl).__name__} for PostgreSQL")
     file = Path(script.path)
 
+    def is_rewrite(construct: Any) -> bool:
+        new = getattr(construct, "type_", None)
+        if not isinstance(construct, AlterColumn) or not isinstance(new, TypeEngine):
+            return False
+        if construct.existing_type is None:
+            return True
+        old, new = (stored_type(each, impl.dialect) for each in (construct.existing_type, new))
+        if isinstance(old, String) and isinstance(new, String):
+            is_any = isinstance(new, Text) or new.length is None
+            return not (is_any or (old.length or 10**9) <= (new.length or 0))
+        if isinstance(old, Numeric) and isinstance(new, Numeric):
+            wider = new.precision is None or (old.precision or 10**9) <= new.precision
+            return not (wider and old.scale == new.scale)
+        return True
+
     def take(construct: Any, text: str) -> None:
         frames = traceback.extract_stack()
         line = next((one.lineno for one in reversed(frames) if Path(one.filename) == file), 1)
         found.append(
-            Statement(
-                " ".join(text.split()), line or 1, state.is_apart, _is_rewrite(construct, impl)
-            )
+            Statement(" ".join(text.split()), line or 1, state.is_apart, is_rewrite(construct))
         )
 
     impl.take = take
@@ -243,23 +256,6 @@ class _State:
             self.is_apart = False
 
 
-def _is_rewrite(construct: Any, impl: ImplThatAsksTheServer) -> bool:
-    new = getattr(construct, "type_", None)
-    if not isinstance(construct, AlterColumn) or not isinstance(new, TypeEngine):
-        return False
-    if construct.existing_type is None:
-        return True
-    old, new = (stored_type(each, impl.dialect) for each in (construct.existing_type, new))
-    if isinstance(old, String) and isinstance(new, String):
-        return not (
-            isinstance(new, Text) or new.length is None or (old.length or 10**9) <= new.length
-        )
-    if isinstance(old, Numeric) and isinstance(new, Numeric):
-        wider = new.precision is None or (old.precision or 10**9) <= new.precision
-        return not (wider and old.scale == new.scale)
-    return True
-
-
 def _judge(statements: list[Statement] | str, phase: str | None) -> Iterator[tuple[int, str, str]]:
     """Yield line, rule and words of all that is found."""
     if isinstance(statements, str):
@@ -269,6 +265,7 @@ def _judge(statements: list[Statement] | str, phase: str | None) -> Iterator[tup
         _plain(found["table"]) for each in statements for found in _CREATED.finditer(each.text)
     }
     yield from _of_transactions(statements)
+    drops_table = any(each.text.startswith("DROP TABLE") for each in statements)
     added = {found.groups() for each in statements for found in _ADDED.finditer(each.text)}
     for each in statements:
         dropped = _DROPPED_DEFAULT.match(each.text)
@@ -284,27 +281,23 @@ def _judge(statements: list[Statement] | str, phase: str | None) -> Iterator[tup
             found = form.match(each.text)
             if found is None or _plain(found.groupdict().get("table") or "") in created:
                 continue
+            if drops_table and each.text.startswith("DROP INDEX"):
+                continue  # which goes with its table
             required = _REQUIRED.match(each.text)
-            if rule == "narrows" and required and required.groups() in added:
+            if required and required.groups() in added:
                 continue
-            if rule == "narrows" and not _is_checked(each, statements):
-                yield (
-                    each.line,
-                    "locks-constraint",
-                    (
-                        f"{_short(each)} looks at all rows while nobody reads them: CHECK (… IS NOT NULL) "
-                        "NOT VALID first, VALIDATE CONSTRAINT, then this"
-                    ),
-                )
             if rule in CONTRACTING and phase == "contract":
                 continue
             remedy = ': mark the revision, phase = "contract"' if rule in CONTRACTING else ""
             yield each.line, rule, f"{_short(each)} {why}{remedy}"
-        yield from _of_columns(each, added, phase)
+        yield from _of_columns(each, statements, added, phase)
 
 
 def _of_columns(
-    statement: Statement, added: set[tuple[str, ...]], phase: str | None
+    statement: Statement,
+    statements: list[Statement],
+    added: set[tuple[str, ...]],
+    phase: str | None,
 ) -> Iterator[tuple[int, str, str]]:
     """Yield what a statement does to columns, of which the revision has added some."""
     words, line = _short(statement), statement.line
@@ -312,6 +305,19 @@ def _of_columns(
     if dropped and dropped.groups() in added:
         why = "leaves a new column without a default: code that runs gives none"
         yield line, "required-column", f"{words} {why}"
+    required = _REQUIRED.match(statement.text)
+    if required and required.groups() not in added:
+        before = statements[: statements.index(statement)]
+        checks = [one for each in before for one in _NOT_NULL_CHECK.finditer(each.text)]
+        column = _plain(required["column"])
+        names = {each["name"] for each in checks if _plain(each["column"]) == column}
+        valid = {one["name"] for each in before for one in _VALIDATION.finditer(each.text)}
+        if not names & valid:
+            why = (
+                "looks at all rows while nobody reads them: CHECK (… IS NOT NULL) NOT VALID first, "
+                "VALIDATE CONSTRAINT, then this"
+            )
+            yield line, "locks-constraint", f"{words} {why}"
     if statement.is_rewrite:
         yield line, "rewrites", f"{words} writes the table anew, and nobody reads it meanwhile"
     if phase == "contract" and _ADDS.match(statement.text):
@@ -349,23 +355,6 @@ def _of_transactions(statements: list[Statement]) -> Iterator[tuple[int, str, st
 
 
 _NOT_VALID = re.compile(rf"{_ALTER}ADD CONSTRAINT (?P<name>{_NAME}) .*NOT VALID", re.IGNORECASE)
-
-
-def _is_checked(statement: Statement, statements: list[Statement]) -> bool:
-    """Say whether a column that becomes required was checked before without a lock."""
-    found = _REQUIRED.match(statement.text)
-    before = statements[: statements.index(statement)]
-    names = {
-        check["name"]
-        for each in before
-        for check in _NOT_NULL_CHECK.finditer(each.text)
-        if found and _plain(check["column"]) == _plain(found["column"])
-    }
-    return any(
-        validated["name"] in names
-        for each in before
-        for validated in _VALIDATION.finditer(each.text)
-    )
 
 
 def _plain(name: str) -> str:

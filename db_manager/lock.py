@@ -104,7 +104,8 @@ class Patience:
                 async with self._watching(connection):
                     return await attempt()
             except (LockedError, DBAPIError) as error:
-                failure = self._describe(error)
+                advice = f"\nTried for {self.seconds:g} s; --lock-wait SECONDS sets that."
+                failure = self._describe(error, advice if can_repeat() else "")
                 if failure is None:
                     raise
                 await connection.rollback()
@@ -116,7 +117,7 @@ class Patience:
                 await limit_waiting(connection)
                 tries += 1
 
-    def _describe(self, error: LockedError | DBAPIError) -> LockedError | None:
+    def _describe(self, error: LockedError | DBAPIError, advice: str) -> LockedError | None:
         """Say who kept the lock; None for another error."""
         if isinstance(error, DBAPIError):
             cause = driver_error(error)
@@ -125,8 +126,7 @@ class Patience:
             error = LockedError(reason_of(cause))
         first, *others = error.message.splitlines()
         who = self._holder and f" ({self._holder})"
-        advice = f"Tried for {self.seconds:g} s; --lock-wait SECONDS sets that."
-        failure = LockedError("\n".join([f"{first}{who}", *others, advice]))
+        failure = LockedError("\n".join([f"{first}{who}", *others]) + advice)
         failure.half_done = error.half_done
         return failure
 
@@ -136,26 +136,43 @@ class Patience:
         async with connection.begin():
             pid = await connection.scalar(text("SELECT pg_backend_pid()"))
         is_over = asyncio.Event()
-        watching = asyncio.create_task(self._watch(pid, is_over))
+
+        async def watch() -> None:
+            # Without another connection, as where all are taken, it is not told who it is.
+            with suppress(ManagerError, DBAPIError, OSError):
+                await _pause(is_over)
+                if is_over.is_set():
+                    return
+                async with self.target.connect() as other:
+                    while not is_over.is_set():
+                        async with other.begin():
+                            holders = (await other.execute(_HOLDERS, {"pid": pid})).all()
+                        if holders:
+                            self._holder = describe_holders(holders)
+                        await _pause(is_over)
+
+        watching = asyncio.create_task(watch())
         try:
             yield
         finally:
             is_over.set()
             await watching
 
-    async def _watch(self, pid: int, is_over: asyncio.Event) -> None:
-        # Without another connection, as where all are taken, it is not told who it is.
-        with suppress(ManagerError, DBAPIError, OSError):
-            await _pause(is_over)
-            if is_over.is_set():
-                return
-            async with self.target.connect() as connection:
-                while not is_over.is_set():
-                    async with connection.begin():
-                        holders = (await connection.execute(_HOLDERS, {"pid": pid})).all()
-                    if holders:
-                        self._holder = _describe_holders(holders)
-                    await _pause(is_over)
+
+def describe_holders(holders: Sequence[Row[Any]]) -> str:
+    """Name the first: its process, user, start, and what it runs or ran last."""
+    first, more = holders[0], len(holders) - 1
+    others = f"and {more} more, " if more else ""
+    if first.pid == 0:
+        return f"held by {others}a prepared transaction: see pg_prepared_xacts"
+    statement = " ".join((first.query or "").split())
+    statement = "".join(each if each.isprintable() else "?" for each in statement)
+    since = f" since {first.since}" if first.since else ""
+    state = f", {first.state}" if first.state not in ("active", None) else ""
+    return (
+        f"held by {others}pid {first.pid} of {first.usename}{since}{state}: "
+        f"{statement[:_LONGEST_STATEMENT]}"
+    )
 
 
 def is_of_a_lock(error: BaseException) -> bool:
@@ -181,22 +198,6 @@ async def _acquire(connection: AsyncConnection, target: Target, say: Callable[[s
 async def _pause(is_over: asyncio.Event) -> None:
     with suppress(TimeoutError):
         await asyncio.wait_for(is_over.wait(), POLL_INTERVAL)
-
-
-def _describe_holders(holders: Sequence[Row[Any]]) -> str:
-    """Name the first: its process, user, start, and what it runs or ran last."""
-    first, more = holders[0], len(holders) - 1
-    others = f"and {more} more, " if more else ""
-    if first.pid == 0:
-        return f"held by {others}a prepared transaction: see pg_prepared_xacts"
-    statement = " ".join((first.query or "").split())
-    statement = "".join(each if each.isprintable() else "?" for each in statement)
-    since = f" since {first.since}" if first.since else ""
-    state = f", {first.state}" if first.state not in ("active", None) else ""
-    return (
-        f"held by {others}pid {first.pid} of {first.usename}{since}{state}: "
-        f"{statement[:_LONGEST_STATEMENT]}"
-    )
 
 
 async def _call(connection: AsyncConnection, function: ColumnElement[bool]) -> bool:

@@ -46,6 +46,13 @@ _ADDITION = re.compile(
     rf"(?P<name>(?>{_NAME}))(?P<is_of_index>\s+UNIQUE\s+USING\s+INDEX\b)?",
     re.IGNORECASE,
 )
+_IS_SQL = re.compile(
+    r"\s*(?:CREATE|ALTER|DROP|DO|BEGIN|SET|COMMENT|SELECT|INSERT|UPDATE|DELETE|WITH|GRANT|REVOKE)\b",
+    re.IGNORECASE,
+)
+_TELLS = re.compile(
+    r"^(?:print|echo|say|log|debug|info|warn|warning|error|exception)$|Error$|Exception$|Warning$"
+)
 _NO_COLUMN = frozenset({"check", "unique", "primary", "foreign", "exclude", "constraint", "column"})
 _TYPES = frozenset({"Enum", "ENUM", "DOMAIN", "Sequence"})
 
@@ -59,6 +66,7 @@ class Creation:
     name: str
     """Without quotes and without its schema; `*` for what is not known before it runs."""
     schema: str | None = None
+    """None for the default one, which `public` is called here too."""
     may_be_there: bool = False
     """Whether it is made only where it is missing, so that another hand may have made it."""
 
@@ -69,11 +77,7 @@ class Creation:
 
     def is_of(self, name: str, schema: str | None) -> bool:
         """Say whether this may be the object of a name, whose schema None is the default one."""
-        return (
-            self.name.strip("*") != ""
-            and fnmatchcase(name, self.name)
-            and self.schema in (None, schema)
-        )
+        return self.name.strip("*") != "" and fnmatchcase(name, self.name) and self.schema == schema
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ class Made:
         for node in self._nodes:
             if isinstance(node, ast.Call):
                 found.follow_operation(node)
-            for statement in self._statements_of(node):
+            for statement in self._statements.get(id(node), ()):
                 found.follow_statement(statement)
         return found
 
@@ -127,7 +131,8 @@ class Made:
         """
         return frozenset(
             (_split(altered["table"])[0], _split(added["name"])[0])
-            for statement in self._texts
+            for found in self._statements.values()
+            for statement in found
             for altered in _ALTERATION.finditer(statement)
             for added in _ADDITION.finditer(altered["actions"])
             if not added["is_of_index"]
@@ -167,27 +172,38 @@ class Made:
         return found
 
     @cached_property
-    def _parts_of_texts(self) -> frozenset[int]:
-        composed = [node for node in self._nodes if isinstance(node, ast.JoinedStr | ast.BinOp)]
-        return frozenset(id(each) for node in composed for each in ast.iter_child_nodes(node))
+    def _statements(self) -> dict[int, list[str]]:
+        """The texts of SQL by the node that they are; those of files of SQL are the first one's.
 
-    def _statements_of(self, node: ast.AST) -> list[str]:
-        """Return the text that a node is, and before the first one those of files of SQL."""
-        texts = list[str | None]()
-        if self._nodes and node is self._nodes[0]:
-            texts += self._files
-        if isinstance(node, ast.expr) and id(node) not in self._parts_of_texts:
-            texts.append(_text(node))
-        return [_PLACEHOLDER.sub(_UNKNOWN, _COMMENT.sub(" ", text)) for text in texts if text]
-
-    @cached_property
-    def _files(self) -> list[str]:
-        files = sorted(self.migrations.rglob("*.sql"))
-        return [file.read_text("utf-8", errors="replace") for file in files]
-
-    @cached_property
-    def _texts(self) -> list[str]:
-        return [text for node in self._nodes for text in self._statements_of(node)]
+        No text that stands by itself is one, as a docstring, nor one that is printed or raised.
+        """
+        aside = set[int]()
+        for node in self._nodes:
+            match node:
+                case ast.JoinedStr() | ast.BinOp():
+                    aside |= {id(each) for each in ast.iter_child_nodes(node)}
+                case ast.Expr(value=ast.Constant() as text):
+                    aside.add(id(text))
+                case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if _TELLS.search(
+                    name
+                ):
+                    aside |= {id(each) for each in ast.walk(node)}
+        texts = {
+            id(node): [_text(node)]
+            for node in self._nodes
+            if isinstance(node, ast.expr) and id(node) not in aside
+        }
+        if self._nodes:
+            first = texts.setdefault(id(self._nodes[0]), [])
+            for file in sorted(self.migrations.rglob("*.sql")):
+                first.append(file.read_text("utf-8", errors="replace"))
+        plain = {
+            key: [_PLACEHOLDER.sub(_UNKNOWN, _COMMENT.sub(" ", each)) for each in found if each]
+            for key, found in texts.items()
+        }
+        return {
+            key: [each for each in found if _IS_SQL.match(each)] for key, found in plain.items()
+        }
 
 
 @dataclass(slots=True)
@@ -202,7 +218,8 @@ class _Objects:
         name, schema = _argument(node, 0, "table_name"), _argument(node, None, "schema")
         match node.func:
             case ast.Attribute(attr="create_table") if name:
-                self.tables.add((schema, name))
+                if not any(each.arg == "if_not_exists" for each in node.keywords):
+                    self.tables.add((schema, name))
             case ast.Attribute(attr="drop_table") if name:
                 self.tables.discard((schema, name))
             case ast.Attribute(attr="rename_table"):
@@ -295,4 +312,5 @@ def _split(written: str) -> tuple[str, str | None]:
         each[1:-1].replace('""', '"') if each.startswith('"') else each.lower() for each in parts
     ]
     plain = [each.replace(_UNKNOWN, "*") for each in plain]
-    return plain[-1], plain[-2] if len(plain) > 1 else None
+    schema = plain[-2] if len(plain) > 1 else None
+    return plain[-1], None if schema == "public" else schema

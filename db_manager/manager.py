@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -18,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db_manager.comparison import Comparison, Findings, Loss
 from db_manager.connection import Target
 from db_manager.errors import ManagerError, RevisionFailedError
-from db_manager.lock import LOCK_WAIT, Patience, is_being_changed, locked_connection
+from db_manager.lock import LOCK_WAIT, Patience, is_being_changed, limit_waiting, locked_connection
 from db_manager.made import Made
 from db_manager.ownership import Ownership
 from db_manager.progress import HalfDone
@@ -154,15 +155,20 @@ class DatabaseManager:
         """
         self._revisions.get_head()
         async with self._target.connect() as connection:
+            await limit_waiting(connection)  # a rename is tried out, in a transaction
             status = await _do(connection, self._observe)
             if status.problem:
                 raise ManagerError(f"A revision follows the newest one. {status.problem}")
-            comparison = await _try(connection, lambda current: self._compare(current, renames)[0])
+            comparison = await self._patience.insist(
+                connection,
+                lambda: _try(connection, lambda current: self._compare(current, renames)[0]),
+            )
             more = settle(comparison.losses())
             if more:
                 renames = [*renames, *more]
-                comparison = await _try(
-                    connection, lambda current: self._compare(current, renames)[0]
+                comparison = await self._patience.insist(
+                    connection,
+                    lambda: _try(connection, lambda current: self._compare(current, renames)[0]),
                 )
             written = [each for each in comparison.operations if not is_remark(each)]
             if not written and status.drift:
@@ -174,8 +180,11 @@ class DatabaseManager:
                 return None
             for loss in comparison.losses():
                 self._say(f"The revision drops {loss}.")
-            return await write_revision(
-                connection, message, lambda current: self._prepare(current, renames)
+            return await self._patience.insist(
+                connection,
+                lambda: write_revision(
+                    connection, message, lambda current: self._prepare(current, renames)
+                ),
             )
 
     async def sql(self, revision: str = "head") -> str:
@@ -200,8 +209,10 @@ class DatabaseManager:
             _refuse_to_create(status)
             tables = await _do(connection, self._own_tables)
             roles = self._roles({})
-            await _do(connection, lambda current: make_roles(current, roles))
-            await create_tables(connection, self._metadata, tables)
+            await self._insist(connection, lambda current: make_roles(current, roles))
+            await self._patience.insist(
+                connection, lambda: create_tables(connection, self._metadata, tables)
+            )
             await self._grant(connection, roles)
         return sorted(each.fullname for each in tables)
 
@@ -270,7 +281,7 @@ class DatabaseManager:
         if revision == "head":
             self._revisions.get_head()
         roles = self._roles(passwords)
-        await _do(connection, lambda current: make_roles(current, roles))
+        await self._insist(connection, lambda current: make_roles(current, roles))
         applied = list[str]()
         if revision is not None:
             applied = await self._run(
@@ -309,7 +320,8 @@ class DatabaseManager:
             )
         except RevisionFailedError as error:
             if error.is_taken_back:
-                await self._drop_invalid_indexes(connection)
+                with suppress(DBAPIError, ManagerError):  # the next run does it
+                    await self._drop_invalid_indexes(connection)
             raise
 
     async def _insist(

@@ -119,7 +119,14 @@ class Progress:
 
         def told(*arguments: Any) -> Iterator[Any]:
             for step in steps(*arguments) if steps else ():
-                self._begin(step)
+                self._step, self._is_resumed, self._left_out = None, False, 0
+                self._text = sha256()
+                if isinstance(step, RevisionStep):
+                    way = "upgrade" if step.is_upgrade else "downgrade"
+                    self._step = HalfDone(step.revision.revision, way, 0, "")
+                    self._file = Path(step.revision.path)
+                    if self._found is not None:
+                        self._resume(self._found, self._step)
                 yield step
 
         @contextmanager
@@ -140,28 +147,16 @@ class Progress:
         context._migrations_fn = told
         context.autocommit_block = autocommit_block  # type: ignore[method-assign]
 
-    def _begin(self, step: object) -> None:
-        self._step, self._is_resumed, self._left_out = None, False, 0
-        self._text = sha256()
-        if not isinstance(step, RevisionStep):
-            return
-        way = "upgrade" if step.is_upgrade else "downgrade"
-        self._step = HalfDone(step.revision.revision, way, 0, "")
-        self._file = Path(step.revision.path)
-        if self._found is None:
-            return
-        if (self._found.revision, self._found.way) != (self._step.revision, way):
-            raise ManagerError(self._found.remedy)
+    def _resume(self, found: HalfDone, step: HalfDone) -> None:
+        """Leave out what is done; raises ManagerError where another revision has to be done first."""
+        if (found.revision, found.way) != (step.revision, step.way):
+            raise ManagerError(found.remedy)
         self._is_resumed = True
         # What a revision asks or does by itself, no count of ours knows: it is done from its start.
-        self._left_out = 0 if self._is_opaque else self._found.done
-
-    @property
-    def _is_opaque(self) -> bool:
-        return any(
-            isinstance(node, ast.Attribute) and node.attr in ("get_bind", "connection", "run_async")
-            for node in ast.walk(parse_python(self._file))
-        )
+        asks = {"get_bind", "connection", "run_async"}
+        nodes = ast.walk(parse_python(self._file))
+        is_opaque = any(isinstance(each, ast.Attribute) and each.attr in asks for each in nodes)
+        self._left_out = 0 if is_opaque else found.done
 
     def execute(self, statement: str, connection: Connection, run: Callable[[], Any]) -> Any:
         """Run a statement of a revision, unless it is done already, and keep that it was."""

@@ -111,8 +111,7 @@ async def recreate(url: str) -> None:
 class Ours:
     """What revisions made.
 
-    A schema or an extension that is only made where it is missing may be of others, and hinders no
-    revision.
+    What is only made where it is missing may be of others, and hinders no revision.
     """
 
     metadata: MetaData
@@ -149,9 +148,8 @@ class Ours:
         if kind == "cast":  # which has no name: `(public.pair AS pg_catalog.text)`
             name = re.sub(r"\w+\.", "", identity).lower()
         for each in self.made.creations:
-            is_shared = each.may_be_there and kind in ("schema", "extension")
             if (
-                not is_shared
+                not each.may_be_there
                 and _FAMILIES.get(each.kind, each.kind) == family
                 and each.is_of(name, schema)
             ):

@@ -37,9 +37,11 @@ _KEEPING = frozenset(
     }
 )
 """Operations of Alembic that lose no row and no value."""
+_REST = r"(?:[^;,()]|\((?:[^()]|\([^()]*\))*\))+"
+"""Of a statement: without a comma, behind which ALTER TABLE may do something else."""
 _KEEPING_STATEMENT = re.compile(
-    r"SET LOCAL [^;]+|COMMENT ON [^;]+|(?:CREATE|DROP|ALTER) INDEX [^;]+"
-    r"|ALTER (?:TABLE|SEQUENCE) \S+ (?:RENAME|VALIDATE CONSTRAINT|ADD CONSTRAINT|DROP CONSTRAINT) [^;]+",
+    rf"SET LOCAL {_REST}|COMMENT ON {_REST}|(?:CREATE|DROP|ALTER) INDEX {_REST}|ALTER (?:TABLE|SEQUENCE) "
+    rf"\S+ (?:RENAME|VALIDATE CONSTRAINT|ADD CONSTRAINT|DROP CONSTRAINT) {_REST}",
     re.IGNORECASE,
 )
 
@@ -203,7 +205,20 @@ class Revisions:
             steps = self._scripts._downgrade_revs(target, current)  # type: ignore[arg-type]
         except Exception:  # whatever is wrong is told by the downgrade itself
             return True
-        return any(_may_lose(Path(step.revision.path)) for step in steps)
+        for step in steps:
+            body = parse_python(Path(step.revision.path)).body
+            ways = [
+                each
+                for each in body
+                if isinstance(each, ast.FunctionDef) and each.name == "downgrade"
+            ]
+            names = [node for node in ast.walk(ast.Module(body, [])) if isinstance(node, ast.Name)]
+            if len(ways) != 1 or any(each.id == "downgrade" for each in names):
+                return True
+            calls = [node for node in ast.walk(ways[0]) if isinstance(node, ast.Call)]
+            if not all(map(_keeps_rows, calls)):
+                return True
+        return False
 
     def describe_ways_back(self, current: tuple[str, ...]) -> str:
         """Say what `downgrade` takes where a number of steps may mean several branches."""
@@ -225,17 +240,6 @@ class Revisions:
             if each.id in applied:
                 applied.update(each.follows)
         return [each for each in reversed(everything) if each.id not in applied]
-
-
-def _may_lose(file: Path) -> bool:
-    calls = [
-        node
-        for way in parse_python(file).body
-        if isinstance(way, ast.FunctionDef) and way.name == "downgrade"
-        for node in ast.walk(way)
-        if isinstance(node, ast.Call)
-    ]
-    return not all(map(_keeps_rows, calls))
 
 
 def _keeps_rows(call: ast.Call) -> bool:

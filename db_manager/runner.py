@@ -77,8 +77,12 @@ async def run(
     found = await connection.run_sync(HalfDone.find, table)
     await connection.rollback()
     if found is not None and found.is_taken_back:
+        scripts = ScriptDirectory.from_config(config).walk_revisions()
+        files = [Path(each.path) for each in scripts if each.revision == found.revision]
+        if not files:
+            raise ManagerError(f"{found.remedy}\nNo file holds it any more: bring it back.")
         failure = RevisionFailedError(f"{found.revision}: its {found.way} was being taken back")
-        failure = await _take_back(connection, failure, (_file_of(found), found.way))
+        failure = await _take_back(connection, failure, (files[0], found.way))
         if not failure.is_taken_back:
             raise failure
         say(failure.message.replace("\n", ". "))
@@ -105,14 +109,6 @@ async def run(
         await connection.rollback()
         raise await _take_back(connection, error, error.half_done) from error
     await connection.rollback()  # what Alembic has only read
-
-
-def _file_of(found: HalfDone) -> Path:
-    """Return the file of a revision; raises ManagerError."""
-    for each in ScriptDirectory.from_config(make_config()).walk_revisions():
-        if each.revision == found.revision:
-            return Path(each.path)
-    raise ManagerError(f"{found.remedy}\nNo file holds it any more: bring it back.")
 
 
 async def _take_back(

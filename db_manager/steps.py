@@ -1,7 +1,7 @@
 """The operations of a revision that Alembic does not write by itself, and the order of all."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from alembic.autogenerate import renderers
@@ -223,6 +223,56 @@ def definition_steps(
             yield Step(_difference(title, database, model), up, down)
     for column in table.columns:
         yield from _generation(connection, table, column, found, changed)
+
+
+def foreign_key_steps(connection: Connection, table: Table) -> Iterator[Step]:
+    """Yield the names of foreign keys, which errors are known by, and MATCH: Alembic compares neither."""
+    preparer = connection.dialect.identifier_preparer
+    quote, relation = preparer.quote, preparer.format_table(table)
+    found = inspect(connection).get_foreign_keys(table.name, schema=table.schema)
+    present = {(*each["constrained_columns"],): each for each in found}
+    for constraint in sorted(table.foreign_key_constraints, key=lambda each: str(each.name)):
+        database = present.get(tuple(constraint.column_keys))
+        if database is None or database["referred_table"] != constraint.referred_table.name:
+            continue
+        old = quote(str(database["name"]))
+        new = preparer.format_constraint(constraint) or old  # as it is cut to 63 bytes
+        title = f"foreign key {table.fullname}.{new}"
+        if old != new:
+            rename = f"ALTER TABLE {relation} RENAME CONSTRAINT"
+            up, down = f"{rename} {old} TO {new}", f"{rename} {new} TO {old}"
+            yield Step(_difference(title, old, new), [up], [down])
+        was, now = database["options"].get("match"), (constraint.match or "").upper()
+        if (was or "SIMPLE") != (now or "SIMPLE"):
+            yield Step(_difference(f"{title}: MATCH", was or "SIMPLE", now or "SIMPLE"), [])
+
+
+def identity_steps(
+    connection: Connection,
+    table: Table,
+    found: Definitions,
+    altered: Collection[tuple[str | None, str, str]],
+) -> Iterator[Step]:
+    """Yield the options of identities; `altered` are columns that Alembic's operations see to."""
+    preparer = connection.dialect.identifier_preparer
+    for column in table.columns:
+        key = ("identity", column.name)
+        model, database = found.model.get(key), found.database.get(key)
+        if model is None or database is None or model == database:
+            continue
+        if (table.schema, table.name, column.name) in altered:
+            continue
+        alter = (
+            f"ALTER TABLE {preparer.format_table(table)} ALTER COLUMN {preparer.quote(column.name)}"
+        )
+        both = []
+        for each in (model, database):  # as the catalogue says it
+            words = re.sub(r"\b(START|INCREMENT|MINVALUE|MAXVALUE|CACHE)\b", r"SET \1", each)
+            words = re.sub(r"^(ALWAYS|BY DEFAULT)", r"SET GENERATED \1", words)
+            words = words.removesuffix(" CYCLE")
+            both.append(f"{alter} {words} SET {'' if each.endswith(' CYCLE') else 'NO '}CYCLE")
+        title = f"column {table.fullname}.{column.name}: identity"
+        yield Step(_difference(title, database, model), both[:1], both[1:])
 
 
 def invalid_index_steps(table: Table, found: Definitions) -> Iterator[Step]:

@@ -178,7 +178,7 @@ def open_manager_and(
     wait: float,
     consent: Consent | None = None,
     retried: tuple[type[ManagerError], ...] = (UnreachableError,),
-    lock_wait: float = 0,
+    lock_wait: float = 60,
 ) -> ResultT:
     """Reach the database and do `work` on it; raises ManagerError.
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Float,
+    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -372,6 +373,21 @@ def test_every_index_equals_itself(fresh_database_url: str, tmp_path: Path) -> N
             lambda: [Column("n", Integer, Identity(always=True), nullable=False)],
             lambda: [Column("n", Integer, Identity(start=5), nullable=False)],
             "column things.n",
+        ),
+        (
+            lambda: [Column("n", Integer, Identity(cycle=True, maxvalue=9))],
+            lambda: [Column("n", Integer, Identity(maxvalue=9))],
+            "column things.n: identity: BY DEFAULT START 1 INCREMENT 1 MINVALUE 1 MAXVALUE 9 CACHE 1",
+        ),
+        (
+            lambda: [Column("up", BigInteger, ForeignKey("things.id", name="fk_one"))],
+            lambda: [Column("up", BigInteger, ForeignKey("things.id", name="fk_two"))],
+            "foreign key things.fk_two: fk_one in the database, fk_two in the models",
+        ),
+        (
+            lambda: [Column("up", BigInteger, ForeignKey("things.id", name="fk", match="FULL"))],
+            lambda: [Column("up", BigInteger, ForeignKey("things.id", name="fk"))],
+            "foreign key things.fk: MATCH: FULL in the database, SIMPLE in the models",
         ),
         (
             lambda: [Column("n", Integer, nullable=False)],

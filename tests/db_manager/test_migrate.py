@@ -353,6 +353,29 @@ async def test_a_way_back_of_several_steps_is_not_begun_anew(
 
 
 @pytest.mark.slow
+async def test_a_rename_that_is_tried_out_keeps_no_reader_waiting(copy: WorkspaceCopy) -> None:
+    copy.run("migrate")
+    copy.user_model.write_text(copy.user_model.read_text().replace("    age:", "    years:"))
+    command = ("revision", "-m", "rename age", "--rename", "users.age:years", "--lock-wait", "3")
+    waits = list[float]()
+
+    async with held(copy.url):
+        reader = await asyncpg.connect(copy.url)
+        running = asyncio.create_task(asyncio.to_thread(copy.run, *command))
+        while not running.done():
+            began = monotonic()
+            await reader.fetch("SELECT username FROM users LIMIT 1")
+            waits.append(monotonic() - began)
+            await asyncio.sleep(0.02)
+        await reader.close()
+
+    assert running.result().code == 1
+    assert "held by pid" in running.result().err
+    assert LOCK_TIMEOUT / 2 < max(waits) < LOCK_TIMEOUT + 0.5
+    assert copy.run(*command).code == 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "way", [["migrate"], ["downgrade", "-1", "--yes"], ["drop-tables", "--yes"]]
 )

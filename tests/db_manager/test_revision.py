@@ -187,12 +187,14 @@ def test_the_history_is_told_from_the_newest(copy: WorkspaceCopy) -> None:
             "message": "by hand",
             "file": "aaaaaaaaaaa1_by_hand.py",
             "follows": [USERS],
+            "is_contract": False,
         },
         {
             "id": USERS,
             "message": "create users",
             "file": f"{USERS}_create_users.py",
             "follows": [],
+            "is_contract": False,
         },
     ]
 

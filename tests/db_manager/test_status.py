@@ -48,6 +48,7 @@ def test_a_program_reads_the_status(run: Run) -> None:
             "message": "create users",
             "file": f"{USERS}_create_users.py",
             "follows": [],
+            "is_contract": False,
         }
     ]
     assert behind["drift"] is None

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.db_manager.conftest import Run
-from tests.db_manager.outcome import USERS, execute, fetch, revisions, schema
+from tests.db_manager.outcome import USERS, execute, fetch, revisions, schema, tables
 from tests.db_manager.workspace_copy import WorkspaceCopy
 
 
@@ -261,6 +261,8 @@ def test_nothing_of_a_protected_database_is_destroyed(
         ('op.get_bind().exec_driver_sql("TRUNCATE users")', True),
         ('op.alter_column("users", "age", type_=sa.SmallInteger())', True),
         ("helper()", True),
+        ("op.execute('ALTER TABLE users DROP CONSTRAINT uq, DROP COLUMN email')", True),
+        ("op.execute('ALTER TABLE users ADD CONSTRAINT ck CHECK (f(age, 1))')", False),
     ],
 )
 def test_a_way_back_that_loses_nothing_goes_without_a_name(
@@ -278,6 +280,49 @@ def test_a_way_back_that_loses_nothing_goes_without_a_name(
 
     assert process.returncode == int(loses), err
     assert ("--confirm" in err) is loses
+
+
+def test_a_way_back_of_another_name_may_lose(copy: WorkspaceCopy) -> None:
+    copy.add_revision("aaaaaaaaaaa1", USERS, "pass")
+    [file] = copy.versions.glob("aaaaaaaaaaa1*")
+    copy.run("migrate")
+    file.write_text(
+        file.read_text().replace("def downgrade", "def _back") + "\n\ndowngrade = _back\n"
+    )
+
+    process = copy.start("downgrade", "-1", "--yes")
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert "--confirm" in err
+
+
+@pytest.mark.slow
+def test_what_only_seems_to_be_ours_is_left(copy: WorkspaceCopy) -> None:
+    """A name in another schema, in words, and what may have been there before."""
+    copy.add_revision(
+        "aaaaaaaaaaa1",
+        USERS,
+        """
+        '''Create table ledger comes later.'''
+        op.execute("CREATE TABLE audit (id int)")
+        op.execute("CREATE TABLE IF NOT EXISTS shared (id int)")
+        op.create_table("common", if_not_exists=True)
+        if not op:
+            raise RuntimeError("create table journal by hand")
+        """,
+    )
+    theirs = ("payroll.audit", "ledger", "shared", "common", "journal")
+    execute(
+        copy.url, "CREATE SCHEMA payroll", *(f"CREATE TABLE {name} (id int)" for name in theirs)
+    )
+    copy.run("migrate")
+
+    outcome = copy.run("reset", "--yes")
+
+    assert outcome.code == 0, outcome.err
+    left = tables(copy.url)
+    assert {"payroll.audit", *(f"public.{name}" for name in theirs[1:])} <= left
 
 
 @pytest.mark.parametrize("is_tried", [False, True])
