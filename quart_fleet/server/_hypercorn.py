@@ -20,8 +20,6 @@ from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol import ProtocolWrapper
-from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import ConnectionState, LifespanState
 from hypercorn.utils import LifespanFailureError, parse_socket_addr, wrap_app
@@ -42,9 +40,10 @@ from quart_fleet.server._workers import Link
 
 _CUT_TIMEOUT = 5.0
 """Seconds that requests get to end which were cancelled at the end of the grace."""
-_HEAD_END = b"\r\n\r\n"
-_FOLD = re.compile(rb"\r\n[ \t]")
-_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+_LINE_FEED = re.compile(rb"\n(?:(?<!\r\n)|[ \t]|(\r\n))")
+"""The first line feed that is alone, that folds a line, or that ends the head: group 1."""
+_TO_CHECK = re.compile(rb"\n(?:transfer-encoding|upgrade):", re.IGNORECASE)
+"""Headers that are looked at together with others."""
 _FRAMINGS = {b"content-length", b"transfer-encoding"}
 
 
@@ -58,46 +57,76 @@ class StrictConnection(h11.Connection):
         super().__init__(h11.SERVER, max_incomplete_event_size=most_head)
         self._most_head = most_head
         self._most_headers = most_headers
+        self.head = bytearray()
+        """What has come of a head that is not read yet."""
+        self._searched = 0
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in what has come."""
+        if self.their_state is h11.IDLE:
+            self.head += data
+        super().receive_data(data)
+
+    def start_next_cycle(self) -> None:
+        """Go on with the next request, which may have come already."""
+        super().start_next_cycle()
+        self.head += self.trailing_data[0]
 
     def next_event(self) -> Any:
-        """Return what has come; raises RemoteProtocolError."""
-        if self.their_state is h11.IDLE:
-            head = self.trailing_data[0]
-            end = head.find(_HEAD_END)
-            if end >= 0:
-                head = head[: end + len(_HEAD_END)]
-            if len(head) > self._most_head:
-                raise h11.RemoteProtocolError("The head is too large", error_status_hint=431)
-            if _FOLD.search(head) or _BARE_LINE_FEED.search(head):
-                raise h11.RemoteProtocolError("A line of the head does not end as it should")
+        """Return what has come; raises RemoteProtocolError. Looks at each byte of a head once."""
+        if not self.head:
+            return super().next_event()
+        found = _LINE_FEED.search(self.head, self._searched)
+        if (found.end() if found else len(self.head)) > self._most_head:
+            raise h11.RemoteProtocolError("The head is too large", error_status_hint=431)
+        if not found:
+            self._searched = max(0, len(self.head) - 2)
+            return super().next_event()
+        if not found[1]:
+            raise h11.RemoteProtocolError("A line of the head does not end as it should")
+        has_to_check = _TO_CHECK.search(self.head, 0, found.end())
+        self.head.clear()
+        self._searched = 0
         event = super().next_event()
         if isinstance(event, h11.Request):
-            headers = dict(event.headers)
             if len(event.headers) > self._most_headers:
                 raise h11.RemoteProtocolError("Too many headers", error_status_hint=431)
-            if headers.keys() >= _FRAMINGS:
-                raise h11.RemoteProtocolError("The body has two lengths")
-            if headers.get(b"upgrade", b"").lower() == b"websocket":
-                _check_handshake(headers)
+            if not event.http_version.startswith(b"1."):  # as HTTP/2 begins where it is expected
+                raise h11.RemoteProtocolError("Another version of HTTP")
+            if has_to_check:
+                _check(dict(event.headers))
         return event
 
 
-def _check_handshake(headers: Mapping[bytes, bytes]) -> None:
-    """Refuse what opens no WebSocket (RFC 6455, section 4.4)."""
+def _check(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse two lengths, and what opens no WebSocket (RFC 6455, section 4.4)."""
+    if headers.keys() >= _FRAMINGS:
+        raise h11.RemoteProtocolError("The body has two lengths")
+    options = headers.get(b"connection", b"").lower().split(b",")
+    if headers.get(b"upgrade", b"").lower() != b"websocket" or b"upgrade" not in map(
+        bytes.strip, options
+    ):
+        return
     if headers.get(b"sec-websocket-version") != b"13":
         raise h11.RemoteProtocolError("Another version of WebSocket", error_status_hint=426)
     if not headers.get(b"sec-websocket-key"):
         raise h11.RemoteProtocolError("A WebSocket without a key")
 
 
-class BoundedProtocol(H11Protocol):
-    """hypercorn's, on a strict connection."""
+class StrictProtocol(H11Protocol):
+    """hypercorn's, on a strict connection, which stays in HTTP/1 (RFC 9110, section 7.8).
+
+    No bound on a client holds for the streams of HTTP/2.
+    """
 
     def __init__(self, bounded: "BoundedConnection", *arguments: Any) -> None:
         super().__init__(*arguments)
         self._bounded = bounded
         limits = bounded.all
         self.connection = StrictConnection(limits.most_head, limits.most_headers)
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        pass  # hypercorn's goes over to HTTP/2
 
     async def _send_error_response(self, status_code: int) -> None:
         self._bounded.refuse(status_code)
@@ -106,12 +135,15 @@ class BoundedProtocol(H11Protocol):
 class BoundedConnection(TCPServer, Connection):
     """One client; `Connections` looks at it from outside."""
 
+    protocol: StrictProtocol  # type: ignore[assignment]  # there in a wrapper, for HTTP/2
+
     def __init__(self, connections: Connections, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.all = connections
         self.transport = self.writer.transport
         self._is_refused = False
         self._answered = asyncio.Event()
+        self._telling: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
         """Serve the client, as TCPServer does."""
@@ -124,8 +156,7 @@ class BoundedConnection(TCPServer, Connection):
                 arguments: list[Any] = [self.app, self.config, self.context, group]
                 arguments += [ConnectionState(self.state), False, client, server]
                 arguments += [self.protocol_send]
-                self.protocol = ProtocolWrapper(*arguments)
-                self.protocol.protocol = BoundedProtocol(self, *arguments)
+                self.protocol = StrictProtocol(self, *arguments)
                 self.all.admit(self, len(self.all.open) + 1)
                 await self.protocol.initiate()
                 await self.idle_task.restart(group, self._idle_timeout)
@@ -135,6 +166,8 @@ class BoundedConnection(TCPServer, Connection):
         finally:
             await self._close()
             self.all.open.discard(self)
+            if self._telling:
+                self._telling.cancel()
 
     async def protocol_send(self, event: Event) -> None:
         """Send, unless the client has been refused: it gets a moment to read why."""
@@ -172,16 +205,14 @@ class BoundedConnection(TCPServer, Connection):
 
     def find_state(self) -> tuple[int, object]:
         """Return what is waited for, by the number of requests before."""
-        http = self.protocol.protocol
+        http = self.protocol
         count = http.keep_alive_requests
         if self._is_refused:
             return REFUSED, None
-        if isinstance(http, H2Protocol):
-            return (IDLE if http.idle else ANSWER), count
-        if not isinstance(http.connection, h11.Connection):  # a WebSocket
+        if not isinstance(http.connection, StrictConnection):  # a WebSocket
             return ANSWER, None
         if http.connection.their_state is h11.IDLE and http.stream is None:
-            return (HEAD if http.connection.trailing_data[0] else IDLE), count
+            return (HEAD if http.connection.head else IDLE), count
         return (BODY if http.connection.their_state is h11.SEND_BODY else ANSWER), count
 
     def is_waiting_to_send(self) -> bool:
@@ -190,23 +221,20 @@ class BoundedConnection(TCPServer, Connection):
 
     def has_answered(self) -> bool:
         """Whether the answer has begun."""
-        http = self.protocol.protocol
-        return isinstance(http, H2Protocol) or http.connection.our_state not in (
-            h11.IDLE,
-            h11.SEND_RESPONSE,
-        )
+        return self.protocol.connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE)
 
     def refuse(self, status: int) -> None:
         """Answer in place of a handler; one that runs finds its client gone."""
         if self._is_refused:
             return
-        if not self.has_answered():
-            self.transport.write(self.all.write(status))
-        if self.find_state()[0] in (BODY, ANSWER):
-            self._task_group.spawn(self.protocol.handle, Closed())
+        if not self.transport.is_closing():
+            if not self.has_answered():
+                self.transport.write(self.all.write(status))
+            if self.find_state()[0] in (BODY, ANSWER):  # its group of tasks may end at this moment
+                self._telling = asyncio.ensure_future(self.protocol.handle(Closed()))
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
         self._is_refused = True
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
 
 
 def run_hypercorn(app: ServiceApplication, listener: socket.socket, link: Link) -> None:
@@ -225,7 +253,6 @@ async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -
         loop.add_signal_handler(number, signalled.set)
     config = Config()
     config.keep_alive_timeout = app.config["KEEP_ALIVE_TIMEOUT"]
-    config.h2_max_header_list_size = app.config["MAX_HEAD_SIZE"]
     config.include_server_header = False
     config.loglevel = "WARNING"
     wrapped = wrap_app(app, config.wsgi_max_body_size, None)
@@ -239,6 +266,10 @@ async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -
     connections = Connections(app)
     connections.start()
     tasks = set[asyncio.Task[None]]()
+
+    def cut() -> None:
+        for task in tasks:
+            task.cancel()
 
     def connect() -> asyncio.StreamReaderProtocol:
         return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=MAX_RECV), serve_client)
@@ -256,6 +287,7 @@ async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -
     server = await loop.create_server(connect, sock=listener)
     link.serving()
     await signalled.wait()
+    loop.add_signal_handler(signal.SIGINT, cut)  # the second one, as under uvicorn
     connections.drain()
     await end_listening(listener, [server], connect, is_last=link.is_last())
     link.closed()
@@ -265,8 +297,7 @@ async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -
     await context.terminated.set()
     if tasks:
         await asyncio.wait(tasks, timeout=deadline - loop.time())
-    for task in tasks:
-        task.cancel()
+    cut()
     if tasks:
         await asyncio.wait(tasks, timeout=_CUT_TIMEOUT)
     await lifespan.wait_for_shutdown()

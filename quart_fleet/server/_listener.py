@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import errno
+import logging
 import os
 import socket
 import struct
@@ -22,6 +23,8 @@ _SO_ATTACH_FILTER, _BPF_RETURN = 26, 0x06
 """Of linux/socket.h and linux/bpf_common.h: a filter of one instruction that drops all packets."""
 _LOOPBACKS = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::1": "::1", "::": "::1"}  # noqa: S104 - only looked up
 """Where a program is reached that has the port of an address already."""
+
+_log = logging.getLogger(__name__)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -89,8 +92,12 @@ async def end_listening(
         server.close()
     listener.close()
     for client in clients:
-        client.setblocking(False)
-        await asyncio.get_running_loop().connect_accepted_socket(protocol, client)
+        try:
+            client.setblocking(False)
+            await asyncio.get_running_loop().connect_accepted_socket(protocol, client)
+        except OSError as error:
+            _log.warning("A client that was accepted while draining is not served: %s", error)
+            client.close()
 
 
 def _accept_all(listener: socket.socket) -> list[socket.socket]:
@@ -102,3 +109,6 @@ def _accept_all(listener: socket.socket) -> list[socket.socket]:
             return clients
         except ConnectionError:  # the client has left
             continue
+        except OSError as error:  # such as no file left to open: those that run are served
+            _log.warning("Clients that still wait to be accepted are not served: %s", error)
+            return clients

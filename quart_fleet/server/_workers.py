@@ -23,6 +23,10 @@ CLOSE_TIMEOUT = 5.0
 """Seconds that a worker gets to let go of the listener."""
 END_TIMEOUT = 20.0
 """Seconds that a worker gets to close its database, after those of its requests."""
+STEADY_TIME = 10.0
+"""Seconds that a worker has to serve for another one to be started at once when it ends."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds until a worker is started again after one that failed; each one more doubles them."""
 
 _log = logging.getLogger(__name__)
 _spawn = get_context("spawn")
@@ -76,16 +80,8 @@ def run_quietly(
 class _Worker:
     process: BaseProcess
     link: Connection
-    is_serving: bool = False
-
-    def wait_until_serving(self) -> bool:
-        """Return whether it serves; False where it ended, or takes too long."""
-        if self.link in wait([self.link, self.process.sentinel], START_TIMEOUT):
-            try:
-                self.is_serving = self.link.recv() == "serving"
-            except EOFError:
-                self.process.join()
-        return self.is_serving
+    since: float | None = None
+    """When it began to serve, in seconds of the monotonic clock."""
 
     def wait_until_closed(self) -> None:
         """Wait until it accepts nothing more."""
@@ -108,63 +104,120 @@ class Workers:
     grace: float
     _serving: list[_Worker] = field(default_factory=list)
     _ending: list[_Worker] = field(default_factory=list)
+    """Those that drain, and one that is to take the place of another."""
     _signals: list[int] = field(default_factory=list)
+    _has_served: bool = False
+    _pause: float = 0.0
+    _next_start: float = 0.0
+    _awake: socket.socket = field(init=False)
 
     def serve(self) -> None:
-        """Serve until a signal; exits with the code of a worker that could not start."""
-        awake, waker = socket.socketpair()
-        awake.setblocking(False)
+        """Serve until a signal; exits with the code of a worker where none could ever start."""
+        self._awake, waker = socket.socketpair()
+        self._awake.setblocking(False)
         waker.setblocking(False)
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda number, _frame: self._signals.append(number))
         try:
-            self._fill()
-            while not {signal.SIGINT, signal.SIGTERM} & set(self._signals):
+            while not self._has_to_end():
                 if self._signals:
                     self._signals.clear()
                     self._replace()
-                wait([awake, *(each.process.sentinel for each in self._all())])
-                with suppress(BlockingIOError):
-                    awake.recv(len(signal.Signals))
+                    continue
+                pause = None if self._fill() else self._next_start - time.monotonic()
                 if not self._signals:
-                    self._fill()
+                    self._wait([each.process.sentinel for each in self._all()], pause)
         finally:
             signal.set_wakeup_fd(-1)
             self._end()
 
     def _all(self) -> list[_Worker]:
-        return [*self._serving, *self._ending]
+        return [*self._ending, *self._serving]
 
-    def _fill(self) -> None:
-        """Start what is missing: the first alone, so that its refusal is said once."""
+    def _has_to_end(self) -> bool:
+        return not {signal.SIGINT, signal.SIGTERM}.isdisjoint(self._signals)
+
+    def _wait(self, others: list[Connection | int], timeout: float | None) -> list[object]:
+        """Wait for one of the others or a signal; those that come before it are not lost."""
+        ready = wait([self._awake, *others], timeout if timeout is None else max(0, timeout))
+        with suppress(BlockingIOError):
+            self._awake.recv(len(signal.Signals))
+        return list(ready)
+
+    def _comes_to_serve(self, worker: _Worker) -> bool:
+        """Return whether it serves; False where it failed, which it then has ended, or at a signal.
+
+        One that takes too long is killed.
+        """
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self._has_to_end() and time.monotonic() < deadline:
+            ready = self._wait([worker.link, worker.process.sentinel], deadline - time.monotonic())
+            if worker.link in ready:
+                with suppress(EOFError, ConnectionError):
+                    worker.link.recv()
+                    worker.since = time.monotonic()
+                    self._has_served = True
+                    return True
+                worker.process.join(CLOSE_TIMEOUT)
+                break
+            if worker.process.sentinel in ready:
+                break
+        if not self._has_to_end():
+            worker.process.kill()
+            worker.process.join()
+        return False
+
+    def _reap(self) -> None:
+        """Forget those that have ended; one that did not serve for long is not replaced at once."""
         for worker in self._all():
             if worker.process.exitcode is None:
                 continue
-            if worker in self._serving:
-                self._serving.remove(worker)
-                _log.warning(
-                    "Worker %s ended by itself: another one is started", worker.process.pid
-                )
-            else:
+            if worker in self._ending:
                 self._ending.remove(worker)
+                continue
+            self._serving.remove(worker)
+            if worker.since and time.monotonic() - worker.since > STEADY_TIME:
+                self._pause = 0.0
+            else:
+                self._pause = min(max(FIRST_PAUSE, 2 * self._pause), LONGEST_PAUSE)
+            self._next_start = time.monotonic() + self._pause
+            ended = "ended by itself" if worker.since else "could not start"
+            when = f"is started in {self._pause:g} s" if self._pause else "is started"
+            _log.warning("Worker %s %s: another one %s", worker.process.pid, ended, when)
+
+    def _fill(self) -> bool:
+        """Start what is missing, and return whether it was time to.
+
+        The first starts alone, so that its refusal is said once.
+        """
+        self._reap()
         while missing := self.count - len(self._serving):
+            if time.monotonic() < self._next_start or self._has_to_end():
+                return False
             started = [self._start() for _ in range(missing if self._serving else 1)]
             self._serving += started
             for worker in started:
-                if not worker.wait_until_serving():
+                if not self._comes_to_serve(worker) and not self._has_served:
+                    if self._has_to_end():
+                        return False
                     sys.exit(worker.process.exitcode or 1)
+            self._reap()
+        return True
 
     def _replace(self) -> None:
         for number, old in enumerate(self._serving):
             new = self._start()
-            if not new.wait_until_serving():
-                _log.error("A new worker could not start: those that serve stay")
-                new.process.kill()
+            self._ending.append(new)
+            if not self._comes_to_serve(new):
+                if not self._has_to_end():
+                    _log.error("A new worker could not start: those that serve stay")
                 return
+            self._ending[-1] = old
             self._serving[number] = new
-            self._ending.append(old)
+            old.since = None
             old.terminate()
+        self._pause = self._next_start = 0.0
 
     def _start(self) -> _Worker:
         ours, theirs = _spawn.Pipe()
@@ -179,6 +232,7 @@ class Workers:
         """Have all end, the last one when no other accepts: it takes what is left in the queue."""
         self.listener.close()
         alive = [each for each in self._all() if each.process.is_alive()]
+        alive.sort(key=lambda each: each.since is not None)
         for worker in alive[:-1]:
             worker.terminate()
         for worker in alive[:-1]:

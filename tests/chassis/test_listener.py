@@ -1,13 +1,15 @@
 """A service listens on the port of its settings, or says why it cannot."""
 
+import asyncio
 import errno
 import os
+import resource
 import socket
 
 import pytest
 
 from quart_fleet.errors import ConfigurationError
-from quart_fleet.server._listener import listen
+from quart_fleet.server._listener import end_listening, listen
 
 
 def refusal(host: str, port: int) -> str:
@@ -66,3 +68,53 @@ def test_a_host_is_reached_at_its_own_addresses(
 
 def test_an_address_of_ipv6_is_told_in_brackets() -> None:
     assert refusal("2001:db8::1", 8081).startswith("Cannot listen on [2001:db8::1]:8081: ")
+
+
+async def end(listener: socket.socket, protocol: type[asyncio.Protocol]) -> None:
+    listener.setblocking(False)
+    await end_listening(listener, [], protocol, is_last=True)
+
+
+async def test_a_drain_goes_on_where_no_file_can_be_opened() -> None:
+    served = list[asyncio.Protocol]()
+
+    class Served(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            served.append(self)
+            transport.close()
+
+    listener = listen("127.0.0.1", 0)
+    clients = [socket.create_connection(listener.getsockname()) for _ in range(3)]
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(listener.fileno())  # the lowest, and the only one
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, before[1]))
+    try:
+        await end(listener, Served)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for client in clients:
+            client.close()
+
+    assert listener.fileno() == -1
+    assert len(served) == 1
+
+
+async def test_a_client_that_cannot_be_served_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, asked = asyncio.get_running_loop(), list[socket.socket]()
+
+    async def connect(_protocol: object, client: socket.socket) -> None:
+        asked.append(client)
+        raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+
+    listener = listen("127.0.0.1", 0)
+    clients = [socket.create_connection(listener.getsockname()) for _ in range(3)]
+    monkeypatch.setattr(loop, "connect_accepted_socket", connect)
+
+    await end(listener, asyncio.Protocol)
+
+    assert [each.fileno() for each in asked] == [-1] * 3
+    for client in clients:
+        client.close()

@@ -175,6 +175,24 @@ async def test_another_version_of_websocket_is_answered_426(service: RunningServ
     assert is_refusal(answer, 426)
 
 
+async def test_websocket_where_no_upgrade_is_asked_for_is_ignored(
+    service: RunningService,
+) -> None:
+    head = f"GET {HEALTH} HTTP/1.1\r\n{HOST}Upgrade: websocket\r\nConnection: close\r\n\r\n"
+
+    assert (await send(service.port, head.encode())).status == 200
+
+
+async def test_http_2_is_not_spoken(service: RunningService) -> None:
+    upgrade = "Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
+
+    asked = await send(service.port, f"GET {HEALTH} HTTP/1.1\r\n{HOST}{upgrade}\r\n".encode())
+    known_before = await send(service.port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+
+    assert (asked.status, asked.find("Upgrade")) == (200, None)
+    assert is_refusal(known_before, 400), known_before
+
+
 async def test_no_answer_names_the_server(service: RunningService) -> None:
     assert (await exchange(service.port, spell("GET", HEALTH))).find("Server") is None
 

@@ -195,6 +195,28 @@ async def test_what_is_cut_at_the_end_of_the_grace_is_answered_503(
 
 
 @pytest.mark.slow
+async def test_a_second_interrupt_ends_what_still_runs_under_hypercorn(
+    workspace: Path, database_url: str, database: Database, tmp_path: Path
+) -> None:
+    grace = {"GRACEFUL_TIMEOUT": 3600}
+    async with (
+        serving("hypercorn", workspace, database_url, tmp_path / "log", **grace) as service,
+        locked(database_url),
+        asyncio.timeout(TIMEOUT),
+    ):
+        asking = asyncio.ensure_future(exchange(service.port, spell("GET", USERS)))
+        await asyncio.sleep(0.5)
+        os.kill(service.pid, signal.SIGINT)
+        await asyncio.sleep(0.5)
+        os.kill(service.pid, signal.SIGINT)
+        cut = await asking
+        while Path(f"/proc/{service.pid}").exists():  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.05)
+
+    assert (cut.status, cut.body) == (503, UNAVAILABLE)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("server", SERVERS)
 async def test_a_client_that_takes_nothing_of_its_answer_is_ended(
     server: str, workspace: Path, database_url: str, database: Database, tmp_path: Path

@@ -1,0 +1,118 @@
+"""How hypercorn's connections look at the heads of requests, and how they end."""
+
+import asyncio
+import re
+
+import h11
+import pytest
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+from hypercorn.utils import wrap_app
+from quart import request
+
+from quart_fleet.asgi._application import ServiceApplication
+from quart_fleet.server import _hypercorn
+from quart_fleet.server._connections import REFUSED, Connections
+from quart_fleet.server._hypercorn import BoundedConnection, StrictConnection
+from tests.chassis.serving import TIMEOUT
+
+MOST_HEAD = 64 * 1024
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+class Counting:
+    """A pattern that counts the bytes it is to look at."""
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self._pattern = pattern
+        self.count = 0
+
+    def search(self, text: bytearray, start: int) -> re.Match[bytes] | None:
+        self.count += len(text) - start
+        return self._pattern.search(text, start)
+
+
+def test_a_head_in_many_pieces_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counting = Counting(_hypercorn._LINE_FEED)
+    monkeypatch.setattr(_hypercorn, "_LINE_FEED", counting)
+    connection = StrictConnection(MOST_HEAD, 100)
+    start = REQUEST[:-2] + b"X-Much: "
+    head = start + b"a" * (MOST_HEAD - len(start) - 4) + b"\r\n\r\n"
+    events = []
+
+    for at in range(0, len(head), 16):
+        connection.receive_data(head[at : at + 16])
+        events.append(connection.next_event())
+
+    assert isinstance(events[-1], h11.Request)
+    assert len(head) < counting.count < 1.2 * len(head)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, len(REQUEST), 4 * len(REQUEST)])
+def test_requests_in_pieces_of_any_size_are_read_one_after_another(size: int) -> None:
+    connection = StrictConnection(MOST_HEAD, 100)
+    sent, count = REQUEST * 4, 0
+
+    for at in range(0, len(sent), size):
+        connection.receive_data(sent[at : at + size])
+        while (event := connection.next_event()) is not h11.NEED_DATA:
+            if isinstance(event, h11.EndOfMessage):
+                count += 1
+                connection.send(h11.Response(status_code=204, headers=[]))
+                connection.send(h11.EndOfMessage())
+                connection.start_next_cycle()
+
+    assert count == 4
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
+@pytest.mark.parametrize("line", [b"X: 1\n", b"X: 1\r\n 2\r\n", b"X: 1\r\n\t2\r\n", b"\n"])
+def test_a_line_that_ends_otherwise_is_refused_in_pieces_of_any_size(
+    line: bytes, size: int
+) -> None:
+    connection = StrictConnection(MOST_HEAD, 100)
+    sent = REQUEST[:-2] + line + b"\r\n"
+
+    def read() -> None:
+        for at in range(0, len(sent), size):
+            connection.receive_data(sent[at : at + size])
+            connection.next_event()
+
+    with pytest.raises(h11.RemoteProtocolError, match="does not end as it should"):
+        read()
+
+
+async def test_a_connection_whose_tasks_have_ended_can_be_refused(app: ServiceApplication) -> None:
+    bounds = ["MAX_HEAD_SIZE", "MAX_HEADERS", "MAX_CONNECTIONS", "HEAD_TIMEOUT", "SEND_TIMEOUT"]
+    app.config.update(dict.fromkeys([*bounds, "KEEP_ALIVE_TIMEOUT"], 1000))
+    connections = Connections(app)
+    ended = asyncio.get_running_loop().create_future()
+    body = asyncio.Event()
+
+    @app.post("/body")
+    async def take() -> str:
+        body.set()
+        return str(len(await request.get_data()))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop, wrapped = asyncio.get_running_loop(), wrap_app(app, 0, None)
+        connection = BoundedConnection(
+            connections, wrapped, loop, Config(), WorkerContext(None), {}, reader, writer
+        )
+        await connection
+        try:
+            connection.refuse(408)
+        except RuntimeError as error:
+            ended.set_exception(error)
+        else:
+            ended.set_result(connection.find_state()[0])
+
+    async with asyncio.timeout(TIMEOUT), app.test_app():
+        connections.start()
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"POST /body HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+        await body.wait()
+        writer.close()
+        assert await ended == REFUSED
+        server.close()

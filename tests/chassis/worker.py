@@ -1,0 +1,45 @@
+"""A worker that does as a test says, and the parent of such workers."""
+
+import os
+import signal
+import socket
+import sys
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+
+from quart_fleet.asgi._application import ServiceApplication
+from quart_fleet.server._listener import listen
+from quart_fleet.server._workers import Link, Workers
+
+app = SimpleNamespace(start_error=None)
+
+
+def run(_app: ServiceApplication, _listener: socket.socket, link: Link) -> None:
+    """Do what is said for the worker of this number, in the order in which they start."""
+    folder = Path(os.environ["WORKERS_FOLDER"])
+    orders = os.environ["WORKERS_ORDERS"].split()
+    for number in count():
+        try:
+            (folder / str(number)).mkdir()
+            break
+        except FileExistsError:
+            continue
+    order = orders[number] if number < len(orders) else "serve"
+    if order == "fail":
+        sys.exit(3)
+    if order != "hang":
+        signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+        link.serving()
+    (folder / f"{number} {order}").touch()
+    if order != "die":
+        signal.pause()
+
+
+if __name__ == "__main__":
+    from tests.chassis import worker
+
+    grace = 1.0
+    Workers(
+        worker.run, "tests.chassis.worker:app", listen("127.0.0.1", 0), int(sys.argv[1]), grace
+    ).serve()
