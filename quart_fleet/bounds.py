@@ -24,6 +24,10 @@ class Bound:
     """For a connection or the answer of a read: nothing is lost where that is cut."""
     has_written: bool = field(default=False, init=False)
     """A write was sent: the request is finished, whether its client waits for it or not."""
+    come: int = field(default=-1, init=False)
+    """Bytes of the body that had come when it was last looked at, and was being received."""
+    came: float = field(default=0.0, init=False)
+    """When the last of them were seen."""
     ended_by: Exception | None = field(default=None, init=False)
     """What is answered in place of the handler, which was cancelled."""
     watcher: "asyncio.Task[None] | None" = field(default=None, init=False)

@@ -99,7 +99,7 @@ class HTTPConnection:
             await send(_last_part(body))
             return
         timeout = getattr(response, "timeout", ...)
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, asyncio.CancelledError):  # as above: the answer stays cut
             async with asyncio.timeout(None if timeout is ... else cast("float | None", timeout)):
                 await send(_head_of(response))
                 if isinstance(body, bytes):
@@ -149,7 +149,8 @@ class RequestBody:
     def __init__(self, announced: int | None, most: int | None) -> None:
         self._most = most
         self._length = announced or 0
-        self._come = 0
+        self.come = 0
+        """Bytes that have come."""
         self._whole: bytes | None = b""
         self._held = 0
         self.ended = True
@@ -187,13 +188,13 @@ class RequestBody:
         return self._whole
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        self._raise_if_too_large(max(self._length, self._come))
+        self._raise_if_too_large(max(self._length, self.come))
         if self._whole is not None:
             yield self._whole
         while not self.ended:
             part = await self._receive_part()
-            self._come += len(part)
-            self._raise_if_too_large(self._come)
+            self.come += len(part)
+            self._raise_if_too_large(self.come)
             yield part
 
     async def drop(self) -> None:
@@ -427,16 +428,29 @@ class BoundedApplication(quart.Quart):
                     self._preserved_context = context.copy()
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End the requests whose time is over, and watch for the clients of those that last."""
+        """End the requests whose time is over, and watch for the clients of those that last.
+
+        BODY_TIMEOUT is how long a body as a whole may take that is awaited, and how long each part
+        of one that is read part by part.
+        """
         now, timeout = loop.time(), self.config.get("REQUEST_TIMEOUT") or float("inf")
+        pause = self.config["BODY_TIMEOUT"] or float("inf")
         for bound in [*self._bounds]:
             if now - bound.started < LOOK_INTERVAL:
                 break
-            if getattr(bound.request.body, "is_receiving", False):  # which has a timeout of its own
+            body = bound.request.body
+            if getattr(body, "is_receiving", False):  # which has a timeout of its own
                 del self._bounds[bound]
                 bound.started = now
                 self._bounds[bound] = None
-            elif now - bound.started >= timeout:
+                if bound.come != body.come:
+                    bound.come, bound.came = body.come, now
+                elif now - bound.came >= pause:
+                    body.ended = True  # the rest is not waited for
+                    bound.end(RequestTimeout())
+                continue
+            bound.come = -1
+            if now - bound.started >= timeout:
                 bound.end(UnavailableError("Request timed out"))
             elif bound.watcher is None and isinstance(bound.request, Request):
                 bound.watcher = asyncio.ensure_future(_watch(bound, bound.request))

@@ -16,6 +16,11 @@ def open_lock(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
+def open_existing_lock(path: Path) -> int:
+    """Return a descriptor of a lock that is there; raises FileNotFoundError."""
+    return os.open(path, os.O_RDWR)
+
+
 def find_folder(lock: int) -> Path | None:
     """Return where an open lock is now, wherever its folder was moved; None where it was deleted."""
     try:

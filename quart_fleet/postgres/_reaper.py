@@ -6,6 +6,7 @@ Detached from the process that starts it, and asleep in the kernel until the las
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,9 +93,9 @@ class Watch:
     server: int
 
     @classmethod
-    def of(cls, layout: Layout) -> Self:
-        """Open them."""
-        return cls(layout, *map(open_lock, (layout.reaper, layout.lease, layout.server)))
+    def of(cls, layout: Layout, opened: Callable[[Path], int] = open_lock) -> Self:
+        """Open them by a function; raises what it does."""
+        return cls(layout, *map(opened, (layout.reaper, layout.lease, layout.server)))
 
     def keep(self) -> None:
         """Wait until no process holds a lease, then stop the server; the reaper's lock is held.

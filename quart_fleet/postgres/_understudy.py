@@ -7,7 +7,12 @@ import sys
 from pathlib import Path
 
 from quart_fleet.postgres._layout import Layout
-from quart_fleet.postgres._locks import attempts, await_exclusive, take_exclusive
+from quart_fleet.postgres._locks import (
+    attempts,
+    await_exclusive,
+    open_existing_lock,
+    take_exclusive,
+)
 from quart_fleet.postgres._reaper import Watch
 
 _FAREWELL = 0.2
@@ -16,7 +21,10 @@ _FAREWELL = 0.2
 
 def wait(layout: Layout) -> None:
     """Become the reaper once there is none."""
-    own = Watch.of(layout)
+    try:
+        own = Watch.of(layout, open_existing_lock)
+    except FileNotFoundError:  # all is over, and the folder removed
+        return
     await_exclusive(own.reaper)
     for _ in attempts(_FAREWELL):
         if take_exclusive(own.lease):

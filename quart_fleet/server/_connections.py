@@ -6,6 +6,7 @@ second, so that what is waited for too long ends within a second more.
 
 import asyncio
 import fcntl
+import heapq
 import logging
 import resource
 import socket
@@ -22,8 +23,11 @@ from quart_fleet.logs import CountedWarnings
 if TYPE_CHECKING:
     from asyncio import WriteTransport
 
-REFUSED, IDLE, HEAD, BODY, ANSWER = range(5)
-"""What a connection is in the midst of, in the order in which connections are given up."""
+REFUSED, REST, IDLE, HEAD, BODY, ANSWER = range(6)
+"""What a connection is in the midst of, in the order in which connections are given up.
+
+REST is a body whose request has been answered.
+"""
 
 LINGER_TIMEOUT = 2.0
 """Seconds that a client gets to read why it was refused, while what it sends is dropped."""
@@ -64,6 +68,10 @@ class Connection(ABC):
     def has_answered(self) -> bool:
         """Whether an answer has begun, so that no other can be sent."""
 
+    def takes_interim(self) -> bool:
+        """Whether the client that is answered speaks HTTP/1.1."""
+        return True
+
     @abstractmethod
     def refuse(self, status: int) -> None:
         """Answer with this status in place of a handler, and end the connection."""
@@ -77,14 +85,14 @@ class Connection(ABC):
     def watch_half_closed(self) -> None:
         """Find out whether a client that sends no more has left, or reads on (`nc -N`).
 
-        Both look the same until something is sent: an interim response, which every client takes
-        (RFC 9110, section 15.2). The system of a client that has left resets the connection.
+        Both look the same until something is sent: an interim response, which every client of
+        HTTP/1.1 takes, and none of 1.0 is sent (RFC 9110, section 15.2). The system of a client that has left resets the connection.
         """
         asyncio.get_running_loop().call_later(PROBE_DELAY, self._probe)
 
     def _probe(self) -> None:
         if not self.transport.is_closing() and self.find_state()[0] == ANSWER:
-            if not self.has_answered():
+            if self.takes_interim() and not self.has_answered():
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             asyncio.get_running_loop().call_later(_ECHO_DELAY, self._end_if_left)
 
@@ -114,8 +122,11 @@ class Connections:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if files == resource.RLIM_INFINITY:
             files = sys.maxsize
-        allowed = max(files - _RESERVE - config.get("DB_POOL_SIZE", 0), 10)
+        pools = 2 * config.get("DB_POOL_SIZE", 0)  # `Database.sessions()` has its own
+        allowed = max(files - _RESERVE - pools, 10)
         self.most = min(config["MAX_CONNECTIONS"] or 10_000, allowed)
+        self._is_full = False
+        """Whether none could make room, when last looked for."""
         self._warnings = CountedWarnings(_log)
 
     def start(self) -> None:
@@ -129,24 +140,29 @@ class Connections:
         self.open.add(connection)
         if count <= self.most:
             return
+        if self._is_full:
+            connection.refuse(503)
+            return
         now = self._loop.time()
-        waiting = sorted(
+        waiting = (
             (phase, each.since, id(each), each)
             for each in self.open
             for phase in (each.find_state()[0],)
             if each is not connection and (phase < BODY or now - each.since > _INTERVAL)
             and phase != ANSWER
         )  # fmt: skip
+        first = heapq.nsmallest(max(1, self.most // 50), waiting)
         line = f"{self.most} clients are connected, the limit: idle and slow ones are ended"
         self._warnings.warn("connected", line)
-        for phase, _, _, each in waiting[: max(1, self.most // 50)]:
-            if phase == REFUSED:
+        for phase, _, _, each in first:
+            if phase <= REST:
                 each.transport.abort()
             elif phase == IDLE:
                 each.close_idle()
             else:
                 each.refuse(408)
-        if not waiting:
+        if not first:
+            self._is_full = True
             connection.refuse(503)
 
     def write(self, status: int) -> bytes:
@@ -171,26 +187,36 @@ class Connections:
         self._sweep()
 
     def _sweep(self) -> None:
+        interval = _DRAINING_INTERVAL if self.draining else _INTERVAL
+        self._timer = self._loop.call_later(interval, self._sweep)
+        self._is_full = False
         now = self._loop.time()
+        for each in list(self.open):
+            try:
+                self.end_late(each, now)
+            except Exception:  # of one connection, which is not to keep the others open
+                _log.exception("A connection could not be looked at: it was ended")
+                self.open.discard(each)
+                each.transport.abort()
+
+    def end_late(self, each: Connection, now: float) -> None:
+        """End a connection whose time is over."""
         config = self.app.config
         idle = LAST_REQUEST_TIMEOUT if self.draining else config["KEEP_ALIVE_TIMEOUT"]
         sending = LAST_SEND_TIMEOUT if self.draining else config["SEND_TIMEOUT"]
-        for each in list(self.open):
-            state = each.find_state()
-            if state != each.seen:
-                each.seen, each.since = state, now
-            phase, waited = state[0], now - each.since
-            if phase == IDLE and waited >= idle:
-                each.close_idle()
-            elif phase == HEAD and waited >= config["HEAD_TIMEOUT"]:
-                each.refuse(408)
-            elif phase == REFUSED and waited >= LINGER_TIMEOUT:
-                each.transport.abort()
-            unsent = each.transport.get_write_buffer_size()
-            if not unsent or unsent != each.unsent or not each.is_waiting_to_send():
-                each.unsent, each.unsent_since = unsent, now
-            elif now - each.unsent_since >= min(sending, config["SEND_TIMEOUT"]):
-                self._warnings.warn("sending", "A client took no byte of its answer: it was ended")
-                each.transport.abort()
-        interval = _DRAINING_INTERVAL if self.draining else _INTERVAL
-        self._timer = self._loop.call_later(interval, self._sweep)
+        unsent = each.transport.get_write_buffer_size()
+        state = each.find_state()
+        if state != each.seen:
+            each.seen, each.since = state, now
+        phase, waited = state[0], now - each.since
+        if phase == IDLE and waited >= idle:
+            each.close_idle()
+        elif phase == HEAD and waited >= config["HEAD_TIMEOUT"]:
+            each.refuse(408)
+        elif waited >= LINGER_TIMEOUT and (phase == REFUSED or (phase == REST and not unsent)):
+            each.transport.abort()
+        if not unsent or unsent != each.unsent or not each.is_waiting_to_send():
+            each.unsent, each.unsent_since = unsent, now
+        elif now - each.unsent_since >= min(sending, config["SEND_TIMEOUT"]):
+            self._warnings.warn("sending", "A client took no byte of its answer: it was ended")
+            each.transport.abort()

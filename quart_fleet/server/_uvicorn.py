@@ -13,7 +13,7 @@ from typing import Any
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.server._connections import (
@@ -22,6 +22,7 @@ from quart_fleet.server._connections import (
     HEAD,
     IDLE,
     REFUSED,
+    REST,
     Connection,
     Connections,
 )
@@ -54,6 +55,11 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         self._hosts = 0
         self._trailers = 0
         self._is_in_head = False
+        self._is_in_body = False
+        self._running: RequestResponseCycle | None = None
+        """The request that is answered; uvicorn's `cycle` is the last one that has come."""
+        self._refusal: int | None = None
+        """The status that ends the connection, behind the answers of what came whole before."""
         self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -64,11 +70,14 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._all.open.discard(self)
+        if self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come; what comes after a refusal is dropped."""
-        if self._is_refused:
+        if self._refusal is not None:
             return
         self._unparsed += len(data)
         try:
@@ -84,9 +93,9 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         """Stay for the answer of a client that closes its sending side only."""
         if self.find_state()[0] != ANSWER:
             return None
-        last = self.pipeline[0][0] if self.pipeline else self.cycle
-        if last.more_body:
-            return None
+        self._forget_unfinished()
+        last = self.pipeline[0][0] if self.pipeline else self._running
+        assert last is not None
         last.keep_alive = False
         self.watch_half_closed()
         return True
@@ -126,6 +135,9 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() != "1.0"):
             self._stop(400)
         super().on_headers_complete()
+        self._is_in_body = True
+        if not self.pipeline:
+            self._running = self.cycle
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of a body."""
@@ -135,6 +147,7 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
     def on_message_complete(self) -> None:
         """End a request."""
         self._unparsed = 0
+        self._is_in_body = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -144,10 +157,12 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
             return
         self.flow.resume_reading()
         if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            task = self.loop.create_task(cycle.run_asgi(app))
+            self._running, app = self.pipeline.pop()
+            task = self.loop.create_task(self._running.run_asgi(app))
             task.add_done_callback(self.tasks.discard)
             self.tasks.add(task)
+        elif self._refusal is not None:
+            self._end(self._refusal)
 
     def shutdown(self) -> None:
         """Let the request that runs end the connection; an idle one waits for one on its way."""
@@ -156,11 +171,13 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
 
     def find_state(self) -> tuple[int, object]:
         """Return what is waited for, by the request that is answered."""
-        cycle = self.cycle
+        cycle = self._running
         if self._is_refused:
             return REFUSED, None
         if cycle is None or cycle.response_complete:
-            return (HEAD if self._unparsed else IDLE), cycle
+            if self._is_in_body and cycle is self.cycle:
+                return REST, cycle
+            return (HEAD if self._is_in_head else IDLE), cycle
         return (BODY if cycle.more_body else ANSWER), cycle
 
     def is_waiting_to_send(self) -> bool:
@@ -169,23 +186,36 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
 
     def has_answered(self) -> bool:
         """Whether the answer has begun."""
-        return self.cycle is not None and self.cycle.response_started
+        return self._running is not None and self._running.response_started
+
+    def takes_interim(self) -> bool:
+        """Whether the client that is answered speaks HTTP/1.1."""
+        return self._running is not None and self._running.scope["http_version"] != "1.0"
 
     def refuse(self, status: int) -> None:
-        """Answer in place of a handler; one that runs finds its client gone."""
-        if self._is_refused:
+        """Answer in place of a handler; what came whole before is answered first."""
+        if self._refusal is not None:
             return
-        is_answering = self.find_state()[0] in (BODY, ANSWER)
-        self._is_refused = True
-        if not (is_answering and self.cycle.response_started):
+        self._refusal = status
+        self._forget_unfinished()
+        if self.find_state()[0] != ANSWER:
+            self._end(status)
+
+    def _end(self, status: int) -> None:
+        phase = self.find_state()[0]
+        if phase != REST and not (phase == BODY and self.has_answered()):
             self.transport.write(self._all.write(status))
-        if is_answering:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-        self.pipeline.clear()
+        if self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
+        self._is_refused = True
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
+
+    def _forget_unfinished(self) -> None:
+        if self.pipeline and self.pipeline[0][0].more_body:
+            self.pipeline.popleft()
 
     def _stop(self, status: int) -> None:
         self.refuse(status)
@@ -198,7 +228,11 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         headers = dict(self.headers)
         if headers.get(_VERSION) != b"13":  # RFC 6455, section 4.4
             self.refuse(426)
-        elif not headers.get(_KEY) or self.scope["method"] != "GET":
+        elif (
+            not headers.get(_KEY)
+            or self.scope["method"] != "GET"
+            or self.find_state()[0] == ANSWER  # behind a request, whose answer would come later
+        ):
             self.refuse(400)
         else:
             self._all.open.discard(self)

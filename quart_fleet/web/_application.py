@@ -76,6 +76,7 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         KEEP_ALIVE_TIMEOUT=config.keep_alive_timeout,
         TRUSTED_PROXIES=config.trusted_proxies,
         GRACEFUL_TIMEOUT=config.graceful_timeout,
+        DB_POOL_SIZE=config.db_pool_size,
         MAX_CONNECTIONS=config.max_connections,
         MAX_HEAD_SIZE=config.max_head_size,
         MAX_HEADERS=config.max_headers,
