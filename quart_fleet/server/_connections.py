@@ -68,9 +68,9 @@ class Connection(ABC):
     def has_answered(self) -> bool:
         """Whether an answer has begun, so that no other can be sent."""
 
+    @abstractmethod
     def takes_interim(self) -> bool:
         """Whether the client that is answered speaks HTTP/1.1."""
-        return True
 
     @abstractmethod
     def refuse(self, status: int) -> None:

@@ -225,6 +225,11 @@ class BoundedConnection(TCPServer, Connection):
         """Whether the answer has begun."""
         return self.protocol.connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE)
 
+    def takes_interim(self) -> bool:
+        """Whether the client that is answered speaks HTTP/1.1."""
+        http = self.protocol.connection  # after an upgrade, a WebSocket's
+        return isinstance(http, h11.Connection) and http.their_http_version != b"1.0"
+
     def refuse(self, status: int) -> None:
         """Answer in place of a handler; one that runs finds its client gone."""
         if self._is_refused:
