@@ -11,6 +11,7 @@ in
       alembic
       asyncpg
       click
+      h11
       httptools
       hypercorn
       orjson

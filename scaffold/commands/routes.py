@@ -34,7 +34,9 @@ for script in sys.argv[1:]:
         if not child:
             os.dup2(printed.fileno(), 1)
             os.dup2(said.fileno(), 2)
-            sys.argv, sys.path[0] = [script, "--routes"], os.path.dirname(script)
+            sys.argv = [script, "--routes"]
+            if not sys.flags.safe_path:  # then its folder would not be there
+                sys.path[0] = os.path.dirname(script)
             runpy.run_path(script, run_name="__main__")
             sys.exit()
         os.waitpid(child, 0)

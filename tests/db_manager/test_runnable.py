@@ -108,7 +108,7 @@ class AwardModel(BaseModel):
 def assert_runs_there_and_back(copy: WorkspaceCopy) -> str:
     """Write the revision of the models, apply, revert and apply it; return its text."""
     written = copy.run("revision", "-m", "make it so")
-    assert (written.code, written.err) == (0, "")
+    assert written.code == 0, written.err
     for command in (["migrate"], ["check"], ["downgrade", "-1", "--yes"], ["migrate"], ["check"]):
         outcome = copy.run(*command)
         assert outcome.code == 0, outcome.err
@@ -191,7 +191,9 @@ def test_a_check_is_added_to_a_table_and_taken_off(copy: WorkspaceCopy) -> None:
     surplus = copy.run("check")
 
     assert missing.err == "Error: check users.ck_users_age: in the models, not in the database\n"
-    assert surplus.err == "Error: check users.ck_users_age: in the database, not in the models\n"
+    assert surplus.err.endswith(
+        "Error: check users.ck_users_age: in the database, not in the models\n"
+    )
     assert_runs_there_and_back(copy)
 
 

@@ -151,11 +151,9 @@ def test_a_setting_that_is_missing_is_told_by_its_name(workspace: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", ["../elsewhere", "elsewhere"])
-def test_services_may_be_a_link(where: str, workspace: Path) -> None:
-    target = (workspace / where).resolve()
-    (workspace / "services").rename(target)
-    (workspace / "services").symlink_to(where)
+def test_services_may_be_a_link(workspace: Path) -> None:
+    (workspace / "services").rename(workspace / "elsewhere")
+    (workspace / "services").symlink_to("elsewhere")
 
     done(scaffold(workspace, "deploy", "k8s"))
     done(scaffold(workspace, "team-service", "8082"))
