@@ -155,7 +155,8 @@ def downgrade(revision: str, yes: bool, name: str | None, lock_wait: float, wait
 )
 @LOCK_WAIT
 @WAIT
-def revision(  # noqa: PLR0913, PLR0917 - one for each option
+def revision(  # noqa: PLR0913 - one for each option
+    *,
     message: str,
     empty: bool,
     renames: tuple[tuple[str, str], ...],
