@@ -335,7 +335,7 @@ async def test_a_start_waits_for_no_silent_server(
     finally:
         postgres.resume()
 
-    assert silent - usual < 2.0
+    assert silent - usual < 4.0  # 1.5 s of waiting, and what a busy machine adds
     assert answer.status == 503
     assert over < OVER
 
