@@ -45,17 +45,17 @@ _RULES: tuple[tuple[str, str, str], ...] = (
         "rewrites",
         rf"{_ALTER}ADD (?:COLUMN )?(?!CONSTRAINT)(?=.* (?:DEFAULT .*{_VOLATILE}|STORED\b|GENERATED "
         r"(?:BY DEFAULT|ALWAYS) AS IDENTITY|(?:BIG|SMALL)?SERIAL\b))",
-        "has a value of its own for each row: the table is written anew, and nobody reads it meanwhile",
+        "has a value of its own for each row: the table is written anew, and its readers wait meanwhile",
     ),
     (
         "rewrites",
         rf"{_ALTER}SET (?:LOGGED|UNLOGGED|ACCESS METHOD|TABLESPACE)|VACUUM FULL|CLUSTER (?P<other>{_NAME})",
-        "writes the table anew, and nobody reads it meanwhile",
+        "writes the table anew, and its readers wait meanwhile",
     ),
     (
         "locks-index",
         rf"CREATE (?:UNIQUE )?INDEX (?!CONCURRENTLY).*? ON (?:ONLY )?(?P<table>{_NAME})",
-        "is made while nobody writes the table: postgresql_concurrently=True, in an autocommit block",
+        "blocks writers of the table while it is made: postgresql_concurrently=True, in an autocommit block",
     ),
     (
         "locks-index",
@@ -65,13 +65,13 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     (
         "locks-constraint",
         rf"{_ALTER}ADD (?:CONSTRAINT {_NAME} )?(?:CHECK|FOREIGN KEY)(?!.*NOT VALID)",
-        "looks at all rows while nobody writes them: NOT VALID first, then VALIDATE CONSTRAINT in a "
+        "reads all rows while their writers wait: NOT VALID first, then VALIDATE CONSTRAINT in a "
         "transaction of its own",
     ),
     (
         "locks-constraint",
         rf"{_ALTER}ADD (?:CONSTRAINT {_NAME} )?(?:UNIQUE|PRIMARY KEY|EXCLUDE)(?! USING INDEX)",
-        "makes its index while nobody reads the table: make it CONCURRENTLY, then UNIQUE USING INDEX",
+        "makes its index while readers of the table wait: make it CONCURRENTLY, then UNIQUE USING INDEX",
     ),
     (
         "locks-constraint",
@@ -314,12 +314,12 @@ def _of_columns(
         valid = {one["name"] for each in before for one in _VALIDATION.finditer(each.text)}
         if not names & valid:
             why = (
-                "looks at all rows while nobody reads them: CHECK (… IS NOT NULL) NOT VALID first, "
+                "reads all rows while their readers wait: CHECK (… IS NOT NULL) NOT VALID first, "
                 "VALIDATE CONSTRAINT, then this"
             )
             yield line, "locks-constraint", f"{words} {why}"
     if statement.is_rewrite:
-        yield line, "rewrites", f"{words} writes the table anew, and nobody reads it meanwhile"
+        yield line, "rewrites", f"{words} writes the table anew, and its readers wait meanwhile"
     if phase == "contract" and _ADDS.match(statement.text):
         why = "comes when code that needs it runs already: write it as a revision before this one"
         yield line, "expands", f"{words} {why}"

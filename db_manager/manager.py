@@ -331,7 +331,7 @@ class DatabaseManager:
         return await self._patience.insist(connection, lambda: _do(connection, work))
 
     async def _drop_invalid_indexes(self, connection: AsyncConnection) -> None:
-        """Drop what is of no use; nobody waits for that, as nothing else waits for the table."""
+        """Drop invalid indexes CONCURRENTLY, which blocks no reader and no writer of their tables."""
         indexes = await _do(connection, lambda current: find_invalid_indexes(current, self._ours))
         if not indexes:
             return

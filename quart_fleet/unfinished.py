@@ -40,7 +40,7 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def settle(root: Path) -> None:
-    """Undo what a killed generator left half-moved at `root`, once nobody writes there.
+    """Undo what a killed generator left half-moved at `root`, once no process writes there.
 
     Nothing is done where the folder may not be written.
     """

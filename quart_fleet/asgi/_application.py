@@ -212,7 +212,7 @@ class ServiceApplication(BoundedApplication):
     async def handle_http_exception(
         self, error: HTTPException
     ) -> "HTTPException | ResponseReturnValue":
-        """Answer a redirect as other errors are, to a place on the host that was asked, whichever.
+        """Answer a redirect as other errors are, to a path of the host that was asked.
 
         Werkzeug names the host that the client has sent (RFC 9110, section 10.2.2, needs none), in
         a page of HTML.

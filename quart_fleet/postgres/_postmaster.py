@@ -93,7 +93,7 @@ def is_pin_of(layout: Layout, postmaster: Postmaster) -> bool:
 
 
 def end_unreachable(layout: Layout, lost: Postmaster, lock: int) -> bool:
-    """End a server that nobody can reach; return whether its lock is held now.
+    """End a server that no client can reach; return whether its lock is held now.
 
     Another client may do the same, and have started the next one, which is not meant.
     """

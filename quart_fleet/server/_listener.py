@@ -18,7 +18,7 @@ _BACKLOG = 2048
 """Connections that may wait to be accepted."""
 _MOST_UNSENT = 128 * 1024
 """Bytes that the system holds for a client beyond what is on its way; it would take 2.5 MB of an
-answer that nobody reads, which count as the container's memory."""
+answer that its client does not read, which count as the container's memory."""
 _SO_ATTACH_FILTER, _BPF_RETURN = 26, 0x06
 """Of linux/socket.h and linux/bpf_common.h: a filter of one instruction that drops all packets."""
 _LOOPBACKS = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::1": "::1", "::": "::1"}  # noqa: S104 - only looked up

@@ -27,5 +27,5 @@ def shipped_model() -> str:
 
 
 def find_users(fleet: Fleet) -> Resource | None:
-    """Return the users of a fleet, whichever service keeps them, or None."""
+    """Return the users of a fleet, of any of its services, or None."""
     return next((one for _, one in fleet.resources() if one.singular == NAME), None)

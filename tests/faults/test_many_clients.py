@@ -323,6 +323,6 @@ class TestCounts:
                     while count_connections(service):  # noqa: ASYNC110
                         await asyncio.sleep(0.2)
                 answer = await quickly(service.port, spell("GET", HEALTH))
-        print(f"{server}: {clients} answers that nobody takes: {grown / 2**20:.0f} MiB")
+        print(f"{server}: {clients} answers that no client takes: {grown / 2**20:.0f} MiB")
         assert answer.status == 200
         assert grown < 64 * 1024 * 1024

@@ -124,7 +124,9 @@ def run_every(arguments: list[str]) -> None:
                 return
             left = {path: what for path, what in picture(plan.root).items() if STAGING not in path}
             half_written += left != before
-            undo_all(plan.root)  # as does whoever gets the lock next, which this process holds
+            undo_all(
+                plan.root
+            )  # as does the process that gets the lock next, which this process holds
             assert picture(plan.root) == before, step
 
     transaction.apply = apply
