@@ -49,7 +49,7 @@ async def test_the_lock_and_the_work_are_one_session(
     while not await observer.fetchval(SLEEPS):  # noqa: ASYNC110
         await asyncio.sleep(0.05)
 
-    holder = await observer.fetchval("SELECT pid FROM pg_locks WHERE locktype = 'advisory'")
+    holder = await observer.fetchval(f"SELECT pid {HERE} AND {HOLDS_LOCK}")
     asleep = await observer.fetchval(SLEEPS)
     await observer.execute(TERMINATE.format(HOLDS_LOCK))
     await asyncio.to_thread(process.communicate, timeout=60)
