@@ -559,6 +559,11 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "moment": f"{fields.prefix}datetime",
         "update_ignores": fields.update_ignores,
         "patch_ignores": fields.patch_ignores,
+        "create_errors": ", raises=[AlreadyExistsError]" * ("AlreadyExistsError" in refusals),
+        "update_errors": "NotFoundError"
+        + ", AlreadyExistsError"
+        * (bool(together) or any(one in fields.updatable for one in fields.unique)),
+        "delete_errors": f"NotFoundError{', ConflictError' * resource.relations.is_kept}",
         "create_raises": f"; raises {_listed(refusals)}" if refusals else "",
         "update_raises": _listed(["NotFoundError", *update_refusals]),
         "delete_raises": f"NotFoundError{' or ConflictError' * resource.relations.is_kept}",
