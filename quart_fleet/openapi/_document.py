@@ -36,7 +36,6 @@ from quart_fleet.web import Answer
 from quart_fleet.web._error_responses import MESSAGES, ErrorResponses
 from quart_fleet.web._parsing import Handler, annotations_of, parameters_of
 
-DIALECT = "https://spec.openapis.org/oas/3.1/dialect/base"
 UNDECLARED = "x-undeclared"
 """Marks an operation whose controller does not say what it answers."""
 _JSON = "application/json"
@@ -230,7 +229,6 @@ class _Document:
         tags = dict.fromkeys(each.tag for each in operations)
         return {
             "openapi": "3.1.0",
-            "jsonSchemaDialect": DIALECT,
             "info": {"title": self._app.name, "version": version_above(Path(self._app.root_path))},
             "servers": [{"url": "/"}],
             "tags": [{"name": tag} for tag in tags],
