@@ -146,6 +146,7 @@ def test_a_generated_revision_says_its_phase_and_that_it_was_told(tmp_path: Path
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_expansions_come_before_a_roll_out_and_contractions_after_it(copy: WorkspaceCopy) -> None:
     copy.add_column_to_users(
         "nick: Mapped[str | None] = mapped_column(String(20), index=True)",
