@@ -38,6 +38,7 @@ import pytest_asyncio
 
 from quart_fleet.conventions import role_of, without_foreign_variables
 from quart_fleet.paging import ListQuery, Page
+from quart_fleet.unfinished import settle
 from quart_fleet.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -59,6 +60,12 @@ _owned_folder = pytest.StashKey[Path]()
 
 NewDatabase = Callable[[], AbstractAsyncContextManager[str]]
 """Gives the URL of an empty database, which is dropped at the end of the block."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Undo what a killed generator left half-written, before a conftest imports it."""
+    settle(early_config.rootpath)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -128,6 +128,8 @@ class Values:
             if field.name in states:
                 continue
             is_free = field.optional or field.default is not None
+            if field.default is Generated.NOW:
+                is_free = field.allows(datetime.now(UTC))
             if is_free and self._random.random() < 0.3:
                 continue
             values = list(self._possible(field, resource))
@@ -174,7 +176,7 @@ class Values:
             whole = defaults | row
             keys = [{name: whole[name] for name in names} for names in unique]
             if not any(key in taken for key in keys if None not in key.values()):
-                rows.append(row)
+                rows.append({one.key: row[one.name] for one in part.fields if one.name in row})
                 taken += keys
         return rows
 
