@@ -179,6 +179,8 @@ class ServiceSettings(DatabaseSettings):
 
     debug: bool = False
     testing: bool = False
+    docs: bool = False
+    """Whether `/api/v1/docs` shows the routes in a browser; with `debug` it does in any case."""
     secret_key: SecretStr = SecretStr(SAMPLE_SECRET_KEY)
     service_name: str = "service"
     service_port: int = 8080

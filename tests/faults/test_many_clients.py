@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 
 from quart_fleet.database._engine import Database
+from quart_fleet.server._connections import MOST_QUEUED
 from tests.contract.service import RunningService, running
 from tests.contract.wire import TIMEOUT, Answer, exchange, spell
 
@@ -240,6 +241,59 @@ def count_connections(service: RunningService) -> int:
     established = "01"
     port = f":{service.port:04X}"
     return sum(each[1].endswith(port) and each[3] == established for each in fields)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_requests_sent_together_wait_in_their_order_and_are_not_too_many(
+    server: str, workspace: Path, database_url: str, database: Database, tmp_path: Path
+) -> None:
+    """uvicorn reads ahead of the answers: what is beyond its bound is not carried out."""
+    kept = spell("GET", HEALTH).replace(b"Connection: close\r\n", b"")
+    async with serving(server, workspace, database_url, tmp_path / "log") as service:
+        async with locked(database_url), asyncio.timeout(TIMEOUT):
+            reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+            first = spell("GET", USERS).replace(b"Connection: close\r\n", b"")
+            writer.write(first + kept * 99 + spell("GET", HEALTH))
+            await asyncio.sleep(0.5)
+        answers = await reader.read()
+        writer.close()
+
+    served, refused = (answers.count(b"HTTP/1.1 %d " % status) for status in (200, 503))
+    assert (served, refused) == ((1 + MOST_QUEUED, 1) if server == "uvicorn" else (101, 0))
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("kind", ["heads", "bodies that are not asked for"])
+async def test_what_many_hold_together_is_bounded_and_others_are_served(
+    *,
+    kind: str,
+    server: str,
+    workspace: Path,
+    database_url: str,
+    database: Database,
+    tmp_path: Path,
+) -> None:
+    most = {"MAX_BODY_MEMORY": 1024 * 1024}
+    sent = b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 60_000
+    if kind != "heads":
+        sent = spell("POST", f"{USERS}/1/deactivate", JSON, b" " * 100_000)
+    async with serving(server, workspace, database_url, tmp_path / "log", **most) as service:
+        async with locked(database_url), connected(service.port, 40, sent) as clients:
+            await asyncio.sleep(0.5)
+            answer = await quickly(service.port, spell("GET", HEALTH))
+            refused = 0
+            for client in clients:
+                try:
+                    refused += client.recv(12) == b"HTTP/1.1 503"
+                except BlockingIOError:
+                    continue
+        await asyncio.sleep(1)
+        after = await quickly(service.port, spell("POST", USERS, JSON, b" " * 400_000))
+
+    assert answer.status == 200
+    assert refused >= 20
+    assert after.status == 400
+    assert "bytes of requests are held" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("server", SERVERS)
