@@ -219,6 +219,9 @@ class RequestBody:
             while (message := await receive())["type"] == "http.request":
                 if self._most is None or length <= self._most:
                     kept.put_nowait(message)  # the one that is too much too: it is refused
+                    self._hold(len(message.get("body", b"")))
+                    if self._memory.held > self._memory.most:
+                        await asyncio.get_running_loop().create_future()  # no more is received
                 length += len(message.get("body", b""))
                 is_last = not message.get("more_body", False)
             kept.put_nowait(message)
@@ -233,14 +236,17 @@ class RequestBody:
                 async for part in self:
                     parts.append(part)
                     if not self.ended or len(part) > SMALL:
-                        self._held += len(part)
-                        self._memory.held += len(part)
+                        self._hold(len(part))
                         if self._memory.held > self._memory.most:
                             raise ServiceUnavailable(retry_after=1)
                 return b"".join(parts)
         except TimeoutError:
             self.ended = True  # the rest is not waited for
             raise RequestTimeout from None
+
+    def _hold(self, length: int) -> None:
+        self._held += length
+        self._memory.held += length
 
     async def _receive_part(self) -> bytes:
         self.is_receiving = True
@@ -389,6 +395,15 @@ class _AnyHostAdapter(MapAdapter):
         whole = QuartMap.bind_to_request(self.map, self._request, None, None)
         self.server_name = whole.server_name
         return super().get_host(domain_part)
+
+
+def has_large_body(scope: "HTTPScope") -> bool:
+    """Whether a body is announced that counts in the memory of all; of chunks none knows."""
+    return any(
+        name == b"transfer-encoding"
+        or (name == b"content-length" and value.isdigit() and int(value) > SMALL)
+        for name, value in scope["headers"]
+    )
 
 
 class BoundedApplication(quart.Quart):

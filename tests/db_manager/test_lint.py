@@ -200,6 +200,7 @@ def test_a_generated_revision_says_its_phase_and_accepts_what_is_found_and_no_mo
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_expansions_come_before_a_roll_out_and_contractions_after_it(copy: WorkspaceCopy) -> None:
     copy.add_column_to_users(
         "nick: Mapped[str | None] = mapped_column(String(20), index=True)",

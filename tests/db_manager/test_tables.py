@@ -261,6 +261,7 @@ DESTRUCTIVE = [["drop-tables"], ["reset"], ["downgrade", "base"]]
 
 @pytest.mark.parametrize("command", DESTRUCTIVE, ids=" ".join)
 @pytest.mark.parametrize("consent", ["", "--yes", "--confirm=other"])
+@pytest.mark.slow
 def test_rows_of_a_given_server_go_by_its_name_alone(
     copy: WorkspaceCopy, command: list[str], consent: str
 ) -> None:
@@ -383,6 +384,7 @@ def test_a_table_of_others_with_the_name_of_ours_is_left(
     assert fetch(fresh_database_url, "SELECT id FROM users") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_table_that_a_revision_dropped_may_be_of_others_since(copy: WorkspaceCopy) -> None:
     copy.add_revision("aaaaaaaaaaa1", USERS, 'op.create_table("payroll")')
     copy.add_revision("aaaaaaaaaaa2", "aaaaaaaaaaa1", 'op.drop_table("payroll")')

@@ -51,6 +51,7 @@ async def test_a_pid_file_without_a_number_is_cleared(
         assert await ask(url, "SELECT 1") == 1
 
 
+@pytest.mark.slow
 async def test_a_pid_file_that_names_a_server_of_other_data_is_cleared(
     folder: Path, postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:

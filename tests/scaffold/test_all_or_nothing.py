@@ -109,6 +109,7 @@ def wait_for_guard(folder: Path) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_and_its_guard_left_is_undone_later(place: Path) -> None:
     before = picture(place)
     half_written = 0
@@ -253,7 +254,10 @@ COMMANDS = {
     "resource": ["resource user-service card number:str:unique user:ref(user)"],
     "field": ["mail-service 8082 subject:str", "field mail-service mail text:text?"],
     "remove": ["mail-service 8082 subject:str", "remove mail-service --yes"],
-    "remove a resource": ["resource user-service card number:str", "remove user-service card -y"],
+    "remove a resource": [
+        "resource user-service card number:str",
+        "remove user-service card --yes",
+    ],
     "apply": ["mail-service 8082 subject:str", "apply --restore"],
     "undo": ["mail-service 8082 subject:str", "undo --yes"],
     "templates": ["templates copy service/README.md"],
