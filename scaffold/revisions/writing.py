@@ -501,6 +501,8 @@ class _Change:
                 yield "rewrites"
         if self._is_sought_anew and self._old.searched:
             yield "locks-index"
+        if self._old.searched and not self._new.searched and phase == "expand":
+            yield "drop-object"
 
     @property
     def _perhaps_renamed(self) -> list[tuple[Column, Column]]:
