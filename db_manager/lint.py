@@ -27,12 +27,12 @@ from sqlalchemy import Numeric, String, Text
 from sqlalchemy.types import TypeEngine
 
 from db_manager.comparison import ImplThatAsksTheServer
+from db_manager.online import VOLATILE
 from db_manager.rendering import stored_type
 from db_manager.revisions import make_config
 
 _NAME = r'(?:"[^"]+"|[\w.])+'
 _ALTER = rf"ALTER TABLE (?:IF EXISTS )?(?:ONLY )?(?P<table>{_NAME}) "
-_VOLATILE = r"(?:gen_random_uuid|uuid_generate_v\d|random|nextval|clock_timestamp|timeofday)\s*\("
 
 _RULES: tuple[tuple[str, str, str], ...] = (
     (
@@ -43,7 +43,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "rewrites",
-        rf"{_ALTER}ADD (?:COLUMN )?(?!CONSTRAINT)(?=.* (?:DEFAULT .*{_VOLATILE}|STORED\b|GENERATED "
+        rf"{_ALTER}ADD (?:COLUMN )?(?!CONSTRAINT)(?=.* (?:DEFAULT .*{VOLATILE.pattern}|STORED\b|GENERATED "
         r"(?:BY DEFAULT|ALWAYS) AS IDENTITY|(?:BIG|SMALL)?SERIAL\b))",
         "has a value of its own for each row: the table is written anew, and its readers wait meanwhile",
     ),
@@ -119,10 +119,14 @@ _VALIDATION = re.compile(rf"{_ALTER}VALIDATE CONSTRAINT (?P<name>{_NAME})", re.I
 _REQUIRED = re.compile(
     rf"{_ALTER}ALTER (?:COLUMN )?(?P<column>{_NAME}) SET NOT NULL", re.IGNORECASE
 )
-_ADDED = re.compile(
+_ADDITION = (
     rf"{_ALTER}ADD (?:COLUMN )?(?:IF NOT EXISTS )?"
-    rf"(?!CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN|EXCLUDE)(?P<column>{_NAME}) (?=.*\bDEFAULT\b)",
-    re.IGNORECASE,
+    rf"(?!CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN|EXCLUDE)(?P<column>{_NAME}) "
+)
+_NEW = re.compile(_ADDITION, re.IGNORECASE)
+_ADDED = re.compile(rf"{_ADDITION}(?=.*\bDEFAULT\b)", re.IGNORECASE)
+_GETS_DEFAULT = re.compile(
+    rf"{_ALTER}ALTER (?:COLUMN )?(?P<column>{_NAME}) SET DEFAULT", re.IGNORECASE
 )
 _DROPPED_DEFAULT = re.compile(
     rf"{_ALTER}ALTER (?:COLUMN )?(?P<column>{_NAME}) DROP DEFAULT", re.IGNORECASE
@@ -267,16 +271,11 @@ def _judge(statements: list[Statement] | str, phase: str | None) -> Iterator[tup
     yield from _of_transactions(statements)
     drops_table = any(each.text.startswith("DROP TABLE") for each in statements)
     added = {found.groups() for each in statements for found in _ADDED.finditer(each.text)}
+    new = {found.groups() for each in statements for found in _NEW.finditer(each.text)}
+    added |= new & {
+        one.groups() for each in statements for one in _GETS_DEFAULT.finditer(each.text)
+    }
     for each in statements:
-        dropped = _DROPPED_DEFAULT.match(each.text)
-        if dropped and dropped.groups() in added:
-            yield (
-                each.line,
-                "required-column",
-                (
-                    f"{_short(each)} leaves a column that is new without a default: code that runs gives none"
-                ),
-            )
         for rule, form, why in _COMPILED:
             found = form.match(each.text)
             if found is None or _plain(found.groupdict().get("table") or "") in created:

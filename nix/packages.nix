@@ -8,6 +8,7 @@ in
   running =
     with ps;
     [
+      aiohttp
       alembic
       asyncpg
       click

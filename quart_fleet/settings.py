@@ -210,6 +210,12 @@ class ServiceSettings(DatabaseSettings):
     trusted_proxies: Annotated[str, AfterValidator(_refuse_what_is_no_proxy)] = "127.0.0.1"
     """Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed,
     comma-separated; `*` means every one."""
+    call_timeout: float = Field(default=5, gt=0, allow_inf_nan=False)
+    """Seconds that a call of another service may take as a whole, repetitions included."""
+    max_running_calls: int = Field(default=100, ge=1)
+    """How many calls of one other service are in progress at a time; more wait for their turn."""
+    max_answer_size: int = Field(default=1024 * 1024, ge=1)
+    """The largest answer of another service, in bytes."""
     service_registry_url: str | None = None
     """Reserved: nothing reads it yet."""
     max_content_length: int = Field(default=1024 * 1024, ge=1)

@@ -38,6 +38,7 @@ import pytest_asyncio
 
 from quart_fleet.conventions import role_of, without_foreign_variables
 from quart_fleet.paging import ListQuery, Page
+from quart_fleet.unfinished import settle
 from quart_fleet.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -59,6 +60,12 @@ _owned_folder = pytest.StashKey[Path]()
 
 NewDatabase = Callable[[], AbstractAsyncContextManager[str]]
 """Gives the URL of an empty database, which is dropped at the end of the block."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Undo what a killed generator left half-written, before a conftest imports it."""
+    settle(early_config.rootpath)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -158,7 +165,9 @@ async def _server_url() -> AsyncIterator[str]:
         yield _given_server()
         return
     from quart_fleet.postgres import EmbeddedPostgres  # noqa: PLC0415
+    from quart_fleet.postgres._server import remove_abandoned  # noqa: PLC0415
 
+    remove_abandoned(Path(tempfile.gettempdir()), "pg-test-*")
     async with EmbeddedPostgres(Path(os.environ[_FOLDER]), durable=False) as url:
         yield url
 

@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -48,6 +48,13 @@ def settle(root: Path) -> None:
         if any(root.glob(f"{STAGING}*/{JOURNAL}")):
             with locked(root):
                 undo_all(root)
+
+
+def settle_services(path: Iterable[str]) -> None:
+    """Do so for the workspaces whose services are imported: their folder is on Python's `path`."""
+    for folder in {Path(entry) for entry in path}:
+        if folder.name == "services":
+            settle(folder.parent)
 
 
 def undo_all(root: Path) -> None:

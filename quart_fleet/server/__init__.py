@@ -12,6 +12,12 @@ run `app` in place of `serve`: the limits on what a client may send before a han
 of that server then.
 """
 
+import sys
+
 from quart_fleet.server._start import serve, start
+from quart_fleet.unfinished import settle_services
 
 __all__ = ["serve", "start"]
+
+# An app.py imports this first, and then the service's own code, which may be half of two versions.
+settle_services(sys.path)

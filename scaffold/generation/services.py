@@ -10,14 +10,22 @@ from typing import Any, Self
 from quart_fleet.files import read_text
 from scaffold import english
 from scaffold.generation.actions import Action
-from scaffold.generation.fields import Field, ItemsField, Part, Resource, Rule, Secret
+from scaffold.generation.fields import (
+    Field,
+    ItemsField,
+    Part,
+    Resource,
+    Rule,
+    Secret,
+    spell_in_sql,
+)
 from scaffold.generation.fleet import PlannedService
 from scaffold.generation.relations import Target
 from scaffold.generation.render import TEMPLATES, Files, render, render_tree
 from scaffold.generation.samples import samples_of
 from scaffold.generation.shipped import MODEL, SERVICE, shipped_resource
 from scaffold.generation.tables import Table, quoted
-from scaffold.language.description import Value, spell
+from scaffold.language.description import Value
 from scaffold.names import ServiceName
 
 _BASE = re.compile(r"^FROM +(?:--\S+ +)*([^\s$]+)(?=\s)", re.MULTILINE)
@@ -47,6 +55,13 @@ _DTO_NAMES = (
 _NO_COLUMNS = "  # noqa: ARG002 - the table has no column of its own"
 
 _ACTIVE = "is_active: Mapped[bool] = mapped_column(Boolean, server_default=true())"
+
+_IN_EVERY_TEXT = (
+    "data message success Created successfully id created_at updated_at is_active True False None"
+    " true false null datetime.datetime(tzinfo=datetime.timezone.utc) Mon Tue Wed Thu Fri Sat Sun GMT"
+)
+_LIKE_A_TIME = r"[\d:., ]{1,6}"
+"""What a text of any row may hold: its envelope, its times and its id."""
 
 Words = dict[str, object]
 """What templates may name: `service`, and of a resource its `fields` and their kinds too."""
@@ -397,8 +412,13 @@ def _told(resource: Resource) -> list[Secret]:
                 for one, value in row
                 if not one.of.secret
             ]
-    text = " ".join(words)
-    return [one for one in resource.secrets if str(one.field.samples[0]) not in text]
+    text = " ".join([*words, _IN_EVERY_TEXT])
+    return [
+        one
+        for one in resource.secrets
+        for sample in [str(one.field.samples[0])]
+        if sample not in text and not re.fullmatch(_LIKE_A_TIME, sample)
+    ]
 
 
 def _sought(fields: list[Field]) -> list[str]:
@@ -804,7 +824,7 @@ def _in_sql(value: Value | dict[str, object] | list[object]) -> str:
         case dict() | list():
             text = json.dumps(value)
         case _:
-            text = spell(value)
+            text = spell_in_sql(value)
     return "'{}'".format(text.replace("'", "''"))
 
 

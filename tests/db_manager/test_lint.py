@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from textwrap import indent
 
@@ -83,6 +84,12 @@ def revision(folder: Path, upgrade: str, head: str = "") -> Script:
         f'"""one"""\n\nimport sqlalchemy as sa\nfrom alembic import op\n\nrevision = "a"\n'
         f"down_revision = None\n{head}\n\ndef upgrade() -> None:\n{indent(upgrade, '    ')}\n"
     )
+    return load(folder)
+
+
+def load(folder: Path) -> Script:
+    """Return the revision in `one.py` as Alembic has it."""
+    file = folder / "one.py"
     spec = importlib.util.spec_from_file_location("one", file)
     assert spec is not None
     assert spec.loader is not None
@@ -133,12 +140,18 @@ def test_a_comment_with_a_reason_accepts(
     assert [each.rule for each in found] == ["locks-index"] * (not is_accepted)
 
 
-def test_a_generated_revision_says_its_phase_and_that_it_was_told(tmp_path: Path) -> None:
+def test_a_generated_revision_says_its_phase_and_accepts_what_is_found_and_no_more(
+    tmp_path: Path,
+) -> None:
     phases = {}
     for name, (new, options) in CHANGES.items():
         written = write_revision(OLD, new, parent=USERS, **options)
         assert written is not None
-        assert "# accept all: generated" in written.text
+        (tmp_path / "one.py").write_text(written.text)
+        assert lint(load(tmp_path)) == [], name
+        accepted = re.findall(r"# accept ([\w-]+): .*", written.text)
+        (tmp_path / "one.py").write_text(re.sub(r"# accept.*", "", written.text))
+        assert sorted({each.rule for each in lint(load(tmp_path))}) == sorted(accepted), name
         phases[name] = 'phase = "contract"' in written.text
 
     assert {name for name, contracts in phases.items() if contracts} == {
@@ -146,6 +159,7 @@ def test_a_generated_revision_says_its_phase_and_that_it_was_told(tmp_path: Path
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_expansions_come_before_a_roll_out_and_contractions_after_it(copy: WorkspaceCopy) -> None:
     copy.add_column_to_users(
         "nick: Mapped[str | None] = mapped_column(String(20), index=True)",
@@ -153,6 +167,9 @@ def test_expansions_come_before_a_roll_out_and_contractions_after_it(copy: Works
     )
     copy.run("migrate")
     added = copy.run("revision", "-m", "add nick")
+    [addition] = copy.versions.glob("*_add_nick.py")
+    concurrently = "postgresql_concurrently=True"
+    assert concurrently in addition.read_text()
     [first] = copy.heads()[:1]
     copy.add_revision("aaaaaaaaaaa1", first, 'op.drop_column("users", "age")')
     [contraction] = copy.versions.glob("aaaaaaaaaaa1*")
@@ -160,15 +177,19 @@ def test_expansions_come_before_a_roll_out_and_contractions_after_it(copy: Works
         contraction.read_text().replace("\n\n\ndef up", '\nphase = "contract"\n\n\ndef up', 1)
     )
 
+    addition.write_text(addition.read_text().replace(concurrently, "", 1))
     before, waiting = copy.run("migrate", "--expand"), copy.run("wait", "--timeout", "0")
     at_expansion = revisions(copy.url)
     again, lint_all = copy.run("migrate", "--expand"), copy.run("lint", "--json")
     copy.add_revision("aaaaaaaaaaa2", "aaaaaaaaaaa1", "pass")
     late = copy.run("migrate", "--expand")
     after = copy.run("migrate", "--contract")
+    copy.user_model.write_text(re.sub(r".* age: .*\n", "", copy.user_model.read_text()))
+    unsafe, unsafe_json = copy.run("check"), copy.run("check", "--json")
+    addition.write_text(f"# accept locks-index: twelve rows\n{addition.read_text()}")
+    accepted = copy.run("check")
 
-    assert "Unsafe: " in added.err
-    assert "[locks-index]" in added.err
+    assert (added.code, "Unsafe: " in added.err) == (0, False)
     assert before.code == 0, before.err
     assert at_expansion == [(first,)]
     assert waiting.code == 0, waiting.err
@@ -178,6 +199,12 @@ def test_expansions_come_before_a_roll_out_and_contractions_after_it(copy: Works
     assert late.code == 1
     assert "aaaaaaaaaaa2 by hand expands, and follows aaaaaaaaaaa1 by hand" in late.err
     assert after.code == 0, after.err
+    assert unsafe.code == unsafe_json.code == 1
+    assert re.search(r"^Error: Unsafe: .*locks-index", unsafe.err, re.M), unsafe.err
+    assert "# accept RULE: REASON" in unsafe.err
+    assert json.loads(unsafe_json.out)["ok"] is False
+    assert "locks-index" in str(json.loads(unsafe_json.out)["problems"])
+    assert accepted.code == 0, accepted.err
     assert (
         fetch(copy.url, "SELECT 1 FROM information_schema.columns WHERE column_name = 'age'") == []
     )

@@ -19,6 +19,7 @@ port = 8081
 rank = "int:unique=0"
 kind = "enum(a, b)"
 flag = "bool"
+debt = "duration:max(-PT1S)"
 _unique = ["kind, flag"]
 
 [stock-service.shelf]
@@ -107,6 +108,10 @@ _active = false
 field = "str?"
 codes = "items(code):length(1)"
 password = "str:secret"
+shown = "str?:secret"
+message = "str?:secret"
+initial = "str(1)?:secret"
+year = 'str?:secret:pattern(/[0-9]{4}/)'
 
 [stock-service.safe.code]
 password = "str:secret:length(3)"
@@ -195,7 +200,8 @@ tickets = "many(ticket):length(1)"
 """
 """Many and items of more than two, which differ in combinations; parts with secrets and pairs; tables
 without a column; what changes by its items alone; users of other fields, and the contract's routes for
-what is no user; fields called as Python's types."""
+what is no user; fields called as Python's types; secrets called as what is told of a part, and such as
+any answer holds; a reference to another service's negative durations."""
 
 BOX = """
 [box-service]

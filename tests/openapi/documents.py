@@ -15,9 +15,7 @@ def ensure_valid(document: Document) -> int:
     Returns the number of examples.
     """
     require_module("openapi_spec_validator")
-    from openapi_spec_validator import OpenAPIV31SpecValidator  # noqa: PLC0415 - of an extra
-
-    OpenAPIV31SpecValidator(document).validate()
+    import_module("openapi_spec_validator").OpenAPIV31SpecValidator(document).validate()
     count = 0
     for media in _media_of(document):
         for example in examples_of(media):

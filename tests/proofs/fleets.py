@@ -1,9 +1,10 @@
 """Fleets at random, and values for what they keep."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -128,6 +129,8 @@ class Values:
             if field.name in states:
                 continue
             is_free = field.optional or field.default is not None
+            if field.default is Generated.NOW:
+                is_free = field.allows(datetime.now(UTC))
             if is_free and self._random.random() < 0.3:
                 continue
             values = list(self._possible(field, resource))
@@ -160,7 +163,12 @@ class Values:
                 if len(rows) >= least:
                     yield rows
             case _:
-                yield from (one for one in self._scalars(field) if field.allows(one))
+                width = field.type.width or math.inf
+                yield from (
+                    one
+                    for one in self._scalars(field)
+                    if field.allows(one) and (not isinstance(one, str) or len(one) <= width)
+                )
 
     def _parts(self, part: ResourceDescription, count: int) -> list[dict[str, Any]]:
         """Return parts of one owner, which differ in what is unique; fewer where there are not as many."""
@@ -174,7 +182,7 @@ class Values:
             whole = defaults | row
             keys = [{name: whole[name] for name in names} for names in unique]
             if not any(key in taken for key in keys if None not in key.values()):
-                rows.append(row)
+                rows.append({one.key: row[one.name] for one in part.fields if one.name in row})
                 taken += keys
         return rows
 
@@ -186,6 +194,7 @@ class Values:
         for pattern, value in PATTERNS:
             if field.pattern == pattern:
                 yield value
+                yield from samples_of(field)
         if field.type.name in ("str", "text"):
             width = field.type.width or 50
             least, most = field.shortest or 0, min(field.longest or width, width, 50)

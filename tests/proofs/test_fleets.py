@@ -98,7 +98,7 @@ def keep(
     posted = client.post(path, json=sent or {"unknown": True})
     if posted.status_code == 400 and "already exist" in posted.json()["message"]:
         return None  # of a yes or no there are only two
-    assert posted.status_code == 201, (resource, sent, posted.text)
+    assert posted.status_code == 201, f"{posted.text} {sent} {resource}"
     row = posted.json()["data"]
     assert client.get(f"{path}/{row['id']}").json()["data"] == row
     compare(resource, sent, row)
@@ -146,7 +146,7 @@ def update(client: httpx.Client, path: str, resource: ResourceDescription, value
         return
     if answer.status_code == 400 and "already exist" in answer.json()["message"]:
         return
-    assert answer.status_code == 200, (resource, sent, answer.text)
+    assert answer.status_code == 200, f"{answer.text} {sent} {resource}"
     row = client.get(path).json()["data"]
     assert row == answer.json()["data"]
     for field in resource.fields:

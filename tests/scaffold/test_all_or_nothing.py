@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from tests.scaffold.commands import (
     run,
     scaffold,
 )
+from tests.workspace import GeneratedWorkspace, booted
 
 
 @pytest.fixture
@@ -108,6 +109,7 @@ def wait_for_guard(folder: Path) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_and_its_guard_left_is_undone_later(place: Path) -> None:
     before = picture(place)
     half_written = 0
@@ -178,6 +180,8 @@ def test_the_next_run_undoes_what_a_killed_one_left(worn: Path) -> None:
         "-m scaffold apply --dry-run",
         "-m scaffold templates list",
         "-m db_manager history",
+        "-m db_manager lint",
+        "-m db_manager sql base:head",
     ],
 )
 def test_whatever_comes_next_undoes_what_a_killed_one_left(
@@ -196,12 +200,64 @@ def test_whatever_comes_next_undoes_what_a_killed_one_left(
     assert not list(with_user_service.glob(".scaffold-*"))
 
 
+CARD = "resource user-service card number:str"
+NOWHERE = "postgresql://ada@127.0.0.1:1/ada"
+HALVES = [(9, "resource user-service tag label:str"), (20, "remove user-service card --yes")]
+"""Commands, and after how many of their renames code is there that cannot be imported."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
+    """A workspace whose service starts, and whose resource a killed command half adds or removes."""
+    return GeneratedWorkspace.make(
+        tmp_path_factory.mktemp("whole") / "fleet", "user-service 8081", CARD
+    )
+
+
+def start(workspace: GeneratedWorkspace) -> None:
+    """Start the service, which asks no database for its health."""
+    with booted(workspace, "user_service", NOWHERE):
+        pass
+
+
+def try_tests(workspace: GeneratedWorkspace) -> None:
+    """Run tests that need no database."""
+    name = "services/user_service/tests/test_user_use_cases.py"
+    workspace.python("-m", "pytest", "-q", "-p", "no:cacheprovider", name)
+
+
+def migrate(workspace: GeneratedWorkspace) -> None:
+    """Run what reads revisions and models before it asks the database, of which there is none."""
+    with pytest.raises(AssertionError, match=r"127\.0\.0\.1:1"):
+        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=NOWHERE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("follow", [start, try_tests, migrate])
+@pytest.mark.parametrize(("step", "command"), HALVES)
+def test_code_that_a_killed_command_left_half_written_is_never_run(
+    whole: GeneratedWorkspace, step: int, command: str, follow: Callable[[GeneratedWorkspace], None]
+) -> None:
+    before = picture(whole.root / "services")
+    killed = strike(whole.root, "rename", step, "outage", *command.split())
+    assert killed.returncode == -signal.SIGKILL
+    assert picture(whole.root / "services") != before
+
+    follow(whole)
+
+    assert picture(whole.root / "services") == before
+    assert not list(whole.root.glob(".scaffold-*"))
+
+
 COMMANDS = {
     "service": ["mail-service 8082 subject:str"],
     "resource": ["resource user-service card number:str:unique user:ref(user)"],
     "field": ["mail-service 8082 subject:str", "field mail-service mail text:text?"],
     "remove": ["mail-service 8082 subject:str", "remove mail-service --yes"],
-    "remove a resource": ["resource user-service card number:str", "remove user-service card -y"],
+    "remove a resource": [
+        "resource user-service card number:str",
+        "remove user-service card --yes",
+    ],
     "apply": ["mail-service 8082 subject:str", "apply --restore"],
     "undo": ["mail-service 8082 subject:str", "undo --yes"],
     "templates": ["templates copy service/README.md"],

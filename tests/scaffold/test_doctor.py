@@ -129,6 +129,7 @@ def test_a_folder_in_place_of_a_file_is_a_finding(patient: Path) -> None:
     assert any("app.py" in problem for problem in told)
 
 
+@pytest.mark.slow
 def test_a_conflict_is_told_once(patient: Path) -> None:
     controllers = patient / PRODUCT / "infrastructure/web/controllers.py"
     marks = "<<<<<<< ours\nx = 1\n=======\nx = 2\n>>>>>>> theirs\n"
@@ -177,6 +178,7 @@ def test_references_that_nothing_checks_are_told(patient: Path) -> None:
     assert problem not in findings(patient, wrong=False)
 
 
+@pytest.mark.slow
 def test_a_blueprint_that_is_not_registered_is_missed(patient: Path) -> None:
     edit(patient, f"{PRODUCT}/bootstrap.py", "blueprints=[controllers.bp]", "blueprints=[]")
 
@@ -192,6 +194,7 @@ def test_a_blueprint_that_is_not_registered_is_missed(patient: Path) -> None:
 
 
 @pytest.mark.parametrize("part", [".scaffold", ".scaffold/generated"])
+@pytest.mark.slow
 def test_a_lost_baseline_is_told_as_what_it_is(patient: Path, part: str) -> None:
     shutil.rmtree(patient / part)
 
@@ -201,6 +204,7 @@ def test_a_lost_baseline_is_told_as_what_it_is(patient: Path, part: str) -> None
     assert remedy == "git checkout -- .scaffold, or else: python -m scaffold upgrade"
 
 
+@pytest.mark.slow
 def test_a_description_that_cannot_be_read_is_shown(patient: Path) -> None:
     describe(patient, '\nname = "str(80)', '\nname = "strr(80)')
 
@@ -210,6 +214,7 @@ def test_a_description_that_cannot_be_read_is_shown(patient: Path) -> None:
     assert "'strr' is no type" in problem
 
 
+@pytest.mark.slow
 def test_a_port_of_another_program_is_told(patient: Path) -> None:
     with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()

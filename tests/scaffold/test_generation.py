@@ -56,6 +56,10 @@ def test_a_secret_is_sought_where_no_other_value_is_like_it() -> None:
     assert "SECRETS = ('code',)" in tests
     alone = lamp_tests('key = "email:secret"\nmail = "email"')["test_lamp_secrets.py"]
     assert "SECRETS" not in alone
+    short = lamp_tests(
+        "pin = 'str:secret:pattern(/[0-9]{4}/)'\nletter = 'str(1):secret:pattern(/[a-z]/)'"
+    )
+    assert "SECRETS" not in short["test_lamp_secrets.py"]
 
 
 @pytest.mark.parametrize(("rule", "is_read"), [("", False), (", cascade", True)])
