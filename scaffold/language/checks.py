@@ -128,7 +128,9 @@ def check_parts(resource: ResourceDescription) -> None:
             )
     for part in missing:
         Scanner(part).refuse(
-            f"No field of {resource.name} keeps {part!r}", f'As in {part}s = "items({part})"', 0
+            f"No field of {resource.name} keeps {part!r}",
+            f'As in {names_of(missing[part]).many} = "items({part})"',
+            0,
         )
 
 
