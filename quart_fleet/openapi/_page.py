@@ -25,8 +25,11 @@ SwaggerUIBundle({
 """
 _STYLE = """\
 body { margin: 0; }
-.swagger-ui, .swagger-ui pre { overflow-wrap: anywhere; }
-.swagger-ui .highlight-code pre, .swagger-ui pre.microlight { white-space: pre-wrap !important; }
+.swagger-ui { overflow-wrap: anywhere; }
+.swagger-ui pre, .swagger-ui pre * {
+  overflow-wrap: anywhere !important;
+  white-space: pre-wrap !important;
+}
 @media (max-width: 640px) {
   .swagger-ui .wrapper { padding: 0 8px; }
   .swagger-ui .opblock .opblock-summary { flex-wrap: wrap; }

@@ -35,6 +35,8 @@ LAST_REQUEST_TIMEOUT = 1.0
 """Seconds that a draining process waits for a request that is on its way already."""
 LAST_SEND_TIMEOUT = 10.0
 """Seconds after which a draining process gives up a client that takes no byte."""
+CUT_TIMEOUT = 1.0
+"""Seconds that clients get to read their 503 at a second signal."""
 PROBE_DELAY = 0.3
 """Seconds after which a client that sends no more is asked whether it is still there."""
 MOST_QUEUED = 16
@@ -215,6 +217,11 @@ class Connections:
             each.since = now
         self._timer.cancel()
         self._sweep()
+
+    def abort(self) -> None:
+        """End all that are left."""
+        for each in list(self.open):
+            each.transport.abort()
 
     def _sweep(self) -> None:
         interval = _DRAINING_INTERVAL if self.draining else _INTERVAL

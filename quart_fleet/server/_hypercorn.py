@@ -29,6 +29,7 @@ from quart_fleet.asgi._http import SMALL
 from quart_fleet.server._connections import (
     ANSWER,
     BODY,
+    CUT_TIMEOUT,
     HEAD,
     IDLE,
     LAST_REQUEST_TIMEOUT,
@@ -381,11 +382,43 @@ def run_hypercorn(app: ServiceApplication, listener: socket.socket, link: Link) 
             sys.exit(str(error))
 
 
+class _Ending:
+    """What signals do: end in good order at the first, at once at the second; the third one kills."""
+
+    def __init__(self, connections: Connections, link: Link) -> None:
+        self.begun = asyncio.Event()
+        self.tasks = set[asyncio.Task[None]]()
+        """Those of the clients."""
+        self.is_serving = False
+        self._loop = asyncio.get_running_loop()
+        self._connections = connections
+        self._link = link
+        self._seen: list[int] = []
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.add_signal_handler(number, self._take, number)
+
+    def cut(self) -> None:
+        """Cancel what still runs."""
+        for task in self.tasks:
+            task.cancel()
+
+    def _take(self, number: int) -> None:
+        if self._link.is_second(number, self._seen):
+            self._loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+            if not self.is_serving:
+                signal.raise_signal(number)
+            self.cut()
+            self._loop.call_later(CUT_TIMEOUT, self._connections.abort)
+        self._seen.append(number)
+        self.begun.set()
+
+
 async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -> None:
     loop = asyncio.get_running_loop()
-    signalled = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, signalled.set)
+    connections = Connections(app)
+    ending = _Ending(connections, link)
+    tasks = ending.tasks
     config = Config()
     config.include_server_header = False
     config.loglevel = "WARNING"
@@ -398,13 +431,7 @@ async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -
     await lifespan.wait_for_startup()
     if lifespan_task.done() and (failure := lifespan_task.exception()):
         raise failure
-    connections = Connections(app)
     connections.start()
-    tasks = set[asyncio.Task[None]]()
-
-    def cut() -> None:
-        for task in tasks:
-            task.cancel()
 
     def connect() -> asyncio.StreamReaderProtocol:
         return asyncio.StreamReaderProtocol(CountingReader(limit=_MOST_BUFFERED), serve_client)
@@ -420,9 +447,9 @@ async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -
             )
 
     server = await loop.create_server(connect, sock=listener, backlog=BACKLOG)
+    ending.is_serving = True
     link.serving()
-    await signalled.wait()
-    loop.add_signal_handler(signal.SIGINT, cut)  # the second one, as under uvicorn
+    await ending.begun.wait()
     connections.drain()
     await end_listening(listener, [server], connect, is_last=link.is_last())
     link.closed()
@@ -432,7 +459,7 @@ async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -
     await context.terminated.set()
     if tasks:
         await asyncio.wait(tasks, timeout=deadline - loop.time())
-    cut()
+    ending.cut()
     if tasks:
         await asyncio.wait(tasks, timeout=_CUT_TIMEOUT)
     await lifespan.wait_for_shutdown()

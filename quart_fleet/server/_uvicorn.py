@@ -9,6 +9,7 @@ import socket
 import sys
 from contextlib import suppress
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import httptools
@@ -20,6 +21,7 @@ from quart_fleet.asgi._http import SMALL
 from quart_fleet.server._connections import (
     ANSWER,
     BODY,
+    CUT_TIMEOUT,
     HEAD,
     IDLE,
     MOST_QUEUED,
@@ -316,9 +318,29 @@ class BoundedServer(uvicorn.Server):
         super().__init__(config)
         self._all = connections
         self._link = link
+        self._seen: list[int] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End in good order at the first signal, at once at the second; the third one kills."""
+        if self._link.is_second(sig, self._seen):
+            signal.signal(sig, signal.SIG_DFL)
+            if self._loop is None:
+                signal.raise_signal(sig)
+            else:
+                self._loop.call_soon_threadsafe(self._cut, self._loop)
+        elif not self.should_exit:
+            super().handle_exit(sig, frame)
+        self._seen.append(sig)
+
+    def _cut(self, loop: asyncio.AbstractEventLoop) -> None:
+        for task in self.server_state.tasks:
+            task.cancel()
+        loop.call_later(CUT_TIMEOUT, setattr, self, "force_exit", True)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve, and say so."""
+        self._loop = asyncio.get_running_loop()
         self._all.start()
         await super().startup(sockets)
         self._link.serving()
