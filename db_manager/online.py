@@ -28,7 +28,7 @@ from alembic.operations.ops import (
     MigrateOperation,
     ModifyTableOps,
 )
-from sqlalchemy import Column, Identity, Integer
+from sqlalchemy import ClauseElement, Column, Identity, Integer
 from sqlalchemy.sql.compiler import IdentifierPreparer
 from sqlalchemy.sql.elements import conv
 
@@ -213,7 +213,7 @@ def _online(
                 initially=operation.kw.get("initially") or "",
             )
             yield Online(index, CONCURRENTLY, [in_sql(statement)])
-        case AddColumnOp(column=added) if _is_filled_by_row(added):
+        case AddColumnOp(column=added) if is_filled_by_row(added, preparer):
             yield from _filled(operation, added, relation, preparer)
         case AddColumnOp(column=added) if getattr(added.type, "create_constraint", False):
             # Its check is among the table's, which are made by themselves.
@@ -239,10 +239,12 @@ def _online(
             yield operation
 
 
-def _is_filled_by_row(column: Column[object]) -> bool:
+def is_filled_by_row(column: Column[object], preparer: IdentifierPreparer) -> bool:
     """Say whether each row gets a value of its own, which can be given to some rows at a time."""
     default = getattr(column.server_default, "arg", None)
-    if default is None or VOLATILE.search(str(default)) is None or column.table is None:
+    if isinstance(default, ClauseElement):
+        default = str(default.compile(dialect=preparer.dialect))
+    if default is None or VOLATILE.search(default) is None or column.table is None:
         return False
     keys = [*column.table.primary_key.columns]
     return len(keys) == 1 and isinstance(keys[0].type, Integer)

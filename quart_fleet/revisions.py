@@ -146,7 +146,7 @@ class History:
 
     @property
     def tables(self) -> frozenset[str]:
-        """The tables that a revision creates."""
+        """The tables that a revision creates, or gives their names."""
         return frozenset(table for each in self.revisions for table in each.tables)
 
 
@@ -178,11 +178,18 @@ def _read(path: Path) -> Revision:
 
 
 def _find_tables(tree: ast.Module) -> Iterator[str]:
-    """Yield the names in `op.create_table("name", …)`."""
+    """Yield the names in `op.create_table("name", …)` and `op.rename_table("old", "name")`."""
     for node in ast.walk(tree):
         match node:
-            case ast.Call(
-                func=ast.Attribute(attr="create_table"), args=[ast.Constant(value=str(table)), *_]
+            case (
+                ast.Call(
+                    func=ast.Attribute(attr="create_table"),
+                    args=[ast.Constant(value=str(table)), *_],
+                )
+                | ast.Call(
+                    func=ast.Attribute(attr="rename_table"),
+                    args=[_, ast.Constant(value=str(table)), *_],
+                )
             ):
                 yield table
 

@@ -87,13 +87,17 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
 
 
 @contextmanager
-def booted(workspace: GeneratedWorkspace, package: str, database_url: str) -> Iterator[str]:
+def booted(
+    workspace: GeneratedWorkspace, package: str, database_url: str, **settings: str
+) -> Iterator[str]:
     """Run a service as its README says; gives the address of its API."""
     port = reserve_port()
     process = subprocess.Popen(
         [sys.executable, "app.py"],
         cwd=workspace.root / "services" / package,
-        env=workspace.environment | {"DATABASE_URL": database_url, "SERVICE_PORT": str(port)},
+        env=workspace.environment
+        | {"DATABASE_URL": database_url, "SERVICE_PORT": str(port)}
+        | settings,
         stderr=subprocess.PIPE,
         text=True,
     )

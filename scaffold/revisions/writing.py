@@ -477,7 +477,16 @@ class _Change:
         news = [*(each for each in self.added if not each.nullable), *self.required]
         if named := ", ".join(each.name for each in news if each.default is None):
             yield f"Code that gives no {named} cannot add to {self._new.name} until it is replaced."
+        filled = {each.name for each in self._to_fill}
+        differing = {
+            each.name
+            for each in self.added
+            if each.default is Generated.RANDOM
+            or (each.nullable and each.default is None and each.name not in filled)
+        }
         for columns in self.uniques.added:
+            if not differing.isdisjoint(columns):
+                continue  # of rows that are there each has a value of its own, or none
             yield (
                 f"{', '.join(columns)} of {self._new.name} is unique: rows with equal values keep the "
                 "revision from being applied."
@@ -501,6 +510,8 @@ class _Change:
                 yield "rewrites"
         if self._is_sought_anew and self._old.searched:
             yield "locks-index"
+        if self._old.searched and not self._new.searched and phase == "expand":
+            yield "drop-object"
 
     @property
     def _perhaps_renamed(self) -> list[tuple[Column, Column]]:

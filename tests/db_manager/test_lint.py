@@ -41,8 +41,20 @@ FOUND = {
         RETYPE.format("String(80)", "String(40)"),
         RETYPE.format("Numeric(10, 2)", "Numeric(12, 3)"),
         'op.execute("ALTER TABLE users SET UNLOGGED")',
+        'op.execute("ALTER TABLE users ALTER age SET DATA TYPE bigint")',
+        'op.execute("VACUUM (ANALYZE, FULL) users")',
     ],
-    "locks-index": [INDEX.format(""), 'op.drop_index("ix")', 'op.execute("REINDEX TABLE users")'],
+    "locks-table": [
+        'op.execute("LOCK users")',
+        'op.execute("REFRESH MATERIALIZED VIEW names")',
+        'op.execute("ALTER TABLE users DETACH PARTITION old")',
+    ],
+    "locks-index": [
+        'op.execute("CREATE INDEX ON users (age)")',
+        INDEX.format(""),
+        'op.drop_index("ix")',
+        'op.execute("REINDEX TABLE users")',
+    ],
     "locks-constraint": [
         CHECK.format(""),
         'op.create_unique_constraint("uq", "users", ["age"])',
@@ -51,15 +63,39 @@ FOUND = {
         'op.add_column("users", sa.Column("pet", sa.Integer(), sa.ForeignKey("pets.id")))',
     ],
     "not-in-transaction": [INDEX.format(CONCURRENTLY)],
-    "changes-rows": ['op.execute("UPDATE users SET age = 1")', 'op.execute("DELETE FROM users")'],
-    "drop-column": ['op.drop_column("users", "age")'],
-    "drop-object": ['op.drop_table("users")', 'op.execute("DROP VIEW names")'],
+    "changes-rows": [
+        'op.execute("WITH a AS (SELECT 1) UPDATE users SET age = 1 WHERE true")',
+        'op.execute("MERGE INTO users USING a ON true WHEN MATCHED THEN DELETE")',
+        'op.execute("UPDATE users SET age = 1 -- WHERE id = 1")',
+        'op.execute("DO $$ BEGIN IF true THEN UPDATE users SET age = 1; END IF; END $$")',
+        'op.execute("UPDATE users SET age = 1")',
+        'op.execute("DELETE FROM users")',
+    ],
+    "drop-column": [
+        'op.drop_column("users", "age")',
+        'op.execute("ALTER TABLE users ADD COLUMN a numeric(8, 2), DROP COLUMN b")',
+    ],
+    "drop-object": [
+        'op.execute("/* of old */ DROP TABLE users")',
+        'op.execute("-- of old\\nDROP TABLE users")',
+        'op.execute("SELECT 1; DROP TABLE users")',
+        'op.execute("DROP EXTENSION pg_trgm")',
+        'op.execute("REVOKE SELECT ON users FROM app")',
+        'op.drop_table("users")',
+        'op.execute("DROP VIEW names")',
+    ],
     "renames": [
         'op.alter_column("users", "age", new_column_name="years")',
         'op.rename_table("users", "people")',
+        'op.execute("ALTER TABLE users SET SCHEMA other")',
+        'op.execute("ALTER VIEW names RENAME TO words")',
+        """op.execute("ALTER TYPE mood RENAME VALUE 'a' TO 'b'")""",
     ],
     "mixed": [f'op.add_column("users", {NICK.format("")})\n{APART}{INDEX.format(CONCURRENTLY)}'],
-    "unknown": ["op.get_bind().exec_driver_sql('SELECT 1')"],
+    "unknown": [
+        """op.execute("DO $$ BEGIN EXECUTE 'DROP TABLE users'; END $$")""",
+        "op.get_bind().exec_driver_sql('SELECT 1')",
+    ],
 }
 SAFE = [
     f'op.add_column("users", {NICK.format("")})',
@@ -74,6 +110,11 @@ SAFE = [
     RETYPE.format("String(40)", "Text()"),
     RETYPE.format("Numeric(10, 2)", "Numeric(12, 2)"),
     'op.execute("UPDATE users SET age = 1 WHERE id = 1")',
+    """op.execute("ALTER TABLE users ADD COLUMN a text DEFAULT 'x, DROP COLUMN y; DROP TABLE z'")""",
+    """op.execute("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ DELETE FROM users; SELECT 1 $$")""",
+    'op.execute("ALTER TABLE users RENAME CONSTRAINT a TO b")',
+    'op.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY names")',
+    'op.execute("REVOKE EXECUTE ON FUNCTION f FROM PUBLIC")',
 ]
 
 

@@ -255,7 +255,7 @@ async def test_a_service_that_is_rolled_over_loses_no_call(
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_A_TIME if SHARE >= 1 else 10):
                 group.create_task(work())
-            for number in range(1, max(3, int(10 * SHARE))):
+            for number in range(1, max(2, int(10 * SHARE))):
                 await asyncio.sleep(random.uniform(0.1, 0.5))
                 older = balancer.current
                 if way == "workers":

@@ -9,8 +9,9 @@ import re
 import resource
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -21,6 +22,7 @@ from quart_fleet.server._connections import MOST_QUEUED
 from tests.contract.service import RunningService, running
 from tests.contract.wire import TIMEOUT, Answer, exchange, spell
 from tests.faults.test_endings import tree
+from tests.workspace import python_path, run
 
 SERVERS = ["uvicorn", "hypercorn"]
 SHARE = int(os.environ.get("FAULTS", "10")) / 100
@@ -74,10 +76,10 @@ def _sockets(count: int) -> Iterator[list[socket.socket]]:
             client.close()
 
 
-def memory_of(service: RunningService) -> int:
-    """Return the bytes of memory that the process has."""
+def memory_of(service: RunningService, field: str = "VmRSS") -> int:
+    """Return the bytes of memory that the process has, or by VmHWM the most that it had."""
     status = Path(f"/proc/{service.pid}/status").read_text()
-    return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) * 1024
+    return int(re.findall(rf"{field}:\s+(\d+) kB", status)[0]) * 1024
 
 
 @asynccontextmanager
@@ -446,3 +448,86 @@ class TestCounts:
         print(f"{server}: {clients} answers that no client takes: {grown / 2**20:.0f} MiB")
         assert answer.status == 200
         assert grown < 64 * 1024 * 1024
+
+    async def test_all_attacks_together_stay_within_the_limit_of_the_manifests(
+        self, server: str, workspace: Path, database_url: str, tmp_path: Path
+    ) -> None:
+        """Each in its full count: one process, as the manifests run it."""
+        await fill(database_url, max(20_000, int(100_000 * SHARE)))
+        limit = min(limits_of_memory(workspace))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        try:
+            async with (
+                serving(server, workspace, database_url, tmp_path / "log") as service,
+                AsyncExitStack() as stack,
+            ):
+                for count, sent in ATTACKS.values():
+                    flooding = flood(service.port, max(1, int(count * SHARE)), sent)
+                    await stack.enter_async_context(flooding)
+                await asyncio.sleep(LASTING)
+                answer = await exchange(service.port, spell("GET", HEALTH))
+                peak = memory_of(service, "VmHWM")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        print(f"{server}: all attacks together: {peak / 2**20:.0f} of {limit / 2**20:.0f} MiB")
+        assert answer.status == 200
+        assert peak < limit
+
+
+LASTING = 8.0
+"""Seconds that all attacks go on together."""
+_KEPT = spell("GET", USERS).replace(b"Connection: close\r\n", b"")
+ATTACKS = {
+    "idle": (2000, b""),
+    "a byte now and then": (1000, b"GET / HTTP/1.1\r\n"),
+    "a head without an end": (1, b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 40_000_000),
+    "headers without an end": (1, b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: 1\r\n" * 1_000_000),
+    "unfinished heads": (2000, b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 60_000),
+    "unfinished bodies": (300, spell("POST", USERS, JSON, b" " * 1_000_000)[:-1]),
+    "bodies that are not read": (300, spell("POST", f"{USERS}/1/deactivate", JSON, b" " * 900_000)),
+    "bodies in tiny chunks": (
+        10,
+        spell("POST", USERS, {**JSON, "Transfer-Encoding": "chunked"}) + b"1\r\n \r\n" * 500_000,
+    ),
+    "answers that are not read": (150, _KEPT),
+    "requests sent ahead": (50, _KEPT + spell("GET", "/", {"Connection": "keep-alive"}) * 5000),
+    "waiting for the database": (512, spell("GET", f"{USERS}/1")),
+}
+"""How many clients send what."""
+
+
+@asynccontextmanager
+async def flood(port: int, count: int, sent: bytes) -> AsyncIterator[None]:
+    """Clients that send as much of the same as is taken, and read nothing."""
+    loop = asyncio.get_running_loop()
+    with contextmanager(_sockets)(count) as clients:
+
+        async def send(client: socket.socket) -> None:
+            with suppress(OSError):  # some are refused, which is what is tried
+                await loop.sock_connect(client, ("127.0.0.1", port))
+                await loop.sock_sendall(client, sent)
+
+        sending = [asyncio.ensure_future(send(client)) for client in clients]
+        try:
+            yield
+        finally:
+            for each in sending:
+                each.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+
+
+def limits_of_memory(workspace: Path) -> list[int]:
+    """Return the bytes that a service's container may take, by its manifests and by Compose."""
+    run(
+        [sys.executable, "-m", "scaffold", "deploy", "k8s", "--force"],
+        workspace,
+        {**os.environ, "PYTHONPATH": python_path(workspace)},
+    )
+    deployed = (workspace / "deploy/k8s/base/services/user-service.yaml").read_text()
+    composed = (workspace / "services/user_service/compose.yaml").read_text()
+    _, _, container = deployed.partition("\n        - name: service\n")
+    mebibytes = re.findall(r"limits:(?:\n +#.*)*\n +memory: (\d+)Mi", container)
+    mebibytes += re.findall(r"mem_limit: (\d+)m", composed)
+    assert len(mebibytes) == 2, mebibytes
+    return [int(each) * 1024 * 1024 for each in mebibytes]

@@ -167,18 +167,6 @@ def test_the_remedies_mend_what_they_are_for(patient: Path) -> None:
 
 
 @pytest.mark.slow
-def test_references_that_nothing_checks_are_told(patient: Path) -> None:
-    adapter = f"{PRODUCT}/infrastructure/adapters/user_directory.py"
-    maker = "maker:ref(user-service.user)?"
-    done(scaffold(patient, "field", "product-service", "product", maker))
-    problem = f"product-service accepts every id of a user: {adapter} asks nothing."
-
-    assert findings(patient, wrong=False)[problem] == "write an adapter that asks the user-service"
-    edit(patient, adapter, "class Unchecked", "class Asking")
-    assert problem not in findings(patient, wrong=False)
-
-
-@pytest.mark.slow
 def test_a_blueprint_that_is_not_registered_is_missed(patient: Path) -> None:
     edit(patient, f"{PRODUCT}/bootstrap.py", "blueprints=[controllers.bp]", "blueprints=[]")
 

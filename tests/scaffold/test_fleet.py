@@ -659,7 +659,7 @@ def test_a_resource_that_is_there_gets_more_options(fleet: Path) -> None:
     done(scaffold(fleet, *resource, "--index", "code", "--action", "reopen=status: sold -> open"))
     done(scaffold(fleet, *resource, "--plural", "wares"))
 
-    assert "product has now _index 'status, -price', _unique 'name, code', the action sell" in said
+    assert "product now has _index 'status, -price', _unique 'name, code', the action sell" in said
     assert "product-service.product has _index 'status,-price' already." in again
     assert (
         (fleet / "fleet.toml")
