@@ -1,6 +1,5 @@
 """The shop of the language's page: whom it asks for ids of other services, and what its code says."""
 
-import shutil
 from contextlib import ExitStack
 
 import httpx
