@@ -24,14 +24,13 @@ in
       uvicorn
       uvloop
       werkzeug
-      # The page of a service's routes, from PyPI: nixpkgs has Swagger UI 4, which reads no OpenAPI 3.1.
+      # swagger-ui-bundle-v2 from PyPI: nixpkgs has Swagger UI 4, which reads no OpenAPI 3.1.
       (buildPythonPackage rec {
-        pname = "swagger-ui-bundle-v2";
+        pname = "swagger_ui_bundle_v2";
         version = "5.31.0";
         format = "wheel";
         src = fetchPypi {
-          pname = "swagger_ui_bundle_v2";
-          inherit version format;
+          inherit pname version format;
           dist = "py3";
           python = "py3";
           hash = "sha256-rYSEOZyNooaNuGCAvNib0yCdjvtpFZosAUV2baiWgRI=";

@@ -181,11 +181,15 @@ def _find_tables(tree: ast.Module) -> Iterator[str]:
     """Yield the names in `op.create_table("name", …)` and `op.rename_table("old", "name")`."""
     for node in ast.walk(tree):
         match node:
-            case ast.Call(
-                func=ast.Attribute(attr="create_table"), args=[ast.Constant(value=str(table)), *_]
-            ) | ast.Call(
-                func=ast.Attribute(attr="rename_table"),
-                args=[_, ast.Constant(value=str(table)), *_],
+            case (
+                ast.Call(
+                    func=ast.Attribute(attr="create_table"),
+                    args=[ast.Constant(value=str(table)), *_],
+                )
+                | ast.Call(
+                    func=ast.Attribute(attr="rename_table"),
+                    args=[_, ast.Constant(value=str(table)), *_],
+                )
             ):
                 yield table
 
