@@ -13,6 +13,7 @@ SECRETS = Path("/run/secrets")
 
 FOREIGN_VARIABLES = (
     *(
+        "*_SERVICE_URL",
         "CALL_TIMEOUT",
         "CORS_ORIGINS",
         "DATABASE_*",

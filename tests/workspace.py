@@ -20,6 +20,12 @@ from tests.ports import reserve_port
 
 FRAMEWORK = Path(__file__).parents[1]
 
+CHECKS = (
+    *("ruff check .", "ruff format --check .", "scaffold contracts"),
+    "mypy services shared db_manager/migrations",
+)
+"""What a workspace passes before its own tests, modules of Python with their arguments."""
+
 Serve = Callable[[str], httpx.Client]
 """Runs a service, by its package, until the module's tests end; returns a client of its API."""
 
@@ -38,6 +44,19 @@ class GeneratedWorkspace:
         for service in services:
             workspace.python("-m", "scaffold", *service.split())
         return workspace
+
+    @classmethod
+    def describe(cls, root: Path, fleet: str) -> Self:
+        """Make one of which `fleet` is the fleet.toml."""
+        workspace = cls.make(root)
+        (root / "fleet.toml").write_text(fleet)
+        workspace.python("-m", "scaffold", "apply")
+        return workspace
+
+    def check(self) -> None:
+        """Hold its code to the linter, the formatter, the import contracts and the type checker."""
+        for check in CHECKS:
+            self.python("-m", *check.split())
 
     @property
     def environment(self) -> dict[str, str]:
@@ -87,13 +106,17 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
 
 
 @contextmanager
-def booted(workspace: GeneratedWorkspace, package: str, database_url: str) -> Iterator[str]:
+def booted(
+    workspace: GeneratedWorkspace, package: str, database_url: str, **settings: str
+) -> Iterator[str]:
     """Run a service as its README says; gives the address of its API."""
     port = reserve_port()
     process = subprocess.Popen(
         [sys.executable, "app.py"],
         cwd=workspace.root / "services" / package,
-        env=workspace.environment | {"DATABASE_URL": database_url, "SERVICE_PORT": str(port)},
+        env=workspace.environment
+        | {"DATABASE_URL": database_url, "SERVICE_PORT": str(port)}
+        | settings,
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -27,6 +27,12 @@ _NOT_FOUND = re.compile(r"(?!Endpoint )(.+) not found")
 _ALREADY_EXISTS = re.compile(r"(.+) already exists?")
 
 
+class Record(BaseModel):
+    """Any record, of which nothing is asked but that there is one."""
+
+    id: int
+
+
 class CallFailedError(Exception):
     """An attempt that brought no value and no refusal; the line is for the log."""
 

@@ -3,9 +3,10 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Set
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -23,8 +24,15 @@ from quart_fleet.clients._operation import (
     Operation,
     UnexpectedAnswerError,
 )
-from quart_fleet.errors import ServiceError, UnavailableError
+from quart_fleet.errors import (
+    ConfigurationError,
+    NotFoundError,
+    ServiceError,
+    UnavailableError,
+)
+from quart_fleet.files import parse_toml, shown
 from quart_fleet.settings import ServiceSettings
+from quart_fleet.workspace import Workspace
 
 T = TypeVar("T")
 
@@ -60,6 +68,8 @@ class Clients:
 
     def __init__(self, app: Quart, config: ServiceSettings) -> None:
         self._config = config
+        self._folder = Path(app.root_path)
+        self._unplaced: list[ServiceClient] = []
         self._session: aiohttp.ClientSession | None = None
         app.while_serving(self._open)
 
@@ -70,11 +80,23 @@ class Clients:
             raise RuntimeError("Other services can be called only while the application serves")
         return self._session
 
-    def of(self, service: str, url: str) -> "ServiceClient":
-        """Return what calls the service at this address; it has a limit and a breaker of its own."""
-        return ServiceClient(self, self._config, service, url)
+    def of(self, service: str, url: str | None) -> "ServiceClient":
+        """Return what calls a service; it has a limit and a breaker of its own.
+
+        Args:
+            service: its name in fleet.toml, as `user-service`.
+            url: its address, which the setting of its name says: USER_SERVICE_URL. With DEBUG or
+                TESTING, None means its port of fleet.toml on this machine; else the application does
+                not start without one.
+        """
+        client = ServiceClient(self, self._config, service, url or "")
+        if url is None:
+            self._unplaced.append(client)
+        return client
 
     async def _open(self) -> AsyncGenerator[None, None]:
+        for client in self._unplaced:
+            client.url = self._development_url(client.service)
         session = aiohttp.ClientSession(
             # Shorter than any server waits for the next request of a connection.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15),
@@ -96,6 +118,21 @@ class Clients:
             finally:
                 self._session = None
 
+    def _development_url(self, service: str) -> str:
+        """Return where a service of the workspace is on this machine; raises ConfigurationError."""
+        variable = f"{service.replace('-', '_').upper()}_URL"
+        if not (self._config.debug or self._config.testing):
+            raise ConfigurationError(
+                f"{variable}: set it to the address of the {service}, as http://{service}:8081"
+            )
+        fleet = Workspace.find(self._folder).root / "fleet.toml"
+        port = parse_toml(fleet).get(service, {}).get("port") if fleet.is_file() else None
+        if port is None:
+            raise ConfigurationError(
+                f"{variable}: set it to the address of the {service}, since {shown(fleet)} has no port"
+            )
+        return f"http://127.0.0.1:{port}"
+
 
 @dataclass(frozen=True, slots=True)
 class _Call:
@@ -115,7 +152,7 @@ class ServiceClient:
         self.service = service
         self.breaker = CircuitBreaker(service, lambda: asyncio.get_running_loop().time())
         self._clients = clients
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
         self._timeout = config.call_timeout
         self._patience = min(PATIENCE, config.call_timeout)
         self._most_bytes = config.max_answer_size
@@ -151,7 +188,7 @@ class ServiceClient:
                 bound.is_waiting = True
             else:
                 bound.has_written = True
-        url = URL(f"{self._url}{operation.path(values)}", encoded=True)
+        url = URL(f"{self.url}{operation.path(values)}", encoded=True)
         headers, written = _carried(bound), None
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -166,6 +203,31 @@ class ServiceClient:
         finally:
             if bound is not None:
                 bound.is_waiting = False
+
+    async def missing(self, operation: Operation[Any], ids: Set[int]) -> Set[int]:
+        """Return those of the ids that the service keeps nothing of; all are asked for at once.
+
+        Raises UnavailableError where one of them is not answered for.
+
+        Args:
+            operation: gets the record of one `record_id`.
+            ids: what is asked for.
+        """
+        missing = set[int]()
+
+        async def ask(record_id: int) -> None:
+            try:
+                await self.call(operation, {"record_id": record_id})
+            except NotFoundError:
+                missing.add(record_id)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for record_id in ids:
+                    group.create_task(ask(record_id))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed.exceptions[0].__cause__
+        return missing
 
     async def _attempt_until(self, operation: Operation[T], call: _Call) -> T:
         """Return what the first attempt brings that does not fail, where it may be repeated at all."""

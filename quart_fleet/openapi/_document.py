@@ -31,14 +31,15 @@ from quart_fleet.files import parse_toml
 from quart_fleet.listing import FieldType, Listing
 from quart_fleet.openapi._examples import NoExampleError, example_of
 from quart_fleet.openapi._schemas import REFERENCE, Schema, Schemas
-from quart_fleet.openapi._statements import statements_of
+from quart_fleet.openapi._statements import find_mismatch, statements_of
 from quart_fleet.web import Answer
 from quart_fleet.web._error_responses import MESSAGES, ErrorResponses
 from quart_fleet.web._parsing import Handler, annotations_of, parameters_of
 
-DIALECT = "https://spec.openapis.org/oas/3.1/dialect/base"
 UNDECLARED = "x-undeclared"
 """Marks an operation whose controller does not say what it answers."""
+MISMATCH = "x-mismatch"
+"""Says of an operation what its controller answers in place of what it declares."""
 _JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
 _IMPLIED = frozenset({"HEAD", "OPTIONS"})
@@ -230,7 +231,6 @@ class _Document:
         tags = dict.fromkeys(each.tag for each in operations)
         return {
             "openapi": "3.1.0",
-            "jsonSchemaDialect": DIALECT,
             "info": {"title": self._app.name, "version": version_above(Path(self._app.root_path))},
             "servers": [{"url": "/"}],
             "tags": [{"name": tag} for tag in tags],
@@ -354,6 +354,8 @@ class _Document:
             written["description"] = text
         if not operation.is_declared:
             written[UNDECLARED] = True
+        if mismatch := find_mismatch(operation.handler):
+            written[MISMATCH] = mismatch
         if parameters := [*self.path_parameters(operation), *self.query_parameters(operation)]:
             written["parameters"] = parameters
         for kind in parameters_of(operation.handler).values():

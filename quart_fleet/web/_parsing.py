@@ -36,10 +36,16 @@ Handler = Callable[..., Any]
 
 
 def annotations_of(handler: Handler) -> Mapping[str, Any]:
-    """Return the types of a function's parameters, and of its answer as `return`."""
+    """Return the types of a function's parameters, and of its answer as `return`.
+
+    Where one is a text that its module cannot read, as Quart's own views have them, there are none.
+    """
     found: Mapping[str, Any] = getattr(handler, "__annotations__", {})
     if any(isinstance(kind, str) for kind in found.values()):
-        return get_type_hints(handler, include_extras=True)
+        try:
+            return get_type_hints(handler, include_extras=True)
+        except NameError:
+            return {}
     return found
 
 

@@ -89,7 +89,7 @@ def command(  # noqa: PLR0913 - an argument for each option
     change = change_fleet(edit, chosen, ApplyOptions())
     owner, _, _ = resource.partition(".")
     is_new = change.before.find_resource(normalise(service), owner) is None
-    about = f"{service} keeps {resource}" if is_new else f"{resource} has now {_listed(given)}"
+    about = f"{service} keeps {resource}" if is_new else f"{resource} now has {_listed(given)}"
     if chosen.json:
         preview.print_json(change.plan, with_diff=chosen.diff)
     elif chosen.writes:

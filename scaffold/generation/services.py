@@ -912,6 +912,11 @@ def render_service(service: PlannedService, project: str, base: str) -> Files:
             name.typed, name.package, name.title, name.image, service.port, project, base
         )
     }
+    every = dict.fromkeys(one for resource in service.resources for one in resource.directories)
+    words |= {
+        "directories": [*every],
+        "providers": [*{one.service: one for one in every}.values()],
+    }
     tree = render_tree("service", words)
     if service.resources:
         blueprints = [f"{one.prefix}controllers.bp" for one in service.resources]

@@ -126,9 +126,11 @@ def check_parts(resource: ResourceDescription) -> None:
                 f"Each items has a table of its own: {part}",
                 str(one).index("(") + 1,
             )
-    for part in missing:
+    for part, described in missing.items():
         Scanner(part).refuse(
-            f"No field of {resource.name} keeps {part!r}", f'As in {part}s = "items({part})"', 0
+            f"No field of {resource.name} keeps {part!r}",
+            f'As in {names_of(described).many} = "items({part})"',
+            0,
         )
 
 

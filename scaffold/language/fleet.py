@@ -224,10 +224,14 @@ def put_fields(text: str, service: str, name: str, fields: Iterable[FieldDescrip
 
 
 def drop_field(text: str, service: str, name: str, field: str) -> str:
-    """Return the text without a field of a resource."""
+    """Return the text without a field of a resource; of items, without their part too."""
     document = Document(text, FILE)
     path = _path(document, service, *name.split("."))
-    return _checked(text, document.delete(_find_field(document, path, field)))
+    after = document.delete(_find_field(document, path, field))
+    kind = parse_field(f"{field}:{_table(document, path)[field]}", has_active=False).type
+    if kind.name == "items":
+        after = Document(after, FILE).delete_all((*path, kind.target))
+    return _checked(text, after)
 
 
 def rename_field(text: str, service: str, name: str, old: str, new: str) -> str:

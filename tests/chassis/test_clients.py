@@ -5,15 +5,19 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from types import NoneType, SimpleNamespace
 
 import pytest
 from pydantic import BaseModel
+from quart.testing.app import LifespanError
 
+from quart_fleet.asgi._application import LeanApplication
 from quart_fleet.bounds import BOUND, Bound
-from quart_fleet.clients import Operation
+from quart_fleet.clients import Clients, Operation, Record
 from quart_fleet.errors import (
     AlreadyExistsError,
+    ConfigurationError,
     ConflictError,
     ForbiddenError,
     InvalidRequestError,
@@ -23,6 +27,7 @@ from quart_fleet.errors import (
     UnavailableError,
     ValidationFailedError,
 )
+from quart_fleet.settings import ServiceSettings, ServiceURL
 from tests.chassis.provider import CUT, Provider, answer, calling, refusal, success
 
 
@@ -347,3 +352,83 @@ async def test_a_service_is_called_only_while_the_application_serves() -> None:
 
     with pytest.raises(RuntimeError, match="only while the application serves"):
         await client.call(GET, {"user_id": 7})
+
+
+async def test_ids_that_a_service_does_not_know_are_missing() -> None:
+    """All are asked for at once; what is not answered for is not missing."""
+
+    async def look() -> bytes:
+        record_id = int(provider.received[-1].path.rpartition("/")[2])
+        if record_id == 13:
+            return refusal(404, "Endpoint not found")
+        return ADA if record_id == 7 else refusal(404, "User not found")
+
+    get = Operation("GET", "/users/{record_id}", Record)
+    provider = Provider([look])
+    async with provider.listening(), calling(provider.url) as client:
+        assert await client.missing(get, {7, 8, 9}) == {8, 9}
+        with pytest.raises(UnavailableError) as failed:
+            await client.missing(get, {7, 13})
+
+    assert "Endpoint not found" in str(failed.value.__cause__)
+
+
+@pytest.mark.parametrize("debug", ["DEBUG", "TESTING"])
+async def test_a_service_is_by_itself_at_its_port_of_the_workspace(
+    debug: str, tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.scaffold]\n")
+    (tmp_path / "fleet.toml").write_text("[user-service]\nport = 8091\n")
+    app = LeanApplication(__name__, root_path=str(tmp_path), static_folder=None)
+    clients = Clients(app, ServiceSettings.model_validate({debug: True}))
+    client = clients.of("user-service", None)
+    given = clients.of("user-service", "https://users.example.com/")
+    async with app.test_app():
+        assert client.url == "http://127.0.0.1:8091"
+        assert given.url == "https://users.example.com"
+
+
+async def test_a_service_that_the_workspace_does_not_know_wants_an_address(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.scaffold]\n")
+    app = LeanApplication(__name__, root_path=str(tmp_path), static_folder=None)
+    Clients(app, ServiceSettings.model_validate({"DEBUG": True})).of("product-service", None)
+
+    with pytest.raises(LifespanError):
+        await app.test_app().__aenter__()
+
+    assert str(app.start_error).startswith("PRODUCT_SERVICE_URL: set it to the address of the")
+
+
+async def test_outside_of_development_an_address_is_wanted() -> None:
+    app = LeanApplication(__name__, static_folder=None)
+    wanted = {"SECRET_KEY": "of the tests", "DATABASE_URL": "postgresql://localhost/any"}
+    Clients(app, ServiceSettings.model_validate(wanted)).of("user-service", None)
+
+    with pytest.raises(LifespanError):
+        await app.test_app().__aenter__()
+
+    assert app.start_error == (
+        "USER_SERVICE_URL: set it to the address of the user-service, as http://user-service:8081"
+    )
+
+
+class Settings(ServiceSettings):
+    user_service_url: ServiceURL | None = None
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["user-service:8081", "ftp://users", "http://", "http://a:b@users", "http://users?a=b", "/api"],
+)
+def test_what_is_no_address_is_refused_by_its_variable(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TESTING", "True")
+    monkeypatch.setenv("USER_SERVICE_URL", url)
+
+    with pytest.raises(ConfigurationError) as refused:
+        Settings.load()
+
+    assert str(refused.value).startswith(
+        "USER_SERVICE_URL: write the address as http://user-service:8081, without /api/v1"
+    )

@@ -54,12 +54,13 @@ def test_heads_of_this_workspace_are_those_of_alembic() -> None:
     assert set(alembic_of(VERSIONS).get_heads()) == set(History.read(VERSIONS).heads)
 
 
-def test_tables_are_what_revisions_create(tmp_path: Path) -> None:
+def test_tables_are_what_revisions_create_or_rename(tmp_path: Path) -> None:
     steps = (
         'def upgrade():\n    op.create_table("users")\n    op.create_table("jobs", schema="x")\n'
+        '    op.rename_table("users", "members")\n'
     )
 
-    assert History.read(write(tmp_path, a=FIRST + steps)).tables == {"users", "jobs"}
+    assert History.read(write(tmp_path, a=FIRST + steps)).tables == {"users", "jobs", "members"}
 
 
 def test_a_missing_parent_is_told_by_file_and_id(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Fleets at random, and values for what they keep."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
@@ -162,7 +163,12 @@ class Values:
                 if len(rows) >= least:
                     yield rows
             case _:
-                yield from (one for one in self._scalars(field) if field.allows(one))
+                width = field.type.width or math.inf
+                yield from (
+                    one
+                    for one in self._scalars(field)
+                    if field.allows(one) and (not isinstance(one, str) or len(one) <= width)
+                )
 
     def _parts(self, part: ResourceDescription, count: int) -> list[dict[str, Any]]:
         """Return parts of one owner, which differ in what is unique; fewer where there are not as many."""
@@ -188,6 +194,7 @@ class Values:
         for pattern, value in PATTERNS:
             if field.pattern == pattern:
                 yield value
+                yield from samples_of(field)
         if field.type.name in ("str", "text"):
             width = field.type.width or 50
             least, most = field.shortest or 0, min(field.longest or width, width, 50)

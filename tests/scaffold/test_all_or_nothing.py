@@ -109,6 +109,7 @@ def wait_for_guard(folder: Path) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_and_its_guard_left_is_undone_later(place: Path) -> None:
     before = picture(place)
     half_written = 0
@@ -199,9 +200,9 @@ def test_whatever_comes_next_undoes_what_a_killed_one_left(
     assert not list(with_user_service.glob(".scaffold-*"))
 
 
-CARD = "resource user-service card number:str"
+CARD = "resource book-service card number:str"
 NOWHERE = "postgresql://ada@127.0.0.1:1/ada"
-HALVES = [(9, "resource user-service tag label:str"), (20, "remove user-service card --yes")]
+HALVES = [(9, "resource book-service tag label:str"), (20, "remove book-service card --yes")]
 """Commands, and after how many of their renames code is there that cannot be imported."""
 
 
@@ -209,19 +210,19 @@ HALVES = [(9, "resource user-service tag label:str"), (20, "remove user-service 
 def whole(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     """A workspace whose service starts, and whose resource a killed command half adds or removes."""
     return GeneratedWorkspace.make(
-        tmp_path_factory.mktemp("whole") / "fleet", "user-service 8081", CARD
+        tmp_path_factory.mktemp("whole") / "fleet", "book-service 8081", CARD
     )
 
 
 def start(workspace: GeneratedWorkspace) -> None:
     """Start the service, which asks no database for its health."""
-    with booted(workspace, "user_service", NOWHERE):
+    with booted(workspace, "book_service", NOWHERE):
         pass
 
 
 def try_tests(workspace: GeneratedWorkspace) -> None:
     """Run tests that need no database."""
-    name = "services/user_service/tests/test_user_use_cases.py"
+    name = "services/book_service/tests/test_book_use_cases.py"
     workspace.python("-m", "pytest", "-q", "-p", "no:cacheprovider", name)
 
 
@@ -253,7 +254,10 @@ COMMANDS = {
     "resource": ["resource user-service card number:str:unique user:ref(user)"],
     "field": ["mail-service 8082 subject:str", "field mail-service mail text:text?"],
     "remove": ["mail-service 8082 subject:str", "remove mail-service --yes"],
-    "remove a resource": ["resource user-service card number:str", "remove user-service card -y"],
+    "remove a resource": [
+        "resource user-service card number:str",
+        "remove user-service card --yes",
+    ],
     "apply": ["mail-service 8082 subject:str", "apply --restore"],
     "undo": ["mail-service 8082 subject:str", "undo --yes"],
     "templates": ["templates copy service/README.md"],

@@ -409,6 +409,17 @@ def test_services_are_kept_sorted_and_comments_stay_with_theirs() -> None:
     )
 
 
+def test_with_a_field_of_items_goes_its_part() -> None:
+    before, _, rest = SHOP.partition("[order-service.order.line]")
+    assert rest
+
+    text = drop_field(SHOP, "order-service", "order", "lines")
+
+    assert find(text, "order").parts == ()
+    assert text.startswith(before.replace('lines = "items(line)"\n', "").rstrip())
+    assert "items(line)" not in text
+
+
 def test_fields_are_put_dropped_and_renamed_where_they_are() -> None:
     text = SHOP
     fields = parse_fields(["price:decimal(12,2):min(1)", 'colour:str(9)="a\\\\b"']).fields

@@ -189,6 +189,7 @@ def test_what_cannot_be_safe_is_said(old: Resource, new: Resource | None, said: 
         (NAMED, products("name:text?")),
         (NAMED, products("name:str(120)=none")),
         (NAMED, products("name:str(120)", "price:int?", "stock:int=0", "token:uuid=random")),
+        (NAMED, products("name:str(120)", "code:str?:unique", "token:uuid:unique=random")),
         (NAMED, products("name:str(120)", indexed=["name"])),
         (products("n:decimal(10,2)"), products("n:decimal(12,2)")),
         (products("n:enum(a, b)"), products("n:enum(a, b, c)")),
