@@ -612,6 +612,8 @@ def describe_resource(resource: Resource, service: str) -> Words:
             for one in directories
             for items, field in one.nested
             if items.count
+            # Of a unique one the samples may have none.
+            and (field, None) not in items.part.rows(0, items.part.entries)[0]
         ],
         "listed_pairs": [
             field
