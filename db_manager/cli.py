@@ -36,6 +36,8 @@ from quart_fleet.output import escape_unprintable_text
 if TYPE_CHECKING:
     from db_manager.report import Status
 
+ACCEPT = "A comment accepts it: # accept RULE: REASON"
+
 
 @click.group(
     cls=Commands,
@@ -180,14 +182,19 @@ def revision(  # noqa: PLR0913 - one for each option
         wait,
         lock_wait=lock_wait,
     )
-    if written is None:
+    if not written:
         say("Nothing to write: the models equal the database. (--empty writes one all the same.)")
-    else:
-        from db_manager.lint import lint_all  # noqa: PLC0415
+        return
+    from db_manager.lint import lint_all  # noqa: PLC0415
 
-        for finding in [each for each in lint_all() if each.file == written.name]:
-            say(f"Unsafe: {finding}.")
-        _print_path(written)
+    names = {each.name for each in written}
+    findings = [each for each in lint_all() if each.file in names]
+    for finding in findings:
+        say(f"Unsafe: {finding}.")
+    if findings:
+        say(f"Mend it, or say in the file why it is right. {ACCEPT}")
+    for file in written:
+        _print_path(file)
 
 
 @commands.command("lint")
@@ -203,7 +210,7 @@ def lint_revisions(as_json: bool) -> None:
         click.echo(json.dumps([dataclasses.asdict(each) for each in found], indent=2))
     if found:
         lines = [f"{each}." for each in found]
-        raise ManagerError("\n".join([*lines, "Or say why it is right: # accept RULE: REASON"]))
+        raise ManagerError("\n".join([*lines, f"Or say why it is right. {ACCEPT}"]))
     if not as_json:
         click.echo("No new revision stops or breaks services that run.")
 
@@ -227,21 +234,21 @@ def merge(message: str) -> None:
 @JSON
 @WAIT
 def check(as_json: bool, wait: float) -> None:
-    """Compare models and migrated database; exit 1 when they differ."""
+    """Compare models and migrated database, and lint; exit 1 when they differ or it finds something."""
+    from db_manager.lint import lint_all  # noqa: PLC0415
     from db_manager.report import Check  # noqa: PLC0415
 
-    found = Check.of(_find_status(wait))
+    status = _find_status(wait)
+    found = Check.of(status, tuple(map(str, lint_all() if status.heads else ())))
     if as_json:
         click.echo(found.to_json())
     else:
-        from db_manager.lint import lint_all  # noqa: PLC0415
-
         for line in found.not_compared:
             say(f"Not compared: {line}.")
-        for finding in lint_all() if found.heads else ():
-            say(f"Unsafe: {finding}.")
     if found.problems:
-        raise ManagerError("\n".join(found.problems))
+        is_unsafe = any(each.startswith("Unsafe: ") for each in found.problems)
+        advice = [f"Mend it, or say in the file why it is right. {ACCEPT}"] if is_unsafe else []
+        raise ManagerError("\n".join([*found.problems, *advice]))
     if not as_json:
         click.echo("The models equal the migrations.")
 

@@ -12,11 +12,13 @@ from alembic.operations.ops import (
     AddColumnOp,
     AlterColumnOp,
     CreateTableOp,
+    DowngradeOps,
     DropColumnOp,
     DropTableOp,
     MigrateOperation,
     MigrationScript,
     ModifyTableOps,
+    UpgradeOps,
 )
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Connection, Index, MetaData, Table, text
@@ -25,9 +27,11 @@ from sqlalchemy.schema import DDLElement
 from db_manager.definitions import Definitions, read_definitions, text_of_default
 from db_manager.errors import ManagerError
 from db_manager.made import Made
+from db_manager.online import online, split
 from db_manager.ownership import KINDS, Ownership, full_name
 from db_manager.progress import Progress
 from db_manager.rendering import render_item
+from db_manager.revisions import contraction_of
 from db_manager.steps import (
     definition_steps,
     foreign_key_steps,
@@ -185,7 +189,7 @@ class Comparison:
             "include_name": self.ownership.is_name_compared,
             "include_object": self.ownership.is_object_compared,
             "render_item": render_item,
-            "process_revision_directives": self.complete,
+            "process_revision_directives": self.write,
             "version_table": self.workspace.version_table,
         }
 
@@ -257,8 +261,32 @@ class Comparison:
         ]
         self.operations = [*renames, *before, *in_order(operations), *steps, *more, *invalid]
         upgrade.ops[:] = self.operations
-        script.downgrade_ops.ops.clear()
-        upgrade.reverse_into(script.downgrade_ops)
+
+    def write(self, context: object, revision: object, scripts: list[MigrationScript]) -> None:
+        """Have a revision do all so that services go on, and another one what they have to be rid of."""
+        self.complete(context, revision, scripts)
+        [script] = scripts
+        preparer = self.connection.dialect.identifier_preparer
+        partitioned = frozenset(
+            (schema or "", name)
+            for (schema, name), (kind, *_) in self.ownership.relations.items()
+            if kind == "p"
+        )
+        parts = [each for each in split(self.operations) if each] or [[]]
+        for number, part in enumerate(parts):
+            if number:
+                identity = contraction_of(str(script.rev_id))
+                message = f"contract: {script.message}"
+                head = str(script.rev_id)
+                more = MigrationScript(
+                    identity, UpgradeOps([]), DowngradeOps([]), message=message, head=head
+                )
+                scripts.append(more)
+            upgrade, downgrade = scripts[-1].upgrade_ops, scripts[-1].downgrade_ops
+            if upgrade is not None and downgrade is not None:
+                back = [each.reverse() for each in reversed(part)]
+                upgrade.ops[:] = online(part, preparer, partitioned)
+                downgrade.ops[:] = online(back, preparer, partitioned)
 
     def losses(self) -> list[Loss]:
         """Return what the operations drop together with rows or values."""

@@ -24,7 +24,7 @@ from quart_fleet.database.explanations import (
     driver_error,
     explain,
 )
-from quart_fleet.database_url import describe
+from quart_fleet.database_url import connect_arguments, describe
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.settings import DatabaseSettings
 
@@ -186,6 +186,54 @@ async def _connected(
         await target.engine.dispose()
 
 
+async def recreate(url: str) -> None:
+    """Drop a database of the embedded server, and create it anew; ends all its connections.
+
+    Killed in between, it leaves no database, or one that cannot be used: the next command that
+    connects restores it.
+    """
+    async with _creating(url) as (connection, name):
+        await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+
+
+async def restore(url: str) -> None:
+    """Create the database that a killed `recreate` left out, or only half of it."""
+    async with _creating(url) as (connection, name):
+        rows = "SELECT datconnlimit = -2 FROM pg_database WHERE quote_ident(datname) = $1"
+        is_invalid = await connection.fetchval(rows, name)
+        if is_invalid is None or is_invalid:  # else another command has created it
+            await connection.execute(f"DROP DATABASE IF EXISTS {name}")
+            await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+
+
+@asynccontextmanager
+async def _creating(url: str) -> AsyncIterator[tuple[asyncpg.Connection, str]]:
+    """Connect beside a database, which no other command creates meanwhile; gives its name, quoted."""
+    parts = urlsplit(url)
+    maintenance = parts._replace(path="/template1").geturl()
+    connection = await asyncpg.connect(**connect_arguments(maintenance))
+    try:
+        await connection.execute(
+            "SELECT pg_advisory_lock(hashtext('db_manager creates databases'))"
+        )
+        yield (
+            connection,
+            await connection.fetchval("SELECT quote_ident($1)", parts.path.lstrip("/")),
+        )
+    finally:
+        await connection.close()
+
+
+def _is_dropped(error: ManagerError) -> bool:
+    """Say whether a database is not there, or only half of it, as a killed DROP DATABASE leaves it."""
+    cause = driver_error(error.__cause__) if error.__cause__ else error
+    return isinstance(cause, asyncpg.InvalidCatalogNameError) or (
+        isinstance(cause, asyncpg.ObjectNotInPrerequisiteStateError)
+        and "invalid database" in str(cause)
+    )
+
+
 def _place(url: str, name: str, address: str | None, port: int, sockets: str | None) -> str:
     """Say where a server is by its answer, and by DATABASE_URL where that has another address."""
     named = urlsplit(url)
@@ -218,11 +266,18 @@ def _refusal(error: BaseException, target: Target) -> ManagerError:
 
 
 async def _reach(target: Target, deadline: float, retried: Retried) -> None:
+    is_restored = False
     while True:
         try:
             async with target.connect():
                 return
-        except retried as error:
+        except ManagerError as error:
+            if target.is_embedded and _is_dropped(error) and not is_restored:
+                await restore(target.url)
+                is_restored = True
+                continue
+            if not isinstance(error, retried):
+                raise
             if monotonic() >= deadline:
                 advice = " --wait SECONDS keeps trying." * isinstance(error, UnreachableError)
                 raise type(error)(f"{error}{advice}") from error

@@ -74,6 +74,8 @@ class Definitions:
 
     model: Forms = field(default_factory=dict)
     database: Forms = field(default_factory=dict)
+    words: Forms = field(default_factory=dict)
+    """The model's own texts of checks: the server's, given to it once more, may become another one."""
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
     """What the server does not take of the model, with its reason."""
 
@@ -95,6 +97,8 @@ def read_definitions(connection: Connection, table: Table) -> Definitions:
             try:
                 with connection.begin_nested():
                     connection.exec_driver_sql(statement)
+                if kind == "check":
+                    found.words[kind, name] = statement[statement.index("CHECK (") :]
             except DBAPIError as error:
                 found.refused[kind, name] = reason_of(driver_error(error))
         copied = _read(connection, f"pg_temp.{COPY}")

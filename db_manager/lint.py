@@ -27,12 +27,15 @@ from sqlalchemy import Numeric, String, Text
 from sqlalchemy.types import TypeEngine
 
 from db_manager.comparison import ImplThatAsksTheServer
+from db_manager.online import VOLATILE
 from db_manager.rendering import stored_type
 from db_manager.revisions import make_config
 
 _NAME = r'(?:"[^"]+"|[\w.])+'
 _ALTER = rf"ALTER TABLE (?:IF EXISTS )?(?:ONLY )?(?P<table>{_NAME}) "
-_VOLATILE = r"(?:gen_random_uuid|uuid_generate_v\d|random|nextval|clock_timestamp|timeofday)\s*\("
+
+_SOME = r"(?!(?:TRUE|1 ?= ?1)$)"
+"""Of a condition: one that not every row keeps."""
 
 _RULES: tuple[tuple[str, str, str], ...] = (
     (
@@ -43,18 +46,18 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "rewrites",
-        rf"{_ALTER}ADD (?:COLUMN )?(?!CONSTRAINT)(?=.* (?:DEFAULT .*{_VOLATILE}|STORED\b|GENERATED "
+        rf"{_ALTER}ADD (?:COLUMN )?(?!CONSTRAINT)(?=.* (?:DEFAULT .*{VOLATILE.pattern}|STORED\b|GENERATED "
         r"(?:BY DEFAULT|ALWAYS) AS IDENTITY|(?:BIG|SMALL)?SERIAL\b))",
         "has a value of its own for each row: the table is written anew, and its readers wait meanwhile",
     ),
     (
         "rewrites",
-        rf"{_ALTER}SET (?:LOGGED|UNLOGGED|ACCESS METHOD|TABLESPACE)|VACUUM FULL|CLUSTER (?P<other>{_NAME})",
+        rf"{_ALTER}SET (?:LOGGED|UNLOGGED|ACCESS METHOD|TABLESPACE)|VACUUM (?:FULL|\([^)]*\bFULL\b)|CLUSTER\b",
         "writes the table anew, and its readers wait meanwhile",
     ),
     (
         "locks-index",
-        rf"CREATE (?:UNIQUE )?INDEX (?!CONCURRENTLY).*? ON (?:ONLY )?(?P<table>{_NAME})",
+        rf"CREATE (?:UNIQUE )?INDEX (?!CONCURRENTLY)(?:.*? )?ON (?:ONLY )?(?P<table>{_NAME})",
         "blocks writers of the table while it is made: postgresql_concurrently=True, in an autocommit block",
     ),
     (
@@ -80,25 +83,48 @@ _RULES: tuple[tuple[str, str, str], ...] = (
         "has a constraint that looks at all rows under a lock: add the column, then the constraint",
     ),
     (
+        "locks-constraint",
+        rf"ALTER DOMAIN {_NAME} (?:ADD (?:CONSTRAINT {_NAME} )?CHECK(?!.*NOT VALID)|SET NOT NULL)",
+        "reads all rows of all tables that have it while their writers wait: NOT VALID first, then "
+        "VALIDATE CONSTRAINT",
+    ),
+    (
+        "locks-table",
+        r"LOCK\b|REFRESH MATERIALIZED VIEW (?!CONCURRENTLY)",
+        "has others wait for as long as it takes",
+    ),
+    (
+        "locks-table",
+        rf"{_ALTER}DETACH PARTITION (?!.*CONCURRENTLY)",
+        "has readers of the whole table wait: CONCURRENTLY does not",
+    ),
+    (
         "changes-rows",
-        rf"UPDATE (?:ONLY )?(?P<table>{_NAME}) (?!.* WHERE )",
+        rf"(?:WITH .*\b)?UPDATE (?:ONLY )?(?P<table>{_NAME}) (?!.* WHERE {_SOME})|MERGE INTO ",
         "changes all rows at once, and who writes one of them waits: do it in batches, each committed",
     ),
     (
         "changes-rows",
-        r"DELETE FROM (?!.* WHERE )|TRUNCATE ",
+        rf"(?:WITH .*\b)?DELETE FROM (?!.* WHERE {_SOME})|TRUNCATE ",  # noqa: S608 - a pattern
         "takes all rows from code that reads them",
     ),
     ("drop-column", rf"{_ALTER}DROP (?:COLUMN )?(?!CONSTRAINT)", "breaks code that reads it"),
     (
         "drop-object",
-        r"DROP (?:TABLE|VIEW|MATERIALIZED VIEW|TYPE|SCHEMA|FUNCTION|SEQUENCE|DOMAIN) ",
+        r"DROP (?:TABLE|VIEW|MATERIALIZED VIEW|FOREIGN TABLE|TYPE|SCHEMA|FUNCTION|PROCEDURE|ROUTINE"
+        r"|AGGREGATE|SEQUENCE|DOMAIN|EXTENSION|SERVER|DATABASE|ROLE|OWNED) |REVOKE (?!.* FROM PUBLIC\b)",
         "breaks code that uses it",
     ),
     (
         "renames",
-        rf"{_ALTER}RENAME (?:TO|COLUMN|(?!CONSTRAINT)\S+ TO)",
+        rf"{_ALTER}(?:RENAME (?:TO|COLUMN|(?!CONSTRAINT)\S+ TO)|SET SCHEMA)|ALTER (?:VIEW|MATERIALIZED VIEW"
+        r"|FOREIGN TABLE|TYPE|DOMAIN|SCHEMA|FUNCTION|PROCEDURE|ROUTINE) .*(?:\bRENAME (?!CONSTRAINT)|SET SCHEMA)",
         "breaks code that runs and code that comes: add the new, keep both, and drop the old later",
+    ),
+    (
+        "unknown",
+        r"EXECUTE (?!FUNCTION|PROCEDURE)",
+        "is put together when it runs: see to it by hand",
     ),
     (
         "narrows",
@@ -119,14 +145,29 @@ _VALIDATION = re.compile(rf"{_ALTER}VALIDATE CONSTRAINT (?P<name>{_NAME})", re.I
 _REQUIRED = re.compile(
     rf"{_ALTER}ALTER (?:COLUMN )?(?P<column>{_NAME}) SET NOT NULL", re.IGNORECASE
 )
-_ADDED = re.compile(
+_ADDITION = (
     rf"{_ALTER}ADD (?:COLUMN )?(?:IF NOT EXISTS )?"
-    rf"(?!CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN|EXCLUDE)(?P<column>{_NAME}) (?=.*\bDEFAULT\b)",
-    re.IGNORECASE,
+    rf"(?!CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN|EXCLUDE)(?P<column>{_NAME}) "
+)
+_NEW = re.compile(_ADDITION, re.IGNORECASE)
+_ADDED = re.compile(rf"{_ADDITION}(?=.*\bDEFAULT\b)", re.IGNORECASE)
+_GETS_DEFAULT = re.compile(
+    rf"{_ALTER}ALTER (?:COLUMN )?(?P<column>{_NAME}) SET DEFAULT", re.IGNORECASE
 )
 _DROPPED_DEFAULT = re.compile(
     rf"{_ALTER}ALTER (?:COLUMN )?(?P<column>{_NAME}) DROP DEFAULT", re.IGNORECASE
 )
+_TYPE = re.compile(rf"{_ALTER}ALTER (?:COLUMN )?{_NAME} (?:SET DATA )?TYPE ", re.IGNORECASE)
+_TOKEN = re.compile(
+    r"(?P<comment>--[^\n]*|/\*.*?\*/)|(?P<text>\bE'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*')"
+    r"|\$(?P<tag>\w*)\$(?P<body>.*?)\$(?P=tag)\$|(?P<name>\"(?:[^\"]|\"\")*\")|(?P<other>.)",
+    re.DOTALL | re.IGNORECASE,
+)
+_BLOCK = re.compile(
+    r"^(?:(?:DECLARE\b.*\bBEGIN|BEGIN|LOOP|ELSE|(?:IF|ELSIF|WHEN|FOR|WHILE)\b.*?\b(?:THEN|LOOP))\s+)+",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What PL/pgSQL has before a statement."""
 _PRELUDE = re.compile(r"SET |COMMENT ON ", re.IGNORECASE)
 _ACCEPTANCE = re.compile(r"#\s*accept\s+(?P<rule>[\w-]+):\s*\S")
 
@@ -229,9 +270,10 @@ def _render(script: Script) -> list[Statement] | str:
     def take(construct: Any, text: str) -> None:
         frames = traceback.extract_stack()
         line = next((one.lineno for one in reversed(frames) if Path(one.filename) == file), 1)
-        found.append(
-            Statement(" ".join(text.split()), line or 1, state.is_apart, is_rewrite(construct))
-        )
+        for each in statements_of(text):
+            is_other = not isinstance(construct, AlterColumn) and _TYPE.match(each) is not None
+            is_anew = is_other or is_rewrite(construct)
+            found.append(Statement(each, line or 1, state.is_apart, is_anew))
 
     impl.take = take
     context.autocommit_block = state.block  # type: ignore[method-assign]
@@ -241,6 +283,37 @@ def _render(script: Script) -> list[Statement] | str:
     except Exception as error:  # whatever a revision may raise without a database
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
     return found
+
+
+def statements_of(text: str) -> Iterator[str]:
+    """Yield the statements of a text of SQL, and those in the bodies of DO, on a line each.
+
+    Comments and the insides of literals are left out; of ALTER TABLE each action is a statement.
+    """
+    parts, depth, bodies = [[""]], 0, list[str]()
+    for token in _TOKEN.finditer(text):
+        kind, word = token.lastgroup, token[0]
+        if kind == "other":
+            depth += (word == "(") - (word == ")")
+        if word == ";":
+            parts.append([""])
+        elif word == "," and depth == 0:
+            parts[-1].append("")
+        elif token["body"] is not None:
+            bodies.append(token["body"])
+            parts[-1][-1] += "''"
+        else:
+            parts[-1][-1] += {"comment": " ", "text": "''"}.get(kind or "", word)
+    for actions in parts:
+        first, *others = (" ".join(each.split()) for each in actions)
+        first = _BLOCK.sub("", first)
+        if found := re.match(_ALTER, first, re.IGNORECASE):
+            yield first
+            yield from (f"{found[0]}{each}" for each in others)
+        elif first:
+            yield ", ".join([first, *others])
+        if re.match(r"DO\b", first, re.IGNORECASE):
+            yield from (each for body in bodies for each in statements_of(body))
 
 
 @dataclass
@@ -267,16 +340,11 @@ def _judge(statements: list[Statement] | str, phase: str | None) -> Iterator[tup
     yield from _of_transactions(statements)
     drops_table = any(each.text.startswith("DROP TABLE") for each in statements)
     added = {found.groups() for each in statements for found in _ADDED.finditer(each.text)}
+    new = {found.groups() for each in statements for found in _NEW.finditer(each.text)}
+    added |= new & {
+        one.groups() for each in statements for one in _GETS_DEFAULT.finditer(each.text)
+    }
     for each in statements:
-        dropped = _DROPPED_DEFAULT.match(each.text)
-        if dropped and dropped.groups() in added:
-            yield (
-                each.line,
-                "required-column",
-                (
-                    f"{_short(each)} leaves a column that is new without a default: code that runs gives none"
-                ),
-            )
         for rule, form, why in _COMPILED:
             found = form.match(each.text)
             if found is None or _plain(found.groupdict().get("table") or "") in created:
@@ -350,7 +418,7 @@ def _of_transactions(statements: list[Statement]) -> Iterator[tuple[int, str, st
                     "an autocommit block"
                 ),
             )
-        if re.match(r"(?:CREATE|DROP|RE)\S*\s.*\bCONCURRENTLY\b", each.text, re.IGNORECASE):
+        if re.match(r"(?:CREATE|DROP|REINDEX|ALTER)\s.*\bCONCURRENTLY\b", each.text, re.IGNORECASE):
             yield each.line, "not-in-transaction", f"{_short(each)} wants an autocommit block"
 
 

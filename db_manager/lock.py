@@ -38,7 +38,8 @@ _PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Seconds between tries, in which those who waited are served; the last one again and again."""
 
 _HOLDERS = text("""
-    SELECT holders.pid, activity.usename, activity.state, activity.query,
+    SELECT holders.pid, coalesce(activity.usename, activity.backend_type) AS owner, activity.state,
+           activity.query,
            to_char(activity.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"') AS since
     FROM pg_stat_activity AS waiting, LATERAL unnest(pg_blocking_pids(waiting.pid)) AS holders (pid)
     LEFT JOIN pg_stat_activity AS activity ON activity.pid = holders.pid
@@ -78,8 +79,8 @@ async def limit_waiting(connection: AsyncConnection) -> None:
 
 
 @dataclass
-class Patience:
-    """Waits for locks that others hold, and says who they are."""
+class LockRetries:
+    """Does work again where locks of others kept it from its end, and says who they are."""
 
     target: Target
     say: Callable[[str], None]
@@ -87,7 +88,7 @@ class Patience:
     """How long work is tried again."""
     _holder: str = field(default="", init=False)
 
-    async def insist(
+    async def run(
         self,
         connection: AsyncConnection,
         attempt: Callable[[], Awaitable[ResultT]],
@@ -170,7 +171,7 @@ def describe_holders(holders: Sequence[Row[Any]]) -> str:
     since = f" since {first.since}" if first.since else ""
     state = f", {first.state}" if first.state not in ("active", None) else ""
     return (
-        f"held by {others}pid {first.pid} of {first.usename}{since}{state}: "
+        f"held by {others}pid {first.pid} of {first.owner}{since}{state}: "
         f"{statement[:_LONGEST_STATEMENT]}"
     )
 

@@ -17,14 +17,20 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db_manager.comparison import Comparison, Findings, Loss
-from db_manager.connection import Target
+from db_manager.connection import Target, recreate
 from db_manager.errors import ManagerError, RevisionFailedError
-from db_manager.lock import LOCK_WAIT, Patience, is_being_changed, limit_waiting, locked_connection
+from db_manager.lock import (
+    LOCK_WAIT,
+    LockRetries,
+    is_being_changed,
+    limit_waiting,
+    locked_connection,
+)
 from db_manager.made import Made
 from db_manager.ownership import Ownership
 from db_manager.progress import HalfDone
 from db_manager.report import MIGRATE, Migration, Status, describe_lacking, find_problem
-from db_manager.reset import NOT_MADE, Left, Ours, drop_ours, recreate
+from db_manager.reset import NOT_MADE, Ours, RemainingObject, drop_ours
 from db_manager.revisions import Revision, Revisions
 from db_manager.roles import find_lacking, grant_tables, make_roles
 from db_manager.runner import Say, create_tables, render_sql, run, write_revision
@@ -62,7 +68,7 @@ class DatabaseManager:
     def __init__(self, target: Target, say: Say, lock_wait: float = LOCK_WAIT) -> None:
         self._target = target
         self._say = say
-        self._patience = Patience(target, say, lock_wait)
+        self._lock_retries = LockRetries(target, say, lock_wait)
         self._revisions = Revisions()
         self._workspace = get_workspace()
         with told_by_file():
@@ -145,8 +151,10 @@ class DatabaseManager:
 
     async def revise(
         self, message: str, renames: Renames, settle: Callable[[list[Loss]], Renames]
-    ) -> Path | None:
-        """Write a revision that makes the models' changes; None when there are none.
+    ) -> list[Path]:
+        """Write a revision that makes the models' changes, and the contraction that follows it.
+
+        Returns their files: none where nothing is different.
 
         Args:
             message: what the revision does.
@@ -159,14 +167,14 @@ class DatabaseManager:
             status = await _do(connection, self._observe)
             if status.problem:
                 raise ManagerError(f"A revision follows the newest one. {status.problem}")
-            comparison = await self._patience.insist(
+            comparison = await self._lock_retries.run(
                 connection,
                 lambda: _try(connection, lambda current: self._compare(current, renames)[0]),
             )
             more = settle(comparison.losses())
             if more:
                 renames = [*renames, *more]
-                comparison = await self._patience.insist(
+                comparison = await self._lock_retries.run(
                     connection,
                     lambda: _try(connection, lambda current: self._compare(current, renames)[0]),
                 )
@@ -177,10 +185,10 @@ class DatabaseManager:
                     + "\n".join(status.drift)
                 )
             if not written:
-                return None
+                return []
             for loss in comparison.losses():
                 self._say(f"The revision drops {loss}.")
-            return await self._patience.insist(
+            return await self._lock_retries.run(
                 connection,
                 lambda: write_revision(
                     connection, message, lambda current: self._prepare(current, renames)
@@ -209,21 +217,21 @@ class DatabaseManager:
             _refuse_to_create(status)
             tables = await _do(connection, self._own_tables)
             roles = self._roles({})
-            await self._insist(connection, lambda current: make_roles(current, roles))
-            await self._patience.insist(
+            await self._in_transaction(connection, lambda current: make_roles(current, roles))
+            await self._lock_retries.run(
                 connection, lambda: create_tables(connection, self._metadata, tables)
             )
             await self._grant(connection, roles)
         return sorted(each.fullname for each in tables)
 
-    async def drop_tables(self) -> list[Left]:
+    async def drop_tables(self) -> list[RemainingObject]:
         """Drop the models' tables, and what the database knows of revisions; return what is left.
 
         On a server that is given, a table that no applied revision made is of others.
         """
         async with locked_connection(self._target, self._say) as connection:
             current = await self._read_known_revisions(connection)
-            tables, left = await _do(connection, self._own_tables), list[Left]()
+            tables, left = await _do(connection, self._own_tables), list[RemainingObject]()
             version_table = self._ours.version_table
             if not self._target.is_embedded:
                 found = await _do(connection, lambda now: read_tables(now, self._metadata))
@@ -234,13 +242,15 @@ class DatabaseManager:
                 ]:
                     tables.remove(each)
                     if each.fullname in found:
-                        left.append(Left(f"table {each.fullname}", NOT_MADE, is_met=True))
-            await self._insist(
+                        left.append(
+                            RemainingObject(f"table {each.fullname}", NOT_MADE, is_met=True)
+                        )
+            await self._in_transaction(
                 connection, lambda now: drop_tables(now, self._metadata, tables, version_table)
             )
         return left
 
-    async def reset(self) -> tuple[Migration, list[Left]]:
+    async def reset(self) -> tuple[Migration, list[RemainingObject]]:
         """Empty the database, then migrate; return what was left, too.
 
         The embedded server's database is dropped and created anew. Elsewhere the revisions are
@@ -263,14 +273,14 @@ class DatabaseManager:
                 failure = f"\nReverting ended at {error.message.splitlines()[0]}"
                 await connection.rollback()
 
-            def drop(current: Connection) -> list[Left]:
+            def drop(current: Connection) -> list[RemainingObject]:
                 left = drop_ours(current, ours, self._ours)
                 if met := [f"{each.name}: {each.reason}" for each in left if each.is_met]:
                     lines = ["These would be left, and migrating would meet them:", *met]
                     raise ManagerError("\n".join(lines) + failure)  # which undoes the drops
                 return left
 
-            left = await self._insist(connection, drop)
+            left = await self._in_transaction(connection, drop)
             return await self._upgrade(connection, "head", {}), left
 
     async def _upgrade(
@@ -281,7 +291,7 @@ class DatabaseManager:
         if revision == "head":
             self._revisions.get_head()
         roles = self._roles(passwords)
-        await self._insist(connection, lambda current: make_roles(current, roles))
+        await self._in_transaction(connection, lambda current: make_roles(current, roles))
         applied = list[str]()
         if revision is not None:
             applied = await self._run(
@@ -311,11 +321,11 @@ class DatabaseManager:
         async def attempt() -> list[str]:
             if has_work:
                 await self._drop_invalid_indexes(connection)
-            await run(connection, work, self._say, steps, self._patience.seconds)
+            await run(connection, work, self._say, steps, self._lock_retries.seconds)
             return steps
 
         try:
-            return await self._patience.insist(
+            return await self._lock_retries.run(
                 connection, attempt, lambda: not (steps and _NUMBER_OF_STEPS.search(target))
             )
         except RevisionFailedError as error:
@@ -324,11 +334,11 @@ class DatabaseManager:
                     await self._drop_invalid_indexes(connection)
             raise
 
-    async def _insist(
+    async def _in_transaction(
         self, connection: AsyncConnection, work: Callable[[Connection], ResultT]
     ) -> ResultT:
         """Do all of `work` in one transaction, again where locks of others keep it from its end."""
-        return await self._patience.insist(connection, lambda: _do(connection, work))
+        return await self._lock_retries.run(connection, lambda: _do(connection, work))
 
     async def _drop_invalid_indexes(self, connection: AsyncConnection) -> None:
         """Drop invalid indexes CONCURRENTLY, which blocks no reader and no writer of their tables."""
@@ -359,7 +369,7 @@ class DatabaseManager:
         def grant(current: Connection) -> list[str]:
             return grant_tables(current, self._granted_tables(current), table, named)
 
-        for line in await self._insist(connection, grant):
+        for line in await self._in_transaction(connection, grant):
             self._say(line)
 
     def _granted_tables(self, connection: Connection) -> list[Table]:

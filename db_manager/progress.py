@@ -34,6 +34,8 @@ _COMMENT = re.compile(
     r"(?P<done>\d+) statements \((?P<digest>\w+)\)"
 )
 _CHANGES_ROWS = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|MERGE|WITH)\b", re.IGNORECASE)
+_LETS_OTHERS_PASS = re.compile(r"\bCONCURRENTLY\b|\bVALIDATE\s+CONSTRAINT\b", re.IGNORECASE)
+"""Of statements behind which no reader and no writer waits while they wait themselves."""
 _READ = text("SELECT obj_description(to_regclass(quote_ident(:table)), 'pg_class')")
 
 
@@ -194,8 +196,8 @@ class Progress:
                 raise
             connection.exec_driver_sql("COMMIT")
             return result
-        is_patient = "CONCURRENTLY" in statement.upper()
-        if is_patient:  # all others pass meanwhile
+        lets_others_pass = _LETS_OTHERS_PASS.search(statement) is not None
+        if lets_others_pass:
             connection.exec_driver_sql(f"SET lock_timeout = '{self._wait:g}s'")
         try:
             result = run()
@@ -204,7 +206,7 @@ class Progress:
             if not was_under_way or getattr(driver_error(error), "sqlstate", None) not in IS_DONE:
                 raise
             result = None
-        if is_patient:
+        if lets_others_pass:
             connection.exec_driver_sql(f"SET lock_timeout = '{self._timeout:g}s'")
         self._note(connection)
         return result

@@ -85,11 +85,15 @@ class Check:
     not_compared: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, status: Status) -> Self:
-        """Judge a status; rights that services lack keep nothing from being compared."""
+    def of(cls, status: Status, unsafe: tuple[str, ...]) -> Self:
+        """Judge a status; rights that services lack keep nothing from being compared.
+
+        `unsafe` is what new revisions do to services that run, and no comment accepts.
+        """
         problems = status.drift
         if problems is None:
             problems = (status.problem,) if status.problem else ()
+        problems += tuple(f"Unsafe: {each}." for each in unsafe)
         return cls(status.database, status.current, status.heads, problems, status.not_compared)
 
     def to_json(self) -> str:

@@ -3,15 +3,12 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-import asyncpg
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.exc import DBAPIError
 
 from db_manager.made import Creation, Made
 from quart_fleet.database.explanations import driver_error, reason_of
-from quart_fleet.database_url import connect_arguments
 
 _OBJECTS = text("""
     WITH objects (class, id, name, namespace) AS (
@@ -84,7 +81,7 @@ _LIKE_OURS = "a revision puts such names together when it runs: drop it by hand 
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RemainingObject:
     """An object that is still in the database, and why."""
 
     name: str
@@ -92,19 +89,6 @@ class Left:
     reason: str
     is_met: bool
     """Whether a revision would make it once more."""
-
-
-async def recreate(url: str) -> None:
-    """Drop a database of the embedded server, and create it anew; ends all its connections."""
-    parts = urlsplit(url)
-    name = '"' + parts.path.lstrip("/").replace('"', '""') + '"'
-    maintenance = parts._replace(path="/template1").geturl()
-    connection = await asyncpg.connect(**connect_arguments(maintenance))
-    try:
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-    finally:
-        await connection.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +140,7 @@ class Ours:
                 yield each
 
 
-def drop_ours(connection: Connection, ours: Ours, to_be: Ours) -> list[Left]:
+def drop_ours(connection: Connection, ours: Ours, to_be: Ours) -> list[RemainingObject]:
     """Drop what the applied revisions made, and nothing with it that others made.
 
     Repeated while it helps: of objects that need each other only one order is taken. Of what is
@@ -187,5 +171,5 @@ def drop_ours(connection: Connection, ours: Ours, to_be: Ours) -> list[Left]:
         if is_met:
             reason = NOT_MADE if to_be.has(kind, identity, *name) else _LIKE_OURS
         reason = reasons.get(f"{kind} {identity}", reason)
-        left.append(Left(f"{kind} {identity}", reason, is_met))
+        left.append(RemainingObject(f"{kind} {identity}", reason, is_met))
     return left

@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -92,13 +93,18 @@ def whole_or_not_at_all() -> Iterator[str]:
         yield rev_id
     except OSError as error:
         versions = get_workspace().versions
-        begun = list(versions.glob(f"{rev_id}_*"))
+        begun = [*versions.glob(f"{rev_id}_*"), *versions.glob(f"{contraction_of(rev_id)}_*")]
         for file in begun:
             file.unlink()
         if not begun and error.filename is None:  # of the database, not of the disk
             raise
         reason = os.strerror(error.errno or 0)
         raise ManagerError(f"Nothing was written: {versions}: {reason}") from error
+
+
+def contraction_of(rev_id: str) -> str:
+    """Return the id of the contraction that is written with a revision."""
+    return sha256(rev_id.encode()).hexdigest()[:12]
 
 
 def format_file(file: Path) -> None:

@@ -197,8 +197,11 @@ async def create_tables(
 
 async def write_revision(
     connection: AsyncConnection, message: str, comparison: Callable[[Connection], Comparison]
-) -> Path:
-    """Write a revision that brings the database to the models; return its file."""
+) -> list[Path]:
+    """Write a revision that brings the database to the models; return its file.
+
+    What older code cannot do without is taken away by a second one.
+    """
     written = list[Path]()
 
     def write(config: Config) -> None:
@@ -209,14 +212,16 @@ async def write_revision(
             whole_or_not_at_all() as rev_id,
         ):
             config.attributes["comparison"] = comparison(current).options()
-            script = command.revision(config, message, autogenerate=True, rev_id=rev_id)
+            scripts = command.revision(config, message, autogenerate=True, rev_id=rev_id)
             transaction.rollback()  # what was renamed and made for the comparison
-        written.append(_path_of(script))
+        several = scripts if isinstance(scripts, list) else [scripts]
+        written.extend(map(_path_of, several))
 
     await run(connection, write, _say_nothing, [])
-    await asyncio.to_thread(mark_phase, written[0])
-    await asyncio.to_thread(format_file, written[0])
-    return written[0]
+    for file in written:
+        await asyncio.to_thread(mark_phase, file)
+        await asyncio.to_thread(format_file, file)
+    return written
 
 
 def write_empty_revision(message: str) -> Path:

@@ -20,6 +20,7 @@ from sqlalchemy.schema import CreateSequence, ForeignKeyConstraint
 
 from db_manager.definitions import COPY, Definitions, read_domain
 from db_manager.rendering import stored_types
+from quart_fleet.revisions import NOT_VALID, validate
 
 _VERSION_WITH_SET_EXPRESSION = 17
 
@@ -214,12 +215,15 @@ def definition_steps(
             if kind == "primary key" and database is not None:
                 old = inspect(connection).get_pk_constraint(table.name, schema=table.schema)["name"]
                 drop = f"{alter} DROP CONSTRAINT {quote(str(old))}"
+            validated = []
             if kind == "check":
                 drop, add = _check_operations(table, name)
+                validated = [] if is_nameless else [validate(relation, constraint)]
             up = [drop] if database is not None else []
-            up += [add(model)] if model is not None else []
+            words = found.words.get((kind, name), model)
+            up += [add(words), *validated] if words is not None else []
             down = [drop] if model is not None and not is_nameless else []
-            down += [add(database)] if database is not None else []
+            down += [add(database), *validated] if database is not None else []
             yield Step(_difference(title, database, model), up, down)
     for column in table.columns:
         yield from _generation(connection, table, column, found, changed)
@@ -290,7 +294,8 @@ def _check_operations(table: Table, name: str) -> tuple[str, Callable[[str], str
     def create(definition: str) -> str:
         inside = re.sub(r"^CHECK \((.*)\)(?: NO INHERIT)?$", r"\1", definition, flags=re.DOTALL)
         escaped = re.sub(r"(?<![:\w\\]):(?=\w)", r"\\:", inside)
-        return f"op.create_check_constraint({title}, {escaped!r}{schema})"
+        not_valid = "" if name.startswith(COPY) else NOT_VALID
+        return f"op.create_check_constraint({title}, {escaped!r}{schema}{not_valid})"
 
     return f'op.drop_constraint({title}, type_="check"{schema})', create
 

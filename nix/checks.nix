@@ -46,6 +46,7 @@ in
   lint = check code "lint" tools.withoutDatabase "ruff check .";
   types = check code "types" tools.withoutDatabase "python -m mypy .";
   contracts = check code "contracts" tools.withoutDatabase "python -m scaffold contracts";
+  revisions = check code "revisions" tools.withoutDatabase "python -m db_manager lint";
   unit = check self "unit" tools.withoutDatabase "${pytest} -m 'unit and not slow'";
 }
 // pkgs.lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {

@@ -8,6 +8,7 @@ in
   running =
     with ps;
     [
+      aiohttp
       alembic
       asyncpg
       click
@@ -23,6 +24,19 @@ in
       uvicorn
       uvloop
       werkzeug
+      # swagger-ui-bundle-v2 from PyPI: nixpkgs has Swagger UI 4, which reads no OpenAPI 3.1.
+      (buildPythonPackage rec {
+        pname = "swagger_ui_bundle_v2";
+        version = "5.31.0";
+        format = "wheel";
+        src = fetchPypi {
+          inherit pname version format;
+          dist = "py3";
+          python = "py3";
+          hash = "sha256-rYSEOZyNooaNuGCAvNib0yCdjvtpFZosAUV2baiWgRI=";
+        };
+        dependencies = [ jinja2 ];
+      })
     ]
     ++ sqlalchemy.optional-dependencies.asyncio;
 

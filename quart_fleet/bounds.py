@@ -9,6 +9,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+DEADLINE_HEADER = "Connect-Timeout-Ms"
+"""Says of a request how many milliseconds its caller waits for the answer: at most ten digits, as
+the Connect protocol has it (connectrpc.com, "Protocol Reference"). It is believed where it shortens
+REQUEST_TIMEOUT."""
+
 
 @dataclass(eq=False)
 class Bound:
@@ -20,6 +25,10 @@ class Bound:
     """Quart's."""
     started: float
     """When, by the clock of the event loop; later, where a body has come since."""
+    ends: float
+    """When it is to be answered at the latest, by the same clock."""
+    deadline: float = float("inf")
+    """When its caller waits no more."""
     is_waiting: bool = field(default=False, init=False)
     """For a connection or the answer of a read: nothing is lost where that is cut."""
     has_written: bool = field(default=False, init=False)

@@ -12,7 +12,18 @@ SECRETS = Path("/run/secrets")
 """Where Docker, Podman and the manifests mount secrets; SECRETS_DIR names another folder."""
 
 FOREIGN_VARIABLES = (
-    *("CORS_ORIGINS", "DATABASE_*", "DB_*", "DEBUG", "FORWARDED_ALLOW_IPS", "HOST", "PG*", "PORT"),
+    *(
+        "*_SERVICE_URL",
+        "CALL_TIMEOUT",
+        "CORS_ORIGINS",
+        "DATABASE_*",
+        "DB_*",
+        "DEBUG",
+        "FORWARDED_ALLOW_IPS",
+        "HOST",
+        "PG*",
+        "PORT",
+    ),
     *("GRACEFUL_TIMEOUT", "HEAD_TIMEOUT", "KEEP_ALIVE_TIMEOUT", "MAX_*", "REQUEST_TIMEOUT"),
     *("PROTECTED", "SECRET_KEY", "SECRETS_DIR", "SEND_TIMEOUT", "SERVICE_*", "TESTING"),
     "TRUSTED_PROXIES",

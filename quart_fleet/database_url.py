@@ -3,15 +3,19 @@
 Every parameter has its place in one table: honoured, harmless and left out, or refused at start.
 """
 
+import logging
 import os
 import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, NoReturn
 from urllib.parse import quote, unquote, urlencode
 
 from pydantic_core import PydanticCustomError
+
+_log = logging.getLogger("quart_fleet.database")
 
 _SCHEME = re.compile(r"postgres(ql)?(\+\w+)?", re.IGNORECASE)
 """SQLAlchemy names a driver behind a plus sign; the driver here is always asyncpg."""
@@ -71,8 +75,7 @@ HARMLESS: Mapping[str, frozenset[str] | None] = {
     # The operating system's own are kept, and a statement is given up after a minute.
     **dict.fromkeys(("keepalives", "keepalives_idle", "keepalives_interval"), None),
     **dict.fromkeys(("keepalives_count", "tcp_user_timeout", "socket_timeout"), None),
-    # The driver has none; the server is known by its certificate, under sslmode=verify-full.
-    "channel_binding": None,
+    "channel_binding": frozenset({"disable", "prefer", "require"}),
     "client_encoding": frozenset({"utf8", "utf-8", "unicode", "auto"}),
     "gssencmode": frozenset({"disable", "prefer"}),
     "gssdelegation": _FALSE,
@@ -104,7 +107,7 @@ REFUSED = {
         ("oauth_issuer", "oauth_client_id", "oauth_client_secret", "oauth_scope"),
         "the driver has no OAuth; give a password",
     ),
-    "channel_binding": "leave it out",
+    "channel_binding": "write disable, prefer or require",
     "client_encoding": "leave it out; all text is UTF-8",
     "gssencmode": "the driver encrypts by TLS alone; write sslmode=require",
     "gssdelegation": "leave it out",
@@ -130,6 +133,11 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 
 _OWN_ROOT = "~/.postgresql/root.crt"
 """Where libpq and asyncpg look for authorities."""
+
+_NO_CHANNEL = (
+    "DATABASE_URL: channel_binding=require is not kept, since the driver binds no channel. "
+    "sslmode=verify-full&sslrootcert=system, or FILE, makes certain which server is asked."
+)
 
 _LAST_PORT = 65535
 
@@ -209,6 +217,7 @@ def normalise(url: str) -> str:
         # No other parser's words: they quote what they take for a port.
         raise PydanticCustomError("database_url", _FORM) from None
     parameters = _in_libpq_words(address.parameters)
+    binding = parameters.get("channel_binding", "prefer")
     hosts = [host for host, _ in address.hosts]
     authority = {
         "user": address.user,
@@ -231,7 +240,9 @@ def normalise(url: str) -> str:
         parameters.setdefault("sslmode", "disable")
     if parameters.get("sslrootcert") == "system":
         parameters.setdefault("sslmode", "verify-full")
-    _refuse_unsound_tls(parameters, parameters.get("sslmode", "prefer"))
+    mode = parameters.get("sslmode", "prefer")
+    _refuse_unsound_tls(parameters, mode)
+    _tell_unbound_channel(binding, mode)
     user, password = parameters.pop("user", None), parameters.pop("password", None)
     name = address.name or parameters.pop("dbname", None) or address.name
     parameters.pop("dbname", None)
@@ -454,6 +465,13 @@ def _decoded(part: str) -> str:
 
 def _encoded(part: str) -> str:
     return quote(part, safe="")
+
+
+@cache
+def _tell_unbound_channel(binding: str, mode: str) -> None:
+    """Warn, once in a process, of a server that is not certain though the address asks for it."""
+    if binding == "require" and mode in ("allow", "prefer", "require"):
+        _log.warning(_NO_CHANNEL)
 
 
 def _refuse(parameter: str, remedy: str) -> NoReturn:

@@ -19,6 +19,7 @@ from pydantic import (
     Discriminator,
     Field,
     GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainSerializer,
     Tag,
     TypeAdapter,
@@ -82,6 +83,11 @@ class Matching:
             return text
 
         return core_schema.no_info_after_validator_function(ensure, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
 
 
 Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
@@ -152,7 +158,9 @@ def _written_by(write: Callable[[Any], str]) -> BeforeValidator:
     return BeforeValidator(lambda value: value if isinstance(value, str) else write(value))
 
 
-DateTimeText = Annotated[str, _written_by(write_datetime)]
+DateTimeText = Annotated[
+    str, _written_by(write_datetime), Field(json_schema_extra={"format": "date-time"})
+]
 """A datetime in an answer that is written as a DateTime reads it, and not as an HTTP date."""
 
 
@@ -162,7 +170,9 @@ Duration = Annotated[
 ]
 """A duration of ISO 8601, in days, hours, minutes and seconds."""
 
-DurationText = Annotated[str, _written_by(write_duration)]
+DurationText = Annotated[
+    str, _written_by(write_duration), Field(json_schema_extra={"format": "duration"})
+]
 """A duration in an answer, as a Duration reads it: PT90M is written PT1H30M."""
 
 
@@ -240,7 +250,7 @@ def _checked(
 
 Email = Annotated[
     str,
-    Field(max_length=320),
+    Field(max_length=320, json_schema_extra={"format": "email"}),
     _checked(_EMAIL.fullmatch, "email", "Must be an email address, like ada@example.com"),
 ]
 """An email address, kept as it was sent."""
@@ -257,7 +267,11 @@ def _is_url(text: str) -> bool:
     return not re.search(r"[\s\x00-\x1f]", text)
 
 
-Url = Annotated[Text, _checked(_is_url, "url", "Must be a URL, like https://example.com")]
+Url = Annotated[
+    Text,
+    _checked(_is_url, "url", "Must be a URL, like https://example.com"),
+    Field(json_schema_extra={"format": "uri"}),
+]
 """An address of the web, kept as it was sent."""
 
 
@@ -286,13 +300,17 @@ def ensure_json(value: object) -> object:
     return value
 
 
-Json = Annotated[Any, AfterValidator(ensure_json)]
+Json = Annotated[
+    Any,
+    AfterValidator(ensure_json),
+    Field(json_schema_extra={"type": ["object", "array", "string", "number", "boolean"]}),
+]
 """Any JSON but null, in PostgreSQL's jsonb: objects are dicts, and arrays lists."""
 
 
 Ids = Annotated[
     tuple[Id, ...],
-    Field(max_length=1000),
+    Field(max_length=1000, json_schema_extra={"uniqueItems": True}),
     _checked(
         lambda ids: len({*ids}) == len(ids),
         "duplicate_items",
@@ -319,7 +337,11 @@ class RequestDTO(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
 
-Fixed = Annotated[Any, _checked(lambda _: False, "fixed", "Cannot be changed")]
+Fixed = Annotated[
+    Any,
+    _checked(lambda _: False, "fixed", "Cannot be changed"),
+    Field(json_schema_extra={"x-fixed": True}),  # left out of the OpenAPI document
+]
 """A field of a PatchDTO that is set when a row is created, and never again."""
 
 
@@ -333,6 +355,11 @@ class Initially:
         self, source: type[StrEnum], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         return core_schema.no_info_before_validator_function(self.ensure, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "const": str(self.state)}
 
     def ensure(self, value: object) -> object:
         """Return the state; raises pydantic's error for any other value."""

@@ -41,6 +41,8 @@ class FieldType:
         self.is_ordered = base in _ORDERED and kind is not Id
         """Whether it may be asked for between two values."""
         self._is_literal = base in _LITERALS
+        self.kind = kind
+        """Of its values; without `| None`."""
         self._adapter = TypeAdapter[Any](kind)
 
     def read(self, text: str) -> Any:
@@ -147,6 +149,20 @@ class Listing:
             )
             found[",".join(words)] = None
         return [text for text in found if text]
+
+    def all_sorts(self) -> list[str]:
+        """Return everything that `sort` may be with some filters or others, for a description."""
+        found = dict[str, None]()
+        for order in self._orders:
+            names = [key.field for key in order.keys]
+            for count in range(len(names)):
+                if all(name in self.filters for name in names[:count]):
+                    for text in self.sorts(frozenset(names[:count])):
+                        words = text.split(",")
+                        found |= dict.fromkeys(
+                            ",".join(words[:most]) for most in range(1, len(words) + 1)
+                        )
+        return list(found)
 
     def _varying(self, order: Order, fixed: Set[str]) -> list[SortKey]:
         """Return the keys in which rows differ; none where the index would bring null first.

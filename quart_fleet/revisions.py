@@ -2,7 +2,8 @@
 
 The start of a service compares them with its database, for which importing Alembic would cost a
 tenth of a second; the generator follows them; the database manager explains by them what Alembic
-refuses. Imports only the standard library.
+refuses. What both write of a change that lets services go on is here too. Imports only the standard
+library.
 """
 
 import ast
@@ -14,7 +15,65 @@ from typing import Self
 
 from quart_fleet.files import UnreadableFileError, parse_python, shown
 
+AUTOCOMMIT_BLOCK = "with op.get_context().autocommit_block():"
+"""What is below it is in no transaction; `db_manager` goes on in it where a run was interrupted."""
+CONCURRENTLY = ", postgresql_concurrently=True"
+"""Has an index be made or dropped while others write to its table."""
+NOT_VALID = ", postgresql_not_valid=True"
+"""Has a constraint not look at the rows that are there, which VALIDATE does without a lock."""
+_LONGEST_NAME = 63
+"""Bytes of PostgreSQL's names."""
+
 _IDENTIFIERS = ("revision", "down_revision", "depends_on", "branch_labels", "phase")
+
+
+_BATCH = 5_000
+"""Rows that are filled by one statement: some 50 ms in which a write of one of them waits."""
+_FILLING = (
+    "DO $$ DECLARE ",
+    "done bigint := (SELECT min({key}) - 1 FROM {relation}); ",
+    "last bigint; ",
+    "BEGIN LOOP ",
+    "SELECT max({key}) INTO last FROM ",
+    "(SELECT {key} FROM {relation} WHERE {key} > done ORDER BY {key} LIMIT {batch}) AS batch; ",
+    "EXIT WHEN last IS NULL; ",
+    "UPDATE {relation} SET {column} = {expression} ",
+    "WHERE {key} > done AND {key} <= last AND {column} IS NULL; ",
+    "COMMIT; ",
+    "done := last; ",
+    "END LOOP; END $$",
+)
+
+
+def fill_in_batches(
+    relation: str, column: str, expression: str, key: str = "id"
+) -> tuple[str, ...]:
+    """Return, in parts, what fills rows in which a column is null, some in a transaction each.
+
+    Args:
+        relation: the table, quoted where it has to be, as all names here.
+        column: what is filled.
+        expression: with what.
+        key: a column of whole numbers by which the rows are walked through.
+    """
+    words = {"relation": relation, "column": column, "expression": expression, "key": key}
+    return tuple(each.format_map(words | {"batch": str(_BATCH)}) for each in _FILLING)
+
+
+def validate(relation: str, constraint: str) -> str:
+    """Return what holds a constraint that is NOT VALID against the rows; others write meanwhile."""
+    return f"ALTER TABLE {relation} VALIDATE CONSTRAINT {constraint}"
+
+
+def use_index(relation: str, name: str, *, deferrable: bool, initially: str = "") -> str:
+    """Return what makes a unique index a constraint of its name, at once."""
+    words = f"{' DEFERRABLE' * deferrable}{initially and f' INITIALLY {initially}'}"
+    return f"ALTER TABLE {relation} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}{words}"
+
+
+def name_of_not_null_check(table: str, column: str) -> str:
+    """Return the name of a check that is there until a column is required without looking at rows."""
+    return f"nn_{table}_{column}"[:_LONGEST_NAME]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from io import StringIO
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import (
@@ -170,6 +171,24 @@ def _refuse_what_is_no_proxy(value: str) -> str:
     return value
 
 
+def _read_service_url(value: str) -> str:
+    """Return the address without a slash at its end; refuse what is none."""
+    parts = urlsplit(value)
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or (parts.username, parts.password, parts.query, parts.fragment) != (None, None, "", "")
+    ):
+        raise PydanticCustomError(
+            "service_url", "write the address as http://user-service:8081, without /api/v1"
+        )
+    return value.rstrip("/")
+
+
+ServiceURL = Annotated[str, AfterValidator(_read_service_url)]
+"""Where another service is, as `http://user-service:8081`."""
+
+
 class ServiceSettings(DatabaseSettings):
     """The settings of every service.
 
@@ -179,6 +198,8 @@ class ServiceSettings(DatabaseSettings):
 
     debug: bool = False
     testing: bool = False
+    docs: bool = False
+    """Whether `/api/v1/docs` shows the routes in a browser; with `debug` it does in any case."""
     secret_key: SecretStr = SecretStr(SAMPLE_SECRET_KEY)
     service_name: str = "service"
     service_port: int = 8080
@@ -208,6 +229,12 @@ class ServiceSettings(DatabaseSettings):
     trusted_proxies: Annotated[str, AfterValidator(_refuse_what_is_no_proxy)] = "127.0.0.1"
     """Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed,
     comma-separated; `*` means every one."""
+    call_timeout: float = Field(default=5, gt=0, allow_inf_nan=False)
+    """Seconds that a call of another service may take as a whole, repetitions included."""
+    max_running_calls: int = Field(default=100, ge=1)
+    """How many calls of one other service are in progress at a time; more wait for their turn."""
+    max_answer_size: int = Field(default=1024 * 1024, ge=1)
+    """The largest answer of another service, in bytes."""
     service_registry_url: str | None = None
     """Reserved: nothing reads it yet."""
     max_content_length: int = Field(default=1024 * 1024, ge=1)

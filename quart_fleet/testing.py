@@ -165,7 +165,9 @@ async def _server_url() -> AsyncIterator[str]:
         yield _given_server()
         return
     from quart_fleet.postgres import EmbeddedPostgres  # noqa: PLC0415
+    from quart_fleet.postgres._server import remove_abandoned  # noqa: PLC0415
 
+    remove_abandoned(Path(tempfile.gettempdir()), "pg-test-*")
     async with EmbeddedPostgres(Path(os.environ[_FOLDER]), durable=False) as url:
         yield url
 

@@ -162,6 +162,12 @@ COMMANDS = {
         "List what the services answer: method, path, function.",
         ("routes", "routes user-service --json"),
     ),
+    "openapi": LazyCommand(
+        "scaffold.commands.openapi",
+        _CHECKS,
+        "Print the OpenAPI document of a service.",
+        ("openapi user-service", "openapi user-service --out users.json", "openapi --write"),
+    ),
     "doctor": LazyCommand(
         "scaffold.commands.doctor",
         _CHECKS,
@@ -171,7 +177,7 @@ COMMANDS = {
     "contracts": LazyCommand(
         "scaffold.contracts.command",
         _CHECKS,
-        "Check the imports of packages, and the ports of services.",
+        "Check imports of packages, ports and answers of services.",
         ("contracts",),
     ),
     "demo": LazyCommand(

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -106,13 +106,17 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> str:
 
 
 @contextmanager
-def booted(workspace: GeneratedWorkspace, package: str, database_url: str) -> Iterator[str]:
+def booted(
+    workspace: GeneratedWorkspace, package: str, database_url: str, **settings: str
+) -> Iterator[str]:
     """Run a service as its README says; gives the address of its API."""
-    port = reserve_port()
+    port = settings.get("SERVICE_PORT") or reserve_port()
     process = subprocess.Popen(
         [sys.executable, "app.py"],
         cwd=workspace.root / "services" / package,
-        env=workspace.environment | {"DATABASE_URL": database_url, "SERVICE_PORT": str(port)},
+        env=workspace.environment
+        | {"DATABASE_URL": database_url, "SERVICE_PORT": str(port)}
+        | settings,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -125,6 +129,21 @@ def booted(workspace: GeneratedWorkspace, package: str, database_url: str) -> It
         _, log = process.communicate(timeout=60)
     assert process.returncode == 0, log
     assert "Traceback" not in log, log
+
+
+@contextmanager
+def all_booted(workspace: GeneratedWorkspace, database_url: str) -> Iterator[dict[str, str]]:
+    """Run every service, each told where the others are; gives the addresses of their APIs."""
+    packages = [path.parent.name for path in sorted(workspace.root.glob("services/*/app.py"))]
+    ports = {package: str(reserve_port()) for package in packages}
+    urls = {f"{package.upper()}_URL": f"http://127.0.0.1:{ports[package]}" for package in packages}
+    with ExitStack() as stack:
+        yield {
+            package: stack.enter_context(
+                booted(workspace, package, database_url, SERVICE_PORT=port, **urls)
+            )
+            for package, port in ports.items()
+        }
 
 
 def wait_for(address: str, process: subprocess.Popen[str]) -> None:

@@ -19,6 +19,7 @@ from quart_fleet.asgi._http import (
     HTTPConnection,
     LingeringConnection,
     Request,
+    has_large_body,
 )
 from quart_fleet.asgi._limits import BodyMemory
 from quart_fleet.conventions import PREFIX
@@ -182,6 +183,9 @@ class ServiceApplication(BoundedApplication):
         if self._running >= self._most_running and scope["path"] != _HEALTH:
             line = f"{self._most_running} requests are running, the limit: others get 503"
             self._warnings.warn("running", line)
+            await self.refuse(503, send)
+            return
+        if self.bodies.held > self.bodies.most and has_large_body(scope):
             await self.refuse(503, send)
             return
         self._running += 1

@@ -29,7 +29,7 @@ from werkzeug.routing import MapAdapter, Rule
 from werkzeug.sansio.utils import get_content_length
 
 from quart_fleet.asgi._limits import BodyMemory
-from quart_fleet.bounds import BOUND, Bound
+from quart_fleet.bounds import BOUND, DEADLINE_HEADER, Bound
 from quart_fleet.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ first: what lasts longer pays for it, by a task that waits for its client to lea
 LINGER_TIMEOUT = 5.0
 """Seconds that a client gets to finish a body after it was answered."""
 
+_NEVER = float("inf")
+_DEADLINE = DEADLINE_HEADER.lower().encode()
 _FRAMING = (b"content-length", b"transfer-encoding")
 _USUALLY_WITHOUT_BODY = {"GET", "HEAD", "DELETE", "OPTIONS"}
 
@@ -217,6 +219,9 @@ class RequestBody:
             while (message := await receive())["type"] == "http.request":
                 if self._most is None or length <= self._most:
                     kept.put_nowait(message)  # the one that is too much too: it is refused
+                    self._hold(len(message.get("body", b"")))
+                    if self._memory.held > self._memory.most:
+                        await asyncio.get_running_loop().create_future()  # no more is received
                 length += len(message.get("body", b""))
                 is_last = not message.get("more_body", False)
             kept.put_nowait(message)
@@ -231,14 +236,17 @@ class RequestBody:
                 async for part in self:
                     parts.append(part)
                     if not self.ended or len(part) > SMALL:
-                        self._held += len(part)
-                        self._memory.held += len(part)
+                        self._hold(len(part))
                         if self._memory.held > self._memory.most:
                             raise ServiceUnavailable(retry_after=1)
                 return b"".join(parts)
         except TimeoutError:
             self.ended = True  # the rest is not waited for
             raise RequestTimeout from None
+
+    def _hold(self, length: int) -> None:
+        self._held += length
+        self._memory.held += length
 
     async def _receive_part(self) -> bytes:
         self.is_receiving = True
@@ -389,19 +397,34 @@ class _AnyHostAdapter(MapAdapter):
         return super().get_host(domain_part)
 
 
+def has_large_body(scope: "HTTPScope") -> bool:
+    """Whether a body is announced that counts in the memory of all; of chunks none knows."""
+    return any(
+        name == b"transfer-encoding"
+        or (name == b"content-length" and value.isdigit() and int(value) > SMALL)
+        for name, value in scope["headers"]
+    )
+
+
 class BoundedApplication(quart.Quart):
     """Answers each request within REQUEST_TIMEOUT seconds, and stops reading for clients that left."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._bounds: dict[Bound, None] = {}
-        """The requests in progress, the oldest first."""
+        """The requests in progress."""
         self._looking: asyncio.AbstractEventLoop | None = None
 
     async def handle_request(self, request: quart.Request) -> "ResponseTypes":
         """Answer as Quart's own method does, or end the handler as its bound says."""
         loop = asyncio.get_running_loop()
-        bound = Bound(asyncio.current_task(), request, loop.time())
+        now = loop.time()
+        ends = now + (self.config.get("REQUEST_TIMEOUT") or _NEVER)
+        bound = Bound(asyncio.current_task(), request, now, ends)
+        for name, value in request.scope["headers"]:
+            if name == _DEADLINE and value.isdigit() and len(value) <= 10:
+                bound.deadline = now + int(value) / 1000
+                bound.ends = min(ends, bound.deadline)
         self._bounds[bound] = None
         if self._looking is not loop:
             self._looking = loop
@@ -424,6 +447,7 @@ class BoundedApplication(quart.Quart):
                 if bound.watcher is not None:
                     bound.watcher.cancel()
                     await asyncio.wait([bound.watcher])
+                    bound.watcher = None  # so does its traceback, which has all of the request
                 if request.scope.get("_quart._preserve_context", False):  # as test clients ask for
                     self._preserved_context = context.copy()
 
@@ -433,16 +457,15 @@ class BoundedApplication(quart.Quart):
         BODY_TIMEOUT is how long a body as a whole may take that is awaited, and how long each part
         of one that is read part by part.
         """
-        now, timeout = loop.time(), self.config.get("REQUEST_TIMEOUT") or float("inf")
-        pause = self.config["BODY_TIMEOUT"] or float("inf")
+        now, timeout = loop.time(), self.config.get("REQUEST_TIMEOUT") or _NEVER
+        pause = self.config["BODY_TIMEOUT"] or _NEVER
         for bound in [*self._bounds]:
-            if now - bound.started < LOOK_INTERVAL:
-                break
+            if now - bound.started < LOOK_INTERVAL and now < bound.ends:
+                continue
             body = bound.request.body
-            if getattr(body, "is_receiving", False):  # which has a timeout of its own
-                del self._bounds[bound]
-                bound.started = now
-                self._bounds[bound] = None
+            # Which has a timeout of its own.
+            if getattr(body, "is_receiving", False) and now < bound.deadline:
+                bound.started, bound.ends = now, min(now + timeout, bound.deadline)
                 if bound.come != body.come:
                     bound.come, bound.came = body.come, now
                 elif now - bound.came >= pause:
@@ -450,15 +473,14 @@ class BoundedApplication(quart.Quart):
                     bound.end(RequestTimeout())
                 continue
             bound.come = -1
-            if now - bound.started >= timeout:
+            if now >= bound.ends:
                 bound.end(UnavailableError("Request timed out"))
             elif bound.watcher is None and isinstance(bound.request, Request):
                 bound.watcher = asyncio.ensure_future(_watch(bound, bound.request))
         if not self._bounds:
             self._looking = None
             return
-        first = next((each for each in self._bounds if each.ended_by is None), None)
-        end = first.started + timeout if first else float("inf")
+        end = min((each.ends for each in self._bounds if each.ended_by is None), default=_NEVER)
         loop.call_at(min(now + LOOK_INTERVAL, max(end, now + 0.001)), self._look, loop)
 
 

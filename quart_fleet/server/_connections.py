@@ -35,10 +35,16 @@ LAST_REQUEST_TIMEOUT = 1.0
 """Seconds that a draining process waits for a request that is on its way already."""
 LAST_SEND_TIMEOUT = 10.0
 """Seconds after which a draining process gives up a client that takes no byte."""
+CUT_TIMEOUT = 1.0
+"""Seconds that clients get to read their 503 at a second signal."""
 PROBE_DELAY = 0.3
 """Seconds after which a client that sends no more is asked whether it is still there."""
+MOST_QUEUED = 16
+"""Requests that may wait on one connection for the answer to the one before."""
 _ECHO_DELAY = 0.2
 _INTERVAL, _DRAINING_INTERVAL = 1.0, 0.1
+_FREE = 4096
+"""Bytes that each connection may hold, however much all hold: a head in two packets."""
 _RESERVE = 64
 """Files that a process opens besides its connections and those of its database."""
 _TCP_CLOSE = 7
@@ -55,6 +61,12 @@ class Connection(ABC):
     since = 0.0
     unsent = 0
     unsent_since = 0.0
+    held = 0
+    """Bytes that have come and that no handler has taken, as last counted."""
+
+    @abstractmethod
+    def measure(self) -> None:
+        """Count what has come and what no handler has taken."""
 
     @abstractmethod
     def find_state(self) -> tuple[int, object]:
@@ -116,6 +128,8 @@ class Connections:
         self.app = app
         self.open = set[Connection]()
         self.draining = False
+        self.opens_websockets = False
+        """Whether the application has a route for them; else an upgrade is ignored."""
         config = app.config
         self.most_head: int = config["MAX_HEAD_SIZE"]
         self.most_headers: int = config["MAX_HEADERS"]
@@ -132,6 +146,7 @@ class Connections:
     def start(self) -> None:
         """Begin to look after the connections; the application has started."""
         self._loop = asyncio.get_running_loop()
+        self.opens_websockets = any(rule.websocket for rule in self.app.url_map.iter_rules())
         self._sweep()
 
     def admit(self, connection: Connection, count: int) -> None:
@@ -165,6 +180,23 @@ class Connections:
             self._is_full = True
             connection.refuse(503)
 
+    def hold(self, connection: Connection, held: int) -> bool:
+        """Count the bytes that a connection holds; returns whether all hold too many with these."""
+        memory, more = self.app.bodies, held - connection.held
+        memory.held += more
+        connection.held = held
+        if more <= 0 or memory.held <= memory.most or held <= _FREE:
+            return False
+        line = f"More than {memory.most} bytes of requests are held: others get 503"
+        self._warnings.warn("held", line)
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        """Let go of a connection that has ended."""
+        self.open.discard(connection)
+        self.app.bodies.held -= connection.held
+        connection.held = 0
+
     def write(self, status: int) -> bytes:
         """Return the whole answer of this status that closes its connection."""
         start, last = self.app.refusals[status]
@@ -186,6 +218,11 @@ class Connections:
         self._timer.cancel()
         self._sweep()
 
+    def abort(self) -> None:
+        """End all that are left."""
+        for each in list(self.open):
+            each.transport.abort()
+
     def _sweep(self) -> None:
         interval = _DRAINING_INTERVAL if self.draining else _INTERVAL
         self._timer = self._loop.call_later(interval, self._sweep)
@@ -196,8 +233,24 @@ class Connections:
                 self.end_late(each, now)
             except Exception:  # of one connection, which is not to keep the others open
                 _log.exception("A connection could not be looked at: it was ended")
-                self.open.discard(each)
+                self.forget(each)
                 each.transport.abort()
+        self._end_unread(now)
+
+    def _end_unread(self, now: float) -> None:
+        """End what takes no byte, the longest first, while the answers that wait are too much."""
+        unsent, most = sum(each.unsent for each in self.open), self.app.bodies.most
+        if unsent <= most:
+            return
+        stuck = [each for each in self.open if each.unsent and now - each.unsent_since >= _INTERVAL]
+        stuck.sort(key=lambda each: each.unsent_since)
+        for each in stuck:
+            if unsent <= most:
+                break
+            line = f"More than {most} bytes of answers wait: clients that take none are ended"
+            self._warnings.warn("unsent", line)
+            unsent -= each.unsent
+            each.transport.abort()
 
     def end_late(self, each: Connection, now: float) -> None:
         """End a connection whose time is over."""
@@ -205,6 +258,8 @@ class Connections:
         idle = LAST_REQUEST_TIMEOUT if self.draining else config["KEEP_ALIVE_TIMEOUT"]
         sending = LAST_SEND_TIMEOUT if self.draining else config["SEND_TIMEOUT"]
         unsent = each.transport.get_write_buffer_size()
+        if each.held:
+            each.measure()
         state = each.find_state()
         if state != each.seen:
             each.seen, each.since = state, now

@@ -58,7 +58,12 @@ def ending_on_hangup() -> Iterator[None]:
     if not is_main or signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL:
         yield
         return
-    signal.signal(signal.SIGHUP, lambda _number, _frame: signal.raise_signal(signal.SIGTERM))
+
+    def end(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a terminal that is closed may send two
+        signal.raise_signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGHUP, end)
     try:
         yield
     finally:

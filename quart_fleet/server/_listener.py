@@ -14,7 +14,7 @@ from contextlib import suppress
 from quart_fleet.conventions import is_served
 from quart_fleet.errors import ConfigurationError
 
-_BACKLOG = 2048
+BACKLOG = 2048
 """Connections that may wait to be accepted."""
 _MOST_UNSENT = 128 * 1024
 """Bytes that the system holds for a client beyond what is on its way; it would take 2.5 MB of an
@@ -45,7 +45,7 @@ def listen(host: str, port: int) -> socket.socket:
         if loopback and is_served(port, loopback):
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         listener = socket.create_server(
-            (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both
+            (host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both
         )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:

@@ -1,6 +1,7 @@
 """How `python app.py` starts: the settings are checked, the port is taken, a server runs."""
 
 import argparse
+import asyncio
 import json
 import logging
 import os
@@ -65,7 +66,7 @@ def start(factory: Callable[[], Quart]) -> Quart:
 
 
 def serve(app: Quart, path: str) -> None:
-    """Serve as the command line says: `--server`, `--workers`; or tell `--routes`, `--version`.
+    """Serve as the command line says: `--server`, `--workers`; or tell `--routes`, `--openapi`, `--version`.
 
     `path` is where worker processes import the application from, as in `user_service.app:app`.
     """
@@ -88,6 +89,11 @@ def serve(app: Quart, path: str) -> None:
         action="store_true",
         help="print every route as JSON, and end without serving",
     )
+    parser.add_argument(
+        "--openapi",
+        action="store_true",
+        help="print the OpenAPI document, and end without serving",
+    )
     version = f"{app.config.get('SERVICE_NAME', app.name)} on quart-fleet {__version__}"
     parser.add_argument("--version", action="version", version=version)
     options = parser.parse_args()
@@ -103,6 +109,11 @@ def serve(app: Quart, path: str) -> None:
             for rule in rules
         ]
         print(json.dumps(routes, indent=2))
+        return
+    if options.openapi:
+        from quart_fleet.openapi import describe, write  # noqa: PLC0415 - no process that serves does
+
+        sys.stdout.write(write(asyncio.run(describe(app))))
         return
     name, host, port = (app.config[key] for key in ("SERVICE_NAME", "HOST", "SERVICE_PORT"))
     shown = "localhost" if host in _LOCAL else in_url(host)

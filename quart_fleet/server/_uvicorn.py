@@ -9,6 +9,7 @@ import socket
 import sys
 from contextlib import suppress
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import httptools
@@ -16,11 +17,14 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from quart_fleet.asgi._application import ServiceApplication
+from quart_fleet.asgi._http import SMALL
 from quart_fleet.server._connections import (
     ANSWER,
     BODY,
+    CUT_TIMEOUT,
     HEAD,
     IDLE,
+    MOST_QUEUED,
     REFUSED,
     REST,
     Connection,
@@ -29,8 +33,12 @@ from quart_fleet.server._connections import (
 from quart_fleet.server._listener import end_listening
 from quart_fleet.server._workers import Link
 
+_VERSIONS = ("1.1", "1.0")
+_QUEUED_SIZE = 4096
+"""Bytes that a request takes while it waits for the answer before it, besides its body."""
 _LINE_ENDS = 4
 """Bytes of a header's line besides its name and its value."""
+_FRAMINGS = (b"content-length", b"transfer-encoding")
 _KEY = b"sec-websocket-key"
 _VERSION = b"sec-websocket-version"
 
@@ -56,6 +64,8 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         self._trailers = 0
         self._is_in_head = False
         self._is_in_body = False
+        self._has_to_read_again = False
+        """Whether the head asks for an upgrade that is ignored."""
         self._running: RequestResponseCycle | None = None
         """The request that is answered; uvicorn's `cycle` is the last one that has come."""
         self._refusal: int | None = None
@@ -69,7 +79,7 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._all.open.discard(self)
+        self._all.forget(self)
         if self._running is not None:
             self._running.disconnected = True
             self._running.message_event.set()
@@ -82,12 +92,31 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         self._unparsed += len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._upgrade()
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self.refuse(400)
         if self._unparsed > self._all.most_head:
             self.refuse(431)
+        is_large = self._running is not None and len(self._running.body) > SMALL
+        if self._unparsed or self.pipeline or self.held or is_large:
+            self.measure()
+        if is_large:
+            self.loop.call_soon(self.measure)  # when its handler has had a turn to take it
+
+    def measure(self) -> None:
+        """Count what has come and what no handler has taken."""
+        held = self._unparsed
+        if self._running is not None and len(self._running.body) > SMALL:
+            held += len(self._running.body)
+        held += sum(_QUEUED_SIZE + len(cycle.body) for cycle, _ in self.pipeline)
+        if held == self.held or self.transport.is_closing():
+            return
+        is_unfinished = self._unparsed or (self.cycle is not None and self.cycle.more_body)
+        if (
+            self._all.hold(self, held) and is_unfinished
+        ):  # a whole one is the application's to refuse
+            self.refuse(503)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # there it always closes
         """Stay for the answer of a client that closes its sending side only."""
@@ -116,8 +145,10 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         name = name.lower()
         if name == b"host":
             self._hosts += 1
+        elif name == b"transfer-encoding" and value.lower() != b"chunked":
+            self._stop(501)
         elif name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
+            self.expect_100_continue = self.parser.get_http_version() == "1.1"
         self.headers.append((name, value))
         if len(self.headers) > self._all.most_headers:
             self._stop(431)
@@ -132,8 +163,18 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
                 self._stop(431)
         self._unparsed = 0
         self._is_in_head = False
-        if self._hosts != 1 and (self._hosts or self.parser.get_http_version() != "1.0"):
+        version = self.parser.get_http_version()
+        if version not in _VERSIONS or (self._hosts != 1 and (self._hosts or version != "1.0")):
             self._stop(400)
+        if len(self.pipeline) >= MOST_QUEUED:
+            self._stop(503)
+        self._has_to_read_again = (
+            self.parser.should_upgrade()
+            and self.parser.get_method() != b"CONNECT"
+            and not self._should_upgrade()
+        )
+        if self._has_to_read_again:
+            return
         super().on_headers_complete()
         self._is_in_body = True
         if not self.pipeline:
@@ -146,6 +187,8 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
 
     def on_message_complete(self) -> None:
         """End a request."""
+        if self._has_to_read_again:
+            return
         self._unparsed = 0
         self._is_in_body = False
         super().on_message_complete()
@@ -153,6 +196,8 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
     def on_response_complete(self) -> None:
         """Go on with the next request, as uvicorn does, without a timer until it comes."""
         self.server_state.total_requests += 1
+        if self.held:
+            self.measure()
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
@@ -209,6 +254,10 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
             self._running.disconnected = True
             self._running.message_event.set()
         self._is_refused = True
+        self._unparsed = 0
+        self.parser = None  # type: ignore[assignment]  # with what has come of a head
+        if self._is_in_head:
+            self.headers.clear()
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -221,21 +270,44 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         self.refuse(status)
         raise _Refused
 
-    def _upgrade(self) -> None:
-        if not self._should_upgrade():
-            self.cycle.keep_alive = False  # what follows is in another protocol
+    def _should_upgrade(self) -> bool:
+        return (
+            self._all.opens_websockets
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.get_method() == b"GET"
+            and super()._should_upgrade()
+        )
+
+    def _upgrade(self, rest: bytes) -> None:
+        """Open a WebSocket, or read the request as one that asks for no upgrade.
+
+        Any other is ignored (RFC 9110, section 7.8), and the parser takes the body for what comes
+        behind it.
+        """
+        if self._has_to_read_again:
+            lines = [
+                b"%s %s HTTP/%s"
+                % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+            ]
+            lines += [b"%s: %s" % each for each in self.headers if each[0] != b"upgrade"]
+            self.parser = httptools.HttpRequestParser(self)
+            self._unparsed = 0
+            self.data_received(b"\r\n".join([*lines, b"", rest]))
+            return
+        if not self._should_upgrade():  # CONNECT
+            self.cycle.keep_alive = False
             return
         headers = dict(self.headers)
         if headers.get(_VERSION) != b"13":  # RFC 6455, section 4.4
             self.refuse(426)
         elif (
             not headers.get(_KEY)
-            or self.scope["method"] != "GET"
+            or not headers.keys().isdisjoint(_FRAMINGS)
             or self.find_state()[0] == ANSWER  # behind a request, whose answer would come later
         ):
             self.refuse(400)
         else:
-            self._all.open.discard(self)
+            self._all.forget(self)
             self.handle_websocket_upgrade()
 
 
@@ -246,9 +318,29 @@ class BoundedServer(uvicorn.Server):
         super().__init__(config)
         self._all = connections
         self._link = link
+        self._seen: list[int] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End in good order at the first signal, at once at the second; the third one kills."""
+        if self._link.is_second(sig, self._seen):
+            signal.signal(sig, signal.SIG_DFL)
+            if self._loop is None:
+                signal.raise_signal(sig)
+            else:
+                self._loop.call_soon_threadsafe(self._cut, self._loop)
+        elif not self.should_exit:
+            super().handle_exit(sig, frame)
+        self._seen.append(sig)
+
+    def _cut(self, loop: asyncio.AbstractEventLoop) -> None:
+        for task in self.server_state.tasks:
+            task.cancel()
+        loop.call_later(CUT_TIMEOUT, setattr, self, "force_exit", True)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve, and say so."""
+        self._loop = asyncio.get_running_loop()
         self._all.start()
         await super().startup(sockets)
         self._link.serving()

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -23,6 +23,8 @@ CLOSE_TIMEOUT = 5.0
 """Seconds that a worker gets to let go of the listener."""
 END_TIMEOUT = 20.0
 """Seconds that a worker gets to close its database, after those of its requests."""
+CUT_TIMEOUT = 5.0
+"""Seconds that it gets to end at once, at a second signal."""
 STEADY_TIME = 10.0
 """Seconds that a worker has to serve for another one to be started at once when it ends."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -37,6 +39,16 @@ class Link:
 
     def __init__(self, parent: Connection | None = None) -> None:
         self._parent = parent
+
+    def is_second(self, number: int, before: Iterable[int]) -> bool:
+        """Whether a signal asks a process that ends already to end at once.
+
+        Workers may get SIGTERM from their parent and from what ends their group.
+        """
+        seen = set(before)
+        if number == signal.SIGINT:
+            return bool(seen)
+        return self._parent is None and number in seen
 
     def serving(self) -> None:
         """Say that connections are accepted."""
@@ -92,6 +104,11 @@ class _Worker:
         if self.process.pid and self.process.exitcode is None:
             os.kill(self.process.pid, signal.SIGTERM)
 
+    def interrupt(self) -> None:
+        """Have it cut what still runs."""
+        if self.process.pid and self.process.exitcode is None:
+            os.kill(self.process.pid, signal.SIGINT)
+
 
 @dataclass(slots=True)
 class Workers:
@@ -129,8 +146,8 @@ class Workers:
                 if not self._signals:
                     self._wait([each.process.sentinel for each in self._all()], pause)
         finally:
-            signal.set_wakeup_fd(-1)
             self._end()
+            signal.set_wakeup_fd(-1)
 
     def _all(self) -> list[_Worker]:
         return [*self._ending, *self._serving]
@@ -229,8 +246,13 @@ class Workers:
         return _Worker(process, ours)
 
     def _end(self) -> None:
-        """Have all end, the last one when no other accepts: it takes what is left in the queue."""
+        """Have all end, the last one when no other accepts: it takes what is left in the queue.
+
+        A second signal has them end at once, a third one kills them.
+        """
         self.listener.close()
+        handled = len(self._signals)
+        seen = [number for number in self._signals if number != signal.SIGHUP]
         alive = [each for each in self._all() if each.process.is_alive()]
         alive.sort(key=lambda each: each.since is not None)
         for worker in alive[:-1]:
@@ -241,8 +263,22 @@ class Workers:
             with suppress(OSError):  # it may have ended by itself
                 last.link.send("last")
             last.terminate()
-        deadline = time.monotonic() + self.grace + END_TIMEOUT
+        deadline, is_cut = time.monotonic() + self.grace + END_TIMEOUT, False
+        while alive := [each for each in alive if each.process.exitcode is None]:
+            for number in self._signals[handled:]:
+                handled += 1
+                is_second = number != signal.SIGHUP and Link().is_second(number, seen)
+                seen.append(number)
+                if not is_second:
+                    continue
+                deadline = time.monotonic() + (0 if is_cut else CUT_TIMEOUT)
+                is_cut = True
+                for worker in alive:
+                    worker.interrupt()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            self._wait([each.process.sentinel for each in alive], left)
         for worker in self._all():
-            worker.process.join(max(0, deadline - time.monotonic()))
             worker.process.kill()
             worker.process.join()

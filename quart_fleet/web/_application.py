@@ -94,7 +94,12 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
     app.after_request(make_cors(config.cors_origins))  # the first one, which runs last
     if config.cors_origins is None:
         app.refusal_headers["Access-Control-Allow-Origin"] = "*"
-    for blueprint in (make_health_blueprint(envelope, database), *blueprints):
+    own_blueprints = [make_health_blueprint(envelope, database)]
+    if config.debug or config.docs:
+        from quart_fleet.openapi._page import make_docs_blueprint  # noqa: PLC0415 - rarely wanted
+
+        own_blueprints.append(make_docs_blueprint())
+    for blueprint in (*own_blueprints, *blueprints):
         own = f"/{(blueprint.url_prefix or '').strip('/')}".rstrip("/")
         is_below = f"{own}/".startswith(f"{PREFIX}/")
         app.register_blueprint(blueprint, url_prefix=own if is_below else f"{PREFIX}{own}")

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from operator import attrgetter, methodcaller
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 from urllib.parse import quote, unquote_plus
 
 import orjson
@@ -27,6 +27,20 @@ from quart_fleet.web._lists import cursor_of
 
 _ITEMS = "quart_fleet.web: the items of a stream"
 """Stands for the items where the bytes around them are asked for."""
+
+
+T = TypeVar("T")
+NumberedT = TypeVar("NumberedT", bound=Numbered)
+
+
+class Answer(Response, Generic[T]):
+    """A response with data of a type, by which a controller declares what it answers:
+
+        async def get(record_id: int) -> Answer[UserResponseDTO]:
+
+    mypy holds the controller to it, and the OpenAPI document is made from it. At run time it is any
+    Response.
+    """
 
 
 class Envelope:
@@ -51,25 +65,31 @@ class Envelope:
         return response
 
     @classmethod
-    def success(cls, data: object = None, message: str = "Success", status: int = 200) -> Response:
+    def success(
+        cls,
+        data: T = None,  # type: ignore[assignment]  # then T is None
+        message: str = "Success",
+        status: int = 200,
+    ) -> Answer[T]:
         """Answer a request that did what it was asked for."""
-        return cls.respond({"data": data, "message": message, "success": True}, status)
+        payload = {"data": data, "message": message, "success": True}
+        return cast("Answer[T]", cls.respond(payload, status))
 
     @classmethod
-    def page(cls, found: Sequence[Numbered], limit: int) -> Response:
+    def page(cls, found: Sequence[NumberedT], limit: int) -> Answer[list[NumberedT]]:
         """Answer the first `limit` of what was found; one more means that there is a next page.
 
         The next page's address is in the Link header (RFC 8288), with the request's other query
         parameters in front of `limit` and `after`. Scripts of other origins may read the header.
         """
-        data = found[:limit]
+        data = list(found[:limit])
         response = cls.success(data)
         if len(found) > limit:
             _link_next(response, {"limit": limit, "after": data[-1].id})
         return response
 
     @classmethod
-    def listing(cls, page: Page[Any], query: ListQuery) -> Response:
+    def listing(cls, page: Page[T], query: ListQuery) -> Answer[list[T]]:
         """Answer the page that a query has found.
 
         The next page's address, with the request's other parameters, is in the Link header, and the
@@ -84,7 +104,7 @@ class Envelope:
         return response
 
     @classmethod
-    async def stream(cls, chunks: AsyncIterator[Sequence[object]]) -> Response:
+    async def stream(cls, chunks: AsyncIterator[Sequence[T]]) -> Answer[list[T]]:
         """Answer a list of any length, of which little more than a chunk is held at a time.
 
         The bytes are those of `success` with the whole list. A list that ends within the first
@@ -93,7 +113,7 @@ class Envelope:
         of the list than its items, as their number. Should reading fail on the way, the connection
         is cut, since the status has been sent.
         """
-        items: list[object] = []
+        items: list[T] = []
         async for chunk in chunks:
             items += chunk
             if len(items) >= CHUNK:
@@ -114,37 +134,37 @@ class Envelope:
         response = Response(body, template.status_code, template.headers)
         del response.headers["Content-Length"]
         response.timeout = None  # a slow client may take longer for a long list than for any other
-        return response
+        return cast("Answer[list[T]]", response)
 
     @classmethod
     def error(
         cls, message: str, status: int = 400, errors: Mapping[str, str] | None = None
-    ) -> Response:
+    ) -> Answer[Any]:
         """Answer a request that was refused or failed; `errors` are details by field."""
         payload: dict[str, object] = {"message": message, "success": False}
         if errors:
             payload["errors"] = errors
-        return cls.respond(payload, status)
+        return cast("Answer[Any]", cls.respond(payload, status))
 
     @classmethod
-    def not_found(cls, message: str = "Resource not found") -> Response:
+    def not_found(cls, message: str = "Resource not found") -> Answer[Any]:
         """Answer 404."""
         return cls.error(message, 404)
 
     @classmethod
-    def unauthorized(cls, message: str = "Unauthorized") -> Response:
+    def unauthorized(cls, message: str = "Unauthorized") -> Answer[Any]:
         """Answer 401: the request carries no valid credentials."""
         return cls.error(message, 401)
 
     @classmethod
-    def forbidden(cls, message: str = "Forbidden") -> Response:
+    def forbidden(cls, message: str = "Forbidden") -> Answer[Any]:
         """Answer 403: the caller is known, and not allowed to do this."""
         return cls.error(message, 403)
 
     @classmethod
     def validation_error(
         cls, errors: Mapping[str, str], message: str = "Validation failed"
-    ) -> Response:
+    ) -> Answer[Any]:
         """Answer 422 with the reason for each refused field."""
         return cls.error(message, 422, errors)
 
@@ -170,8 +190,8 @@ async def _split(template: Response) -> list[bytes]:
 async def _write(
     provider: JSONProvider,
     around: Sequence[bytes],
-    first: list[object],
-    rest: AsyncIterator[Sequence[object]],
+    first: list[T],
+    rest: AsyncIterator[Sequence[T]],
 ) -> AsyncGenerator[bytes, None]:
     """Yield the body in parts: the items, between the bytes that are around them.
 

@@ -37,7 +37,7 @@ STATUSES: Mapping[type[ServiceError], int] = {
 }
 """The status of each error, and of every class derived from it; all others are a 500."""
 
-_MESSAGES = {
+MESSAGES = {
     308: "Moved permanently",
     404: "Endpoint not found",
     405: "Method not allowed",
@@ -54,15 +54,19 @@ class ErrorResponses:
         statuses: what an application adds to `STATUSES`, or maps otherwise.
     """
 
+    EXTENSION = "quart_fleet.web.error_responses"
+    """Where an application keeps its own."""
+
     def __init__(
         self, envelope: type[Envelope], statuses: Mapping[type[ServiceError], int]
     ) -> None:
-        self._envelope = envelope
+        self.envelope = envelope
         self._statuses = {**STATUSES, **statuses}
         self._warnings = CountedWarnings(_log)
 
     def register(self, app: Quart) -> None:
         """Have every error of `app` answered here."""
+        app.extensions[self.EXTENSION] = self
 
         @app.after_serving
         async def tell_what_was_counted() -> None:
@@ -72,15 +76,19 @@ class ErrorResponses:
         app.register_error_handler(HTTPException, self.for_http_error)
         app.register_error_handler(Exception, self.for_unexpected_error)
 
+    def find_status(self, kind: type[ServiceError]) -> int | None:
+        """Return that of the nearest base class which has one."""
+        known = self._statuses
+        return next((known[each] for each in kind.__mro__ if each in known), None)
+
     async def for_service_error(self, error: ServiceError) -> Response:
         """Answer with the status of the error's nearest base class that has one."""
-        known = self._statuses
-        status = next((known[kind] for kind in type(error).__mro__ if kind in known), None)
+        status = self.find_status(type(error))
         if status is None:
             return await self.for_unexpected_error(error)
         if isinstance(error, ValidationFailedError):
-            return self._envelope.error(error.message, status, error.errors)
-        response = self._envelope.error(error.message, status)
+            return self.envelope.error(error.message, status, error.errors)
+        response = self.envelope.error(error.message, status)
         if status == 503:
             cause = driver_error(error.__cause__ or error)
             kind = (type(cause).__name__, getattr(cause, "sqlstate", None), error.message)
@@ -97,8 +105,8 @@ class ErrorResponses:
         """
         status = error.code or 500
         said = vars(error).get("description")  # not the one of its class
-        message = str(said) if said else _MESSAGES.get(status, error.name)
-        response = self._envelope.error(message, status)
+        message = str(said) if said else MESSAGES.get(status, error.name)
+        response = self.envelope.error(message, status)
         for name, value in error.get_headers():
             if name.lower() != "content-type":
                 response.headers[name] = value
@@ -121,7 +129,7 @@ class ErrorResponses:
                 _log.info("%s: %s", _asked(), escape(reason))
             return await self.for_service_error(refusal)
         _log.error("%s failed", _asked(), exc_info=error)
-        return self._envelope.error("Internal server error", 500)
+        return self.envelope.error("Internal server error", 500)
 
 
 def _asked() -> str:

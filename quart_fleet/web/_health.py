@@ -1,35 +1,71 @@
-"""The routes of every service: liveness, readiness, and the name of the service."""
+"""The routes of every service: liveness, readiness, its name, and the document of its routes."""
 
-from typing import cast
+from typing import Any, Literal, cast
 
-from quart import Blueprint, Response, current_app
+from quart import Quart, Response, current_app
 
 from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.database import Database
+from quart_fleet.dto import ResponseDTO
 from quart_fleet.errors import UnavailableError
-from quart_fleet.web._envelope import Envelope
+from quart_fleet.web._envelope import Answer, Envelope
+from quart_fleet.web._routes import Blueprint
+
+_DOCUMENT = "quart_fleet.web.openapi"
+"""Where an application keeps its document, once it was asked for."""
+
+
+class Health(ResponseDTO):
+    """The data of a process that answers."""
+
+    status: Literal["healthy"]
+
+
+class Readiness(ResponseDTO):
+    """The data of one that can serve."""
+
+    status: Literal["ready"]
+
+
+class Welcome(ResponseDTO):
+    """The data that name a service."""
+
+    message: str
 
 
 def make_health_blueprint(envelope: type[Envelope], database: Database) -> Blueprint:
     """Make the routes, which answer in the service's envelope."""
     bp = Blueprint("health", __name__)
+    healthy, able = Health(status="healthy"), Readiness(status="ready")
 
     @bp.get("/health")
-    async def health() -> Response:
+    async def health() -> Answer[Health]:
         """Say that the process answers; the database is not asked."""
-        return envelope.success({"status": "healthy"})
+        return envelope.success(healthy)
 
-    @bp.get("/health/ready")
-    async def ready() -> Response:
+    @bp.get("/health/ready", raises=[UnavailableError])
+    async def ready() -> Answer[Readiness]:
         """Say whether requests that need the database can be served: 200, or 503."""
         if cast("ServiceApplication", current_app).draining:
             raise UnavailableError("The process is ending")
         await database.ping()
-        return envelope.success({"status": "ready"})
+        return envelope.success(able)
 
     @bp.get("/")
-    async def welcome() -> Response:
+    async def welcome() -> Answer[Welcome]:
         """Say which service this is."""
-        return envelope.success({"message": f"Welcome to {current_app.config['SERVICE_NAME']}"})
+        name = current_app.config["SERVICE_NAME"]
+        return envelope.success(Welcome(message=f"Welcome to {name}"))
+
+    @bp.get("/openapi.json", media_type="application/json")
+    async def openapi() -> Response:
+        """Answer the OpenAPI document of all routes."""
+        app: Quart = cast("Any", current_app)._get_current_object()
+        document = app.extensions.get(_DOCUMENT)
+        if document is None:
+            from quart_fleet.openapi import describe, write  # noqa: PLC0415 - most processes never do
+
+            document = app.extensions[_DOCUMENT] = write(await describe(app))
+        return Response(document, content_type="application/json")
 
     return bp

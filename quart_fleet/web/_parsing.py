@@ -2,17 +2,23 @@
 
 import json
 import re
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import TypeVar
+from functools import partial, wraps
+from inspect import iscoroutinefunction
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import orjson
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from quart import request
+from quart.utils import run_sync
 from werkzeug.exceptions import UnsupportedMediaType
 
-from quart_fleet.dto import PatchDTO
+from quart_fleet.dto import PatchDTO, RequestDTO
 from quart_fleet.errors import InvalidRequestError
+from quart_fleet.listing import Listing
+from quart_fleet.web._lists import find_list_query
 from quart_fleet.web._validation_messages import validation_error_of
 
 DTO = TypeVar("DTO", bound=BaseModel)
@@ -24,6 +30,73 @@ _MALFORMED = "Request body is not valid JSON"
 _LONG_NUMBER = re.compile(rb"(?:^|[-\[:,\s])[0-9]{19}")
 _MOST_DIGITS = 100
 """What is longer is out of every field's range, whatever its last digits are."""
+
+
+Handler = Callable[..., Any]
+
+
+def annotations_of(handler: Handler) -> Mapping[str, Any]:
+    """Return the types of a function's parameters, and of its answer as `return`.
+
+    Where one is a text that its module cannot read, as Quart's own views have them, there are none.
+    """
+    found: Mapping[str, Any] = getattr(handler, "__annotations__", {})
+    if any(isinstance(kind, str) for kind in found.values()):
+        try:
+            return get_type_hints(handler, include_extras=True)
+        except NameError:
+            return {}
+    return found
+
+
+def parameters_of(handler: Handler) -> Mapping[str, type[BaseModel] | Listing]:
+    """Return what a controller's parameters are parsed by: those that no path holds.
+
+    A RequestDTO is the body and a PatchDTO a merge patch; another model of pydantic's is the query,
+    and so is `Annotated[ListQuery | None, PRODUCT_LIST]`, as a Listing takes it.
+    """
+    found = dict[str, type[BaseModel] | Listing]()
+    for name, kind in annotations_of(handler).items():
+        if name == "return":
+            continue
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found[name] = kind
+        elif get_origin(kind) is Annotated:
+            for one in get_args(kind):
+                if isinstance(one, Listing):
+                    found[name] = one
+    return found
+
+
+def parsing(handler: Handler) -> Handler:
+    """Return what calls a controller with what its parameters ask for, parsed from the request.
+
+    Its types are looked at once, here. A controller without such parameters stays as it is.
+    """
+    queries: dict[str, Callable[[], object]] = {}
+    bodies: dict[str, Callable[[], Awaitable[object]]] = {}
+    for name, kind in parameters_of(handler).items():
+        if isinstance(kind, Listing):
+            queries[name] = partial(find_list_query, kind)
+        elif issubclass(kind, PatchDTO):
+            bodies[name] = partial(parse_patch, kind)
+        elif issubclass(kind, RequestDTO):
+            bodies[name] = partial(parse_body, kind)
+        else:
+            queries[name] = partial(parse_query, kind)
+    if not queries and not bodies:
+        return handler
+    answer = handler if iscoroutinefunction(handler) else run_sync(handler)
+
+    @wraps(handler)
+    async def parse(**values: object) -> object:
+        for name, read in queries.items():
+            values[name] = read()
+        for name, receive in bodies.items():
+            values[name] = await receive()
+        return await answer(**values)
+
+    return parse
 
 
 async def parse_body(dto: type[DTO]) -> DTO:

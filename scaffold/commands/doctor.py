@@ -261,21 +261,6 @@ def find_by_hand(patient: Patient) -> Iterator[Finding]:
             )
 
 
-def find_unchecked(patient: Patient) -> Iterator[Finding]:
-    """Tell which references to other services are taken as they are sent."""
-    for service, resource in patient.applied.resources():
-        for target in resource.directories:
-            adapter = service.folder / f"infrastructure/adapters/{target.name}_directory.py"
-            path = patient.root / adapter
-            if path.is_file() and f"class Unchecked{target.class_name}" in read_text(path):
-                yield Finding(
-                    f"{service.name.typed} accepts every id of {target.article} "
-                    f"{target.label_lower}: {adapter} asks nothing.",
-                    f"write an adapter that asks the {target.service}",
-                    is_wrong=False,
-                )
-
-
 def find_undecided(patient: Patient) -> Iterator[Finding]:
     """Check for marks that a merge has left."""
     for path, lines in patient.undecided.items():
@@ -389,7 +374,7 @@ def find_revisions(patient: Patient) -> Iterator[Finding]:
 
 CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     *(find_python, find_packages, find_unreadable, find_undecided, find_description, find_by_hand),
-    *(find_unchecked, find_wiring, find_routes, find_settings, find_revisions),
+    *(find_wiring, find_routes, find_settings, find_revisions),
 )
 
 

@@ -5,10 +5,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,7 +19,10 @@ from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.names import normalise
 from scaffold.workspace import SERVICES, Service, Workspace
 
-EVERY_SERVICE = (f"{PREFIX}/", f"{PREFIX}/health", f"{PREFIX}/health/ready")
+EVERY_SERVICE = tuple(
+    f"{PREFIX}/{path}"
+    for path in ("", "health", "health/ready", "openapi.json", "docs", "docs/<name>")
+)
 """What each service answers for itself; the cluster asks each pod for it."""
 _UNSERVED = {"TESTING": "True", "PYTHONDONTWRITEBYTECODE": "1"}
 """Settings with which an application is made and never started."""
@@ -28,13 +32,14 @@ _ASKING = """
 import json, os, runpy, sys, tempfile
 import quart_fleet.database, quart_fleet.server, quart_fleet.web
 
-for script in sys.argv[1:]:
+_, option, *scripts = sys.argv
+for script in scripts:
     with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as said:
         child = os.fork()
         if not child:
             os.dup2(printed.fileno(), 1)
             os.dup2(said.fileno(), 2)
-            sys.argv = [script, "--routes"]
+            sys.argv = [script, option]
             if not sys.flags.safe_path:  # then its folder would not be there
                 sys.path[0] = os.path.dirname(script)
             runpy.run_path(script, run_name="__main__")
@@ -47,6 +52,8 @@ for script in sys.argv[1:]:
     print(json.dumps(texts), flush=True)
 """
 """Runs one script after the other, each in a fork: the chassis is imported once for all of them."""
+_WHAT = {"--routes": "routes", "--openapi": "OpenAPI document"}
+"""What an app.py is asked for, by its option."""
 _IMPLIED = frozenset({"HEAD", "OPTIONS"})
 """Methods that Quart answers by itself."""
 
@@ -77,19 +84,42 @@ def read_all_routes(services: Sequence[Service]) -> list[list[ServedRoute] | Sca
 
     Each service's own app.py is run and tells them; it opens no database and no port.
     """
+    return [
+        _read_routes(service, json.loads(said)) if isinstance(said, str) else said
+        for service, said in zip(services, ask(services, "--routes"), strict=True)
+    ]
+
+
+def _read_routes(service: Service, told: Sequence[Mapping[str, Any]]) -> list[ServedRoute]:
+    return [
+        ServedRoute(service.called, service.port, method, each["rule"], each["endpoint"])
+        for each in told
+        for method in (["WEBSOCKET"] if each["websocket"] else each["methods"])
+        if method not in _IMPLIED
+    ]
+
+
+def ask(services: Sequence[Service], option: str) -> list[str | ScaffoldError]:
+    """Return the JSON that each service's own app.py prints with an option, or why it does not.
+
+    None opens a database or a port.
+    """
     count = min(len(services), os.cpu_count() or 1)
     with ThreadPoolExecutor(count or 1) as threads:
-        parts = threads.map(_ask, (services[at::count] for at in range(count)))
+        parts = threads.map(
+            lambda part: _ask(part, option), (services[at::count] for at in range(count))
+        )
     answers = {one.package: answer for part in parts for one, answer in part}
     return [answers[one.package] for one in services]
 
 
-def _ask(services: Sequence[Service]) -> list[tuple[Service, list[ServedRoute] | ScaffoldError]]:
+def _ask(services: Sequence[Service], option: str) -> list[tuple[Service, str | ScaffoldError]]:
     """Have one interpreter ask some services, each in a process of its own that begins with the chassis."""
     root = services[0].folder.parents[1]
     path = [str(root), str(root / SERVICES), os.environ.get("PYTHONPATH", "")]
+    scripts = [f"{SERVICES}/{one.package}/app.py" for one in services]
     done = subprocess.run(  # noqa: S603 - the workspace's own command
-        [sys.executable, "-c", _ASKING, *(f"{SERVICES}/{one.package}/app.py" for one in services)],
+        [sys.executable, "-c", _ASKING, option, *scripts],
         cwd=root,
         env=os.environ | _UNSERVED | {"PYTHONPATH": os.pathsep.join(filter(None, path))},
         stdin=subprocess.DEVNULL,
@@ -99,21 +129,18 @@ def _ask(services: Sequence[Service]) -> list[tuple[Service, list[ServedRoute] |
     )
     said = [json.loads(line) for line in done.stdout.splitlines()]
     said += [["", done.stderr]] * (len(services) - len(said))
-    return [(one, _read(one, *texts)) for one, texts in zip(services, said, strict=True)]
+    return [(one, _checked(one, option, *texts)) for one, texts in zip(services, said, strict=True)]
 
 
-def _read(service: Service, printed: str, said: str) -> list[ServedRoute] | ScaffoldError:
-    """Return the routes that an app.py printed, or what it said in their place."""
+def _checked(service: Service, option: str, printed: str, said: str) -> str | ScaffoldError:
+    """Return the JSON that an app.py printed, or what it said in its place."""
     root = service.folder.parents[1]
     script = f"{SERVICES}/{service.package}/app.py"
     try:
-        return [
-            ServedRoute(service.called, service.port, method, each["rule"], each["endpoint"])
-            for each in json.loads(printed)
-            for method in (["WEBSOCKET"] if each["websocket"] else each["methods"])
-            if method not in _IMPLIED
-        ]
-    except (ValueError, TypeError, KeyError):
+        is_told = isinstance(json.loads(printed), list | dict)
+    except ValueError:
+        is_told = False
+    if not is_told:
         said = said.strip() or f"it printed {printed.strip()[:80] or 'nothing'}"
         reason = said.splitlines()[-1] if "Traceback (most recent" in said else said
         places = [
@@ -122,10 +149,12 @@ def _read(service: Service, printed: str, said: str) -> list[ServedRoute] | Scaf
             if (root / file).is_relative_to(root / SERVICES)
             or (root / file).is_relative_to(root / "shared")
         ]
+        what = _WHAT[option]
         return ScaffoldError(
-            f"{script} does not tell its routes: {reason.rstrip('.')}{''.join(places[-1:])}.\n"
-            f"Mend it until this works: DEBUG=True python {script} --routes"
+            f"{script} does not tell its {what}: {reason.rstrip('.')}{''.join(places[-1:])}.\n"
+            f"Mend it until this works: DEBUG=True python {script} {option}"
         )
+    return printed
 
 
 @click.command("routes")
@@ -137,13 +166,7 @@ def command(services: tuple[str, ...], as_json: bool) -> None:
     Each service's application is made and asked; no server starts, and no database is opened. One
     that does not answer is named after the others, and the exit code is 1.
     """
-    found = Workspace.find(Path.cwd()).services()
-    for name in services:
-        if normalise(name) not in {normalise(one.package) for one in found}:
-            known = ", ".join(one.called for one in found) or "none"
-            raise MisuseError(f"There is no service {name!r}.\nServices: {known}")
-    wanted = {normalise(name) for name in services}
-    asked = [one for one in found if not wanted or normalise(one.package) in wanted]
+    asked = find_services(services)
     answers = read_all_routes(asked)
     failures = [str(one) for one in answers if isinstance(one, ScaffoldError)]
     routes = [each for one in answers if not isinstance(one, ScaffoldError) for each in one]
@@ -155,6 +178,17 @@ def command(services: tuple[str, ...], as_json: bool) -> None:
         click.echo(f"No service yet: {SERVICES}/ is empty. python -m scaffold user-service 8081")
     if failures:
         raise ScaffoldError("\n".join(failures))
+
+
+def find_services(names: Sequence[str]) -> list[Service]:
+    """Return the services of these names, or all of them where none is named; raises MisuseError."""
+    found = Workspace.find(Path.cwd()).services()
+    for name in names:
+        if normalise(name) not in {normalise(one.package) for one in found}:
+            known = ", ".join(one.called for one in found) or "none"
+            raise MisuseError(f"There is no service {name!r}.\nServices: {known}")
+    wanted = {normalise(name) for name in names}
+    return [one for one in found if not wanted or normalise(one.package) in wanted]
 
 
 def _lay_out(routes: Iterable[ServedRoute]) -> list[str]:

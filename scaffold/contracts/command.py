@@ -1,4 +1,4 @@
-"""`python -m scaffold contracts`: forbidden imports, lacking requirements, and shared ports."""
+"""`python -m scaffold contracts`: forbidden imports, lacking requirements, shared ports, undeclared answers."""
 
 import json
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from scaffold.contracts.answers import find_undeclared
 from scaffold.contracts.check import check
 from scaffold.workspace import Workspace, find_shared_ports
 
@@ -16,15 +17,19 @@ from scaffold.workspace import Workspace, find_shared_ports
 def command(as_json: bool) -> None:
     """Check the imports of shared/ and of every service.
 
-    Besides, each requirements.txt names what its service imports, and no two services have one
-    port.
+    Besides, each requirements.txt names what its service imports, no two services have one port,
+    and every route says what it answers, and answers that.
     """
     workspace = Workspace.find(Path.cwd())
     verdict = check(workspace)
-    shared_ports = find_shared_ports(workspace.services())
+    services = workspace.services()
+    shared_ports = find_shared_ports(services)
+    # Whose imports are broken may not run.
+    undeclared = find_undeclared(services) if services and not verdict.broken else []
     if as_json:
-        click.echo(json.dumps(asdict(verdict) | {"shared_ports": shared_ports}, indent=2))
+        more = {"shared_ports": shared_ports, "undeclared": undeclared}
+        click.echo(json.dumps(asdict(verdict) | more, indent=2))
     else:
         held = f"{verdict.rules} rules hold in {', '.join(verdict.packages)}."
-        click.echo("\n".join([*map(str, verdict.broken), *shared_ports]) or held)
-    sys.exit(1 if verdict.broken or shared_ports else 0)
+        click.echo("\n".join([*map(str, verdict.broken), *shared_ports, *undeclared]) or held)
+    sys.exit(1 if verdict.broken or shared_ports or undeclared else 0)

@@ -264,6 +264,27 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             forbids=("quart_fleet.web", "quart_fleet.server"),
         ),
         Rule(
+            says="quart_fleet.clients imports of quart_fleet only bounds, conventions, errors, files, "
+            "settings and workspace",
+            binds=("quart_fleet.clients",),
+            forbids=("quart_fleet",),
+            allows=(
+                "quart_fleet.bounds",
+                "quart_fleet.clients",
+                "quart_fleet.conventions",
+                "quart_fleet.errors",
+                "quart_fleet.files",
+                "quart_fleet.settings",
+                "quart_fleet.workspace",
+            ),
+        ),
+        Rule(
+            says="only services import quart_fleet.clients: those that call another one",
+            binds=("quart_fleet",),
+            spares=("quart_fleet.clients",),
+            forbids=("quart_fleet.clients",),
+        ),
+        Rule(
             says="quart_fleet.web does not know quart_fleet.server",
             binds=("quart_fleet.web",),
             forbids=("quart_fleet.server",),

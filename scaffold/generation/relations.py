@@ -26,23 +26,36 @@ class Target(ResourceName):
 
     service: str
     """Which keeps it, as it is written in fleet.toml."""
+    port: int
+    """The service's."""
     table: str
     prefix: str
     """Before the names of its modules that each resource of a service has."""
     description: ResourceDescription
 
     @classmethod
-    def described(cls, service: ServiceName, description: ResourceDescription) -> Self:
+    def described(cls, service: ServiceName, port: int, description: ResourceDescription) -> Self:
         """Return the names of a resource of a service."""
         names = names_of(description)
         return cls(
             names.singular,
             names.many,
             service.typed,
+            port,
             table_of(description),
             prefix_of(service, names),
             description,
         )
+
+    @property
+    def image(self) -> str:
+        """Its service, as images, containers and the cluster's names spell it."""
+        return ServiceName.parse(self.service).image
+
+    @property
+    def url_setting(self) -> str:
+        """The setting that says where its service is: `user_service_url`."""
+        return f"{ServiceName.parse(self.service).package}_url"
 
     @property
     def required(self) -> tuple[FieldDescription, ...]:
@@ -123,12 +136,12 @@ def prefix_of(service: ServiceName, names: ResourceName) -> str:
 def relate(fleet: FleetDescription) -> dict[str, Relations]:
     """Return the relations of each resource of a fleet, by its name."""
     described = {
-        resource.name: (ServiceName.parse(service.name), resource)
+        resource.name: (ServiceName.parse(service.name), service.port, resource)
         for service in fleet.services
         for resource in service.resources
     }
     targets = {name: Target.described(*each) for name, each in described.items()}
-    edges = {name: _every_edge(resource) for name, (_, resource) in described.items()}
+    edges = {name: _every_edge(resource) for name, (*_, resource) in described.items()}
     reached = {name: _reached(name, edges) for name in edges}
     # The first of a circle is stored without the references that may be missing.
     kept = {
@@ -141,7 +154,7 @@ def relate(fleet: FleetDescription) -> dict[str, Relations]:
     }
     kept_by_others = {
         field.type.target
-        for _, resource in described.values()
+        for *_, resource in described.values()
         for each in (resource, *resource.parts)
         for field in each.fields
         if field.type.name == "many" or field.type.on_delete == "restrict"
@@ -150,12 +163,12 @@ def relate(fleet: FleetDescription) -> dict[str, Relations]:
     for name, needs in edges.items():
         before = _before(name, kept)
         related[name] = Relations(
-            tuple(targets[one] for one in _named(described[name][1]) if one in targets),
+            tuple(targets[one] for one in _named(described[name][-1]) if one in targets),
             frozenset(one for one in needs if name in reached.get(one, ())),
             tuple(targets[one] for one in before),
             frozenset(target for one in before for target in edges[one]),
             name in kept_by_others,
-            _counted(name, before, {one: each for one, (_, each) in described.items()}),
+            _counted(name, before, {one: each for one, (*_, each) in described.items()}),
         )
     return related
 

@@ -559,6 +559,11 @@ def describe_resource(resource: Resource, service: str) -> Words:
         "moment": f"{fields.prefix}datetime",
         "update_ignores": fields.update_ignores,
         "patch_ignores": fields.patch_ignores,
+        "create_errors": ", raises=[AlreadyExistsError]" * ("AlreadyExistsError" in refusals),
+        "update_errors": "NotFoundError"
+        + ", AlreadyExistsError"
+        * (bool(together) or any(one in fields.updatable for one in fields.unique)),
+        "delete_errors": f"NotFoundError{', ConflictError' * resource.relations.is_kept}",
         "create_raises": f"; raises {_listed(refusals)}" if refusals else "",
         "update_raises": _listed(["NotFoundError", *update_refusals]),
         "delete_raises": f"NotFoundError{' or ConflictError' * resource.relations.is_kept}",
@@ -611,9 +616,7 @@ def describe_resource(resource: Resource, service: str) -> Words:
             }
             for one in directories
             for items, field in one.nested
-            if items.count
-            # Of a unique one the samples may have none.
-            and (field, None) not in items.part.rows(0, items.part.entries)[0]
+            if items.count and field.samples[0] is not None
         ],
         "listed_pairs": [
             field
@@ -908,6 +911,11 @@ def render_service(service: PlannedService, project: str, base: str) -> Files:
         "service": ServiceWords(
             name.typed, name.package, name.title, name.image, service.port, project, base
         )
+    }
+    every = dict.fromkeys(one for resource in service.resources for one in resource.directories)
+    words |= {
+        "directories": [*every],
+        "providers": [*{one.service: one for one in every}.values()],
     }
     tree = render_tree("service", words)
     if service.resources:

@@ -4,28 +4,13 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
+from quart_fleet.revisions import NOT_VALID, fill_in_batches
 from scaffold.generation.fields import spell_in_sql
 from scaffold.generation.tables import Column, ForeignKey, Table, parts_of, quoted, trigrams_of
 from scaffold.language.description import Generated, Value
 from scaffold.revisions.conversions import convert
 
 _MADE_FOR = "made for {}"
-_BATCH = 5_000
-"""Rows that are filled by one statement: some 50 ms in which a write of one of them waits."""
-_FILLING = (
-    "DO $$ DECLARE ",
-    "done bigint := (SELECT min(id) - 1 FROM {table}); ",
-    "last bigint; ",
-    "BEGIN LOOP ",
-    "SELECT max(id) INTO last FROM ",
-    "(SELECT id FROM {table} WHERE id > done ORDER BY id LIMIT {batch}) AS batch; ",
-    "EXIT WHEN last IS NULL; ",
-    "UPDATE {table} SET {column} = {expression} ",
-    "WHERE id > done AND id <= last AND {column} IS NULL; ",
-    "COMMIT; ",
-    "done := last; ",
-    "END LOOP; END $$",
-)
 
 
 def named(name: str) -> str:
@@ -95,7 +80,7 @@ def create_reference(name: str, source: str, reference: ForeignKey) -> str:
     """Return the creation of a foreign key that does not look at the rows which are there yet."""
     return (
         f"op.create_foreign_key({named(name)}, {json.dumps(source)}, {json.dumps(reference.table)}, "
-        f'["{reference.column}"], ["id"]{reference.options}, postgresql_not_valid=True)'
+        f'["{reference.column}"], ["id"]{reference.options}{NOT_VALID})'
     )
 
 
@@ -168,13 +153,7 @@ def alter_column(table: str, was: Column, now: Column) -> Iterator[str]:
 
 def fill_rows(table: str, column: str, expression: str) -> str:
     """Return what fills the rows in which a column is null, in transactions of some of them each."""
-    words = {
-        "table": quoted(table),
-        "column": quoted(column),
-        "expression": expression,
-        "batch": _BATCH,
-    }
-    return execute(*(line.format_map(words) for line in _FILLING))
+    return execute(*fill_in_batches(quoted(table), quoted(column), expression))
 
 
 def literal(value: Value) -> str:

@@ -22,12 +22,19 @@ from itertools import product
 from types import MappingProxyType
 from typing import Generic, Self, TypeVar
 
+from quart_fleet.revisions import (
+    AUTOCOMMIT_BLOCK,
+    CONCURRENTLY,
+    NOT_VALID,
+    name_of_not_null_check,
+    use_index,
+    validate,
+)
 from scaffold.errors import MisuseError
 from scaffold.generation.fields import Resource
 from scaffold.generation.render import render
 from scaffold.generation.tables import Column, Table, parts_of, quoted
 from scaffold.language.description import Generated, Value
-from scaffold.names import LONGEST_NAME
 from scaffold.revisions.conversions import convert
 from scaffold.revisions.operations import (
     alter_column,
@@ -47,6 +54,8 @@ from scaffold.revisions.operations import (
 Key = TypeVar("Key")
 
 _LOCK_TIMEOUT = "500ms"
+_TOLD = "generated, and told what waits or breaks meanwhile"
+_REASONS = {"mixed": "a run that was interrupted goes on behind what it has committed"}
 _MANY_STATEMENTS = 50
 """Of one function, of which ruff takes no more."""
 _NEUTRAL: Mapping[str, Value] = {
@@ -109,7 +118,7 @@ def write_revision(
     """
     before = {} if old is None else Table.of_each(old)
     after = {} if new is None else Table.of_each(new)
-    warnings, phase = list[str](), None
+    warnings, phase, told = list[str](), None, set[str]()
     if before and after:
         change = _Changes(before, after, renames or {})
         change.refuse_what_cannot_be()
@@ -121,6 +130,7 @@ def write_revision(
         upgrade, downgrade = change.statements(), back.statements()
         message, warnings = change.message, list(change.warnings())
         phase = "contract" if change.only_takes_away else "expand"
+        told = {*change.found(phase)}
     elif after:
         upgrade, downgrade = _create(after.values()), _drop(after.values())
         message = f"create {after[''].name}"
@@ -140,6 +150,7 @@ def write_revision(
         "down_revision": parent,
         "message": message,
         "phase": phase,
+        "accepted": [(rule, _REASONS.get(rule, _TOLD)) for rule in sorted(told)],
         "upgrade": upgrade,
         "upgrade_ignores": many * (len(upgrade) > _MANY_STATEMENTS),
         "downgrade": downgrade,
@@ -156,7 +167,7 @@ def _in_transaction(lines: list[str]) -> list[str]:
 
 def _in_none(lines: list[str]) -> list[str]:
     within = [f"    {each}" for each in lines]
-    return ["with op.get_context().autocommit_block():", *within] if lines else []
+    return [AUTOCOMMIT_BLOCK, *within] if lines else []
 
 
 def _create(tables: Iterable[Table]) -> list[str]:
@@ -270,6 +281,17 @@ class _Changes:
             yield f"{table.name} is dropped, with its rows."
         for each in self._changes:
             yield from each.warnings()
+
+    def found(self, phase: str) -> Iterator[str]:
+        """Yield the rules of `db_manager lint` that a revision of this phase does not keep."""
+        if len(statements := self.statements()) > 1 and AUTOCOMMIT_BLOCK in statements:
+            others = [each for each in statements if each != _WAIT_BRIEFLY and each[:1] != " "]
+            if others != [AUTOCOMMIT_BLOCK]:
+                yield "mixed"
+        if self._dropped and phase == "expand":
+            yield "drop-object"
+        for each in self._changes:
+            yield from each.found(phase)
 
     def statements(self) -> list[str]:
         """Return the lines of the function."""
@@ -470,6 +492,27 @@ class _Change:
                 "revision from being applied."
             )
 
+    def found(self, phase: str) -> Iterator[str]:
+        """Yield the rules of `db_manager lint` that the change does not keep, of which users are told."""
+        if self.renames or self._new.name != self._old.name:
+            yield "renames"
+        if any(each.default is None and not each.nullable for each in self.added):
+            yield "required-column"
+        if phase == "expand" and (
+            self.required or any(each.default is None for each in self._to_require)
+        ):
+            yield "narrows"
+        if self.dropped and phase == "expand":
+            yield "drop-column"
+        for was, now in self.kept:
+            conversion = convert(was.kind, now.kind) if was.sqlalchemy != now.sqlalchemy else None
+            if conversion and conversion.warning:
+                yield "rewrites"
+        if self._is_sought_anew and self._old.searched:
+            yield "locks-index"
+        if self._old.searched and not self._new.searched and phase == "expand":
+            yield "drop-object"
+
     @property
     def _perhaps_renamed(self) -> list[tuple[Column, Column]]:
         """Columns that are dropped where one of the same type is added."""
@@ -499,7 +542,7 @@ class _Change:
 
     def _not_null(self, column: Column) -> str:
         """Return the name of a check that is there until the column is required."""
-        return f"nn_{self._old.name}_{column.name}"[:LONGEST_NAME]
+        return name_of_not_null_check(self._old.name, column.name)
 
     def _nullability(self, column: Column) -> str:
         return (
@@ -519,8 +562,7 @@ class _Change:
     def checks(self) -> list[str]:
         """Return the conditions that do not look at the rows which are there yet."""
         conditions = [
-            f"op.create_check_constraint({named(name)}, {self._table}, {condition!a}, "
-            "postgresql_not_valid=True)"
+            f"op.create_check_constraint({named(name)}, {self._table}, {condition!a}{NOT_VALID})"
             for name, condition in self._checks.items()
         ]
         return [*conditions, *self._new_references()]
@@ -595,8 +637,8 @@ class _Change:
         yield from (self._fill(each) for each in self._to_fill if each in self.required)
         references = map(self._new.reference_name, self.references.added)
         for constraint in (*self._checks, *references):
-            yield execute(f"{self._alter} VALIDATE CONSTRAINT {constraint}")
-        options = ", if_not_exists=True, postgresql_concurrently=True"
+            yield execute(validate(quoted(self._old.name), constraint))
+        options = f", if_not_exists=True{CONCURRENTLY}"
         for columns in self.uniques.added:
             parts = [json.dumps(self._now(each)) for each in columns]
             name = self._new.unique_name(columns)
@@ -611,7 +653,7 @@ class _Change:
         for key in self.indexes.removed:
             yield (
                 f"op.drop_index({named(self._old.index_name(key))}, table_name={self._table}, "
-                "if_exists=True, postgresql_concurrently=True)"
+                f"if_exists=True{CONCURRENTLY})"
             )
 
     def last(self) -> Iterator[str]:
@@ -631,8 +673,8 @@ class _Change:
         yield from self._renamings()
         for key in self.uniques.added:
             name = self._new.unique_name(key)
-            added = f"ADD CONSTRAINT {name} UNIQUE USING INDEX {name}"
-            yield execute(f"{self._alter} {added}{' DEFERRABLE' * self._new.deferrable}")
+            relation = quoted(self._old.name)
+            yield execute(use_index(relation, name, deferrable=self._new.deferrable))
         if self._new.name != self._old.name and self._new.is_own:
             sequence = f"ALTER SEQUENCE {self._old.name}_id_seq"
             yield execute(f"{sequence} RENAME TO {self._new.name}_id_seq")

@@ -38,6 +38,11 @@ MODELS = "quart_fleet.models imports only sqlalchemy and quart_fleet.conventions
 POSTGRES = "quart_fleet.postgres knows nothing of the rest"
 CHASSIS_DATABASE = "quart_fleet.database knows neither quart nor what is built on it"
 ASGI = "quart_fleet.asgi knows neither quart_fleet.web nor quart_fleet.server"
+CLIENTS = (
+    "quart_fleet.clients imports of quart_fleet only bounds, conventions, errors, files, settings and "
+    "workspace"
+)
+CALLERS = "only services import quart_fleet.clients: those that call another one"
 WEB = "quart_fleet.web does not know quart_fleet.server"
 CHASSIS = "quart_fleet imports neither shared nor db_manager nor scaffold nor a service"
 SHARED_INIT = "shared/__init__.py imports only the standard library: every module runs it"
@@ -237,6 +242,15 @@ PLANTS = [
         ("import quart_fleet.web", "quart_fleet.web", CHASSIS_DATABASE),
     ),
     *_file("quart_fleet/asgi/_http.py", ("import quart_fleet.web", "quart_fleet.web", ASGI)),
+    *_file(
+        "quart_fleet/clients/_breaker.py",
+        ("import quart_fleet.web", "quart_fleet.web", CLIENTS),
+        ("import quart_fleet.database", "quart_fleet.database", CLIENTS),
+    ),
+    *_file(
+        "quart_fleet/testing.py",
+        ("def use() -> None:\n    import quart_fleet.clients", "quart_fleet.clients", CALLERS),
+    ),
     *_file("shared/__init__.py", ("from . import config", "shared.config", SHARED_INIT)),
     *_file(
         "shared/models/user.py",

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote, urlsplit
 import pytest
 from pydantic_core import PydanticCustomError
 
+from quart_fleet import database_url
 from quart_fleet.database_url import (
     HARMLESS,
     HONOURED,
@@ -107,6 +108,30 @@ def test_a_port_that_there_is_not_is_refused(place: str, port: str) -> None:
 
 def test_what_is_harmless_in_part_says_what_to_write_instead_of_the_rest() -> None:
     assert {name for name, values in HARMLESS.items() if values is not None} <= REFUSED.keys()
+
+
+@pytest.mark.parametrize(
+    ("place", "is_told"),
+    [
+        ("db/shop?sslmode=require&channel_binding=require", True),
+        ("db/shop?channel_binding=require", True),
+        ("db/shop?sslmode=require&channel_binding=prefer", False),
+        ("db/shop?sslmode=verify-full&sslrootcert=system&channel_binding=require", False),
+        ("localhost/shop?channel_binding=require", False),
+    ],
+)
+def test_a_channel_that_is_not_bound_is_told_where_the_server_is_not_verified(
+    place: str, is_told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    database_url._tell_unbound_channel.cache_clear()
+
+    for _ in range(2):
+        normalise(f"postgresql://app:x@{place}")
+
+    told = [each.getMessage() for each in caplog.records if "channel_binding" in each.getMessage()]
+    assert len(told) == is_told
+    with pytest.raises(PydanticCustomError, match="channel_binding cannot be used: write disable"):
+        normalise("postgresql://app:x@db/shop?channel_binding=s3cret")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from pydantic import Field
@@ -11,7 +12,7 @@ from quart import Blueprint, Quart, Response
 from quart_fleet.dto import RequestDTO
 from quart_fleet.errors import ConflictError, DatabaseUnavailableError
 from quart_fleet.paging import CHUNK, Chunks
-from quart_fleet.web import Envelope, parse_body
+from quart_fleet.web import Answer, Envelope, parse_body
 from tests.chassis.services import make_service
 
 
@@ -31,7 +32,9 @@ class CountingResponse(Envelope):
     """A form that holds more than the items, which no stream can know before its end."""
 
     @classmethod
-    def success(cls, data: object = None, message: str = "Success", status: int = 200) -> Response:
+    def success(
+        cls, data: object = None, message: str = "Success", status: int = 200
+    ) -> Answer[Any]:
         if isinstance(data, list):
             data = {"count": len(data), "items": data}
         return super().success(data, message, status)
@@ -41,7 +44,9 @@ class NestingResponse(Envelope):
     """A form in which the items lie deeper."""
 
     @classmethod
-    def success(cls, data: object = None, message: str = "Success", status: int = 200) -> Response:
+    def success(
+        cls, data: object = None, message: str = "Success", status: int = 200
+    ) -> Answer[Any]:
         return super().success({"items": data, "kind": "things"}, message, status)
 
 
@@ -49,7 +54,9 @@ class HidingResponse(Envelope):
     """A form without the items."""
 
     @classmethod
-    def success(cls, data: object = None, message: str = "Success", status: int = 200) -> Response:
+    def success(
+        cls, data: object = None, message: str = "Success", status: int = 200
+    ) -> Answer[Any]:
         return super().success(None, message, status)
 
 

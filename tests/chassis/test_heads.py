@@ -13,7 +13,11 @@ from quart import request
 from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.server import _hypercorn
 from quart_fleet.server._connections import REFUSED, Connections
-from quart_fleet.server._hypercorn import BoundedConnection, StrictConnection
+from quart_fleet.server._hypercorn import (
+    BoundedConnection,
+    CountingReader,
+    StrictConnection,
+)
 from tests.chassis.serving import TIMEOUT
 
 MOST_HEAD = 64 * 1024
@@ -82,6 +86,39 @@ def test_a_line_that_ends_otherwise_is_refused_in_pieces_of_any_size(
         read()
 
 
+WEBSOCKET = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"Sec-WebSocket-Version: 12\r\nSec-WebSocket-Key: a\r\n", 426),
+        (b"Sec-WebSocket-Version: 13\r\n", 400),
+        (b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: a\r\nContent-Length: 2\r\n", 400),
+    ],
+)
+def test_what_opens_no_websocket_is_refused_where_there_are_some(line: bytes, status: int) -> None:
+    connection = StrictConnection(MOST_HEAD, 100, opens_websockets=True)
+    connection.receive_data(WEBSOCKET + line + b"\r\n")
+
+    with pytest.raises(h11.RemoteProtocolError) as refused:
+        connection.next_event()
+    assert refused.value.error_status_hint == status
+
+
+@pytest.mark.parametrize("opens_websockets", [True, False])
+@pytest.mark.parametrize("start", [b"POST / HTTP/1.1", b"GET / HTTP/1.0"])
+def test_an_upgrade_that_opens_no_websocket_is_ignored(
+    start: bytes, *, opens_websockets: bool
+) -> None:
+    connection = StrictConnection(MOST_HEAD, 100, opens_websockets=opens_websockets)
+    connection.receive_data(WEBSOCKET.replace(b"GET / HTTP/1.1", start) + b"\r\n")
+
+    event = connection.next_event()
+    assert isinstance(event, h11.Request)
+    assert b"upgrade" not in dict(event.headers)
+
+
 async def test_a_connection_whose_tasks_have_ended_can_be_refused(app: ServiceApplication) -> None:
     bounds = ["MAX_HEAD_SIZE", "MAX_HEADERS", "MAX_CONNECTIONS", "HEAD_TIMEOUT", "SEND_TIMEOUT"]
     app.config.update(dict.fromkeys([*bounds, "KEEP_ALIVE_TIMEOUT"], 1000))
@@ -95,6 +132,7 @@ async def test_a_connection_whose_tasks_have_ended_can_be_refused(app: ServiceAp
         return str(len(await request.get_data()))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert isinstance(reader, CountingReader)
         loop, wrapped = asyncio.get_running_loop(), wrap_app(app, 0, None)
         connection = BoundedConnection(
             connections, wrapped, loop, Config(), WorkerContext(None), {}, reader, writer
@@ -109,7 +147,10 @@ async def test_a_connection_whose_tasks_have_ended_can_be_refused(app: ServiceAp
 
     async with asyncio.timeout(TIMEOUT), app.test_app():
         connections.start()
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: asyncio.StreamReaderProtocol(CountingReader(), serve), "127.0.0.1", 0
+        )
         _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         writer.write(b"POST /body HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
         await body.wait()

@@ -490,7 +490,8 @@ class TestCursors:
     ) -> None:
         async with app.test_request_context("/boxes?after=x&label=a%2Cb&limit=1&sort=label"):
             query = replace(ListQuery(), order=(SortKey("label"), SortKey("id")))
-            response = Envelope.listing(Page([], ('é"', 3), 9), query)
+            page: Page[object] = Page([], ('é"', 3), 9)
+            response = Envelope.listing(page, query)
 
         cursor = cursor_of(query, ('é"', 3))
         assert re.fullmatch("[A-Za-z0-9_-]+", cursor)

@@ -150,6 +150,7 @@ STREAMED = b"5\r\nfirst\r\n6\r\nsecond\r\n0\r\n\r\n"
 async def test_what_cannot_be_read_is_refused_behind_the_answers_before(
     queued: int, wrong: tuple[str, bytes], service: Service
 ) -> None:
+    service.connections.opens_websockets = True
     async with service.connect() as (reader, writer):
         writer.write(STREAM)
         await service.begun.wait()
@@ -161,6 +162,30 @@ async def test_what_cannot_be_read_is_refused_behind_the_answers_before(
     first, *others = rest.split(b"HTTP/1.1 ")
     assert first == STREAMED.partition(b"first\r\n")[2]
     assert [each[:3] for each in others] == [*[b"200"] * queued, b"400"]
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"Sec-WebSocket-Version: 12\r\nSec-WebSocket-Key: a\r\n", b"426"),
+        (b"Sec-WebSocket-Version: 13\r\n", b"400"),
+        (b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: a\r\nContent-Length: 2\r\n", b"400"),
+    ],
+)
+async def test_what_opens_no_websocket_is_refused_where_there_are_some(
+    line: bytes, status: bytes, service: Service
+) -> None:
+    service.connections.opens_websockets = True
+    async with service.connect() as (reader, writer):
+        writer.write(
+            b"GET /held HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            + line
+            + HOST
+            + b"\r\n"
+        )
+        answer = await reader.read()
+
+    assert answer.split(b" ")[1] == status
 
 
 async def test_a_write_that_is_carried_out_is_answered_before_stray_bytes(service: Service) -> None:

@@ -15,6 +15,7 @@ from .wire import TIMEOUT
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
+@pytest.mark.slow
 async def test_workers_end_where_their_parent_is_killed(
     server: str, workspace: Path, database_url: str, tmp_path: Path
 ) -> None:

@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 
+import asyncpg
 import pytest
 
+from quart_fleet.database._emptying import prepare_emptying
 from tests.db_manager.outcome import USERS
 from tests.db_manager.test_runnable import CYCLE
 from tests.db_manager.workspace_copy import WorkspaceCopy
@@ -97,3 +99,44 @@ def test_rows_that_a_revision_inserts_are_kept_from_test_to_test(copy: Workspace
 
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     assert "4 passed" in outcome.stdout
+
+
+TABLES = """
+    CREATE TABLE kinds (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text);
+    INSERT INTO kinds (name) VALUES ('first'), ('second');
+    CREATE TABLE "it's" (id serial PRIMARY KEY, kind int REFERENCES kinds);
+    CREATE TABLE unused (id serial PRIMARY KEY);
+    CREATE TABLE days (day date) PARTITION BY RANGE (day);
+    CREATE TABLE days_of_2026 PARTITION OF days FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+"""
+WRITES = """
+    INSERT INTO kinds (name) VALUES ('third');
+    INSERT INTO "it's" (kind) SELECT id FROM kinds;
+    INSERT INTO days VALUES ('2026-11-29');
+"""
+LEFT = """
+    SELECT (SELECT array_agg(name ORDER BY id) FROM kinds), (SELECT last_value FROM kinds_id_seq),
+           (SELECT count(*) FROM "it's"), (SELECT is_called FROM "it's_id_seq"),
+           (SELECT count(*) FROM days), (SELECT is_called FROM unused_id_seq)
+"""
+FILE = "SELECT pg_relation_filenode('unused')"
+
+
+async def test_only_tables_that_a_test_wrote_to_are_emptied(fresh_database_url: str) -> None:
+    connection = await asyncpg.connect(fresh_database_url)
+    await connection.execute(TABLES)
+    models = [(None, name) for name in ("kinds", "it's", "unused", "days")]
+    emptying = await prepare_emptying(connection, models)
+    first = await connection.fetchval(FILE)
+    left, files = [], []
+
+    for writes in (WRITES, WRITES, "DELETE FROM kinds", "INSERT INTO unused DEFAULT VALUES"):
+        await connection.execute(writes)
+        await connection.execute(emptying)
+        left.append(tuple(await connection.fetchrow(LEFT)))
+        files.append(await connection.fetchval(FILE))
+    await connection.close()
+
+    assert left == [(["first", "second"], 2, 0, False, 0, False)] * 4
+    assert files[:3] == [first] * 3
+    assert files[3] != first

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from textwrap import indent
 
@@ -40,8 +41,20 @@ FOUND = {
         RETYPE.format("String(80)", "String(40)"),
         RETYPE.format("Numeric(10, 2)", "Numeric(12, 3)"),
         'op.execute("ALTER TABLE users SET UNLOGGED")',
+        'op.execute("ALTER TABLE users ALTER age SET DATA TYPE bigint")',
+        'op.execute("VACUUM (ANALYZE, FULL) users")',
     ],
-    "locks-index": [INDEX.format(""), 'op.drop_index("ix")', 'op.execute("REINDEX TABLE users")'],
+    "locks-table": [
+        'op.execute("LOCK users")',
+        'op.execute("REFRESH MATERIALIZED VIEW names")',
+        'op.execute("ALTER TABLE users DETACH PARTITION old")',
+    ],
+    "locks-index": [
+        'op.execute("CREATE INDEX ON users (age)")',
+        INDEX.format(""),
+        'op.drop_index("ix")',
+        'op.execute("REINDEX TABLE users")',
+    ],
     "locks-constraint": [
         CHECK.format(""),
         'op.create_unique_constraint("uq", "users", ["age"])',
@@ -50,15 +63,39 @@ FOUND = {
         'op.add_column("users", sa.Column("pet", sa.Integer(), sa.ForeignKey("pets.id")))',
     ],
     "not-in-transaction": [INDEX.format(CONCURRENTLY)],
-    "changes-rows": ['op.execute("UPDATE users SET age = 1")', 'op.execute("DELETE FROM users")'],
-    "drop-column": ['op.drop_column("users", "age")'],
-    "drop-object": ['op.drop_table("users")', 'op.execute("DROP VIEW names")'],
+    "changes-rows": [
+        'op.execute("WITH a AS (SELECT 1) UPDATE users SET age = 1 WHERE true")',
+        'op.execute("MERGE INTO users USING a ON true WHEN MATCHED THEN DELETE")',
+        'op.execute("UPDATE users SET age = 1 -- WHERE id = 1")',
+        'op.execute("DO $$ BEGIN IF true THEN UPDATE users SET age = 1; END IF; END $$")',
+        'op.execute("UPDATE users SET age = 1")',
+        'op.execute("DELETE FROM users")',
+    ],
+    "drop-column": [
+        'op.drop_column("users", "age")',
+        'op.execute("ALTER TABLE users ADD COLUMN a numeric(8, 2), DROP COLUMN b")',
+    ],
+    "drop-object": [
+        'op.execute("/* of old */ DROP TABLE users")',
+        'op.execute("-- of old\\nDROP TABLE users")',
+        'op.execute("SELECT 1; DROP TABLE users")',
+        'op.execute("DROP EXTENSION pg_trgm")',
+        'op.execute("REVOKE SELECT ON users FROM app")',
+        'op.drop_table("users")',
+        'op.execute("DROP VIEW names")',
+    ],
     "renames": [
         'op.alter_column("users", "age", new_column_name="years")',
         'op.rename_table("users", "people")',
+        'op.execute("ALTER TABLE users SET SCHEMA other")',
+        'op.execute("ALTER VIEW names RENAME TO words")',
+        """op.execute("ALTER TYPE mood RENAME VALUE 'a' TO 'b'")""",
     ],
     "mixed": [f'op.add_column("users", {NICK.format("")})\n{APART}{INDEX.format(CONCURRENTLY)}'],
-    "unknown": ["op.get_bind().exec_driver_sql('SELECT 1')"],
+    "unknown": [
+        """op.execute("DO $$ BEGIN EXECUTE 'DROP TABLE users'; END $$")""",
+        "op.get_bind().exec_driver_sql('SELECT 1')",
+    ],
 }
 SAFE = [
     f'op.add_column("users", {NICK.format("")})',
@@ -73,6 +110,11 @@ SAFE = [
     RETYPE.format("String(40)", "Text()"),
     RETYPE.format("Numeric(10, 2)", "Numeric(12, 2)"),
     'op.execute("UPDATE users SET age = 1 WHERE id = 1")',
+    """op.execute("ALTER TABLE users ADD COLUMN a text DEFAULT 'x, DROP COLUMN y; DROP TABLE z'")""",
+    """op.execute("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ DELETE FROM users; SELECT 1 $$")""",
+    'op.execute("ALTER TABLE users RENAME CONSTRAINT a TO b")',
+    'op.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY names")',
+    'op.execute("REVOKE EXECUTE ON FUNCTION f FROM PUBLIC")',
 ]
 
 
@@ -83,6 +125,12 @@ def revision(folder: Path, upgrade: str, head: str = "") -> Script:
         f'"""one"""\n\nimport sqlalchemy as sa\nfrom alembic import op\n\nrevision = "a"\n'
         f"down_revision = None\n{head}\n\ndef upgrade() -> None:\n{indent(upgrade, '    ')}\n"
     )
+    return load(folder)
+
+
+def load(folder: Path) -> Script:
+    """Return the revision in `one.py` as Alembic has it."""
+    file = folder / "one.py"
     spec = importlib.util.spec_from_file_location("one", file)
     assert spec is not None
     assert spec.loader is not None
@@ -133,12 +181,18 @@ def test_a_comment_with_a_reason_accepts(
     assert [each.rule for each in found] == ["locks-index"] * (not is_accepted)
 
 
-def test_a_generated_revision_says_its_phase_and_that_it_was_told(tmp_path: Path) -> None:
+def test_a_generated_revision_says_its_phase_and_accepts_what_is_found_and_no_more(
+    tmp_path: Path,
+) -> None:
     phases = {}
     for name, (new, options) in CHANGES.items():
         written = write_revision(OLD, new, parent=USERS, **options)
         assert written is not None
-        assert "# accept all: generated" in written.text
+        (tmp_path / "one.py").write_text(written.text)
+        assert lint(load(tmp_path)) == [], name
+        accepted = re.findall(r"# accept ([\w-]+): .*", written.text)
+        (tmp_path / "one.py").write_text(re.sub(r"# accept.*", "", written.text))
+        assert sorted({each.rule for each in lint(load(tmp_path))}) == sorted(accepted), name
         phases[name] = 'phase = "contract"' in written.text
 
     assert {name for name, contracts in phases.items() if contracts} == {
@@ -146,6 +200,7 @@ def test_a_generated_revision_says_its_phase_and_that_it_was_told(tmp_path: Path
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_expansions_come_before_a_roll_out_and_contractions_after_it(copy: WorkspaceCopy) -> None:
     copy.add_column_to_users(
         "nick: Mapped[str | None] = mapped_column(String(20), index=True)",
@@ -153,6 +208,9 @@ def test_expansions_come_before_a_roll_out_and_contractions_after_it(copy: Works
     )
     copy.run("migrate")
     added = copy.run("revision", "-m", "add nick")
+    [addition] = copy.versions.glob("*_add_nick.py")
+    concurrently = "postgresql_concurrently=True"
+    assert concurrently in addition.read_text()
     [first] = copy.heads()[:1]
     copy.add_revision("aaaaaaaaaaa1", first, 'op.drop_column("users", "age")')
     [contraction] = copy.versions.glob("aaaaaaaaaaa1*")
@@ -160,15 +218,19 @@ def test_expansions_come_before_a_roll_out_and_contractions_after_it(copy: Works
         contraction.read_text().replace("\n\n\ndef up", '\nphase = "contract"\n\n\ndef up', 1)
     )
 
+    addition.write_text(addition.read_text().replace(concurrently, "", 1))
     before, waiting = copy.run("migrate", "--expand"), copy.run("wait", "--timeout", "0")
     at_expansion = revisions(copy.url)
     again, lint_all = copy.run("migrate", "--expand"), copy.run("lint", "--json")
     copy.add_revision("aaaaaaaaaaa2", "aaaaaaaaaaa1", "pass")
     late = copy.run("migrate", "--expand")
     after = copy.run("migrate", "--contract")
+    copy.user_model.write_text(re.sub(r".* age: .*\n", "", copy.user_model.read_text()))
+    unsafe, unsafe_json = copy.run("check"), copy.run("check", "--json")
+    addition.write_text(f"# accept locks-index: twelve rows\n{addition.read_text()}")
+    accepted = copy.run("check")
 
-    assert "Unsafe: " in added.err
-    assert "[locks-index]" in added.err
+    assert (added.code, "Unsafe: " in added.err) == (0, False)
     assert before.code == 0, before.err
     assert at_expansion == [(first,)]
     assert waiting.code == 0, waiting.err
@@ -178,6 +240,12 @@ def test_expansions_come_before_a_roll_out_and_contractions_after_it(copy: Works
     assert late.code == 1
     assert "aaaaaaaaaaa2 by hand expands, and follows aaaaaaaaaaa1 by hand" in late.err
     assert after.code == 0, after.err
+    assert unsafe.code == unsafe_json.code == 1
+    assert re.search(r"^Error: Unsafe: .*locks-index", unsafe.err, re.M), unsafe.err
+    assert "# accept RULE: REASON" in unsafe.err
+    assert json.loads(unsafe_json.out)["ok"] is False
+    assert "locks-index" in str(json.loads(unsafe_json.out)["problems"])
+    assert accepted.code == 0, accepted.err
     assert (
         fetch(copy.url, "SELECT 1 FROM information_schema.columns WHERE column_name = 'age'") == []
     )

@@ -207,6 +207,7 @@ def test_what_a_failed_revision_had_committed_is_taken_back_or_told(
     assert fetch(fresh_database_url, tables) == left
 
 
+@pytest.mark.slow
 def test_what_a_failed_way_back_had_committed_is_taken_back(
     copy: WorkspaceCopy, fresh_database_url: str
 ) -> None:
@@ -237,6 +238,7 @@ IN_PARTS = """
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_is_told_and_finished_by_the_same_command_alone(
     copy: WorkspaceCopy, fresh_database_url: str
 ) -> None:
@@ -268,6 +270,7 @@ def test_what_a_killed_run_left_is_told_and_finished_by_the_same_command_alone(
     assert {"public.kept", "public.later"} <= tables(fresh_database_url)
 
 
+@pytest.mark.slow
 def test_a_constraint_on_an_index_that_still_is_one_hinders_no_way_back(
     copy: WorkspaceCopy, fresh_database_url: str
 ) -> None:

@@ -232,6 +232,7 @@ def test_a_schema_is_made_once_and_works_everywhere(migrated: WorkspaceCopy) -> 
     assert fetch(migrated.url, "SELECT count(*) FROM billing.lines") == [(0,)]
 
 
+@pytest.mark.slow
 def test_the_default_schema_by_name_is_refused(migrated: WorkspaceCopy) -> None:
     migrated.add_model("invoice", INVOICES.replace("billing", "public"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.db_manager.outcome import execute, fetch
+from tests.db_manager.outcome import Outcome, execute, fetch
 from tests.db_manager.workspace_copy import WorkspaceCopy
 from tests.workspace import python_path
 
@@ -27,6 +27,12 @@ def nicked(copy: WorkspaceCopy) -> WorkspaceCopy:
     return copy
 
 
+def accept(copy: WorkspaceCopy, written: Outcome) -> None:
+    """Say in the file that nothing runs meanwhile, without which `check` fails."""
+    file = copy.folder / written.out.strip()
+    file.write_text(f"# accept renames: nothing runs\n{file.read_text()}")
+
+
 @pytest.mark.slow
 def test_a_new_name_and_a_lost_column_look_alike(nicked: WorkspaceCopy) -> None:
     before = sorted(nicked.versions.iterdir())
@@ -42,6 +48,7 @@ def test_a_new_name_and_a_lost_column_look_alike(nicked: WorkspaceCopy) -> None:
 @pytest.mark.slow
 def test_a_renamed_column_keeps_its_values(nicked: WorkspaceCopy) -> None:
     written = nicked.run("revision", "-m", "rename", "--rename", "users.nick:nickname")
+    accept(nicked, written)
     for command in (["migrate"], ["check"], ["downgrade", "-1", "--yes"], ["migrate"]):
         outcome = nicked.run(*command)
         assert outcome.code == 0, outcome.err
@@ -79,6 +86,7 @@ def test_a_renamed_table_keeps_its_rows(copy: WorkspaceCopy) -> None:
 
     asked = copy.run("revision", "-m", "what now")
     written = copy.run("revision", "-m", "rename", "--rename", "tags:labels")
+    accept(copy, written)
     for command in (["migrate"], ["check"], ["downgrade", "-1", "--yes"], ["migrate"]):
         outcome = copy.run(*command)
         assert outcome.code == 0, outcome.err
@@ -130,6 +138,8 @@ def test_on_a_terminal_it_is_asked(nicked: WorkspaceCopy, answers: str, kept: bo
 
     assert process.returncode == 0, process.stderr
     assert "Was the column users.nick renamed to nickname?" in process.stderr
-    written = Path(nicked.folder, process.stdout.strip()).read_text()
+    files = [Path(nicked.folder, each) for each in process.stdout.split()]
+    written = files[-1].read_text()
+    assert len(files) == (1 if kept else 2)  # the contraction drops
     assert ("RENAME COLUMN" in written) == kept
     assert ("drop_column" in written.partition("def downgrade")[0]) != kept

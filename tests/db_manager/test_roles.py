@@ -114,6 +114,7 @@ def test_a_role_of_another_database_of_the_server_lacks_nothing(
     assert (told.code, told.err) == (0, "")
 
 
+@pytest.mark.slow
 def test_rights_that_a_service_lacks_are_told_and_granted(
     shop: WorkspaceCopy, roles: dict[str, str]
 ) -> None:

@@ -10,6 +10,7 @@ from tests.db_manager.outcome import USERS, revisions
 from tests.db_manager.workspace_copy import WorkspaceCopy
 
 
+@pytest.mark.slow
 def test_a_server_started_by_hand_serves_until_it_is_stopped(copy: WorkspaceCopy) -> None:
     copy.url = ""  # as if it were not set
 

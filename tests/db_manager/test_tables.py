@@ -6,8 +6,10 @@ import subprocess
 import sys
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
+from db_manager.connection import recreate, restore
 from tests.db_manager.conftest import Run
 from tests.db_manager.outcome import USERS, execute, fetch, revisions, schema, tables
 from tests.db_manager.workspace_copy import WorkspaceCopy
@@ -166,6 +168,61 @@ def test_a_reset_of_an_embedded_server_leaves_nothing(copy: WorkspaceCopy) -> No
     }
 
 
+KILLED = """
+import os, signal
+import asyncpg
+from db_manager.cli import main
+execute, statements = asyncpg.Connection.execute, []
+async def strike(connection, statement, *arguments, **options):
+    done = await execute(connection, statement, *arguments, **options)
+    statements.append(statement)
+    if statement.startswith({statement!r}):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return done
+asyncpg.Connection.execute = strike
+main(["reset", "--yes"])
+"""
+HALF_DROPPED = "UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'postgres'"
+"""As PostgreSQL leaves a database when it is killed while it drops it."""
+
+
+@pytest.mark.slow
+def test_a_reset_that_was_killed_is_finished_by_the_next_command(copy: WorkspaceCopy) -> None:
+    copy.url = ""
+    url = copy.run("postgres", "start").out.strip()
+    others = url.replace("/postgres?", "/template1?")
+    outcomes = []
+    try:
+        copy.run("migrate")
+        for step in ("DROP DATABASE", "CREATE DATABASE"):
+            execute(url, "CREATE TABLE old ()")
+            killed = copy.start_python("-c", KILLED.format(statement=step))
+            killed.communicate(timeout=60)
+            outcomes += [copy.run("status"), copy.run("migrate"), copy.run("check")]
+            assert killed.returncode == -9
+            assert "public.old" not in tables(url)
+        execute(others, HALF_DROPPED)
+        outcomes += [copy.run("status"), copy.run("reset", "--yes"), copy.run("check")]
+    finally:
+        copy.run("postgres", "stop")
+
+    assert [each.code for each in outcomes] == [1, 0, 0, 1, 0, 0, 1, 0, 0], outcomes
+    assert "Run: python -m db_manager migrate" in outcomes[0].err
+
+
+async def test_a_database_that_another_command_has_created_is_not_created_again(
+    fresh_database_url: str,
+) -> None:
+    await recreate(fresh_database_url)
+    connection = await asyncpg.connect(fresh_database_url)
+    await connection.execute("CREATE TABLE kept ()")
+
+    await restore(fresh_database_url)
+
+    assert await connection.fetchval("SELECT count(*) FROM kept") == 0
+    await connection.close()
+
+
 def test_a_reset_leaves_what_others_made_and_says_so(run: Run, fresh_database_url: str) -> None:
     run("migrate")
     execute(
@@ -219,6 +276,7 @@ DESTRUCTIVE = [["drop-tables"], ["reset"], ["downgrade", "base"]]
 
 @pytest.mark.parametrize("command", DESTRUCTIVE, ids=" ".join)
 @pytest.mark.parametrize("consent", ["", "--yes", "--confirm=other"])
+@pytest.mark.slow
 def test_rows_of_a_given_server_go_by_its_name_alone(
     copy: WorkspaceCopy, command: list[str], consent: str
 ) -> None:
@@ -341,6 +399,7 @@ def test_a_table_of_others_with_the_name_of_ours_is_left(
     assert fetch(fresh_database_url, "SELECT id FROM users") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_table_that_a_revision_dropped_may_be_of_others_since(copy: WorkspaceCopy) -> None:
     copy.add_revision("aaaaaaaaaaa1", USERS, 'op.create_table("payroll")')
     copy.add_revision("aaaaaaaaaaa2", "aaaaaaaaaaa1", 'op.drop_table("payroll")')

@@ -47,7 +47,7 @@ RULES: dict[str, dict[str, Any]] = {
         f"{_SERVICE}.lifecycle.preStop.exec.command": ["sh", "-c", "kill -URG 1 -1; sleep 10"],
         f"{_SERVICE}.volumeMounts.0.mountPath": "/run/secrets",
         f"{_SERVICE}.resources.requests": _REQUESTS,
-        f"{_SERVICE}.resources.limits": {"memory": "256Mi", "ephemeral-storage": "256Mi"},
+        f"{_SERVICE}.resources.limits": {"memory": "384Mi", "ephemeral-storage": "256Mi"},
         f"{_SERVICE}.securityContext": _POWERLESS,
     },
     "Service": {"spec.ports.0.targetPort": ("http", "postgres")},

@@ -1,9 +1,13 @@
 """The shop of the language's page: whom it asks for ids of other services, and what its code says."""
 
+from contextlib import ExitStack
+
+import httpx
 import pytest
 
+from quart_fleet.testing import NewDatabase
 from tests.domains.test_domains import DOMAINS
-from tests.workspace import GeneratedWorkspace
+from tests.workspace import GeneratedWorkspace, booted
 
 pytestmark = pytest.mark.slow
 
@@ -67,3 +71,47 @@ def test_a_deletion_tells_that_others_may_refer_to_the_row(workspace: GeneratedW
     }
 
     assert told == {"category": True, "tag": True, "product": False}
+
+
+def post(address: str, body: dict[str, object]) -> httpx.Response:
+    return httpx.post(address, json=body, timeout=30)
+
+
+async def test_an_order_names_users_and_products_that_their_services_keep(
+    workspace: GeneratedWorkspace, new_database: NewDatabase
+) -> None:
+    async with new_database() as url:
+        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
+        with ExitStack() as stack, ExitStack() as early:
+            users = early.enter_context(booted(workspace, "user_service", url))
+            products = stack.enter_context(booted(workspace, "product_service", url))
+            addresses = {
+                "USER_SERVICE_URL": users.removesuffix("/api/v1"),
+                "PRODUCT_SERVICE_URL": products.removesuffix("/api/v1"),
+            }
+            orders = stack.enter_context(booted(workspace, "order_service", url, **addresses))
+
+            def order(buyer: int, product: int) -> httpx.Response:
+                line = {"product_id": product, "quantity": 1, "unit_price": "1"}
+                placed_at = "2026-11-29T12:00:00Z"
+                body = {"code": f"{buyer}-{product}", "buyer_id": buyer, "placed_at": placed_at}
+                return post(f"{orders}/orders", {**body, "lines": [line]})
+
+            user: dict[str, object] = {"username": "ada", "email": "ada@example.com"}
+            product: dict[str, object] = {"name": "Lamp", "sku": "lamp", "price": "1"}
+            made = [
+                post(f"{users}/users", user),
+                post(f"{products}/products", product),
+            ]
+            known, missing = order(1, 1), order(2, 3)
+            early.close()
+            down = order(1, 1)
+
+    assert [each.status_code for each in (*made, known)] == [201, 201, 201], known.text
+    assert (missing.status_code, missing.json()["errors"]) == (
+        422,
+        {"buyer_id": "No such buyer", "lines.0.product_id": "No such product"},
+    )
+    assert (down.status_code, down.json()["message"]) == (503, "The user-service is unavailable")
+    assert down.headers["Retry-After"] == "1"
+    assert down.elapsed.total_seconds() < 5

@@ -85,6 +85,9 @@ class Start:
         if way == "downgrade":
             done(self.workspace.run("migrate"))
             self._command = ["downgrade", USERS, "--confirm", f"{self._name}_copy"]
+        if way == "reset":
+            done(self.workspace.run("migrate"))
+            self._command = ["reset", "--confirm", f"{self._name}_copy"]
         self._maintenance = urlsplit(url)._replace(path="/postgres").geturl()
         self.workspace.url = urlsplit(url)._replace(path=f"/{self._name}_copy").geturl()
 
@@ -112,7 +115,7 @@ def done(outcome: Outcome) -> None:
 
 
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("way", ["upgrade", "downgrade"])
+@pytest.mark.parametrize("way", ["upgrade", "downgrade", "reset"])
 def test_a_run_that_was_killed_anywhere_is_finished_by_the_next(
     tmp_path: Path, fresh_database_url: str, way: str
 ) -> None:

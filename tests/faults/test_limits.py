@@ -137,9 +137,35 @@ async def test_a_head_that_does_not_end_is_answered_408(service: RunningService)
         "line feeds alone": f"GET {HEALTH} HTTP/1.1\n{HOST}\n",
         "one line feed alone": f"GET {HEALTH} HTTP/1.1\r\n{HOST}X-A: 1\nX-B: 2\r\n\r\n",
         "no HTTP": "hello\r\n\r\n",
-        "a length that is none": f"POST {USERS} HTTP/1.1\r\n{HOST}Content-Length: -1\r\n\r\n",
-        "a WebSocket without a key": f"GET {USERS} HTTP/1.1\r\n{WEBSOCKET}"
-        "Sec-WebSocket-Version: 13\r\n\r\n",
+        "two Hosts in HTTP/1.0": f"GET {HEALTH} HTTP/1.0\r\n{HOST}{HOST}\r\n",
+        "a NUL in a value": f"GET {HEALTH} HTTP/1.1\r\n{HOST}X-A: 1\x002\r\n\r\n",
+        "a NUL in a name": f"GET {HEALTH} HTTP/1.1\r\n{HOST}X\x00: 1\r\n\r\n",
+        "a NUL in the target": f"GET {HEALTH}\x00 HTTP/1.1\r\n{HOST}\r\n",
+        "a carriage return alone": f"GET {HEALTH} HTTP/1.1\r\n{HOST}X-A: 1\r2\r\n\r\n",
+        "a space before a colon": f"GET {HEALTH} HTTP/1.1\r\n{HOST}X-A : 1\r\n\r\n",
+        "a line without a colon": f"GET {HEALTH} HTTP/1.1\r\n{HOST}X-A\r\n\r\n",
+        "HTTP/2.0": f"GET {HEALTH} HTTP/2.0\r\n{HOST}\r\n",
+        "a method in small letters": f"get {HEALTH} HTTP/1.1\r\n{HOST}\r\n",
+        **{
+            f"the length {length}": f"POST {USERS} HTTP/1.1\r\n{HOST}{JSON}"
+            f"Content-Length: {length}\r\n\r\n{{}}"
+            for length in (
+                "-1",
+                "+2",
+                "0x2",
+                "2, 3",
+                "2 2",
+                "0_2",
+                "",
+                "9" * 30,
+                "2\r\nContent-Length: 3",
+            )
+        },
+        **{
+            f"the chunk {size!r}": f"POST {USERS} HTTP/1.1\r\n{HOST}{JSON}"
+            f"Transfer-Encoding: chunked\r\n\r\n{size}\r\n{{}}\r\n0\r\n\r\n"
+            for size in ("0x2", "-2", "+2", " 2", "0_2", "g", "2;a\n", "1", "3")
+        },
     }.items(),
     ids=lambda pair: pair[0],
 )
@@ -169,28 +195,117 @@ async def test_http_1_0_needs_no_host(service: RunningService) -> None:
     assert (await send(service.port, f"GET {HEALTH} HTTP/1.0\r\n\r\n".encode())).status == 200
 
 
-async def test_another_version_of_websocket_is_answered_426(service: RunningService) -> None:
-    answer = await send(service.port, f"GET {USERS} HTTP/1.1\r\n{WEBSOCKET}\r\n".encode())
+UPGRADES = {
+    "a WebSocket": f"{WEBSOCKET}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {'A' * 22}==\r\n",
+    "a WebSocket without a key": f"{WEBSOCKET}Sec-WebSocket-Version: 13\r\n",
+    "another version of WebSocket": f"{WEBSOCKET}Sec-WebSocket-Version: 12\r\n",
+    "HTTP/2": f"{HOST}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n",
+    "another protocol": f"{HOST}Connection: Upgrade\r\nUpgrade: telnet, websocket\r\n",
+    "what Connection does not name": f"{HOST}Upgrade: websocket\r\n",
+}
 
-    assert is_refusal(answer, 426)
 
-
-async def test_websocket_where_no_upgrade_is_asked_for_is_ignored(
-    service: RunningService,
+@pytest.mark.parametrize("upgrade", UPGRADES.items(), ids=lambda pair: pair[0])
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+async def test_an_upgrade_is_ignored_where_there_is_no_websocket(
+    version: str, upgrade: tuple[str, str], service: RunningService, database: Database
 ) -> None:
-    head = f"GET {HEALTH} HTTP/1.1\r\n{HOST}Upgrade: websocket\r\nConnection: close\r\n\r\n"
+    """Bodies are read and what comes behind them is answered, in however many packets."""
+    head = f"POST {USERS} HTTP/{version}\r\n{JSON}{upgrade[1]}Content-Length: {len(BODY)}\r\n\r\n"
+    sent = head.encode() + BODY + spell("GET", HEALTH)
 
-    assert (await send(service.port, head.encode())).status == 200
+    at_once = await send(service.port, sent)
+    in_parts = await send(service.port, sent[: -len(BODY) - 90], sent[-len(BODY) - 90 :])
+
+    assert at_once.status == 201
+    assert in_parts.body.startswith(b'{"message":"Username already exists"')
+    assert at_once.find("Upgrade") is None
+    kept = b"HTTP/1.1 200 " in at_once.body, b"HTTP/1.1 200 " in in_parts.body
+    assert kept == (version == "1.1", version == "1.1")
 
 
 async def test_http_2_is_not_spoken(service: RunningService) -> None:
-    upgrade = "Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"
-
-    asked = await send(service.port, f"GET {HEALTH} HTTP/1.1\r\n{HOST}{upgrade}\r\n".encode())
     known_before = await send(service.port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
-    assert (asked.status, asked.find("Upgrade")) == (200, None)
     assert is_refusal(known_before, 400), known_before
+
+
+@pytest.mark.parametrize(("version", "interim"), [("1.1", b"HTTP/1.1 100 "), ("1.0", b"")])
+async def test_a_client_of_http_1_0_gets_no_interim_answer(
+    version: str, interim: bytes, service: RunningService, database: Database
+) -> None:
+    """It would take it for the answer (RFC 9110, section 15.2)."""
+    head = (
+        f"POST {USERS} HTTP/{version}\r\n{HOST}{JSON}Connection: close\r\n"
+        f"Expect: 100-continue\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    )
+
+    async with asyncio.timeout(TIMEOUT):
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        writer.write(head.encode())
+        if interim:
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(interim)
+        else:
+            await asyncio.sleep(0.5)  # a service that sends one sends it now
+        writer.write(BODY)
+        answer = await reader.read()
+        writer.close()
+
+    assert answer.split(b" ")[1] == b"201"
+
+
+@pytest.mark.parametrize("connection", ["", "Connection: keep-alive\r\n"])
+async def test_a_connection_of_http_1_0_ends_behind_its_answer(
+    connection: str, service: RunningService
+) -> None:
+    answer = await send(service.port, f"GET {HEALTH} HTTP/1.0\r\n{connection}\r\n".encode())
+
+    assert (answer.status, answer.find("Connection")) == (200, "close")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "gzip, chunked", "identity", "chunked, chunked", ""])
+async def test_another_coding_of_a_body_is_not_read(coding: str, service: RunningService) -> None:
+    head = f"POST {USERS} HTTP/1.1\r\n{HOST}{JSON}Transfer-Encoding: {coding}\r\n\r\n"
+
+    answer = await send(service.port, head.encode() + b"2\r\n{}\r\n0\r\n\r\n")
+
+    assert is_refusal(answer, 501) or is_refusal(answer, 400), answer
+
+
+@pytest.mark.parametrize("target", ["http://localhost", "https://elsewhere.example:8443"])
+async def test_a_whole_url_stands_for_its_path(target: str, service: RunningService) -> None:
+    assert (await exchange(service.port, spell("GET", target + HEALTH))).status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "statuses"),
+    [
+        ("OPTIONS", "*", {404}),
+        ("GET", "*", {404}),
+        ("TRACE", HEALTH, {405}),
+        ("CONNECT", HEALTH, {405}),
+        ("CONNECT", "localhost:80", {400, 404}),
+        ("GET", "?", {400, 404}),
+    ],
+)
+async def test_what_is_no_path_of_ours_is_answered_and_not_followed(
+    method: str, target: str, statuses: set[int], service: RunningService
+) -> None:
+    answer = await exchange(service.port, spell(method, target))
+
+    assert answer.status in statuses
+    assert answer.body.endswith(b'"success":false}\n')
+
+
+async def test_an_empty_line_before_a_request_is_ignored(
+    service: RunningService, database: Database
+) -> None:
+    """As older clients send behind a body (RFC 9112, section 2.2)."""
+    answer = await send(service.port, CREATION, b"\r\n" + spell("GET", HEALTH))
+    together = await send(service.port, CREATION + b"\r\n" + spell("GET", HEALTH))
+
+    assert b"HTTP/1.1 200 " in answer.body
+    assert b"HTTP/1.1 200 " in together.body
 
 
 async def test_no_answer_names_the_server(service: RunningService) -> None:

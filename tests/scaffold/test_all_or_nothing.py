@@ -109,6 +109,7 @@ def wait_for_guard(folder: Path) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_and_its_guard_left_is_undone_later(place: Path) -> None:
     before = picture(place)
     half_written = 0

@@ -82,6 +82,7 @@ async def shop(fresh: Path, tmp_path: Path, new_database: NewDatabase) -> AsyncI
         yield shop
 
 
+@pytest.mark.slow
 async def test_what_is_not_applied_is_removed_without_asking(shop: Shop) -> None:
     before = set((shop.root / "db_manager/migrations/versions").iterdir())
     done(shop.scaffold(*CATEGORY))

@@ -151,6 +151,7 @@ def test_what_a_checkout_leaves_of_a_service_takes_no_port_and_no_name(repositor
     assert "such as 8082" in message
 
 
+@pytest.mark.slow
 def test_settings_that_a_checkout_left_are_kept_and_told(repository: Path) -> None:
     branch_with(repository, "product-service", "8081")
     settings = b"DEBUG=True\nSERVICE_PORT=8081\n"
@@ -228,6 +229,7 @@ def test_whichever_side_of_a_conflict_is_kept_apply_brings_the_other(
         assert done(run(tmp_path, *differing, str(repository / folder), str(direct / folder))) == ""
 
 
+@pytest.mark.slow
 def test_sides_that_differ_in_one_resource_are_left_to_their_owner(repository: Path) -> None:
     done(scaffold(repository, "order-service", "8081", "name:str(80)"))
     commit(repository)

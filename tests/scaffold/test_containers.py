@@ -151,6 +151,7 @@ def test_a_service_takes_the_project_that_the_workspace_names(workspace: Path) -
     assert '\nname: "shop_2" #' in own
 
 
+@pytest.mark.slow
 def test_a_dry_run_and_a_diff_tell_of_the_entry(workspace: Path) -> None:
     before = picture(workspace)
 

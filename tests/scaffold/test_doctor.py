@@ -129,6 +129,7 @@ def test_a_folder_in_place_of_a_file_is_a_finding(patient: Path) -> None:
     assert any("app.py" in problem for problem in told)
 
 
+@pytest.mark.slow
 def test_a_conflict_is_told_once(patient: Path) -> None:
     controllers = patient / PRODUCT / "infrastructure/web/controllers.py"
     marks = "<<<<<<< ours\nx = 1\n=======\nx = 2\n>>>>>>> theirs\n"
@@ -166,17 +167,6 @@ def test_the_remedies_mend_what_they_are_for(patient: Path) -> None:
 
 
 @pytest.mark.slow
-def test_references_that_nothing_checks_are_told(patient: Path) -> None:
-    adapter = f"{PRODUCT}/infrastructure/adapters/user_directory.py"
-    maker = "maker:ref(user-service.user)?"
-    done(scaffold(patient, "field", "product-service", "product", maker))
-    problem = f"product-service accepts every id of a user: {adapter} asks nothing."
-
-    assert findings(patient, wrong=False)[problem] == "write an adapter that asks the user-service"
-    edit(patient, adapter, "class Unchecked", "class Asking")
-    assert problem not in findings(patient, wrong=False)
-
-
 def test_a_blueprint_that_is_not_registered_is_missed(patient: Path) -> None:
     edit(patient, f"{PRODUCT}/bootstrap.py", "blueprints=[controllers.bp]", "blueprints=[]")
 
@@ -192,6 +182,7 @@ def test_a_blueprint_that_is_not_registered_is_missed(patient: Path) -> None:
 
 
 @pytest.mark.parametrize("part", [".scaffold", ".scaffold/generated"])
+@pytest.mark.slow
 def test_a_lost_baseline_is_told_as_what_it_is(patient: Path, part: str) -> None:
     shutil.rmtree(patient / part)
 
@@ -201,6 +192,7 @@ def test_a_lost_baseline_is_told_as_what_it_is(patient: Path, part: str) -> None
     assert remedy == "git checkout -- .scaffold, or else: python -m scaffold upgrade"
 
 
+@pytest.mark.slow
 def test_a_description_that_cannot_be_read_is_shown(patient: Path) -> None:
     describe(patient, '\nname = "str(80)', '\nname = "strr(80)')
 
@@ -210,6 +202,7 @@ def test_a_description_that_cannot_be_read_is_shown(patient: Path) -> None:
     assert "'strr' is no type" in problem
 
 
+@pytest.mark.slow
 def test_a_port_of_another_program_is_told(patient: Path) -> None:
     with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()

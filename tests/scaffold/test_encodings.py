@@ -204,6 +204,7 @@ def test_a_byte_order_mark_and_other_line_ends_are_read(
     assert (listed.count(b"\r\n") > 0) == (newline == b"\r\n")
 
 
+@pytest.mark.slow
 def test_other_folders_beside_the_services_are_left_alone(whole: Path) -> None:
     services = whole / "services"
     for file in (
@@ -225,6 +226,7 @@ def test_other_folders_beside_the_services_are_left_alone(whole: Path) -> None:
     assert picture(whole) == before
 
 
+@pytest.mark.slow
 def test_services_may_be_a_link(whole: Path) -> None:
     services = whole / "services"
     services.rename(whole / "code")

@@ -113,6 +113,7 @@ def test_a_new_required_field_wants_a_value_for_rows_that_are_there(fleet: Path)
     done(scaffold(fleet, *arguments, "--fill", "stock=0"))
 
 
+@pytest.mark.slow
 def test_a_renamed_field_keeps_its_column(fleet: Path) -> None:
     done(scaffold(fleet, "field", "product-service", "product", "--rename", "price:net_price"))
 
@@ -131,6 +132,7 @@ def test_a_dropped_field_is_told_to_lose_its_values(fleet: Path) -> None:
     assert completed.stderr.startswith("Warning: ")
 
 
+@pytest.mark.slow
 def test_an_edited_file_keeps_its_edits(fleet: Path) -> None:
     edit(
         fleet,
@@ -209,6 +211,7 @@ def test_a_file_keeps_its_line_ends(fleet: Path, newline: bytes) -> None:
 
 
 @pytest.mark.parametrize("first", ["category", pytest.param("tag", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_what_is_added_and_removed_leaves_every_byte(fleet: Path, first: str) -> None:
     before = picture(fleet)
     for name in ("category", "tag"):
@@ -223,6 +226,7 @@ def test_what_is_added_and_removed_leaves_every_byte(fleet: Path, first: str) ->
     assert without_versions(picture(fleet)) == without_versions(before)
 
 
+@pytest.mark.slow
 def test_the_last_service_leaves_nothing(workspace: Path) -> None:
     done(scaffold(workspace, "env"))  # which makes the secrets of the workspace
     before = picture(workspace)
@@ -245,6 +249,7 @@ def without_versions(files: dict[str, tuple[int, bytes]]) -> dict[str, tuple[int
     }
 
 
+@pytest.mark.slow
 def test_revisions_on_top_of_the_chain_go_with_what_they_made(fleet: Path) -> None:
     before = picture(fleet)
     done(scaffold(fleet, "resource", "product-service", "category", "label:str(40)"))
@@ -258,6 +263,7 @@ def test_revisions_on_top_of_the_chain_go_with_what_they_made(fleet: Path) -> No
     assert after == before
 
 
+@pytest.mark.slow
 def test_a_table_that_another_revision_follows_is_dropped_by_a_new_one(fleet: Path) -> None:
     for name in ("category", "tag"):
         done(scaffold(fleet, "resource", "product-service", name, "label:str(40)"))
@@ -374,6 +380,7 @@ def test_undo_does_nothing_where_a_file_was_changed_since(fleet: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--dry-run", "--diff"])
+@pytest.mark.slow
 def test_what_only_shows_writes_nothing(fleet: Path, option: str) -> None:
     before = picture(fleet)
 
@@ -421,6 +428,7 @@ def test_what_is_not_described_is_refused_by_its_name(
     assert picture(fleet) == before
 
 
+@pytest.mark.slow
 def test_a_resource_is_added_with_its_options(fleet: Path) -> None:
     options = ("--unique", "code, kind", "--action", "pay=kind: open -> paid", "--no-active")
     fields = ("code:str(9)", "kind:enum(open, paid)")
@@ -550,6 +558,7 @@ def test_a_service_may_have_the_port_of_one_that_goes(fleet: Path) -> None:
     assert not (fleet / PRODUCT).exists()
 
 
+@pytest.mark.slow
 def test_an_open_conflict_is_told_until_it_is_resolved(fleet: Path) -> None:
     edit(fleet, f"{PRODUCT}/settings.py", "= 8082", "= 9999")
     describe(fleet, "8082", "8090")
@@ -595,6 +604,7 @@ def of_users(root: Path) -> dict[str, bytes]:
     return {path: text for path, (_, text) in picture(root).items() if not is_secret(Path(path))}
 
 
+@pytest.mark.slow
 def test_users_change_as_any_resource_does_and_go_back_to_what_came(workspace: Path) -> None:
     model, versions = workspace / "shared/models/user.py", "db_manager/migrations/versions"
     came = model.read_text(), {path.name for path in (workspace / versions).iterdir()}
@@ -631,6 +641,7 @@ def test_users_may_have_any_fields_from_the_start(workspace: Path) -> None:
     assert 'op.drop_column("users", "username")' in revision.read_text()
 
 
+@pytest.mark.slow
 def test_a_resource_that_is_there_gets_more_options(fleet: Path) -> None:
     resource = ("resource", "product-service", "product")
     done(scaffold(fleet, "field", *resource[1:], "status:enum(open, sold)=open", "code:int?"))
@@ -745,6 +756,7 @@ def test_a_lost_baseline_is_named_with_the_ways_to_bring_it_back(fleet: Path) ->
     assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
 
 
+@pytest.mark.slow
 def test_a_revision_on_top_that_cannot_be_read_stops_what_would_follow_it(fleet: Path) -> None:
     versions = fleet / "db_manager/migrations/versions"
     (versions / "broken.py").write_text("revision = compute()\ndown_revision = None\n")

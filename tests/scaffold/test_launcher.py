@@ -69,6 +69,7 @@ def test_in_a_workspace_of_its_version_it_works_there(workspace: Path) -> None:
     assert done(fleet(workspace / "shared", "ping", "8081", "--bare")).startswith("✓ ping is in")
 
 
+@pytest.mark.slow
 def test_in_a_workspace_of_another_version_its_vendored_one_runs(other: Path, wheel: Path) -> None:
     shutil.copy(wheel, other / "vendor")
 

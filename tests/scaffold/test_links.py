@@ -69,6 +69,7 @@ LINKS = [
 
 
 @pytest.mark.parametrize("link", LINKS)
+@pytest.mark.slow
 def test_nothing_is_written_through_a_link(
     with_user_service: Path, tmp_path: Path, link: Callable[[Path, Path], str]
 ) -> None:

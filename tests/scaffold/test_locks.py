@@ -143,6 +143,7 @@ def test_what_this_repository_installs_is_the_lock_without_the_framework() -> No
 
 
 @pytest.mark.parametrize("installer", ["pip", "uv pip"])
+@pytest.mark.slow
 def test_another_wheel_than_the_locked_one_is_refused(
     fresh: Path, tmp_path: Path, installer: str
 ) -> None:

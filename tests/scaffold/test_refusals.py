@@ -91,6 +91,7 @@ def test_a_port_in_env_is_read_in_every_spelling(workspace: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["product", "products-service", "Product"])
+@pytest.mark.slow
 def test_what_another_service_keeps_is_refused(workspace: Path, name: str) -> None:
     done(scaffold(workspace, "product-service", "8081"))
     before = picture(workspace)
@@ -102,6 +103,7 @@ def test_what_another_service_keeps_is_refused(workspace: Path, name: str) -> No
     done(scaffold(workspace, name, "8082", "--bare"))
 
 
+@pytest.mark.slow
 def test_a_resource_of_another_service_is_refused(workspace: Path) -> None:
     done(scaffold(workspace, "member-service", "8081"))
     done(scaffold(workspace, "lending-service", "8082"))

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.scaffold.commands import done, picture, refused, scaffold
 from tests.scaffold.test_fleet import edit
 
@@ -34,6 +36,7 @@ def test_a_program_reads_them_as_json(with_user_service: Path) -> None:
     } in found["routes"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_asked_is_named(with_user_service: Path) -> None:
     assert "no service 'mail'" in refused(
         scaffold(with_user_service, "routes", "mail"), exit_code=2
@@ -47,6 +50,7 @@ def test_what_cannot_be_asked_is_named(with_user_service: Path) -> None:
     assert f" ({CONTROLLERS}:{line}).\n" in message
 
 
+@pytest.mark.slow
 def test_a_broken_service_hides_no_other(with_user_service: Path) -> None:
     done(scaffold(with_user_service, "mail-service", "8084", "--bare"))
     (with_user_service / CONTROLLERS).write_text("def x(:\n")

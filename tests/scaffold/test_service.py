@@ -41,6 +41,7 @@ def test_settings_begin_as_their_example_with_a_secret_of_their_own(workspace: P
     assert "python -m db_manager reads the environment only." in example
 
 
+@pytest.mark.slow
 def test_the_word_service_may_be_written(workspace: Path, tmp_path: Path) -> None:
     other = shutil.copytree(workspace, tmp_path / "other")
 
@@ -76,6 +77,7 @@ def test_a_user_service_takes_the_model_that_ships(workspace: Path) -> None:
     assert picture(workspace / "shared") | picture(workspace / "db_manager") == before
 
 
+@pytest.mark.slow
 def test_revisions_follow_each_other(workspace: Path) -> None:
     done(scaffold(workspace, "product-service", "8081"))
     done(scaffold(workspace, "order-service", "8082"))

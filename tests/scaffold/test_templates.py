@@ -33,6 +33,7 @@ def append(path: Path, text: str) -> None:
     path.write_text(path.read_text() + text)
 
 
+@pytest.mark.slow
 def test_an_edited_template_reaches_ten_services_and_their_edits_stay(fleet: Path) -> None:
     copied = done(scaffold(fleet, "templates", "copy", "service/README.md"))
     assert copied.startswith(f"✓ {README} is the workspace's.")

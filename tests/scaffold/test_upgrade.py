@@ -142,6 +142,7 @@ def files(workspace: Path, *without: str) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_what_was_not_edited_is_then_what_the_newer_version_makes(
     old: Path, shop_of_now: Path
 ) -> None:
@@ -205,6 +206,7 @@ def test_edits_of_every_kind_are_kept(old: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_edits_of_the_same_lines_are_marked_and_named(old: Path) -> None:
     edit(old, ENTITY, "@dataclass(slots=True)", "@dataclass(slots=True, order=True)")
     edit(old, "pyproject.toml", 'framework = "0.2.0"', 'framework = "0.2.0"  # ours')
@@ -269,6 +271,7 @@ def test_it_is_all_or_nothing_wherever_it_is_killed(old: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "wheel"])
+@pytest.mark.slow
 def test_a_later_version_is_named_as_a_wheel_or_a_folder(
     shop: Path, newer: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -293,6 +296,7 @@ def test_a_later_version_is_named_as_a_wheel_or_a_folder(
     assert f"quart-fleet=={NEXT} " in (shop / "requirements.lock").read_text()
 
 
+@pytest.mark.slow
 def test_an_edited_template_reaches_ten_services_and_is_merged_with_the_newer_one(
     shop: Path, newer: Path
 ) -> None:
@@ -330,6 +334,7 @@ def test_what_the_newer_version_has_no_more_or_elsewhere_keeps_edits(
     assert (shop / "docs/trouble.md").read_text().endswith("Mine.\n")
 
 
+@pytest.mark.slow
 def test_a_template_that_was_renamed_carries_edits(shop: Path, newer: Path) -> None:
     append(shop / "services/mail_service/tests/test_health.py", "\n\nOURS = 1\n")
 
@@ -364,6 +369,7 @@ def test_two_and_two_hundred_conflicts_in_one_file_are_each_marked(tmp_path: Pat
     assert product.read_text().count("0 mine\n") == product.read_text().count("0 is now\n") == 200
 
 
+@pytest.mark.slow
 def test_a_lost_baseline_is_made_again(shop: Path, shop_of_now: Path) -> None:
     append(shop / ENTITY, PRAISE)
     shutil.rmtree(shop / ".scaffold")

@@ -43,6 +43,7 @@ let
   python313 = base.python313 // rec {
     pkgs = base.python313.pkgs // {
       pip = pythonPackage "pip";
+      aiohttp = pythonPackage "aiohttp";
       h11 = pythonPackage "h11";
       httptools = pythonPackage "httptools";
       inflect = pythonPackage "inflect";

@@ -1,0 +1,81 @@
+"""The circuit breaker: a service that does not work is left alone, and tried again by one call."""
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Literal
+
+from quart_fleet.errors import UnavailableError
+
+_log = logging.getLogger("quart_fleet.clients")
+
+State = Literal["closed", "open", "half-open"]
+
+
+class CircuitBreaker:
+    """Closed, every call is sent; open, none; half-open, one, whose outcome closes or opens it.
+
+    Args:
+        service: the name of what is called.
+        clock: returns seconds.
+        most_failures: how many calls in a row fail until it opens.
+        pause: seconds that it is open for.
+    """
+
+    def __init__(
+        self, service: str, clock: Callable[[], float], most_failures: int = 5, pause: float = 5
+    ) -> None:
+        self.state: State = "closed"
+        self._service = service
+        self._clock = clock
+        self._most_failures = most_failures
+        self._pause = pause
+        self._failures = 0
+        self._until = 0.0
+        self._round = 0
+
+    def enter(self) -> int:
+        """Return what `leave` is told of a call; raises UnavailableError where none is to be sent."""
+        left = self._until - self._clock()
+        if self.state == "open" and left <= 0:
+            self._change("half-open")
+            _log.info("%s: the circuit is half-open, one call tries it", self._service)
+        elif self.state != "closed":
+            error = UnavailableError(f"The {self._service} is unavailable")
+            error.retry_after = max(1, math.ceil(left))
+            raise error
+        return self._round
+
+    def leave(self, entered: int, outcome: bool | None) -> None:
+        """Note whether the service works; None where the call has ended without an outcome.
+
+        Of calls that were sent before the last change, nothing is noted.
+        """
+        if entered != self._round:
+            return
+        if outcome:
+            self._failures = 0
+            if self.state == "half-open":
+                self._change("closed")
+                _log.warning("%s: the circuit is closed, it works again", self._service)
+        elif outcome is None:
+            if self.state == "half-open":  # the next call tries it
+                self._change("open")
+        elif self.state == "half-open":
+            self._until = self._clock() + self._pause
+            self._change("open")
+            _log.info("%s: the circuit is open for another %g s", self._service, self._pause)
+        else:
+            self._failures += 1
+            if self._failures >= self._most_failures:
+                self._until = self._clock() + self._pause
+                self._change("open")
+                _log.warning(
+                    "%s: the circuit is open for %g s, since %d calls in a row have failed",
+                    *(self._service, self._pause, self._failures),
+                )
+
+    def _change(self, state: State) -> None:
+        self.state = state
+        self._failures = 0 if state == "closed" else self._failures
+        self._round += 1

@@ -1,0 +1,149 @@
+"""What a service can be asked for, and its answers opened into values or errors of the tree."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Generic, Literal, TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from quart_fleet.conventions import PREFIX
+from quart_fleet.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    ForbiddenError,
+    InvalidRequestError,
+    NotFoundError,
+    ServiceError,
+    UnauthorizedError,
+    ValidationFailedError,
+)
+
+T = TypeVar("T")
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+_UNSAFE_TO_REPEAT = ("POST", "PATCH")
+_NOT_FOUND = re.compile(r"(?!Endpoint )(.+) not found")
+_ALREADY_EXISTS = re.compile(r"(.+) already exists?")
+
+
+class Record(BaseModel):
+    """Any record, of which nothing is asked but that there is one."""
+
+    id: int
+
+
+class CallFailedError(Exception):
+    """An attempt that brought no value and no refusal; the line is for the log."""
+
+    is_working = False
+    """Whether the service works, as far as this tells."""
+    retry_after = 0
+    """Seconds after which the service asks to be called again."""
+
+
+class NotSentError(CallFailedError):
+    """There was no connection: the service knows nothing of the call."""
+
+
+class BusyError(CallFailedError):
+    """The service answers later."""
+
+    def __init__(self, line: str, retry_after: int) -> None:
+        super().__init__(line)
+        self.retry_after = retry_after
+
+
+class UnexpectedAnswerError(CallFailedError):
+    """An answer that no other attempt would change: it is none of the contract."""
+
+    def __init__(self, line: str, *, is_working: bool = False) -> None:
+        super().__init__(line)
+        self.is_working = is_working
+
+
+class _Success(BaseModel, Generic[T]):
+    data: T
+    success: Literal[True]
+
+
+class _Refusal(BaseModel):
+    message: str = Field(max_length=1000)
+    success: Literal[False]
+    errors: dict[str, str] = Field(default_factory=dict)
+
+
+_REFUSALS = TypeAdapter(_Refusal)
+
+
+class Operation(Generic[T]):
+    """One route of a service: declared once, called with values.
+
+        _GET_USER = Operation("GET", "/users/{user_id}", UserDTO)
+
+    Args:
+        path: below `/api/v1`, with names in place of its variable parts.
+        answer: the type of the answer's `data`: a model of pydantic, a list of them, `int`.
+        attempts: how often a call is sent at most where it is not known whether it was carried out;
+            by itself 3 times to get, once for all else. PUT and DELETE may be repeated where the
+            service carries out two of them as one (RFC 9110, section 9.2.2); others never.
+    """
+
+    def __init__(
+        self, method: Method, path: str, answer: type[T], attempts: int | None = None
+    ) -> None:
+        if attempts not in (None, 1) and method in _UNSAFE_TO_REPEAT:
+            raise ValueError(f"{method} {path} is sent once: it is not idempotent")
+        self.method = method
+        self.attempts = attempts or (3 if method == "GET" else 1)
+        self._path = f"{PREFIX}{path}"
+        self._answers: TypeAdapter[_Success[T]] = TypeAdapter(_Success[answer])  # type: ignore[valid-type]  # at run time it is one
+
+    def __str__(self) -> str:
+        return f"{self.method} {self._path}"
+
+    def path(self, values: Mapping[str, object]) -> str:
+        """Return the path with these values."""
+        return self._path.format_map({name: quote(str(one), "") for name, one in values.items()})
+
+    def open(self, status: int, body: bytes) -> T:
+        """Return the data of an answer.
+
+        Raises what the service has refused, as an error of the tree, and UnexpectedAnswerError.
+        """
+        try:
+            if 200 <= status < 300:
+                return self._answers.validate_json(body, strict=True).data
+            refusal = _REFUSALS.validate_json(body, strict=True)
+        except ValidationError as error:
+            first: Any = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, first["loc"])) or "body"
+            raise UnexpectedAnswerError(
+                f"{self} was answered {status}, {place}: {first['msg']}"
+            ) from None
+        if refused := _find_error(status, refusal):
+            raise refused
+        raise UnexpectedAnswerError(
+            f"{self} was answered {status}: {refusal.message}", is_working=True
+        )
+
+
+_REFUSED = {
+    400: InvalidRequestError,
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    409: ConflictError,
+}
+
+
+def _find_error(status: int, refusal: _Refusal) -> ServiceError | None:
+    """Return what a service has raised, None where it is not for the caller to know."""
+    message = refusal.message
+    if status == 422:
+        return ValidationFailedError(refusal.errors)
+    if status == 404 and (found := _NOT_FOUND.fullmatch(message)):
+        return NotFoundError(found[1])
+    if status == 400 and (found := _ALREADY_EXISTS.fullmatch(message)):
+        names = re.split(", | and ", found[1].lower())
+        return AlreadyExistsError(*(name.replace(" ", "_") for name in names))
+    return _REFUSED[status](message) if status in _REFUSED else None

@@ -1,0 +1,316 @@
+"""Calls of another service: in time, no more at once than are good for it, and none twice by chance."""
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncGenerator, Mapping, Set
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import aiohttp
+from pydantic import BaseModel
+from quart import Quart
+from yarl import URL
+
+from quart_fleet.bounds import BOUND, DEADLINE_HEADER, Bound
+from quart_fleet.clients._breaker import CircuitBreaker
+from quart_fleet.clients._operation import (
+    BusyError,
+    CallFailedError,
+    NotSentError,
+    Operation,
+    UnexpectedAnswerError,
+)
+from quart_fleet.errors import (
+    ConfigurationError,
+    NotFoundError,
+    ServiceError,
+    UnavailableError,
+)
+from quart_fleet.files import parse_toml, shown
+from quart_fleet.settings import ServiceSettings
+from quart_fleet.workspace import Workspace
+
+T = TypeVar("T")
+
+RESERVE = 0.02
+"""Seconds of a request's time that are left to it after its calls, for its answer."""
+PATIENCE = 1.0
+"""Seconds after which a service counts as silent. A caller may leave a call less time, and is not
+to decide by that whether other calls are sent."""
+CONNECT_TIMEOUT = 2.0
+"""Seconds to connect: a packet that is lost is sent again after one."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds: a pause is a random part of a time that doubles with each attempt, which is called full
+jitter."""
+MOST_CONNECTS = 3
+"""How often a call is begun that was never sent."""
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+_CARRIED = {
+    b"x-request-id": re.compile(rb"[!-~]{1,200}"),
+    b"traceparent": re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}[!-~]{0,200}"),
+    b"tracestate": re.compile(rb"[ -~]{1,512}"),
+}
+"""What a request passes on of where it belongs (W3C's Trace Context, section 3)."""
+_BUSY = (408, 425, 429, 502, 503, 504)
+"""Statuses by which a service, or a proxy before it, says that it may answer later."""
+
+
+class Clients:
+    """The services that a service calls, through one pool that is open while the application serves.
+
+    In `bootstrap.py`: `users = Clients(app, config).of("user-service", config.user_service_url)`.
+    """
+
+    def __init__(self, app: Quart, config: ServiceSettings) -> None:
+        self._config = config
+        self._folder = Path(app.root_path)
+        self._unplaced: list[ServiceClient] = []
+        self._session: aiohttp.ClientSession | None = None
+        app.while_serving(self._open)
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The pool; raises RuntimeError while the application does not serve."""
+        if self._session is None:
+            raise RuntimeError("Other services can be called only while the application serves")
+        return self._session
+
+    def of(self, service: str, url: str | None) -> "ServiceClient":
+        """Return what calls a service; it has a limit and a breaker of its own.
+
+        Args:
+            service: its name in fleet.toml, as `user-service`.
+            url: its address, which the setting of its name says: USER_SERVICE_URL. With DEBUG or
+                TESTING, None means its port of fleet.toml on this machine; else the application does
+                not start without one.
+        """
+        client = ServiceClient(self, self._config, service, url or "")
+        if url is None:
+            self._unplaced.append(client)
+        return client
+
+    async def _open(self) -> AsyncGenerator[None, None]:
+        for client in self._unplaced:
+            client.url = self._development_url(client.service)
+        session = aiohttp.ClientSession(
+            # Shorter than any server waits for the next request of a connection.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15),
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": self._config.service_name,
+            },
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT),
+            auto_decompress=False,
+            trust_env=False,
+        )
+        session._retry_connection = False  # which sends PUT and DELETE again
+        async with session:
+            self._session = session
+            try:
+                yield
+            finally:
+                self._session = None
+
+    def _development_url(self, service: str) -> str:
+        """Return where a service of the workspace is on this machine; raises ConfigurationError."""
+        variable = f"{service.replace('-', '_').upper()}_URL"
+        if not (self._config.debug or self._config.testing):
+            raise ConfigurationError(
+                f"{variable}: set it to the address of the {service}, as http://{service}:8081"
+            )
+        fleet = Workspace.find(self._folder).root / "fleet.toml"
+        port = parse_toml(fleet).get(service, {}).get("port") if fleet.is_file() else None
+        if port is None:
+            raise ConfigurationError(
+                f"{variable}: set it to the address of the {service}, since {shown(fleet)} has no port"
+            )
+        return f"http://127.0.0.1:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What is sent at each attempt, and the time that there is for all of them."""
+
+    url: URL
+    headers: dict[str, str]
+    body: bytes | None
+    begun: float
+    end: float
+
+
+class ServiceClient:
+    """Calls the operations of one service."""
+
+    def __init__(self, clients: Clients, config: ServiceSettings, service: str, url: str) -> None:
+        self.service = service
+        self.breaker = CircuitBreaker(service, lambda: asyncio.get_running_loop().time())
+        self._clients = clients
+        self.url = url.rstrip("/")
+        self._timeout = config.call_timeout
+        self._patience = min(PATIENCE, config.call_timeout)
+        self._most_bytes = config.max_answer_size
+        self._places = asyncio.Semaphore(config.max_running_calls)
+
+    async def call(
+        self,
+        operation: Operation[T],
+        values: Mapping[str, object] = _NONE,
+        *,
+        query: Mapping[str, str | int] = _NONE,
+        body: BaseModel | None = None,
+    ) -> T:
+        """Call an operation, and return the data that it answers.
+
+        Raises what the service has refused, as it was raised there (NotFoundError, ConflictError,
+        ValidationFailedError and others), and UnavailableError where no answer comes that can be
+        read: within CALL_TIMEOUT, and within the time that the current request still has.
+
+        Args:
+            operation: what is called.
+            values: of the names in its path.
+            query: the query parameters.
+            body: sent without the fields that are not set.
+        """
+        begun, bound = asyncio.get_running_loop().time(), BOUND.get()
+        end = begun + self._timeout
+        if bound is not None and bound.task is None:
+            bound = None  # answered: what is sent of it now takes the time that it takes
+        if bound is not None:
+            end = min(end, bound.ends - RESERVE)
+            if operation.method == "GET":
+                bound.is_waiting = True
+            else:
+                bound.has_written = True
+        url = URL(f"{self.url}{operation.path(values)}", encoded=True)
+        headers, written = _carried(bound), None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            written = body.model_dump_json(by_alias=True, exclude_unset=True).encode()
+        call = _Call(url.update_query(query) if query else url, headers, written, begun, end)
+        try:
+            async with asyncio.timeout_at(end):
+                return await self._attempt_until(operation, call)
+        except TimeoutError:
+            failed = CallFailedError(f"{operation} got no answer in time")
+            raise self._unavailable(failed) from failed
+        finally:
+            if bound is not None:
+                bound.is_waiting = False
+
+    async def missing(self, operation: Operation[Any], ids: Set[int]) -> Set[int]:
+        """Return those of the ids that the service keeps nothing of; all are asked for at once.
+
+        Raises UnavailableError where one of them is not answered for.
+
+        Args:
+            operation: gets the record of one `record_id`.
+            ids: what is asked for.
+        """
+        missing = {each for each in ids if each < 1}  # which no row has, and no route takes
+
+        async def ask(record_id: int) -> None:
+            try:
+                await self.call(operation, {"record_id": record_id})
+            except NotFoundError:
+                missing.add(record_id)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for record_id in ids - missing:
+                    group.create_task(ask(record_id))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed.exceptions[0].__cause__
+        return missing
+
+    async def _attempt_until(self, operation: Operation[T], call: _Call) -> T:
+        """Return what the first attempt brings that does not fail, where it may be repeated at all."""
+        loop = asyncio.get_running_loop()
+        for attempt in count(1):
+            if loop.time() >= call.end:
+                raise TimeoutError
+            try:
+                async with self._places:
+                    return await self._attempt(operation, call)
+            except CallFailedError as failed:
+                most = MOST_CONNECTS if isinstance(failed, NotSentError) else operation.attempts
+                longest = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
+                pause = failed.retry_after + random.uniform(0, longest)  # noqa: S311 - no secret
+                is_final = isinstance(failed, UnexpectedAnswerError) or attempt >= most
+                if is_final or loop.time() + pause >= call.end:
+                    raise self._unavailable(failed) from failed
+            await asyncio.sleep(pause)
+        raise AssertionError
+
+    async def _attempt(self, operation: Operation[T], call: _Call) -> T:
+        """Send the call once, and tell the breaker what came of it."""
+        loop = asyncio.get_running_loop()
+        entered, is_working = self.breaker.enter(), None
+        try:
+            status, body = await self._exchange(operation, call)
+            found = operation.open(status, body)
+            is_working = True
+        except ServiceError:
+            is_working = True
+            raise
+        except CallFailedError as failed:
+            is_working = failed.is_working
+            raise
+        except asyncio.CancelledError:
+            if loop.time() >= call.end >= call.begun + self._patience:
+                is_working = False
+            raise
+        finally:
+            self.breaker.leave(entered, is_working)
+        return found
+
+    async def _exchange(self, operation: Operation[T], call: _Call) -> tuple[int, bytes]:
+        """Return the status and the body of the answer; raises CallFailedError."""
+        left = call.end - asyncio.get_running_loop().time()
+        headers = {**call.headers, DEADLINE_HEADER: str(max(1, int(left * 1000)))}
+        try:
+            async with self._clients.session.request(
+                operation.method, call.url, headers=headers, data=call.body, allow_redirects=False
+            ) as response:
+                if response.status in _BUSY:
+                    seconds = response.headers.get("Retry-After", "")
+                    raise BusyError(
+                        f"{operation} was answered {response.status}",
+                        int(seconds) if seconds.isdecimal() and len(seconds) < 5 else 0,
+                    )
+                body = bytearray()
+                while part := await response.content.readany():
+                    body += part
+                    if len(body) > self._most_bytes:
+                        raise UnexpectedAnswerError(
+                            f"{operation} was answered more than {self._most_bytes} bytes"
+                        )
+                return response.status, bytes(body)
+        except aiohttp.ClientConnectorError as error:
+            raise NotSentError(f"{operation} was not sent: {error}") from error
+        except aiohttp.ConnectionTimeoutError:
+            raise NotSentError(f"{operation} was not sent: no connection in time") from None
+        except aiohttp.ClientError as error:
+            raise CallFailedError(f"{operation}: {error!r}") from error
+
+    def _unavailable(self, failed: CallFailedError) -> UnavailableError:
+        error = UnavailableError(f"The {self.service} is unavailable")
+        error.retry_after = max(1, failed.retry_after)
+        return error
+
+
+def _carried(bound: Bound | None) -> dict[str, str]:
+    """Return what the headers of a request say that hold for its calls too; those sent twice not."""
+    if bound is None:
+        return {}
+    found = dict[str, str]()
+    for name, value in bound.request.scope["headers"]:
+        if name in _CARRIED and _CARRIED[name].fullmatch(value):
+            found[name.decode()] = value.decode()
+    return found

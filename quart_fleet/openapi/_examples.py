@@ -1,0 +1,114 @@
+"""Examples of values, made from their schemas."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from quart_fleet.openapi._schemas import REFERENCE, Schema
+
+_FORMATS = {
+    "date-time": "2026-11-23T09:24:02Z",
+    "http-date": "Mon, 23 Nov 2026 09:24:02 GMT",
+    "date": "2026-11-23",
+    "time-local": "09:24:02",
+    "duration": "PT1H30M",
+    "email": "ada@example.com",
+    "uri": "https://example.com",
+    "uuid": "0b1c3a52-6f1d-4c0e-9d9e-2f6f0c3b7a10",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+}
+_NAMES = {"username": "ada", "first_name": "Ada", "last_name": "Lovelace"}
+_NUMBERS = ("9.90", "9.9", "9", "0.9", "0")
+"""Decimals of fewer and fewer digits."""
+
+
+class NoExampleError(Exception):
+    """A value cannot be made from its schema, as of a pattern of the owner's."""
+
+
+def example_of(schema: Schema, components: Mapping[str, Schema], name: str = "") -> Any:  # noqa: PLR0911 - one for each kind
+    """Return a value that a schema takes; raises NoExampleError.
+
+    Args:
+        schema: of the value.
+        components: the schemas that it may refer to, by name.
+        name: the property's, after which a text is named.
+    """
+    if "$ref" in schema:
+        target = schema["$ref"].removeprefix(REFERENCE)
+        return example_of(components[target], components, name)
+    known = [schema[key][0] for key in ("examples", "enum") if schema.get(key)]
+    known += [schema[key] for key in ("const", "default") if key in schema]
+    if known:
+        return known[0]
+    for key in ("anyOf", "oneOf", "allOf"):
+        if key in schema:
+            return first_of(schema[key], components, name)
+    kind = schema.get("type")
+    match kind[0] if isinstance(kind, list) else kind:
+        case "object":
+            return object_of(schema, components)
+        case "array":
+            return array_of(schema, components, name)
+        case "string":
+            return text_of(schema, name)
+        case "integer" | "number":
+            return number_of(schema)
+    return True if kind == "boolean" else None
+
+
+def first_of(choices: Iterable[Schema], components: Mapping[str, Schema], name: str) -> Any:
+    """Return an example of the first choice that has one; null is the last."""
+    reasons = []
+    for choice in sorted(choices, key=lambda each: each.get("type") == "null"):
+        try:
+            return example_of(choice, components, name)
+        except NoExampleError as error:
+            reasons.append(error)
+    raise reasons[0]
+
+
+def object_of(schema: Schema, components: Mapping[str, Schema]) -> dict[str, Any]:
+    found = {}
+    for name, each in schema.get("properties", {}).items():
+        try:
+            found[name] = example_of(each, components, name)
+        except NoExampleError:
+            if name in schema.get("required", ()):
+                raise
+    return found
+
+
+def array_of(schema: Schema, components: Mapping[str, Schema], name: str) -> list[Any]:
+    count = min(max(schema.get("minItems", 1), 1), schema.get("maxItems", 1000))
+    if schema.get("uniqueItems"):
+        return list(range(1, count + 1))
+    return [example_of(schema.get("items", {}), components, name)] * count
+
+
+def text_of(schema: Schema, name: str) -> str:
+    least, most = schema.get("minLength", 0), schema.get("maxLength")
+    words = name.replace("_", " ").capitalize() or "Text"
+    named = _FORMATS["email"] if "email" in name else _NAMES.get(name, words)
+    choices = (
+        _FORMATS.get(schema.get("format", ""), named),
+        *_NUMBERS,
+        "A",
+        "a",
+        "abc",
+        "ABC",
+        "ada",
+    )
+    for text in choices:
+        fitted = text.ljust(least, "a")[:most]
+        if re.search(schema.get("pattern", ""), fitted):
+            return fitted
+    raise NoExampleError(name)
+
+
+def number_of(schema: Schema) -> int | float:
+    least = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
+    most = schema.get("maximum", schema.get("exclusiveMaximum", 2) - 1)
+    value: int | float = min(max(1, least), max(most, least))
+    return int(value) if value == int(value) else value

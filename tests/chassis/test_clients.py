@@ -1,0 +1,435 @@
+"""Calls of another service: what is sent, what its answers become, and what is never repeated."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import NoneType, SimpleNamespace
+
+import pytest
+from pydantic import BaseModel
+from quart.testing.app import LifespanError
+
+from quart_fleet.asgi._application import LeanApplication
+from quart_fleet.bounds import BOUND, Bound
+from quart_fleet.clients import Clients, Operation, Record
+from quart_fleet.errors import (
+    AlreadyExistsError,
+    ConfigurationError,
+    ConflictError,
+    ForbiddenError,
+    InvalidRequestError,
+    NotFoundError,
+    ServiceError,
+    UnauthorizedError,
+    UnavailableError,
+    ValidationFailedError,
+)
+from quart_fleet.settings import ServiceSettings, ServiceURL
+from tests.chassis.provider import CUT, Provider, answer, calling, refusal, success
+
+
+class User(BaseModel):
+    id: int
+    username: str
+    seen: datetime | None = None
+
+
+class NewUser(BaseModel):
+    username: str
+    age: int | None = None
+
+
+GET = Operation("GET", "/users/{user_id}", User)
+LIST = Operation("GET", "/users", list[User])
+BY_NAME = Operation("GET", "/users/username/{username}", User)
+POST = Operation("POST", "/users", User)
+PUT = Operation("PUT", "/users/{user_id}", User)
+PUT_AGAIN = Operation("PUT", "/users/{user_id}", User, attempts=2)
+DELETE = Operation("DELETE", "/users/{user_id}", NoneType)
+ADA = success(b'{"id":7,"username":"ada","is_active":true}')
+
+
+@contextmanager
+def within_request(seconds: float, *headers: tuple[bytes, bytes]) -> Iterator[Bound]:
+    """Be in a request that has as much time left."""
+    now = asyncio.get_running_loop().time()
+    request = SimpleNamespace(scope={"headers": headers})
+    bound = Bound(asyncio.current_task(), request, now, now + seconds)
+    token = BOUND.set(bound)
+    try:
+        yield bound
+    finally:
+        BOUND.reset(token)
+
+
+async def test_data_are_opened_into_values() -> None:
+    provider = Provider([ADA, success(b'[{"id":7,"username":"ada"}]'), ADA, success(b"null")])
+    async with provider.listening(), calling(f"{provider.url}/") as client:
+        user = await client.call(GET, {"user_id": 7})
+        users = await client.call(LIST, query={"limit": 2, "name": "a b"})
+        created = await client.call(POST, body=NewUser(username="ada"))
+        await client.call(DELETE, {"user_id": 7})
+
+    assert user == created == users[0] == User(id=7, username="ada")
+    assert [(each.method, each.path, each.body) for each in provider.received] == [
+        ("GET", "/api/v1/users/7", b""),
+        ("GET", "/api/v1/users?limit=2&name=a+b", b""),
+        ("POST", "/api/v1/users", b'{"username":"ada"}'),
+        ("DELETE", "/api/v1/users/7", b""),
+    ]
+    assert provider.received[2].headers["content-type"] == "application/json"
+    assert provider.received[0].headers["user-agent"] == "order-service"
+    assert provider.connections == 1
+
+
+async def test_text_in_a_path_stays_one_part_of_it() -> None:
+    provider = Provider([ADA])
+    async with provider.listening(), calling(provider.url) as client:
+        await client.call(BY_NAME, {"username": "a/b?c=%20ä"})
+
+    assert provider.received[0].path == "/api/v1/users/username/a%2Fb%3Fc%3D%2520%C3%A4"
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (refusal(400, "Request body is required"), InvalidRequestError("Request body is required")),
+        (refusal(400, "Email already exists"), AlreadyExistsError("email")),
+        (refusal(400, "First name and age already exist"), AlreadyExistsError("first_name", "age")),
+        (refusal(401, "Unauthorized"), UnauthorizedError()),
+        (refusal(403, "Not yours"), ForbiddenError("Not yours")),
+        (refusal(404, "User not found"), NotFoundError("User")),
+        (refusal(409, "Booked already"), ConflictError("Booked already")),
+        (refusal(422, "Validation failed", errors='{"age":"x"}'), ValidationFailedError({"age": "x"})),
+    ],
+)  # fmt: skip
+async def test_a_refusal_is_raised_as_it_was_there(sent: bytes, expected: ServiceError) -> None:
+    provider = Provider([sent])
+    async with provider.listening(), calling(provider.url) as client:
+        with pytest.raises(ServiceError) as refused:
+            await client.call(GET, {"user_id": 7})
+
+        assert client.breaker.state == "closed"
+    assert type(refused.value) is type(expected)
+    assert vars(refused.value) == vars(expected)
+    assert len(provider.received) == 1
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        answer(200, b"<html>"),
+        answer(200, b""),
+        answer(200, b'{"id":7,"username":"ada"}'),
+        answer(200, b'{"data":{"id":7,"username":"ada"},"success":false}'),
+        success(b'{"id":"7","username":"ada"}'),
+        success(b'{"id":7}'),
+        success(b"null"),
+        success(b'{"id":7,"username":"%s"}' % (b"a" * 20_000)),
+        answer(301, b"", "Location: /api/v1/users/8"),
+        refusal(404, "Endpoint not found"),
+        answer(404, b"<html>"),
+        refusal(405, "Method not allowed"),
+        refusal(500, "Internal server error"),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{",
+    ],
+    ids=range(15),
+)
+async def test_an_answer_that_cannot_be_read_is_unavailable(sent: bytes) -> None:
+    provider = Provider([sent])
+    async with provider.listening(), calling(provider.url, MAX_ANSWER_SIZE=10_000) as client:
+        with pytest.raises(UnavailableError, match="The user-service is unavailable") as failed:
+            await client.call(PUT, {"user_id": 7})
+
+    assert "/api/v1/users/{user_id}" in str(failed.value.__cause__)
+    assert [each.path for each in provider.received] == ["/api/v1/users/7"]
+
+
+async def test_a_get_is_sent_again_where_its_answer_was_lost() -> None:
+    provider = Provider([CUT, CUT, ADA])
+    async with provider.listening(), calling(provider.url) as client:
+        assert (await client.call(GET, {"user_id": 7})).id == 7
+
+    assert len(provider.received) == 3
+
+
+@pytest.mark.parametrize("operation", [POST, PUT, DELETE])
+async def test_what_is_not_safe_is_never_sent_again(operation: Operation[object]) -> None:
+    """Neither on a new connection nor on one that was in use before."""
+    provider = Provider([ADA, CUT, ADA, refusal(503, "Busy"), ADA])
+    async with provider.listening(), calling(provider.url) as client:
+        await client.call(GET, {"user_id": 7})
+        with pytest.raises(UnavailableError):
+            await client.call(operation, {"user_id": 7})
+        await client.call(GET, {"user_id": 7})
+        with pytest.raises(UnavailableError):
+            await client.call(operation, {"user_id": 7})
+
+    assert len(provider.received) == 4
+
+
+async def test_a_put_is_sent_again_where_its_operation_says_so() -> None:
+    provider = Provider([CUT, ADA])
+    async with provider.listening(), calling(provider.url) as client:
+        await client.call(PUT_AGAIN, {"user_id": 7})
+
+    assert len(provider.received) == 2
+    with pytest.raises(ValueError, match="POST /users is sent once: it is not idempotent"):
+        Operation("POST", "/users", User, attempts=2)
+
+
+async def test_what_could_not_be_sent_is_sent_when_the_service_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refused = asyncio.Event()
+
+    def pause(_: float, longest: float) -> float:
+        refused.set()
+        return longest
+
+    monkeypatch.setattr("random.uniform", pause)
+    provider = Provider([ADA])
+    async with provider.listening():
+        pass
+    async with calling(provider.url) as client:
+        creating = asyncio.create_task(client.call(POST, body=NewUser(username="ada")))
+        await refused.wait()
+        async with provider.listening():
+            assert (await creating).id == 7
+    async with calling(provider.url) as client:
+        with pytest.raises(UnavailableError) as failed:
+            await client.call(POST)
+
+    assert "was not sent" in str(failed.value.__cause__)
+    assert len(provider.received) == 1
+
+
+async def test_a_service_that_is_busy_is_asked_when_it_says() -> None:
+    provider = Provider(
+        [refusal(503, "Busy", "Retry-After: 1"), ADA, refusal(503, "Busy", "Retry-After: 30")]
+    )
+    async with provider.listening(), calling(provider.url) as client:
+        begun = asyncio.get_running_loop().time()
+        await client.call(GET, {"user_id": 7})
+        took = asyncio.get_running_loop().time() - begun
+        with pytest.raises(UnavailableError) as failed:
+            await client.call(GET, {"user_id": 7})
+
+    assert took >= 1
+    assert failed.value.retry_after == 30
+    assert len(provider.received) == 3
+
+
+async def test_a_call_ends_before_the_request_that_makes_it() -> None:
+    async def never() -> bytes:
+        await asyncio.sleep(60)
+        return CUT
+
+    provider = Provider([ADA, never])
+    async with provider.listening(), calling(provider.url, CALL_TIMEOUT=60) as client:
+        with within_request(30):
+            await client.call(GET, {"user_id": 7})
+        for seconds in (0.2, 0.01):
+            with within_request(seconds), pytest.raises(UnavailableError):
+                await client.call(GET, {"user_id": 7})
+
+    first, second = (int(each.headers["connect-timeout-ms"]) for each in provider.received)
+    assert 10_000 < first <= 29_980
+    assert second <= 180
+
+
+async def test_a_request_is_not_ended_in_the_midst_of_what_is_written() -> None:
+    """Its client may leave while it only reads."""
+    provider = Provider([ADA])
+    async with provider.listening(), calling(provider.url) as client:
+        with within_request(5) as reading:
+            task = asyncio.create_task(client.call(GET, {"user_id": 7}))
+            await asyncio.sleep(0)
+            assert reading.is_waiting
+            await task
+        with within_request(5) as writing:
+            await client.call(PUT, {"user_id": 7})
+
+    assert (reading.is_waiting, reading.has_written) == (False, False)
+    assert writing.has_written
+
+
+async def test_a_request_says_in_its_calls_where_it_belongs() -> None:
+    trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    provider = Provider([ADA])
+    async with provider.listening(), calling(provider.url) as client:
+        with within_request(
+            5, (b"x-request-id", b"abc"), (b"traceparent", trace), (b"cookie", b"secret")
+        ):
+            await client.call(GET, {"user_id": 7})
+        with within_request(5, (b"x-request-id", b"a b"), (b"traceparent", b"00-x")):
+            await client.call(GET, {"user_id": 7})
+
+    first, second = (each.headers for each in provider.received)
+    assert (first["x-request-id"], first["traceparent"]) == ("abc", trace.decode())
+    assert "cookie" not in first
+    assert not {"x-request-id", "traceparent"} & second.keys()
+
+
+async def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    provider = Provider([ADA])
+    async with provider.listening(), calling(provider.url) as client:
+        assert (await client.call(GET, {"user_id": 7})).id == 7
+
+
+async def test_calls_in_progress_are_limited() -> None:
+    running, most = 0, 0
+
+    async def count() -> bytes:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        return ADA
+
+    provider = Provider([count])
+    async with provider.listening(), calling(provider.url, MAX_RUNNING_CALLS=3) as client:
+        await asyncio.gather(*(client.call(GET, {"user_id": 7}) for _ in range(20)))
+
+    assert most == 3
+    assert provider.connections == 3
+
+
+async def test_a_service_that_fails_is_left_alone_until_one_call_finds_it_working(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "quart_fleet.clients")
+    provider = Provider([*[CUT] * 5, ADA])
+    async with provider.listening(), calling(provider.url) as client:
+        for _ in range(20):
+            with pytest.raises(UnavailableError) as failed:
+                await client.call(PUT, {"user_id": 7})
+        sent = len(provider.received)
+        state = client.breaker.state
+        client.breaker._until = 0  # the pause is over
+        users = await asyncio.gather(
+            *(client.call(GET, {"user_id": 7}) for _ in range(5)), return_exceptions=True
+        )
+        await client.call(GET, {"user_id": 7})
+
+    assert (sent, state) == (5, "open")
+    assert failed.value.retry_after == 5
+    assert [isinstance(each, User) for each in users] == [True, *[False] * 4]
+    assert client.breaker.state == "closed"
+    assert caplog.messages == [
+        "user-service: the circuit is open for 5 s, since 5 calls in a row have failed",
+        "user-service: the circuit is closed, it works again",
+    ]
+
+
+async def test_callers_without_time_do_not_open_the_circuit() -> None:
+    async def never() -> bytes:
+        await asyncio.sleep(60)
+        return CUT
+
+    provider = Provider([never])
+    async with provider.listening(), calling(provider.url, CALL_TIMEOUT=0.1) as client:
+        for _ in range(10):
+            with within_request(0.06), pytest.raises(UnavailableError):
+                await client.call(GET, {"user_id": 7})
+        before = client.breaker.state
+        for _ in range(5):
+            with pytest.raises(UnavailableError):
+                await client.call(GET, {"user_id": 7})
+
+    assert (before, client.breaker.state) == ("closed", "open")
+
+
+async def test_a_service_is_called_only_while_the_application_serves() -> None:
+    async with calling("http://127.0.0.1:1") as client:
+        pass
+
+    with pytest.raises(RuntimeError, match="only while the application serves"):
+        await client.call(GET, {"user_id": 7})
+
+
+async def test_ids_that_a_service_does_not_know_are_missing() -> None:
+    """All are asked for at once; what is not answered for is not missing."""
+
+    async def look() -> bytes:
+        record_id = int(provider.received[-1].path.rpartition("/")[2])
+        if record_id == 13:
+            return refusal(404, "Endpoint not found")
+        return ADA if record_id == 7 else refusal(404, "User not found")
+
+    get = Operation("GET", "/users/{record_id}", Record)
+    provider = Provider([look])
+    async with provider.listening(), calling(provider.url) as client:
+        assert await client.missing(get, {7, 8, 9, 0, -1}) == {8, 9, 0, -1}
+        assert len(provider.received) == 3
+        with pytest.raises(UnavailableError) as failed:
+            await client.missing(get, {7, 13})
+
+    assert "Endpoint not found" in str(failed.value.__cause__)
+
+
+@pytest.mark.parametrize("debug", ["DEBUG", "TESTING"])
+async def test_a_service_is_by_itself_at_its_port_of_the_workspace(
+    debug: str, tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.scaffold]\n")
+    (tmp_path / "fleet.toml").write_text("[user-service]\nport = 8091\n")
+    app = LeanApplication(__name__, root_path=str(tmp_path), static_folder=None)
+    clients = Clients(app, ServiceSettings.model_validate({debug: True}))
+    client = clients.of("user-service", None)
+    given = clients.of("user-service", "https://users.example.com/")
+    async with app.test_app():
+        assert client.url == "http://127.0.0.1:8091"
+        assert given.url == "https://users.example.com"
+
+
+async def test_a_service_that_the_workspace_does_not_know_wants_an_address(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.scaffold]\n")
+    app = LeanApplication(__name__, root_path=str(tmp_path), static_folder=None)
+    Clients(app, ServiceSettings.model_validate({"DEBUG": True})).of("product-service", None)
+
+    with pytest.raises(LifespanError):
+        await app.test_app().__aenter__()
+
+    assert str(app.start_error).startswith("PRODUCT_SERVICE_URL: set it to the address of the")
+
+
+async def test_outside_of_development_an_address_is_wanted() -> None:
+    app = LeanApplication(__name__, static_folder=None)
+    wanted = {"SECRET_KEY": "of the tests", "DATABASE_URL": "postgresql://localhost/any"}
+    Clients(app, ServiceSettings.model_validate(wanted)).of("user-service", None)
+
+    with pytest.raises(LifespanError):
+        await app.test_app().__aenter__()
+
+    assert app.start_error == (
+        "USER_SERVICE_URL: set it to the address of the user-service, as http://user-service:8081"
+    )
+
+
+class Settings(ServiceSettings):
+    user_service_url: ServiceURL | None = None
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["user-service:8081", "ftp://users", "http://", "http://a:b@users", "http://users?a=b", "/api"],
+)
+def test_what_is_no_address_is_refused_by_its_variable(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TESTING", "True")
+    monkeypatch.setenv("USER_SERVICE_URL", url)
+
+    with pytest.raises(ConfigurationError) as refused:
+        Settings.load()
+
+    assert str(refused.value).startswith(
+        "USER_SERVICE_URL: write the address as http://user-service:8081, without /api/v1"
+    )

@@ -1,0 +1,457 @@
+"""The document says what controllers declare, in the forms in which values are really read and written."""
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, Field
+from quart import Blueprint as QuartBlueprint
+from quart import Quart, Response
+
+from quart_fleet.dto import (
+    LEFT_OUT,
+    Date,
+    DateTime,
+    DateTimeText,
+    Digits,
+    Duration,
+    DurationText,
+    Email,
+    Fixed,
+    Id,
+    Ids,
+    Initially,
+    Integer,
+    Json,
+    Matching,
+    PatchDTO,
+    RequestDTO,
+    ResponseDTO,
+    Text,
+    Time,
+    Url,
+)
+from quart_fleet.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    ServiceError,
+    UnauthorizedError,
+)
+from quart_fleet.listing import Listing
+from quart_fleet.openapi import describe, write
+from quart_fleet.paging import ListQuery
+from quart_fleet.web import Answer, Blueprint, Envelope
+from tests.chassis.services import make_service
+from tests.openapi.documents import (
+    Document,
+    ensure_valid,
+    find_fault,
+    lacking_examples,
+    operations_of,
+    resolved,
+)
+
+
+class State(StrEnum):
+    OPEN = "open"
+    PAID = "paid"
+
+
+class CreateBoxDTO(RequestDTO):
+    """The body that creates a box."""
+
+    label: Annotated[Text, Field(max_length=20)]
+    code: Annotated[Text, Matching("[A-C]{1,3}")]
+    price: Annotated[Decimal, Digits(10, 2)]
+    owner: Email
+    site: Url | None = None
+    packed_on: Date | None = None
+    at: Time | None = None
+    since: DateTime | None = None
+    lasts: Duration | None = None
+    extra: Json | None = None
+    shelf_ids: Ids = ()
+    state: Annotated[State, Initially(State.OPEN)] = State.OPEN
+
+
+class PatchBoxDTO(PatchDTO):
+    """The body that patches a box."""
+
+    label: Annotated[Text, Field(max_length=20)] = LEFT_OUT
+    size: Integer | None = LEFT_OUT
+    code: Fixed = LEFT_OUT
+
+
+class UpdateBoxDTO(RequestDTO):
+    """The body that updates a box."""
+
+    size: Integer | None = None
+
+
+class BoxResponseDTO(ResponseDTO):
+    """A box in an answer."""
+
+    id: int
+    label: str
+    price: Decimal
+    packed_on: date | None
+    at: time | None
+    lasts: DurationText
+    since: DateTimeText
+    state: State
+    created_at: datetime
+
+
+class Days(BaseModel):
+    """Query parameters of an owner's own."""
+
+    days: int = Field(ge=1, le=31)
+    unit: str = "day"
+
+
+BOXES = Listing(
+    {"label": Text | None, "price": Annotated[Decimal, Digits(10, 2)], "shelf_id": Id | None},
+    unique=["label"],
+    indexes=["shelf_id, -price"],
+    search=["label"],
+)
+BOX = BoxResponseDTO(
+    id=1, label="a", price=Decimal("1.50"), packed_on=date(2026, 11, 23), at=time(9, 24),
+    lasts=timedelta(minutes=90), since=datetime(2026, 11, 23, 9, 24), state=State.OPEN,  # type: ignore[arg-type]  # noqa: DTZ001
+    created_at=datetime(2026, 11, 23, 9, 24),  # noqa: DTZ001 - without an offset it is in UTC
+)  # fmt: skip
+
+
+class QuotaError(ServiceError):
+    """An owner's own."""
+
+
+bp = Blueprint("boxes", __name__)
+
+
+@bp.get("/boxes")
+async def list_all(query: Annotated[ListQuery | None, BOXES]) -> Answer[list[BoxResponseDTO]]:
+    """Answer every box."""
+    return Envelope.success([BOX] * (query.limit if query else 2))
+
+
+@bp.get("/boxes/recent")
+async def list_recent(query: Days) -> Answer[list[BoxResponseDTO]]:
+    """Answer those of the last days."""
+    return Envelope.page([BOX] * query.days, 1)
+
+
+@bp.get("/boxes/<id:record_id>", raises=[NotFoundError, UnauthorizedError, ForbiddenError])
+async def get(record_id: int) -> Answer[BoxResponseDTO]:
+    """Answer one box.
+
+    Its price is the present one.
+    """
+    if record_id == 9:
+        raise NotFoundError("Box")
+    return Envelope.success(BOX)
+
+
+@bp.post("/boxes", raises=[AlreadyExistsError, QuotaError])
+async def create(dto: CreateBoxDTO) -> Answer[BoxResponseDTO]:
+    """Create a box."""
+    return Envelope.success(BOX, f"{dto.label} is kept", status=201)
+
+
+@bp.patch("/boxes/<id:record_id>", raises=[NotFoundError, ConflictError])
+async def patch(record_id: int, dto: PatchBoxDTO) -> Answer[BoxResponseDTO]:
+    """Patch a box."""
+    return Envelope.success(BOX, "Box updated successfully")
+
+
+@bp.put("/boxes/<id:record_id>")
+async def update(record_id: int, dto: UpdateBoxDTO) -> Answer[None]:
+    """Update a box."""
+    if dto.size == 1:
+        raise ConflictError("Box is in use")
+    if dto.size == 2:
+        return Envelope.error("No more room", 429)
+    return Envelope.success(None, "Done", 202)
+
+
+@bp.get("/boxes.csv", media_type="text/csv")
+async def export() -> Response:
+    """Answer all as a table."""
+    return Response("1", content_type="text/csv")
+
+
+@bp.get("/undeclared")
+async def undeclared() -> Response:
+    """Answer something."""
+    return Envelope.success(1)
+
+
+class Versioned(Envelope):
+    """An owner's, with a key more and another one's name."""
+
+    @classmethod
+    def respond(cls, payload: dict[str, object], status: int) -> Response:
+        if "data" in payload:
+            payload["result"] = {"inner": payload.pop("data")}
+        return super().respond(payload | {"version": 7, "at": "now"}, status)
+
+
+def make(settings: Mapping[str, object] | None = None) -> Quart:
+    return make_service(bp, settings, statuses={QuotaError: 429})
+
+
+@pytest.fixture
+async def document() -> Document:
+    return await describe(make())
+
+
+async def test_it_is_a_document_of_openapi_whose_examples_are_true(document: Document) -> None:
+    assert document["openapi"] == "3.1.0"
+    assert ensure_valid(document) > 20
+    assert lacking_examples(document) == []
+
+
+async def test_it_is_the_same_whatever_the_settings_are() -> None:
+    assert write(await describe(make())) == write(
+        await describe(make({"DEBUG": True, "DOCS": True}))
+    )
+
+
+async def test_it_is_served(document: Document) -> None:
+    response = await make().test_client().get("/api/v1/openapi.json")
+
+    assert response.content_type == "application/json"
+    assert await response.get_json() == document
+
+
+async def test_an_operation_is_named_after_its_function_and_what_it_is_about(
+    document: Document,
+) -> None:
+    names = {key: each["operationId"] for key, each in operations_of(document).items()}
+
+    assert {key: name for key, name in names.items() if "boxes" in key or "undecl" in key} == {
+        "GET /api/v1/boxes": "list_boxes",
+        "GET /api/v1/boxes/recent": "list_boxes_recent",
+        "GET /api/v1/boxes/{record_id}": "get_box",
+        "POST /api/v1/boxes": "create_box",
+        "PATCH /api/v1/boxes/{record_id}": "patch_box",
+        "PUT /api/v1/boxes/{record_id}": "update_box",
+        "GET /api/v1/boxes.csv": "export_box",
+        "GET /api/v1/undeclared": "undeclared_box",
+    }
+    assert len({*names.values()}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("operation", "statuses"),
+    [
+        ("GET /api/v1/health", "200 405 500"),
+        ("GET /api/v1/health/ready", "200 405 500 503"),
+        ("GET /api/v1/boxes", "200 405 414 422 500 503"),
+        ("GET /api/v1/boxes/recent", "200 400 405 422 500 503"),
+        ("GET /api/v1/boxes/{record_id}", "200 401 403 404 405 500 503"),
+        ("POST /api/v1/boxes", "201 400 405 408 413 415 422 429 500 503"),
+        ("PATCH /api/v1/boxes/{record_id}", "200 400 404 405 408 409 413 415 422 500 503"),
+        ("PUT /api/v1/boxes/{record_id}", "202 400 404 405 408 409 413 415 422 429 500 503"),
+        ("GET /api/v1/boxes.csv", "200 405 500 503"),
+    ],
+)
+async def test_every_status_that_can_occur_is_there(
+    operation: str, statuses: str, document: Document
+) -> None:
+    assert " ".join(operations_of(document)[operation]["responses"]) == statuses
+
+
+async def test_answers_tell_of_their_headers(document: Document) -> None:
+    operations = operations_of(document)
+    page = operations["GET /api/v1/boxes/recent"]["responses"]
+    refused = operations["POST /api/v1/boxes"]["responses"]
+
+    assert list(page["200"]["headers"]) == ["Link"]
+    assert list(resolved(document, page["405"])["headers"]) == ["Allow"]
+    for status in ("429", "503"):
+        assert list(resolved(document, refused[status])["headers"]) == ["Retry-After"]
+
+
+async def test_a_controller_without_a_declaration_is_marked(document: Document) -> None:
+    marked = [key for key, each in operations_of(document).items() if "x-undeclared" in each]
+
+    assert marked == ["GET /api/v1/undeclared"]
+
+
+async def test_what_a_list_can_be_asked_for_is_named(document: Document) -> None:
+    parameters = {
+        each["name"]: each["schema"]
+        for each in operations_of(document)["GET /api/v1/boxes"]["parameters"]
+    }
+
+    assert list(parameters) == [*BOXES.parameters]
+    assert parameters["price_min"]["type"] == "string"
+    assert {"id", "-id", "label", "shelf_id", "-shelf_id", "-price"} <= {
+        *parameters["sort"]["enum"]
+    }
+    assert parameters["shelf_id"]["items"]["anyOf"][1] == {"type": "string", "const": "null"}
+    assert parameters["label_null"] == {"type": "string", "const": "true"}
+
+
+async def test_every_sort_of_the_document_is_one(document: Document) -> None:
+    [sort] = [
+        each["schema"]["enum"]
+        for each in operations_of(document)["GET /api/v1/boxes"]["parameters"]
+        if each["name"] == "sort"
+    ]
+    client = make().test_client()
+
+    for text in sort:
+        answers = [
+            (await client.get("/api/v1/boxes", query_string={"sort": text} | fixed)).status_code
+            for fixed in ({}, {"label": "a"}, {"shelf_id": "1"})
+        ]
+        assert 200 in answers, text
+
+
+def test_a_merge_patch_has_no_field_that_cannot_be_changed(document: Document) -> None:
+    schema = document["components"]["schemas"]["PatchBoxDTO"]
+    body = operations_of(document)["PATCH /api/v1/boxes/{record_id}"]["requestBody"]
+
+    assert list(schema["properties"]) == ["label", "size"]
+    assert "default" not in str(schema)
+    assert list(body["content"]) == ["application/json", "application/merge-patch+json"]
+
+
+GOOD: dict[str, Any] = {
+    "label": "a",
+    "code": "AB",
+    "price": "1.50",
+    "owner": "ada@example.com",
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"price": 1.5},
+        {"price": 2},
+        {"price": "1.505"},
+        {"price": "12345678901"},
+        {"price": True},
+        {"code": "ABCA"},
+        {"code": "xAx"},
+        {"label": "x" * 21},
+        {"label": None},
+        {"site": None},
+        {"at": "09:24:02"},
+        {"at": "09:24:02Z"},
+        {"lasts": "PT1H30M"},
+        {"lasts": "P1Y"},
+        {"extra": {"a": None}},
+        {"shelf_ids": [2, 1]},
+        {"shelf_ids": [1, 1]},
+        {"state": "open"},
+        {"state": "paid"},
+        {"unknown": 1},
+    ],
+)
+async def test_a_body_is_taken_exactly_where_its_schema_says_so(
+    changes: dict[str, Any], document: Document
+) -> None:
+    body = {**GOOD, **changes}
+    schema = document["components"]["schemas"]["CreateBoxDTO"]
+
+    response = await make().test_client().post("/api/v1/boxes", json=body)
+
+    fault = find_fault(body, schema, document)
+    assert (fault is None) is (response.status_code == 201), fault
+
+
+@pytest.mark.parametrize("envelope", [Envelope, Versioned])
+async def test_an_answer_is_as_its_schema_says_in_an_owners_envelope_too(
+    envelope: type[Envelope],
+) -> None:
+    routes = Blueprint("things", __name__)
+
+    @routes.get("/things")
+    async def list_all() -> Answer[list[BoxResponseDTO]]:
+        return envelope.success([BOX])
+
+    @routes.get("/things/<id:record_id>")
+    async def get(record_id: int) -> Answer[BoxResponseDTO]:
+        if record_id:
+            raise NotFoundError("Thing")
+        return envelope.success(BOX)
+
+    @routes.put("/things")
+    async def update(dto: UpdateBoxDTO) -> Answer[None]:
+        return envelope.success(None)
+
+    app = make_service(routes, envelope=envelope)
+    document = await describe(app)
+    ensure_valid(document)
+    client = app.test_client()
+
+    for key, path in (
+        ("GET /api/v1/things", "/things"),
+        ("GET /api/v1/things/{record_id}", "/things/0"),
+        ("GET /api/v1/things/{record_id}", "/things/1"),
+        ("PUT /api/v1/things", "/things"),
+    ):
+        method = key.partition(" ")[0]
+        response = await client.open(f"/api/v1{path}", method=method, json={"size": "x"})
+        answers = operations_of(document)[key]["responses"]
+        described = resolved(document, answers[str(response.status_code)])
+        schema = described["content"]["application/json"]["schema"]
+        answer = await response.get_json()
+        assert find_fault(answer, schema, document) is None
+        assert set(answer) == set(resolved(document, schema)["properties"])
+    assert ('"version"' in json.dumps(document["components"])) is (envelope is Versioned)
+
+
+async def test_values_of_answers_have_the_form_in_which_they_are_written(
+    document: Document,
+) -> None:
+    properties = document["components"]["schemas"]["BoxResponseDTO"]["properties"]
+    response = await make().test_client().get("/api/v1/boxes/1")
+    data = (await response.get_json())["data"]
+
+    assert properties["created_at"]["format"] == "http-date"
+    assert data["created_at"] == "Mon, 23 Nov 2026 09:24:00 GMT"
+    assert properties["since"]["format"] == "date-time"
+    assert properties["lasts"]["format"] == "duration"
+    assert (properties["price"]["type"], data["price"]) == ("string", "1.50")
+    assert find_fault(data, {"$ref": "#/components/schemas/BoxResponseDTO"}, document) is None
+
+
+async def test_quarts_own_blueprint_is_served_and_marked() -> None:
+    plain = QuartBlueprint("plain", __name__)
+
+    @plain.get("/plain")
+    async def get() -> Response:
+        return Envelope.success(1)
+
+    app = make_service(plain)
+    response = await app.test_client().get("/api/v1/plain")
+
+    assert response.status_code == 200
+    assert operations_of(await describe(app))["GET /api/v1/plain"]["x-undeclared"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"DOCS": True}, {"DEBUG": True}])
+async def test_the_page_is_shown_where_it_is_asked_for(settings: dict[str, object]) -> None:
+    client = make(settings).test_client()
+
+    page = await client.get("/api/v1/docs")
+    script = await client.get("/api/v1/docs/swagger-ui-bundle.js")
+    other = await client.get("/api/v1/docs/index.html")
+
+    assert page.status_code == script.status_code == (200 if settings else 404)
+    assert other.status_code == 404
+    if settings:
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+        assert "http" not in await page.get_data(as_text=True)
