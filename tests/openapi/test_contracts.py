@@ -91,6 +91,26 @@ def test_a_document_is_printed_or_written_without_a_database(fleet: DamageableWo
 
 
 @pytest.mark.slow
+def test_a_committed_copy_is_the_present_document(fleet: DamageableWorkspace) -> None:
+    copy = fleet.root / "services/user_service/openapi.json"
+    written = fleet.scaffold("openapi", "--write")
+    text, fresh = copy.read_text(), fleet.scaffold("contracts")
+    copy.write_text(text.replace("ada", "eve"))
+    stale = fleet.scaffold("contracts")
+    again = fleet.scaffold("openapi", "user-service", "--write")
+
+    assert written.returncode == fresh.returncode == again.returncode == 0, fresh.stdout
+    assert written.stdout.splitlines() == [
+        "services/product_service/openapi.json",
+        "services/user_service/openapi.json",
+    ]
+    assert stale.returncode == 1
+    assert stale.stdout.startswith("services/user_service/openapi.json is not what the service")
+    assert copy.read_text() == text == fleet.scaffold("openapi", "user-service").stdout
+    assert fleet.scaffold("openapi", "--write", "--out", "x").returncode == 2
+
+
+@pytest.mark.slow
 def test_what_cannot_be_printed_is_named(fleet: DamageableWorkspace) -> None:
     unknown = fleet.scaffold("openapi", "mail-service")
     with fleet.planted(CONTROLLERS, "\nraise RuntimeError('broken')\n") as line:
