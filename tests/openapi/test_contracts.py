@@ -71,7 +71,10 @@ def test_what_is_generated_declares_everything(fleet: DamageableWorkspace) -> No
 
 @pytest.mark.slow
 def test_a_document_is_printed_or_written_without_a_database(fleet: DamageableWorkspace) -> None:
-    nowhere = {"DATABASE_URL": "postgresql://nothing-connects-here/app"}
+    nowhere = {
+        "DATABASE_URL": "postgresql://nothing-connects-here/app",
+        "DOCS": "/home/ada/docs",  # of a shell
+    }
     printed = fleet.scaffold("openapi", "user-service", **nowhere)
     written = fleet.scaffold("openapi", "user_service", "--out", "users.json", **nowhere)
     every = fleet.scaffold("openapi", **nowhere)
