@@ -1,6 +1,7 @@
 """Calls of another service: in time, no more at once than are good for it, and none twice by chance."""
 
 import asyncio
+import logging
 import random
 import re
 from collections.abc import AsyncGenerator, Mapping, Set
@@ -23,6 +24,7 @@ from quart_fleet.clients._operation import (
     NotSentError,
     Operation,
     UnexpectedAnswerError,
+    UnexpectedRefusalError,
 )
 from quart_fleet.errors import (
     ConfigurationError,
@@ -35,6 +37,8 @@ from quart_fleet.settings import ServiceSettings
 from quart_fleet.workspace import Workspace
 
 T = TypeVar("T")
+
+_log = logging.getLogger("quart_fleet.clients")
 
 RESERVE = 0.02
 """Seconds of a request's time that are left to it after its calls, for its answer."""
@@ -168,9 +172,10 @@ class ServiceClient:
     ) -> T:
         """Call an operation, and return the data that it answers.
 
-        Raises what the service has refused, as it was raised there (NotFoundError, ConflictError,
-        ValidationFailedError and others), and UnavailableError where no answer comes that can be
-        read: within CALL_TIMEOUT, and within the time that the current request still has.
+        Raises what the service has refused, as it was raised there, where the operation names it
+        (by itself NotFoundError and ConflictError). Raises UnavailableError, and logs an error,
+        where it has refused anything else. Raises UnavailableError where no answer comes that can
+        be read: within CALL_TIMEOUT, and within the time that the current request still has.
 
         Args:
             operation: what is called.
@@ -300,6 +305,8 @@ class ServiceClient:
             raise CallFailedError(f"{operation}: {error!r}") from error
 
     def _unavailable(self, failed: CallFailedError) -> UnavailableError:
+        if isinstance(failed, UnexpectedRefusalError):
+            _log.error("%s: %s", self.service, failed)
         error = UnavailableError(f"The {self.service} is unavailable")
         error.retry_after = max(1, failed.retry_after)
         return error
