@@ -37,8 +37,8 @@ class Record(BaseModel):
 class CallFailedError(Exception):
     """An attempt that brought no value and no refusal; the line is for the log."""
 
-    is_working = False
-    """Whether the service works, as far as this tells."""
+    is_working: bool | None = False
+    """Whether the service works; None where this does not tell."""
     retry_after = 0
     """Seconds after which the service asks to be called again."""
 
@@ -50,8 +50,9 @@ class NotSentError(CallFailedError):
 class BusyError(CallFailedError):
     """The service answers later."""
 
-    def __init__(self, line: str, retry_after: int) -> None:
+    def __init__(self, line: str, status: int, retry_after: int) -> None:
         super().__init__(line)
+        self.is_working = False if status >= 500 else None  # else it is this caller that is to wait
         self.retry_after = retry_after
 
 

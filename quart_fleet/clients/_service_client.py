@@ -6,7 +6,6 @@ import random
 import re
 from collections.abc import AsyncGenerator, Mapping, Set
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -29,7 +28,6 @@ from quart_fleet.clients._operation import (
 from quart_fleet.errors import (
     ConfigurationError,
     NotFoundError,
-    ServiceError,
     UnavailableError,
 )
 from quart_fleet.files import parse_toml, shown
@@ -235,45 +233,38 @@ class ServiceClient:
         return missing
 
     async def _attempt_until(self, operation: Operation[T], call: _Call) -> T:
-        """Return what the first attempt brings that does not fail, where it may be repeated at all."""
-        loop = asyncio.get_running_loop()
-        for attempt in count(1):
-            if loop.time() >= call.end:
-                raise TimeoutError
-            try:
-                async with self._places:
-                    return await self._attempt(operation, call)
-            except CallFailedError as failed:
-                most = MOST_CONNECTS if isinstance(failed, NotSentError) else operation.attempts
-                longest = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
-                pause = failed.retry_after + random.uniform(0, longest)  # noqa: S311 - no secret
-                is_final = isinstance(failed, UnexpectedAnswerError) or attempt >= most
-                if is_final or loop.time() + pause >= call.end:
-                    raise self._unavailable(failed) from failed
-            await asyncio.sleep(pause)
-        raise AssertionError
+        """Return what the first attempt brings that does not fail, where it may be repeated at all.
 
-    async def _attempt(self, operation: Operation[T], call: _Call) -> T:
-        """Send the call once, and tell the breaker what came of it."""
+        The breaker is told once what came of the call: of its last attempt that ended.
+        """
         loop = asyncio.get_running_loop()
-        entered, is_working = self.breaker.enter(), None
+        permit, is_working, attempt = None, None, 0
         try:
-            status, body = await self._exchange(operation, call)
-            found = operation.open(status, body)
-            is_working = True
-        except ServiceError:
-            is_working = True
-            raise
-        except CallFailedError as failed:
-            is_working = failed.is_working
-            raise
+            while loop.time() < call.end:
+                attempt += 1
+                try:
+                    async with self._places:
+                        permit = self.breaker.acquire(permit)
+                        status, body = await self._exchange(operation, call)
+                    is_working = True
+                    return operation.open(status, body)
+                except CallFailedError as failed:
+                    is_working = failed.is_working
+                    most = MOST_CONNECTS if isinstance(failed, NotSentError) else operation.attempts
+                    longest = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
+                    pause = failed.retry_after + random.uniform(0, longest)  # noqa: S311 - no secret
+                    is_final = isinstance(failed, UnexpectedAnswerError) or attempt >= most
+                    if is_final or loop.time() + pause >= call.end:
+                        raise self._unavailable(failed) from failed
+                await asyncio.sleep(pause)
+            raise TimeoutError
         except asyncio.CancelledError:
             if loop.time() >= call.end >= call.begun + self._patience:
                 is_working = False
             raise
         finally:
-            self.breaker.leave(entered, is_working)
-        return found
+            if permit is not None:
+                self.breaker.record(permit, is_working)
 
     async def _exchange(self, operation: Operation[T], call: _Call) -> tuple[int, bytes]:
         """Return the status and the body of the answer; raises CallFailedError."""
@@ -287,6 +278,7 @@ class ServiceClient:
                     seconds = response.headers.get("Retry-After", "")
                     raise BusyError(
                         f"{operation} was answered {response.status}",
+                        response.status,
                         int(seconds) if seconds.isdecimal() and len(seconds) < 5 else 0,
                     )
                 body = bytearray()

@@ -361,6 +361,64 @@ async def test_a_service_that_fails_is_left_alone_until_one_call_finds_it_workin
     ]
 
 
+async def test_a_call_counts_once_however_often_it_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda *_: 0)
+    provider = Provider([CUT])
+    async with provider.listening(), calling(provider.url) as client:
+        for sent, expected in [(3, "closed"), (6, "closed"), (9, "closed"), (12, "closed"), (15, "open")]:  # fmt: skip
+            with pytest.raises(UnavailableError):
+                await client.call(GET, {"user_id": 7})
+            assert (len(provider.received), client.breaker.state) == (sent, expected)
+
+        client.breaker._until = 0  # the pause is over: one call tries it, as often as any other
+        with pytest.raises(UnavailableError):
+            await client.call(GET, {"user_id": 7})
+
+    assert len(provider.received) == 18
+    assert client.breaker.state == "open"
+
+
+async def test_a_call_is_not_sent_again_once_others_have_opened_the_circuit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda *_: 0)
+
+    async def open_circuit() -> bytes:
+        for _ in range(5):
+            client.breaker.record(client.breaker.acquire(), outcome=False)
+        return CUT
+
+    provider = Provider([open_circuit])
+    async with provider.listening(), calling(provider.url) as client:
+        with pytest.raises(UnavailableError):
+            await client.call(GET, {"user_id": 7})
+
+    assert len(provider.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (408, "closed"),
+        (425, "closed"),
+        (429, "closed"),
+        (502, "open"),
+        (503, "open"),
+        (504, "open"),
+    ],
+)
+async def test_a_service_that_has_this_caller_wait_works(status: int, expected: str) -> None:
+    provider = Provider([refusal(status, "Later", "Retry-After: 60")])
+    async with provider.listening(), calling(provider.url) as client:
+        for _ in range(6):
+            with pytest.raises(UnavailableError):
+                await client.call(GET, {"user_id": 7})
+
+        assert client.breaker.state == expected
+
+
 async def test_callers_without_time_do_not_open_the_circuit() -> None:
     async def never() -> bytes:
         await asyncio.sleep(60)
