@@ -1,16 +1,18 @@
 """The routes of every service: liveness, readiness, its name, and the document of its routes."""
 
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from quart import Quart, Response, current_app
 
 from quart_fleet.asgi._application import ServiceApplication
+from quart_fleet.conventions import PREFIX
 from quart_fleet.database import Database
 from quart_fleet.dto import ResponseDTO
 from quart_fleet.errors import UnavailableError
 from quart_fleet.web._envelope import Answer, Envelope
-from quart_fleet.web._routes import Blueprint
+from quart_fleet.web._routes import Blueprint, Declared, declared_of
 
+DOCUMENT = f"{PREFIX}/openapi.json"
 _DOCUMENT = "quart_fleet.web.openapi"
 """Where an application keeps its document, once it was asked for."""
 
@@ -57,10 +59,14 @@ def make_health_blueprint(envelope: type[Envelope], database: Database) -> Bluep
         name = current_app.config["SERVICE_NAME"]
         return envelope.success(Welcome(message=f"Welcome to {name}"))
 
-    @bp.get("/openapi.json", media_type="application/json")
+    return bp
+
+
+def add_document(app: Quart, endpoint: str) -> None:
+    """Add the route of the document, after those of the service."""
+
     async def openapi() -> Response:
         """Answer the OpenAPI document of all routes."""
-        app: Quart = cast("Any", current_app)._get_current_object()
         document = app.extensions.get(_DOCUMENT)
         if document is None:
             from quart_fleet.openapi import describe, write  # noqa: PLC0415 - most processes never do
@@ -68,4 +74,5 @@ def make_health_blueprint(envelope: type[Envelope], database: Database) -> Bluep
             document = app.extensions[_DOCUMENT] = write(await describe(app))
         return Response(document, content_type="application/json")
 
-    return bp
+    app.add_url_rule(DOCUMENT, endpoint, openapi)
+    declared_of(app)[endpoint, DOCUMENT, "GET"] = Declared(media_type="application/json")
