@@ -19,7 +19,7 @@ from quart_fleet.errors import ServiceError
 from quart_fleet.settings import ServiceSettings
 from quart_fleet.web._envelope import ContractJSONProvider, Envelope
 from quart_fleet.web._error_responses import ErrorResponses
-from quart_fleet.web._health import make_health_blueprint
+from quart_fleet.web._health import TITLE, make_health_blueprint
 
 if TYPE_CHECKING:
     from quart.typing import ResponseTypes
@@ -94,8 +94,10 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
     app.after_request(make_cors(config.cors_origins))  # the first one, which runs last
     if config.cors_origins is None:
         app.refusal_headers["Access-Control-Allow-Origin"] = "*"
+    title = type(config).model_fields["service_name"].default  # whatever SERVICE_NAME is set to
+    app.extensions[TITLE] = title if isinstance(title, str) else config.service_name
     own_blueprints = [make_health_blueprint(envelope, database)]
-    if config.debug or config.docs:
+    if config.debug if config.docs is None else config.docs:
         from quart_fleet.openapi._page import make_docs_blueprint  # noqa: PLC0415 - rarely wanted
 
         own_blueprints.append(make_docs_blueprint())

@@ -11,6 +11,8 @@ from quart_fleet.errors import UnavailableError
 from quart_fleet.web._envelope import Answer, Envelope
 from quart_fleet.web._routes import Blueprint
 
+TITLE = "quart_fleet.web.title"
+"""Where an application keeps the title of its document."""
 _DOCUMENT = "quart_fleet.web.openapi"
 """Where an application keeps its document, once it was asked for."""
 

@@ -46,6 +46,7 @@ from quart_fleet.errors import (
 from quart_fleet.listing import Listing
 from quart_fleet.openapi import describe, write
 from quart_fleet.paging import ListQuery
+from quart_fleet.settings import ServiceSettings
 from quart_fleet.web import Answer, Blueprint, Envelope
 from tests.chassis.services import make_service
 from tests.openapi.documents import (
@@ -217,10 +218,53 @@ async def test_it_is_a_document_of_openapi_whose_examples_are_true(document: Doc
     assert lacking_examples(document) == []
 
 
-async def test_it_is_the_same_whatever_the_settings_are() -> None:
-    assert write(await describe(make())) == write(
-        await describe(make({"DEBUG": True, "DOCS": True}))
-    )
+OTHER_SETTINGS: dict[str, object] = {
+    "DATABASE_PASSWORD": "another",
+    "DATABASE_URL": "postgresql://ada@elsewhere/app",
+    "PROTECTED": True,
+    "DB_ECHO": True,
+    "DB_POOL_SIZE": 3,
+    "DB_CONNECTION_LIFETIME": 60,
+    "DATABASE_POOLER": "pgbouncer",
+    "DEBUG": True,
+    "TESTING": True,
+    "DOCS": True,
+    "SECRET_KEY": "another one of the tests",
+    "SERVICE_NAME": "zzz",
+    "SERVICE_PORT": 9999,
+    "HOST": "0.0.0.0",
+    "KEEP_ALIVE_TIMEOUT": 9,
+    "REQUEST_TIMEOUT": 9,
+    "GRACEFUL_TIMEOUT": 9,
+    "MAX_CONNECTIONS": 11,
+    "MAX_HEAD_SIZE": 2048,
+    "MAX_HEADERS": 11,
+    "HEAD_TIMEOUT": 9,
+    "SEND_TIMEOUT": 9,
+    "MAX_RUNNING_REQUESTS": 9,
+    "MAX_BODY_MEMORY": 2**21,
+    "TRUSTED_PROXIES": "10.0.0.0/8",
+    "CALL_TIMEOUT": 9,
+    "MAX_RUNNING_CALLS": 9,
+    "MAX_ANSWER_SIZE": 9,
+    "SERVICE_REGISTRY_URL": "http://registry",
+    "MAX_CONTENT_LENGTH": 9,
+    "CORS_ORIGINS": "https://app.example.com",
+}
+"""Another value of each."""
+
+
+def test_every_setting_is_varied() -> None:
+    fields = {name.upper() for name in ServiceSettings.model_fields}
+
+    assert set(OTHER_SETTINGS) == fields
+
+
+@pytest.mark.parametrize("name", [*OTHER_SETTINGS, "all"])
+async def test_it_is_the_same_whatever_the_settings_are(name: str) -> None:
+    settings = OTHER_SETTINGS if name == "all" else {name: OTHER_SETTINGS[name]}
+
+    assert write(await describe(make(settings))) == write(await describe(make()))
 
 
 async def test_it_is_served(document: Document) -> None:
@@ -442,16 +486,27 @@ async def test_quarts_own_blueprint_is_served_and_marked() -> None:
     assert operations_of(await describe(app))["GET /api/v1/plain"]["x-undeclared"]
 
 
-@pytest.mark.parametrize("settings", [{}, {"DOCS": True}, {"DEBUG": True}])
-async def test_the_page_is_shown_where_it_is_asked_for(settings: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("settings", "is_shown"),
+    [
+        ({}, False),
+        ({"DOCS": True}, True),
+        ({"DOCS": False}, False),
+        ({"DEBUG": True}, True),
+        ({"DEBUG": True, "DOCS": False}, False),
+    ],
+)
+async def test_the_page_is_shown_where_it_is_asked_for(
+    settings: dict[str, object], is_shown: bool
+) -> None:
     client = make(settings).test_client()
 
     page = await client.get("/api/v1/docs")
     script = await client.get("/api/v1/docs/swagger-ui-bundle.js")
     other = await client.get("/api/v1/docs/index.html")
 
-    assert page.status_code == script.status_code == (200 if settings else 404)
+    assert page.status_code == script.status_code == (200 if is_shown else 404)
     assert other.status_code == 404
-    if settings:
+    if is_shown:
         assert "default-src 'none'" in page.headers["Content-Security-Policy"]
         assert "http" not in await page.get_data(as_text=True)
