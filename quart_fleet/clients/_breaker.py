@@ -15,6 +15,9 @@ State = Literal["closed", "open", "half-open"]
 class CircuitBreaker:
     """Closed, every call is sent; open, none; half-open, one, whose outcome closes or opens it.
 
+    A call counts once, however often it is sent; a permit lets it be sent again, until others change
+    the state.
+
     Args:
         service: the name of what is called.
         clock: returns seconds.
@@ -34,8 +37,14 @@ class CircuitBreaker:
         self._until = 0.0
         self._round = 0
 
-    def enter(self) -> int:
-        """Return what `leave` is told of a call; raises UnavailableError where none is to be sent."""
+    def acquire(self, held: int | None = None) -> int:
+        """Return a permit to send a call, which `record` is told; raises UnavailableError.
+
+        Args:
+            held: the call's own, where it was sent before; it is returned while it still holds.
+        """
+        if held == self._round:
+            return held
         left = self._until - self._clock()
         if self.state == "open" and left <= 0:
             self._change("half-open")
@@ -46,12 +55,12 @@ class CircuitBreaker:
             raise error
         return self._round
 
-    def leave(self, entered: int, outcome: bool | None) -> None:
+    def record(self, permit: int, outcome: bool | None) -> None:
         """Note whether the service works; None where the call has ended without an outcome.
 
-        Of calls that were sent before the last change, nothing is noted.
+        Of calls whose permit is from before the last change, nothing is noted.
         """
-        if entered != self._round:
+        if permit != self._round:
             return
         if outcome:
             self._failures = 0

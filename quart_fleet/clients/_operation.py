@@ -1,7 +1,7 @@
 """What a service can be asked for, and its answers opened into values or errors of the tree."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
@@ -24,7 +24,8 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 _UNSAFE_TO_REPEAT = ("POST", "PATCH")
 _NOT_FOUND = re.compile(r"(?!Endpoint )(.+) not found")
-_ALREADY_EXISTS = re.compile(r"(.+) already exists?")
+_ALREADY_EXISTS = re.compile(r"(.+) already exists")
+_ALREADY_EXIST = re.compile(r"(.+) and (.+) already exist")
 
 
 class Record(BaseModel):
@@ -36,8 +37,8 @@ class Record(BaseModel):
 class CallFailedError(Exception):
     """An attempt that brought no value and no refusal; the line is for the log."""
 
-    is_working = False
-    """Whether the service works, as far as this tells."""
+    is_working: bool | None = False
+    """Whether the service works; None where this does not tell."""
     retry_after = 0
     """Seconds after which the service asks to be called again."""
 
@@ -49,17 +50,20 @@ class NotSentError(CallFailedError):
 class BusyError(CallFailedError):
     """The service answers later."""
 
-    def __init__(self, line: str, retry_after: int) -> None:
+    def __init__(self, line: str, status: int, retry_after: int) -> None:
         super().__init__(line)
+        self.is_working = False if status >= 500 else None  # else it is this caller that is to wait
         self.retry_after = retry_after
 
 
 class UnexpectedAnswerError(CallFailedError):
     """An answer that no other attempt would change: it is none of the contract."""
 
-    def __init__(self, line: str, *, is_working: bool = False) -> None:
-        super().__init__(line)
-        self.is_working = is_working
+
+class UnexpectedRefusalError(UnexpectedAnswerError):
+    """A refusal that the operation does not name: as a rule a mistake of this service, not of its client."""
+
+    is_working = True
 
 
 class _Success(BaseModel, Generic[T]):
@@ -87,16 +91,26 @@ class Operation(Generic[T]):
         attempts: how often a call is sent at most where it is not known whether it was carried out;
             by itself 3 times to get, once for all else. PUT and DELETE may be repeated where the
             service carries out two of them as one (RFC 9110, section 9.2.2); others never.
+        raises: the refusals that are for the caller to know, which catches them or lets its own
+            client have them, with the text and the names of the other service. All others are
+            mistakes of this service: as `UnauthorizedError`, whose credentials are its own.
     """
 
     def __init__(
-        self, method: Method, path: str, answer: type[T], attempts: int | None = None
+        self,
+        method: Method,
+        path: str,
+        answer: type[T],
+        attempts: int | None = None,
+        *,
+        raises: Iterable[type[ServiceError]] = (NotFoundError, ConflictError),
     ) -> None:
         if attempts not in (None, 1) and method in _UNSAFE_TO_REPEAT:
             raise ValueError(f"{method} {path} is sent once: it is not idempotent")
         self.method = method
         self.attempts = attempts or (3 if method == "GET" else 1)
         self._path = f"{PREFIX}{path}"
+        self._raises = tuple(raises)
         self._answers: TypeAdapter[_Success[T]] = TypeAdapter(_Success[answer])  # type: ignore[valid-type]  # at run time it is one
 
     def __str__(self) -> str:
@@ -109,7 +123,8 @@ class Operation(Generic[T]):
     def open(self, status: int, body: bytes) -> T:
         """Return the data of an answer.
 
-        Raises what the service has refused, as an error of the tree, and UnexpectedAnswerError.
+        Raises what the service has refused, as an error of the tree where the operation names it,
+        and UnexpectedAnswerError.
         """
         try:
             if 200 <= status < 300:
@@ -121,11 +136,15 @@ class Operation(Generic[T]):
             raise UnexpectedAnswerError(
                 f"{self} was answered {status}, {place}: {first['msg']}"
             ) from None
-        if refused := _find_error(status, refusal):
+        refused = _find_error(status, refusal)
+        if isinstance(refused, self._raises):
             raise refused
-        raise UnexpectedAnswerError(
-            f"{self} was answered {status}: {refusal.message}", is_working=True
-        )
+        line = f"{self} was answered {status}: {refusal.message!r}"
+        if refusal.errors:
+            line += f", of {', '.join(map(repr, refusal.errors))}"
+        if refused is not None:
+            line += f", and raises no {type(refused).__name__}"
+        raise UnexpectedRefusalError(line)
 
 
 _REFUSED = {
@@ -137,13 +156,19 @@ _REFUSED = {
 
 
 def _find_error(status: int, refusal: _Refusal) -> ServiceError | None:
-    """Return what a service has raised, None where it is not for the caller to know."""
+    """Return what a service has raised, None where that is no refusal of the tree."""
     message = refusal.message
     if status == 422:
         return ValidationFailedError(refusal.errors)
     if status == 404 and (found := _NOT_FOUND.fullmatch(message)):
         return NotFoundError(found[1])
     if status == 400 and (found := _ALREADY_EXISTS.fullmatch(message)):
-        names = re.split(", | and ", found[1].lower())
-        return AlreadyExistsError(*(name.replace(" ", "_") for name in names))
+        return AlreadyExistsError(_field_of(found[1]))
+    if status == 400 and (found := _ALREADY_EXIST.fullmatch(message)):
+        return AlreadyExistsError(*map(_field_of, [*found[1].split(", "), found[2]]))
     return _REFUSED[status](message) if status in _REFUSED else None
+
+
+def _field_of(said: str) -> str:
+    """Return the name of a field from what AlreadyExistsError says of it."""
+    return said.lower().replace(" ", "_")

@@ -1,11 +1,11 @@
 """Calls of another service: in time, no more at once than are good for it, and none twice by chance."""
 
 import asyncio
+import logging
 import random
 import re
 from collections.abc import AsyncGenerator, Mapping, Set
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -23,11 +23,11 @@ from quart_fleet.clients._operation import (
     NotSentError,
     Operation,
     UnexpectedAnswerError,
+    UnexpectedRefusalError,
 )
 from quart_fleet.errors import (
     ConfigurationError,
     NotFoundError,
-    ServiceError,
     UnavailableError,
 )
 from quart_fleet.files import parse_toml, shown
@@ -35,6 +35,8 @@ from quart_fleet.settings import ServiceSettings
 from quart_fleet.workspace import Workspace
 
 T = TypeVar("T")
+
+_log = logging.getLogger("quart_fleet.clients")
 
 RESERVE = 0.02
 """Seconds of a request's time that are left to it after its calls, for its answer."""
@@ -168,9 +170,10 @@ class ServiceClient:
     ) -> T:
         """Call an operation, and return the data that it answers.
 
-        Raises what the service has refused, as it was raised there (NotFoundError, ConflictError,
-        ValidationFailedError and others), and UnavailableError where no answer comes that can be
-        read: within CALL_TIMEOUT, and within the time that the current request still has.
+        Raises what the service has refused, as it was raised there, where the operation names it
+        (by itself NotFoundError and ConflictError). Raises UnavailableError, and logs an error,
+        where it has refused anything else. Raises UnavailableError where no answer comes that can
+        be read: within CALL_TIMEOUT, and within the time that the current request still has.
 
         Args:
             operation: what is called.
@@ -230,45 +233,38 @@ class ServiceClient:
         return missing
 
     async def _attempt_until(self, operation: Operation[T], call: _Call) -> T:
-        """Return what the first attempt brings that does not fail, where it may be repeated at all."""
-        loop = asyncio.get_running_loop()
-        for attempt in count(1):
-            if loop.time() >= call.end:
-                raise TimeoutError
-            try:
-                async with self._places:
-                    return await self._attempt(operation, call)
-            except CallFailedError as failed:
-                most = MOST_CONNECTS if isinstance(failed, NotSentError) else operation.attempts
-                longest = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
-                pause = failed.retry_after + random.uniform(0, longest)  # noqa: S311 - no secret
-                is_final = isinstance(failed, UnexpectedAnswerError) or attempt >= most
-                if is_final or loop.time() + pause >= call.end:
-                    raise self._unavailable(failed) from failed
-            await asyncio.sleep(pause)
-        raise AssertionError
+        """Return what the first attempt brings that does not fail, where it may be repeated at all.
 
-    async def _attempt(self, operation: Operation[T], call: _Call) -> T:
-        """Send the call once, and tell the breaker what came of it."""
+        The breaker is told once what came of the call: of its last attempt that ended.
+        """
         loop = asyncio.get_running_loop()
-        entered, is_working = self.breaker.enter(), None
+        permit, is_working, attempt = None, None, 0
         try:
-            status, body = await self._exchange(operation, call)
-            found = operation.open(status, body)
-            is_working = True
-        except ServiceError:
-            is_working = True
-            raise
-        except CallFailedError as failed:
-            is_working = failed.is_working
-            raise
+            while loop.time() < call.end:
+                attempt += 1
+                try:
+                    async with self._places:
+                        permit = self.breaker.acquire(permit)
+                        status, body = await self._exchange(operation, call)
+                    is_working = True
+                    return operation.open(status, body)
+                except CallFailedError as failed:
+                    is_working = failed.is_working
+                    most = MOST_CONNECTS if isinstance(failed, NotSentError) else operation.attempts
+                    longest = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
+                    pause = failed.retry_after + random.uniform(0, longest)  # noqa: S311 - no secret
+                    is_final = isinstance(failed, UnexpectedAnswerError) or attempt >= most
+                    if is_final or loop.time() + pause >= call.end:
+                        raise self._unavailable(failed) from failed
+                await asyncio.sleep(pause)
+            raise TimeoutError
         except asyncio.CancelledError:
             if loop.time() >= call.end >= call.begun + self._patience:
                 is_working = False
             raise
         finally:
-            self.breaker.leave(entered, is_working)
-        return found
+            if permit is not None:
+                self.breaker.record(permit, is_working)
 
     async def _exchange(self, operation: Operation[T], call: _Call) -> tuple[int, bytes]:
         """Return the status and the body of the answer; raises CallFailedError."""
@@ -282,6 +278,7 @@ class ServiceClient:
                     seconds = response.headers.get("Retry-After", "")
                     raise BusyError(
                         f"{operation} was answered {response.status}",
+                        response.status,
                         int(seconds) if seconds.isdecimal() and len(seconds) < 5 else 0,
                     )
                 body = bytearray()
@@ -300,6 +297,8 @@ class ServiceClient:
             raise CallFailedError(f"{operation}: {error!r}") from error
 
     def _unavailable(self, failed: CallFailedError) -> UnavailableError:
+        if isinstance(failed, UnexpectedRefusalError):
+            _log.error("%s: %s", self.service, failed)
         error = UnavailableError(f"The {self.service} is unavailable")
         error.retry_after = max(1, failed.retry_after)
         return error

@@ -29,16 +29,16 @@ def state(breaker: CircuitBreaker) -> str:
 
 def fail(breaker: CircuitBreaker, times: int) -> None:
     for _ in range(times):
-        breaker.leave(breaker.enter(), outcome=False)
+        breaker.record(breaker.acquire(), outcome=False)
 
 
 def test_failures_in_a_row_open_it_and_a_success_between_them_does_not(
     breaker: CircuitBreaker,
 ) -> None:
     fail(breaker, 2)
-    breaker.leave(breaker.enter(), outcome=True)
+    breaker.record(breaker.acquire(), outcome=True)
     fail(breaker, 2)
-    breaker.leave(breaker.enter(), outcome=None)
+    breaker.record(breaker.acquire(), outcome=None)
     assert state(breaker) == "closed"
 
     fail(breaker, 1)
@@ -52,7 +52,7 @@ def test_open_it_refuses_every_call_and_says_for_how_long(
     clock.now += 1.5
 
     with pytest.raises(UnavailableError) as refused:
-        breaker.enter()
+        breaker.acquire()
 
     assert refused.value.retry_after == 4
 
@@ -60,13 +60,13 @@ def test_open_it_refuses_every_call_and_says_for_how_long(
 def test_after_its_pause_one_call_tries_the_service(breaker: CircuitBreaker, clock: Clock) -> None:
     fail(breaker, 3)
     clock.now += 5
-    probe = breaker.enter()
+    probe = breaker.acquire()
     assert state(breaker) == "half-open"
     with pytest.raises(UnavailableError) as refused:
-        breaker.enter()
+        breaker.acquire()
     assert refused.value.retry_after == 1
 
-    breaker.leave(probe, outcome=True)
+    breaker.record(probe, outcome=True)
     assert state(breaker) == "closed"
     fail(breaker, 2)
     assert state(breaker) == "closed"
@@ -82,9 +82,9 @@ def test_a_probe_that_fails_opens_it_for_another_pause(
 
     clock.now += 4.9
     with pytest.raises(UnavailableError):
-        breaker.enter()
+        breaker.acquire()
     clock.now += 0.1
-    breaker.enter()
+    breaker.acquire()
 
 
 def test_a_probe_without_an_outcome_leaves_it_to_the_next(
@@ -92,21 +92,37 @@ def test_a_probe_without_an_outcome_leaves_it_to_the_next(
 ) -> None:
     fail(breaker, 3)
     clock.now += 5
-    breaker.leave(breaker.enter(), outcome=None)
+    breaker.record(breaker.acquire(), outcome=None)
 
-    breaker.leave(breaker.enter(), outcome=True)
+    breaker.record(breaker.acquire(), outcome=True)
     assert state(breaker) == "closed"
 
 
 def test_calls_of_before_a_change_decide_nothing(breaker: CircuitBreaker, clock: Clock) -> None:
-    early = [breaker.enter() for _ in range(5)]
-    for entered in early[:3]:
-        breaker.leave(entered, outcome=False)
+    early = [breaker.acquire() for _ in range(5)]
+    for permit in early[:3]:
+        breaker.record(permit, outcome=False)
     clock.now += 5
-    probe = breaker.enter()
-    for entered in early[3:]:
-        breaker.leave(entered, outcome=True)
+    probe = breaker.acquire()
+    for permit in early[3:]:
+        breaker.record(permit, outcome=True)
 
     assert state(breaker) == "half-open"
-    breaker.leave(probe, outcome=False)
+    breaker.record(probe, outcome=False)
     assert state(breaker) == "open"
+
+
+def test_a_call_that_is_sent_again_holds_its_permit_until_others_change_the_state(
+    breaker: CircuitBreaker, clock: Clock
+) -> None:
+    early = breaker.acquire()
+    assert breaker.acquire(early) == early
+    fail(breaker, 3)
+    with pytest.raises(UnavailableError):
+        breaker.acquire(early)
+
+    clock.now += 5
+    probe = breaker.acquire()
+    assert breaker.acquire(probe) == probe
+    with pytest.raises(UnavailableError):
+        breaker.acquire(early)

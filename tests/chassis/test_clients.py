@@ -49,6 +49,7 @@ POST = Operation("POST", "/users", User)
 PUT = Operation("PUT", "/users/{user_id}", User)
 PUT_AGAIN = Operation("PUT", "/users/{user_id}", User, attempts=2)
 DELETE = Operation("DELETE", "/users/{user_id}", NoneType)
+GET_OR_KNOW = Operation("GET", "/users/{user_id}", User, raises=[ServiceError])
 ADA = success(b'{"id":7,"username":"ada","is_active":true}')
 
 
@@ -98,7 +99,9 @@ async def test_text_in_a_path_stays_one_part_of_it() -> None:
     [
         (refusal(400, "Request body is required"), InvalidRequestError("Request body is required")),
         (refusal(400, "Email already exists"), AlreadyExistsError("email")),
+        (refusal(400, "Brand and model already exists"), AlreadyExistsError("brand_and_model")),
         (refusal(400, "First name and age already exist"), AlreadyExistsError("first_name", "age")),
+        (refusal(400, "A, b and c d already exist"), AlreadyExistsError("a", "b", "c_d")),
         (refusal(401, "Unauthorized"), UnauthorizedError()),
         (refusal(403, "Not yours"), ForbiddenError("Not yours")),
         (refusal(404, "User not found"), NotFoundError("User")),
@@ -110,11 +113,41 @@ async def test_a_refusal_is_raised_as_it_was_there(sent: bytes, expected: Servic
     provider = Provider([sent])
     async with provider.listening(), calling(provider.url) as client:
         with pytest.raises(ServiceError) as refused:
-            await client.call(GET, {"user_id": 7})
+            await client.call(GET_OR_KNOW, {"user_id": 7})
 
         assert client.breaker.state == "closed"
     assert type(refused.value) is type(expected)
     assert vars(refused.value) == vars(expected)
+    assert len(provider.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "line"),
+    [
+        (refusal(400, "Limit must be a number"),
+         "'Limit must be a number', and raises no InvalidRequestError"),
+        (refusal(400, "Email already exists"),
+         "'Email already exists', and raises no AlreadyExistsError"),
+        (refusal(401, "Unauthorized"), "'Unauthorized', and raises no UnauthorizedError"),
+        (refusal(403, "Not yours"), "'Not yours', and raises no ForbiddenError"),
+        (refusal(422, "Validation failed", errors='{"age":"Is 7"}'),
+         "'Validation failed', of 'age', and raises no ValidationFailedError"),
+        (refusal(418, "Teapot"), "'Teapot'"),
+    ],
+)  # fmt: skip
+async def test_a_refusal_of_this_service_is_none_of_its_client(
+    sent: bytes, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Credentials and bodies are this service's own: its client gets 503, and the log says why."""
+    status = sent[9:12].decode()
+    provider = Provider([sent])
+    async with provider.listening(), calling(provider.url) as client:
+        with pytest.raises(UnavailableError, match="The user-service is unavailable"):
+            await client.call(GET, {"user_id": 7})
+
+    assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
+        ("ERROR", f"user-service: GET /api/v1/users/{{user_id}} was answered {status}: {line}")
+    ]
     assert len(provider.received) == 1
 
 
@@ -326,6 +359,64 @@ async def test_a_service_that_fails_is_left_alone_until_one_call_finds_it_workin
         "user-service: the circuit is open for 5 s, since 5 calls in a row have failed",
         "user-service: the circuit is closed, it works again",
     ]
+
+
+async def test_a_call_counts_once_however_often_it_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda *_: 0)
+    provider = Provider([CUT])
+    async with provider.listening(), calling(provider.url) as client:
+        for sent, expected in [(3, "closed"), (6, "closed"), (9, "closed"), (12, "closed"), (15, "open")]:  # fmt: skip
+            with pytest.raises(UnavailableError):
+                await client.call(GET, {"user_id": 7})
+            assert (len(provider.received), client.breaker.state) == (sent, expected)
+
+        client.breaker._until = 0  # the pause is over: one call tries it, as often as any other
+        with pytest.raises(UnavailableError):
+            await client.call(GET, {"user_id": 7})
+
+    assert len(provider.received) == 18
+    assert client.breaker.state == "open"
+
+
+async def test_a_call_is_not_sent_again_once_others_have_opened_the_circuit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda *_: 0)
+
+    async def open_circuit() -> bytes:
+        for _ in range(5):
+            client.breaker.record(client.breaker.acquire(), outcome=False)
+        return CUT
+
+    provider = Provider([open_circuit])
+    async with provider.listening(), calling(provider.url) as client:
+        with pytest.raises(UnavailableError):
+            await client.call(GET, {"user_id": 7})
+
+    assert len(provider.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (408, "closed"),
+        (425, "closed"),
+        (429, "closed"),
+        (502, "open"),
+        (503, "open"),
+        (504, "open"),
+    ],
+)
+async def test_a_service_that_has_this_caller_wait_works(status: int, expected: str) -> None:
+    provider = Provider([refusal(status, "Later", "Retry-After: 60")])
+    async with provider.listening(), calling(provider.url) as client:
+        for _ in range(6):
+            with pytest.raises(UnavailableError):
+                await client.call(GET, {"user_id": 7})
+
+        assert client.breaker.state == expected
 
 
 async def test_callers_without_time_do_not_open_the_circuit() -> None:

@@ -179,7 +179,7 @@ async def test_the_circuit_opens_and_closes_as_it_says(
             seen, _ = await call_all(CALLS, call)
             opened = clock()
             assert seen == {"UnavailableError": CALLS}
-            assert proxy.requests <= AT_A_TIME + 5
+            assert proxy.requests <= AT_A_TIME * LIST.attempts
             assert state_of(client) == "open"
 
             proxy.fault = ""

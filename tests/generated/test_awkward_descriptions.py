@@ -190,6 +190,19 @@ json = "json?"
 pin = "url:secret"
 copy = "str?:secret"
 
+[odd-service.stub]
+parts = "items(piece)"
+echo = "ref(far-service.echo, fk)?"
+
+[odd-service.stub.piece]
+twin = "ref(far-service.echo)?:unique"
+
+[far-service]
+port = 8085
+
+[far-service.echo]
+stub = "ref(odd-service.stub, fk)?"
+
 [odd-service.bill]
 ticket = "ref(ticket)"
 rows = "items(row):length(1)"
@@ -201,7 +214,8 @@ tickets = "many(ticket):length(1)"
 """Many and items of more than two, which differ in combinations; parts with secrets and pairs; tables
 without a column; what changes by its items alone; users of other fields, and the contract's routes for
 what is no user; fields called as Python's types; secrets called as what is told of a part, and such as
-any answer holds; a reference to another service's negative durations."""
+any answer holds; a reference to another service's negative durations; a part
+that refers to what refers to its owner from another service."""
 
 BOX = """
 [box-service]
