@@ -1,10 +1,13 @@
 """The document says what controllers declare, in the forms in which values are really read and written."""
 
+import asyncio
 import json
+import threading
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -274,6 +277,47 @@ async def test_it_is_served(document: Document) -> None:
     assert await response.get_json() == document
 
 
+async def test_it_is_made_once_beside_the_loop_and_known_by_its_etag(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[threading.Thread] = []
+
+    async def described(app: Quart) -> Document:
+        threads.append(threading.current_thread())
+        return await describe(app)
+
+    monkeypatch.setattr("quart_fleet.openapi.describe", described)
+    client = make().test_client()
+
+    first, second = await asyncio.gather(*(client.get("/api/v1/openapi.json") for _ in range(2)))
+    kept = await client.get(
+        "/api/v1/openapi.json", headers={"If-None-Match": first.headers["ETag"]}
+    )
+
+    assert await first.get_data() == await second.get_data()
+    assert first.headers["ETag"] == second.headers["ETag"] == kept.headers["ETag"]
+    assert first.headers["Cache-Control"] == "no-cache"
+    assert (kept.status_code, await kept.get_data()) == (304, b"")
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
+
+
+async def test_why_there_is_none_is_kept_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Quart] = []
+
+    async def described(app: Quart) -> Document:
+        asked.append(app)
+        raise RuntimeError("an owner's type without a schema")
+
+    monkeypatch.setattr("quart_fleet.openapi.describe", described)
+    client = make().test_client()
+
+    answers = [await client.get("/api/v1/openapi.json") for _ in range(3)]
+
+    assert [each.status_code for each in answers] == [500] * 3
+    assert len(asked) == 1
+
+
 async def test_an_operation_is_named_after_its_function_and_what_it_is_about(
     document: Document,
 ) -> None:
@@ -510,3 +554,21 @@ async def test_the_page_is_shown_where_it_is_asked_for(
     if is_shown:
         assert "default-src 'none'" in page.headers["Content-Security-Policy"]
         assert "http" not in await page.get_data(as_text=True)
+
+
+async def test_files_of_the_page_are_read_once_and_known_by_their_etags(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = make({"DOCS": True}).test_client()
+    monkeypatch.delattr(Path, "read_bytes")  # no request reads the disk
+
+    for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png", "page.js"):
+        whole = await client.get(f"/api/v1/docs/{name}")
+        kept = await client.get(
+            f"/api/v1/docs/{name}", headers={"If-None-Match": whole.headers["ETag"]}
+        )
+
+        assert whole.status_code == 200
+        assert await whole.get_data()
+        assert whole.headers["Cache-Control"] == kept.headers["Cache-Control"] == "no-cache"
+        assert (kept.status_code, await kept.get_data()) == (304, b"")
