@@ -7,6 +7,7 @@ from importlib.resources import files
 from quart import Response, abort, current_app, request
 
 from quart_fleet.web import Blueprint
+from quart_fleet.web._routes import PAGES
 
 [_FOLDER] = (files("swagger_ui_bundle") / "vendor").iterdir()  # named after its version
 _START = """\
@@ -72,7 +73,7 @@ _HEADERS = {
 
 def make_docs_blueprint() -> Blueprint:
     """Make the routes of the page, which asks no other host for anything."""
-    bp = Blueprint("docs", __name__)
+    bp = Blueprint(PAGES, __name__)
 
     @bp.get("/docs")
     async def page() -> Response:

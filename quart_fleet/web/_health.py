@@ -3,17 +3,19 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from quart import Quart, Response, current_app, request
 
 from quart_fleet.asgi._application import ServiceApplication
+from quart_fleet.conventions import PREFIX
 from quart_fleet.database import Database
 from quart_fleet.dto import ResponseDTO
 from quart_fleet.errors import UnavailableError
 from quart_fleet.web._envelope import Answer, Envelope
-from quart_fleet.web._routes import Blueprint
+from quart_fleet.web._routes import Blueprint, Declared, declared_of
 
+DOCUMENT = f"{PREFIX}/openapi.json"
 TITLE = "quart_fleet.web.title"
 """Where an application keeps the title of its document."""
 _DOCUMENT = "quart_fleet.web.openapi"
@@ -62,10 +64,14 @@ def make_health_blueprint(envelope: type[Envelope], database: Database) -> Bluep
         name = current_app.config["SERVICE_NAME"]
         return envelope.success(Welcome(message=f"Welcome to {name}"))
 
-    @bp.get("/openapi.json", media_type="application/json")
+    return bp
+
+
+def add_document(app: Quart, endpoint: str) -> None:
+    """Add the route of the document, after those of the service."""
+
     async def openapi() -> Response:
         """Answer the OpenAPI document of all routes."""
-        app: Quart = cast("Any", current_app)._get_current_object()
         if _DOCUMENT not in app.extensions:
             maker = ThreadPoolExecutor(1)
             app.extensions[_DOCUMENT] = maker.submit(make_document, app)
@@ -76,7 +82,8 @@ def make_health_blueprint(envelope: type[Envelope], database: Database) -> Bluep
         response.cache_control.no_cache = True
         return await response.make_conditional(request)
 
-    return bp
+    app.add_url_rule(DOCUMENT, endpoint, openapi)
+    declared_of(app)[endpoint, DOCUMENT, "GET"] = Declared(media_type="application/json")
 
 
 def make_document(app: Quart) -> tuple[bytes, str]:
