@@ -34,7 +34,9 @@ from quart_fleet.openapi._schemas import REFERENCE, Schema, Schemas
 from quart_fleet.openapi._statements import find_mismatch, statements_of
 from quart_fleet.web import Answer
 from quart_fleet.web._error_responses import MESSAGES, ErrorResponses
-from quart_fleet.web._parsing import Handler, annotations_of, parameters_of
+from quart_fleet.web._health import TITLE
+from quart_fleet.web._parsing import Handler, annotations_of, decorators_of, parameters_of
+from quart_fleet.web._routes import PAGES, VARIABLE, Declared, declared_of
 
 UNDECLARED = "x-undeclared"
 """Marks an operation whose controller does not say what it answers."""
@@ -43,7 +45,6 @@ MISMATCH = "x-mismatch"
 _JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
 _IMPLIED = frozenset({"HEAD", "OPTIONS"})
-_VARIABLE = re.compile(r"<(?:(?P<kind>[a-zA-Z_]\w*)(?:\((?P<values>[^>]*)\))?:)?(?P<name>\w+)>")
 _PATHS: dict[str, Schema] = {
     "id": {"type": "integer", "minimum": 0},
     "int": {"type": "integer", "minimum": 0},
@@ -186,7 +187,9 @@ class _Operation:
     path: str
     method: str
     rule: Rule
+    served: Handler
     handler: Handler
+    """What is served, without its decorators."""
     is_declared: bool
     answer: Any = None
     """The type of its data."""
@@ -215,7 +218,9 @@ class _Document:
 
     def make(self) -> dict[str, Any]:
         """Return the document."""
-        operations = [each for rule in self.rules() for each in self.read_rule(rule)]
+        read = [each for rule in self.rules() for each in self.read_rule(rule)]
+        # Of two at one path, the first one answers.
+        operations = [*{(each.path, each.method): each for each in reversed(read)}.values()][::-1]
         self.name(operations)
         for each in operations:
             self.want(each)
@@ -224,14 +229,17 @@ class _Document:
         for each in operations:
             paths[each.path][each.method.lower()] = self.write(each, operations)
         own = {
-            "Error": envelope_schema(self._shape.error, {}),
-            "ValidationError": envelope_schema(self._shape.refusal, {}),
+            self.own_name("Error"): envelope_schema(self._shape.error, {}),
+            self.own_name("ValidationError"): envelope_schema(self._shape.refusal, {}),
         }
         schemas = referred({**self._components, **own}, [paths, self._shared])
         tags = dict.fromkeys(each.tag for each in operations)
         return {
             "openapi": "3.1.0",
-            "info": {"title": self._app.name, "version": version_above(Path(self._app.root_path))},
+            "info": {
+                "title": self._app.extensions[TITLE],
+                "version": version_above(Path(self._app.root_path)),
+            },
             "servers": [{"url": "/"}],
             "tags": [{"name": tag} for tag in tags],
             "paths": dict(paths),
@@ -248,8 +256,8 @@ class _Document:
                 rule
                 for rule in self._app.url_map.iter_rules()
                 if not rule.websocket
-                and not rule.endpoint.endswith("static")
-                and not rule.endpoint.startswith("docs.")
+                and not is_of_files(rule)
+                and not rule.endpoint.startswith(f"{PAGES}.")
             ),
             key=lambda rule: (rule.rule, sorted(rule.methods or ())),
         )
@@ -258,24 +266,26 @@ class _Document:
         served = self._app.view_functions[rule.endpoint]
         handler = inspect.unwrap(served)
         declared = annotations_of(handler).get("return")
-        marks = vars(served)
-        path = _VARIABLE.sub(lambda found: f"{{{found['name']}}}", rule.rule)
+        path = VARIABLE.sub(lambda found: f"{{{found['name']}}}", rule.rule)
         for method in sorted((rule.methods or set()) - _IMPLIED):
-            operation = _Operation(path, method, rule, handler, is_declared=False)
-            operation.media_type = marks.get("media_type")
+            operation = _Operation(path, method, rule, served, handler, is_declared=False)
+            own = declared_of(self._app).get((rule.endpoint, rule.rule, method), Declared())
+            operation.media_type = own.media_type
             if get_origin(declared) is Answer:
                 operation.is_declared = True
                 [operation.answer] = get_args(declared)
             elif operation.media_type:
                 operation.is_declared = True
             operation.tag = rule.endpoint.rpartition(".")[0] or "service"
-            self.read_answers(operation, marks.get("raises", ()))
+            self.read_answers(operation, own.raises)
             yield operation
 
     def read_answers(self, operation: _Operation, raises: tuple[type[ServiceError], ...]) -> None:
         """Note what may be answered: by the controller's statements, its parameters and the chassis."""
-        found = statements_of(operation.handler)
-        for each in found.answers:
+        *decorators, found = map(statements_of, decorators_of(operation.served))
+        raised = [kind for one in (*decorators, found) for kind in one.raised]
+        refused = [each for one in decorators for each in one.answers if each.status >= 400]
+        for each in (*found.answers, *refused):
             if each.status < 400:
                 operation.answers[each.status].append(each.message)
             else:
@@ -285,7 +295,7 @@ class _Document:
             operation.headers |= _TOTAL if each.method == "listing" else {}
         if not operation.answers:
             operation.answers[200].append(None)
-        kinds = [*raises, *found.raised]
+        kinds = [*raises, *raised]
         for parameter in parameters_of(operation.handler).values():
             kinds.append(ValidationFailedError)
             if isinstance(parameter, Listing):
@@ -319,7 +329,7 @@ class _Document:
         }
         taken = set[str]()
         for each in operations:
-            function = each.handler.__name__
+            function = getattr(each.handler, "__name__", each.rule.endpoint.rpartition(".")[2])
             verb, _, rest = function.partition("_")
             one, many = singular.get(each.tag), each.tag.replace(".", "_")
             noun = many if get_origin(each.answer) is list else one
@@ -327,10 +337,10 @@ class _Document:
                 name = "_".join(filter(None, [verb, noun, "" if rest == "all" else rest]))
             else:
                 name = f"{function}_{noun}" if noun else function
-            if name in taken:
-                name = f"{many}_{function}_{each.method.lower()}"
-            taken.add(name)
-            each.name = name
+            whole = f"{many}_{function}_{each.method.lower()}"
+            counted = (f"{whole}_{count}" for count in range(2, len(operations) + 2))
+            each.name = next(one for one in (name, whole, *counted) if one not in taken)
+            taken.add(each.name)
 
     def want(self, operation: _Operation) -> None:
         """Ask for the schemas of what is answered and taken."""
@@ -422,10 +432,14 @@ class _Document:
                 }
         return found
 
+    def own_name(self, name: str) -> str:
+        """Return the name of a component of the chassis, which no DTO of the owner's has."""
+        return f"{name}Envelope" if name in self._components else name
+
     def error(self, status: int, messages: Mapping[str, str]) -> dict[str, Any]:
         is_refusal = status == self._errors.find_status(ValidationFailedError)
         shape = self._shape.refusal if is_refusal else self._shape.error
-        name = "ValidationError" if is_refusal else "Error"
+        name = self.own_name("ValidationError" if is_refusal else "Error")
         media: dict[str, Any] = {"schema": {"$ref": f"{REFERENCE}{name}"}}
         if len(messages) == 1:
             media["example"] = envelope_example(shape, None, next(iter(messages.values())))
@@ -440,12 +454,14 @@ class _Document:
         }
         if status in _HEADERS:
             written["headers"] = _HEADERS[status]
-        key = re.sub(r"\W+", "_", "_".join(messages))
+        own = re.sub(r"[^A-Za-z0-9_]+", "_", "_".join(messages)) or "Refused"
+        names = (f"{own}{count}" for count in ("", f"_{status}", *map("_{}".format, range(2, 999))))
+        key = next(each for each in names if self._shared.get(each, written) == written)
         self._shared[key] = written
         return {"$ref": f"#/components/responses/{key}"}
 
     def path_parameters(self, operation: _Operation) -> Iterator[dict[str, Any]]:
-        for found in _VARIABLE.finditer(operation.rule.rule):
+        for found in VARIABLE.finditer(operation.rule.rule):
             schema = _PATHS.get(found["kind"] or "", _TEXT)
             if found["kind"] == "any":
                 values = [each.strip(" '\"") for each in (found["values"] or "").split(",")]
@@ -507,6 +523,12 @@ class _Document:
         if kind.is_optional and not kind.is_text:
             schema = {"anyOf": [schema, {"type": "string", "const": "null"}]}
         return "Those with one of these values", {"type": "array", "items": schema, "maxItems": 100}
+
+
+def is_of_files(rule: Rule) -> bool:
+    """Whether Quart has made a route for the files of a static folder."""
+    name = rule.endpoint.rpartition(".")[2]
+    return name == "static" and rule.rule.endswith("/<path:filename>")
 
 
 def referred(schemas: Mapping[str, Schema], places: list[Any]) -> dict[str, Schema]:

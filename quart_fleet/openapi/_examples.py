@@ -1,8 +1,11 @@
 """Examples of values, made from their schemas."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from pydantic_core import SchemaError, SchemaValidator
+from pydantic_core.core_schema import str_schema
 
 from quart_fleet.openapi._schemas import REFERENCE, Schema
 
@@ -100,11 +103,28 @@ def text_of(schema: Schema, name: str) -> str:
         "ABC",
         "ada",
     )
-    for text in choices:
-        fitted = text.ljust(least, "a")[:most]
-        if re.search(schema.get("pattern", ""), fitted):
-            return fitted
-    raise NoExampleError(name)
+    fitted = [text.ljust(least, "a")[:most] for text in choices]
+    if "pattern" in schema:
+        matches = matcher_of(schema["pattern"])
+        fitted = [text for text in fitted if matches(text)]
+    if not fitted:
+        raise NoExampleError(name)
+    return fitted[0]
+
+
+def matcher_of(pattern: str) -> Callable[[str], object]:
+    """Return what tells whether a pattern is found in a text; raises NoExampleError.
+
+    Those of DTOs are Rust's, as pydantic has them; those that the document adds look ahead, as
+    ECMAScript's and Python's do.
+    """
+    try:
+        return SchemaValidator(str_schema(pattern=pattern)).isinstance_python
+    except SchemaError:
+        try:
+            return re.compile(pattern).search
+        except re.error as error:
+            raise NoExampleError(pattern) from error
 
 
 def number_of(schema: Schema) -> int | float:

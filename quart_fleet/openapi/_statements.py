@@ -3,8 +3,11 @@
 import ast
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from textwrap import dedent
+from types import ModuleType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -29,6 +32,8 @@ class Statement:
     """None where it is no constant."""
 
 
+_INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+"""What has statements of its own inside of a controller."""
 _PLAIN = {
     ast.Dict: "a dict",
     ast.Tuple: "a tuple",
@@ -48,17 +53,23 @@ class Statements:
     """The errors that it raises itself."""
 
 
-def parse_source(handler: Callable[..., Any]) -> ast.AST | None:
+def parse_source(handler: Callable[..., Any]) -> ast.stmt | None:
     """Return the tree of a controller's source; None without one, as of a program's own making."""
+    code = getattr(handler, "__code__", None)  # its own, where it is a decorator's
     try:
-        return ast.parse(dedent(inspect.getsource(handler)))
-    except (OSError, TypeError, SyntaxError):
+        return ast.parse(dedent(inspect.getsource(code))).body[0] if code else None
+    except (OSError, SyntaxError):
         return None
 
 
 def scope_of(handler: Callable[..., Any]) -> dict[str, Any]:
     """Return what the names of a controller stand for."""
-    return {**handler.__globals__, **inspect.getclosurevars(handler).nonlocals}
+    cells = zip(handler.__code__.co_freevars, handler.__closure__ or (), strict=True)
+    found = dict(handler.__globals__)
+    for name, cell in cells:
+        with suppress(ValueError):  # an empty cell
+            found[name] = cell.cell_contents
+    return found
 
 
 def find_mismatch(handler: Callable[..., Any]) -> str | None:
@@ -69,7 +80,7 @@ def find_mismatch(handler: Callable[..., Any]) -> str | None:
     tree, declared = parse_source(handler), annotations_of(handler).get("return")
     if tree is None or get_origin(declared) is not Answer:
         return None
-    for node in nodes_of(tree):
+    for node in nodes_of(tree, _INNER):
         if isinstance(node, ast.Return):
             answer = node.value.value if isinstance(node.value, ast.Await) else node.value
             if type(answer) in _PLAIN:
@@ -86,10 +97,10 @@ def find_mismatch(handler: Callable[..., Any]) -> str | None:
 def data_of(tree: ast.AST, scope: Mapping[str, Any]) -> Iterator[tuple[str, ast.expr]]:
     """Yield the methods of envelopes that are called, each with its data as they were assigned."""
     values: dict[str, list[ast.expr]] = {}
-    for node in nodes_of(tree):
+    for node in nodes_of(tree, _INNER):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             values.setdefault(node.targets[0].id, []).append(node.value)
-    for node in nodes_of(tree):
+    for node in nodes_of(tree, _INNER):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
             envelope = constant_of(node.func.value, scope)
             if isinstance(envelope, type) and issubclass(envelope, Envelope):
@@ -113,8 +124,10 @@ def differing_data(
             dependency = scope.get(name)
         case _:
             return None
+    if not isinstance(dependency, Dependency):
+        return None
     owner = get_args(getattr(dependency, "__orig_class__", None))
-    if not (isinstance(dependency, Dependency) and owner and hasattr(owner[0], attribute)):
+    if not (owner and hasattr(owner[0], attribute)):
         return None
     found = annotations_of(getattr(owner[0], attribute)).get("return", declared)
     if method in ("listing", "stream") and get_args(found):
@@ -158,11 +171,12 @@ def statements_of(handler: Callable[..., Any]) -> Statements:
     return Statements(tuple(answers), tuple(raised))
 
 
-def nodes_of(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes in the order of their lines."""
+def nodes_of(tree: ast.AST, leaving_out: tuple[type[ast.AST], ...] = ()) -> Iterator[ast.AST]:
+    """Yield the nodes in the order of their lines, without what is below those of some types."""
     yield tree
     for child in ast.iter_child_nodes(tree):
-        yield from nodes_of(child)
+        if not isinstance(child, leaving_out):
+            yield from nodes_of(child, leaving_out)
 
 
 def read_call(call: ast.Call, method: object, name: str, scope: Mapping[str, Any]) -> Statement:
@@ -183,12 +197,15 @@ def read_call(call: ast.Call, method: object, name: str, scope: Mapping[str, Any
 
 
 def constant_of(node: ast.expr, scope: Mapping[str, Any]) -> object:
-    """Return what a constant, a name or an attribute stands for; None for what is none of them."""
+    """Return what a constant, a name or an attribute of a class or module stands for; None otherwise."""
     match node:
         case ast.Constant(value=value):
             return value
         case ast.Name(id=name):
             return scope.get(name)
         case ast.Attribute(value=owner, attr=name):
-            return getattr(constant_of(owner, scope), name, None)
+            found = constant_of(owner, scope)
+            # Of a request or of another object it would be asked while no request is there.
+            is_constant = issubclass(type(found), type | ModuleType | Enum)
+            return getattr(found, name, None) if is_constant else None
     return None

@@ -19,7 +19,7 @@ from quart_fleet.errors import ServiceError
 from quart_fleet.settings import ServiceSettings
 from quart_fleet.web._envelope import ContractJSONProvider, Envelope
 from quart_fleet.web._error_responses import ErrorResponses
-from quart_fleet.web._health import make_health_blueprint
+from quart_fleet.web._health import DOCUMENT, TITLE, add_document, make_health_blueprint
 
 if TYPE_CHECKING:
     from quart.typing import ResponseTypes
@@ -94,15 +94,27 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
     app.after_request(make_cors(config.cors_origins))  # the first one, which runs last
     if config.cors_origins is None:
         app.refusal_headers["Access-Control-Allow-Origin"] = "*"
-    own_blueprints = [make_health_blueprint(envelope, database)]
-    if config.debug or config.docs:
-        from quart_fleet.openapi._page import make_docs_blueprint  # noqa: PLC0415 - rarely wanted
-
-        own_blueprints.append(make_docs_blueprint())
-    for blueprint in (*own_blueprints, *blueprints):
+    title = type(config).model_fields["service_name"].default  # whatever SERVICE_NAME is set to
+    app.extensions[TITLE] = title if isinstance(title, str) else config.service_name
+    blueprints = list(blueprints)
+    taken = {blueprint.name for blueprint in blueprints}
+    health = "quart_fleet_health" if "health" in taken else "health"
+    app.register_blueprint(
+        make_health_blueprint(envelope, database), url_prefix=PREFIX, name=health
+    )
+    for blueprint in blueprints:
         own = f"/{(blueprint.url_prefix or '').strip('/')}".rstrip("/")
         is_below = f"{own}/".startswith(f"{PREFIX}/")
         app.register_blueprint(blueprint, url_prefix=own if is_below else f"{PREFIX}{own}")
+    rules = list(app.url_map.iter_rules())  # among which the service may have a document or a page
+    if not any(each.rule == DOCUMENT and "GET" in (each.methods or ()) for each in rules):
+        add_document(app, f"{health}.openapi")
+    is_free = not any(f"{each.rule}/".startswith(f"{PREFIX}/docs/") for each in rules)
+    is_shown = config.debug if config.docs is None else config.docs
+    if is_free and is_shown:
+        from quart_fleet.openapi._page import make_docs_blueprint  # noqa: PLC0415 - rarely wanted
+
+        app.register_blueprint(make_docs_blueprint(), url_prefix=PREFIX)
     ErrorResponses(envelope, statuses).register(app)
 
     @app.while_serving

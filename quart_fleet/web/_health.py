@@ -1,18 +1,25 @@
 """The routes of every service: liveness, readiness, its name, and the document of its routes."""
 
-from typing import Any, Literal, cast
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from typing import Literal, cast
 
-from quart import Quart, Response, current_app
+from quart import Quart, Response, current_app, request
 
 from quart_fleet.asgi._application import ServiceApplication
+from quart_fleet.conventions import PREFIX
 from quart_fleet.database import Database
 from quart_fleet.dto import ResponseDTO
 from quart_fleet.errors import UnavailableError
 from quart_fleet.web._envelope import Answer, Envelope
-from quart_fleet.web._routes import Blueprint
+from quart_fleet.web._routes import Blueprint, Declared, declared_of
 
+DOCUMENT = f"{PREFIX}/openapi.json"
+TITLE = "quart_fleet.web.title"
+"""Where an application keeps the title of its document."""
 _DOCUMENT = "quart_fleet.web.openapi"
-"""Where an application keeps its document, once it was asked for."""
+"""Where an application keeps the future of its document, or of why there is none, once it was asked for."""
 
 
 class Health(ResponseDTO):
@@ -57,15 +64,31 @@ def make_health_blueprint(envelope: type[Envelope], database: Database) -> Bluep
         name = current_app.config["SERVICE_NAME"]
         return envelope.success(Welcome(message=f"Welcome to {name}"))
 
-    @bp.get("/openapi.json", media_type="application/json")
+    return bp
+
+
+def add_document(app: Quart, endpoint: str) -> None:
+    """Add the route of the document, after those of the service."""
+
     async def openapi() -> Response:
         """Answer the OpenAPI document of all routes."""
-        app: Quart = cast("Any", current_app)._get_current_object()
-        document = app.extensions.get(_DOCUMENT)
-        if document is None:
-            from quart_fleet.openapi import describe, write  # noqa: PLC0415 - most processes never do
+        if _DOCUMENT not in app.extensions:
+            maker = ThreadPoolExecutor(1)
+            app.extensions[_DOCUMENT] = maker.submit(make_document, app)
+            maker.shutdown(wait=False)
+        text, tag = await asyncio.shield(asyncio.wrap_future(app.extensions[_DOCUMENT]))
+        response = Response(text, content_type="application/json")
+        response.set_etag(tag)
+        response.cache_control.no_cache = True
+        return await response.make_conditional(request)
 
-            document = app.extensions[_DOCUMENT] = write(await describe(app))
-        return Response(document, content_type="application/json")
+    app.add_url_rule(DOCUMENT, endpoint, openapi)
+    declared_of(app)[endpoint, DOCUMENT, "GET"] = Declared(media_type="application/json")
 
-    return bp
+
+def make_document(app: Quart) -> tuple[bytes, str]:
+    """Return the document's text and its ETag; runs in a thread, since it takes the time of many requests."""
+    from quart_fleet.openapi import describe, write  # noqa: PLC0415 - most processes never do
+
+    text = write(asyncio.run(describe(app))).encode()
+    return text, sha256(text).hexdigest()

@@ -2,10 +2,12 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from functools import partial, wraps
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, signature
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import orjson
@@ -31,6 +33,8 @@ _LONG_NUMBER = re.compile(rb"(?:^|[-\[:,\s])[0-9]{19}")
 _MOST_DIGITS = 100
 """What is longer is out of every field's range, whatever its last digits are."""
 
+_PARSES = "__quart_fleet_parses__"
+"""Marks a decorator that calls its controller through what parses."""
 
 Handler = Callable[..., Any]
 
@@ -38,14 +42,14 @@ Handler = Callable[..., Any]
 def annotations_of(handler: Handler) -> Mapping[str, Any]:
     """Return the types of a function's parameters, and of its answer as `return`.
 
-    Where one is a text that its module cannot read, as Quart's own views have them, there are none.
+    One that its module cannot read, as what it imports for the type checker alone, stays a text.
     """
-    found: Mapping[str, Any] = getattr(handler, "__annotations__", {})
-    if any(isinstance(kind, str) for kind in found.values()):
-        try:
-            return get_type_hints(handler, include_extras=True)
-        except NameError:
-            return {}
+    found: dict[str, Any] = dict(getattr(handler, "__annotations__", {}))
+    for name, kind in found.items():
+        if isinstance(kind, str):
+            alone, known = SimpleNamespace(__annotations__={name: kind}), handler.__globals__
+            with suppress(NameError):
+                found |= get_type_hints(alone, known, include_extras=True)
     return found
 
 
@@ -68,11 +72,55 @@ def parameters_of(handler: Handler) -> Mapping[str, type[BaseModel] | Listing]:
     return found
 
 
-def parsing(handler: Handler) -> Handler:
+def parsing(served: Handler) -> Handler:
     """Return what calls a controller with what its parameters ask for, parsed from the request.
 
-    Its types are looked at once, here. A controller without such parameters stays as it is.
+    Its types are looked at once, here. A controller without such parameters stays as it is. Where it
+    is decorated, the decorators run first, as one that asks who the caller is: parsing takes the
+    controller's place in the closure of the decorator that is next to it. One that keeps it
+    elsewhere, or that awaits nothing, runs with the parsed values.
     """
+    chain = decorators_of(served)
+    if any(_PARSES in getattr(each, "__dict__", ()) for each in chain):
+        return served
+    queries, bodies = readers_of(chain[-1])
+    if not queries and not bodies:
+        return served
+
+    def parsing_for(handler: Handler) -> Handler:
+        answer = handler if iscoroutinefunction(handler) else run_sync(handler)
+
+        @wraps(handler)
+        async def parse(*given: object, **values: object) -> object:
+            for name, read in queries.items():
+                values[name] = read()
+            for name, receive in bodies.items():
+                values[name] = await receive()
+            return await answer(*given, **values)
+
+        return parse
+
+    for outer, inner in reversed(list(pairwise(chain))):
+        if iscoroutinefunction(inner) and put_in_place_of(inner, outer, parsing_for(inner)):
+            vars(outer)[_PARSES] = True
+            return served
+    return parsing_for(served)
+
+
+def put_in_place_of(inner: Handler, outer: Handler, parse: Handler) -> bool:
+    """Let a decorator call something else than what it decorates; False where its closure has it not."""
+    for cell in getattr(outer, "__closure__", None) or ():
+        with suppress(ValueError):  # an empty cell
+            if cell.cell_contents is inner:
+                cell.cell_contents = parse
+                return True
+    return False
+
+
+def readers_of(
+    handler: Handler,
+) -> tuple[dict[str, Callable[[], object]], dict[str, Callable[[], Awaitable[object]]]]:
+    """Return what reads the parameters of a controller: of the query, and of the body."""
     queries: dict[str, Callable[[], object]] = {}
     bodies: dict[str, Callable[[], Awaitable[object]]] = {}
     for name, kind in parameters_of(handler).items():
@@ -84,19 +132,48 @@ def parsing(handler: Handler) -> Handler:
             bodies[name] = partial(parse_body, kind)
         else:
             queries[name] = partial(parse_query, kind)
-    if not queries and not bodies:
-        return handler
-    answer = handler if iscoroutinefunction(handler) else run_sync(handler)
+    return queries, bodies
 
-    @wraps(handler)
-    async def parse(**values: object) -> object:
-        for name, read in queries.items():
-            values[name] = read()
-        for name, receive in bodies.items():
-            values[name] = await receive()
-        return await answer(**values)
 
-    return parse
+def decorators_of(served: Handler) -> Sequence[Handler]:
+    """Return a function, what it wraps as `functools.wraps` notes it, and so on: the controller is last."""
+    chain = [served]
+    while (inner := getattr(chain[-1], "__wrapped__", None)) is not None:
+        chain.append(inner)
+    return chain
+
+
+def ensure_filled(served: Handler, route: str, filled: Container[str]) -> None:
+    """Raise TypeError where nothing fills a parameter of a controller, which would fail each request.
+
+    Args:
+        served: the controller, or what decorates it, which may fill parameters of its own.
+        route: the path, to be named.
+        filled: the variables of the path.
+    """
+    chain = decorators_of(served)
+    kinds, parsed = annotations_of(chain[-1]), parameters_of(chain[-1])
+    for name, parameter in signature(chain[-1]).parameters.items():
+        is_open = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if is_open or name in filled or name in parsed:
+            continue
+        kind = kinds.get(name)
+        is_unread, has_default = isinstance(kind, str), parameter.default is not parameter.empty
+        if holds_model(kind) or (not has_default and (is_unread or len(chain) == 1)):
+            raise TypeError(
+                f"{chain[-1].__qualname__}, which answers {route}: nothing fills its parameter {name!r}. "
+                + (
+                    f"Its type {kind!r} cannot be read at run time: import it outside of TYPE_CHECKING"
+                    if is_unread
+                    else "Name a variable of the path so, or let its type be a DTO, by itself"
+                )
+            )
+
+
+def holds_model(kind: Any) -> bool:
+    """Whether a type is a model, or made of one, as `CreateProductDTO | None`."""
+    is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
+    return is_model or any(holds_model(each) for each in get_args(kind))
 
 
 async def parse_body(dto: type[DTO]) -> DTO:

@@ -84,9 +84,30 @@ async def of_its_own() -> Answer[dict[str, int]]:
     return Envelope.success({"id": 1})
 
 
+async def with_inner_functions() -> Answer[BoxResponseDTO]:
+    def key(one: BoxResponseDTO) -> tuple[int, int]:
+        return (one.id, 1)
+
+    async def lid() -> Answer[LidResponseDTO]:
+        found = {"id": 1}
+        return Envelope.success(found)  # type: ignore[arg-type]
+
+    class Named:
+        def name(self) -> str:
+            return "name"
+
+    found = await use_cases().get()
+    if unknown:
+        return unknown(sorted([found], key=key), Named, lid, lambda: Envelope.success({"id": 1}))  # type: ignore[no-any-return]
+    return Envelope.success(found)
+
+
 @pytest.mark.parametrize(
     "handler",
-    [at_once, derived, in_stream, nothing, not_known, refused, undeclared, of_its_own],
+    [
+        *(at_once, derived, in_stream, nothing, not_known, refused, undeclared, of_its_own),
+        with_inner_functions,
+    ],
 )
 def test_what_answers_as_it_declares_is_left_alone(
     handler: Callable[[], Awaitable[object]],
