@@ -8,6 +8,9 @@ from pathlib import Path
 PREFIX = "/api/v1"
 """The path below which every service answers."""
 
+PAGES = "quart_fleet_docs"
+"""The blueprint of the page of documentation; no resource is named so."""
+
 SECRETS = Path("/run/secrets")
 """Where Docker, Podman and the manifests mount secrets; SECRETS_DIR names another folder."""
 

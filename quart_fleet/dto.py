@@ -90,6 +90,58 @@ class Matching:
         return {**handler(schema), "pattern": f"^(?:{self.pattern})$"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruled:
+    """What the entity asks of a value, by `Annotated[Integer, Ruled(ge=10)]`: said in the OpenAPI document alone.
+
+    The entity refuses what breaks a rule, with all others at once. Words and bounds are pydantic's; a
+    decimal as text is known by its sign alone, and beside its bounds has an example within them.
+    """
+
+    ge: float | Decimal | None = None
+    gt: float | Decimal | None = None
+    le: float | Decimal | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str | None = None
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        found = handler(schema)
+        of = "Items" if found.get("type") == "array" else "Length"
+        given = {
+            "minimum": self.ge,
+            "exclusiveMinimum": self.gt,
+            "maximum": self.le,
+            f"min{of}": self.min_length,
+            f"max{of}": self.max_length,
+        }
+        said: dict[str, Any] = {
+            name: int(value) if value == int(value) else float(value)
+            for name, value in given.items()
+            if value is not None
+        }
+        if self.pattern is not None:
+            said["pattern"] = f"^(?:{self.pattern})$"
+        if "anyOf" not in found:
+            return {**found, **said}
+        text, number = found["anyOf"]  # of a decimal
+        return {"anyOf": [{**text, **self._of_text(text["pattern"])}, {**number, **said}]}
+
+    def _of_text(self, pattern: str) -> dict[str, Any]:
+        said: dict[str, Any] = {}
+        least = max((each for each in (self.ge, self.gt) if each is not None), default=None)
+        if least is not None and least >= 0:
+            some = "(?=.*[1-9])" if self.gt is not None else ""
+            said["pattern"] = pattern.replace("^-?", f"^{some}", 1)
+        if self.ge is not None and self.ge > 0:
+            said["examples"] = [str(self.ge)]
+        elif self.le is not None:
+            said["examples"] = [str(self.le)]
+        return said
+
+
 Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 """A whole number in the range of PostgreSQL's `integer`: 4 bytes, signed."""
 

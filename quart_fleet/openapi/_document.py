@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from quart import Quart, Response
 from werkzeug.routing import Rule
 
-from quart_fleet.conventions import PREFIX
+from quart_fleet.conventions import PAGES, PREFIX
 from quart_fleet.dto import PatchDTO, RequestDTO
 from quart_fleet.errors import (
     AlreadyExistsError,
@@ -36,7 +36,7 @@ from quart_fleet.web import Answer
 from quart_fleet.web._error_responses import MESSAGES, ErrorResponses
 from quart_fleet.web._health import TITLE
 from quart_fleet.web._parsing import Handler, annotations_of, decorators_of, parameters_of
-from quart_fleet.web._routes import PAGES, VARIABLE, Declared, declared_of
+from quart_fleet.web._routes import VARIABLE, Declared, declared_of
 
 UNDECLARED = "x-undeclared"
 """Marks an operation whose controller does not say what it answers."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from math import inf
 from typing import Any
 
 from pydantic_core import SchemaError, SchemaValidator
@@ -128,7 +129,10 @@ def matcher_of(pattern: str) -> Callable[[str], object]:
 
 
 def number_of(schema: Schema) -> int | float:
-    least = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
-    most = schema.get("maximum", schema.get("exclusiveMaximum", 2) - 1)
-    value: int | float = min(max(1, least), max(most, least))
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    least = max(schema.get("minimum", -inf), -inf if above is None else above + 1)
+    most = min(schema.get("maximum", inf), inf if below is None else below - 1)
+    value: int | float = min(max(1, least), most)
+    if above is not None and value <= above:  # between them, as of a number above 0 and at most 0.5
+        value = (above + (below if below is not None else most)) / 2
     return int(value) if value == int(value) else value

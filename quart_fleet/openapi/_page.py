@@ -6,8 +6,8 @@ from importlib.resources import files
 
 from quart import Response, abort, current_app, request
 
+from quart_fleet.conventions import PAGES
 from quart_fleet.web import Blueprint
-from quart_fleet.web._routes import PAGES
 
 [_FOLDER] = (files("swagger_ui_bundle") / "vendor").iterdir()  # named after its version
 _START = """\

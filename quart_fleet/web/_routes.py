@@ -12,8 +12,6 @@ from quart.blueprints import BlueprintSetupState
 from quart_fleet.errors import ServiceError
 from quart_fleet.web._parsing import Handler, ensure_filled, parsing
 
-PAGES = "quart_fleet_docs"
-"""The blueprint of the page of documentation; no resource is named so."""
 _EXTENSION = "quart_fleet.web.declared"
 VARIABLE = re.compile(r"<(?:(?P<kind>[a-zA-Z_]\w*)(?:\((?P<values>[^>]*)\))?:)?(?P<name>\w+)>")
 """One of a path: `<id:record_id>`."""

@@ -19,11 +19,8 @@ from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.names import normalise
 from scaffold.workspace import SERVICES, Service, Workspace
 
-EVERY_SERVICE = tuple(
-    f"{PREFIX}/{path}"
-    for path in ("", "health", "health/ready", "openapi.json", "docs", "docs/<name>")
-)
-"""What each service answers for itself; the cluster asks each pod for it."""
+EVERY_SERVICE = tuple(f"{PREFIX}/{path}" for path in ("", "health", "health/ready", "openapi.json"))
+"""What each service answers for itself, beside its page; the cluster asks each pod for it."""
 _UNSERVED = {"TESTING": "True", "DOCS": "False", "PYTHONDONTWRITEBYTECODE": "1"}
 """Settings with which an application is made and never started."""
 _FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)

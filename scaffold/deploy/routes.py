@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from quart_fleet.conventions import PREFIX
+from quart_fleet.conventions import PAGES, PREFIX
 from scaffold.commands.routes import EVERY_SERVICE, read_routes
 from scaffold.errors import ScaffoldError
 from scaffold.workspace import Service
@@ -21,7 +21,11 @@ class Route:
 def read_rules(service: Service) -> list[str]:
     """Return the rules of a service's routes, but those of every service; raises ScaffoldError."""
     return list(
-        dict.fromkeys(each.path for each in read_routes(service) if each.path not in EVERY_SERVICE)
+        dict.fromkeys(
+            each.path
+            for each in read_routes(service)
+            if each.path not in EVERY_SERVICE and not each.endpoint.startswith(f"{PAGES}.")
+        )
     )
 
 

@@ -20,6 +20,7 @@ from scaffold.generation.samples import (
     samples_of,
 )
 from scaffold.language.description import (
+    NUMBERS,
     TEXTS,
     FieldDescription,
     Generated,
@@ -288,14 +289,14 @@ class Field:
     @property
     def update_line(self) -> str:
         """The field of the DTO that updates."""
-        return self._dto_line(f"{self._request} | None", "default=None")
+        return self._dto_line(f"{self._ruled} | None", "default=None")
 
     @property
     def create_type(self) -> str:
         """The type of the field in the DTO that creates."""
         if self.initial:
             return f"Annotated[{self.enum}, Initially({self.initial_member})]"
-        return self.filter_type
+        return self._or_none(self._ruled)
 
     @property
     def filter_type(self) -> str:
@@ -576,6 +577,31 @@ class Field:
         return _KINDS[kind.name].request or self.enum
 
     @property
+    def _ruled(self) -> str:
+        """The type in a body, with the entity's rules for the document."""
+        of, kind = self.of, self._request
+        is_positive = of.positive and (of.least is None or of.least <= 0)  # type: ignore[operator]  # a number
+        is_number = of.type.name in NUMBERS
+        limits = {
+            "ge": of.least if is_number and not is_positive else None,
+            "gt": 0 if is_positive else None,
+            "le": of.greatest if is_number else None,
+            "min_length": of.shortest or None,
+            "max_length": of.longest,
+        }
+        said = [
+            f"{name}={each if 'length' in name else self._bound(each)}"
+            for name, each in limits.items()
+            if each is not None
+        ]
+        if of.pattern is not None:
+            said.append(f"pattern={self.pattern_literal}")
+        if of.secret or not said:
+            return kind
+        inner = kind.removeprefix("Annotated[").removesuffix("]") if "Annotated[" in kind else kind
+        return f"Annotated[{inner}, Ruled({', '.join(said)})]"
+
+    @property
     def _secret_request(self) -> str:
         """The type of a secret with its rules, of which the entity knows nothing."""
         limits = {
@@ -763,7 +789,7 @@ class ItemsField(Field):
     @property
     def patch_line(self) -> str:
         """The field of the DTO of a merge patch."""
-        return self._dto_line("Fixed" if self.of.fixed else self._request, "default=LEFT_OUT")
+        return self._dto_line("Fixed" if self.of.fixed else self._ruled, "default=LEFT_OUT")
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ _DTO_NAMES = (
     ),
     *("Fixed", "Hidden", "Initially", "LEFT_OUT", "Matching"),
     *("Part", "PartDTO", "PartPatchDTO", "PatchDTO"),
-    *("RequestDTO", "ResponseDTO", "Text", "Time", "Url", "utc_now"),
+    *("RequestDTO", "ResponseDTO", "Ruled", "Text", "Time", "Url", "utc_now"),
 )
 """What the DTOs of some fields use of quart_fleet.dto; ruff removes the rest."""
 

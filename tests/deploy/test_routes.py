@@ -93,7 +93,7 @@ class Clubs(MethodView):
     async def get(self) -> str: ...
 
 
-for place in ("rooms", "halls"):
+for place in ("rooms", "halls", "docs"):
     bp.add_url_rule(f"/{place}", place, list_teams)
 bp.add_url_rule("/clubs", view_func=Clubs.as_view("clubs"))
 bp.register_blueprint(nested)
@@ -119,10 +119,10 @@ async def find_anything(anything: str) -> str: ...
 
     done(completed)
     text = (workspace / INGRESS).read_text()
-    names = ("admin", "clubs", "halls", "rooms", "talk", "teams", "users")
+    names = ("admin", "clubs", "docs", "halls", "rooms", "talk", "teams", "users")
     for path in ("/login", *(f"/api/v1/{name}" for name in names)):
         assert f'- path: "{path}"\n' in text
-    assert text.count("- path: ") == 8
+    assert text.count("- path: ") == 9
     assert "No path of the fleet leads to /api/v1/<anything> of user-service" in completed.stderr
 
 

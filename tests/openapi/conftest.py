@@ -8,14 +8,18 @@ import pytest_asyncio
 from quart_fleet.testing import NewDatabase
 from tests.architecture.generated import DamageableWorkspace
 
+PRODUCTS = (
+    "product-service 8082 name:str(40):unique:length(6,30) price:decimal(10,2):min(100)"
+    " quantity:int:min(10) weight:float?:positive:max(0.5) share:decimal(4,3):positive:max(0.5)"
+    " code:str(8):pattern(/[A-Z]{3}/)"
+)
+
 
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> DamageableWorkspace:
     """Users as the contract has them, and another resource; a test that damages it repairs it."""
     root = tmp_path_factory.mktemp("openapi") / "fleet"
-    return DamageableWorkspace.make(
-        root, "user-service 8081", "product-service 8082 name:str(40):unique price:decimal(10,2)"
-    )
+    return DamageableWorkspace.make(root, "user-service 8081", PRODUCTS)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -25,6 +25,7 @@ from quart_fleet.dto import (
     DurationText,
     Email,
     Fixed,
+    Float,
     Id,
     Ids,
     Initially,
@@ -34,6 +35,7 @@ from quart_fleet.dto import (
     PatchDTO,
     RequestDTO,
     ResponseDTO,
+    Ruled,
     Text,
     Time,
     Url,
@@ -457,6 +459,71 @@ async def test_a_body_is_taken_exactly_where_its_schema_says_so(
 
     fault = find_fault(body, schema, document)
     assert (fault is None) is (response.status_code == 201), fault
+
+
+class RuledDTO(RequestDTO):
+    """A body whose entity has rules."""
+
+    label: Annotated[Text, Field(max_length=20), Ruled(min_length=8, pattern="[A-Ca]*")]
+    size: Annotated[Integer, Ruled(ge=10)]
+    rate: Annotated[Float, Ruled(gt=0, le=0.5)] | None = None
+    cost: Annotated[Decimal, Digits(10, 2), Ruled(ge=100)]
+    gain: Annotated[Decimal, Digits(10, 2), Ruled(gt=0)]
+    loss: Annotated[Decimal, Digits(3, 3), Ruled(le=Decimal("0.25"))]
+    shelf_ids: Annotated[Ids, Ruled(min_length=2)]
+
+
+RULED: dict[str, Any] = {
+    "label": "AAAAAAAA",
+    "size": 10,
+    "rate": 0.25,
+    "cost": 100,
+    "gain": "0.01",
+    "loss": "0.25",
+    "shelf_ids": [1, 2],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_refused"),
+    [
+        ({}, False),
+        ({"rate": None, "size": 11, "gain": 0.5}, False),
+        ({"label": "AAAAAAA"}, True),
+        ({"label": "XXXXXXXX"}, True),
+        ({"size": 9}, True),
+        ({"rate": 0}, True),
+        ({"rate": 0.6}, True),
+        ({"cost": 99.5}, True),
+        ({"cost": "-100"}, True),
+        ({"gain": "0.00"}, True),
+        ({"gain": "-1"}, True),
+        ({"gain": 0}, True),
+        ({"loss": 0.3}, True),
+        ({"shelf_ids": [1]}, True),
+    ],
+)
+async def test_the_rules_of_an_entity_are_in_the_schema_and_in_no_answer(
+    changes: dict[str, Any], is_refused: bool
+) -> None:
+    routes = Blueprint("ruled", __name__)
+
+    @routes.post("/ruled")
+    async def create(dto: RuledDTO) -> Answer[None]:
+        return Envelope.success(None)
+
+    app = make_service(routes)
+    document = await describe(app)
+    schema = document["components"]["schemas"]["RuledDTO"]
+    body = operations_of(document)["POST /api/v1/ruled"]["requestBody"]["content"]
+
+    assert (find_fault({**RULED, **changes}, schema, document) is not None) is is_refused
+    answer = await app.test_client().post("/api/v1/ruled", json={**RULED, **changes})
+    assert answer.status_code == 200  # for the entity names all that it refuses, with its own words
+    example = body["application/json"]["example"]
+    assert Decimal(example["cost"]) >= 100
+    assert Decimal(example["loss"]) <= Decimal("0.25")
+    ensure_valid(document)
 
 
 @pytest.mark.parametrize("envelope", [Envelope, Versioned])

@@ -6,12 +6,15 @@ import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 import pytest_asyncio
 
 from quart_fleet.testing import NewDatabase
+from tests.architecture.generated import DamageableWorkspace
+from tests.openapi.documents import find_fault, operations_of
 from tests.requirement import get_program
-from tests.workspace import GeneratedWorkspace, all_booted
+from tests.workspace import GeneratedWorkspace, all_booted, booted
 
 pytestmark = pytest.mark.slow
 
@@ -52,3 +55,20 @@ def test_nothing_is_found(served: tuple[GeneratedWorkspace, str], tmp_path: Path
             )
             assert found.returncode == 0, found.stdout
             assert "No issues found" in found.stdout
+
+
+def test_an_example_that_is_published_is_accepted(
+    fleet: DamageableWorkspace, fleet_url: str
+) -> None:
+    with booted(fleet, "product_service", fleet_url) as address:
+        document = httpx.get(f"{address}/openapi.json").json()
+        body = operations_of(document)["POST /api/v1/products"]["requestBody"]["content"]
+        example = body["application/json"]["example"]
+        kept = httpx.post(f"{address}/products", json=example)
+        patched = httpx.patch(f"{address}/products/{kept.json()['data']['id']}", json=example)
+
+    assert kept.status_code == 201, kept.text
+    assert patched.status_code == 200, patched.text
+    schema = document["components"]["schemas"]["CreateProductDTO"]
+    assert find_fault({**example, "quantity": 9}, schema, document)
+    assert find_fault({**example, "price": "-100"}, schema, document)
