@@ -23,6 +23,7 @@ T = TypeVar("T")
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 _UNSAFE_TO_REPEAT = ("POST", "PATCH")
+_LOST = ("", ".", "..")
 _NOT_FOUND = re.compile(r"(?!Endpoint )(.+) not found")
 _ALREADY_EXISTS = re.compile(r"(.+) already exists")
 _ALREADY_EXIST = re.compile(r"(.+) and (.+) already exist")
@@ -117,8 +118,17 @@ class Operation(Generic[T]):
         return f"{self.method} {self._path}"
 
     def path(self, values: Mapping[str, object]) -> str:
-        """Return the path with these values."""
-        return self._path.format_map({name: quote(str(one), "") for name, one in values.items()})
+        """Return the path with these values.
+
+        Raises InvalidRequestError where one would leave its place: a part that is empty is lost on
+        the way, and one of dots leads to another route (RFC 3986, section 5.2.4).
+        """
+        path = self._path.format_map({name: quote(str(one), "") for name, one in values.items()})
+        for part, declared in zip(path.split("/"), self._path.split("/"), strict=True):
+            if part in _LOST and part != declared:
+                name = declared.strip("{}")
+                raise InvalidRequestError(f"{name} must not be empty or dots alone")
+        return path
 
     def open(self, status: int, body: bytes) -> T:
         """Return the data of an answer.

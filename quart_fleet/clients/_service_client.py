@@ -170,6 +170,7 @@ class ServiceClient:
     ) -> T:
         """Call an operation, and return the data that it answers.
 
+        Raises InvalidRequestError for a value that cannot be a part of a path.
         Raises what the service has refused, as it was raised there, where the operation names it
         (by itself NotFoundError and ConflictError). Raises UnavailableError, and logs an error,
         where it has refused anything else. Raises UnavailableError where no answer comes that can
@@ -181,6 +182,7 @@ class ServiceClient:
             query: the query parameters.
             body: sent without the fields that are not set.
         """
+        url = URL(f"{self.url}{operation.path(values)}", encoded=True)
         begun, bound = asyncio.get_running_loop().time(), BOUND.get()
         end = begun + self._timeout
         if bound is not None and bound.task is None:
@@ -191,7 +193,6 @@ class ServiceClient:
                 bound.is_waiting = True
             else:
                 bound.has_written = True
-        url = URL(f"{self.url}{operation.path(values)}", encoded=True)
         headers, written = _carried(bound), None
         if body is not None:
             headers["Content-Type"] = "application/json"
