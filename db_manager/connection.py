@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from urllib.parse import urlsplit
@@ -190,16 +190,37 @@ async def recreate(url: str) -> None:
     """Drop a database of the embedded server, and create it anew; ends all its connections.
 
     Killed in between, it leaves no database, or one that cannot be used: the next command that
-    connects does this again.
+    connects restores it.
     """
+    async with _creating(url) as (connection, name):
+        await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+
+
+async def restore(url: str) -> None:
+    """Create the database that a killed `recreate` left out, or only half of it."""
+    async with _creating(url) as (connection, name):
+        rows = "SELECT datconnlimit = -2 FROM pg_database WHERE quote_ident(datname) = $1"
+        is_invalid = await connection.fetchval(rows, name)
+        if is_invalid is None or is_invalid:  # else another command has created it
+            await connection.execute(f"DROP DATABASE IF EXISTS {name}")
+            await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+
+
+@asynccontextmanager
+async def _creating(url: str) -> AsyncIterator[tuple[asyncpg.Connection, str]]:
+    """Connect beside a database, which no other command creates meanwhile; gives its name, quoted."""
     parts = urlsplit(url)
-    name = '"' + parts.path.lstrip("/").replace('"', '""') + '"'
     maintenance = parts._replace(path="/template1").geturl()
     connection = await asyncpg.connect(**connect_arguments(maintenance))
     try:
-        await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        with suppress(asyncpg.DuplicateDatabaseError):  # by another command, which did this too
-            await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        await connection.execute(
+            "SELECT pg_advisory_lock(hashtext('db_manager creates databases'))"
+        )
+        yield (
+            connection,
+            await connection.fetchval("SELECT quote_ident($1)", parts.path.lstrip("/")),
+        )
     finally:
         await connection.close()
 
@@ -252,7 +273,7 @@ async def _reach(target: Target, deadline: float, retried: Retried) -> None:
                 return
         except ManagerError as error:
             if target.is_embedded and _is_dropped(error) and not is_restored:
-                await recreate(target.url)
+                await restore(target.url)
                 is_restored = True
                 continue
             if not isinstance(error, retried):

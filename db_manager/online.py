@@ -66,11 +66,16 @@ class Online(MigrateOperation):
 
 
 class Lines(MigrateOperation):
-    """Lines of Python."""
+    """Lines of Python, and those of the way back."""
 
-    def __init__(self, *lines: str) -> None:
+    def __init__(self, *lines: str, back: Iterable[str] = ()) -> None:
         """Take them as they are written."""
         self.lines = lines
+        self.back = tuple(back)
+
+    def reverse(self) -> "Lines":
+        """Swap the two ways."""
+        return Lines(*self.back, back=self.lines)
 
 
 @renderers.dispatch_for(Online)
@@ -116,7 +121,8 @@ def split(
         for each in flat
         if isinstance(each, CreateIndexOp | CreateForeignKeyOp | CreateUniqueConstraintOp)
     }
-    expansion, required, contraction = (list[MigrateOperation]() for _ in range(3))
+    expansion, contraction = list[MigrateOperation](), list[MigrateOperation]()
+    required = list[AlterColumnOp]()
     for each in flat:
         place = place_of(each)
         if isinstance(each, DropTableOp | DropColumnOp) or place in dropped:
@@ -147,7 +153,16 @@ def split(
             required.append(nullability)
         else:
             expansion.append(each)
-    return expansion, [*required, *contraction]
+    checks = [_without_check(each) for each in required]
+    return expansion, [*required, *checks, *contraction]
+
+
+def _without_check(required: AlterColumnOp) -> Lines:
+    """Return what takes the check of a column away that could not become required."""
+    name = name_of_not_null_check(required.table_name, required.column_name)
+    schema = f", schema={required.schema!r}" if required.schema else ""
+    where = f'{required.table_name!r}, type_="check"{schema}, if_exists=True'
+    return Lines(back=[f"op.drop_constraint(op.f({name!r}), {where})"])
 
 
 def _apart(operation: AlterColumnOp) -> tuple[AlterColumnOp, AlterColumnOp]:

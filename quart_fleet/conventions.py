@@ -19,6 +19,7 @@ FOREIGN_VARIABLES = (
         "DATABASE_*",
         "DB_*",
         "DEBUG",
+        "DOCS",
         "FORWARDED_ALLOW_IPS",
         "HOST",
         "PG*",

@@ -166,7 +166,7 @@ COMMANDS = {
         "scaffold.commands.openapi",
         _CHECKS,
         "Print the OpenAPI document of a service.",
-        ("openapi user-service", "openapi user-service --out users.json"),
+        ("openapi user-service", "openapi user-service --out users.json", "openapi --write"),
     ),
     "doctor": LazyCommand(
         "scaffold.commands.doctor",

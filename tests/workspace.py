@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -19,6 +19,12 @@ from quart_fleet.conventions import without_foreign_variables
 from tests.ports import reserve_port
 
 FRAMEWORK = Path(__file__).parents[1]
+
+CHECKS = (
+    *("ruff check .", "ruff format --check .", "scaffold contracts"),
+    "mypy services shared db_manager/migrations",
+)
+"""What a workspace passes before its own tests, modules of Python with their arguments."""
 
 Serve = Callable[[str], httpx.Client]
 """Runs a service, by its package, until the module's tests end; returns a client of its API."""
@@ -38,6 +44,19 @@ class GeneratedWorkspace:
         for service in services:
             workspace.python("-m", "scaffold", *service.split())
         return workspace
+
+    @classmethod
+    def describe(cls, root: Path, fleet: str) -> Self:
+        """Make one of which `fleet` is the fleet.toml."""
+        workspace = cls.make(root)
+        (root / "fleet.toml").write_text(fleet)
+        workspace.python("-m", "scaffold", "apply")
+        return workspace
+
+    def check(self) -> None:
+        """Hold its code to the linter, the formatter, the import contracts and the type checker."""
+        for check in CHECKS:
+            self.python("-m", *check.split())
 
     @property
     def environment(self) -> dict[str, str]:
@@ -91,7 +110,7 @@ def booted(
     workspace: GeneratedWorkspace, package: str, database_url: str, **settings: str
 ) -> Iterator[str]:
     """Run a service as its README says; gives the address of its API."""
-    port = reserve_port()
+    port = settings.get("SERVICE_PORT") or reserve_port()
     process = subprocess.Popen(
         [sys.executable, "app.py"],
         cwd=workspace.root / "services" / package,
@@ -110,6 +129,21 @@ def booted(
         _, log = process.communicate(timeout=60)
     assert process.returncode == 0, log
     assert "Traceback" not in log, log
+
+
+@contextmanager
+def all_booted(workspace: GeneratedWorkspace, database_url: str) -> Iterator[dict[str, str]]:
+    """Run every service, each told where the others are; gives the addresses of their APIs."""
+    packages = [path.parent.name for path in sorted(workspace.root.glob("services/*/app.py"))]
+    ports = {package: str(reserve_port()) for package in packages}
+    urls = {f"{package.upper()}_URL": f"http://127.0.0.1:{ports[package]}" for package in packages}
+    with ExitStack() as stack:
+        yield {
+            package: stack.enter_context(
+                booted(workspace, package, database_url, SERVICE_PORT=port, **urls)
+            )
+            for package, port in ports.items()
+        }
 
 
 def wait_for(address: str, process: subprocess.Popen[str]) -> None:

@@ -447,6 +447,7 @@ class BoundedApplication(quart.Quart):
                 if bound.watcher is not None:
                     bound.watcher.cancel()
                     await asyncio.wait([bound.watcher])
+                    bound.watcher = None  # so does its traceback, which has all of the request
                 if request.scope.get("_quart._preserve_context", False):  # as test clients ask for
                     self._preserved_context = context.copy()
 

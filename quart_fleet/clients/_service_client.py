@@ -217,7 +217,7 @@ class ServiceClient:
             operation: gets the record of one `record_id`.
             ids: what is asked for.
         """
-        missing = set[int]()
+        missing = {each for each in ids if each < 1}  # which no row has, and no route takes
 
         async def ask(record_id: int) -> None:
             try:
@@ -227,7 +227,7 @@ class ServiceClient:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for record_id in ids:
+                for record_id in ids - missing:
                     group.create_task(ask(record_id))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed.exceptions[0].__cause__

@@ -177,7 +177,7 @@ class _Group(TaskGroup):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, measure: Callable[[], None]) -> None:
         super().__init__(loop)
-        self._measure = measure
+        self.measure: Callable[[], None] = measure
 
     async def spawn_app(self, app: Any, config: Config, scope: Any, send: Any) -> Any:
         """Run the application; returns what hands it a message."""
@@ -191,7 +191,7 @@ class _Group(TaskGroup):
                 self.unread -= size
                 is_taken.set()
                 if size > SMALL:
-                    self._measure()
+                    self.measure()
                 return message
 
             await app(scope, take, *others)
@@ -205,7 +205,7 @@ class _Group(TaskGroup):
                 return
             self.unread += _size(message)
             if self.unread > SMALL:
-                self._measure()
+                self.measure()
             if self.unread > _MOST_UNREAD:
                 is_taken.clear()
                 await is_taken.wait()
@@ -226,7 +226,7 @@ class StrictProtocol(H11Protocol):
 
     def __init__(self, bounded: "BoundedConnection", *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._bounded = bounded
+        self.refuse: Callable[[int], None] = bounded.refuse
         limits = bounded.all
         self.connection = StrictConnection(
             limits.most_head, limits.most_headers, opens_websockets=limits.opens_websockets
@@ -236,7 +236,7 @@ class StrictProtocol(H11Protocol):
         pass  # hypercorn's goes over to HTTP/2
 
     async def _send_error_response(self, status_code: int) -> None:
-        self._bounded.refuse(status_code)
+        self.refuse(status_code)
 
 
 class BoundedConnection(TCPServer, Connection):
@@ -274,6 +274,10 @@ class BoundedConnection(TCPServer, Connection):
         finally:
             await self._close()
             self.all.forget(self)
+            if self.reader.connection:  # all that is in a circle waits long to be collected
+                self.reader.connection = None
+                self._group.measure = self.protocol.refuse = _do_nothing
+                self.protocol.send = _do_nothing  # type: ignore[assignment]  # not called any more
             if self._telling:
                 self._telling.cancel()
 
@@ -371,6 +375,10 @@ class BoundedConnection(TCPServer, Connection):
         self.is_refused = True
         if self.protocol.stream is None:  # what has come of a head is not kept
             self.protocol.connection = StrictConnection(0, 0)
+
+
+def _do_nothing(*_: object) -> None:
+    """Stand for what is not to be called any more."""
 
 
 def run_hypercorn(app: ServiceApplication, listener: socket.socket, link: Link) -> None:

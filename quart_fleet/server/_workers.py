@@ -251,6 +251,7 @@ class Workers:
         A second signal has them end at once, a third one kills them.
         """
         self.listener.close()
+        handled = len(self._signals)
         seen = [number for number in self._signals if number != signal.SIGHUP]
         alive = [each for each in self._all() if each.process.is_alive()]
         alive.sort(key=lambda each: each.since is not None)
@@ -264,7 +265,8 @@ class Workers:
             last.terminate()
         deadline, is_cut = time.monotonic() + self.grace + END_TIMEOUT, False
         while alive := [each for each in alive if each.process.exitcode is None]:
-            for number in self._signals[len(seen) :]:
+            for number in self._signals[handled:]:
+                handled += 1
                 is_second = number != signal.SIGHUP and Link().is_second(number, seen)
                 seen.append(number)
                 if not is_second:

@@ -8,6 +8,10 @@ import click
 from scaffold.commands.completion import complete_service
 from scaffold.commands.routes import ask, find_services
 from scaffold.errors import MisuseError, ScaffoldError
+from scaffold.workspace import SERVICES
+
+COPY = "openapi.json"
+"""The committed copy of a service's document, in its folder."""
 
 
 @click.command("openapi")
@@ -18,11 +22,16 @@ from scaffold.errors import MisuseError, ScaffoldError
     metavar="FILE",
     help="Write the document to a file in place of the terminal.",
 )
-def command(services: tuple[str, ...], out: Path | None) -> None:
+@click.option(
+    "--write", is_flag=True, help=f"Write each document to {SERVICES}/*/{COPY}, to be committed."
+)
+def command(services: tuple[str, ...], out: Path | None, write: bool) -> None:
     """Print the OpenAPI document of SERVICE; of several, by default of all, an object by their names.
 
     The service's application is made and asked; no server starts, and no database is opened.
     """
+    if write and out:
+        raise MisuseError("--write and --out are two places: give one of them.")
     asked = find_services(services)
     if not asked:
         raise MisuseError("No service yet. Create one: python -m scaffold user-service 8081")
@@ -30,6 +39,11 @@ def command(services: tuple[str, ...], out: Path | None) -> None:
     if failures := [str(one) for one in answers if isinstance(one, ScaffoldError)]:
         raise ScaffoldError("\n".join(failures))
     texts = [str(one) for one in answers]
+    if write:
+        for one, each in zip(asked, texts, strict=True):
+            (one.folder / COPY).write_text(each, "utf-8")
+            click.echo(f"{SERVICES}/{one.package}/{COPY}")
+        return
     text = texts[0]
     if len(texts) > 1:
         named = {one.called: json.loads(each) for one, each in zip(asked, texts, strict=True)}

@@ -24,7 +24,7 @@ EVERY_SERVICE = tuple(
     for path in ("", "health", "health/ready", "openapi.json", "docs", "docs/<name>")
 )
 """What each service answers for itself; the cluster asks each pod for it."""
-_UNSERVED = {"TESTING": "True", "PYTHONDONTWRITEBYTECODE": "1"}
+_UNSERVED = {"TESTING": "True", "DOCS": "False", "PYTHONDONTWRITEBYTECODE": "1"}
 """Settings with which an application is made and never started."""
 _FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
 """A place in a traceback."""

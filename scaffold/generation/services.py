@@ -616,7 +616,7 @@ def describe_resource(resource: Resource, service: str) -> Words:
             }
             for one in directories
             for items, field in one.nested
-            if items.count
+            if items.count and field.samples[0] is not None
         ],
         "listed_pairs": [
             field

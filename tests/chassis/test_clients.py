@@ -486,7 +486,8 @@ async def test_ids_that_a_service_does_not_know_are_missing() -> None:
     get = Operation("GET", "/users/{record_id}", Record)
     provider = Provider([look])
     async with provider.listening(), calling(provider.url) as client:
-        assert await client.missing(get, {7, 8, 9}) == {8, 9}
+        assert await client.missing(get, {7, 8, 9, 0, -1}) == {8, 9, 0, -1}
+        assert len(provider.received) == 3
         with pytest.raises(UnavailableError) as failed:
             await client.missing(get, {7, 13})
 

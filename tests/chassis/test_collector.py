@@ -1,10 +1,16 @@
 """The garbage collector while a service runs."""
 
+import asyncio
 import gc
+import weakref
+from typing import Any
 
 import pytest
 
+from quart_fleet.asgi._application import ServiceApplication
+from quart_fleet.bounds import BOUND
 from quart_fleet.server._lifecycle import collecting_requests_only
+from tests.chassis.serving import Serve, exchange, spell
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +57,32 @@ def test_the_collector_is_as_it_was_afterwards() -> None:
         pass
 
     assert (gc.get_threshold(), gc.get_freeze_count()) == before
+
+
+async def test_a_request_whose_client_was_watched_is_freed_with_its_answer(
+    app: ServiceApplication, serve: Serve
+) -> None:
+    """Not later by the collector: thousands of them would wait for it."""
+    seen = list[weakref.ref[Any]]()
+
+    @app.get("/slow")
+    async def slow() -> str:
+        bound = BOUND.get()
+        assert bound is not None
+        while bound.watcher is None:  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # it has begun
+        seen.append(weakref.ref(bound.request))
+        return "slow"
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with serve(app) as port:
+            answer = await exchange(port, spell("GET", "/slow"))
+            await asyncio.sleep(0)
+            [request] = seen
+            assert request() is None
+    finally:
+        gc.enable()
+    assert answer.endswith(b"slow")

@@ -102,3 +102,13 @@ def test_the_signal_to_end_waits_for_no_replacement(tmp_path: Path) -> None:
         started.wait_for("1 hang")
 
         assert started.end(signal.SIGTERM) == (0, "")
+
+
+@pytest.mark.parametrize("hangups", [1, 2])
+def test_a_signal_after_a_hangup_is_the_first_to_end(tmp_path: Path, hangups: int) -> None:
+    with parent(tmp_path, 1, "drain drain drain") as started:
+        started.wait_for("0 drain")
+        code, said = started.end(*[signal.SIGHUP] * hangups, signal.SIGTERM)
+
+    assert (code, said) == (0, "")
+    assert not [*tmp_path.glob("* cut")]

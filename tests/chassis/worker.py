@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,12 @@ from quart_fleet.server._listener import listen
 from quart_fleet.server._workers import Link, Workers
 
 app = SimpleNamespace(start_error=None)
+
+
+def drain(_number: int, _frame: object) -> None:
+    """Take a second to end, in which another signal may come."""
+    time.sleep(1)
+    sys.exit(0)
 
 
 def run(_app: ServiceApplication, _listener: socket.socket, link: Link) -> None:
@@ -28,8 +35,12 @@ def run(_app: ServiceApplication, _listener: socket.socket, link: Link) -> None:
     order = orders[number] if number < len(orders) else "serve"
     if order == "fail":
         sys.exit(3)
-    if order != "hang":
+    if order == "drain":
+        signal.signal(signal.SIGTERM, drain)
+        signal.signal(signal.SIGINT, lambda _number, _frame: (folder / f"{number} cut").touch())
+    elif order != "hang":
         signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    if order != "hang":
         link.serving()
     (folder / f"{number} {order}").touch()
     if order != "die":

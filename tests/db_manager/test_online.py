@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.db_manager.outcome import execute, schema
+from tests.db_manager.outcome import execute, revisions, schema
 from tests.db_manager.test_changes_under_load import NUMBER, program
 from tests.db_manager.workspace_copy import WorkspaceCopy
 
@@ -169,3 +169,32 @@ def test_names_that_want_quotes_and_other_schemas_are_changed_alike(copy: Worksp
         outcome = copy.run(*arguments)
         assert outcome.code == 0, f"{arguments} {outcome.err}\n{texts}"
     assert "Unsafe" not in written.err
+
+
+@pytest.mark.slow
+def test_rows_that_a_change_cannot_keep_leave_it_undone_until_they_are_mended(
+    copy: WorkspaceCopy,
+) -> None:
+    write(copy)
+    for arguments in (["migrate"], ["revision", "-m", "products"], ["migrate"]):
+        assert copy.run(*arguments).code == 0
+    insert = "INSERT INTO products (code, stock, note, price) VALUES ('a', 1, {}, 1)"
+    execute(copy.url, insert.format("'first'"), insert.format("NULL"))
+    write(copy, code="String(40), unique=True", note="str", index=True)
+    assert copy.run("revision", "-m", "change products").code == 0
+    expansion, contraction = reversed(copy.heads()[:2])
+    before = schema(copy.url)
+
+    not_unique, left = copy.run("migrate"), schema(copy.url)
+    execute(copy.url, "UPDATE products SET code = 'b' WHERE note IS NULL")
+    null = copy.run("migrate")
+    at = revisions(copy.url)
+    execute(copy.url, "UPDATE products SET note = 'second' WHERE note IS NULL")
+    mended, check = copy.run("migrate"), copy.run("check")
+
+    assert (not_unique.code, "(code)=(a) is duplicated" in not_unique.err) == (1, True)
+    assert left == before
+    assert (null.code, "nn_products_note" in null.err) == (1, True)
+    assert at == [(expansion,)]
+    assert contraction in mended.out
+    assert check.code == 0, check.err

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
+from db_manager.connection import recreate, restore
 from tests.db_manager.conftest import Run
 from tests.db_manager.outcome import USERS, execute, fetch, revisions, schema, tables
 from tests.db_manager.workspace_copy import WorkspaceCopy
@@ -206,6 +208,19 @@ def test_a_reset_that_was_killed_is_finished_by_the_next_command(copy: Workspace
 
     assert [each.code for each in outcomes] == [1, 0, 0, 1, 0, 0, 1, 0, 0], outcomes
     assert "Run: python -m db_manager migrate" in outcomes[0].err
+
+
+async def test_a_database_that_another_command_has_created_is_not_created_again(
+    fresh_database_url: str,
+) -> None:
+    await recreate(fresh_database_url)
+    connection = await asyncpg.connect(fresh_database_url)
+    await connection.execute("CREATE TABLE kept ()")
+
+    await restore(fresh_database_url)
+
+    assert await connection.fetchval("SELECT count(*) FROM kept") == 0
+    await connection.close()
 
 
 def test_a_reset_leaves_what_others_made_and_says_so(run: Run, fresh_database_url: str) -> None:

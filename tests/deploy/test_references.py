@@ -99,7 +99,22 @@ def test_every_setting_is_one_that_services_know(documents: Documents) -> None:
         for variable in container.get("env", [])
     }
 
-    assert given - OTHERS <= known
+    assert given - OTHERS - set(map(address_of, SERVICES)) <= known
+
+
+def address_of(service: str) -> str:
+    """Return the variable that says where a service is."""
+    return f"{service.replace('-', '_').upper()}_URL"
+
+
+def test_each_service_is_told_where_the_others_are(documents: Documents) -> None:
+    for deployment in of_kind(documents, "Deployment"):
+        [container] = deployment["spec"]["template"]["spec"]["containers"]
+        told = {each["name"]: each.get("value") for each in container["env"]}
+        others = SERVICES.keys() - {deployment["metadata"]["name"]}
+
+        expected = {address_of(other): f"http://{other}" for other in others}
+        assert expected.items() <= told.items()
 
 
 def test_every_config_map_that_is_read_exists(documents: Documents) -> None:

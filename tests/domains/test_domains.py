@@ -1,7 +1,7 @@
 """Real domains, each of one fleet.toml: generated, checked, and used over HTTP as its users would."""
 
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +11,28 @@ import pytest_asyncio
 
 from quart_fleet.testing import NewDatabase
 from tests.readme.test_guide import paste
-from tests.workspace import GeneratedWorkspace, booted
+from tests.workspace import GeneratedWorkspace, all_booted
 
 pytestmark = pytest.mark.slow
 
 DOMAINS = Path(__file__).parent
-CHECKS = (
-    *("ruff check .", "ruff format --check .", "scaffold contracts"),
-    *("mypy services shared db_manager/migrations", "pytest -q services"),
-)
 
 
 class Client:
     """Asks a service, and holds each answer to its status."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: httpx.Client, addresses: Mapping[str, str], package: str) -> None:
         self._client = client
+        self._addresses = addresses
+        self._package = package
+
+    def of(self, package: str) -> "Client":
+        """Return what asks another service of the fleet."""
+        return Client(self._client, self._addresses, package)
 
     def ask(self, method: str, path: str, body: object = None, status: int = 200) -> Any:
         """Return the data of an answer, of a refusal its errors or else its message."""
-        answer = self._client.request(method, path, json=body)
+        answer = self._client.request(method, f"{self._addresses[self._package]}{path}", json=body)
         assert answer.status_code == status, answer.text
         document = answer.json()
         return document.get("data", document.get("errors", document["message"]))
@@ -219,25 +221,32 @@ def sell(products: Client) -> None:
 
 def order(orders: Client) -> None:
     """Order two products, change the lines, and pay."""
-    line = {"product_id": 1, "quantity": 2, "unit_price": "12.50"}
-    body = {"code": "O1", "buyer_id": 7, "placed_at": "2026-11-23T09:24:02Z"}
-    made = orders.ask("POST", "/orders", body | {"lines": [line, line | {"product_id": 2}]}, 201)
+    users, products = orders.of("user_service"), orders.of("product_service")
+    buyer = users.make("/users", username="ada", email="ada@example.com")
+    lamp, desk, chair = (
+        products.make("/products", name=name, sku=name, price="1")
+        for name in ("lamp", "desk", "chair")
+    )
+    line = {"product_id": lamp, "quantity": 2, "unit_price": "12.50"}
+    body = {"code": "O1", "buyer_id": buyer, "placed_at": "2026-11-23T09:24:02Z"}
+    made = orders.ask("POST", "/orders", body | {"lines": [line, line | {"product_id": desk}]}, 201)
     path, (first, second) = f"/orders/{made['id']}", made["lines"]
 
     changes = [
-        {"id": second["id"], "product_id": 1},
-        {"id": first["id"], "product_id": 2, "quantity": 3},
-        {"product_id": 3, "quantity": 1, "unit_price": "1"},
+        {"id": second["id"], "product_id": lamp},
+        {"id": first["id"], "product_id": desk, "quantity": 3},
+        {"product_id": chair, "quantity": 1, "unit_price": "1"},
     ]
     changed = orders.ask("PATCH", path, {"lines": changes})
 
     assert [
         (each["product_id"], each["quantity"], each["unit_price"]) for each in changed["lines"]
-    ] == [(1, 2, "12.50"), (2, 3, "12.50"), (3, 1, "1.00")]
+    ] == [(lamp, 2, "12.50"), (desk, 3, "12.50"), (chair, 1, "1.00")]
     assert [each["id"] for each in changed["lines"][:2]] == [second["id"], first["id"]]
     assert orders.ask("GET", path) == changed
-    assert orders.ask("GET", "/orders?buyer_id=7") == [changed]
+    assert orders.ask("GET", f"/orders?buyer_id={buyer}") == [changed]
     for lines, errors in (
+        ([line | {"product_id": 2**40}], {"lines.0.product_id": "No such product"}),
         ([line | {"quantity": 0}], {"lines.0.quantity": "Must be greater than 0"}),
         ([line, line], {"lines.1.product_id": "Is a duplicate"}),
         ([{"id": 2**62}], {"lines.0.id": "No such item"}),
@@ -271,9 +280,8 @@ def domain(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def workspace(tmp_path: Path, domain: str) -> Iterator[GeneratedWorkspace]:
     """A workspace that the domain's description was applied to."""
-    made = GeneratedWorkspace.make(tmp_path / "fleet")
-    shutil.copy(DOMAINS / domain / "fleet.toml", made.root)
-    made.python("-m", "scaffold", "apply")
+    fleet = (DOMAINS / domain / "fleet.toml").read_text()
+    made = GeneratedWorkspace.describe(tmp_path / "fleet", fleet)
     yield made
     shutil.rmtree(made.root)
 
@@ -294,12 +302,9 @@ async def url(
 def test_a_domain_is_generated_checked_and_used(
     workspace: GeneratedWorkspace, url: str, domain: str
 ) -> None:
-    for check in CHECKS:
-        workspace.python("-m", *check.split())
+    workspace.check()
+    workspace.python("-m", "pytest", "-q", "services")
 
-    for package, use in SCENARIOS[domain].items():
-        with (
-            booted(workspace, package, url) as address,
-            httpx.Client(base_url=address, timeout=30) as client,
-        ):
-            use(Client(client))
+    with all_booted(workspace, url) as addresses, httpx.Client(timeout=30) as client:
+        for package, use in SCENARIOS[domain].items():
+            use(Client(client, addresses, package))

@@ -190,6 +190,19 @@ json = "json?"
 pin = "url:secret"
 copy = "str?:secret"
 
+[odd-service.stub]
+parts = "items(piece)"
+echo = "ref(far-service.echo, fk)?"
+
+[odd-service.stub.piece]
+twin = "ref(far-service.echo)?:unique"
+
+[far-service]
+port = 8085
+
+[far-service.echo]
+stub = "ref(odd-service.stub, fk)?"
+
 [odd-service.bill]
 ticket = "ref(ticket)"
 rows = "items(row):length(1)"
@@ -201,7 +214,8 @@ tickets = "many(ticket):length(1)"
 """Many and items of more than two, which differ in combinations; parts with secrets and pairs; tables
 without a column; what changes by its items alone; users of other fields, and the contract's routes for
 what is no user; fields called as Python's types; secrets called as what is told of a part, and such as
-any answer holds; a reference to another service's negative durations."""
+any answer holds; a reference to another service's negative durations; a part
+that refers to what refers to its owner from another service."""
 
 BOX = """
 [box-service]
@@ -218,19 +232,11 @@ eggs = "items(egg)"
 weight = "int"
 """
 
-CHECKS = (
-    *("ruff check .", "ruff format --check .", "scaffold contracts"),
-    *("mypy services shared db_manager/migrations", "pytest -q services"),
-)
-
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     """A workspace with all of them."""
-    made = GeneratedWorkspace.make(tmp_path_factory.mktemp("awkward") / "fleet")
-    (made.root / "fleet.toml").write_text(FLEET)
-    made.python("-m", "scaffold", "apply")
-    return made
+    return GeneratedWorkspace.describe(tmp_path_factory.mktemp("awkward") / "fleet", FLEET)
 
 
 @pytest.fixture(scope="module")
@@ -240,8 +246,8 @@ def stock(serve: Serve) -> httpx.Client:
 
 
 def test_they_pass_every_check_and_their_own_tests(workspace: GeneratedWorkspace) -> None:
-    for check in CHECKS:
-        workspace.python("-m", *check.split())
+    workspace.check()
+    workspace.python("-m", "pytest", "-q", "services")
 
 
 def test_secrets_of_parts_are_taken_and_never_given_out(stock: httpx.Client) -> None:
@@ -297,9 +303,7 @@ async def test_parts_with_rows_get_pairs_and_secrets_and_lose_them(
     tmp_path: Path, fresh_database_url: str
 ) -> None:
     url = fresh_database_url
-    workspace = GeneratedWorkspace.make(tmp_path / "fleet")
-    (workspace.root / "fleet.toml").write_text(BOX)
-    workspace.python("-m", "scaffold", "apply")
+    workspace = GeneratedWorkspace.describe(tmp_path / "fleet", BOX)
     workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
     connection = await asyncpg.connect(url)
     await connection.execute(

@@ -77,11 +77,7 @@ _active = false
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     """A workspace with the service that is described above."""
-    made = GeneratedWorkspace.make(tmp_path_factory.mktemp("options") / "fleet")
-    with (made.root / "fleet.toml").open("a") as file:
-        file.write(FLEET)
-    made.python("-m", "scaffold", "apply")
-    return made
+    return GeneratedWorkspace.describe(tmp_path_factory.mktemp("options") / "fleet", FLEET)
 
 
 @pytest.fixture(scope="module")

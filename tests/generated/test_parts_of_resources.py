@@ -90,10 +90,7 @@ type = "uuid:unique:fixed"
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     """A workspace with the service that is described above."""
-    made = GeneratedWorkspace.make(tmp_path_factory.mktemp("parts") / "fleet")
-    (made.root / "fleet.toml").write_text(FLEET)
-    made.python("-m", "scaffold", "apply")
-    return made
+    return GeneratedWorkspace.describe(tmp_path_factory.mktemp("parts") / "fleet", FLEET)
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +110,7 @@ class TestResourcesWithParts:
     def test_the_linter_and_the_strict_type_checker_find_nothing(
         self, workspace: GeneratedWorkspace
     ) -> None:
-        workspace.python("-m", "ruff", "check", ".")
-        workspace.python("-m", "ruff", "format", "--check", ".")
-        workspace.python("-m", "mypy", "services", "shared/models", "db_manager/migrations")
-        workspace.python("-m", "scaffold", "contracts")
+        workspace.check()
 
     def test_their_own_tests_pass(self, workspace: GeneratedWorkspace) -> None:
         assert " passed" in workspace.python("-m", "pytest", "-q", "services")

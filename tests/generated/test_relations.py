@@ -68,11 +68,7 @@ author = "ref(shop-service.shop, fk):fixed"
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> GeneratedWorkspace:
     """A workspace with these services."""
-    made = GeneratedWorkspace.make(tmp_path_factory.mktemp("relations") / "fleet")
-    with (made.root / "fleet.toml").open("a") as file:
-        file.write(FLEET)
-    made.python("-m", "scaffold", "apply")
-    return made
+    return GeneratedWorkspace.describe(tmp_path_factory.mktemp("relations") / "fleet", FLEET)
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +88,7 @@ def created(client: httpx.Client, path: str, **body: object) -> int:
 def test_the_linter_and_the_strict_type_checker_find_nothing(
     workspace: GeneratedWorkspace,
 ) -> None:
-    workspace.python("-m", "ruff", "check", ".")
-    workspace.python("-m", "ruff", "format", "--check", ".")
-    workspace.python("-m", "mypy", "services", "shared/models", "db_manager/migrations")
-    workspace.python("-m", "scaffold", "contracts")
+    workspace.check()
 
 
 def test_their_own_tests_pass(workspace: GeneratedWorkspace) -> None:

@@ -71,7 +71,10 @@ def test_what_is_generated_declares_everything(fleet: DamageableWorkspace) -> No
 
 @pytest.mark.slow
 def test_a_document_is_printed_or_written_without_a_database(fleet: DamageableWorkspace) -> None:
-    nowhere = {"DATABASE_URL": "postgresql://nothing-connects-here/app"}
+    nowhere = {
+        "DATABASE_URL": "postgresql://nothing-connects-here/app",
+        "DOCS": "/home/ada/docs",  # of a shell
+    }
     printed = fleet.scaffold("openapi", "user-service", **nowhere)
     written = fleet.scaffold("openapi", "user_service", "--out", "users.json", **nowhere)
     every = fleet.scaffold("openapi", **nowhere)
@@ -85,6 +88,26 @@ def test_a_document_is_printed_or_written_without_a_database(fleet: DamageableWo
     assert "POST /api/v1/users" in operations_of(document)
     assert list(json.loads(every.stdout)) == ["product-service", "user-service"]
     assert json.loads(every.stdout)["user-service"] == document
+
+
+@pytest.mark.slow
+def test_a_committed_copy_is_the_present_document(fleet: DamageableWorkspace) -> None:
+    copy = fleet.root / "services/user_service/openapi.json"
+    written = fleet.scaffold("openapi", "--write")
+    text, fresh = copy.read_text(), fleet.scaffold("contracts")
+    copy.write_text(text.replace("ada", "eve"))
+    stale = fleet.scaffold("contracts")
+    again = fleet.scaffold("openapi", "user-service", "--write")
+
+    assert written.returncode == fresh.returncode == again.returncode == 0, fresh.stdout
+    assert written.stdout.splitlines() == [
+        "services/product_service/openapi.json",
+        "services/user_service/openapi.json",
+    ]
+    assert stale.returncode == 1
+    assert stale.stdout.startswith("services/user_service/openapi.json is not what the service")
+    assert copy.read_text() == text == fleet.scaffold("openapi", "user-service").stdout
+    assert fleet.scaffold("openapi", "--write", "--out", "x").returncode == 2
 
 
 @pytest.mark.slow

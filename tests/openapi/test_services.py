@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from quart_fleet.testing import NewDatabase
 from tests.requirement import get_program
-from tests.workspace import GeneratedWorkspace, booted
+from tests.workspace import GeneratedWorkspace, all_booted
 
 pytestmark = pytest.mark.slow
 
@@ -41,8 +41,8 @@ def test_nothing_is_found(served: tuple[GeneratedWorkspace, str], tmp_path: Path
     shutil.copy(CONFIGURATION, tmp_path)
     program = get_program("schemathesis")
     count, seed = os.environ.get("EXAMPLES", "15"), os.environ.get("SEED", "1")
-    for app in sorted(workspace.root.glob("services/*/app.py")):
-        with booted(workspace, app.parent.name, url) as address:
+    with all_booted(workspace, url) as addresses:
+        for address in addresses.values():
             found = subprocess.run(
                 [program, "run", f"{address}/openapi.json", "-n", count, "--seed", seed],
                 cwd=tmp_path,
@@ -50,5 +50,5 @@ def test_nothing_is_found(served: tuple[GeneratedWorkspace, str], tmp_path: Path
                 text=True,
                 check=False,
             )
-        assert found.returncode == 0, found.stdout
-        assert "No issues found" in found.stdout
+            assert found.returncode == 0, found.stdout
+            assert "No issues found" in found.stdout

@@ -88,6 +88,23 @@ async def test_a_server_whose_socket_was_cleaned_away_is_started_anew(
         assert monotonic() - began < 20  # two seconds where the machine has nothing else to do
 
 
+@pytest.mark.faults
+@pytest.mark.slow
+async def test_a_socket_that_was_cleaned_away_is_there_again_within_two_seconds(
+    postgres: EmbeddedPostgres,
+) -> None:
+    taken = []
+    async with postgres:
+        for _ in range(3):
+            shutil.rmtree(sockets_of(postgres))
+            began = monotonic()
+            async with postgres as url:
+                assert await ask(url, "SELECT 1") == 1
+            taken.append(monotonic() - began)
+
+    assert min(taken) < 2, taken  # of three, as the machine may have more to do
+
+
 async def test_a_server_whose_folder_was_moved_is_started_anew_and_ends(
     folder: Path, postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:

@@ -147,8 +147,6 @@ class Values:
             case "json":
                 yield self._random.choice(_ROWS[1:])
             case "ref":
-                if field.type.service and not field.type.on_delete:  # of which no foreign key knows
-                    yield self._random.randint(1, 9)
                 yield from self._random.sample(self._ids(field), min(1, len(self._ids(field))))
             case "many":
                 ids = self._ids(field)

@@ -31,7 +31,6 @@ FLEETS = int(os.environ.get("FLEETS", "3"))
 SEED = int(os.environ.get("SEED", "1"))
 ROWS = 3
 """Of each resource, that a client posts."""
-CHECKS = ("ruff check .", "ruff format --check .", "mypy services shared db_manager/migrations")
 
 SERVE = """
 import asyncio
@@ -63,6 +62,7 @@ def serving(
     """Run services; gives the address of each API."""
     ports = {package: reserve_port() for package in packages}
     settings = {"DATABASE_URL": url, "DB_POOL_SIZE": "1"}
+    settings |= {f"{name.upper()}_URL": f"http://127.0.0.1:{port}" for name, port in ports.items()}
     with (
         log.open("wb") as output,
         subprocess.Popen(
@@ -188,13 +188,9 @@ async def test_whatever_is_described_is_generated_whole(
     random = Random(seed)
     description = random_services(random, min(FLEETS, IN_A_WORKSPACE))
     url = fresh_database_url
-    workspace = GeneratedWorkspace.make(tmp_path / "fleet")
-    (workspace.root / "fleet.toml").write_text(write_fleet(description))
 
-    workspace.python("-m", "scaffold", "apply")
-    for check in CHECKS:
-        workspace.python("-m", *check.split())
-    workspace.python("-m", "scaffold", "contracts")
+    workspace = GeneratedWorkspace.describe(tmp_path / "fleet", write_fleet(description))
+    workspace.check()
     schemas = []
     for command in ("migrate", "downgrade base --yes", "migrate"):
         workspace.python("-m", "db_manager", *command.split(), DATABASE_URL=url)
