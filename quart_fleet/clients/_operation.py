@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
@@ -65,6 +65,15 @@ class UnexpectedRefusalError(UnexpectedAnswerError):
     """A refusal that the operation does not name: as a rule a mistake of this service, not of its client."""
 
     is_working = True
+
+
+class OpensAnswers(Protocol):
+    """An envelope of the fleet's own."""
+
+    @classmethod
+    def open(cls, body: bytes) -> bytes:
+        """Return the JSON of `data`, `message` and `success`, or `errors`; raises what it may."""
+        ...
 
 
 class _Success(BaseModel, Generic[T]):
@@ -130,12 +139,19 @@ class Operation(Generic[T]):
                 raise InvalidRequestError(f"{name} must not be empty or dots alone")
         return path
 
-    def open(self, status: int, body: bytes) -> T:
-        """Return the data of an answer.
+    def open(self, status: int, body: bytes, envelope: type[OpensAnswers] | None = None) -> T:
+        """Return the data of an answer, which is in the fleet's envelope.
 
         Raises what the service has refused, as an error of the tree where the operation names it,
         and UnexpectedAnswerError.
         """
+        try:
+            if envelope is not None:
+                body = envelope.open(body)
+        except Exception as error:
+            raise UnexpectedAnswerError(
+                f"{self} was answered {status}, which is no answer of this fleet: {error!r}"
+            ) from None
         try:
             if 200 <= status < 300:
                 return self._answers.validate_json(body, strict=True).data

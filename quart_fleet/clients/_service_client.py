@@ -21,6 +21,7 @@ from quart_fleet.clients._operation import (
     BusyError,
     CallFailedError,
     NotSentError,
+    OpensAnswers,
     Operation,
     UnexpectedAnswerError,
     UnexpectedRefusalError,
@@ -65,10 +66,21 @@ _BUSY = (408, 425, 429, 502, 503, 504)
 class Clients:
     """The services that a service calls, through one pool that is open while the application serves.
 
-    In `bootstrap.py`: `users = Clients(app, config).of("user-service", config.user_service_url)`.
+    In `bootstrap.py`:
+
+        pool = Clients(app, config, APIResponse)
+        users = pool.of("user-service", config.user_service_url)
+
+    Args:
+        app: serves while the pool is open.
+        config: the calling service's settings.
+        envelope: the form of the fleet's answers; None is that of `quart_fleet.web`.
     """
 
-    def __init__(self, app: Quart, config: ServiceSettings) -> None:
+    def __init__(
+        self, app: Quart, config: ServiceSettings, envelope: type[OpensAnswers] | None = None
+    ) -> None:
+        self.envelope = envelope
         self._config = config
         self._folder = Path(app.root_path)
         self._unplaced: list[ServiceClient] = []
@@ -248,7 +260,7 @@ class ServiceClient:
                         permit = self.breaker.acquire(permit)
                         status, body = await self._exchange(operation, call)
                     is_working = True
-                    return operation.open(status, body)
+                    return operation.open(status, body, self._clients.envelope)
                 except CallFailedError as failed:
                     is_working = failed.is_working
                     most = MOST_CONNECTS if isinstance(failed, NotSentError) else operation.attempts
