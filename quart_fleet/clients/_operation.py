@@ -48,8 +48,8 @@ class NotSentError(CallFailedError):
     """There was no connection: the service knows nothing of the call."""
 
 
-class BusyError(CallFailedError):
-    """The service answers later."""
+class RetryableStatusError(CallFailedError):
+    """A status by which the service, or a proxy before it, says that it may answer later."""
 
     def __init__(self, line: str, status: int, retry_after: int) -> None:
         super().__init__(line)
