@@ -198,8 +198,8 @@ class ServiceSettings(DatabaseSettings):
 
     debug: bool = False
     testing: bool = False
-    docs: bool = False
-    """Whether `/api/v1/docs` shows the routes in a browser; with `debug` it does in any case."""
+    docs: bool | None = None
+    """Whether `/api/v1/docs` shows the routes in a browser; None: with `debug`."""
     secret_key: SecretStr = SecretStr(SAMPLE_SECRET_KEY)
     service_name: str = "service"
     service_port: int = 8080

@@ -56,7 +56,6 @@ LINGER_TIMEOUT = 5.0
 
 _NEVER = float("inf")
 _DEADLINE = DEADLINE_HEADER.lower().encode()
-_FRAMING = (b"content-length", b"transfer-encoding")
 _USUALLY_WITHOUT_BODY = {"GET", "HEAD", "DELETE", "OPTIONS"}
 
 _BLUEPRINTS: dict[str | None, list[str]] = {}
@@ -274,11 +273,16 @@ class Request(quart.Request):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         scope: HTTPScope = options["scope"]
-        self._framing = {name: value for name, value in scope["headers"] if name in _FRAMING}
+        sent = dict(scope["headers"])
+        self._length = sent.get(b"content-length")
+        self._coding = sent.get(b"transfer-encoding")
+        self.caller_timeout = sent.get(_DEADLINE)
+        """What DEADLINE_HEADER says, as it was sent."""
         # A body of HTTP/1.1 is announced (RFC 9112, section 6.3). One of HTTP/2 need not be, nor
         # that of a test client, which has no address; where bodies are usual, servers are asked too.
         self.has_body = bool(
-            self._framing
+            self._length is not None
+            or self._coding is not None
             or scope["method"] not in _USUALLY_WITHOUT_BODY
             or not scope.get("client")
             or scope["http_version"] >= "2"
@@ -322,11 +326,10 @@ class Request(quart.Request):
         """The bytes that the body has, where they are announced."""
         if not self.has_body:
             return None
-        length, coding = (
-            self._framing[name].decode("latin1") if name in self._framing else None
-            for name in _FRAMING
+        return get_content_length(
+            None if self._length is None else self._length.decode("latin1"),
+            None if self._coding is None else self._coding.decode("latin1"),
         )
-        return get_content_length(length, coding)
 
     @property
     def blueprints(self) -> list[str]:
@@ -421,10 +424,13 @@ class BoundedApplication(quart.Quart):
         now = loop.time()
         ends = now + (self.config.get("REQUEST_TIMEOUT") or _NEVER)
         bound = Bound(asyncio.current_task(), request, now, ends)
-        for name, value in request.scope["headers"]:
-            if name == _DEADLINE and value.isdigit() and len(value) <= 10:
-                bound.deadline = now + int(value) / 1000
-                bound.ends = min(ends, bound.deadline)
+        if isinstance(request, Request):
+            timeout = request.caller_timeout
+        else:  # Quart's own
+            timeout = dict(request.scope["headers"]).get(_DEADLINE)
+        if timeout is not None and timeout.isdigit() and len(timeout) <= 10:
+            bound.deadline = now + int(timeout) / 1000
+            bound.ends = min(ends, bound.deadline)
         self._bounds[bound] = None
         if self._looking is not loop:
             self._looking = loop

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
@@ -23,6 +23,7 @@ T = TypeVar("T")
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 _UNSAFE_TO_REPEAT = ("POST", "PATCH")
+_LOST = ("", ".", "..")
 _NOT_FOUND = re.compile(r"(?!Endpoint )(.+) not found")
 _ALREADY_EXISTS = re.compile(r"(.+) already exists")
 _ALREADY_EXIST = re.compile(r"(.+) and (.+) already exist")
@@ -47,8 +48,8 @@ class NotSentError(CallFailedError):
     """There was no connection: the service knows nothing of the call."""
 
 
-class BusyError(CallFailedError):
-    """The service answers later."""
+class RetryableStatusError(CallFailedError):
+    """A status by which the service, or a proxy before it, says that it may answer later."""
 
     def __init__(self, line: str, status: int, retry_after: int) -> None:
         super().__init__(line)
@@ -64,6 +65,15 @@ class UnexpectedRefusalError(UnexpectedAnswerError):
     """A refusal that the operation does not name: as a rule a mistake of this service, not of its client."""
 
     is_working = True
+
+
+class OpensAnswers(Protocol):
+    """An envelope of the fleet's own."""
+
+    @classmethod
+    def open(cls, body: bytes) -> bytes:
+        """Return the JSON of `data`, `message` and `success`, or `errors`; raises what it may."""
+        ...
 
 
 class _Success(BaseModel, Generic[T]):
@@ -117,15 +127,31 @@ class Operation(Generic[T]):
         return f"{self.method} {self._path}"
 
     def path(self, values: Mapping[str, object]) -> str:
-        """Return the path with these values."""
-        return self._path.format_map({name: quote(str(one), "") for name, one in values.items()})
+        """Return the path with these values.
 
-    def open(self, status: int, body: bytes) -> T:
-        """Return the data of an answer.
+        Raises InvalidRequestError where one would leave its place: a part that is empty is lost on
+        the way, and one of dots leads to another route (RFC 3986, section 5.2.4).
+        """
+        path = self._path.format_map({name: quote(str(one), "") for name, one in values.items()})
+        for part, declared in zip(path.split("/"), self._path.split("/"), strict=True):
+            if part in _LOST and part != declared:
+                name = declared.strip("{}")
+                raise InvalidRequestError(f"{name} must not be empty or dots alone")
+        return path
+
+    def open(self, status: int, body: bytes, envelope: type[OpensAnswers] | None = None) -> T:
+        """Return the data of an answer, which is in the fleet's envelope.
 
         Raises what the service has refused, as an error of the tree where the operation names it,
         and UnexpectedAnswerError.
         """
+        try:
+            if envelope is not None:
+                body = envelope.open(body)
+        except Exception as error:
+            raise UnexpectedAnswerError(
+                f"{self} was answered {status}, which is no answer of this fleet: {error!r}"
+            ) from None
         try:
             if 200 <= status < 300:
                 return self._answers.validate_json(body, strict=True).data

@@ -18,10 +18,11 @@ from yarl import URL
 from quart_fleet.bounds import BOUND, DEADLINE_HEADER, Bound
 from quart_fleet.clients._breaker import CircuitBreaker
 from quart_fleet.clients._operation import (
-    BusyError,
     CallFailedError,
     NotSentError,
+    OpensAnswers,
     Operation,
+    RetryableStatusError,
     UnexpectedAnswerError,
     UnexpectedRefusalError,
 )
@@ -40,38 +41,49 @@ _log = logging.getLogger("quart_fleet.clients")
 
 RESERVE = 0.02
 """Seconds of a request's time that are left to it after its calls, for its answer."""
-PATIENCE = 1.0
+FAILURE_TIMEOUT = 1.0
 """Seconds after which a service counts as silent. A caller may leave a call less time, and is not
 to decide by that whether other calls are sent."""
 CONNECT_TIMEOUT = 2.0
 """Seconds to connect: a packet that is lost is sent again after one."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-"""Seconds: a pause is a random part of a time that doubles with each attempt, which is called full
-jitter."""
-MOST_CONNECTS = 3
-"""How often a call is begun that was never sent."""
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.05, 1.0
+"""Seconds: before it is sent again a call waits a random part of a time that doubles with each attempt,
+which is called full jitter."""
+CONNECT_ATTEMPTS = 3
+"""How often a connection is tried for a call that was never sent."""
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
-_CARRIED = {
+_PROPAGATED_HEADERS = {
     b"x-request-id": re.compile(rb"[!-~]{1,200}"),
     b"traceparent": re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}[!-~]{0,200}"),
     b"tracestate": re.compile(rb"[ -~]{1,512}"),
 }
 """What a request passes on of where it belongs (W3C's Trace Context, section 3)."""
-_BUSY = (408, 425, 429, 502, 503, 504)
+_RETRYABLE_STATUSES = (408, 425, 429, 502, 503, 504)
 """Statuses by which a service, or a proxy before it, says that it may answer later."""
 
 
 class Clients:
     """The services that a service calls, through one pool that is open while the application serves.
 
-    In `bootstrap.py`: `users = Clients(app, config).of("user-service", config.user_service_url)`.
+    In `bootstrap.py`:
+
+        pool = Clients(app, config, APIResponse)
+        users = pool.of("user-service", config.user_service_url)
+
+    Args:
+        app: serves while the pool is open.
+        config: the calling service's settings.
+        envelope: the form of the fleet's answers; None is that of `quart_fleet.web`.
     """
 
-    def __init__(self, app: Quart, config: ServiceSettings) -> None:
+    def __init__(
+        self, app: Quart, config: ServiceSettings, envelope: type[OpensAnswers] | None = None
+    ) -> None:
+        self.envelope = envelope
         self._config = config
         self._folder = Path(app.root_path)
-        self._unplaced: list[ServiceClient] = []
+        self._unresolved: list[ServiceClient] = []
         self._session: aiohttp.ClientSession | None = None
         app.while_serving(self._open)
 
@@ -93,11 +105,11 @@ class Clients:
         """
         client = ServiceClient(self, self._config, service, url or "")
         if url is None:
-            self._unplaced.append(client)
+            self._unresolved.append(client)
         return client
 
     async def _open(self) -> AsyncGenerator[None, None]:
-        for client in self._unplaced:
+        for client in self._unresolved:
             client.url = self._development_url(client.service)
         session = aiohttp.ClientSession(
             # Shorter than any server waits for the next request of a connection.
@@ -156,9 +168,9 @@ class ServiceClient:
         self._clients = clients
         self.url = url.rstrip("/")
         self._timeout = config.call_timeout
-        self._patience = min(PATIENCE, config.call_timeout)
+        self._failure_timeout = min(FAILURE_TIMEOUT, config.call_timeout)
         self._most_bytes = config.max_answer_size
-        self._places = asyncio.Semaphore(config.max_running_calls)
+        self._concurrency_limit = asyncio.Semaphore(config.max_running_calls)
 
     async def call(
         self,
@@ -170,6 +182,7 @@ class ServiceClient:
     ) -> T:
         """Call an operation, and return the data that it answers.
 
+        Raises InvalidRequestError for a value that cannot be a part of a path.
         Raises what the service has refused, as it was raised there, where the operation names it
         (by itself NotFoundError and ConflictError). Raises UnavailableError, and logs an error,
         where it has refused anything else. Raises UnavailableError where no answer comes that can
@@ -181,6 +194,7 @@ class ServiceClient:
             query: the query parameters.
             body: sent without the fields that are not set.
         """
+        url = URL(f"{self.url}{operation.path(values)}", encoded=True)
         begun, bound = asyncio.get_running_loop().time(), BOUND.get()
         end = begun + self._timeout
         if bound is not None and bound.task is None:
@@ -191,8 +205,7 @@ class ServiceClient:
                 bound.is_waiting = True
             else:
                 bound.has_written = True
-        url = URL(f"{self.url}{operation.path(values)}", encoded=True)
-        headers, written = _carried(bound), None
+        headers, written = _propagated_context(bound), None
         if body is not None:
             headers["Content-Type"] = "application/json"
             written = body.model_dump_json(by_alias=True, exclude_unset=True).encode()
@@ -243,23 +256,24 @@ class ServiceClient:
             while loop.time() < call.end:
                 attempt += 1
                 try:
-                    async with self._places:
+                    async with self._concurrency_limit:
                         permit = self.breaker.acquire(permit)
                         status, body = await self._exchange(operation, call)
                     is_working = True
-                    return operation.open(status, body)
+                    return operation.open(status, body, self._clients.envelope)
                 except CallFailedError as failed:
                     is_working = failed.is_working
-                    most = MOST_CONNECTS if isinstance(failed, NotSentError) else operation.attempts
-                    longest = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
-                    pause = failed.retry_after + random.uniform(0, longest)  # noqa: S311 - no secret
+                    is_sent = not isinstance(failed, NotSentError)
+                    most = operation.attempts if is_sent else CONNECT_ATTEMPTS
+                    longest = min(FIRST_BACKOFF * 2 ** (attempt - 1), LONGEST_BACKOFF)
+                    backoff = failed.retry_after + random.uniform(0, longest)  # noqa: S311 - no secret
                     is_final = isinstance(failed, UnexpectedAnswerError) or attempt >= most
-                    if is_final or loop.time() + pause >= call.end:
+                    if is_final or loop.time() + backoff >= call.end:
                         raise self._unavailable(failed) from failed
-                await asyncio.sleep(pause)
+                await asyncio.sleep(backoff)
             raise TimeoutError
         except asyncio.CancelledError:
-            if loop.time() >= call.end >= call.begun + self._patience:
+            if loop.time() >= call.end >= call.begun + self._failure_timeout:
                 is_working = False
             raise
         finally:
@@ -274,9 +288,9 @@ class ServiceClient:
             async with self._clients.session.request(
                 operation.method, call.url, headers=headers, data=call.body, allow_redirects=False
             ) as response:
-                if response.status in _BUSY:
+                if response.status in _RETRYABLE_STATUSES:
                     seconds = response.headers.get("Retry-After", "")
-                    raise BusyError(
+                    raise RetryableStatusError(
                         f"{operation} was answered {response.status}",
                         response.status,
                         int(seconds) if seconds.isdecimal() and len(seconds) < 5 else 0,
@@ -304,12 +318,12 @@ class ServiceClient:
         return error
 
 
-def _carried(bound: Bound | None) -> dict[str, str]:
+def _propagated_context(bound: Bound | None) -> dict[str, str]:
     """Return what the headers of a request say that hold for its calls too; those sent twice not."""
     if bound is None:
         return {}
     found = dict[str, str]()
     for name, value in bound.request.scope["headers"]:
-        if name in _CARRIED and _CARRIED[name].fullmatch(value):
+        if name in _PROPAGATED_HEADERS and _PROPAGATED_HEADERS[name].fullmatch(value):
             found[name.decode()] = value.decode()
     return found

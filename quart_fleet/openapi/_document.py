@@ -34,6 +34,7 @@ from quart_fleet.openapi._schemas import REFERENCE, Schema, Schemas
 from quart_fleet.openapi._statements import find_mismatch, statements_of
 from quart_fleet.web import Answer
 from quart_fleet.web._error_responses import MESSAGES, ErrorResponses
+from quart_fleet.web._health import TITLE
 from quart_fleet.web._parsing import Handler, annotations_of, decorators_of, parameters_of
 from quart_fleet.web._routes import VARIABLE, Declared, declared_of
 
@@ -235,7 +236,10 @@ class _Document:
         tags = dict.fromkeys(each.tag for each in operations)
         return {
             "openapi": "3.1.0",
-            "info": {"title": self._app.name, "version": version_above(Path(self._app.root_path))},
+            "info": {
+                "title": self._app.extensions[TITLE],
+                "version": version_above(Path(self._app.root_path)),
+            },
             "servers": [{"url": "/"}],
             "tags": [{"name": tag} for tag in tags],
             "paths": dict(paths),

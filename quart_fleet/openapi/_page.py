@@ -1,19 +1,15 @@
 """The page that shows the document and tries its routes: Swagger UI, from the installed package alone."""
 
+from hashlib import sha256
 from html import escape
 from importlib.resources import files
 
-from quart import Response, abort, current_app
+from quart import Response, abort, current_app, request
 
 from quart_fleet.conventions import PAGES
 from quart_fleet.web import Blueprint
 
-_FOLDER = files("swagger_ui_bundle") / "vendor"
-_FILES = {
-    "swagger-ui.css": "text/css",
-    "swagger-ui-bundle.js": "text/javascript",
-    "favicon-32x32.png": "image/png",
-}
+[_FOLDER] = (files("swagger_ui_bundle") / "vendor").iterdir()  # named after its version
 _START = """\
 SwaggerUIBundle({
   url: "openapi.json",
@@ -40,6 +36,15 @@ body { margin: 0; }
   .swagger-ui input, .swagger-ui select, .swagger-ui textarea { max-width: 100%; font-size: 16px; }
 }
 """
+_FILES = {
+    "swagger-ui.css": ((_FOLDER / "swagger-ui.css").read_bytes(), "text/css"),
+    "swagger-ui-bundle.js": ((_FOLDER / "swagger-ui-bundle.js").read_bytes(), "text/javascript"),
+    "favicon-32x32.png": ((_FOLDER / "favicon-32x32.png").read_bytes(), "image/png"),
+    "page.js": (_START.encode(), "text/javascript"),
+    "page.css": (_STYLE.encode(), "text/css"),
+}
+"""Bodies and media types, read once, where a service shows the page."""
+_TAGS = {name: sha256(body).hexdigest() for name, (body, _) in _FILES.items()}
 _PAGE = """\
 <!doctype html>
 <html lang="en">
@@ -57,6 +62,7 @@ _PAGE = """\
 </html>
 """
 _HEADERS = {
+    "Cache-Control": "no-cache",  # kept, and asked for by its ETag
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
@@ -75,14 +81,11 @@ def make_docs_blueprint() -> Blueprint:
 
     @bp.get("/docs/<name>")
     async def file(name: str) -> Response:
-        if name == "page.js":
-            return _respond(_START, "text/javascript")
-        if name == "page.css":
-            return _respond(_STYLE, "text/css")
         if name not in _FILES:
             abort(404)
-        [folder] = _FOLDER.iterdir()  # named after its version
-        return _respond((folder / name).read_bytes(), _FILES[name])
+        response = _respond(*_FILES[name])
+        response.set_etag(_TAGS[name])
+        return await response.make_conditional(request)
 
     return bp
 

@@ -29,6 +29,8 @@ REFUSED, REST, IDLE, HEAD, BODY, ANSWER = range(6)
 REST is a body whose request has been answered.
 """
 
+FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+"""The headers that announce a body (RFC 9112, section 6.3)."""
 LINGER_TIMEOUT = 2.0
 """Seconds that a client gets to read why it was refused, while what it sends is dropped."""
 LAST_REQUEST_TIMEOUT = 1.0

@@ -30,6 +30,7 @@ from quart_fleet.server._connections import (
     ANSWER,
     BODY,
     CUT_TIMEOUT,
+    FRAMING,
     HEAD,
     IDLE,
     LAST_REQUEST_TIMEOUT,
@@ -52,7 +53,6 @@ _PART_SIZE = 256
 """Bytes that a part takes besides its own."""
 _TO_CHECK = re.compile(rb"\n(?:transfer-encoding|upgrade):", re.IGNORECASE)
 """Headers that are looked at together with others."""
-_FRAMINGS = {b"content-length", b"transfer-encoding"}
 
 
 class StrictConnection(h11.Connection):
@@ -118,7 +118,7 @@ class StrictConnection(h11.Connection):
         Any other upgrade is ignored (RFC 9110, section 7.8).
         """
         headers = dict(request.headers)
-        if headers.keys() >= _FRAMINGS:
+        if headers.keys() >= FRAMING:
             raise h11.RemoteProtocolError("The body has two lengths")
         options = map(bytes.strip, headers.get(b"connection", b"").lower().split(b","))
         if (
@@ -137,7 +137,7 @@ class StrictConnection(h11.Connection):
             )
         if headers.get(b"sec-websocket-version") != b"13":
             raise h11.RemoteProtocolError("Another version of WebSocket", error_status_hint=426)
-        if not headers.get(b"sec-websocket-key") or headers.keys() & _FRAMINGS:
+        if not headers.get(b"sec-websocket-key") or headers.keys() & FRAMING:
             raise h11.RemoteProtocolError("A WebSocket without a key, or with a body")
         return request
 

@@ -22,6 +22,7 @@ from quart_fleet.server._connections import (
     ANSWER,
     BODY,
     CUT_TIMEOUT,
+    FRAMING,
     HEAD,
     IDLE,
     MOST_QUEUED,
@@ -38,7 +39,6 @@ _QUEUED_SIZE = 4096
 """Bytes that a request takes while it waits for the answer before it, besides its body."""
 _LINE_ENDS = 4
 """Bytes of a header's line besides its name and its value."""
-_FRAMINGS = (b"content-length", b"transfer-encoding")
 _KEY = b"sec-websocket-key"
 _VERSION = b"sec-websocket-version"
 
@@ -302,7 +302,7 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
             self.refuse(426)
         elif (
             not headers.get(_KEY)
-            or not headers.keys().isdisjoint(_FRAMINGS)
+            or headers.keys() & FRAMING
             or self.find_state()[0] == ANSWER  # behind a request, whose answer would come later
         ):
             self.refuse(400)

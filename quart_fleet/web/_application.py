@@ -19,7 +19,7 @@ from quart_fleet.errors import ServiceError
 from quart_fleet.settings import ServiceSettings
 from quart_fleet.web._envelope import ContractJSONProvider, Envelope
 from quart_fleet.web._error_responses import ErrorResponses
-from quart_fleet.web._health import DOCUMENT, add_document, make_health_blueprint
+from quart_fleet.web._health import DOCUMENT, TITLE, add_document, make_health_blueprint
 
 if TYPE_CHECKING:
     from quart.typing import ResponseTypes
@@ -94,6 +94,8 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
     app.after_request(make_cors(config.cors_origins))  # the first one, which runs last
     if config.cors_origins is None:
         app.refusal_headers["Access-Control-Allow-Origin"] = "*"
+    title = type(config).model_fields["service_name"].default  # whatever SERVICE_NAME is set to
+    app.extensions[TITLE] = title if isinstance(title, str) else config.service_name
     blueprints = list(blueprints)
     taken = {blueprint.name for blueprint in blueprints}
     health = "quart_fleet_health" if "health" in taken else "health"
@@ -108,7 +110,8 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
     if not any(each.rule == DOCUMENT and "GET" in (each.methods or ()) for each in rules):
         add_document(app, f"{health}.openapi")
     is_free = not any(f"{each.rule}/".startswith(f"{PREFIX}/docs/") for each in rules)
-    if is_free and (config.debug or config.docs):
+    is_shown = config.debug if config.docs is None else config.docs
+    if is_free and is_shown:
         from quart_fleet.openapi._page import make_docs_blueprint  # noqa: PLC0415 - rarely wanted
 
         app.register_blueprint(make_docs_blueprint(), url_prefix=PREFIX)

@@ -53,7 +53,7 @@ class Envelope:
 
     A workspace changes the form in a subclass, which `build_app` is given, so that errors, the
     health routes and streams have it too. `respond` writes every answer: a key that it adds or
-    renames is added or renamed in all of them.
+    renames is added or renamed in all of them. `open` undoes that where services call each other.
     """
 
     @classmethod
@@ -63,6 +63,21 @@ class Envelope:
         if status != response.status_code:
             response.status_code = status
         return response
+
+    @classmethod
+    def open(cls, body: bytes) -> bytes:
+        """Return the JSON of the payload that `respond` of another service was given, for its body.
+
+        Where `respond` renames `data` to `result`:
+
+            answer = json.loads(body)
+            if "result" in answer:
+                answer["data"] = answer.pop("result")
+            return json.dumps(answer).encode()
+
+        What it raises makes the call fail: the body may be of something else, as a proxy.
+        """
+        return body
 
     @classmethod
     def success(

@@ -1,8 +1,11 @@
 """The routes of every service: liveness, readiness, its name, and the document of its routes."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from typing import Literal, cast
 
-from quart import Quart, Response, current_app
+from quart import Quart, Response, current_app, request
 
 from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.conventions import PREFIX
@@ -13,8 +16,10 @@ from quart_fleet.web._envelope import Answer, Envelope
 from quart_fleet.web._routes import Blueprint, Declared, declared_of
 
 DOCUMENT = f"{PREFIX}/openapi.json"
+TITLE = "quart_fleet.web.title"
+"""Where an application keeps the title of its document."""
 _DOCUMENT = "quart_fleet.web.openapi"
-"""Where an application keeps its document, once it was asked for."""
+"""Where an application keeps the future of its document, or of why there is none, once it was asked for."""
 
 
 class Health(ResponseDTO):
@@ -67,12 +72,23 @@ def add_document(app: Quart, endpoint: str) -> None:
 
     async def openapi() -> Response:
         """Answer the OpenAPI document of all routes."""
-        document = app.extensions.get(_DOCUMENT)
-        if document is None:
-            from quart_fleet.openapi import describe, write  # noqa: PLC0415 - most processes never do
-
-            document = app.extensions[_DOCUMENT] = write(await describe(app))
-        return Response(document, content_type="application/json")
+        if _DOCUMENT not in app.extensions:
+            maker = ThreadPoolExecutor(1)
+            app.extensions[_DOCUMENT] = maker.submit(make_document, app)
+            maker.shutdown(wait=False)
+        text, tag = await asyncio.shield(asyncio.wrap_future(app.extensions[_DOCUMENT]))
+        response = Response(text, content_type="application/json")
+        response.set_etag(tag)
+        response.cache_control.no_cache = True
+        return await response.make_conditional(request)
 
     app.add_url_rule(DOCUMENT, endpoint, openapi)
     declared_of(app)[endpoint, DOCUMENT, "GET"] = Declared(media_type="application/json")
+
+
+def make_document(app: Quart) -> tuple[bytes, str]:
+    """Return the document's text and its ETag; runs in a thread, since it takes the time of many requests."""
+    from quart_fleet.openapi import describe, write  # noqa: PLC0415 - most processes never do
+
+    text = write(asyncio.run(describe(app))).encode()
+    return text, sha256(text).hexdigest()

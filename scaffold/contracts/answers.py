@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from scaffold.commands.openapi import COPY
 from scaffold.commands.routes import ask
@@ -9,31 +10,38 @@ from scaffold.errors import ScaffoldError
 from scaffold.workspace import SERVICES, Service
 
 
-def find_undeclared(services: Sequence[Service]) -> list[str]:
-    """Return a line for each route that does not say what it answers, or answers something else.
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What routes answer, a line for each that is not as it declares."""
 
-    Of a service that does not tell, it is why. A committed copy of the document is a line where it
-    is not the present one.
-    """
-    lines = []
+    mismatched: list[str] = field(default_factory=list)
+    """Routes that answer something else, services that do not tell, and committed copies of the
+    document that are not the present one."""
+    undeclared: list[str] = field(default_factory=list)
+    """Routes that do not say what they answer, as controllers of before 0.4.0: served as ever."""
+
+
+def check_answers(services: Sequence[Service]) -> Answers:
+    """Compare what each route declares with what it is seen to answer."""
+    found = Answers()
     for service, told in zip(services, ask(services, "--openapi"), strict=True):
         if isinstance(told, ScaffoldError):
-            lines.append(str(told))
+            found.mismatched.append(str(told))
             continue
         copy = service.folder / COPY
         if copy.is_file() and copy.read_bytes() != told.encode():
             place = f"{SERVICES}/{service.package}/{COPY}"
-            lines.append(
+            found.mismatched.append(
                 f"{place} is not what the service answers now: python -m scaffold openapi --write"
             )
         for path, operations in json.loads(told)["paths"].items():
             for method, operation in operations.items():
                 route = f"{service.called}: {method.upper()} {path}"
                 if "x-undeclared" in operation:
-                    lines.append(
+                    found.undeclared.append(
                         f"{route} does not say what it answers: let its function return "
                         "Answer[...] of quart_fleet.web, or give the route a media_type."
                     )
                 elif reason := operation.get("x-mismatch"):
-                    lines.append(f"{route} declares another answer: {reason}.")
-    return lines
+                    found.mismatched.append(f"{route} declares another answer: {reason}.")
+    return found

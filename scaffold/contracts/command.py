@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from scaffold.contracts.answers import find_undeclared
+from scaffold.contracts.answers import Answers, check_answers
 from scaffold.contracts.check import check
 from scaffold.workspace import Workspace, find_shared_ports
 
@@ -18,18 +18,21 @@ def command(as_json: bool) -> None:
     """Check the imports of shared/ and of every service.
 
     Besides, each requirements.txt names what its service imports, no two services have one port,
-    and every route says what it answers, and answers that.
+    and no route answers something else than it declares. One that declares nothing is a warning.
     """
     workspace = Workspace.find(Path.cwd())
     verdict = check(workspace)
     services = workspace.services()
     shared_ports = find_shared_ports(services)
     # Whose imports are broken may not run.
-    undeclared = find_undeclared(services) if services and not verdict.broken else []
+    answers = check_answers(services) if services and not verdict.broken else Answers()
     if as_json:
-        more = {"shared_ports": shared_ports, "undeclared": undeclared}
+        more = {"shared_ports": shared_ports} | asdict(answers)
         click.echo(json.dumps(asdict(verdict) | more, indent=2))
     else:
         held = f"{verdict.rules} rules hold in {', '.join(verdict.packages)}."
-        click.echo("\n".join([*map(str, verdict.broken), *shared_ports, *undeclared]) or held)
-    sys.exit(1 if verdict.broken or shared_ports or undeclared else 0)
+        faults = [*map(str, verdict.broken), *shared_ports, *answers.mismatched]
+        click.echo("\n".join(faults) or held)
+        for line in answers.undeclared:
+            click.echo(f"warning: {line}", err=True)
+    sys.exit(1 if verdict.broken or shared_ports or answers.mismatched else 0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from quart_fleet.asgi._application import LeanApplication
 from quart_fleet.clients import Clients, ServiceClient
 from quart_fleet.settings import ServiceSettings
+from quart_fleet.web import Envelope
 
 CUT = b""
 """Instead of an answer: the connection ends."""
@@ -91,12 +92,14 @@ class Provider:
 
 
 @asynccontextmanager
-async def calling(url: str, **settings: object) -> AsyncIterator[ServiceClient]:
+async def calling(
+    url: str, envelope: type[Envelope] | None = None, **settings: object
+) -> AsyncIterator[ServiceClient]:
     """What calls the service at an address, while an application serves."""
     app = LeanApplication(__name__, static_folder=None)
     config = ServiceSettings.model_validate(
         {"TESTING": True, "SERVICE_NAME": "order-service", **settings}
     )
-    client = Clients(app, config).of("user-service", url)
+    client = Clients(app, config, envelope).of("user-service", url)
     async with app.test_app():
         yield client

@@ -95,6 +95,35 @@ async def test_text_in_a_path_stays_one_part_of_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("/users/username/{name}", {"name": ""}),
+        ("/users/username/{name}", {"name": "."}),
+        ("/users/username/{name}", {"name": ".."}),
+        ("/users/{name}/orders/{number}", {"name": "..", "number": 7}),
+        ("/users/{name}{number}", {"name": ".", "number": "."}),
+        ("/users/.{name}", {"name": "."}),
+    ],
+)
+async def test_no_value_leads_to_another_path(path: str, values: dict[str, object]) -> None:
+    provider = Provider([ADA])
+    async with provider.listening(), calling(provider.url) as client:
+        with (
+            within_request(5) as bound,
+            pytest.raises(InvalidRequestError, match="must not be empty or dots alone"),
+        ):
+            await client.call(Operation("GET", path, User), values)
+        await client.call(Operation("GET", "/users/", User))
+        await client.call(BY_NAME, {"username": "..."})
+
+    assert not bound.is_waiting
+    assert [each.path for each in provider.received] == [
+        "/api/v1/users/",
+        "/api/v1/users/username/...",
+    ]
+
+
+@pytest.mark.parametrize(
     ("sent", "expected"),
     [
         (refusal(400, "Request body is required"), InvalidRequestError("Request body is required")),

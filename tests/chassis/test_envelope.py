@@ -9,10 +9,17 @@ import pytest
 from pydantic import Field
 from quart import Blueprint, Quart, Response
 
+from quart_fleet.clients import Operation, Record
 from quart_fleet.dto import RequestDTO
-from quart_fleet.errors import ConflictError, DatabaseUnavailableError
+from quart_fleet.errors import (
+    ConflictError,
+    DatabaseUnavailableError,
+    NotFoundError,
+    UnavailableError,
+)
 from quart_fleet.paging import CHUNK, Chunks
 from quart_fleet.web import Answer, Envelope, parse_body
+from tests.chassis.provider import Provider, answer, calling
 from tests.chassis.services import make_service
 
 
@@ -26,6 +33,13 @@ class VersionedResponse(Envelope):
         response = super().respond(payload | {"api": [1, {"minor": []}]}, status)
         response.headers["X-Api"] = "1"
         return response
+
+    @classmethod
+    def open(cls, body: bytes) -> bytes:
+        answer = json.loads(body)
+        if "result" in answer:
+            answer["data"] = answer.pop("result")
+        return json.dumps(answer).encode()
 
 
 class CountingResponse(Envelope):
@@ -202,3 +216,29 @@ async def test_chunks_of_any_length_are_one_list(lengths: list[int]) -> None:
 
     expected = [number for number, length in enumerate(lengths) for _ in range(length)]
     assert json.loads(body)["data"] == expected
+
+
+@pytest.mark.parametrize("envelope", [Envelope, VersionedResponse])
+async def test_services_read_each_other_in_the_envelope_of_their_fleet(
+    envelope: type[Envelope],
+) -> None:
+    app = Quart(__name__)
+    async with app.app_context():
+        bodies = [
+            await envelope.success({"id": 7}).get_data(as_text=False),
+            await envelope.not_found("User not found").get_data(as_text=False),
+            b"<html>",
+            b"[]",
+        ]
+    statuses = 200, 404, 200, 400
+    get = Operation("GET", "/users/{user_id}", Record)
+    provider = Provider(
+        [answer(status, body) for status, body in zip(statuses, bodies, strict=True)]
+    )
+    async with provider.listening(), calling(provider.url, envelope) as client:
+        assert (await client.call(get, {"user_id": 7})).id == 7
+        with pytest.raises(NotFoundError, match="User not found"):
+            await client.call(get, {"user_id": 7})
+        for _ in range(2):
+            with pytest.raises(UnavailableError, match="The user-service is unavailable"):
+                await client.call(get, {"user_id": 7})

@@ -9,6 +9,7 @@ import re
 import resource
 import signal
 import socket
+import struct
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -362,6 +363,31 @@ async def test_what_many_hold_together_is_bounded_and_others_are_served(
     assert refused >= 20
     assert after.status == 400
     assert "bytes of requests are held" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", SERVERS)
+async def test_clients_that_connect_and_leave_disturb_nobody(
+    server: str, workspace: Path, database_url: str, database: Database, tmp_path: Path
+) -> None:
+    """Some say nothing, some reset their connection in the midst of a head, a body or an answer."""
+    await fill(database_url, 300)
+    unfinished = spell("POST", USERS, JSON, b"{}")[:-1]
+    async with serving(server, workspace, database_url, tmp_path / "log") as service:
+        for sent in (b"", b"GET / HT", unfinished, spell("GET", USERS), spell("GET", HEALTH) * 3):
+            for number in range(400):
+                with socket.create_connection(("127.0.0.1", service.port)) as client:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    client.sendall(sent)
+                    if number % 20 == 0:
+                        await asyncio.sleep(0.02)  # until an answer has begun
+        answers = [await exchange(service.port, spell("GET", path)) for path in (HEALTH, USERS)]
+        async with asyncio.timeout(TIMEOUT):
+            while count_connections(service):  # noqa: ASYNC110 - no event tells of it
+                await asyncio.sleep(0.1)
+
+    assert [answer.status for answer in answers] == [200, 200]
+    assert (tmp_path / "log").read_text().count("\n") <= 2
 
 
 @pytest.mark.parametrize("server", SERVERS)

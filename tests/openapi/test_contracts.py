@@ -56,9 +56,11 @@ def test_what_a_route_does_not_declare_is_found(plant: str, fleet: DamageableWor
     finally:
         path.write_text(text)
 
-    assert found.returncode == 1, found.stderr
-    [line] = found.stdout.splitlines()
-    assert line.startswith(f"user-service: {said}")
+    is_warning = "does not say" in said  # as of every controller of before, which is served as ever
+    assert found.returncode == (0 if is_warning else 1), found.stderr
+    [line] = (found.stderr if is_warning else found.stdout).splitlines()
+    assert line.startswith(f"{'warning: ' if is_warning else ''}user-service: {said}")
+    assert ("rules hold" in found.stdout) == is_warning
 
 
 @pytest.mark.slow
@@ -66,7 +68,8 @@ def test_what_is_generated_declares_everything(fleet: DamageableWorkspace) -> No
     found = fleet.scaffold("contracts", "--json")
 
     assert found.returncode == 0, found.stdout
-    assert json.loads(found.stdout)["undeclared"] == []
+    verdict = json.loads(found.stdout)
+    assert verdict["undeclared"] == verdict["mismatched"] == []
 
 
 @pytest.mark.slow

@@ -1,10 +1,13 @@
 """The document says what controllers declare, in the forms in which values are really read and written."""
 
+import asyncio
 import json
+import threading
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -48,6 +51,7 @@ from quart_fleet.errors import (
 from quart_fleet.listing import Listing
 from quart_fleet.openapi import describe, write
 from quart_fleet.paging import ListQuery
+from quart_fleet.settings import ServiceSettings
 from quart_fleet.web import Answer, Blueprint, Envelope
 from tests.chassis.services import make_service
 from tests.openapi.documents import (
@@ -219,10 +223,53 @@ async def test_it_is_a_document_of_openapi_whose_examples_are_true(document: Doc
     assert lacking_examples(document) == []
 
 
-async def test_it_is_the_same_whatever_the_settings_are() -> None:
-    assert write(await describe(make())) == write(
-        await describe(make({"DEBUG": True, "DOCS": True}))
-    )
+OTHER_SETTINGS: dict[str, object] = {
+    "DATABASE_PASSWORD": "another",
+    "DATABASE_URL": "postgresql://ada@elsewhere/app",
+    "PROTECTED": True,
+    "DB_ECHO": True,
+    "DB_POOL_SIZE": 3,
+    "DB_CONNECTION_LIFETIME": 60,
+    "DATABASE_POOLER": "pgbouncer",
+    "DEBUG": True,
+    "TESTING": True,
+    "DOCS": True,
+    "SECRET_KEY": "another one of the tests",
+    "SERVICE_NAME": "zzz",
+    "SERVICE_PORT": 9999,
+    "HOST": "0.0.0.0",
+    "KEEP_ALIVE_TIMEOUT": 9,
+    "REQUEST_TIMEOUT": 9,
+    "GRACEFUL_TIMEOUT": 9,
+    "MAX_CONNECTIONS": 11,
+    "MAX_HEAD_SIZE": 2048,
+    "MAX_HEADERS": 11,
+    "HEAD_TIMEOUT": 9,
+    "SEND_TIMEOUT": 9,
+    "MAX_RUNNING_REQUESTS": 9,
+    "MAX_BODY_MEMORY": 2**21,
+    "TRUSTED_PROXIES": "10.0.0.0/8",
+    "CALL_TIMEOUT": 9,
+    "MAX_RUNNING_CALLS": 9,
+    "MAX_ANSWER_SIZE": 9,
+    "SERVICE_REGISTRY_URL": "http://registry",
+    "MAX_CONTENT_LENGTH": 9,
+    "CORS_ORIGINS": "https://app.example.com",
+}
+"""Another value of each."""
+
+
+def test_every_setting_is_varied() -> None:
+    fields = {name.upper() for name in ServiceSettings.model_fields}
+
+    assert set(OTHER_SETTINGS) == fields
+
+
+@pytest.mark.parametrize("name", [*OTHER_SETTINGS, "all"])
+async def test_it_is_the_same_whatever_the_settings_are(name: str) -> None:
+    settings = OTHER_SETTINGS if name == "all" else {name: OTHER_SETTINGS[name]}
+
+    assert write(await describe(make(settings))) == write(await describe(make()))
 
 
 async def test_it_is_served(document: Document) -> None:
@@ -230,6 +277,47 @@ async def test_it_is_served(document: Document) -> None:
 
     assert response.content_type == "application/json"
     assert await response.get_json() == document
+
+
+async def test_it_is_made_once_beside_the_loop_and_known_by_its_etag(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[threading.Thread] = []
+
+    async def described(app: Quart) -> Document:
+        threads.append(threading.current_thread())
+        return await describe(app)
+
+    monkeypatch.setattr("quart_fleet.openapi.describe", described)
+    client = make().test_client()
+
+    first, second = await asyncio.gather(*(client.get("/api/v1/openapi.json") for _ in range(2)))
+    kept = await client.get(
+        "/api/v1/openapi.json", headers={"If-None-Match": first.headers["ETag"]}
+    )
+
+    assert await first.get_data() == await second.get_data()
+    assert first.headers["ETag"] == second.headers["ETag"] == kept.headers["ETag"]
+    assert first.headers["Cache-Control"] == "no-cache"
+    assert (kept.status_code, await kept.get_data()) == (304, b"")
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
+
+
+async def test_why_there_is_none_is_kept_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Quart] = []
+
+    async def described(app: Quart) -> Document:
+        asked.append(app)
+        raise RuntimeError("an owner's type without a schema")
+
+    monkeypatch.setattr("quart_fleet.openapi.describe", described)
+    client = make().test_client()
+
+    answers = [await client.get("/api/v1/openapi.json") for _ in range(3)]
+
+    assert [each.status_code for each in answers] == [500] * 3
+    assert len(asked) == 1
 
 
 async def test_an_operation_is_named_after_its_function_and_what_it_is_about(
@@ -509,16 +597,45 @@ async def test_quarts_own_blueprint_is_served_and_marked() -> None:
     assert operations_of(await describe(app))["GET /api/v1/plain"]["x-undeclared"]
 
 
-@pytest.mark.parametrize("settings", [{}, {"DOCS": True}, {"DEBUG": True}])
-async def test_the_page_is_shown_where_it_is_asked_for(settings: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("settings", "is_shown"),
+    [
+        ({}, False),
+        ({"DOCS": True}, True),
+        ({"DOCS": False}, False),
+        ({"DEBUG": True}, True),
+        ({"DEBUG": True, "DOCS": False}, False),
+    ],
+)
+async def test_the_page_is_shown_where_it_is_asked_for(
+    settings: dict[str, object], is_shown: bool
+) -> None:
     client = make(settings).test_client()
 
     page = await client.get("/api/v1/docs")
     script = await client.get("/api/v1/docs/swagger-ui-bundle.js")
     other = await client.get("/api/v1/docs/index.html")
 
-    assert page.status_code == script.status_code == (200 if settings else 404)
+    assert page.status_code == script.status_code == (200 if is_shown else 404)
     assert other.status_code == 404
-    if settings:
+    if is_shown:
         assert "default-src 'none'" in page.headers["Content-Security-Policy"]
         assert "http" not in await page.get_data(as_text=True)
+
+
+async def test_files_of_the_page_are_read_once_and_known_by_their_etags(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = make({"DOCS": True}).test_client()
+    monkeypatch.delattr(Path, "read_bytes")  # no request reads the disk
+
+    for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png", "page.js"):
+        whole = await client.get(f"/api/v1/docs/{name}")
+        kept = await client.get(
+            f"/api/v1/docs/{name}", headers={"If-None-Match": whole.headers["ETag"]}
+        )
+
+        assert whole.status_code == 200
+        assert await whole.get_data()
+        assert whole.headers["Cache-Control"] == kept.headers["Cache-Control"] == "no-cache"
+        assert (kept.status_code, await kept.get_data()) == (304, b"")
