@@ -3,7 +3,8 @@
 Texts are merged by lines, as `git merge-file --diff3` does: what one side changed is taken, what
 both changed alike is taken once, and changes of both sides that overlap or touch are a conflict,
 marked in the text with all three versions. Where git merges without a conflict the text is the
-same; a conflict of git is none here if both sides come to the same lines. Two things are no change:
+same; a conflict of git is none here if both sides come to the same lines, or if one side's insertion
+may as well have been made above blank lines, where it touches nothing. Two things are no change:
 
 - Ends of lines. A user's file keeps its own (CRLF, mixed, no newline at its end, a byte order
   mark), and lines that come in get those that most of its lines have.
@@ -171,7 +172,8 @@ def _align(
 
     Hunks of both sides that overlap or touch are in one part.
     """
-    sides = [_diff(base, ours), _diff(base, theirs)]
+    own, others = _diff(base, ours), _diff(base, theirs)
+    sides = [_apart(own, base, ours, others), _apart(others, base, theirs, own)]
     regions: list[list[int]] = []
     for start, stop, *_ in sorted(chain(*sides)):
         if regions and start <= regions[-1][1]:
@@ -193,6 +195,33 @@ def _align(
     parts = cut([], len(base)), cut(sides[0], len(ours)), cut(sides[1], len(theirs))
     for was, mine, now in zip(*parts, strict=True):
         yield slice(*was), slice(*mine), slice(*now)
+
+
+def _apart(
+    hunks: list[_Hunk], base: list[str], changed: list[str], others: list[_Hunk]
+) -> list[_Hunk]:
+    """Return hunks of which an insertion beside lines that the other side changed is further up.
+
+    A function that was added above a changed one has blank lines on both of its sides: that it was
+    added above the first ones is as true, and no conflict. Of other lines that repeat, it is not
+    known which one is the new one.
+    """
+    beside = {at for each in others if each.start < each.stop for at in (each.start, each.stop)}
+    found: list[_Hunk] = []
+    for hunk in hunks:
+        start, _, new_start, new_stop = hunk
+        lowest = found[-1].stop + 1 if found else 0
+        if hunk.start == hunk.stop:
+            while (
+                start > lowest
+                and start in beside
+                and changed[new_stop - 1] == base[start - 1] == ""
+            ):
+                start, new_start, new_stop = start - 1, new_start - 1, new_stop - 1
+        is_apart = not any(each.start <= start <= each.stop for each in others)
+        is_moved = start < hunk.start and is_apart
+        found.append(_Hunk(start, start, new_start, new_stop) if is_moved else hunk)
+    return found
 
 
 def _diff(old: list[str], new: list[str]) -> list[_Hunk]:

@@ -338,6 +338,18 @@ def test_of_lines_that_repeat_the_last_ones_were_added() -> None:
     assert merge("0\n1\n2\n", "0\n1\nmine\n", "0\n0\n1\n1\n2\n").conflicts == 0
 
 
+def test_a_function_added_above_a_changed_one_is_no_conflict() -> None:
+    base = "def a():\n    one\n\n\ndef c():\n    three\n"
+    ours, theirs = (
+        base.replace("def c", "def b():\n    two\n\n\ndef c"),
+        base.replace("c()", "c(x)"),
+    )
+
+    assert merge(base, ours, theirs).text == ours.replace("c()", "c(x)")
+    assert merge(base, theirs, ours).text == ours.replace("c()", "c(x)")
+    assert merge(base, ours, base.replace("def c", "def d():\n    0\n\n\ndef c")).conflicts == 1
+
+
 def test_a_conflict_shows_what_was_generated_before() -> None:
     merged = merge("a\nb\nc\n", "a\nmine\nc\n", "a\nnew\nc\n")
 
