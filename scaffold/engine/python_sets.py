@@ -225,7 +225,9 @@ def _join_imports(base: Module, ours: Module, theirs: Module) -> tuple[str, str]
     futures = [one for one in theirs.imports if one.module == "__future__" and new & {*one.names}]
     block, statement, stop = "".join(map(write, futures)), "", ours.block[0]
     for each in ours.imports:
-        block += statement + ours.read((stop, each.span[0]))
+        gap = ours.read((stop, each.span[0]))
+        # The blank lines behind a statement go with it.
+        block += statement + (gap if statement or gap.strip() or each is ours.imports[0] else "")
         stop = each.span[1]
         others = [one for one in theirs.imports if one.module == each.module]
         if each.source in left_alone:

@@ -124,8 +124,10 @@ DEFECTS = (
     Defect("what is false is ignored", _UPDATE, _ENTITY, "if is_active is not None:",
            "if is_active:"),
     Defect("existence before the body", _UPDATE, _CONTROLLERS,
-           "dto = await parse_body(UpdateUserDTO)",
-           "await use_cases().get(record_id); dto = await parse_body(UpdateUserDTO)"),
+           "async def update(record_id: int, dto: UpdateUserDTO) -> Answer[UserResponseDTO]:\n",
+           "async def update(record_id: int) -> Answer[UserResponseDTO]:\n"
+           "    from quart_fleet.web import parse_body\n"
+           "    await use_cases().get(record_id); dto = await parse_body(UpdateUserDTO)\n"),
     Defect("an update keeps its time", _UPDATE, "quart_fleet/models.py", ", onupdate=func.now()",
            ""),
     Defect("another deactivation message", _DEACTIVATE, _CONTROLLERS,
@@ -133,8 +135,8 @@ DEFECTS = (
     Defect("deactivation changes nothing", _DEACTIVATE, _ENTITY, "self.is_active = False",
            "self.is_active = True"),
     Defect("deactivation reads its body", _DEACTIVATE, _CONTROLLERS,
-           "deactivated = await use_cases()",
-           "await parse_body(UpdateUserDTO); deactivated = await use_cases()"),
+           "async def deactivate(record_id: int)",
+           "async def deactivate(record_id: int, dto: UpdateUserDTO)"),
     Defect("deletion is without content", _DELETE, _CONTROLLERS, '"User deleted successfully")',
            '"User deleted successfully", 204)'),
     Defect("an unknown user is deleted with success", _DELETE, _REPOSITORY,
