@@ -111,7 +111,8 @@ def serve(app: Quart, path: str) -> None:
         print(json.dumps(routes, indent=2))
         return
     if options.openapi:
-        from quart_fleet.openapi import describe, write  # noqa: PLC0415 - no process that serves does
+        # No process that serves imports it here.
+        from quart_fleet.openapi import describe, write  # noqa: PLC0415
 
         sys.stdout.write(write(asyncio.run(describe(app))))
         return

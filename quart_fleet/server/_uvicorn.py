@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import httptools
 import uvicorn
@@ -255,7 +255,7 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
             self._running.message_event.set()
         self._is_refused = True
         self._unparsed = 0
-        self.parser = None  # type: ignore[assignment]  # with what has come of a head
+        self.parser = cast("Any", None)  # with what has come of a head
         if self._is_in_head:
             self.headers.clear()
         self.flow.resume_reading()
