@@ -627,7 +627,7 @@ async def test_files_of_the_page_are_read_once_and_known_by_their_etags(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     client = make({"DOCS": True}).test_client()
-    monkeypatch.delattr(Path, "read_bytes")  # no request reads the disk
+    monkeypatch.setattr(Path, "read_bytes", None)  # no request reads the disk
 
     for name in ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png", "page.js"):
         whole = await client.get(f"/api/v1/docs/{name}")
