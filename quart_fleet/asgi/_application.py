@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, RequestRedirect
 
 from quart_fleet.asgi._http import (
+    TAKES_CONTEXT,
     AnyHostMap,
     BoundedApplication,
     HTTPConnection,
@@ -213,27 +214,27 @@ class ServiceApplication(BoundedApplication):
         for status in REFUSALS:
             self.refusals[status] = await self._write_refusal(status)
 
-    async def handle_http_exception(
-        self, error: HTTPException
-    ) -> "HTTPException | ResponseReturnValue":
+    async def handle_http_exception(self, *given: Any) -> "HTTPException | ResponseReturnValue":
         """Answer a redirect as other errors are, to a path of the host that was asked.
 
         Werkzeug names the host that the client has sent (RFC 9110, section 10.2.2, needs none), in
         a page of HTML.
         """
+        error = given[-1]  # behind the context, where Quart gives it
         if isinstance(error, RequestRedirect) and not self.url_map.host_matching:
             _, _, path, query, _ = urlsplit(error.new_url)
             error.new_url = f"/{path.lstrip('/')}" + (f"?{query}" if query else "")
             error.description = None  # the address that was named
             if handler := self._find_error_handler(error, request.blueprints):
                 return await self.ensure_async(handler)(error)  # type: ignore[return-value]
-        return await super().handle_http_exception(error)
+        return await super().handle_http_exception(*given)
 
     async def _write_refusal(self, status: int) -> "Refusal":
         error = HTTPException()
         error.code = status
-        async with self.app_context():
-            response = await self.make_response(await self.handle_http_exception(error))
+        async with self.app_context() as context:
+            given = (context, error) if TAKES_CONTEXT else (error,)
+            response = await self.make_response(await self.handle_http_exception(*given))
             if isinstance(response, Response):
                 body = await response.get_data(as_text=False)
             else:

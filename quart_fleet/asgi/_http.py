@@ -9,6 +9,7 @@ runs to its end, and commits what it began.
 import asyncio
 from collections.abc import AsyncIterator, Generator
 from contextlib import suppress
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import quart
@@ -54,6 +55,8 @@ first: what lasts longer pays for it, by a task that waits for its client to lea
 LINGER_TIMEOUT = 5.0
 """Seconds that a client gets to finish a body after it was answered."""
 
+TAKES_CONTEXT = "ctx" in signature(quart.Quart.handle_exception).parameters
+"""Whether Quart's handlers of errors are given the context, as they are from 0.23 on."""
 _NEVER = float("inf")
 _DEADLINE = DEADLINE_HEADER.lower().encode()
 _USUALLY_WITHOUT_BODY = {"GET", "HEAD", "DELETE", "OPTIONS"}
@@ -436,17 +439,20 @@ class BoundedApplication(quart.Quart):
             self._looking = loop
             loop.call_later(LOOK_INTERVAL, self._look, loop)
         BOUND.set(bound)
+        app: Any = self
         async with self.request_context(request) as context:
+            given = (context,) if TAKES_CONTEXT else ()
             try:
                 return await self.full_dispatch_request(context)
             except asyncio.CancelledError:
                 if bound.ended_by is None or bound.task is None:
                     raise
                 bound.task.uncancel()
-                result = await self.handle_user_exception(bound.ended_by)
-                return await self.finalize_request(result, context)
+                result = await app.handle_user_exception(*given, bound.ended_by)
+                ordered = (context, result) if given else (result, context)
+                return cast("ResponseTypes", await app.finalize_request(*ordered))
             except Exception as error:
-                return await self.handle_exception(error)
+                return cast("ResponseTypes", await app.handle_exception(*given, error))
             finally:
                 del self._bounds[bound]
                 bound.task = bound.request = None  # else they would refer to each other in a circle
