@@ -671,7 +671,7 @@ def test_a_resource_that_is_there_gets_more_options(fleet: Path) -> None:
         )
     )
     assert (
-        'bp.post("/wares/<id:record_id>/reopen")'
+        'bp.post("/wares/<id:record_id>/reopen"'
         in (fleet / PRODUCT / "infrastructure/web/controllers.py").read_text()
     )
     for number, wrong in enumerate((("--index", "colour"), ("--action", "x=status: open -> gone"))):
