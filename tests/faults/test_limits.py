@@ -258,9 +258,11 @@ async def test_a_client_of_http_1_0_gets_no_interim_answer(
 async def test_a_connection_of_http_1_0_ends_behind_its_answer(
     connection: str, service: RunningService
 ) -> None:
+    """HTTP/1.0 means that without a word, which newer versions of uvicorn say all the same."""
     answer = await send(service.port, f"GET {HEALTH} HTTP/1.0\r\n{connection}\r\n".encode())
 
-    assert (answer.status, answer.find("Connection")) == (200, "close")
+    assert answer.status == 200
+    assert answer.find("Connection") in (None, "close")
 
 
 @pytest.mark.parametrize("coding", ["gzip", "gzip, chunked", "identity", "chunked, chunked", ""])
