@@ -396,29 +396,28 @@ def _keep_of_changes(resource: Resource) -> list[str]:
 
 
 def _told(resource: Resource) -> list[Secret]:
-    """Return the secrets whose first sample is part of nothing else that a text of the row holds."""
-    words = list[str]()
+    """Return the secrets whose samples are part of nothing else that a text of the row holds."""
+    words, of_parts = list[str](), dict[tuple[str, str], list[str]]()
     for each in (resource, *resource.parts):
         words += [each.class_name, *(one.name for one in each.fields.fields)]
         shown = [
             one for one in each.fields.fields if not (one.of.secret or isinstance(one, ItemsField))
         ]
         words += [f"{one.sample} {one.json_sample}" for one in shown]
-        if isinstance(each, Part):
-            rows = each.rows(0, each.entries)
-            words += [
-                f"{one.literal(value)} {one.json(value)}"
-                for row in rows
-                for one, value in row
-                if not one.of.secret
-            ]
+        rows = each.rows(0, each.entries) if isinstance(each, Part) else []
+        for one, value in (pair for row in rows for pair in row):
+            if one.of.secret:
+                of_parts.setdefault((each.name, one.name), []).append(str(value))
+            else:
+                words.append(f"{one.literal(value)} {one.json(value)}")
     text = " ".join([*words, _IN_EVERY_TEXT])
-    return [
-        one
-        for one in resource.secrets
-        for sample in [str(one.field.samples[0])]
-        if sample not in text and not re.fullmatch(_LIKE_A_TIME, sample)
-    ]
+    told = list[Secret]()
+    for secret in resource.secrets:
+        part = secret.items.part.name if secret.items else ""
+        samples = of_parts.get((part, secret.field.name), [str(secret.field.samples[0])])
+        if all(each not in text and not re.fullmatch(_LIKE_A_TIME, each) for each in samples):
+            told.append(secret)
+    return told
 
 
 def _sought(fields: list[Field]) -> list[str]:

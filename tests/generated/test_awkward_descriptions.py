@@ -94,11 +94,12 @@ key = "str(1):unique"
 marks = "many(mark):length(0,1)"
 
 [stock-service.box]
-eggs = "items(egg)"
+eggs = "items(egg):length(5,14)"
 _active = false
 
 [stock-service.box.egg]
 weight = "int"
+code = 'text:secret:pattern(/(a|b\\/)+\\?/)'
 
 [stock-service.nothing]
 marks = "many(mark)"
