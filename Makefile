@@ -57,8 +57,8 @@ lint: $(STAMP) ## ruff, its formatter, the imports, the ports and the revisions
 types: $(STAMP) ## mypy --strict
 	@$(VENV) -m mypy .
 
-proofs: $(STAMP) ## random fleets and lives of workspaces, changes under load: hours (FLEETS=, SEQUENCES=, CHANGES=, SEED=)
-	@FLEETS=$${FLEETS:-200} SEQUENCES=$${SEQUENCES:-300} CHANGES=$${CHANGES:-100} $(VENV) -m pytest -n auto --maxprocesses 4 --dist load tests/proofs
+proofs: $(STAMP) ## random fleets and lives of workspaces, changes under load, all kills: hours (FLEETS=, SEQUENCES=, CHANGES=, SEED=)
+	@FLEETS=$${FLEETS:-200} SEQUENCES=$${SEQUENCES:-300} CHANGES=$${CHANGES:-100} KILLS=1 $(VENV) -m pytest -n auto --maxprocesses 4 --dist load tests/proofs tests/scaffold/test_all_or_nothing.py tests/scaffold/test_upgrade.py
 
 faults: $(STAMP) ## services under fire, with the full counts: an hour (FAULTS=, SEED=)
 	@FAULTS=$${FAULTS:-100} $(VENV) -m pytest -n auto --maxprocesses 2 -m faults tests/faults

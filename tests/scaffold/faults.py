@@ -1,7 +1,8 @@
 """Writes, and strikes at one step: `faults.py KIND STEP FAULT (apply | ARGUMENT...)`.
 
 `faults.py every ARGUMENT...` is killed at each step of a command in turn, undoes what that left, and
-prints how many steps there were once the command has done them all.
+prints how often that was once the command has done them all. It is each third step, by itself, and
+each with KILLS=1 in the environment, as `make proofs` has it; SEED begins with another.
 
 A step is a file written, copied, moved or removed in a staging folder; KIND is the name of the
 functions that count, or `any`. FAULT is the name of a signal, which the process sends to itself,
@@ -108,19 +109,20 @@ def run_every(arguments: list[str]) -> None:
     """Be killed at each step of a command in turn, then let it write."""
     original = transaction.apply
     root = Path.cwd()
+    apart, seed = int(os.environ.get("KILLS", "3")), int(os.environ.get("SEED", "0"))
 
     def apply(plan: Plan, first: Callable[[], None] | None = None) -> None:
         if root not in (plan.root, plan.root.parent):
             original(plan, first)  # in a folder for the time being
             return
         before, half_written = picture(plan.root), 0
-        for step in count(1):
+        for killed, step in enumerate(count(1 + seed % apart, apart)):
             child = os.fork()
             if not child:
                 run_to_the_end(partial(original, plan, first), step)
             _, status = os.waitpid(child, 0)
             if os.waitstatus_to_exitcode(status) == UNREACHED:
-                print(f"killed {step - 1} times, {half_written} times half-written")
+                print(f"killed {killed} times, {half_written} times half-written")
                 return
             left = {path: what for path, what in picture(plan.root).items() if STAGING not in path}
             half_written += left != before

@@ -18,7 +18,7 @@ _CHECKS = """
 . .venv/bin/activate
 python -m scaffold user-service 8081
 python -m db_manager migrate
-make lint types test
+make $CHECKS
 cd services/user_service
 pip install --no-index --requirement requirements.txt
 rm .env
@@ -72,7 +72,9 @@ def test_uv_installs_from_its_cache(shop: Path, tmp_path: Path) -> None:
     done(run(shop, "env", f"PATH={path}", *make.split()))
     shutil.rmtree(shop / ".venv")
 
-    output = without_network(shop, make + _CHECKS, PATH=path, UV_OFFLINE="1")
+    output = without_network(
+        shop, make + _CHECKS, PATH=path, UV_OFFLINE="1", CHECKS="lint types test"
+    )
 
     assert "Installing into .venv with uv" in output
     assert "with pip" not in output
@@ -92,6 +94,7 @@ def test_pip_installs_from_a_wheelhouse_where_uv_fails(
         PATH=python_alone,
         PIP_NO_INDEX="1",
         PIP_FIND_LINKS=str(wheelhouse),
+        CHECKS="test",
     )
 
     assert "uv could not: invalid peer certificate: UnknownIssuer\nInstalling with pip" in output

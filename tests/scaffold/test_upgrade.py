@@ -266,7 +266,8 @@ def test_it_is_all_or_nothing_wherever_it_is_killed(old: Path) -> None:
 
     times = re.search(r"killed (\d+) times, (\d+) times half-written", said)
     assert times, said
-    assert int(times[1]) > 100 > int(times[2]) > 20
+    assert int(times[1]) > 30
+    assert int(times[2]) > 6
     assert done(run_by(REPOSITORY, old, "upgrade")) == "✓ Nothing to write.\n"
 
 

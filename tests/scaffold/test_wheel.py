@@ -195,7 +195,7 @@ make install "PYTHON=$PYTHON"
 . .venv/bin/activate
 fleet user-service 8081
 python services/user_service/app.py --version
-make lint types test
+make $CHECKS
 """
 
 
@@ -213,7 +213,8 @@ def test_the_wheel_alone_makes_a_workspace_that_passes_its_checks(
     done(run(tmp_path, python, "-m", "venv", "first"))
     own = without_foreign_variables(os.environ)
     path = os.pathsep.join([str(Path(get_program("uv")).parent), own["PATH"]])
-    settings = {"PATH": path, "WHEEL": str(archive), "PYTHON": python}
+    checks = "lint types test" if version in (PYTHONS[0], PYTHONS[-1]) else "test"
+    settings = {"PATH": path, "WHEEL": str(archive), "PYTHON": python, "CHECKS": checks}
     completed = subprocess.run(
         ["bash", "-ec", _FROM_THE_WHEEL],
         cwd=tmp_path,
