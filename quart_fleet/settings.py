@@ -6,6 +6,7 @@ workspace and of its services derive from these, and add fields or give them oth
 
 import os
 import re
+from functools import partial
 from io import StringIO
 from ipaddress import ip_network
 from pathlib import Path
@@ -171,22 +172,46 @@ def _refuse_what_is_no_proxy(value: str) -> str:
     return value
 
 
-def _read_service_url(value: str) -> str:
-    """Return the address without a slash at its end; refuse what is none."""
-    parts = urlsplit(value)
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or (parts.username, parts.password, parts.query, parts.fragment) != (None, None, "", "")
-    ):
-        raise PydanticCustomError(
-            "service_url", "write the address as http://user-service:8081, without /api/v1"
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+")
+_BASE_PATH = re.compile(r"[\w/.~%-]*", re.ASCII)
+
+
+def _read_address(value: str, example: str) -> str:
+    """Return an address of HTTP without a slash at its end; refuse what is none, or has a secret."""
+    try:
+        parts = urlsplit(value)
+        is_address = (
+            parts.scheme in ("http", "https")
+            and bool(_HOST.fullmatch(parts.hostname or ""))
+            and parts.port != 0
+            and (parts.username, parts.password) == (None, None)
+            and bool(_BASE_PATH.fullmatch(value.partition("//")[2].removeprefix(parts.netloc)))
         )
+    except ValueError:  # which quotes the port
+        is_address = False
+    if not is_address:
+        raise PydanticCustomError("address", "write the address as {example}", {"example": example})
     return value.rstrip("/")
 
 
-ServiceURL = Annotated[str, AfterValidator(_read_service_url)]
+ServiceURL = Annotated[
+    str,
+    AfterValidator(partial(_read_address, example="http://user-service:8081, without /api/v1")),
+]
 """Where another service is, as `http://user-service:8081`."""
+
+
+def _refuse_what_is_no_token(token: SecretStr) -> SecretStr:
+    """Refuse what no header has."""
+    if not re.fullmatch(r"[!-~]+", token.get_secret_value()):
+        raise PydanticCustomError("token", "write the token alone, in one line of ASCII")
+    return token
+
+
+def _refuse_what_is_no_host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise PydanticCustomError("host", "write a name or an address alone, as 10.0.0.7")
+    return value
 
 
 class ServiceSettings(DatabaseSettings):
@@ -235,8 +260,19 @@ class ServiceSettings(DatabaseSettings):
     """How many calls of one other service are in progress at a time; more wait for their turn."""
     max_answer_size: int = Field(default=1024 * 1024, ge=1)
     """The largest answer of another service, in bytes."""
-    service_registry_url: str | None = None
-    """Reserved: nothing reads it yet."""
+    service_registry_url: (
+        Annotated[str, AfterValidator(partial(_read_address, example="http://127.0.0.1:8500"))]
+        | None
+    ) = None
+    """Where a registry with Consul's HTTP API is: the service is registered there, and those that
+    it calls are looked up, unless they have an address of their own."""
+    service_registry_token: (
+        Annotated[SecretStr, AfterValidator(_refuse_what_is_no_token)] | None
+    ) = None
+    """The token that the registry is asked with, in the header X-Consul-Token."""
+    service_address: Annotated[str, AfterValidator(_refuse_what_is_no_host)] | None = None
+    """The host that the service is registered with, without a port. None: HOST where it is one, else
+    that by which the registry is reached, or its own agent's."""
     max_content_length: int = Field(default=1024 * 1024, ge=1)
     """The largest request body, in bytes."""
     cors_origins: Annotated[frozenset[str] | None, NoDecode, BeforeValidator(_read_origins)] = None

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -163,6 +163,8 @@ class ServiceApplication(BoundedApplication):
     """Why the application could not start, where the reason is a message for users."""
     draining = False
     """Whether this process is about to end."""
+    leave: Callable[[], None] | None = None
+    """Called once, where others are to hear that this process drains."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -250,6 +252,8 @@ class ServiceApplication(BoundedApplication):
 
     def drain(self) -> None:
         """Close each connection behind its next answer, from now on, and be ready no more."""
+        if self.leave is not None and not self.draining:
+            self.leave()
         self.draining = True
         functions = self.after_request_funcs[None]
         if _close_connection not in functions:

@@ -21,6 +21,12 @@ from quart_fleet.errors import (
 
 T = TypeVar("T")
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Outcome = Literal[
+    "answered", "refused", "unexpected", "failed", "not sent", "late", "rejected", "cancelled"
+]
+"""What came of a call: a value; a refusal that the operation names; an answer that it does not;
+none, or one that says later; no connection; none in time; no attempt, since the circuit is open; the
+caller's end."""
 
 _UNSAFE_TO_REPEAT = ("POST", "PATCH")
 _LOST = ("", ".", "..")
@@ -42,10 +48,19 @@ class CallFailedError(Exception):
     """Whether the service works; None where this does not tell."""
     retry_after = 0
     """Seconds after which the service asks to be called again."""
+    outcome: Outcome = "failed"
 
 
 class NotSentError(CallFailedError):
     """There was no connection: the service knows nothing of the call."""
+
+    outcome = "not sent"
+
+
+class LateError(CallFailedError):
+    """No answer within the time that there was."""
+
+    outcome = "late"
 
 
 class RetryableStatusError(CallFailedError):
@@ -59,6 +74,8 @@ class RetryableStatusError(CallFailedError):
 
 class UnexpectedAnswerError(CallFailedError):
     """An answer that no other attempt would change: it is none of the contract."""
+
+    outcome = "unexpected"
 
 
 class UnexpectedRefusalError(UnexpectedAnswerError):

@@ -4,11 +4,11 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import AsyncGenerator, Mapping, Set
+from collections.abc import AsyncGenerator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import aiohttp
 from pydantic import BaseModel
@@ -19,9 +19,11 @@ from quart_fleet.bounds import BOUND, DEADLINE_HEADER, Bound
 from quart_fleet.clients._breaker import CircuitBreaker
 from quart_fleet.clients._operation import (
     CallFailedError,
+    LateError,
     NotSentError,
     OpensAnswers,
     Operation,
+    Outcome,
     RetryableStatusError,
     UnexpectedAnswerError,
     UnexpectedRefusalError,
@@ -29,6 +31,7 @@ from quart_fleet.clients._operation import (
 from quart_fleet.errors import (
     ConfigurationError,
     NotFoundError,
+    ServiceError,
     UnavailableError,
 )
 from quart_fleet.files import parse_toml, shown
@@ -81,6 +84,8 @@ class Clients:
         self, app: Quart, config: ServiceSettings, envelope: type[OpensAnswers] | None = None
     ) -> None:
         self.envelope = envelope
+        self.services: list[ServiceClient] = []
+        """What calls each of them, with the state of its circuits and the outcomes of its calls."""
         self._config = config
         self._folder = Path(app.root_path)
         self._unresolved: list[ServiceClient] = []
@@ -99,18 +104,25 @@ class Clients:
 
         Args:
             service: its name in fleet.toml, as `user-service`.
-            url: its address, which the setting of its name says: USER_SERVICE_URL. With DEBUG or
-                TESTING, None means its port of fleet.toml on this machine; else the application does
-                not start without one.
+            url: its address, which the setting of its name says: USER_SERVICE_URL. None means the
+                instances that the registry of SERVICE_REGISTRY_URL tells, and, where there is none
+                or none is known, with DEBUG or TESTING its port of fleet.toml on this machine.
+                Without all of these the application does not start.
         """
-        client = ServiceClient(self, self._config, service, url or "")
+        client = ServiceClient(self, self._config, service)
+        self.services.append(client)
         if url is None:
             self._unresolved.append(client)
+        else:
+            client.fallback = [url.rstrip("/")]
+            client.locate(())
         return client
 
     async def _open(self) -> AsyncGenerator[None, None]:
         for client in self._unresolved:
-            client.url = self._development_url(client.service)
+            client.fallback = self._find_fallback(client.service)
+            if self._config.service_registry_url is None:
+                client.locate(())
         session = aiohttp.ClientSession(
             # Shorter than any server waits for the next request of a connection.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15),
@@ -127,50 +139,136 @@ class Clients:
         session._retry_connection = False  # which sends PUT and DELETE again
         async with session:
             self._session = session
+            watches = self._watch(self._config.service_registry_url, session)
             try:
                 yield
             finally:
                 self._session = None
+                for watch in watches:
+                    watch.cancel()
+                await asyncio.gather(*watches, return_exceptions=True)
 
-    def _development_url(self, service: str) -> str:
-        """Return where a service of the workspace is on this machine; raises ConfigurationError."""
+    def _watch(self, url: str | None, session: aiohttp.ClientSession) -> list[asyncio.Task[None]]:
+        """Begin to ask the registry where services are that have no address of their own."""
+        if url is None or not self._unresolved:
+            return []
+        from quart_fleet.clients._registry import Registry  # noqa: PLC0415 - where there is one
+
+        registry = Registry(url, self._config, session)
+        return [
+            asyncio.create_task(registry.watch(each.service, each.locate))
+            for each in self._unresolved
+        ]
+
+    def _find_fallback(self, service: str) -> list[str]:
+        """Return where a service of the workspace is on this machine, in development.
+
+        Raises ConfigurationError where that is nowhere, and no registry is to know it.
+        """
         variable = f"{service.replace('-', '_').upper()}_URL"
+        has_registry = self._config.service_registry_url is not None
         if not (self._config.debug or self._config.testing):
+            if has_registry:
+                return []
             raise ConfigurationError(
                 f"{variable}: set it to the address of the {service}, as http://{service}:8081"
             )
         fleet = Workspace.find(self._folder).root / "fleet.toml"
         port = parse_toml(fleet).get(service, {}).get("port") if fleet.is_file() else None
-        if port is None:
+        if port is None and not has_registry:
             raise ConfigurationError(
                 f"{variable}: set it to the address of the {service}, since {shown(fleet)} has no port"
             )
-        return f"http://127.0.0.1:{port}"
+        return [f"http://127.0.0.1:{port}"] if port else []
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
     """What is sent at each attempt, and the time that there is for all of them."""
 
-    url: URL
+    path: str
+    query: Mapping[str, str | int]
     headers: dict[str, str]
     body: bytes | None
     begun: float
     end: float
 
 
-class ServiceClient:
-    """Calls the operations of one service."""
+@dataclass(eq=False, slots=True)
+class Instance:
+    """One address of a service: as a rule one process, which may fail while others work."""
 
-    def __init__(self, clients: Clients, config: ServiceSettings, service: str, url: str) -> None:
+    url: str
+    breaker: CircuitBreaker
+    running: int = 0
+    """How many calls are in progress."""
+
+
+class _Trial:
+    """The instance that a call is sent to, whose breaker hears once what came of it there."""
+
+    __slots__ = ("_instance", "_permit", "failed", "is_working")
+
+    def __init__(self) -> None:
+        self._instance: Instance | None = None
+        self._permit: int | None = None
+        self.is_working: bool | None = None
+        self.failed: list[Instance] = []
+
+    def turn_to(self, instance: Instance) -> None:
+        """Send it there; raises UnavailableError where the circuit is open."""
+        if instance is not self._instance:
+            self.end()
+            self._instance, self._permit, self.is_working = instance, None, None
+        self._permit = instance.breaker.acquire(self._permit)
+
+    def note(self, failed: CallFailedError) -> None:
+        """Remember what an attempt has brought."""
+        self.is_working = failed.is_working
+        if self._instance is not None:
+            self.failed.append(self._instance)
+
+    def end(self) -> None:
+        """Tell the breaker."""
+        if self._instance is not None and self._permit is not None:
+            self._instance.breaker.record(self._permit, self.is_working)
+
+
+class ServiceClient:
+    """Calls the operations of one service.
+
+    Of several instances the one is called that has the fewest calls in progress, and each has a
+    circuit breaker: one that fails is left alone, and the others are not.
+    """
+
+    def __init__(self, clients: Clients, config: ServiceSettings, service: str) -> None:
         self.service = service
-        self.breaker = CircuitBreaker(service, lambda: asyncio.get_running_loop().time())
+        self.instances: Sequence[Instance] = ()
+        """Where it is, as far as that is known."""
+        self.outcomes: dict[Outcome, int] = dict.fromkeys(get_args(Outcome), 0)
+        """How many calls have ended how, since the process began."""
+        self.fallback: Sequence[str] = ()
+        """Addresses that are called where no instance is known."""
+        self._is_located = asyncio.Event()
         self._clients = clients
-        self.url = url.rstrip("/")
         self._timeout = config.call_timeout
         self._failure_timeout = min(FAILURE_TIMEOUT, config.call_timeout)
         self._most_bytes = config.max_answer_size
         self._concurrency_limit = asyncio.Semaphore(config.max_running_calls)
+
+    def locate(self, urls: Sequence[str] | None) -> None:
+        """Call these addresses from now on, `fallback` where there are none.
+
+        Those that were called before keep their circuits. None leaves them, where there are any.
+        """
+        self._is_located.set()
+        if urls is None and self.instances:
+            return
+        known = {each.url: each for each in self.instances}
+        self.instances = [
+            known.get(url) or Instance(url, CircuitBreaker(self.service, _time, place=url))
+            for url in urls or ()
+        ] or [Instance(url, CircuitBreaker(self.service, _time)) for url in self.fallback]
 
     async def call(
         self,
@@ -194,7 +292,7 @@ class ServiceClient:
             query: the query parameters.
             body: sent without the fields that are not set.
         """
-        url = URL(f"{self.url}{operation.path(values)}", encoded=True)
+        path = operation.path(values)
         begun, bound = asyncio.get_running_loop().time(), BOUND.get()
         end = begun + self._timeout
         if bound is not None and bound.task is None:
@@ -209,14 +307,28 @@ class ServiceClient:
         if body is not None:
             headers["Content-Type"] = "application/json"
             written = body.model_dump_json(by_alias=True, exclude_unset=True).encode()
-        call = _Call(url.update_query(query) if query else url, headers, written, begun, end)
+        call = _Call(path, query, headers, written, begun, end)
+        outcome: Outcome = "cancelled"
         try:
             async with asyncio.timeout_at(end):
-                return await self._attempt_until(operation, call)
+                if not self._is_located.is_set():  # the registry has not been asked yet
+                    await self._is_located.wait()
+                answered = await self._attempt_until(operation, call)
+                outcome = "answered"
+                return answered
         except TimeoutError:
-            failed = CallFailedError(f"{operation} got no answer in time")
+            failed = LateError(f"{operation} got no answer in time")
+            outcome = failed.outcome
             raise self._unavailable(failed) from failed
+        except UnavailableError as error:
+            cause = error.__cause__
+            outcome = cause.outcome if isinstance(cause, CallFailedError) else "rejected"
+            raise
+        except ServiceError:
+            outcome = "refused"
+            raise
         finally:
+            self.outcomes[outcome] += 1
             if bound is not None:
                 bound.is_waiting = False
 
@@ -251,22 +363,27 @@ class ServiceClient:
         The breaker is told once what came of the call: of its last attempt that ended.
         """
         loop = asyncio.get_running_loop()
-        permit, is_working, attempt = None, None, 0
+        trial, attempt = _Trial(), 0
         try:
             while loop.time() < call.end:
                 attempt += 1
                 try:
                     async with self._concurrency_limit:
-                        permit = self.breaker.acquire(permit)
-                        status, body = await self._exchange(operation, call)
-                    is_working = True
+                        instance = self._choose(operation, trial.failed)
+                        trial.turn_to(instance)
+                        status, body = await self._exchange(operation, call, instance)
+                    trial.is_working = True
                     return operation.open(status, body, self._clients.envelope)
                 except CallFailedError as failed:
-                    is_working = failed.is_working
+                    trial.note(failed)
                     is_sent = not isinstance(failed, NotSentError)
-                    most = operation.attempts if is_sent else CONNECT_ATTEMPTS
+                    most = operation.attempts
+                    if not is_sent:
+                        most = max(CONNECT_ATTEMPTS, len(self.instances))
                     longest = min(FIRST_BACKOFF * 2 ** (attempt - 1), LONGEST_BACKOFF)
-                    backoff = failed.retry_after + random.uniform(0, longest)  # noqa: S311 - no secret
+                    backoff = random.uniform(0, longest)  # noqa: S311 - no secret
+                    if not self._left(trial.failed):  # else another one is asked first
+                        backoff += failed.retry_after
                     is_final = isinstance(failed, UnexpectedAnswerError) or attempt >= most
                     if is_final or loop.time() + backoff >= call.end:
                         raise self._unavailable(failed) from failed
@@ -274,19 +391,40 @@ class ServiceClient:
             raise TimeoutError
         except asyncio.CancelledError:
             if loop.time() >= call.end >= call.begun + self._failure_timeout:
-                is_working = False
+                trial.is_working = False
             raise
         finally:
-            if permit is not None:
-                self.breaker.record(permit, is_working)
+            trial.end()
 
-    async def _exchange(self, operation: Operation[T], call: _Call) -> tuple[int, bytes]:
+    def _choose(self, operation: Operation[Any], failed: Sequence[Instance]) -> Instance:
+        """Return the instance with the fewest calls, of those where this one has not failed.
+
+        Raises NotSentError where none is known.
+        """
+        if len(self.instances) == 1:
+            return self.instances[0]
+        left = self._left(failed) or self._left(()) or self.instances
+        if not left:
+            raise NotSentError(f"{operation} was not sent: no instance is known")
+        return min(left, key=lambda each: (each.running, random.random()))  # noqa: S311 - no secret
+
+    def _left(self, failed: Sequence[Instance]) -> list[Instance]:
+        """Return the instances that take calls, without those where this call has failed."""
+        return [each for each in self.instances if each.breaker.admits() and each not in failed]
+
+    async def _exchange(
+        self, operation: Operation[T], call: _Call, instance: Instance
+    ) -> tuple[int, bytes]:
         """Return the status and the body of the answer; raises CallFailedError."""
+        url = URL(f"{instance.url}{call.path}", encoded=True)
+        if call.query:
+            url = url.update_query(call.query)
         left = call.end - asyncio.get_running_loop().time()
         headers = {**call.headers, DEADLINE_HEADER: str(max(1, int(left * 1000)))}
+        instance.running += 1
         try:
             async with self._clients.session.request(
-                operation.method, call.url, headers=headers, data=call.body, allow_redirects=False
+                operation.method, url, headers=headers, data=call.body, allow_redirects=False
             ) as response:
                 if response.status in _RETRYABLE_STATUSES:
                     seconds = response.headers.get("Retry-After", "")
@@ -295,20 +433,17 @@ class ServiceClient:
                         response.status,
                         int(seconds) if seconds.isdecimal() and len(seconds) < 5 else 0,
                     )
-                body = bytearray()
-                while part := await response.content.readany():
-                    body += part
-                    if len(body) > self._most_bytes:
-                        raise UnexpectedAnswerError(
-                            f"{operation} was answered more than {self._most_bytes} bytes"
-                        )
-                return response.status, bytes(body)
+                return response.status, await read_at_most(self._most_bytes, response)
         except aiohttp.ClientConnectorError as error:
             raise NotSentError(f"{operation} was not sent: {error}") from error
         except aiohttp.ConnectionTimeoutError:
             raise NotSentError(f"{operation} was not sent: no connection in time") from None
         except aiohttp.ClientError as error:
             raise CallFailedError(f"{operation}: {error!r}") from error
+        except ValueError as error:  # of read_at_most
+            raise UnexpectedAnswerError(f"{operation} was answered {error}") from None
+        finally:
+            instance.running -= 1
 
     def _unavailable(self, failed: CallFailedError) -> UnavailableError:
         if isinstance(failed, UnexpectedRefusalError):
@@ -316,6 +451,20 @@ class ServiceClient:
         error = UnavailableError(f"The {self.service} is unavailable")
         error.retry_after = max(1, failed.retry_after)
         return error
+
+
+async def read_at_most(most: int, response: aiohttp.ClientResponse) -> bytes:
+    """Return the body; raises ValueError where it has more bytes than these."""
+    body = bytearray()
+    while part := await response.content.readany():
+        body += part
+        if len(body) > most:
+            raise ValueError(f"more than {most} bytes")
+    return bytes(body)
+
+
+def _time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _propagated_context(bound: Bound | None) -> dict[str, str]:

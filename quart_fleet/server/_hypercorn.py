@@ -458,6 +458,7 @@ async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -
     ending.is_serving = True
     link.serving()
     await ending.begun.wait()
+    await link.leave()
     connections.drain()
     await end_listening(listener, [server], connect, is_last=link.is_last())
     link.closed()

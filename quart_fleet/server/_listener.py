@@ -21,7 +21,7 @@ _MOST_UNSENT = 128 * 1024
 answer that its client does not read, which count as the container's memory."""
 _SO_ATTACH_FILTER, _BPF_RETURN = 26, 0x06
 """Of linux/socket.h and linux/bpf_common.h: a filter of one instruction that drops all packets."""
-_LOOPBACKS = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::1": "::1", "::": "::1"}  # noqa: S104 - only looked up
+LOOPBACKS = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::1": "::1", "::": "::1"}  # noqa: S104 - only looked up
 """Where a program is reached that has the port of an address already."""
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET if socket.AF_INET in families else socket.AF_INET6
     both = host == "::" and socket.has_dualstack_ipv6()
     address = next(str(each[4][0]) for each in found if each[0] == family)
-    loopback = _LOOPBACKS.get(address)
+    loopback = LOOPBACKS.get(address)
     try:
         if loopback and is_served(port, loopback):
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
+from contextlib import ExitStack
 from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, cast
@@ -128,11 +129,20 @@ def serve(app: Quart, path: str) -> None:
     print(f"{name} on http://{shown}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
     module = import_module(f"quart_fleet.server._{options.server}")
     run: RunServer = getattr(module, f"run_{options.server}")
-    if options.workers > 1:
-        grace = app.config["GRACEFUL_TIMEOUT"]
-        Workers(run, path, listener, options.workers, grace).serve()
-    else:
-        run_quietly(run, service, listener, Link())
+    with ExitStack() as stack:
+        end = None
+        if app.config["SERVICE_REGISTRY_URL"]:
+            # No other process imports it: it brings an HTTP client.
+            from quart_fleet.server._registration import Registration  # noqa: PLC0415
+
+            registration = stack.enter_context(Registration(app.config))
+            stack.enter_context(draining_on_signal(registration.leave))
+            service.leave, end = registration.leave, registration.end
+        if options.workers > 1:
+            grace = app.config["GRACEFUL_TIMEOUT"]
+            Workers(run, path, listener, options.workers, grace, end).serve()
+        else:
+            run_quietly(run, service, listener, Link(leave=end))
 
 
 def _end_quietly_until_served(app: Quart) -> None:

@@ -347,6 +347,7 @@ class BoundedServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain: take what the kernel has accepted, answer, close."""
+        await self._link.leave()
         self._all.drain()
         protocol = partial(
             BoundedProtocol,

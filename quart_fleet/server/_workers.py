@@ -1,5 +1,6 @@
 """Several processes on one port: they start and end one after another, so that none is missed."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -37,8 +38,11 @@ _spawn = get_context("spawn")
 class Link:
     """What a process that serves tells the parent of its workers, where it has one."""
 
-    def __init__(self, parent: Connection | None = None) -> None:
+    def __init__(
+        self, parent: Connection | None = None, leave: Callable[[], None] | None = None
+    ) -> None:
         self._parent = parent
+        self._leave = leave
 
     def is_second(self, number: int, before: Iterable[int]) -> bool:
         """Whether a signal asks a process that ends already to end at once.
@@ -54,6 +58,14 @@ class Link:
         """Say that connections are accepted."""
         if self._parent:
             self._parent.send("serving")
+
+    async def leave(self) -> None:
+        """Have callers hear that this process ends, before it does; for a second at most.
+
+        The parent of workers does it for them.
+        """
+        if self._leave is not None:
+            await asyncio.to_thread(self._leave)
 
     def is_last(self) -> bool:
         """Whether no other process accepts what the listener holds."""
@@ -119,6 +131,8 @@ class Workers:
     listener: socket.socket
     count: int
     grace: float
+    leave: Callable[[], None] | None = None
+    """Has callers hear that the service ends, before it does."""
     _serving: list[_Worker] = field(default_factory=list)
     _ending: list[_Worker] = field(default_factory=list)
     """Those that drain, and one that is to take the place of another."""
@@ -146,6 +160,8 @@ class Workers:
                 if not self._signals:
                     self._wait([each.process.sentinel for each in self._all()], pause)
         finally:
+            if self.leave is not None:
+                self.leave()
             self._end()
             signal.set_wakeup_fd(-1)
 

@@ -85,6 +85,9 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         MAX_RUNNING_REQUESTS=config.max_running_requests,
         MAX_BODY_MEMORY=config.max_body_memory,
         RESPONSE_TIMEOUT=None,  # by progress: SEND_TIMEOUT
+        SERVICE_REGISTRY_URL=config.service_registry_url,
+        SERVICE_REGISTRY_TOKEN=config.service_registry_token,
+        SERVICE_ADDRESS=config.service_address,
     )
     app.json = ContractJSONProvider(app)  # anew, since its form depends on DEBUG
     # A ServiceError that ends the start is reported by the server, and is no crash to be logged.

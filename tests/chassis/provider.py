@@ -93,9 +93,9 @@ class Provider:
 
 @asynccontextmanager
 async def calling(
-    url: str, envelope: type[Envelope] | None = None, **settings: object
+    url: str | None, envelope: type[Envelope] | None = None, **settings: object
 ) -> AsyncIterator[ServiceClient]:
-    """What calls the service at an address, while an application serves."""
+    """What calls the service at an address, None where a registry says it, while an application serves."""
     app = LeanApplication(__name__, static_folder=None)
     config = ServiceSettings.model_validate(
         {"TESTING": True, "SERVICE_NAME": "order-service", **settings}

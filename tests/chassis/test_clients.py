@@ -144,7 +144,7 @@ async def test_a_refusal_is_raised_as_it_was_there(sent: bytes, expected: Servic
         with pytest.raises(ServiceError) as refused:
             await client.call(GET_OR_KNOW, {"user_id": 7})
 
-        assert client.breaker.state == "closed"
+        assert client.instances[0].breaker.state == "closed"
     assert type(refused.value) is type(expected)
     assert vars(refused.value) == vars(expected)
     assert len(provider.received) == 1
@@ -373,8 +373,8 @@ async def test_a_service_that_fails_is_left_alone_until_one_call_finds_it_workin
             with pytest.raises(UnavailableError) as failed:
                 await client.call(PUT, {"user_id": 7})
         sent = len(provider.received)
-        state = client.breaker.state
-        client.breaker._until = 0  # the pause is over
+        state = client.instances[0].breaker.state
+        client.instances[0].breaker._until = 0  # the pause is over
         users = await asyncio.gather(
             *(client.call(GET, {"user_id": 7}) for _ in range(5)), return_exceptions=True
         )
@@ -383,7 +383,7 @@ async def test_a_service_that_fails_is_left_alone_until_one_call_finds_it_workin
     assert (sent, state) == (5, "open")
     assert failed.value.retry_after == 5
     assert [isinstance(each, User) for each in users] == [True, *[False] * 4]
-    assert client.breaker.state == "closed"
+    assert client.instances[0].breaker.state == "closed"
     assert caplog.messages == [
         "user-service: the circuit is open for 5 s, since 5 calls in a row have failed",
         "user-service: the circuit is closed, it works again",
@@ -399,14 +399,16 @@ async def test_a_call_counts_once_however_often_it_was_sent(
         for sent, expected in [(3, "closed"), (6, "closed"), (9, "closed"), (12, "closed"), (15, "open")]:  # fmt: skip
             with pytest.raises(UnavailableError):
                 await client.call(GET, {"user_id": 7})
-            assert (len(provider.received), client.breaker.state) == (sent, expected)
+            assert (len(provider.received), client.instances[0].breaker.state) == (sent, expected)
 
-        client.breaker._until = 0  # the pause is over: one call tries it, as often as any other
+        client.instances[
+            0
+        ].breaker._until = 0  # the pause is over: one call tries it, as often as any other
         with pytest.raises(UnavailableError):
             await client.call(GET, {"user_id": 7})
 
     assert len(provider.received) == 18
-    assert client.breaker.state == "open"
+    assert client.instances[0].breaker.state == "open"
 
 
 async def test_a_call_is_not_sent_again_once_others_have_opened_the_circuit(
@@ -416,7 +418,7 @@ async def test_a_call_is_not_sent_again_once_others_have_opened_the_circuit(
 
     async def open_circuit() -> bytes:
         for _ in range(5):
-            client.breaker.record(client.breaker.acquire(), outcome=False)
+            client.instances[0].breaker.record(client.instances[0].breaker.acquire(), outcome=False)
         return CUT
 
     provider = Provider([open_circuit])
@@ -445,7 +447,7 @@ async def test_a_service_that_has_this_caller_wait_works(status: int, expected: 
             with pytest.raises(UnavailableError):
                 await client.call(GET, {"user_id": 7})
 
-        assert client.breaker.state == expected
+        assert client.instances[0].breaker.state == expected
 
 
 async def test_callers_without_time_do_not_open_the_circuit() -> None:
@@ -458,12 +460,12 @@ async def test_callers_without_time_do_not_open_the_circuit() -> None:
         for _ in range(10):
             with within_request(0.06), pytest.raises(UnavailableError):
                 await client.call(GET, {"user_id": 7})
-        before = client.breaker.state
+        before = client.instances[0].breaker.state
         for _ in range(5):
             with pytest.raises(UnavailableError):
                 await client.call(GET, {"user_id": 7})
 
-    assert (before, client.breaker.state) == ("closed", "open")
+    assert (before, client.instances[0].breaker.state) == ("closed", "open")
 
 
 async def test_a_service_is_called_only_while_the_application_serves() -> None:
@@ -505,8 +507,8 @@ async def test_a_service_is_by_itself_at_its_port_of_the_workspace(
     client = clients.of("user-service", None)
     given = clients.of("user-service", "https://users.example.com/")
     async with app.test_app():
-        assert client.url == "http://127.0.0.1:8091"
-        assert given.url == "https://users.example.com"
+        assert client.instances[0].url == "http://127.0.0.1:8091"
+        assert given.instances[0].url == "https://users.example.com"
 
 
 async def test_a_service_that_the_workspace_does_not_know_wants_an_address(tmp_path: Path) -> None:
@@ -539,17 +541,58 @@ class Settings(ServiceSettings):
 
 @pytest.mark.parametrize(
     "url",
-    ["user-service:8081", "ftp://users", "http://", "http://a:b@users", "http://users?a=b", "/api"],
+    [
+        *(
+            "user-service:8081",
+            "ftp://users",
+            "http://",
+            "http://a:b@users",
+            "http://users?a=b",
+            "/api",
+        ),
+        *(
+            "http://users:80a",
+            "http://users:0",
+            "http://users:65536",
+            "http://[users",
+            "http://a b",
+        ),
+        *("http://users/?", "http://users/#", "http://users\n", "http://@users", "http://us\ners"),
+    ],
 )
 def test_what_is_no_address_is_refused_by_its_variable(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TESTING", "True")
     monkeypatch.setenv("USER_SERVICE_URL", url)
+    monkeypatch.setenv("SERVICE_REGISTRY_URL", url)
 
     with pytest.raises(ConfigurationError) as refused:
         Settings.load()
 
-    assert str(refused.value).startswith(
-        "USER_SERVICE_URL: write the address as http://user-service:8081, without /api/v1"
-    )
+    assert str(refused.value).splitlines() == [
+        "SERVICE_REGISTRY_URL: write the address as http://127.0.0.1:8500",
+        "USER_SERVICE_URL: write the address as http://user-service:8081, without /api/v1",
+        "Set it in the environment.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("SERVICE_REGISTRY_TOKEN", "of a\nline", "write the token alone, in one line of ASCII"),
+        ("SERVICE_REGISTRY_TOKEN", "größe", "write the token alone, in one line of ASCII"),
+        ("SERVICE_ADDRESS", "http://users", "write a name or an address alone, as 10.0.0.7"),
+        ("SERVICE_ADDRESS", "users/a", "write a name or an address alone, as 10.0.0.7"),
+    ],
+)
+def test_what_no_registry_takes_is_refused_and_not_shown(
+    variable: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TESTING", "True")
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(ConfigurationError) as refused:
+        Settings.load()
+
+    assert str(refused.value) == f"{variable}: {expected}\nSet it in the environment."

@@ -1,11 +1,15 @@
 """The shop of the language's page: whom it asks for ids of other services, and what its code says."""
 
+import asyncio
 from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
 
 import httpx
 import pytest
 
 from quart_fleet.testing import NewDatabase
+from tests.chassis.consul import Consul, ids_of, started, until
 from tests.domains.test_domains import DOMAINS
 from tests.workspace import GeneratedWorkspace, booted
 
@@ -115,3 +119,68 @@ async def test_an_order_names_users_and_products_that_their_services_keep(
     assert (down.status_code, down.json()["message"]) == (503, "The user-service is unavailable")
     assert down.headers["Retry-After"] == "1"
     assert down.elapsed.total_seconds() < 5
+
+
+@pytest.mark.parametrize("kind", ["imitated", "real"])
+async def test_services_find_each_other_by_a_registry(
+    kind: str, workspace: GeneratedWorkspace, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    """One of two instances of a provider ends while it is called, and then the registry."""
+    seen, numbers, is_over = list[int](), count(1), False
+    async with new_database() as url, started(kind, tmp_path) as registry:
+        at = {"SERVICE_REGISTRY_URL": registry.url}
+        workspace.python("-m", "db_manager", "migrate", DATABASE_URL=url)
+        with ExitStack() as stack, ExitStack() as early:
+
+            async def start(package: str, stack: ExitStack) -> str:
+                return await asyncio.to_thread(
+                    lambda: stack.enter_context(booted(workspace, package, url, **at))
+                )
+
+            users = await start("user_service", stack)
+            await start("user_service", early)
+            products, orders = [
+                await start(package, stack) for package in ("product_service", "order_service")
+            ]
+
+            async def are_all_there(*expected: int) -> bool:
+                names = ("user-service", "product-service", "order-service")
+                return [len(await ids_of(registry, name)) for name in names] == [*expected]
+
+            await until(lambda: are_all_there(2, 1, 1))
+            async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
+                user = {"username": "ada", "email": "ada@example.com"}
+                assert (await client.post(f"{users}/users", json=user)).status_code == 201
+                product = {"name": "Lamp", "sku": "lamp", "price": "1"}
+                assert (await client.post(f"{products}/products", json=product)).status_code == 201
+
+                async def order() -> None:
+                    line = {"product_id": 1, "quantity": 1, "unit_price": "1"}
+                    body = {"buyer_id": 1, "placed_at": "2026-11-29T12:00:00Z", "lines": [line]}
+                    while not is_over:
+                        sent = {**body, "code": f"order-{next(numbers)}"}
+                        answer = await client.post(f"{orders}/orders", json=sent)
+                        seen.append(answer.status_code)
+
+                async def comes_to(more: int) -> None:
+                    enough = len(seen) + more
+                    await until(lambda: len(seen) > enough)
+
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(5):
+                        group.create_task(order())
+                    await comes_to(30)
+                    await asyncio.to_thread(early.close)
+                    await comes_to(30)
+                    assert await are_all_there(1, 1, 1)
+                    if isinstance(registry, Consul):
+                        await registry.stop()
+                        await comes_to(30)
+                        await registry.start()
+                        await until(lambda: are_all_there(1, 1, 1))
+                    await comes_to(30)
+                    is_over = True
+            await asyncio.to_thread(stack.close)
+            assert await are_all_there(0, 0, 0)
+
+    assert set(seen) == {201}

@@ -115,7 +115,9 @@ async def calling_through(proxy: FaultyProxy) -> AsyncIterator[ServiceClient]:
         proxy.listening(),
         calling(f"http://127.0.0.1:{proxy.address}", CALL_TIMEOUT=SECONDS) as client,
     ):
-        client.breaker = CircuitBreaker("user-service", lambda: 0.0, most_failures=10**9)
+        client.instances[0].breaker = CircuitBreaker(
+            "user-service", lambda: 0.0, most_failures=10**9
+        )
         yield client
         connector = client._clients.session.connector
         assert connector is not None
@@ -159,7 +161,7 @@ async def test_no_call_is_late_and_none_is_sent_twice_that_is_not_safe(
 
 
 def state_of(client: ServiceClient) -> str:
-    return client.breaker.state
+    return client.instances[0].breaker.state
 
 
 async def test_the_circuit_opens_and_closes_as_it_says(

@@ -253,6 +253,8 @@ OTHER_SETTINGS: dict[str, object] = {
     "MAX_RUNNING_CALLS": 9,
     "MAX_ANSWER_SIZE": 9,
     "SERVICE_REGISTRY_URL": "http://registry",
+    "SERVICE_REGISTRY_TOKEN": "of-the-registry",
+    "SERVICE_ADDRESS": "10.0.0.7",
     "MAX_CONTENT_LENGTH": 9,
     "CORS_ORIGINS": "https://app.example.com",
 }
