@@ -218,7 +218,8 @@ class RequestBody:
 
         async def take() -> "ASGIReceiveEvent":
             message = await kept.get()
-            self._hold(-len(message.get("body", b"")))
+            if message["type"] == "http.request":
+                self._hold(-len(message.get("body", b"")))
             return message
 
         self._receive = take
@@ -228,7 +229,7 @@ class RequestBody:
                 if self._most is None or length <= self._most:
                     kept.put_nowait(message)  # the one that is too much too: it is refused
                     self._hold(len(message.get("body", b"")))
-                    while self._memory.held > self._memory.most:
+                    while self._memory.held > self._memory.most:  # noqa: ASYNC110 - others count it
                         await asyncio.sleep(LOOK_INTERVAL)  # no more is received
                 length += len(message.get("body", b""))
                 is_last = not message.get("more_body", False)
