@@ -6,7 +6,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 
 from scaffold.errors import ScaffoldError
 from scaffold.workspace import SERVICES, Service
@@ -19,75 +20,102 @@ _ASKING = """
 import gc, json, os, runpy, sys, tempfile, traceback
 
 gc.disable()  # nothing lives long here, and a process that ends takes nothing apart
+_, source, option = sys.argv
+sys.path.append(source)
 import quart_fleet.database, quart_fleet.server, quart_fleet.web
-
-_, option, *scripts = sys.argv
 if option == "--openapi":
     import quart_fleet.openapi
+
+root, scripts = json.load(sys.stdin)
+os.chdir(root)
+texts, running = {}, {}
+
+def tell(script, printed, said):
+    os.dup2(printed.fileno(), 1)
+    os.dup2(said.fileno(), 2)
+    sys.argv = [script, option]
+    folders = [os.path.join(root, part) for part in (os.path.dirname(script), "", "services")]
+    sys.path[:0] = folders[1:] if os.environ.get("PYTHONSAFEPATH") else folders
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as end:
+        if end.code is not None:
+            print(end.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+def finish():
+    script, files = running.pop(os.wait()[0])
+    texts[script] = []
+    for file in files:
+        file.seek(0)
+        texts[script].append(file.read().decode("utf-8", "replace"))
+
 for script in scripts:
-    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as said:
-        child = os.fork()
-        if not child:
-            os.dup2(printed.fileno(), 1)
-            os.dup2(said.fileno(), 2)
-            sys.argv = [script, option]
-            if not sys.flags.safe_path:  # then its folder would not be there
-                sys.path[0] = os.path.dirname(script)
-            try:
-                runpy.run_path(script, run_name="__main__")
-            except SystemExit as end:
-                if end.code is not None:
-                    print(end.code, file=sys.stderr)
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(0)
-        os.waitpid(child, 0)
-        texts = []
-        for file in (printed, said):
-            file.seek(0)
-            texts.append(file.read().decode("utf-8", "replace"))
-    print(json.dumps(texts), flush=True)
+    if len(running) == (os.cpu_count() or 1):
+        finish()
+    files = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+    child = os.fork()
+    if not child:
+        tell(script, *files)
+    running[child] = script, files
+while running:
+    finish()
+print(json.dumps([texts[script] for script in scripts]), flush=True)
 os._exit(0)
 """
-"""Runs one script after the other, each in a fork: the chassis is imported once for all of them."""
+"""Runs scripts in forks, as many at once as there are processors; all begin with what is imported here."""
 _WHAT = {"--routes": "routes", "--openapi": "OpenAPI document"}
 """What an app.py is asked for, by its option."""
 
 
-def ask(services: Sequence[Service], option: str) -> list[str | ScaffoldError]:
-    """Return the JSON that each service's own app.py prints with an option, or why it does not.
+class Asker:
+    """A process that has services' own app.py tell what an option names.
 
-    None opens a database or a port.
+    It imports the chassis from its start on, before the first question, which may take a second.
     """
-    count = min(len(services), os.cpu_count() or 1)
-    with ThreadPoolExecutor(count or 1) as threads:
-        parts = threads.map(
-            lambda part: _ask(part, option), (services[at::count] for at in range(count))
+
+    def __init__(self, option: str) -> None:
+        self._option = option
+        self._process = subprocess.Popen(  # noqa: S603 - the workspace's own command
+            [sys.executable, "-P", "-c", _ASKING, str(Path(__file__).parents[1]), option],
+            env=os.environ | _UNSERVED,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-    answers = {one.package: answer for part in parts for one, answer in part}
-    return [answers[one.package] for one in services]
+
+    def ask(self, services: Sequence[Service]) -> list[str | ScaffoldError]:
+        """Return the JSON that each tells, or why it does not; once only.
+
+        None opens a database or a port.
+        """
+        root = services[0].folder.parents[1] if services else Path()
+        scripts = [f"{SERVICES}/{one.package}/app.py" for one in services]
+        printed, said = self._process.communicate(json.dumps([str(root), scripts]))
+        try:
+            answers = json.loads(printed)
+        except ValueError:  # it was killed, or the chassis itself cannot be imported
+            answers = [["", said]] * len(services)
+        return [
+            _checked(one, self._option, *each) for one, each in zip(services, answers, strict=True)
+        ]
+
+    def close(self) -> None:
+        """End the process, which may have been asked nothing."""
+        self._process.kill()
+        self._process.communicate()
 
 
-def _ask(services: Sequence[Service], option: str) -> list[tuple[Service, str | ScaffoldError]]:
-    """Have one interpreter ask some services, each in a process of its own that begins with the chassis."""
-    root = services[0].folder.parents[1]
-    path = [str(root), str(root / SERVICES), os.environ.get("PYTHONPATH", "")]
-    scripts = [f"{SERVICES}/{one.package}/app.py" for one in services]
-    done = subprocess.run(  # noqa: S603 - the workspace's own command
-        [sys.executable, "-c", _ASKING, option, *scripts],
-        cwd=root,
-        env=os.environ | _UNSERVED | {"PYTHONPATH": os.pathsep.join(filter(None, path))},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    said = [json.loads(line) for line in done.stdout.splitlines()]
-    said += [["", done.stderr]] * (len(services) - len(said))
-    return [(one, _checked(one, option, *texts)) for one, texts in zip(services, said, strict=True)]
+def ask(services: Sequence[Service], option: str) -> list[str | ScaffoldError]:
+    """Return the JSON that each service's own app.py prints with an option, or why it does not."""
+    with closing(Asker(option)) as asker:
+        return asker.ask(services)
 
 
 def _checked(service: Service, option: str, printed: str, said: str) -> str | ScaffoldError:

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import linecache
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -56,9 +57,15 @@ class Statements:
 def parse_source(handler: Callable[..., Any]) -> ast.stmt | None:
     """Return the tree of a controller's source; None without one, as of a program's own making."""
     code = getattr(handler, "__code__", None)  # its own, where it is a decorator's
+    if code is None:
+        return None
+    # As inspect.getsource does, which looks through all modules for the one of each function.
+    linecache.checkcache(code.co_filename)
+    lines = linecache.getlines(code.co_filename, getattr(handler, "__globals__", None))
+    lines = lines[code.co_firstlineno - 1 :]
     try:
-        return ast.parse(dedent(inspect.getsource(code))).body[0] if code else None
-    except (OSError, SyntaxError):
+        return ast.parse(dedent("".join(inspect.getblock(lines)))).body[0] if lines else None
+    except (SyntaxError, IndexError):
         return None
 
 

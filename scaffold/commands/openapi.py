@@ -1,15 +1,16 @@
 """`python -m scaffold openapi`: the OpenAPI documents of services, as their applications make them."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import click
 
-from scaffold.applications import ask
+from scaffold.applications import Asker, ask
 from scaffold.commands.completion import complete_service
 from scaffold.commands.routes import find_services
 from scaffold.engine import transaction
-from scaffold.engine.documents import COPY, place_of_copy, with_documents
+from scaffold.engine.documents import COPY, Documents, place_of_copy
 from scaffold.engine.plan import Plan
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.workspace import SERVICES, Workspace
@@ -59,8 +60,8 @@ def command(services: tuple[str, ...], out: Path | None, write: bool) -> None:
 def _write(packages: list[str]) -> None:
     """Write the copies of some services, or none; raises ScaffoldError."""
     workspace = Workspace.find(Path.cwd())
-    with workspace.locked():
-        plan, untold = with_documents(Plan(workspace.root), packages)
+    with workspace.locked(), closing(Asker("--openapi")) as asker:
+        plan, untold = Documents(Plan(workspace.root)).write(packages, asker)
         if untold:
             raise ScaffoldError("\n".join(untold))
         transaction.apply(plan)

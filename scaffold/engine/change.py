@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from quart_fleet.files import UnreadableFileError, decode, read_text
 from quart_fleet.workspace import PROJECT_FILE
 from scaffold import compose
+from scaffold.applications import Asker
 from scaffold.compose import Composition
 from scaffold.engine.baseline import (
     CONFLICTS,
@@ -36,12 +38,7 @@ from scaffold.engine.baseline import (
 )
 from scaffold.engine.conflicts import refuse_conflicts
 from scaffold.engine.database import NONE_APPLIED, get_applied
-from scaffold.engine.documents import (
-    find_outdated,
-    place_of_copy,
-    place_of_digest,
-    with_documents,
-)
+from scaffold.engine.documents import Documents, place_of_copy, place_of_digest
 from scaffold.engine.history import GeneratedRevisions, RemovableRevisions, Steps
 from scaffold.engine.merged_sides import find_bases, is_merged
 from scaffold.engine.merging import find_conflicts, find_renamed, merge, merge_python
@@ -125,7 +122,7 @@ def find_unchanged(root: Path, text: str) -> Change | None:
         return None
     packages = [ServiceName.parse(path.stem).package for path in read_described(root)]
     plan = Plan(root)
-    if find_outdated(plan, packages):
+    if Documents(plan).find_outdated(packages):
         return None
     return Change(composition=composition, before=Fleet(), after=Fleet(), plan=plan)
 
@@ -148,21 +145,23 @@ def plan_change(workspace: Workspace, text: str, apply_options: ApplyOptions) ->
         newest = past.get_removable(before, after)
     if newest.files:
         applied = get_applied(workspace.root, newest.files)
-    decision = _Decision(workspace.root, read_baseline(workspace.root))
-    with using_templates_of(workspace.root):
-        steps = past.plan_steps(before, after, newest, apply_options.fill)
-        if is_merged(read_fingerprint(workspace.root)):
-            decision.find_bases(description, inventory.composition.project)
-        decision.settle_generated(before, after, inventory, restore=apply_options.restore)
-    decision.settle_revisions(steps, newest, inventory.versions)
-    decision.settle_private_files(before, after)
-    decision.settle_composition(inventory.composition, before, after)
-    decision.settle_descriptions(described, description, forget_former_names(text))
-    decision.settle_fingerprint(inventory.composition.project)
-    decision.settle_documents(before, after)
-    plan = decision.plan()
-    outdated = find_outdated(plan, [service.name.package for service in after.services])
-    plan, untold = with_documents(plan, outdated)
+    # It imports what applications need while the rest is decided.
+    with closing(Asker("--openapi")) as asker:
+        decision = _Decision(workspace.root, read_baseline(workspace.root))
+        with using_templates_of(workspace.root):
+            steps = past.plan_steps(before, after, newest, apply_options.fill)
+            if is_merged(read_fingerprint(workspace.root)):
+                decision.find_bases(description, inventory.composition.project)
+            decision.settle_generated(before, after, inventory, restore=apply_options.restore)
+        decision.settle_revisions(steps, newest, inventory.versions)
+        decision.settle_private_files(before, after)
+        decision.settle_composition(inventory.composition, before, after)
+        decision.settle_descriptions(described, description, forget_former_names(text))
+        decision.settle_fingerprint(inventory.composition.project)
+        decision.settle_documents(before, after)
+        documents = Documents(decision.plan())
+        outdated = documents.find_outdated(service.name.package for service in after.services)
+        plan, untold = documents.write(outdated, asker)
     losses = []
     if not apply_options.is_removal and (gone := before.names_without(after)):
         losses.append(f"No longer described, and to be deleted: {', '.join(gone)}.")

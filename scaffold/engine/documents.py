@@ -9,6 +9,7 @@ the copy is a part of the plan, written with the code or not at all.
 
 import hashlib
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from quart_fleet.files import parse_toml
 from quart_fleet.workspace import PROJECT_FILE
-from scaffold.applications import ask
+from scaffold.applications import Asker
 from scaffold.distribution.framework import get_framework
 from scaffold.engine.baseline import GENERATED
 from scaffold.engine.plan import Plan
@@ -40,82 +41,85 @@ def place_of_digest(package: str) -> PurePosixPath:
     return GENERATED / "documents" / package
 
 
-def find_outdated(plan: Plan, packages: Iterable[str]) -> list[str]:
-    """Return the services whose copy is not what was made of their code, as the plan leaves it."""
-    sources = _Sources(plan)
-    outdated = []
-    for package in packages:
-        record = plan.root / place_of_digest(package)
-        copy = plan.root / place_of_copy(package)
-        content = copy.read_bytes() if copy.is_file() else b""
-        known = record.read_bytes() if record.is_file() else b""
-        if known != sources.digest(package, content):
-            outdated.append(package)
-    return outdated
-
-
-def with_documents(plan: Plan, packages: Iterable[str]) -> tuple[Plan, list[str]]:
-    """Return the plan that also writes the copies of some services, and why those of others stay.
-
-    Nothing is asked of a service without an app.py, or of a file that its owner has to decide about.
-    """
-    sources = _Sources(plan)
-    files_of = {package: sources.of(package) for package in packages}
-    asked = [
-        package
-        for package, files in files_of.items()
-        if PurePosixPath(SERVICES, package, "app.py") in files
-        and plan.conflicts.keys().isdisjoint(files)
-    ]
-    if not asked:
-        return plan, []
-    with _left_by(plan, [path for package in asked for path in files_of[package]]) as folder:
-        answers = ask([Service.read(folder / SERVICES / one) for one in asked], "--openapi")
-    documents: dict[PurePosixPath, bytes] = {}
-    untold = []
-    for package, answer in zip(asked, answers, strict=True):
-        if isinstance(answer, str):
-            documents[place_of_copy(package)] = content = answer.encode()
-            documents[place_of_digest(package)] = sources.digest(package, content)
-        else:
-            untold.append(
-                f"{answer}\n{place_of_copy(package)} stays as it is until then, and: "
-                "python -m scaffold apply"
-            )
-    more = Plan.decide(plan.root, documents)
-    whole = replace(plan, created=plan.created | more.created, changed=plan.changed | more.changed)
-    return whole, untold
-
-
-class _Sources:
-    """What applications are made of, as a plan leaves it."""
+class Documents:
+    """What services answer, as a plan leaves their code; each file is read once."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._writes = plan.writes
+        self._written = defaultdict[PurePosixPath, list[PurePosixPath]](list)
+        """What is written below each service, and each folder of the root."""
+        for path in self._writes:
+            depth = 2 if path.parts[0] == SERVICES else 1
+            self._written[PurePosixPath(*path.parts[:depth])].append(path)
         self._deleted = frozenset(plan.deleted)
-        self._shared = list(self._below(_SHARED))
+        self._shared = self._below(_SHARED)
         version = parse_toml(plan.root / PROJECT_FILE).get("project", {}).get("version")
         self._common = hashlib.sha256(repr((get_framework().version, version)).encode())
         for path in self._shared:
             if path.suffix == ".py" and PurePosixPath(MODELS) not in path.parents:
                 self._add(path, self._common)
+        self._made_of: dict[str, hashlib._Hash] = {}
+        """What tells the sources of each service from any other."""
 
-    def of(self, package: str) -> list[PurePosixPath]:
-        """Return the files of a service and what it shares, sorted."""
-        return [*self._shared, *self._below(PurePosixPath(SERVICES, package))]
+    def find_outdated(self, packages: Iterable[str]) -> list[str]:
+        """Return the services whose copy is not what was made of their code."""
+        outdated = []
+        for package in packages:
+            copy, record = map(
+                self._plan.root.joinpath, (place_of_copy(package), place_of_digest(package))
+            )
+            content = copy.read_bytes() if copy.is_file() else b""
+            known = record.read_bytes() if record.is_file() else b""
+            if known != self._digest(package, content):
+                outdated.append(package)
+        return outdated
 
-    def digest(self, package: str, copy: bytes) -> bytes:
+    def write(self, packages: Iterable[str], asker: Asker) -> tuple[Plan, list[str]]:
+        """Return the plan that also writes the copies of some services, and why those of others stay.
+
+        Nothing is asked of a service without an app.py, or of a file that its owner has to decide about.
+        """
+        plan, asked, files = self._plan, [], list[PurePosixPath]()
+        for package in packages:
+            own = [*self._shared, *self._below(PurePosixPath(SERVICES, package))]
+            is_decided = plan.conflicts.keys().isdisjoint(own)
+            if is_decided and PurePosixPath(SERVICES, package, "app.py") in own:
+                asked.append(package)
+                files += own
+        if not asked:
+            return plan, []
+        with _left_by(plan, files) as folder:
+            answers = asker.ask([Service.read(folder / SERVICES / one) for one in asked])
+        documents: dict[PurePosixPath, bytes] = {}
+        untold = []
+        for package, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, str):
+                documents[place_of_copy(package)] = content = answer.encode()
+                documents[place_of_digest(package)] = self._digest(package, content)
+            else:
+                untold.append(
+                    f"{answer}\n{place_of_copy(package)} stays as it is until then, and: "
+                    "python -m scaffold apply"
+                )
+        more = Plan.decide(plan.root, documents)
+        created, changed = plan.created | more.created, plan.changed | more.changed
+        return replace(plan, created=created, changed=changed), untold
+
+    def _digest(self, package: str, copy: bytes) -> bytes:
         """Return what tells the sources of a service's document, and the document, from any other."""
-        digest = self._common.copy()
-        for path in self._below(PurePosixPath(SERVICES, package)):
-            if path.suffix == ".py" or path.name == PROJECT_FILE:
-                self._add(path, digest)
+        if package not in self._made_of:
+            self._made_of[package] = made_of = self._common.copy()
+            for path in self._below(PurePosixPath(SERVICES, package)):
+                if path.suffix == ".py" or path.name == PROJECT_FILE:
+                    self._add(path, made_of)
+        digest = self._made_of[package].copy()
         digest.update(copy)
         return f"{digest.hexdigest()}\n".encode()
 
     def _below(self, folder: PurePosixPath) -> list[PurePosixPath]:
-        found = {path for path in self._writes if folder in path.parents}
+        """Return the files of a folder that applications are made of, sorted."""
+        found = set(self._written[folder])
         for place, folders, names in os.walk(self._plan.root / folder):
             folders[:] = [name for name in folders if name not in _PASSED]
             below = PurePosixPath(os.path.relpath(place, self._plan.root))
@@ -125,7 +129,10 @@ class _Sources:
     def _add(self, path: PurePosixPath, digest: "hashlib._Hash") -> None:
         content = self._writes.get(path)
         if content is None:
-            content = (self._plan.root / path).read_bytes()
+            try:
+                content = (self._plan.root / path).read_bytes()
+            except OSError:  # a link that leads nowhere, as an editor's lock
+                return
         digest.update(f"{path}\n{len(content)}\n".encode())
         digest.update(content)
 
