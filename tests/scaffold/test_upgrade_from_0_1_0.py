@@ -1,5 +1,6 @@
 """A workspace that held the framework as source comes over to the package, without a line lost."""
 
+import json
 import shutil
 import sys
 import tarfile
@@ -81,8 +82,11 @@ def test_it_is_then_what_this_version_makes_and_what_its_owner_wrote(
     edited = {path for path in made if made[path] != here[path]}
     assert edited == {
         *(f"{PRODUCT}/{name}.py" for name in feature.split()),
-        "shared/models/product.py",
+        *("shared/models/product.py", f"{PRODUCT}/openapi.json"),
+        ".scaffold/generated/documents/product_service",
     }
+    told = json.loads((upgraded / PRODUCT / "openapi.json").read_text())["paths"]
+    assert told["/api/v1/products/{record_id}/restock"]["post"]["x-undeclared"]
     assert [name for name in FRAMEWORK if (upgraded / name).exists()] == []
 
 
