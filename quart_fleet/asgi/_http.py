@@ -215,15 +215,22 @@ class RequestBody:
                 pass
             return
         kept: asyncio.Queue[ASGIReceiveEvent] = asyncio.Queue()
-        self._receive = kept.get
+
+        async def take() -> "ASGIReceiveEvent":
+            message = await kept.get()
+            if message["type"] == "http.request":
+                self._hold(-len(message.get("body", b"")))
+            return message
+
+        self._receive = take
         length, is_last = 0, False
         try:
             while (message := await receive())["type"] == "http.request":
                 if self._most is None or length <= self._most:
                     kept.put_nowait(message)  # the one that is too much too: it is refused
                     self._hold(len(message.get("body", b"")))
-                    if self._memory.held > self._memory.most:
-                        await asyncio.get_running_loop().create_future()  # no more is received
+                    while self._memory.held > self._memory.most:  # noqa: ASYNC110 - others count it
+                        await asyncio.sleep(LOOK_INTERVAL)  # no more is received
                 length += len(message.get("body", b""))
                 is_last = not message.get("more_body", False)
             kept.put_nowait(message)

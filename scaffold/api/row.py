@@ -28,12 +28,15 @@ class Row:
         title: the sentence.
         path: below the prefix; `{ada}` stands for the id of that record, `{unused}` for an id
             that no record has.
-        document: the expected JSON; None stands for no body. Values may be `Chosen` or `Stored`.
+        document: the expected JSON; None stands for no body. Values may be `Chosen`, `Stored` or
+            `Id`.
+        body: what is sent; in its JSON `"{ada}"` stands for the id of that record, as in `path`.
         expected: headers of the answer, besides those of every answer; None stands for one that
             must be absent.
         allow: the methods of the Allow header, in alphabetical order.
         keeps: the name under which later rows find the record in the answer's data.
         delay: seconds to wait before the request.
+        within: seconds in which the answer comes; None where it may take its time.
     """
 
     title: str
@@ -47,6 +50,7 @@ class Row:
     allow: str | None = None
     keeps: str | None = None
     delay: float = 0.0
+    within: float | None = None
 
     def __str__(self) -> str:
         return self.title.replace(" ", "-")
@@ -82,6 +86,13 @@ class Stored:
     changes: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Id:
+    """The id of a record, which may be another service's; `unused` is that of none."""
+
+    name: str
+
+
 class Answer(Protocol):
     """What came back for a row's request."""
 
@@ -99,7 +110,7 @@ class Answer(Protocol):
 
 @dataclass(slots=True)
 class Records:
-    """The records that a service holds, by the names that rows have for them.
+    """The records that services hold, by the names that rows have for them.
 
     Args:
         next_id: the id that the next record gets, None where it is not known.
@@ -110,12 +121,22 @@ class Records:
 
     def path_of(self, row: Row) -> str:
         """Return the row's path with the ids of the records it names."""
-        ids = {name: record.get("id") for name, record in self.by_name.items()}
-        ids["unused"] = max((each for each in ids.values() if isinstance(each, int)), default=0) + 1
         path = row.path
-        for name, record_id in ids.items():
+        for name, record_id in self._ids().items():
             path = path.replace(f"{{{name}}}", str(record_id))
         return path
+
+    def body_of(self, row: Row) -> bytes | None:
+        """Return the row's body with the ids of the records it names."""
+        body = row.body
+        for name, record_id in self._ids().items():
+            body = body and body.replace(f'"{{{name}}}"'.encode(), str(record_id).encode())
+        return body
+
+    def _ids(self) -> dict[str, object]:
+        ids = {name: record.get("id") for name, record in self.by_name.items()}
+        ids["unused"] = max((each for each in ids.values() if isinstance(each, int)), default=0) + 1
+        return ids
 
     def find_faults(self, row: Row, answer: Answer) -> list[str]:
         """Return how the answer departs from the row; keep the record that the row names."""
@@ -152,6 +173,8 @@ class Records:
                     if value is LATER
                 }
                 return self.fill({**stored, **changes, **later}, came)
+            case Id(name):
+                expected = self._ids().get(name)
             case Chosen() if expected is NEW_ID and self.next_id is not None:
                 return self.next_id
             case Chosen(description, accepts):

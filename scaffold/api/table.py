@@ -1,12 +1,14 @@
 """The contract: every route of a generated service, row by row, to the byte.
 
 Rows of a table are independent: each is asked while the service holds the records of `arrival`.
-Rows of a life follow each other, from an empty table to an empty one.
+Rows of a life follow each other, from an empty table to an empty one. Orders are of the users and the
+products that other services hold then.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from quart_fleet.conventions import PREFIX
 from scaffold.api.row import (
@@ -14,6 +16,7 @@ from scaffold.api.row import (
     LATER,
     NEW_ID,
     NOW,
+    Id,
     Row,
     Stored,
     error,
@@ -70,6 +73,8 @@ class Contract:
     arrival: tuple[Row, ...]
     """Creates, in an empty table, the records that the rows of `table` name."""
     table: Table
+    silent: Table = field(default_factory=dict)
+    """Rows by the other service that answers nothing while they are asked."""
 
     @property
     def rows(self) -> list[Row]:
@@ -80,7 +85,8 @@ class Contract:
 def contract_of(service: str) -> Contract:
     """Return what the service of this name answers, as `user-service` or `order-service`."""
     resource = service.removesuffix("-service")
-    own = _USERS if resource == "user" else _resource(f"/{resource}s", resource.capitalize())
+    described = {"user": _USERS, "order": _ORDERS}
+    own = described.get(resource) or _resource(f"/{resource}s", resource.capitalize())
     common = _common(service)
     routes = dict.fromkeys((*common, *own.table))
     table = {route: common.get(route, ()) + own.table.get(route, ()) for route in routes}
@@ -99,7 +105,7 @@ def updated(**values: object) -> dict[str, object]:
 
 
 def post(title: str, status: int, document: object, body: object, path: str = "/users") -> Row:
-    """A POST of JSON: bytes as they are, None for no body, anything else written as JSON."""
+    """A POST of JSON: bytes as they are, None for no body, else JSON, which may have an `Id`."""
     return Row(title, "POST", path, status, document, _encode(body), JSON)
 
 
@@ -115,7 +121,9 @@ def patch(title: str, path: str, status: int, document: object, body: object) ->
 
 
 def _encode(body: object) -> bytes | None:
-    return body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    if body is None or isinstance(body, bytes):
+        return body
+    return json.dumps(body, default=lambda each: f"{{{each.name}}}").encode()
 
 
 def _wrong_methods(path: str, methods: str, allow: str) -> tuple[Row, ...]:
@@ -400,6 +408,174 @@ _USERS_TABLE: Table = {
 
 
 _USERS = Contract("/users", _USERS_LIFE, _USERS_ARRIVAL, _USERS_TABLE)
+
+
+_FIRST = {"code": "A-1", "buyer_id": Id("ada"),
+          "lines": [{"product_id": Id("lamp"), "quantity": 2},
+                    {"product_id": Id("desk"), "quantity": 1}]}  # fmt: skip
+_SECOND = {
+    "code": "A-2",
+    "buyer_id": Id("bob"),
+    "lines": [{"product_id": Id("desk"), "quantity": 3}],
+}
+_THIRD = {**_SECOND, "code": "A-3"}
+_MANY_DESKS = {"lines": [{"product_id": Id("desk"), "quantity": 5}]}
+_NO_PRODUCT = {"lines": [{"product_id": Id("lamp"), "quantity": 2},
+                         {"product_id": Id("unused"), "quantity": 1}]}  # fmt: skip
+_ONE = "/orders/{first}"
+_ORDER_NOT_FOUND = error("Order not found")
+_NO_BUYER = invalid(buyer_id="No such buyer")
+_AT_LEAST_ONE = invalid(lines="Must have at least 1 item")
+
+
+def _ordered(order: Mapping[str, Any]) -> dict[str, object]:
+    """The answer that creates an order."""
+    lines = [{"id": NEW_ID, **line} for line in order["lines"]]
+    return success(
+        {**_NEW, **order, "lines": lines, "status": "open"}, "Order created successfully"
+    )
+
+
+def _changed(message: str = "updated", **changes: object) -> dict[str, object]:
+    """The answer that changes the first order."""
+    stored = Stored("first", {**changes, "updated_at": NOW})
+    return success(stored, f"Order {message} successfully")
+
+
+_ORDERS_LIFE = (
+    Row("no orders yet", "GET", "/orders", 200, success([])),
+    post("a user orders two products", 201, _ordered(_FIRST), _FIRST, "/orders").keep_as("first"),
+    post("another user orders one", 201, _ordered(_SECOND), _SECOND, "/orders").keep_as("second"),
+    post("a code is taken once", 400, error("Code already exists"), _SECOND, "/orders"),
+    Row("an order is found by id", "GET", _ONE, 200, success(Stored("first"))),
+    Row("an order is found by its code", "GET", "/orders/code/A-1", 200, success(Stored("first"))),
+    put("an order goes to another user", _ONE, 200, _changed(buyer_id=Id("bob")),
+        {"buyer_id": Id("bob")}).keep_as("first"),
+    patch("a patch replaces the lines", _ONE, 200,
+          _changed(lines=[{"id": NEW_ID, **line} for line in _MANY_DESKS["lines"]]),
+          _MANY_DESKS).keep_as("first"),
+    Row("an order is paid", "POST", f"{_ONE}/pay", 200,
+        _changed("paid", status="paid")).keep_as("first"),
+    Row("an order is paid once", "POST", f"{_ONE}/pay", 409, error("Order is paid")),
+    Row("a paid order is cancelled", "POST", f"{_ONE}/cancel", 200,
+        _changed("cancelled", status="cancelled")).keep_as("first"),
+    Row("an order is deactivated", "POST", f"{_ONE}/deactivate", 200,
+        _changed("deactivated", is_active=False)).keep_as("first"),
+    Row("a deactivated order is still there", "GET", _ONE, 200, success(Stored("first"))),
+    Row("an order is deleted", "DELETE", _ONE, 200, success(None, "Order deleted successfully")),
+    Row("an order is deleted once", "DELETE", _ONE, 404, _ORDER_NOT_FOUND),
+    Row("the other order is active", "GET", "/orders/active", 200, success([Stored("second")])),
+    Row("the other order is deleted", "DELETE", "/orders/{second}", 200,
+        success(None, "Order deleted successfully")),
+)  # fmt: skip
+
+_ORDERS_ARRIVAL = (
+    post("Ada's order arrives", 201, _ordered(_FIRST), _FIRST, "/orders").keep_as("first"),
+    post("Bob's order arrives", 201, _ordered(_SECOND), _SECOND, "/orders").keep_as("second"),
+)
+
+_ORDERS_SILENT: Table = {
+    "user-service": (
+        replace(
+            post("an order whose user cannot be asked for is refused in time", 503,
+                 error("The user-service is unavailable"), _THIRD, "/orders"),
+            headers={**JSON, "Connect-Timeout-Ms": "500"}, expected={"Retry-After": "1"}, within=2,
+        ),
+        Row("orders are read without the users", "GET", _ONE, 200, success(Stored("first"))),
+    ),
+}  # fmt: skip
+
+_ORDERS_TABLE: Table = {
+    "GET /orders": (
+        Row("the list holds all orders, oldest first", "GET", "/orders", 200,
+            success([Stored("first"), Stored("second")])),
+        Row("the orders of a user are counted", "GET", "/orders?buyer_id={bob}&count=true", 200,
+            success([Stored("second")]), expected={"X-Total-Count": "1", "Link": None}),
+        Row("orders are sorted", "GET", "/orders?sort=-code", 200,
+            success([Stored("second"), Stored("first")])),
+        Row("a page has as many orders as its limit", "GET", "/orders?limit=1", 200,
+            success([Stored("first")]), expected={"X-Total-Count": None}),
+        Row("no order is inactive", "GET", "/orders?is_active=false", 200, success([])),
+        Row("a parameter that does not exist is named", "GET", "/orders?colour=red", 422,
+            invalid(colour="Is no parameter of this list, which has limit, after, sort, count, "
+                           "code, buyer_id, is_active")),
+        Row("a limit has a greatest value", "GET", "/orders?limit=101", 422,
+            invalid(limit="Must be at most 100")),
+        Row("what is no cursor is refused", "GET", "/orders?after=1", 422,
+            invalid(after="Is no cursor of this list")),
+        Row("pages have no path of their own", "GET", "/orders/page", 404, ENDPOINT_NOT_FOUND),
+    ),
+    "GET /orders/<int>": (
+        Row("the id 0 is not found", "GET", "/orders/0", 404, _ORDER_NOT_FOUND),
+        Row("an id past bigint is not found", "GET", f"/orders/{2**63}", 404, _ORDER_NOT_FOUND),
+        Row("letters make no id", "GET", "/orders/abc", 404, ENDPOINT_NOT_FOUND),
+    ),
+    "GET /orders/code/<text>": (
+        Row("a code is case sensitive", "GET", "/orders/code/a-1", 404, _ORDER_NOT_FOUND),
+    ),
+    "POST /orders": (
+        Row("a creation needs a body", "POST", "/orders", 400, BODY_REQUIRED),
+        post("a body that is no object is refused", 400, NOT_AN_OBJECT, b"7", "/orders"),
+        post("an order needs a code", 400, error("Field 'code' is required"),
+             {"buyer_id": Id("ada")}, "/orders"),
+        post("an order needs a user", 400, error("Field 'buyer_id' is required"),
+             {"code": "A-3"}, "/orders"),
+        post("a code as a number is refused", 422, invalid(code="Must be a string"),
+             {**_THIRD, "code": 7}, "/orders"),
+        post("a user that does not exist is named", 422, _NO_BUYER,
+             {**_THIRD, "buyer_id": Id("unused")}, "/orders"),
+        post("a product that does not exist is named by its line", 422,
+             invalid(**{"lines.1.product_id": "No such product"}), {**_THIRD, **_NO_PRODUCT},
+             "/orders"),
+        post("what both other services miss is named at once", 422,
+             invalid(**{"buyer_id": "No such buyer", "lines.1.product_id": "No such product"}),
+             {**_THIRD, **_NO_PRODUCT, "buyer_id": 0}, "/orders"),
+        post("an order has a line", 422, _AT_LEAST_ONE, {**_THIRD, "lines": []}, "/orders"),
+        post("a line has a product", 400, error("Field 'lines.0.product_id' is required"),
+             {**_THIRD, "lines": [{"quantity": 1}]}, "/orders"),
+        post("of a product there is at least one", 422,
+             invalid(**{"lines.0.quantity": "Must be greater than 0"}),
+             {**_THIRD, "lines": [{"product_id": Id("lamp"), "quantity": 0}]}, "/orders"),
+        post("an order begins as open", 422, invalid(status="Must be 'open'"),
+             {**_THIRD, "status": "paid"}, "/orders"),
+    ),
+    "PUT /orders/<int>": (
+        put("an unknown order is not updated", "/orders/0", 404, _ORDER_NOT_FOUND,
+            {"buyer_id": Id("ada")}),
+        put("an order goes to no user that does not exist", _ONE, 422, _NO_BUYER,
+            {"buyer_id": Id("unused")}),
+        put("an update ignores the code and the status", _ONE, 200, _changed(),
+            {"code": "A-9", "status": "paid"}),
+    ),
+    "PATCH /orders/<int>": (
+        patch("an empty patch changes nothing", _ONE, 200,
+              success(Stored("first"), "Order updated successfully"), {}),
+        patch("a user is never null", _ONE, 422, invalid(buyer_id="Must be an integer"),
+              {"buyer_id": None}),
+        patch("a status is changed by its actions alone", _ONE, 422,
+              invalid(status="Cannot be changed"), {"status": "paid"}),
+        patch("a line is kept by its own order alone", _ONE, 422,
+              invalid(**{"lines.0.id": "No such item"}), {"lines": [{"id": 0, "quantity": 1}]}),
+        patch("an order keeps a line", _ONE, 422, _AT_LEAST_ONE, {"lines": []}),
+        patch("a patch is an object", _ONE, 400, NOT_AN_OBJECT, b"null"),
+        Row("a patch needs a body", "PATCH", _ONE, 400, BODY_REQUIRED),
+        patch("an unknown order is not patched", "/orders/0", 404, _ORDER_NOT_FOUND,
+              {"buyer_id": Id("ada")}),
+    ),
+    "POST /orders/<int>/pay": (
+        Row("an unknown order is not paid", "POST", "/orders/0/pay", 404, _ORDER_NOT_FOUND),
+    ),
+    "DELETE /orders/<int>": (
+        Row("an unknown order is not deleted", "DELETE", "/orders/0", 404, _ORDER_NOT_FOUND),
+    ),
+    "known route, wrong method": (
+        *_wrong_methods("/orders", "PATCH", _LISTING),
+        *_wrong_methods(_ONE, "POST", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
+        *_wrong_methods(f"{_ONE}/pay", "GET", "OPTIONS, POST"),
+    ),
+}  # fmt: skip
+
+_ORDERS = Contract("/orders", _ORDERS_LIFE, _ORDERS_ARRIVAL, _ORDERS_TABLE, _ORDERS_SILENT)
 
 
 def _resource(path: str, label: str) -> Contract:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
+from scaffold.applications import ask
 from scaffold.commands.completion import complete_service
-from scaffold.commands.routes import ask, find_services
+from scaffold.commands.routes import find_services
+from scaffold.engine import transaction
+from scaffold.engine.documents import COPY, place_of_copy, with_documents
+from scaffold.engine.plan import Plan
 from scaffold.errors import MisuseError, ScaffoldError
-from scaffold.workspace import SERVICES
-
-COPY = "openapi.json"
-"""The committed copy of a service's document, in its folder."""
+from scaffold.workspace import SERVICES, Workspace
 
 
 @click.command("openapi")
@@ -23,7 +24,7 @@ COPY = "openapi.json"
     help="Write the document to a file in place of the terminal.",
 )
 @click.option(
-    "--write", is_flag=True, help=f"Write each document to {SERVICES}/*/{COPY}, to be committed."
+    "--write", is_flag=True, help=f"Write each document to {SERVICES}/*/{COPY}, as apply does."
 )
 def command(services: tuple[str, ...], out: Path | None, write: bool) -> None:
     """Print the OpenAPI document of SERVICE; of several, by default of all, an object by their names.
@@ -35,15 +36,13 @@ def command(services: tuple[str, ...], out: Path | None, write: bool) -> None:
     asked = find_services(services)
     if not asked:
         raise MisuseError("No service yet. Create one: python -m scaffold user-service 8081")
+    if write:
+        _write([one.package for one in asked])
+        return
     answers = ask(asked, "--openapi")
     if failures := [str(one) for one in answers if isinstance(one, ScaffoldError)]:
         raise ScaffoldError("\n".join(failures))
     texts = [str(one) for one in answers]
-    if write:
-        for one, each in zip(asked, texts, strict=True):
-            (one.folder / COPY).write_text(each, "utf-8")
-            click.echo(f"{SERVICES}/{one.package}/{COPY}")
-        return
     text = texts[0]
     if len(texts) > 1:
         named = {one.called: json.loads(each) for one, each in zip(asked, texts, strict=True)}
@@ -55,3 +54,15 @@ def command(services: tuple[str, ...], out: Path | None, write: bool) -> None:
             out.write_text(text, "utf-8")
         except OSError as error:
             raise ScaffoldError(f"{out} cannot be written: {error.strerror}.") from None
+
+
+def _write(packages: list[str]) -> None:
+    """Write the copies of some services, or none; raises ScaffoldError."""
+    workspace = Workspace.find(Path.cwd())
+    with workspace.locked():
+        plan, untold = with_documents(Plan(workspace.root), packages)
+        if untold:
+            raise ScaffoldError("\n".join(untold))
+        transaction.apply(plan)
+    for each in packages:
+        click.echo(place_of_copy(each))

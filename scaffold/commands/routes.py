@@ -1,12 +1,7 @@
 """`python -m scaffold routes`: what every service answers, as its application says it."""
 
 import json
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +9,7 @@ from typing import Any
 import click
 
 from quart_fleet.conventions import PREFIX
+from scaffold.applications import ask
 from scaffold.commands.completion import complete_service
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.names import normalise
@@ -21,36 +17,6 @@ from scaffold.workspace import SERVICES, Service, Workspace
 
 EVERY_SERVICE = tuple(f"{PREFIX}/{path}" for path in ("", "health", "health/ready", "openapi.json"))
 """What each service answers for itself, beside its page; the cluster asks each pod for it."""
-_UNSERVED = {"TESTING": "True", "DOCS": "False", "PYTHONDONTWRITEBYTECODE": "1"}
-"""Settings with which an application is made and never started."""
-_FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
-"""A place in a traceback."""
-_ASKING = """
-import json, os, runpy, sys, tempfile
-import quart_fleet.database, quart_fleet.server, quart_fleet.web
-
-_, option, *scripts = sys.argv
-for script in scripts:
-    with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as said:
-        child = os.fork()
-        if not child:
-            os.dup2(printed.fileno(), 1)
-            os.dup2(said.fileno(), 2)
-            sys.argv = [script, option]
-            if not sys.flags.safe_path:  # then its folder would not be there
-                sys.path[0] = os.path.dirname(script)
-            runpy.run_path(script, run_name="__main__")
-            sys.exit()
-        os.waitpid(child, 0)
-        texts = []
-        for file in (printed, said):
-            file.seek(0)
-            texts.append(file.read().decode("utf-8", "replace"))
-    print(json.dumps(texts), flush=True)
-"""
-"""Runs one script after the other, each in a fork: the chassis is imported once for all of them."""
-_WHAT = {"--routes": "routes", "--openapi": "OpenAPI document"}
-"""What an app.py is asked for, by its option."""
 _IMPLIED = frozenset({"HEAD", "OPTIONS"})
 """Methods that Quart answers by itself."""
 
@@ -94,64 +60,6 @@ def _read_routes(service: Service, told: Sequence[Mapping[str, Any]]) -> list[Se
         for method in (["WEBSOCKET"] if each["websocket"] else each["methods"])
         if method not in _IMPLIED
     ]
-
-
-def ask(services: Sequence[Service], option: str) -> list[str | ScaffoldError]:
-    """Return the JSON that each service's own app.py prints with an option, or why it does not.
-
-    None opens a database or a port.
-    """
-    count = min(len(services), os.cpu_count() or 1)
-    with ThreadPoolExecutor(count or 1) as threads:
-        parts = threads.map(
-            lambda part: _ask(part, option), (services[at::count] for at in range(count))
-        )
-    answers = {one.package: answer for part in parts for one, answer in part}
-    return [answers[one.package] for one in services]
-
-
-def _ask(services: Sequence[Service], option: str) -> list[tuple[Service, str | ScaffoldError]]:
-    """Have one interpreter ask some services, each in a process of its own that begins with the chassis."""
-    root = services[0].folder.parents[1]
-    path = [str(root), str(root / SERVICES), os.environ.get("PYTHONPATH", "")]
-    scripts = [f"{SERVICES}/{one.package}/app.py" for one in services]
-    done = subprocess.run(  # noqa: S603 - the workspace's own command
-        [sys.executable, "-c", _ASKING, option, *scripts],
-        cwd=root,
-        env=os.environ | _UNSERVED | {"PYTHONPATH": os.pathsep.join(filter(None, path))},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    said = [json.loads(line) for line in done.stdout.splitlines()]
-    said += [["", done.stderr]] * (len(services) - len(said))
-    return [(one, _checked(one, option, *texts)) for one, texts in zip(services, said, strict=True)]
-
-
-def _checked(service: Service, option: str, printed: str, said: str) -> str | ScaffoldError:
-    """Return the JSON that an app.py printed, or what it said in its place."""
-    root = service.folder.parents[1]
-    script = f"{SERVICES}/{service.package}/app.py"
-    try:
-        is_told = isinstance(json.loads(printed), list | dict)
-    except ValueError:
-        is_told = False
-    if not is_told:
-        said = said.strip() or f"it printed {printed.strip()[:80] or 'nothing'}"
-        reason = said.splitlines()[-1] if "Traceback (most recent" in said else said
-        places = [
-            f" ({(root / file).relative_to(root)}:{line})"
-            for file, line in _FRAME.findall(said)
-            if (root / file).is_relative_to(root / SERVICES)
-            or (root / file).is_relative_to(root / "shared")
-        ]
-        what = _WHAT[option]
-        return ScaffoldError(
-            f"{script} does not tell its {what}: {reason.rstrip('.')}{''.join(places[-1:])}.\n"
-            f"Mend it until this works: DEBUG=True python {script} {option}"
-        )
-    return printed
 
 
 @click.command("routes")

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from scaffold.commands.openapi import COPY
-from scaffold.commands.routes import ask
+from scaffold.applications import ask
+from scaffold.engine.documents import COPY
 from scaffold.errors import ScaffoldError
 from scaffold.workspace import SERVICES, Service
 

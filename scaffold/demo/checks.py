@@ -3,8 +3,8 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, closing, suppress
+from dataclasses import dataclass, replace
 from email.message import Message
 from http.client import HTTPConnection, HTTPException
 
@@ -52,14 +52,24 @@ class HttpAnswer:
         return None if values is None else ", ".join(values)
 
 
-def check(service: Service, publish: Callable[[Result], None]) -> None:
+def check(
+    service: Service,
+    publish: Callable[[Result], None],
+    records: Records,
+    silenced: Callable[[str], AbstractContextManager[None]],
+) -> None:
     """Ask all rows of the service's contract; `publish` gets each result at once.
 
     The service must hold no records; afterwards it holds those of the contract's arrival.
+
+    Args:
+        records: those that services hold which were checked before; gets this one's too.
+        silenced: has another service, by its name, answer nothing while a block runs.
     """
     connection = HTTPConnection("127.0.0.1", service.port, timeout=_ANSWER_TIMEOUT)
     with closing(connection):
-        _Check(service.name, contract_of(service.name), connection, publish).run()
+        contract = contract_of(service.name)
+        _Check(service.name, contract, connection, publish, records, silenced).run()
 
 
 @dataclass(slots=True)
@@ -70,7 +80,8 @@ class _Check:
     contract: Contract
     connection: HTTPConnection
     publish: Callable[[Result], None]
-    records: Records = field(default_factory=Records)
+    records: Records
+    silenced: Callable[[str], AbstractContextManager[None]]
     timeouts: int = 0
 
     def run(self) -> None:
@@ -78,6 +89,10 @@ class _Check:
         for row in (*self.contract.life, *self.contract.arrival):
             time.sleep(row.delay)
             self.publish(self.ask(row))
+        for service, rows in self.contract.silent.items():
+            with self.silenced(service):
+                for row in rows:
+                    self.publish(self.ask(row))
         stored = self.find_stored()
         for row in self.contract.rows:
             result = self.ask(row)
@@ -95,12 +110,16 @@ class _Check:
         path = self.records.path_of(row)
         began = time.perf_counter()
         try:
-            answer = self.send(row.method, path, row.headers, row.body)
+            answer = self.send(row.method, path, row.headers, self.records.body_of(row))
         except (OSError, HTTPException) as error:
             faults = [f"expected status {row.status}, got no answer: {error!r}"]
         else:
             faults = self.records.find_faults(row, answer)
         milliseconds = (time.perf_counter() - began) * 1000
+        if row.within is not None and milliseconds > row.within * 1000:
+            faults.append(
+                f"expected an answer within {row.within:g} s, it took {milliseconds:.0f} ms"
+            )
         return Result(self.service, row, path, milliseconds, tuple(faults))
 
     def restore(self) -> None:

@@ -19,6 +19,19 @@ USUAL_PORTS = {
     "order-service": 8083,
     "notification-service": 8084,
 }
+ORDERS = """
+[order-service.order]
+code = "str(20):lookup:fixed"
+buyer = "ref(user-service.user)"
+status = "enum(open, paid, cancelled)=open"
+lines = "items(line):length(1)"
+_actions = { pay = "status: open -> paid", cancel = "status: open, paid -> cancelled" }
+
+[order-service.order.line]
+product = "ref(product-service.product)"
+quantity = "int:positive"
+"""
+"""What is said in fleet.toml of the service that asks two others; these have their presets."""
 SERVE = ("app.py", "--server", "hypercorn")
 """The tests ask services under uvicorn, the default; the demo shows that it need not be."""
 
@@ -41,6 +54,11 @@ class Service:
         return f"services/{self.name.replace('-', '_')}"
 
     @property
+    def variable(self) -> str:
+        """The variable by which other services get its address."""
+        return f"{self.name.replace('-', '_').upper()}_URL"
+
+    @property
     def url(self) -> str:
         """Where its API begins."""
         return f"http://localhost:{self.port}{PREFIX}/"
@@ -61,8 +79,14 @@ def generate(services: Iterable[Service], installation: Installation) -> None:
     Raises ScaffoldError.
     """
     for service in services:
-        log = f"scaffold-{service.name}"
-        installation.run(log, "-m", "scaffold", service.name, str(service.port))
+        command = [service.name, str(service.port)]
+        if f"[{service.name}." in ORDERS:
+            with (installation.sandbox.workspace / "fleet.toml").open(
+                "a", encoding="utf-8"
+            ) as fleet:
+                fleet.write(f"\n[{service.name}]\nport = {service.port}\n{ORDERS}")
+            command = ["apply"]
+        installation.run(f"scaffold-{service.name}", "-m", "scaffold", *command)
 
 
 @contextmanager

@@ -137,6 +137,15 @@ class Processes:
             self.reaper.unwatch(process.pid)
 
     @contextmanager
+    def paused(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """Let a session do nothing while the block runs; what is sent to it waits."""
+        _signal(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            _signal(process, signal.SIGCONT)
+
+    @contextmanager
     def _started(
         self, command: Sequence[str], place: Place, log: Path
     ) -> Iterator[subprocess.Popen[bytes]]:

@@ -11,6 +11,7 @@ from secrets import token_hex
 
 import click
 
+from scaffold.api.row import Records
 from scaffold.demo.checks import Result, check
 from scaffold.demo.fleet import (
     USUAL_PORTS,
@@ -74,8 +75,11 @@ class Demo:
             results.append(result)
             self.report.check(result)
 
+        paused = sandbox.processes.paused
+        processes = {each.service.name: each.process for each in running}
+        records = Records()
         for service in services:
-            check(service, publish)
+            check(service, publish, records, lambda name: paused(processes[name]))
         outcome = Outcome(services, results, time.perf_counter() - began)
         if self.options.keep:
             self.report.outcome(replace(outcome, running=sandbox.workspace))
@@ -125,7 +129,8 @@ class Demo:
             services = [Service(*pair) for pair in zip(USUAL_PORTS, reserved.ports, strict=True)]
             with step(f"Generating {', '.join(USUAL_PORTS)}"), compilation:
                 generate(services, installation)
-            installation = self._open_database(installation)
+            addresses = {each.variable: f"http://127.0.0.1:{each.port}" for each in services}
+            installation = self._open_database(installation).with_variables(addresses)
             with step("Setting up the database and migrating it"):
                 installation.run("migrate", "-m", "db_manager", "migrate")
             self.prepare(installation.sandbox.workspace)

@@ -36,6 +36,12 @@ from scaffold.engine.baseline import (
 )
 from scaffold.engine.conflicts import refuse_conflicts
 from scaffold.engine.database import NONE_APPLIED, get_applied
+from scaffold.engine.documents import (
+    find_outdated,
+    place_of_copy,
+    place_of_digest,
+    with_documents,
+)
 from scaffold.engine.history import GeneratedRevisions, RemovableRevisions, Steps
 from scaffold.engine.merged_sides import find_bases, is_merged
 from scaffold.engine.merging import find_conflicts, find_renamed, merge, merge_python
@@ -117,7 +123,11 @@ def find_unchanged(root: Path, text: str) -> Change | None:
     now = take_fingerprint(root, text, composition.project, find_base(root))
     if read_fingerprint(root) != now or read_conflicts(root):
         return None
-    return Change(composition=composition, before=Fleet(), after=Fleet(), plan=Plan(root))
+    packages = [ServiceName.parse(path.stem).package for path in read_described(root)]
+    plan = Plan(root)
+    if find_outdated(plan, packages):
+        return None
+    return Change(composition=composition, before=Fleet(), after=Fleet(), plan=plan)
 
 
 def plan_change(workspace: Workspace, text: str, apply_options: ApplyOptions) -> Change:
@@ -149,6 +159,10 @@ def plan_change(workspace: Workspace, text: str, apply_options: ApplyOptions) ->
     decision.settle_composition(inventory.composition, before, after)
     decision.settle_descriptions(described, description, forget_former_names(text))
     decision.settle_fingerprint(inventory.composition.project)
+    decision.settle_documents(before, after)
+    plan = decision.plan()
+    outdated = find_outdated(plan, [service.name.package for service in after.services])
+    plan, untold = with_documents(plan, outdated)
     losses = []
     if not apply_options.is_removal and (gone := before.names_without(after)):
         losses.append(f"No longer described, and to be deleted: {', '.join(gone)}.")
@@ -165,10 +179,14 @@ def plan_change(workspace: Workspace, text: str, apply_options: ApplyOptions) ->
         composition=inventory.composition,
         before=before,
         after=after,
-        plan=decision.plan(),
+        plan=plan,
         absent=decision.absent,
         losses=losses,
-        warnings=[*steps.warnings, *([_OTHERS] if newest.files else [])],
+        warnings=[
+            *steps.warnings,
+            *([_OTHERS] if newest.files else []),
+            *untold,
+        ],
         downgrade=bool(applied.ids),
         base=newest.base,
     )
@@ -306,6 +324,13 @@ class _Decision:
                 changed = changed.with_service(service.name.package)
         if changed is not composition:
             self._writes[compose.LIST] = changed.list_text.encode()
+
+    def settle_documents(self, before: Fleet, after: Fleet) -> None:
+        """Delete the documents of removed services; they were never their owner's."""
+        for service in before.without(after):
+            package = service.name.package
+            for path in (place_of_copy(package), place_of_digest(package)):
+                self._deleted += [path] if self._read(path) is not None else []
 
     def settle_descriptions(
         self, described: Files, description: FleetDescription, text: str

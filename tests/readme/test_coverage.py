@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scaffold.demo.fleet import ORDERS
 from scaffold.language.fleet import parse_fleet
 from tests.readme.guide import (
     COOKBOOK,
@@ -62,12 +63,16 @@ def test_what_is_fenced_is_no_command() -> None:
 
 def test_the_fleet_of_the_first_page_can_be_generated() -> None:
     [block] = re.findall(r"^```toml\n(.*?)```$", README.read_text(), re.MULTILINE | re.DOTALL)
-    users = '[user-service]\nport = 8081\n[user-service.user]\nname = "str"\n'
+    others = "".join(
+        f'[{name}-service]\nport = {port}\n[{name}-service.{name}]\nname = "str"\n'
+        for name, port in (("user", 8081), ("product", 8082))
+    )
 
-    fleet = parse_fleet(f"{users}[order-service]\nport = 8082\n{block}")
+    fleet = parse_fleet(f"{others}[order-service]\nport = 8083\n{block}")
 
     order = fleet.services[0].resources[0]
     assert [part.name for part in order.parts] == ["line"]
+    assert block.strip() == ORDERS.strip()  # which the demo shows at work
 
 
 def test_every_proof_is_of_a_command_of_the_pages() -> None:

@@ -39,7 +39,7 @@ def with_user_service(furnished: Path, tmp_path: Path) -> Path:
 
 def _copy_what_is_read(workspace: Path, folder: Path) -> Path:
     """Copy the parts of a workspace that a generation reads."""
-    for part in ("db_manager/migrations", "shared/models", "services", ".secrets", ".scaffold"):
+    for part in ("db_manager/migrations", "shared", "services", ".secrets", ".scaffold"):
         if (workspace / part).exists():
             shutil.copytree(workspace / part, folder / part)
     for name in ("pyproject.toml", "fleet.toml", "compose.yaml", "db_manager/compose.yaml"):

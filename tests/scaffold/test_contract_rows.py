@@ -12,12 +12,14 @@ from scaffold.api.row import (
     LATER,
     NEW_ID,
     NOW,
+    Id,
     Records,
     Row,
     Stored,
     success,
     to_bytes,
 )
+from scaffold.api.table import post
 
 
 def _now(**shift: float) -> str:
@@ -105,6 +107,16 @@ def test_a_path_has_the_ids_of_its_records() -> None:
 
     assert records.path_of(Row("", "GET", "/users/000{ada}", 200)) == "/users/0007"
     assert records.path_of(Row("", "GET", "/users/{unused}", 404)) == "/users/31"
+
+
+def test_a_body_and_an_answer_have_the_ids_of_other_records() -> None:
+    """Which other services may keep."""
+    records = Records({"ada": {"id": 7}})
+    order = post("", 201, success({"buyer_id": Id("ada")}), {"a": Id("ada"), "b": Id("unused")})
+
+    assert records.body_of(order) == b'{"a": 7, "b": 8}'
+    assert records.fill(order.document, None) == success({"buyer_id": 7})
+    assert records.body_of(Row("", "GET", "/users", 200)) is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,20 +26,22 @@ _LOSES_ALLOW = """
 
 @pytest.fixture(scope="module")
 def red() -> Result:
-    """The demo of a fleet with one defect in each service."""
+    """The demo of a fleet with a defect in each service."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "run_demo", partial(run_demo, prepare=_damage))
         return CliRunner().invoke(command.command, ["--no-install"])
 
 
 def _damage(workspace: Path) -> None:
-    """Slip four times: a message, a status, the form of a date, a header."""
+    """Slip five times: a message, a status, the form of a date, a reference, a header."""
     _edit(workspace, f"user_service/{_CONTROLLERS}", "User created", "User was created")
     _edit(workspace, f"product_service/{_CONTROLLERS}", 'successfully", 201', 'successfully"')
     dates = "order_service/application/dto/order_dto.py"
     iso = "Annotated[str, BeforeValidator(datetime.isoformat)]"
     _edit(workspace, dates, "import Field", "import BeforeValidator, Field")
     _edit(workspace, dates, "updated_at: datetime", f"updated_at: {iso}")
+    directory = "order_service/infrastructure/adapters/product_directory.py"
+    _edit(workspace, directory, "await self._client.missing(_GET, ids)", "set()")
     application = "notification_service/bootstrap.py"
     _edit(workspace, application, "    return app\n", _LOSES_ALLOW)
 
@@ -81,21 +83,28 @@ def _edit(workspace: Path, name: str, old: str, new: str) -> None:
         (
             "order-service",
             [
-                "POST /orders 201 a new one is created",
-                "POST /orders 201 its name is enough",
-                "GET /orders/1 200 one is found by id",
-                "PUT /orders/1 200 an update changes what is given",
-                "PATCH /orders/1 200 a patch clears what is null",
-                "POST /orders/1/deactivate 200 one is deactivated",
-                "GET /orders/1 200 a deactivated one is still there",
-                "GET /orders/active 200 the other one is active",
-                "POST /orders 201 a lamp arrives",
-                "POST /orders 201 a desk arrives",
-                "GET /orders 200 the list holds all, oldest first",
-                "GET /orders?name=Desk&count=true 200 a list is filtered and counted",
-                "GET /orders?sort=name 200 a list is sorted",
-                "GET /orders?limit=1 200 a page has as many as its limit",
-                "PATCH /orders/4 200 an empty patch changes nothing",
+                "POST /orders 201 a user orders two products",
+                "POST /orders 201 another user orders one",
+                "GET /orders/1 200 an order is found by id",
+                "GET /orders/code/A-1 200 an order is found by its code",
+                "PUT /orders/1 200 an order goes to another user",
+                "PATCH /orders/1 200 a patch replaces the lines",
+                "POST /orders/1/pay 200 an order is paid",
+                "POST /orders/1/cancel 200 a paid order is cancelled",
+                "POST /orders/1/deactivate 200 an order is deactivated",
+                "GET /orders/1 200 a deactivated order is still there",
+                "GET /orders/active 200 the other order is active",
+                "POST /orders 201 Ada's order arrives",
+                "POST /orders 201 Bob's order arrives",
+                "GET /orders/4 200 orders are read without the users",
+                "GET /orders 200 the list holds all orders, oldest first",
+                "GET /orders?buyer_id=39&count... 200 the orders of a user are counted",
+                "GET /orders?sort=-code 200 orders are sorted",
+                "GET /orders?limit=1 200 a page has as many orders as its limit",
+                "POST /orders 422 a product that does not exist is named by its line",
+                "POST /orders 422 what both other services miss is named at once",
+                "PUT /orders/7 200 an update ignores the code and the status",
+                "PATCH /orders/9 200 an empty patch changes nothing",
             ],
             '"updated_at":"<an HTTP date in UTC of now>"',
         ),
@@ -117,7 +126,7 @@ def _edit(workspace: Path, name: str, old: str, new: str) -> None:
             "expected Allow: GET, HEAD, OPTIONS, got none",
         ),
     ],
-    ids=["message", "status", "date", "header"],
+    ids=["message", "status", "date and reference", "header"],
 )
 def test_a_defect_turns_its_rows_red(
     red: Result, service: str, rows: list[str], fault: str
@@ -133,5 +142,5 @@ def test_a_defect_turns_its_rows_red(
 def test_a_defect_fails_the_whole_demo(red: Result) -> None:
     """With the number of red rows as its last word."""
     assert isinstance(red.exception, ScaffoldError)
-    assert re.match(r"39 of \d+ checks failed\.", str(red.exception))
+    assert re.match(r"46 of \d+ checks failed\.", str(red.exception))
     assert red.exception.exit_code == 1

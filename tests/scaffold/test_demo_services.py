@@ -4,13 +4,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
+from scaffold.api.row import Records
 from scaffold.demo.checks import Result, check
 from scaffold.demo.fleet import RunningService, Service, await_exits, started
 from scaffold.demo.processes import Processes, SignalGuard
@@ -59,7 +60,7 @@ def test_a_service_that_does_not_answer_is_red(deaf_socket: socket.socket) -> No
     """In every row, with the reason; the demo goes on to the others."""
     results: list[Result] = []
 
-    check(Service("order-service", deaf_socket.getsockname()[1]), results.append)
+    _check(deaf_socket.getsockname()[1], results)
 
     assert len(results) >= 30
     assert not [result for result in results if result.passed]
@@ -75,13 +76,17 @@ def test_a_service_that_hangs_is_not_asked_for_hours(
     deaf_socket.listen()
     results: list[Result] = []
 
-    check(Service("order-service", deaf_socket.getsockname()[1]), results.append)
+    _check(deaf_socket.getsockname()[1], results)
 
     faults = [result.faults[0].rpartition(": ")[2] for result in results]
     assert faults[:3] == ["TimeoutError('timed out')"] * 3
     assert len(faults) >= 30
     reason = "TimeoutError('3 requests before were not answered in time')"
     assert set(faults[3:]) == {reason}
+
+
+def _check(port: int, results: list[Result]) -> None:
+    check(Service("order-service", port), results.append, Records(), lambda _: nullcontext())
 
 
 class _Unstable(BaseHTTPRequestHandler):
@@ -120,7 +125,7 @@ def test_a_request_that_changes_what_should_stay_is_red() -> None:
     results: list[Result] = []
 
     with _serving(_Unstable) as port:
-        check(Service("order-service", port), results.append)
+        _check(port, results)
 
     changed = [r for r in results if "expected what is stored to stay, it changed" in r.faults]
     assert "letters make no id" in {result.row.title for result in changed}

@@ -1,0 +1,143 @@
+"""The committed copies of what services answer: made with their code, by every command that changes it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.scaffold.commands import done, picture, scaffold
+
+USER = "services/user_service"
+COPY = f"{USER}/openapi.json"
+CONTROLLERS = f"{USER}/infrastructure/web/controllers.py"
+
+
+def paths_of(copy: Path) -> set[str]:
+    """Return the paths that a copy tells of."""
+    return set(json.loads(copy.read_text())["paths"])
+
+
+def summarise_anew(workspace: Path) -> None:
+    """Edit a controller, as its owner does."""
+    path = workspace / CONTROLLERS
+    text = path.read_text()
+    assert "async def get(record_id: int)" in text
+    edited = text.replace("async def get(record_id: int)", "async def fetch(record_id: int)")
+    path.write_text(edited)
+
+
+@pytest.mark.slow
+def test_a_copy_is_what_the_service_tells_and_follows_its_code(with_user_service: Path) -> None:
+    fleet, copy = with_user_service, with_user_service / COPY
+    before = picture(fleet)
+    told = done(scaffold(fleet, "openapi", "user-service"))
+    assert copy.read_text() == told
+
+    completed = scaffold(fleet, "resource", "user-service", "invoice", "code:str(9)")
+
+    done(completed)
+    assert completed.stderr == ""
+    assert "/api/v1/invoices" in paths_of(copy)
+    assert copy.read_text() == done(scaffold(fleet, "openapi", "user-service"))
+    done(scaffold(fleet, "remove", "user-service", "invoice", "--yes"))
+    gone = [".scaffold/undo.json", ".scaffold/.gitignore"]
+    assert {path: what for path, what in picture(fleet).items() if path not in gone} == {
+        path: what for path, what in before.items() if path not in gone
+    }
+
+
+@pytest.mark.slow
+def test_an_edited_controller_reaches_the_copy_by_apply_and_undo_takes_it_back(
+    with_user_service: Path,
+) -> None:
+    fleet, copy = with_user_service, with_user_service / COPY
+    summarise_anew(fleet)
+    edited = picture(fleet)
+
+    shown = done(scaffold(fleet, "apply", "--dry-run"))
+    diff = done(scaffold(fleet, "apply", "--diff"))
+    assert picture(fleet) == edited
+    done(scaffold(fleet, "apply"))
+
+    assert f"change     {COPY}\n" in shown
+    assert '+        "operationId": "fetch_user",\n' in diff
+    assert '"operationId": "fetch_user"' in copy.read_text()
+    applied = picture(fleet)
+    assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
+    assert picture(fleet) == applied
+    done(scaffold(fleet, "undo"))
+    assert picture(fleet)[COPY] == edited[COPY]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("content", ["<<<<<<< HEAD\n{\n=======\n{}\n>>>>>>> main\n", "{}", None])
+def test_a_copy_that_is_not_whole_is_made_anew(
+    with_user_service: Path, content: str | None
+) -> None:
+    copy = with_user_service / COPY
+    text = copy.read_text()
+    if content is None:
+        copy.unlink()
+    else:
+        copy.write_text(content)
+
+    done(scaffold(with_user_service, "apply"))
+
+    assert copy.read_text() == text
+
+
+@pytest.mark.slow
+def test_a_service_that_cannot_be_imported_keeps_its_copy_and_stops_no_command(
+    with_user_service: Path,
+) -> None:
+    fleet = with_user_service
+    before = (fleet / COPY).read_text()
+    text = (fleet / CONTROLLERS).read_text()
+    (fleet / CONTROLLERS).write_text(f"{text}\nraise RuntimeError('broken')\n")
+    line = text.count("\n") + 2
+
+    completed = scaffold(fleet, "product-service", "8082")
+    again = scaffold(fleet, "apply")
+
+    for each in (completed, again):
+        done(each)
+        assert each.stderr == (
+            f"Warning: {USER}/app.py does not tell its OpenAPI document: RuntimeError: broken "
+            f"({CONTROLLERS}:{line}).\nMend it until this works: DEBUG=True python {USER}/app.py "
+            f"--openapi\n{COPY} stays as it is until then, and: python -m scaffold apply\n"
+        )
+    assert (fleet / COPY).read_text() == before
+    assert "/api/v1/products" in paths_of(fleet / "services/product_service/openapi.json")
+    (fleet / CONTROLLERS).write_text(text)
+    assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
+
+
+def test_a_removed_service_takes_its_copy_with_it(with_user_service: Path) -> None:
+    (with_user_service / COPY).write_text("{}")
+
+    done(scaffold(with_user_service, "remove", "user-service", "--yes"))
+
+    assert not (with_user_service / USER).exists()
+    assert not (with_user_service / ".scaffold/generated/documents").exists()
+
+
+@pytest.mark.slow
+def test_nothing_is_asked_of_a_service_that_its_owner_has_to_decide_about(
+    with_user_service: Path,
+) -> None:
+    fleet, copy = with_user_service, with_user_service / COPY
+    before, settings = copy.read_text(), fleet / USER / "settings.py"
+    ours = settings.read_text().replace("= 8081", "= 9999")
+    settings.write_text(ours)
+    description = (fleet / "fleet.toml").read_text().replace("8081", "8090")
+    (fleet / "fleet.toml").write_text(f'{description}\n[user-service.invoice]\ncode = "str(9)"\n')
+
+    completed = scaffold(fleet, "apply")
+
+    assert completed.returncode == 1
+    assert "settings.py: 1 conflict, marked in the file." in completed.stderr
+    assert "does not tell" not in completed.stderr
+    assert copy.read_text() == before
+    settings.write_text(ours)
+    done(scaffold(fleet, "apply"))
+    assert "/api/v1/invoices" in paths_of(copy)
