@@ -1,8 +1,10 @@
 """What services, their tests and the commands about them have to agree on; see also `workspace`."""
 
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 PREFIX = "/api/v1"
@@ -39,6 +41,8 @@ TOOL_VARIABLES = (*("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONHOME", "PYTHONPAT
 
 _CONNECT_TIMEOUT = 1.0
 """Seconds."""
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+"""Of a host; DNS bounds its labels (RFC 1035, section 2.3.4), and containers' names have underscores."""
 
 
 def role_of(service: str) -> str:
@@ -55,6 +59,17 @@ def without_foreign_variables(
         for name, value in environment.items()
         if not any(fnmatchcase(name, pattern) for pattern in patterns)
     }
+
+
+def is_host(text: str) -> bool:
+    """Say whether this may be asked for its address, or is one: without brackets, without a zone."""
+    last = text.rstrip(".").rpartition(".")[2]
+    if ":" not in text and not last.isdecimal():
+        return bool(_NAME.fullmatch(text)) and len(text) < 254
+    try:
+        return bool((IPv6Address if ":" in text else IPv4Address)(text)) and "%" not in text
+    except ValueError:
+        return False
 
 
 def is_served(port: int, host: str = "127.0.0.1") -> bool:

@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
-from quart_fleet.conventions import SECRETS
+from quart_fleet.conventions import SECRETS, is_host
 from quart_fleet.database_url import normalise, with_password
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.files import read_text
@@ -172,7 +172,6 @@ def _refuse_what_is_no_proxy(value: str) -> str:
     return value
 
 
-_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+")
 _BASE_PATH = re.compile(r"[\w/.~%-]*", re.ASCII)
 
 
@@ -180,12 +179,16 @@ def _read_address(value: str, example: str) -> str:
     """Return an address of HTTP without a slash at its end; refuse what is none, or has a secret."""
     try:
         parts = urlsplit(value)
+        host, port = parts.hostname or "", parts.port
+        place = (f"[{host}]" if ":" in host else host) + ("" if port is None else f":{port}")
+        path = value.partition("//")[2].removeprefix(parts.netloc)
         is_address = (
             parts.scheme in ("http", "https")
-            and bool(_HOST.fullmatch(parts.hostname or ""))
-            and parts.port != 0
-            and (parts.username, parts.password) == (None, None)
-            and bool(_BASE_PATH.fullmatch(value.partition("//")[2].removeprefix(parts.netloc)))
+            and is_host(host)
+            and port != 0
+            and parts.netloc.lower()
+            == place  # without a user, a password or what else there may be
+            and bool(_BASE_PATH.fullmatch(path))
         )
     except ValueError:  # which quotes the port
         is_address = False
@@ -209,7 +212,7 @@ def _refuse_what_is_no_token(token: SecretStr) -> SecretStr:
 
 
 def _refuse_what_is_no_host(value: str) -> str:
-    if not _HOST.fullmatch(value):
+    if not is_host(value):
         raise PydanticCustomError("host", "write a name or an address alone, as 10.0.0.7")
     return value
 

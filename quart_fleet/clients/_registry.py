@@ -6,7 +6,6 @@ See developer.hashicorp.com/consul/api-docs, "Health" and "Blocking Queries".
 import asyncio
 import logging
 import random
-import re
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from yarl import URL
 
 from quart_fleet.clients._service_client import CONNECT_TIMEOUT, read_at_most
+from quart_fleet.conventions import is_host
 from quart_fleet.settings import ServiceSettings
 
 WAIT = 30
@@ -34,7 +34,6 @@ restarted with an empty memory, and they have to register again."""
 MOST_BYTES = 4 * 1024 * 1024
 """Of an answer; an instance takes about one thousand."""
 
-_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+")
 _log = logging.getLogger("quart_fleet.clients")
 
 
@@ -54,7 +53,7 @@ class _Entry(BaseModel):
     def find_url(self) -> str | None:
         """Return where the instance is; None where it has no port, or no host that there may be."""
         host, port = self.service.address or self.node.address, self.service.port
-        if not _HOST.fullmatch(host) or not 0 < port < 65536:
+        if not is_host(host) or not 0 < port < 65536:
             return None
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

@@ -816,8 +816,10 @@ class StoredWords:
         ]
 
 
-def _in_sql(value: Value | dict[str, object] | list[object]) -> str:
+def _in_sql(value: Value | dict[str, object] | list[object] | None) -> str:
     match value:
+        case None:
+            return "NULL"
         case str():
             text = value
         case dict() | list():

@@ -24,6 +24,7 @@ SECONDS = re.compile(r"([0-9]+)(s|m)")
 Fault = Literal[
     "",
     "stalls",
+    "stalls within",
     "talks rubbish",
     "answers at once",
     "has no leader",
@@ -120,6 +121,12 @@ class Consul:
             return web.Response(status=403, text="ACL not found")
         if self.fault == "stalls":
             await asyncio.sleep(3600)
+        if self.fault == "stalls within":  # a byte now and then, for ever
+            response = web.StreamResponse(headers={"X-Consul-Index": "12"})
+            await response.prepare(request)
+            while True:
+                await response.write(b" ")
+                await asyncio.sleep(0.02)
         if self.fault == "talks rubbish":
             return web.Response(text="<html>Welcome</html>", headers={"X-Consul-Index": "-7"})
         if self.fault == "has no leader":

@@ -558,6 +558,8 @@ class Settings(ServiceSettings):
             "http://a b",
         ),
         *("http://users/?", "http://users/#", "http://users\n", "http://@users", "http://us\ners"),
+        *("http://a..b", "http://" + "a" * 64, "http://[::::]", "http://999.1.1.1", "http://127.1"),
+        *("http://ü.example", "http://[fe80::1%25eth0]", "http://[::1]x", "http://0x7f.1"),
     ],
 )
 def test_what_is_no_address_is_refused_by_its_variable(
@@ -578,11 +580,27 @@ def test_what_is_no_address_is_refused_by_its_variable(
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        *("https://users.example.com./base", "http://user_service:8081", "http://10.0.0.7:1"),
+        *("http://[::1]:8081/", "http://[::ffff:10.0.0.7]", "HTTP://Users", "http://1a"),
+    ],
+)
+def test_what_is_an_address_is_taken(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESTING", "True")
+    monkeypatch.setenv("USER_SERVICE_URL", url)
+
+    assert Settings.load().user_service_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
     ("variable", "value", "expected"),
     [
         ("SERVICE_REGISTRY_TOKEN", "of a\nline", "write the token alone, in one line of ASCII"),
         ("SERVICE_REGISTRY_TOKEN", "größe", "write the token alone, in one line of ASCII"),
         ("SERVICE_ADDRESS", "http://users", "write a name or an address alone, as 10.0.0.7"),
+        ("SERVICE_ADDRESS", "[::1]", "write a name or an address alone, as 10.0.0.7"),
+        ("SERVICE_ADDRESS", "users:8081", "write a name or an address alone, as 10.0.0.7"),
         ("SERVICE_ADDRESS", "users/a", "write a name or an address alone, as 10.0.0.7"),
     ],
 )

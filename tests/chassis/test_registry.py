@@ -111,7 +111,7 @@ async def test_an_address_that_is_set_wins(consul: Consul) -> None:
     assert (len(provider.received), consul.asked) == (1, [])
 
 
-FAULTS: list[Fault] = ["stalls", "talks rubbish", "has no leader", "moves"]
+FAULTS: list[Fault] = ["stalls", "stalls within", "talks rubbish", "has no leader", "moves"]
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, "is away"])
@@ -276,6 +276,8 @@ async def test_what_no_call_can_be_sent_to_is_left_out(consul: Consul) -> None:
     consul.put("5", "user-service", 8081, "")
     consul.put("6", "user-service", 65536)
     consul.put("7", "user-service", 8081, "users.example.com")
+    consul.put("8", "user-service", 8081, "a..b")
+    consul.put("9", "user-service", 8081, "999.1.1.1")
     async with found_by(consul) as client:
         await until(lambda: bool(client.instances))
         assert [each.url for each in client.instances] == [

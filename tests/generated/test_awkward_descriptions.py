@@ -198,8 +198,17 @@ echo = "ref(far-service.echo, fk)?"
 [odd-service.stub.piece]
 twin = "ref(far-service.echo)?:unique"
 
+[odd-service.round]
+steps = "items(question):length(5)"
+
+[odd-service.round.question]
+quiz = "ref(far-service.quiz, fk)?:unique"
+
 [far-service]
 port = 8085
+
+[far-service.quiz]
+number = 'str(40)?:lookup=""'
 
 [far-service.echo]
 stub = "ref(odd-service.stub, fk)?"
