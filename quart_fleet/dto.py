@@ -355,7 +355,7 @@ def ensure_json(value: object) -> object:
 Json = Annotated[
     Any,
     AfterValidator(ensure_json),
-    Field(json_schema_extra={"type": ["object", "array", "string", "number", "boolean"]}),
+    Field(json_schema_extra={"not": {"type": "null"}}),
 ]
 """Any JSON but null, in PostgreSQL's jsonb: objects are dicts, and arrays lists."""
 

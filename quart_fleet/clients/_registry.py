@@ -76,26 +76,23 @@ class Registry:
         None where nothing is to be changed: the registry cannot be asked, or has just lost all.
         """
         loop = asyncio.get_running_loop()
-        index, failures, due, empty_since = 0, 0, loop.time() - BURST * INTERVAL, None
+        index, due, empty_since = 0, loop.time() - BURST * INTERVAL, None
+        backoff, is_failing = FIRST_BACKOFF, False
         while True:
             try:
                 urls, answered = await self._ask(service, index)
-            except (
-                aiohttp.ClientError,
-                OSError,
-                ValueError,
-            ) as error:  # TimeoutError is an OSError
-                if not failures:
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                if not is_failing:
                     line = "The registry at %s does not say where the %s is, and is asked on: %s"
                     _log.warning(line, self._url, service, str(error) or repr(error))
-                index, failures = 0, failures + 1
+                index, is_failing = 0, True
                 locate(None)
-                longest = min(FIRST_BACKOFF * 2**failures, LONGEST_BACKOFF)
-                await asyncio.sleep(random.uniform(FIRST_BACKOFF, longest))  # noqa: S311 - no secret
+                backoff = min(2 * backoff, LONGEST_BACKOFF)
+                await asyncio.sleep(random.uniform(FIRST_BACKOFF, backoff))  # noqa: S311 - no secret
                 continue
-            if failures:
+            if is_failing:
                 _log.info("The registry at %s says again where the %s is", self._url, service)
-            failures = 0
+            backoff, is_failing = FIRST_BACKOFF, False
             index = answered if answered >= index else 0
             if urls:
                 empty_since = None

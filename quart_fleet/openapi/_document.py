@@ -43,7 +43,7 @@ UNDECLARED = "x-undeclared"
 MISMATCH = "x-mismatch"
 """Says of an operation what its controller answers in place of what it declares."""
 _JSON = "application/json"
-_MERGE_PATCH = "application/merge-patch+json"
+_MERGE_PATCH = "A JSON Merge Patch (RFC 7396), which is taken as application/merge-patch+json too"
 _IMPLIED = frozenset({"HEAD", "OPTIONS"})
 _PATHS: dict[str, Schema] = {
     "id": {"type": "integer", "minimum": 0},
@@ -58,7 +58,7 @@ _TYPES: dict[type, Schema] = {
     str: {"type": "string"},
     int: {"type": "integer"},
     float: {"type": "number"},
-    list: {"type": "array"},
+    list: {"type": "array", "items": {}},
 }
 _DATA, _MESSAGE, _FIELD, _REASON = (f"quart_fleet.openapi: {name}" for name in ("data", "message", "field", "reason"))  # fmt: skip
 """Stand for what differs between two answers, where the envelope is asked for its form."""
@@ -371,8 +371,11 @@ class _Document:
         for kind in parameters_of(operation.handler).values():
             if not isinstance(kind, Listing) and issubclass(kind, RequestDTO):
                 media = self.media(self.schema(kind, "validation"))
-                types = [_JSON, *([_MERGE_PATCH] if issubclass(kind, PatchDTO) else [])]
-                written["requestBody"] = {"required": True, "content": dict.fromkeys(types, media)}
+                written["requestBody"] = {"required": True, "content": {_JSON: media}}
+                if issubclass(
+                    kind, PatchDTO
+                ):  # under one type, of which generated clients make one body
+                    written["requestBody"] = {"description": _MERGE_PATCH, **written["requestBody"]}
         responses = {
             str(status): self._success(operation, messages, operations)
             for status, messages in operation.answers.items()
@@ -483,16 +486,17 @@ class _Document:
             yield {"name": name, "in": "query", "required": is_required, "schema": each}
 
     def list_parameters(self, listing: Listing) -> Iterator[dict[str, Any]]:
+        # Without `default`, which generated clients send: a list of which nothing is asked is whole.
         own: dict[str, tuple[str, Schema]] = {
             "limit": (
-                "The length of the page",
-                {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
+                "The length of the page; 20 where another parameter is given alone",
+                {"type": "integer", "minimum": 1, "maximum": 100},
             ),
             "after": ("Where the page begins, as the Link header has it", {"type": "string"}),
             "sort": (
-                "Fields between commas, with a minus before those that descend; some are possible "
-                "only beside filters of one value",
-                {"type": "string", "enum": listing.all_sorts(), "default": "id"},
+                "Fields between commas, with a minus before those that descend, by itself id; some are "
+                "possible only beside filters of one value",
+                sort_schema(listing.all_sorts()),
             ),
             "count": ("Whether to count all, in X-Total-Count", {"type": "boolean"}),
             "q": (
@@ -523,6 +527,17 @@ class _Document:
         if kind.is_optional and not kind.is_text:
             schema = {"anyOf": [schema, {"type": "string", "const": "null"}]}
         return "Those with one of these values", {"type": "array", "items": schema, "maxItems": 100}
+
+
+def sort_schema(sorts: list[str]) -> Schema:
+    """Return the schema of what a list may be sorted by, with names that a generator of clients can take."""
+    names = [
+        "_THEN_".join(
+            f"{word[1:]}_DESCENDING" if word.startswith("-") else word for word in each.split(",")
+        ).upper()
+        for each in sorts
+    ]
+    return {"type": "string", "enum": sorts, "x-enum-varnames": names}
 
 
 def is_of_files(rule: Rule) -> bool:

@@ -49,7 +49,7 @@ def example_of(schema: Schema, components: Mapping[str, Schema], name: str = "")
     for key in ("anyOf", "oneOf", "allOf"):
         if key in schema:
             return first_of(schema[key], components, name)
-    kind = schema.get("type")
+    kind = schema.get("type", "object")
     match kind[0] if isinstance(kind, list) else kind:
         case "object":
             return object_of(schema, components)

@@ -25,14 +25,12 @@ class Schemas:
     def __init__(self) -> None:
         self._wanted: dict[tuple[str, Mode], TypeAdapter[Any]] = {}
 
-    def want(self, kind: Any, mode: Mode) -> str:
-        """Ask for a type's schema; it is found by the name that is returned, after `make`."""
-        key = repr(kind)
-        self._wanted.setdefault((key, mode), TypeAdapter(kind))
-        return key
+    def want(self, kind: Any, mode: Mode) -> None:
+        """Ask for a type's schema, which `make` returns."""
+        self._wanted.setdefault((repr(kind), mode), TypeAdapter(kind))
 
     def make(self) -> tuple[Mapping[tuple[str, Mode], Schema], dict[str, Schema]]:
-        """Return the schemas that were asked for, and those of the components."""
+        """Return the schemas that were asked for, by the types' `repr` and modes, and the components'."""
         inputs = [(key, mode, one.core_schema) for (key, mode), one in self._wanted.items()]
         generator = _Generator(by_alias=True, ref_template=f"{REFERENCE}{{model}}")
         found, definitions = generator.generate_definitions(inputs)

@@ -116,23 +116,23 @@ class Registration:
         """Register, and renew the registration again and again; each trouble is said once."""
         while not await self._answers(session, "health/ready"):  # noqa: ASYNC110 - asks over HTTP
             await asyncio.sleep(FIRST_BACKOFF)
-        failures, trouble = 0, False
+        backoff, is_failing = FIRST_BACKOFF, False
         while True:
             try:
                 if not await self._renew(session):
                     await self._register(session)
                     _log.info("%s is in the registry at %s", self._id, self._registry)
-                elif trouble:
+                elif is_failing:
                     _log.info("%s is in the registry again", self._id)
-                failures, trouble = 0, False
+                backoff, is_failing = FIRST_BACKOFF, False
                 pause = random.uniform(0.8, 1) * RENEWAL  # noqa: S311 - no secret
             except (aiohttp.ClientError, OSError, _RefusedError) as error:
-                if not trouble:
+                if not is_failing:
                     line = "%s cannot be registered at %s, which is tried again and again: %s"
                     _log.warning(line, self._name, self._registry, str(error) or repr(error))
-                failures, trouble = failures + 1, True
-                longest = min(FIRST_BACKOFF * 2**failures, RENEWAL)
-                pause = random.uniform(FIRST_BACKOFF, longest)  # noqa: S311 - no secret
+                is_failing = True
+                backoff = min(2 * backoff, RENEWAL)
+                pause = random.uniform(FIRST_BACKOFF, backoff)  # noqa: S311 - no secret
             await asyncio.sleep(pause)
 
     async def _answers(self, session: aiohttp.ClientSession, path: str) -> bool:

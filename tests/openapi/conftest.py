@@ -11,7 +11,7 @@ from tests.architecture.generated import DamageableWorkspace
 PRODUCTS = (
     "product-service 8082 name:str(40):unique:length(6,30) price:decimal(10,2):min(100)"
     " quantity:int:min(10) weight:float?:positive:max(0.5) share:decimal(4,3):positive:max(0.5)"
-    " code:str(8):pattern(/[A-Z]{3}/)"
+    " code:str(8):pattern(/[A-Z]{3}/) extra:json? kind:enum(fresh,used)=fresh sold_at:datetime?:index"
 )
 
 

@@ -408,13 +408,34 @@ async def test_every_sort_of_the_document_is_one(document: Document) -> None:
         assert 200 in answers, text
 
 
+def test_a_list_has_no_defaults_which_generated_clients_would_send(document: Document) -> None:
+    parameters = operations_of(document)["GET /api/v1/boxes"]["parameters"]
+
+    assert "sort" in {each["name"] for each in parameters}
+    assert "default" not in str(parameters)
+
+
+def test_what_may_be_sorted_by_has_names(document: Document) -> None:
+    [sort] = [
+        each["schema"]
+        for each in operations_of(document)["GET /api/v1/boxes"]["parameters"]
+        if each["name"] == "sort"
+    ]
+    names = dict(zip(sort["enum"], sort["x-enum-varnames"], strict=True))
+
+    assert names["-label"] == "LABEL_DESCENDING"
+    assert names["shelf_id,-price"] == "SHELF_ID_THEN_PRICE_DESCENDING"
+    assert len({*names.values()}) == len(names)
+
+
 def test_a_merge_patch_has_no_field_that_cannot_be_changed(document: Document) -> None:
     schema = document["components"]["schemas"]["PatchBoxDTO"]
     body = operations_of(document)["PATCH /api/v1/boxes/{record_id}"]["requestBody"]
 
     assert list(schema["properties"]) == ["label", "size"]
     assert "default" not in str(schema)
-    assert list(body["content"]) == ["application/json", "application/merge-patch+json"]
+    assert list(body["content"]) == ["application/json"]
+    assert "application/merge-patch+json too" in body["description"]
 
 
 GOOD: dict[str, Any] = {
