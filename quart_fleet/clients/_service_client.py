@@ -266,9 +266,10 @@ class ServiceClient:
             return
         known = {each.url: each for each in self.instances}
         self.instances = [
-            known.get(url) or Instance(url, CircuitBreaker(self.service, _time, place=url))
-            for url in urls or ()
-        ] or [Instance(url, CircuitBreaker(self.service, _time)) for url in self.fallback]
+            known.get(url)
+            or Instance(url, CircuitBreaker(self.service, _time, place=url if urls else ""))
+            for url in urls or self.fallback
+        ]
 
     async def call(
         self,

@@ -200,6 +200,9 @@ async def test_in_development_the_port_of_the_workspace_stands_in(
         client = Clients(app, ServiceSettings.model_validate(given)).of("user-service", None)
         async with app.test_app():
             await client.call(GET, {"user_id": 7})
+            before = client.instances[0]
+            client.locate(())
+            assert client.instances[0] is before  # with its circuit
             consul.put("user-1", "user-service", another.port)
             await until(lambda: urls_of(client) == {another.url})
             await client.call(GET, {"user_id": 7})
