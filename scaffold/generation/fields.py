@@ -579,7 +579,10 @@ class Field:
     @property
     def _ruled(self) -> str:
         """The type in a body, with the entity's rules for the document."""
-        of, kind = self.of, self._request
+        return self._with_rules(self._request)
+
+    def _with_rules(self, kind: str) -> str:
+        of = self.of
         is_positive = of.positive and (of.least is None or of.least <= 0)  # type: ignore[operator]  # a number
         is_number = of.type.name in NUMBERS
         limits = {
@@ -640,7 +643,7 @@ class ItemsField(Field):
     @property
     def create_type(self) -> str:
         """The type of the field in the DTO that creates."""
-        return self._reached(f"list[Create{self.part.class_name}DTO]")
+        return self._with_rules(self._reached(f"list[Create{self.part.class_name}DTO]"))
 
     @property
     def create_line(self) -> str:

@@ -13,7 +13,7 @@ from quart import Response, abort, current_app, g, request, session, websocket
 from werkzeug.local import LocalProxy
 
 from quart_fleet.dto import Duration, Integer, Matching, RequestDTO, ResponseDTO, Text
-from quart_fleet.errors import ConflictError, NotFoundError
+from quart_fleet.errors import ConflictError, NotFoundError, UnauthorizedError
 from quart_fleet.openapi import describe
 from quart_fleet.openapi._examples import NoExampleError, example_of
 from quart_fleet.web import Answer, Blueprint, Envelope
@@ -122,6 +122,25 @@ def noting(function: Handler) -> Handler:
         return await function(count=1, **values)
 
     return count
+
+
+async def test_before_request_asks_before_the_body_is_parsed(bp: Blueprint) -> None:
+    @bp.before_request
+    async def ask() -> None:
+        if "Authorization" not in request.headers:
+            raise UnauthorizedError
+
+    @bp.post("/a", raises=[UnauthorizedError])
+    async def create(dto: SizeDTO) -> Answer[int]:
+        return Envelope.success(dto.size)
+
+    app = make_service(bp)
+    client, known = app.test_client(), {"Authorization": "Bearer x"}
+    unknown = await client.post("/api/v1/a", json={"size": "many"})
+    refused = await client.post("/api/v1/a", json={"size": "many"}, headers=known)
+
+    assert (unknown.status_code, refused.status_code) == (401, 422)
+    assert "401" in operations_of(await describe(app))["POST /api/v1/a"]["responses"]
 
 
 async def test_decorators_run_before_the_body_is_parsed(bp: Blueprint) -> None:

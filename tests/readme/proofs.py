@@ -68,6 +68,18 @@ IN_TESTS = {
     "python app.py": (f"{_HERE}::_while_running", '"app.py"'),
     "SERVICE_PORT=8090 python app.py": (f"{_HERE}::_while_running", '"SERVICE_PORT"'),
     "python app.py --server hypercorn": ("tests/contract/test_servers.py::hypercorn", '"--server"'),
+    "python -m scaffold openapi user-service --out users.json": (
+        "tests/openapi/test_contracts.py::test_a_document_is_printed_or_written_without_a_database",
+        '"--out", "users.json"',
+    ),
+    "npx openapi-typescript users.json -o users.d.ts --default-non-nullable=false": (
+        "tests/openapi/test_clients.py::test_a_client_in_typescript_does_all_and_is_typed",
+        '"--default-non-nullable=false"',
+    ),
+    "openapi-python-client generate --path users.json --meta none": (
+        "tests/openapi/test_clients.py::test_a_client_in_python_does_all_and_is_typed",
+        '"openapi-python-client", "generate", "--path"',
+    ),
     "python -m scaffold digests": (
         "tests/scaffold/test_digests.py::test_each_digest_is_renewed_wherever_it_is",
         'scaffold(pinned, "digests")',

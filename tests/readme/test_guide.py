@@ -32,7 +32,12 @@ def test_the_feature_of_the_guide_works(
 
     paste(text, workspace, fresh_database_url)
 
-    assert [line.split()[0] for line in commands(text)[-3:]] == ["pytest", "python", "python"]
+    assert [line.split()[0] for line in commands(text)[-4:]] == [
+        "python",
+        "pytest",
+        "python",
+        "python",
+    ]
     check(workspace, fresh_database_url)
 
 
