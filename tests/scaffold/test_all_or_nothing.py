@@ -288,12 +288,13 @@ def test_every_command_is_all_or_nothing(
     if name == "init":
         here = tmp_path
 
-    said = done(run(here, sys.executable, faults.__file__, "every", *last.split()))
+    each = ["env", "KILLS=1"] if name in ("env", "init", "templates") else []  # few steps
+    said = done(run(here, *each, sys.executable, faults.__file__, "every", *last.split()))
 
     times = re.search(r"killed (\d+) times, (\d+) times half-written", said)
     assert times, said
-    assert int(times[1]) > 2
-    assert int(times[2]) > 0 or int(times[1]) < 9
+    assert int(times[1]) > 5
+    assert int(times[2]) > 0
     assert not list(here.glob(".scaffold-*"))
 
 
