@@ -288,8 +288,8 @@ def test_every_command_is_all_or_nothing(
     if name == "init":
         here = tmp_path
 
-    each = ["env", "KILLS=1"] if name in ("env", "init", "templates") else []  # few steps
-    said = done(run(here, *each, sys.executable, faults.__file__, "every", *last.split()))
+    kills = ["env", "KILLS=1"] if name in ("env", "init", "templates") else []  # few steps
+    said = done(run(here, *kills, sys.executable, faults.__file__, "every", *last.split()))
 
     times = re.search(r"killed (\d+) times, (\d+) times half-written", said)
     assert times, said
