@@ -51,5 +51,5 @@ def _complete(path: list[str], incomplete: str) -> list[CompletionItem]:
     return [
         CompletionItem(name)
         for name, value in table.items()
-        if isinstance(value, dict) and name.startswith(incomplete)
+        if isinstance(value, dict) and name[0] != "_" and name.startswith(incomplete)
     ]

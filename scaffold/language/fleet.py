@@ -30,6 +30,8 @@ FRESH = """\
 # Code and migrations follow what is said here: python -m scaffold apply
 """
 """The text of a fleet without services."""
+ACCEPTED = "_accepted"
+"""The table of what may break clients of the services: each break with the reason."""
 _ENTRY = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\])*"|'[^']*'""")
 """A comment, or a text in a list."""
 _SIDES = re.compile(
@@ -41,6 +43,7 @@ _SIDES = re.compile(
 def parse_fleet(text: str) -> FleetDescription:
     """Return what a fleet.toml describes, sorted by name; raises DescriptionError."""
     document = Document(text, FILE)
+    read_accepted(document)
     services = parse_services(document)
     check_fleet(FleetDescription(tuple(services)), document)
     return FleetDescription(tuple(sorted(services, key=lambda service: service.name)))
@@ -48,7 +51,32 @@ def parse_fleet(text: str) -> FleetDescription:
 
 def parse_services(document: Document) -> list[ServiceDescription]:
     """Return the services of a document; what holds across resources is not checked."""
-    return [_parse_service(document, *item) for item in document.data.items()]
+    tables = document.data.items()
+    return [_parse_service(document, *item) for item in tables if item[0] != ACCEPTED]
+
+
+def read_accepted(document: Document) -> dict[str, str]:
+    """Return the breaks that are accepted, with their reasons; raises DescriptionError."""
+    table = document.data.get(ACCEPTED, {})
+    form = f'[{ACCEPTED}] with lines as `contracts --api` prints them: "user-service: …" = "why"'
+    with document.placing((ACCEPTED,)):
+        if not isinstance(table, dict) or not all(isinstance(one, str) for one in table.values()):
+            Scanner(ACCEPTED).refuse("What is accepted has another form", f"As in {form}", 0)
+    return dict(table)
+
+
+def accept(line: str, reason: str = "why") -> str:
+    """Return the line of the table that accepts a break."""
+    return f"{_quoted(line)} = {_quoted(reason)}"
+
+
+def put_accepted(text: str, line: str, reason: str) -> str:
+    """Return the text with one more break that is accepted, after the others."""
+    document = Document(text, FILE)
+    written = accept(line, reason)
+    if known := document.below((ACCEPTED,)):
+        return document.insert_line(known[-1], written)
+    return document.insert(len(text), f"[{ACCEPTED}]\n{written}\n")
 
 
 def _parse_service(document: Document, name: str, block: object) -> ServiceDescription:
@@ -143,6 +171,9 @@ def join_sides(text: str, applied: FleetDescription | None = None) -> str:
                 f"{FILE} has the marks of a merge whose sides differ in the port of "
                 f"{service.name}: keep what is right, and delete the marks."
             )
+    for line, reason in read_accepted(written).items():
+        if line not in read_accepted(Document(joined, FILE)):
+            joined = put_accepted(joined, line, reason)
     return joined
 
 
@@ -424,9 +455,10 @@ def _path(document: Document, service: str, *below: str) -> Path:
         if normalise(known) == normalise(service):
             _table(document, (known, *below))
             return (known, *below)
-    near = hint(service, document.data)
+    services = [name for name in document.data if name != ACCEPTED]
     raise MisuseError(
-        f"{FILE} has no service {service!r}{near}.\nServices: {listed(document.data) or 'none'}"
+        f"{FILE} has no service {service!r}{hint(service, services)}.\n"
+        f"Services: {listed(services) or 'none'}"
     )
 
 

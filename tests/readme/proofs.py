@@ -26,6 +26,7 @@ TABLE = {
     "fleet completion SHELL": ["fleet completion bash"],
     "python -m scaffold init DIR": ["python -m scaffold init ../shop-of-the-table"],
     "python -m scaffold contracts": ["python -m scaffold contracts"],
+    "python -m scaffold contracts --api": ["python -m scaffold contracts --api"],
     "python -m scaffold env": ["python -m scaffold env --dry-run"],
     "python -m scaffold deploy k8s": ["python -m scaffold deploy k8s --dry-run"],
     "python -m db_manager status": ["python -m db_manager status --json"],
