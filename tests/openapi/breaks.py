@@ -340,8 +340,8 @@ BREAKING: dict[str, tuple[Change, list[str]]] = {
         ["POST /api/v1/orders/{record_id}/pay: the body is required now"],
     ),
     "a content type of a body is gone": (
-        drop(f"{PATCH} > requestBody > content > application/merge-patch+json"),
-        ["PATCH /api/v1/orders/{record_id}: the body is no application/merge-patch+json now"],
+        move(f"{PATCH} > requestBody > content > application/json", "application/merge-patch+json"),
+        ["PATCH /api/v1/orders/{record_id}: the body is no application/json now"],
     ),
     "credentials are needed": (
         put(f"{CREATE} > security", [{"token": []}]),

@@ -18,6 +18,11 @@ TABLE = {
     "python -m scaffold list": ["python -m scaffold list"],
     "python -m scaffold routes": ["python -m scaffold routes"],
     "python -m scaffold openapi [SERVICE]": ["python -m scaffold openapi order-service"],
+    "python -m scaffold client CONSUMER PROVIDER [OPERATION…]": [
+        "python -m scaffold mail-service 8089 --bare",
+        "python -m scaffold client mail-service order-service get_order list_orders",
+        "python -m scaffold remove mail-service",
+    ],
     "python -m scaffold remove SERVICE [RESOURCE]": [
         "python -m scaffold remove order-service invoice",
     ],
