@@ -78,7 +78,7 @@ def report(workspace: Workspace, reference: str | None, *, as_json: bool) -> int
     else:
         held = f"Nothing breaks clients of {', '.join(found.compared)}."
         if not found.compared:
-            held = "No document of a service is committed: python -m scaffold openapi --write"
+            held = "Nothing is compared: no document of a service was committed before."
         click.echo("\n".join([*map(str, found.broken), *found.lacking]) or held)
         for line in found.stale:
             click.echo(f"warning: {FILE} accepts what breaks nothing: delete {line!r}", err=True)
