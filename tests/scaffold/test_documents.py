@@ -320,3 +320,31 @@ def test_a_linked_folder_is_a_part_of_a_service_and_nothing_is_written_in_it(
     assert outdated(root) == []
     (beside / "words.py").write_text("SAID = '[]'\n")
     assert outdated(root) == ["a_service"]
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (
+            "import sys\nprint('note', file=sys.stderr)\nprint('hello\\n{}')",
+            "it printed hello, and not JSON alone.",
+        ),
+        ("import sys\nprint('hello')\nsys.exit('SECRET_KEY: set it.')", "SECRET_KEY: set it."),
+        ("import sys\nfor at in range(400):\n    print('line', at, file=sys.stderr)", "line 399."),
+        ("print('x' * 900)", f"it printed {'x' * 189}…."),
+        ("", "it printed nothing."),
+        (
+            "raise ValueError('no postgresql://me:sec/r@et@db:5432/a, but amqp://:secret@mq')",
+            "ValueError: no postgresql://***@db:5432/a, but amqp://***@mq (services/service_0/app.py:1).",
+        ),
+    ],
+    ids=["before", "exit", "log", "long", "nothing", "password"],
+)
+def test_the_reason_is_one_line_of_what_was_wrong_without_a_password(
+    tmp_path: Path, script: str, reason: str
+) -> None:
+    what = "services/service_0/app.py does not tell its OpenAPI document"
+
+    (told,) = asked(tmp_path, script)
+
+    assert told.splitlines()[0] == f"{what}: {reason}"
