@@ -15,6 +15,12 @@ from scaffold.workspace import SERVICES, Service
 
 _UNSERVED = {"TESTING": "True", "DOCS": "False", "PYTHONDONTWRITEBYTECODE": "1"}
 """Settings with which an application is made and never started."""
+_LONGEST = 200
+"""Characters told of what an application says."""
+_LOGIN = re.compile(r"(?<=://)\S*(?=@)")
+"""Names and passwords in URLs (RFC 3986, section 3.2.1)."""
+_DOCUMENT = re.compile(r"^[\[{]", re.MULTILINE)
+"""Where JSON begins."""
 _FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
 """A place in a traceback."""
 DEADLINE = 60
@@ -169,8 +175,14 @@ def _checked(service: Service, option: str, printed: str, said: str) -> str | Sc
     except ValueError:
         is_told = False
     if not is_told:
-        said = said.strip() or f"it printed {printed.strip()[:80] or 'nothing'}"
-        reason = said.splitlines()[-1] if "Traceback (most recent" in said else said
+        first = printed.strip().partition("\n")[0]
+        if first and (not said.strip() or _DOCUMENT.search(printed)):
+            reason = f"it printed {first}, and not JSON alone"
+        else:
+            reason = said.strip().rpartition("\n")[2] or "it printed nothing"
+        reason = _LOGIN.sub("***", reason)
+        if len(reason) > _LONGEST:
+            reason = f"{reason[:_LONGEST]}…"
         places = [
             f" ({(root / file).relative_to(root)}:{line})"
             for file, line in _FRAME.findall(said)

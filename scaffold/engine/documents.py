@@ -27,6 +27,8 @@ from scaffold.workspace import DOCUMENT, MODELS, SERVICES, Service
 _SHARED = PurePosixPath("shared")
 _PASSED = frozenset({"tests", "__pycache__", "node_modules"})
 """Folders that no application is made of."""
+_BUILT = frozenset({"build", "dist"})
+"""Folders of a service that its own build makes."""
 
 
 def place_of_copy(package: str) -> PurePosixPath:
@@ -83,6 +85,7 @@ class Documents:
             own = [*self._shared, *self._below(PurePosixPath(SERVICES, package))]
             is_decided = plan.conflicts.keys().isdisjoint(own)
             if is_decided and PurePosixPath(SERVICES, package, "app.py") in own:
+                self._digest(package, b"")  # of what is there before it is asked
                 asked.append(package)
                 files += own
         if not asked:
@@ -116,12 +119,34 @@ class Documents:
         return f"{digest.hexdigest()}\n".encode()
 
     def _below(self, folder: PurePosixPath) -> list[PurePosixPath]:
-        """Return the files of a folder that applications are made of, sorted."""
-        found = set(self._written[folder])
-        for place, folders, names in os.walk(self._plan.root / folder):
-            folders[:] = [name for name in folders if name not in _PASSED]
-            below = PurePosixPath(os.path.relpath(place, self._plan.root))
-            found.update(below / name for name in names)
+        """Return the files of a folder that applications are made of, sorted.
+
+        A folder that no one writes by hand, or that leads back to where it is, is one of them, whole.
+        """
+        written = self._written[folder]
+        holding = {parent for path in written for parent in path.parents}
+        found = set(written)
+        waiting: list[tuple[PurePosixPath, tuple[str, ...]]] = [(folder, ())]
+        while waiting:
+            place, came = waiting.pop()
+            try:
+                entries = [*os.scandir(self._plan.root / place)]
+            except OSError:
+                continue
+            for entry in entries:
+                path, above = place / entry.name, came
+                if not entry.is_dir():
+                    found.add(path)
+                    continue
+                is_whole = _is_built(entry, place.parent)
+                if entry.is_symlink():
+                    leads = os.path.realpath(entry.path)
+                    above = (*came, os.path.realpath(self._plan.root / place))
+                    is_whole |= any(Path(each).is_relative_to(leads) for each in above)
+                if is_whole and path not in holding:
+                    found.add(path)
+                elif entry.name not in _PASSED:
+                    waiting.append((path, above))
         return sorted(path for path in found - self._deleted if _PASSED.isdisjoint(path.parts))
 
     def _add(self, path: PurePosixPath, digest: "hashlib._Hash") -> None:
@@ -133,6 +158,16 @@ class Documents:
                 return
         digest.update(f"{path}\n{len(content)}\n".encode())
         digest.update(content)
+
+
+def _is_built(entry: "os.DirEntry[str]", above: PurePosixPath) -> bool:
+    """Return whether a folder is hidden, a virtual environment, or what a build of a service made."""
+    return (
+        entry.name.startswith(".")
+        or entry.name.endswith(".egg-info")
+        or (entry.name in _BUILT and above == PurePosixPath(SERVICES))
+        or os.path.exists(f"{entry.path}/pyvenv.cfg")  # noqa: PTH110 - for each folder of a fleet
+    )
 
 
 @contextmanager

@@ -6,11 +6,14 @@ import select
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from contextlib import closing
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from scaffold import applications
+from scaffold.engine.documents import Documents, place_of_copy, place_of_digest
+from scaffold.engine.plan import Plan
 from scaffold.workspace import Service
 from tests.scaffold.commands import ENVIRONMENT, done, picture, scaffold
 
@@ -234,3 +237,114 @@ def test_what_an_application_made_until_its_end_is_removed(tmp_path: Path) -> No
     assert asked(tmp_path, script.format(str(folder))) == ["{}\n"]
 
     assert list(folder.iterdir()) == []
+
+
+def service(root: Path, script: str) -> Path:
+    """Make a workspace of one service that its app.py is all of; returns the service's folder."""
+    folder = root / "services/a_service"
+    folder.mkdir(parents=True)
+    (root / "pyproject.toml").write_text("")
+    (folder / "app.py").write_text(script)
+    return folder
+
+
+def write(root: Path, plan: Plan | None = None) -> list[str]:
+    """Make the copy of that service; returns why it cannot be."""
+    with closing(applications.Asker("--openapi")) as asker:
+        made, untold = Documents(plan or Plan(root)).write(["a_service"], asker)
+    for path in (place_of_copy("a_service"), place_of_digest("a_service")):
+        if path in made.writes:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(made.writes[path])
+    return untold
+
+
+def outdated(root: Path) -> list[str]:
+    """Return the services whose copy is not of their code any more."""
+    return Documents(Plan(root)).find_outdated(["a_service"])
+
+
+def test_what_is_saved_while_a_service_is_asked_is_not_taken_for_asked(tmp_path: Path) -> None:
+    folder = service(
+        tmp_path, "import os, pathlib\npathlib.Path(os.environ['SAVED']).touch()\nprint('{}')\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAVED", str(folder / "controllers.py"))
+        assert write(tmp_path) == []
+
+    assert outdated(tmp_path) == ["a_service"]
+    assert write(tmp_path, Plan(tmp_path)) != []  # SAVED is not set
+    (folder / "app.py").write_text("print('{}')")
+    assert write(tmp_path) == []
+    assert outdated(tmp_path) == []
+
+
+def test_what_nobody_writes_by_hand_is_no_source_and_is_there(tmp_path: Path) -> None:
+    made = [".venv/lib/m.py", "env/lib/m.py", "build/lib/m.py", "a.egg-info/m.py", ".tox/m.py"]
+    folder = service(
+        tmp_path,
+        f"import pathlib\nfor one in {made}:\n"
+        "    pathlib.Path(__file__).parent.joinpath(one).read_text()\nprint('{}')\n",
+    )
+    for path in (*made, "env/pyvenv.cfg"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).touch()
+    assert write(tmp_path) == []
+
+    for path in made:
+        (folder / path).write_text("more = 1\n")
+
+    assert outdated(tmp_path) == []
+    (folder / "domain/build").mkdir(parents=True)
+    (folder / "domain/build/entity.py").touch()
+    assert outdated(tmp_path) == ["a_service"]
+
+
+def test_a_linked_folder_is_a_part_of_a_service_and_nothing_is_written_in_it(
+    tmp_path: Path,
+) -> None:
+    root, beside = tmp_path, tmp_path / "lib"
+    beside.mkdir()
+    (beside / "words.py").write_text("SAID = '{}'\n")
+    folder = service(root, "from common.new import words\nprint(words.SAID)\n")
+    (folder / "common").symlink_to("../../lib")
+    (beside / "back").symlink_to(folder)
+    (folder / "round").symlink_to("../..")
+    new = PurePosixPath("services/a_service/common/new.py")
+
+    assert write(root, Plan.decide(root, {new: b"from common import words\n"})) == []
+
+    assert not (beside / "new.py").exists()
+    (beside / "new.py").write_text("from common import words\n")
+    assert write(root) == []
+    assert outdated(root) == []
+    (beside / "words.py").write_text("SAID = '[]'\n")
+    assert outdated(root) == ["a_service"]
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (
+            "import sys\nprint('note', file=sys.stderr)\nprint('hello\\n{}')",
+            "it printed hello, and not JSON alone.",
+        ),
+        ("import sys\nprint('hello')\nsys.exit('SECRET_KEY: set it.')", "SECRET_KEY: set it."),
+        ("import sys\nfor at in range(400):\n    print('line', at, file=sys.stderr)", "line 399."),
+        ("print('x' * 900)", f"it printed {'x' * 189}…."),
+        ("", "it printed nothing."),
+        (
+            "raise ValueError('no postgresql://me:sec/r@et@db:5432/a, but amqp://:secret@mq')",
+            "ValueError: no postgresql://***@db:5432/a, but amqp://***@mq (services/service_0/app.py:1).",
+        ),
+    ],
+    ids=["before", "exit", "log", "long", "nothing", "password"],
+)
+def test_the_reason_is_one_line_of_what_was_wrong_without_a_password(
+    tmp_path: Path, script: str, reason: str
+) -> None:
+    what = "services/service_0/app.py does not tell its OpenAPI document"
+
+    (told,) = asked(tmp_path, script)
+
+    assert told.splitlines()[0] == f"{what}: {reason}"
