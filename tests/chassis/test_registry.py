@@ -388,6 +388,18 @@ async def test_the_instance_with_the_fewest_calls_is_called(consul: Consul) -> N
     assert {each.running for each in client.instances} == {0}
 
 
+async def test_what_nobody_has_foreseen_is_a_failure_and_not_a_call_that_was_cancelled() -> None:
+    provider = Provider([ADA])
+    async with provider.listening(), calling(provider.url) as client:
+        session = client._clients._session
+        assert session is not None
+        await session.close()
+        with pytest.raises(RuntimeError):
+            await client.call(POST)
+
+    assert (client.outcomes["failed"], client.outcomes["cancelled"]) == (1, 0)
+
+
 async def test_what_came_of_calls_can_be_read() -> None:
     async def never() -> bytes:
         await asyncio.sleep(60)
