@@ -245,6 +245,32 @@ async def test_a_registry_that_was_restarted_with_an_empty_memory_is_not_believe
             await client.call(POST)
 
 
+@pytest.mark.parametrize("is_away", [True, False])
+async def test_a_registry_that_has_lost_its_memory_takes_no_instance_away_before_it_may_be_back(
+    is_away: bool, consul: Consul, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_registry, "FIRST_BACKOFF", 0.01)
+    first, second, new = Provider([ADA]), Provider([ADA]), f"http://127.0.0.1:{reserve_port()}"
+    async with found_by(consul, first, second) as client:
+        await client.call(POST)
+        before = urls_of(client)
+        if is_away:
+            await consul.stop()
+            await consul.start()
+        else:
+            consul.services.clear()
+            consul.index = 5
+        consul.put("user-0", "user-service", first.port)
+        consul.put("user-9", "user-service", int(new.rpartition(":")[2]))
+        await until(lambda: new in urls_of(client))
+        assert urls_of(client) == {*before, new}
+
+        monkeypatch.setattr(_registry, "TTL", 1)
+        consul.index = 2
+        consul._change()
+        await until(lambda: urls_of(client) == {first.url, new})
+
+
 async def test_a_registry_that_answers_at_once_is_not_asked_in_a_busy_loop(
     consul: Consul, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,7 +295,7 @@ async def test_an_index_that_goes_backwards_is_begun_anew_and_none_is_below_one(
         await until(lambda: len(consul.asked) == 4)
 
     queries = [each.partition("?passing=true")[2] for each in consul.asked]
-    assert queries[:4] == ["", "&index=12&wait=30s", "", "&index=1&wait=30s"]
+    assert queries[:4] == ["", "&index=12&wait=30s", "", "&index=1&wait=15s"]
 
 
 async def test_the_token_is_sent_and_never_said(
