@@ -194,9 +194,10 @@ class Registration:
         if self._host not in ("0.0.0.0", "::"):  # noqa: S104 - only compared with
             return self._host
         family = socket.AF_INET if self._host == "0.0.0.0" else socket.AF_UNSPEC  # noqa: S104
-        found = await asyncio.get_running_loop().getaddrinfo(
-            self._registry.host, self._registry.port, family=family, type=socket.SOCK_DGRAM
-        )
+        async with asyncio.timeout(TIMEOUT):
+            found = await asyncio.get_running_loop().getaddrinfo(
+                self._registry.host, self._registry.port, family=family, type=socket.SOCK_DGRAM
+            )
         with socket.socket(found[0][0], socket.SOCK_DGRAM) as sending:
             sending.connect(found[0][4])  # which sends nothing
             address: str = sending.getsockname()[0]

@@ -168,6 +168,18 @@ async def test_an_address_that_callers_elsewhere_would_take_for_their_own_is_sai
     assert all("SERVICE_ADDRESS" in each for each in caplog.messages)
 
 
+async def test_a_name_of_the_registry_that_is_looked_up_for_long_is_given_up(
+    consul: Consul, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object, **__: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(_registration, "TIMEOUT", 0.2)
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", never)
+    async with registered(consul.url, Provider([WELL]), {"HOST": "0.0.0.0"}):
+        await until(lambda: "cannot be registered" in caplog.text)
+
+
 FAULTS: list[Fault] = ["", "stalls", "has no leader", "moves"]
 
 
