@@ -1,6 +1,7 @@
 """Instances that a registry knows: which are called, and what happens where it, or one of them, fails."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,7 +14,7 @@ from quart_fleet.asgi._application import LeanApplication
 from quart_fleet.clients import Clients, Operation, Record, ServiceClient, _registry
 from quart_fleet.errors import NotFoundError, UnavailableError
 from quart_fleet.settings import ServiceSettings
-from tests.chassis.consul import Consul, Fault, Registry, imitated, started, until
+from tests.chassis.consul import DOCUMENTED, Consul, Fault, Registry, imitated, started, until
 from tests.chassis.provider import CUT, Provider, calling, refusal, success
 from tests.ports import reserve_port
 
@@ -312,6 +313,27 @@ async def test_the_token_is_sent_and_never_said(
 
     assert "answered 403" in caplog.text
     assert "guessed" not in caplog.text
+
+
+async def test_an_answer_with_all_that_is_documented_is_read(consul: Consul) -> None:
+    body = json.dumps(DOCUMENTED).encode()
+    head = f"HTTP/1.1 200 OK\r\nX-Consul-Index: 42\r\nContent-Length: {len(body)}\r\n\r\n"
+    agent = Provider([head.encode() + body])
+    async with (
+        agent.listening(),
+        calling(None, None, **PRODUCTION, SERVICE_REGISTRY_URL=agent.url) as client,
+    ):
+        await until(lambda: len(agent.received) > 1)
+        found = urls_of(client)
+    consul.put("user-1", "user-service", 8000)
+    async with httpx.AsyncClient(trust_env=False) as asking:
+        imitated = (await asking.get(f"{consul.url}/v1/health/service/user-service")).json()[0]
+
+    assert found == {"http://10.1.2.4:8000", "http://10.1.2.3:8000"}
+    assert agent.received[1].path.endswith("?passing=true&index=42&wait=30s")
+    for part in ("Node", "Service"):
+        assert set(imitated[part]) <= set(DOCUMENTED[0][part])
+    assert set(imitated["Checks"][0]) <= set(DOCUMENTED[0]["Checks"][0])
 
 
 async def test_what_no_call_can_be_sent_to_is_left_out(consul: Consul) -> None:
