@@ -48,10 +48,11 @@ test: $(STAMP) ## the tests, on a real PostgreSQL
 test-all: $(STAMP) ## those too that take minutes, such as whole installations without a network
 	@$(VENV) -m pytest -n auto --maxprocesses 4
 
-lint: $(STAMP) ## ruff, its formatter, the imports, the ports and the revisions
+lint: $(STAMP) ## ruff, its formatter, the imports, the ports, what breaks clients, the revisions (AGAINST=)
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
 	@$(VENV) -m scaffold contracts
+	@$(VENV) -m scaffold contracts --api $(if $(AGAINST),--against $(AGAINST))
 	@$(VENV) -m db_manager lint
 
 types: $(STAMP) ## mypy --strict

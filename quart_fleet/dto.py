@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Context, Decimal
+from email.utils import format_datetime, parsedate_to_datetime
 from enum import StrEnum
 from functools import cache, cached_property
 from math import isfinite
@@ -215,6 +216,14 @@ DateTimeText = Annotated[
 ]
 """A datetime in an answer that is written as a DateTime reads it, and not as an HTTP date."""
 
+HTTPDate = Annotated[
+    datetime,
+    BeforeValidator(
+        lambda value: parsedate_to_datetime(value) if isinstance(value, str) else value
+    ),
+    PlainSerializer(lambda moment: format_datetime(moment, usegmt=True), when_used="json"),
+]
+"""A time of another service's answer, which is written as an HTTP date (RFC 9110, section 5.6.7)."""
 
 Duration = Annotated[
     timedelta,

@@ -1,4 +1,4 @@
-"""Parts of lists: long ones in chunks, and the page that a query asks for."""
+"""Parts of lists: long ones in chunks, the page that a query asks for, and those of other services."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -105,3 +105,33 @@ class Page(Generic[ItemT]):
     """Where the next page begins, as ListQuery has it; None after the last one."""
     total: int | None = None
     """Of all pages, where it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage(Generic[ItemT]):
+    """A page of a list that another service keeps."""
+
+    items: list[ItemT]
+    after: str | None = None
+    """Where the next page begins, as that service says it; None after the last one."""
+    total: int | None = None
+    """Of all pages, where it was asked for."""
+
+
+async def every(
+    read: Callable[[str | None], Awaitable[ListPage[ItemT]]],
+) -> AsyncIterator[ItemT]:
+    """Yield what all pages hold, each read when the one before is used up.
+
+        async for product in every(lambda after: products.list_products(after=after)):
+
+    Args:
+        read: returns the page that begins there; None is the first one.
+    """
+    page = await read(None)
+    while True:
+        for item in page.items:
+            yield item
+        if page.after is None:
+            return
+        page = await read(page.after)

@@ -3,10 +3,11 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from scaffold.errors import ScaffoldError
@@ -16,8 +17,10 @@ _UNSERVED = {"TESTING": "True", "DOCS": "False", "PYTHONDONTWRITEBYTECODE": "1"}
 """Settings with which an application is made and never started."""
 _FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
 """A place in a traceback."""
+DEADLINE = 60
+"""Seconds that an app.py has to tell what it is asked for."""
 _ASKING = """
-import gc, json, os, runpy, sys, tempfile, traceback
+import atexit, gc, json, os, runpy, select, signal, socket, sys, tempfile, time, traceback
 
 gc.disable()  # nothing lives long here, and a process that ends takes nothing apart
 _, source, option = sys.argv
@@ -26,11 +29,17 @@ import quart_fleet.database, quart_fleet.server, quart_fleet.web
 if option == "--openapi":
     import quart_fleet.openapi
 
-root, scripts = json.load(sys.stdin)
+root, scripts, seconds = json.loads(sys.stdin.readline())
 os.chdir(root)
 texts, running = {}, {}
+ended, wake = socket.socketpair()
+ended.setblocking(False)
+wake.setblocking(False)
 
 def tell(script, printed, said):
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(printed.fileno(), 1)
     os.dup2(said.fileno(), 2)
     sys.argv = [script, option]
@@ -44,17 +53,35 @@ def tell(script, printed, said):
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+        try:
+            atexit._run_exitfuncs()  # as temporary folders are removed
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(0)
 
 def finish():
-    script, files = running.pop(os.wait()[0])
+    while not (child := os.waitpid(-1, os.WNOHANG)[0]):
+        first = next(iter(running))
+        left = running[first][2] - time.monotonic()
+        if left <= 0:
+            os.kill(first, signal.SIGKILL)
+            child = os.waitpid(first, 0)[0]
+            texts[running.pop(child)[0]] = None
+            return
+        readable = select.select([0, ended], [], [], left)[0]
+        if 0 in readable:  # who asks has ended
+            os.killpg(0, signal.SIGKILL)
+        if ended in readable:
+            ended.recv(4096)
+    script, files, _ = running.pop(child)
     texts[script] = []
     for file in files:
         file.seek(0)
         texts[script].append(file.read().decode("utf-8", "replace"))
 
+signal.signal(signal.SIGCHLD, lambda *_: None)
+signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
 for script in scripts:
     if len(running) == (os.cpu_count() or 1):
         finish()
@@ -62,13 +89,18 @@ for script in scripts:
     child = os.fork()
     if not child:
         tell(script, *files)
-    running[child] = script, files
+    running[child] = script, files, time.monotonic() + seconds
 while running:
     finish()
 print(json.dumps([texts[script] for script in scripts]), flush=True)
-os._exit(0)
+os.killpg(0, signal.SIGKILL)  # with what an app.py started and left
 """
-"""Runs scripts in forks, as many at once as there are processors; all begin with what is imported here."""
+"""Runs scripts in forks, as many at once as there are processors; all begin with what is imported here.
+
+It leads a session of its own, and ends with all of it when its standard input ends.
+"""
+_LATE = "it did not end in {} s; only quart_fleet.server.serve(app, ...) may start its server"
+"""What is said of an app.py that was ended."""
 _WHAT = {"--routes": "routes", "--openapi": "OpenAPI document"}
 """What an app.py is asked for, by its option."""
 
@@ -81,14 +113,18 @@ class Asker:
 
     def __init__(self, option: str) -> None:
         self._option = option
+        there, here = os.pipe()  # it ends with all that it started once `here` is closed
+        self._life = os.fdopen(here, "w", encoding="utf-8")
         self._process = subprocess.Popen(  # noqa: S603 - the workspace's own command
             [sys.executable, "-P", "-c", _ASKING, str(Path(__file__).parents[1]), option],
             env=os.environ | _UNSERVED,
-            stdin=subprocess.PIPE,
+            stdin=there,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
+        os.close(there)
 
     def ask(self, services: Sequence[Service]) -> list[str | ScaffoldError]:
         """Return the JSON that each tells, or why it does not; once only.
@@ -97,19 +133,25 @@ class Asker:
         """
         root = services[0].folder.parents[1] if services else Path()
         scripts = [f"{SERVICES}/{one.package}/app.py" for one in services]
-        printed, said = self._process.communicate(json.dumps([str(root), scripts]))
+        with suppress(BrokenPipeError):  # it has ended, and says why
+            print(json.dumps([str(root), scripts, DEADLINE]), file=self._life, flush=True)
+        printed, said = self._process.communicate()
         try:
             answers = json.loads(printed)
         except ValueError:  # it was killed, or the chassis itself cannot be imported
             answers = [["", said]] * len(services)
         return [
-            _checked(one, self._option, *each) for one, each in zip(services, answers, strict=True)
+            _checked(one, self._option, *(each or ("", _LATE.format(DEADLINE))))
+            for one, each in zip(services, answers, strict=True)
         ]
 
     def close(self) -> None:
-        """End the process, which may have been asked nothing."""
-        self._process.kill()
+        """End the process, which may have been asked nothing, and all that it started."""
+        with suppress(ProcessLookupError, PermissionError):  # macOS names a group of zombies so
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
+        with suppress(BrokenPipeError):
+            self._life.close()
 
 
 def ask(services: Sequence[Service], option: str) -> list[str | ScaffoldError]:

@@ -126,6 +126,16 @@ COMMANDS = {
             "field product-service product --rename price:net_price --drop weight",
         ),
     ),
+    "client": LazyCommand(
+        "scaffold.commands.client",
+        _SERVICES,
+        "Have a service call operations of another, by a port of its own.",
+        (
+            "client order-service product-service",
+            "client order-service product-service get_product create_product",
+            "client order-service product-service --drop list_products",
+        ),
+    ),
     "remove": LazyCommand(
         "scaffold.commands.remove",
         _SERVICES,

@@ -18,6 +18,8 @@ from scaffold.errors import ScaffoldError
 from scaffold.names import PORTS, ServiceName, normalise
 
 SERVICES = "services"
+DOCUMENT = "openapi.json"
+"""The committed copy of a service's OpenAPI document, in its folder."""
 MODELS = "shared/models"
 
 _SETTINGS_FILES = ("settings.py", ".env", ".env.example")

@@ -547,5 +547,6 @@ async def _send_while_connected(
         leaving.cancel()
         sending.cancel()
         await asyncio.gather(leaving, sending, return_exceptions=True)
+        request_body.release()  # what has come meanwhile, which nobody reads any more
     if sending in ended or not sending.cancelled():
         sending.result()  # one that was not cancelled here is no whole answer either

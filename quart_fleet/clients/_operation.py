@@ -136,12 +136,12 @@ class Operation(Generic[T]):
             raise ValueError(f"{method} {path} is sent once: it is not idempotent")
         self.method = method
         self.attempts = attempts or (3 if method == "GET" else 1)
-        self._path = f"{PREFIX}{path}"
+        self.template = f"{PREFIX}{path}"
         self._raises = tuple(raises)
         self._answers: TypeAdapter[_Success[T]] = TypeAdapter(_Success[answer])  # type: ignore[valid-type]  # at run time it is one
 
     def __str__(self) -> str:
-        return f"{self.method} {self._path}"
+        return f"{self.method} {self.template}"
 
     def path(self, values: Mapping[str, object]) -> str:
         """Return the path with these values.
@@ -149,8 +149,8 @@ class Operation(Generic[T]):
         Raises InvalidRequestError where one would leave its place: a part that is empty is lost on
         the way, and one of dots leads to another route (RFC 3986, section 5.2.4).
         """
-        path = self._path.format_map({name: quote(str(one), "") for name, one in values.items()})
-        for part, declared in zip(path.split("/"), self._path.split("/"), strict=True):
+        path = self.template.format_map({name: quote(str(one), "") for name, one in values.items()})
+        for part, declared in zip(path.split("/"), self.template.split("/"), strict=True):
             if part in _LOST and part != declared:
                 name = declared.strip("{}")
                 raise InvalidRequestError(f"{name} must not be empty or dots alone")

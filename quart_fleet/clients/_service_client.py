@@ -6,11 +6,14 @@ import random
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args
 
 import aiohttp
+import orjson
 from pydantic import BaseModel
 from quart import Quart
 from yarl import URL
@@ -35,7 +38,9 @@ from quart_fleet.errors import (
     UnavailableError,
 )
 from quart_fleet.files import parse_toml, shown
+from quart_fleet.paging import ListPage
 from quart_fleet.settings import ServiceSettings
+from quart_fleet.times import write_datetime, write_duration
 from quart_fleet.workspace import Workspace
 
 T = TypeVar("T")
@@ -88,6 +93,7 @@ class Clients:
         """What calls each of them, with the state of its circuits and the outcomes of its calls."""
         self._config = config
         self._folder = Path(app.root_path)
+        self._made: dict[tuple[str, str | None], ServiceClient] = {}
         self._unresolved: list[ServiceClient] = []
         self._session: aiohttp.ClientSession | None = None
         app.while_serving(self._open)
@@ -100,7 +106,7 @@ class Clients:
         return self._session
 
     def of(self, service: str, url: str | None) -> "ServiceClient":
-        """Return what calls a service; it has a limit and a breaker of its own.
+        """Return what calls a service, the same one each time; it has a limit and breakers of its own.
 
         Args:
             service: its name in fleet.toml, as `user-service`.
@@ -109,7 +115,9 @@ class Clients:
                 or none is known, with DEBUG or TESTING its port of fleet.toml on this machine.
                 Without all of these the application does not start.
         """
-        client = ServiceClient(self, self._config, service)
+        if (service, url) in self._made:
+            return self._made[service, url]
+        client = self._made[service, url] = ServiceClient(self, self._config, service)
         self.services.append(client)
         if url is None:
             self._unresolved.append(client)
@@ -187,7 +195,7 @@ class _Call:
     """What is sent at each attempt, and the time that there is for all of them."""
 
     path: str
-    query: Mapping[str, str | int]
+    query: Sequence[tuple[str, str]]
     headers: dict[str, str]
     body: bytes | None
     begun: float
@@ -276,8 +284,8 @@ class ServiceClient:
         operation: Operation[T],
         values: Mapping[str, object] = _NONE,
         *,
-        query: Mapping[str, str | int] = _NONE,
-        body: BaseModel | None = None,
+        query: Mapping[str, object] = _NONE,
+        body: BaseModel | Mapping[str, object] | None = None,
     ) -> T:
         """Call an operation, and return the data that it answers.
 
@@ -290,9 +298,35 @@ class ServiceClient:
         Args:
             operation: what is called.
             values: of the names in its path.
-            query: the query parameters.
+            query: the query parameters; one that is None is left out, and of several values each
+                is sent under its name.
             body: sent without the fields that are not set.
         """
+        data, _ = await self._call(operation, values, query, body)
+        return data
+
+    async def page(
+        self,
+        operation: Operation[list[T]],
+        values: Mapping[str, object] = _NONE,
+        *,
+        query: Mapping[str, object] = _NONE,
+    ) -> ListPage[T]:
+        """Call an operation that answers a page of a list; it raises as `call` does."""
+        items, headers = await self._call(operation, values, query, None)
+        target, _, rest = headers.get("Link", "").partition(">")  # RFC 8288
+        after = URL(target.lstrip(" <")).query.get("after") if "next" in rest else None
+        total = headers.get("X-Total-Count", "")
+        return ListPage(items, after, int(total) if total.isdecimal() else None)
+
+    async def _call(
+        self,
+        operation: Operation[T],
+        values: Mapping[str, object],
+        query: Mapping[str, object],
+        body: BaseModel | Mapping[str, object] | None,
+    ) -> tuple[T, Mapping[str, str]]:
+        """Return the data of the answer, and its headers."""
         path = operation.path(values)
         begun, bound = asyncio.get_running_loop().time(), BOUND.get()
         end = begun + self._timeout
@@ -307,8 +341,18 @@ class ServiceClient:
         headers, written = _propagated_context(bound), None
         if body is not None:
             headers["Content-Type"] = "application/json"
-            written = body.model_dump_json(by_alias=True, exclude_unset=True).encode()
-        call = _Call(path, query, headers, written, begun, end)
+            written = (
+                body.model_dump_json(by_alias=True, exclude_unset=True).encode()
+                if isinstance(body, BaseModel)
+                else orjson.dumps(body, default=_text_of, option=orjson.OPT_PASSTHROUGH_DATETIME)
+            )
+        pairs = [
+            (name, _text_of(one))
+            for name, each in query.items()
+            if each is not None
+            for one in (each if isinstance(each, list | tuple) else [each])
+        ]
+        call = _Call(path, pairs, headers, written, begun, end)
         outcome: Outcome = "cancelled"
         try:
             async with asyncio.timeout_at(end):
@@ -358,7 +402,9 @@ class ServiceClient:
             raise failed.exceptions[0] from failed.exceptions[0].__cause__
         return missing
 
-    async def _attempt_until(self, operation: Operation[T], call: _Call) -> T:
+    async def _attempt_until(
+        self, operation: Operation[T], call: _Call
+    ) -> tuple[T, Mapping[str, str]]:
         """Return what the first attempt brings that does not fail, where it may be repeated at all.
 
         The breaker is told once what came of the call: of its last attempt that ended.
@@ -372,9 +418,9 @@ class ServiceClient:
                     async with self._concurrency_limit:
                         instance = self._choose(operation, trial.failed)
                         trial.turn_to(instance)
-                        status, body = await self._exchange(operation, call, instance)
+                        status, body, headers = await self._exchange(operation, call, instance)
                     trial.is_working = True
-                    return operation.open(status, body, self._clients.envelope)
+                    return operation.open(status, body, self._clients.envelope), headers
                 except CallFailedError as failed:
                     trial.note(failed)
                     is_sent = not isinstance(failed, NotSentError)
@@ -415,11 +461,11 @@ class ServiceClient:
 
     async def _exchange(
         self, operation: Operation[T], call: _Call, instance: Instance
-    ) -> tuple[int, bytes]:
-        """Return the status and the body of the answer; raises CallFailedError."""
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """Return the status, the body and the headers of the answer; raises CallFailedError."""
         url = URL(f"{instance.url}{call.path}", encoded=True)
         if call.query:
-            url = url.update_query(call.query)
+            url = url.with_query(call.query)
         left = call.end - asyncio.get_running_loop().time()
         headers = {**call.headers, DEADLINE_HEADER: str(max(1, int(left * 1000)))}
         instance.running += 1
@@ -434,7 +480,8 @@ class ServiceClient:
                         response.status,
                         int(seconds) if seconds.isdecimal() and len(seconds) < 5 else 0,
                     )
-                return response.status, await read_at_most(self._most_bytes, response)
+                body = await read_at_most(self._most_bytes, response)
+                return response.status, body, response.headers
         except aiohttp.ClientConnectorError as error:
             raise NotSentError(f"{operation} was not sent: {error}") from error
         except aiohttp.ConnectionTimeoutError:
@@ -477,3 +524,25 @@ def _propagated_context(bound: Bound | None) -> dict[str, str]:
         if name in _PROPAGATED_HEADERS and _PROPAGATED_HEADERS[name].fullmatch(value):
             found[name.decode()] = value.decode()
     return found
+
+
+def _text_of(value: object) -> str:
+    """Write a value as a text that the fleet's services read."""
+    match value:
+        case str():
+            text = str(value)  # of an enum, its word
+        case None:
+            text = "null"
+        case bool():
+            text = "true" if value else "false"
+        case Decimal():
+            text = f"{value:f}"
+        case datetime():
+            text = write_datetime(value)
+        case date() | time():
+            text = value.isoformat()
+        case timedelta():
+            text = write_duration(value)
+        case _:
+            text = str(value)
+    return text

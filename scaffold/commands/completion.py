@@ -10,7 +10,10 @@ from quart_fleet.errors import ConfigurationError
 from quart_fleet.files import parse_toml
 from quart_fleet.workspace import Workspace
 from scaffold.cli import COMPLETE_VARIABLE, NAME, main
+from scaffold.errors import ScaffoldError
+from scaffold.generation.clients import operations_of, read_document
 from scaffold.language.fleet import FILE
+from scaffold.names import ServiceName
 
 
 @click.command("completion")
@@ -40,6 +43,18 @@ def complete_resource(
     return _complete([context.params.get("service") or ""], incomplete)
 
 
+def complete_operation(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the operations of the service that is typed already as the one that is called."""
+    found: list[str] = []
+    with suppress(ScaffoldError, OSError, ConfigurationError):
+        root = Workspace.find(Path.cwd()).root
+        provider = ServiceName.parse(context.params.get("provider") or "")
+        found = sorted(operations_of(read_document(root, provider)))
+    return [CompletionItem(one) for one in found if one.startswith(incomplete)]
+
+
 def _complete(path: list[str], incomplete: str) -> list[CompletionItem]:
     """Return the tables below a path in fleet.toml; none where it cannot be read."""
     table: dict[str, object] = {}
@@ -51,5 +66,5 @@ def _complete(path: list[str], incomplete: str) -> list[CompletionItem]:
     return [
         CompletionItem(name)
         for name, value in table.items()
-        if isinstance(value, dict) and name.startswith(incomplete)
+        if isinstance(value, dict) and name[0] != "_" and name.startswith(incomplete)
     ]

@@ -10,10 +10,10 @@ from scaffold.applications import Asker, ask
 from scaffold.commands.completion import complete_service
 from scaffold.commands.routes import find_services
 from scaffold.engine import transaction
-from scaffold.engine.documents import COPY, Documents, place_of_copy
+from scaffold.engine.documents import Documents, place_of_copy
 from scaffold.engine.plan import Plan
 from scaffold.errors import MisuseError, ScaffoldError
-from scaffold.workspace import SERVICES, Workspace
+from scaffold.workspace import DOCUMENT, SERVICES, Workspace
 
 
 @click.command("openapi")
@@ -25,7 +25,7 @@ from scaffold.workspace import SERVICES, Workspace
     help="Write the document to a file in place of the terminal.",
 )
 @click.option(
-    "--write", is_flag=True, help=f"Write each document to {SERVICES}/*/{COPY}, as apply does."
+    "--write", is_flag=True, help=f"Write each document to {SERVICES}/*/{DOCUMENT}, as apply does."
 )
 def command(services: tuple[str, ...], out: Path | None, write: bool) -> None:
     """Print the OpenAPI document of SERVICE; of several, by default of all, an object by their names.

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from scaffold.applications import ask
-from scaffold.engine.documents import COPY
 from scaffold.errors import ScaffoldError
-from scaffold.workspace import SERVICES, Service
+from scaffold.workspace import DOCUMENT, SERVICES, Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +27,9 @@ def check_answers(services: Sequence[Service]) -> Answers:
         if isinstance(told, ScaffoldError):
             found.mismatched.append(str(told))
             continue
-        copy = service.folder / COPY
+        copy = service.folder / DOCUMENT
         if copy.is_file() and copy.read_bytes() != told.encode():
-            place = f"{SERVICES}/{service.package}/{COPY}"
+            place = f"{SERVICES}/{service.package}/{DOCUMENT}"
             found.mismatched.append(
                 f"{place} is not what the service answers now: python -m scaffold openapi --write"
             )

@@ -164,10 +164,10 @@ def _rules_of_service(service: ServicePackage, services: tuple[str, ...]) -> lis
             forbids=("quart_fleet.server", "quart_fleet.postgres"),
         ),
         Rule(
-            says="only tests import quart_fleet.testing",
+            says="only tests import quart_fleet.testing and quart_fleet.clients.testing",
             binds=(service.name,),
             spares=service.tests,
-            forbids=("quart_fleet.testing",),
+            forbids=("quart_fleet.testing", "quart_fleet.clients.testing"),
         ),
         Rule(
             says="a layer is imported by its full name: two services share a bare one",
@@ -265,7 +265,7 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
         ),
         Rule(
             says="quart_fleet.clients imports of quart_fleet only bounds, conventions, errors, files, "
-            "settings and workspace",
+            "paging, settings, times and workspace",
             binds=("quart_fleet.clients",),
             forbids=("quart_fleet",),
             allows=(
@@ -274,7 +274,9 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
                 "quart_fleet.conventions",
                 "quart_fleet.errors",
                 "quart_fleet.files",
+                "quart_fleet.paging",
                 "quart_fleet.settings",
+                "quart_fleet.times",
                 "quart_fleet.workspace",
             ),
         ),

@@ -24,7 +24,14 @@ from scaffold.engine.plan import Plan, digest, find_content
 from scaffold.generation.render import OWN
 from scaffold.language.description import FleetDescription
 from scaffold.language.document import Document
-from scaffold.language.fleet import join_sides, parse_services, write_resource
+from scaffold.language.fleet import (
+    CLIENTS,
+    join_sides,
+    parse_services,
+    write_clients,
+    write_resource,
+)
+from scaffold.workspace import DOCUMENT, SERVICES
 
 FOLDER = PurePosixPath(".scaffold")
 GENERATED = FOLDER / "generated"
@@ -130,6 +137,8 @@ def describe(description: FleetDescription) -> dict[PurePosixPath, str]:
             fields = tuple(replace(one, was=None) for one in resource.fields)
             path = (service.name, resource.name)
             blocks.append(write_resource(path, replace(resource, fields=fields)))
+        if service.clients:
+            blocks.append(write_clients(service))
         files[DESCRIBED / f"{service.name}.toml"] = "\n".join(blocks)
     return files
 
@@ -143,12 +152,15 @@ def read_fingerprint(root: Path) -> str:
 def take_fingerprint(root: Path, text: str, project: str, base: str) -> str:
     """Return what tells all that generated files are made of from any other: a digest.
 
-    That is the text of fleet.toml, the workspace's name, base image and style of code, and the
-    generator with its templates, and with those of the workspace.
+    That is the text of fleet.toml, the workspace's name, base image and style of code, the OpenAPI
+    documents that clients are made of, and the generator with its templates, and with those of the
+    workspace.
     """
     generator = Path(__file__).parents[1]
     files = [*generator.rglob("*.py"), *generator.rglob("*.jinja"), *generator.rglob("*.toml")]
     files += (root / OWN).rglob("*.jinja")
+    if CLIENTS in text:
+        files += root.glob(f"{SERVICES}/*/{DOCUMENT}")
     whole = hashlib.sha256(repr((text, project, base)).encode())
     for path in (*sorted(files), root / PROJECT_FILE):
         whole.update(path.read_bytes())

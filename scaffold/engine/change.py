@@ -108,7 +108,7 @@ class Change:
     losses: list[str] = field(default_factory=list)
     """What is destroyed at once, a sentence each."""
     warnings: list[str] = field(default_factory=list)
-    """What the new revisions lose, or cannot do safely, when they are applied."""
+    """What the new revisions lose, or cannot do safely, when they are applied; what is not made yet."""
     downgrade: bool = False
     """Whether the database is taken back to `base` before anything is written."""
     base: str | None = None
@@ -185,6 +185,7 @@ def plan_change(workspace: Workspace, text: str, apply_options: ApplyOptions) ->
             *steps.warnings,
             *([_OTHERS] if newest.files else []),
             *untold,
+            *decision.pending,
         ],
         downgrade=bool(applied.ids),
         base=newest.base,
@@ -210,6 +211,8 @@ class _Decision:
         """Of what is deleted, what is not as generated."""
         self.absent: list[PurePosixPath] = []
         """Of what is described, what its owner deleted."""
+        self.pending: list[str] = []
+        """Of what is described, what cannot be generated yet, a sentence each."""
         self._writes: dict[PurePosixPath, bytes] = {}
         self._deleted: list[PurePosixPath] = []
         self._conflicts: dict[PurePosixPath, int] = {}
@@ -228,7 +231,7 @@ class _Decision:
             fleet = Fleet.of(FleetDescription(tuple(others)))
             planned = fleet.find_service(ServiceName.parse(service.name).package)
             assert planned is not None
-            files = render_service(planned, project, self.base)
+            files = render_service(planned, project, self.base, self.root)
             return format_python(files, self.root / PROJECT_FILE)
 
         self._bases = find_bases(self.root, description, self.baseline, render)
@@ -239,7 +242,24 @@ class _Decision:
         """Bring what is generated of a fleet to the disk; raises ScaffoldError."""
         rendered: Files = {}
         for service in fleet.services:
-            rendered |= render_service(service, inventory.composition.project, self.base)
+            # Those of services that are new, and have no document yet, are made by the next apply.
+            ready = [
+                one
+                for one in service.clients
+                if before.find_service(one.provider.package) or (self.root / one.document).is_file()
+            ]
+            self.pending += [
+                f"{service.name.typed} gets its client of {one.provider.typed} by the next apply: "
+                f"{one.document} is not there yet."
+                for one in service.clients
+                if one not in ready
+            ]
+            rendered |= render_service(
+                replace(service, clients=tuple(ready)),
+                inventory.composition.project,
+                self.base,
+                self.root,
+            )
         self.generated = format_python(rendered, self.root / PROJECT_FILE)
         gone = {
             path: base
@@ -348,7 +368,7 @@ class _Decision:
     def settle_fingerprint(self, project: str) -> None:
         """Note what was applied, so that applying it again is known to change nothing."""
         text = self._writes.get(PurePosixPath(FILE), b"").decode()
-        if text and self.generated and not self._conflicts:
+        if text and self.generated and not (self._conflicts or self.pending):
             fingerprint = take_fingerprint(self.root, text, project, self.base)
             self._writes[FINGERPRINT] = fingerprint.encode()
         elif (self.root / FINGERPRINT).is_file():

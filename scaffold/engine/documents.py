@@ -22,10 +22,8 @@ from scaffold.distribution.framework import get_framework
 from scaffold.engine.baseline import GENERATED
 from scaffold.engine.plan import Plan
 from scaffold.guard import temporary_folder
-from scaffold.workspace import MODELS, SERVICES, Service
+from scaffold.workspace import DOCUMENT, MODELS, SERVICES, Service
 
-COPY = "openapi.json"
-"""The committed copy of a service's document, in its folder."""
 _SHARED = PurePosixPath("shared")
 _PASSED = frozenset({"tests", "__pycache__", "node_modules"})
 """Folders that no application is made of."""
@@ -33,7 +31,7 @@ _PASSED = frozenset({"tests", "__pycache__", "node_modules"})
 
 def place_of_copy(package: str) -> PurePosixPath:
     """Return where the document of a service is kept."""
-    return PurePosixPath(SERVICES, package, COPY)
+    return PurePosixPath(SERVICES, package, DOCUMENT)
 
 
 def place_of_digest(package: str) -> PurePosixPath:

@@ -9,6 +9,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from scaffold.errors import ScaffoldError
@@ -94,8 +95,14 @@ def _reductions(service: ServiceDescription) -> Iterator[Reduction]:
             ),
         )
 
+    def without_client(provider: str, whole: ServiceDescription) -> ServiceDescription:
+        others = tuple(one for one in whole.clients if one.provider != provider)
+        return replace(whole, clients=others)
+
     for name in names:
         yield without(name, None)
+    for client in service.clients:
+        yield partial(without_client, client.provider)
     for one in service.resources:
         if len(one.fields) > 1 and not one.is_contract:
             for field in one.fields:

@@ -8,8 +8,23 @@ from typing import Self
 from scaffold.generation.fields import Resource
 from scaffold.generation.relations import Relations, relate
 from scaffold.language.description import FleetDescription, ServiceDescription
-from scaffold.names import ServiceName
-from scaffold.workspace import SERVICES
+from scaffold.names import ServiceName, normalise
+from scaffold.workspace import DOCUMENT, SERVICES
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedClient:
+    """What a service calls of another, as it is described."""
+
+    provider: ServiceName
+    port: int
+    """The provider's."""
+    operations: tuple[str, ...]
+
+    @property
+    def document(self) -> PurePosixPath:
+        """Where the copy of the provider's OpenAPI document is, below the workspace's root."""
+        return PurePosixPath(SERVICES, self.provider.package, DOCUMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +34,33 @@ class PlannedService:
     name: ServiceName
     port: int
     resources: tuple[Resource, ...]
+    clients: tuple[PlannedClient, ...] = ()
 
     @classmethod
-    def of(cls, description: ServiceDescription, relations: Mapping[str, Relations]) -> Self:
-        """Return the names of a description, with the relations of each resource by its name."""
+    def of(
+        cls,
+        description: ServiceDescription,
+        relations: Mapping[str, Relations],
+        ports: Mapping[str, int],
+    ) -> Self:
+        """Return the names of a description, with the relations of each resource by its name.
+
+        Args:
+            description: of the service.
+            relations: of each resource of the fleet, by its name.
+            ports: of each service of the fleet, by its package.
+        """
         name = ServiceName.parse(description.name)
+        providers = [(ServiceName.parse(one.provider), one) for one in description.clients]
         return cls(
             name,
             description.port,
             tuple(
                 Resource.described(name, one, relations[one.name]) for one in description.resources
+            ),
+            tuple(
+                PlannedClient(provider, ports.get(provider.package, 0), one.operations)
+                for provider, one in providers
             ),
         )
 
@@ -48,7 +80,8 @@ class Fleet:
     def of(cls, description: FleetDescription) -> Self:
         """Return the names of a description."""
         relations = relate(description)
-        return cls(tuple(PlannedService.of(one, relations) for one in description.services))
+        ports = {normalise(one.name): one.port for one in description.services}
+        return cls(tuple(PlannedService.of(one, relations, ports) for one in description.services))
 
     def find_service(self, package: str) -> PlannedService | None:
         """Return the service of this package, or None."""

@@ -101,6 +101,12 @@ def check_fleet(fleet: FleetDescription, document: Document) -> None:
     names = name_all(fleet, document.placing)
     tables = {name: table_of(resource) for name, (_, resource) in names.resources.items()}
     for service in fleet.services:
+        for client in service.clients:
+            others = [one for one in names.services.values() if one != service.name]
+            if names.services.get(normalise(client.provider)) not in others:
+                with document.placing((service.name, "_clients")):
+                    scanner = Scanner(client.provider)
+                    scanner.refuse_word(client.provider, "service to call", others, 0)
         for resource in service.resources:
             path = (service.name, resource.name)
             places = {path: resource} | {(*path, one.name): one for one in resource.parts}

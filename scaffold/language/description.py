@@ -276,12 +276,24 @@ class ResourceDescription:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientDescription:
+    """What a service calls another one for."""
+
+    provider: str
+    """The other one, as it is written."""
+    operations: tuple[str, ...]
+    """The ids that its OpenAPI document has of them, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceDescription:
-    """A service: its name as it is written, its port, and what it keeps."""
+    """A service: its name as it is written, its port, what it keeps, and what it calls."""
 
     name: str
     port: int
     resources: tuple[ResourceDescription, ...] = ()
+    clients: tuple[ClientDescription, ...] = ()
+    """`_clients`, sorted by the names of the others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.language.checks import check_fleet, check_parts, name_all
 from scaffold.language.description import (
+    ClientDescription,
     FieldDescription,
     FleetDescription,
     ResourceDescription,
@@ -25,11 +26,15 @@ from scaffold.language.scanner import DescriptionError, Scanner, hint, listed
 from scaffold.names import ServiceName, normalise, parse_port
 
 FILE = "fleet.toml"
+CLIENTS = "_clients"
+"""The table of a service that names the others which it calls, each with its operations."""
 FRESH = """\
 # What this fleet is: its services, what they keep, and the rules of that.
 # Code and migrations follow what is said here: python -m scaffold apply
 """
 """The text of a fleet without services."""
+ACCEPTED = "_accepted"
+"""The table of what may break clients of the services: each break with the reason."""
 _ENTRY = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\])*"|'[^']*'""")
 """A comment, or a text in a list."""
 _SIDES = re.compile(
@@ -41,6 +46,7 @@ _SIDES = re.compile(
 def parse_fleet(text: str) -> FleetDescription:
     """Return what a fleet.toml describes, sorted by name; raises DescriptionError."""
     document = Document(text, FILE)
+    read_accepted(document)
     services = parse_services(document)
     check_fleet(FleetDescription(tuple(services)), document)
     return FleetDescription(tuple(sorted(services, key=lambda service: service.name)))
@@ -48,7 +54,32 @@ def parse_fleet(text: str) -> FleetDescription:
 
 def parse_services(document: Document) -> list[ServiceDescription]:
     """Return the services of a document; what holds across resources is not checked."""
-    return [_parse_service(document, *item) for item in document.data.items()]
+    tables = document.data.items()
+    return [_parse_service(document, *item) for item in tables if item[0] != ACCEPTED]
+
+
+def read_accepted(document: Document) -> dict[str, str]:
+    """Return the breaks that are accepted, with their reasons; raises DescriptionError."""
+    table = document.data.get(ACCEPTED, {})
+    form = f'[{ACCEPTED}] with lines as `contracts --api` prints them: "user-service: …" = "why"'
+    with document.placing((ACCEPTED,)):
+        if not isinstance(table, dict) or not all(isinstance(one, str) for one in table.values()):
+            Scanner(ACCEPTED).refuse("What is accepted has another form", f"As in {form}", 0)
+    return dict(table)
+
+
+def accept(line: str, reason: str = "why") -> str:
+    """Return the line of the table that accepts a break."""
+    return f"{_quoted(line)} = {_quoted(reason)}"
+
+
+def put_accepted(text: str, line: str, reason: str) -> str:
+    """Return the text with one more break that is accepted, after the others."""
+    document = Document(text, FILE)
+    written = accept(line, reason)
+    if known := document.below((ACCEPTED,)):
+        return document.insert_line(known[-1], written)
+    return document.insert(len(text), f"[{ACCEPTED}]\n{written}\n")
 
 
 def _parse_service(document: Document, name: str, block: object) -> ServiceDescription:
@@ -61,17 +92,36 @@ def _parse_service(document: Document, name: str, block: object) -> ServiceDescr
             text = "port" if "port" in block else name
             Scanner(text).refuse(f"{name} has no port", f"A service is a table: {form}", 0)
         for key, value in block.items():
-            if key != "port" and (key.startswith("_") or not isinstance(value, dict)):
-                nearest = hint(key, ["port"])
+            is_option = key in ("port", CLIENTS)
+            if not is_option and (key.startswith("_") or not isinstance(value, dict)):
+                nearest = hint(key, ["port", CLIENTS])
                 Scanner(key).refuse(f"{key!r} is nothing of a service{nearest}", f"As in {form}", 0)
     with document.placing((name, "port")):
         port = parse_port(str(block["port"]))
     resources = [
         _parse_resource(document, (name, key), value)
         for key, value in block.items()
-        if key != "port"
+        if key not in ("port", CLIENTS)
     ]
-    return ServiceDescription(name, port, tuple(resources))
+    with document.placing((name, CLIENTS)):
+        clients = _parse_clients(name, block.get(CLIENTS, {}))
+    return ServiceDescription(name, port, tuple(resources), clients)
+
+
+def _parse_clients(service: str, block: object) -> tuple[ClientDescription, ...]:
+    """Read what a service calls of others, each by any spelling of its name."""
+    form = f'[{service}.{CLIENTS}] with product-service = ["get_product"]'
+    clients = list[ClientDescription]()
+    for name, operations in block.items() if isinstance(block, dict) else [(CLIENTS, None)]:
+        if not (
+            isinstance(operations, list)
+            and operations
+            and all(isinstance(each, str) and each.isidentifier() for each in operations)
+        ):
+            Scanner(name).refuse(f"{name!r} names no operations", f"As in {form}", 0)
+        ServiceName.parse(name)
+        clients.append(ClientDescription(name, tuple(sorted({*operations}))))
+    return tuple(sorted(clients, key=lambda client: client.provider))
 
 
 def _parse_resource(
@@ -138,11 +188,16 @@ def join_sides(text: str, applied: FleetDescription | None = None) -> str:
                     f"{FILE} has the marks of a merge whose sides differ in "
                     f"{service.name}.{name}: keep what is right, and delete the marks."
                 )
+        for client in service.clients:
+            joined = put_client(joined, service.name, client.provider, client.operations)
         if present[service.name].port != service.port:
             raise ScaffoldError(
                 f"{FILE} has the marks of a merge whose sides differ in the port of "
                 f"{service.name}: keep what is right, and delete the marks."
             )
+    for line, reason in read_accepted(written).items():
+        if line not in read_accepted(Document(joined, FILE)):
+            joined = put_accepted(joined, line, reason)
     return joined
 
 
@@ -339,7 +394,77 @@ def remove_service(text: str, service: str) -> str:
     fleet = parse_fleet(text)
     kept = [one.name for each in fleet.services if each.name == service for one in each.resources]
     _refuse_references(fleet, service, kept)
+    for each in fleet.services:
+        for client in each.clients:
+            if normalise(client.provider) == normalise(service) and each.name != service:
+                raise ScaffoldError(
+                    f"{each.name} calls {service}: nothing was removed.\nFirst take its client "
+                    f"away: python -m scaffold client {each.name} {service} --drop"
+                )
     return document.delete_all((service,))
+
+
+def find_client(text: str, service: str, provider: str) -> ClientDescription | None:
+    """Return what a service calls of another, None for nothing; raises MisuseError for no service."""
+    document = Document(text, FILE)
+    [name], [other] = _path(document, service), _path(document, provider)
+    if name == other:
+        raise MisuseError(f"{name} does not call itself: name the service that it is to call.")
+    [described] = [one for one in parse_fleet(text).services if one.name == name]
+    found = (one for one in described.clients if normalise(one.provider) == normalise(other))
+    return next(found, None)
+
+
+def put_client(text: str, service: str, provider: str, operations: Iterable[str]) -> str:
+    """Return the text with more operations that a service calls of another; raises ScaffoldError."""
+    known = find_client(text, service, provider)
+    document = Document(text, FILE)
+    [service], [other] = _path(document, service), _path(document, provider)
+    written = (
+        f"[{', '.join(map(_quoted, sorted({*operations, *(known.operations if known else ())})))}]"
+    )
+    path, name = (service, CLIENTS), known.provider if known else other
+    for one in document.below((*path, name)):
+        return _checked(text, document.replace(one.value, one.value_end, written))
+    statements = document.below(path)
+    if statements and len(statements[0].path) == 2 and not statements[0].is_head:
+        raise _inline(path)
+    if statements:
+        return _checked(text, document.insert_line(statements[-1], f"{name} = {written}"))
+    last = document.below((service,))[-1]
+    if last.path == (service,) and not last.is_head:
+        raise _inline((service,))
+    block = f"[{'.'.join(path)}]\n{name} = {written}\n"
+    return _checked(text, document.insert(document.end_of(last), block))
+
+
+def drop_client(text: str, service: str, provider: str, operations: Iterable[str]) -> str:
+    """Return the text without operations that a service calls of another, or without the client.
+
+    The client goes with its last operation, and where none is named; raises MisuseError for what it
+    does not call.
+    """
+    known, dropped = find_client(text, service, provider), {*operations}
+    if known is None:
+        raise MisuseError(f"{service} has no client of {provider}.")
+    for missing in sorted(dropped - {*known.operations}):
+        near = hint(missing, known.operations)
+        raise MisuseError(
+            f"{service} calls no {missing!r} of {provider}{near}.\nIt calls: {listed(known.operations)}"
+        )
+    left = [one for one in known.operations if one not in dropped] if dropped else []
+    document = Document(text, FILE)
+    [service] = _path(document, service)
+    path = (service, CLIENTS)
+    statements = document.below((*path, known.provider))
+    if not statements:
+        raise _inline(path)
+    [one] = statements
+    if left:
+        written = f"[{', '.join(map(_quoted, left))}]"
+        return _checked(text, document.replace(one.value, one.value_end, written))
+    others = [each for each in document.below(path) if not each.is_head and each is not one]
+    return document.delete(one) if others else document.delete_all(path)
 
 
 def remove_resource(text: str, service: str, name: str) -> str:
@@ -348,6 +473,15 @@ def remove_resource(text: str, service: str, name: str) -> str:
     path = _path(document, service, name)
     _refuse_references(parse_fleet(text), "", [name])
     return document.delete_all(path)
+
+
+def write_clients(service: ServiceDescription) -> str:
+    """Return the table of what a service calls, which has some."""
+    lines = [f"[{service.name}.{CLIENTS}]"]
+    lines += [
+        f"{one.provider} = [{', '.join(map(_quoted, one.operations))}]" for one in service.clients
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def write_resource(path: Path, resource: ResourceDescription) -> str:
@@ -424,9 +558,10 @@ def _path(document: Document, service: str, *below: str) -> Path:
         if normalise(known) == normalise(service):
             _table(document, (known, *below))
             return (known, *below)
-    near = hint(service, document.data)
+    services = [name for name in document.data if name != ACCEPTED]
     raise MisuseError(
-        f"{FILE} has no service {service!r}{near}.\nServices: {listed(document.data) or 'none'}"
+        f"{FILE} has no service {service!r}{hint(service, services)}.\n"
+        f"Services: {listed(services) or 'none'}"
     )
 
 

@@ -32,11 +32,11 @@ from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.generation.fleet import Fleet
 from scaffold.generation.presets import preset_of
 from scaffold.generation.render import OWN, TEMPLATES, Files, sort_imports
-from scaffold.language.fleet import FILE, FRESH, add_service, parse_fleet
+from scaffold.language.fleet import CLIENTS, FILE, FRESH, add_service, parse_fleet
 from scaffold.names import ResourceName, ServiceName
 from scaffold.upgrading.distributions import LOOSE, Distribution
 from scaffold.upgrading.moved_imports import find_gone, move_imports
-from scaffold.workspace import MODELS, SERVICES, Workspace
+from scaffold.workspace import DOCUMENT, MODELS, SERVICES, Workspace
 
 YOURS = ".yours"
 """What the name of an edited file of the framework ends in, once the framework is installed."""
@@ -91,6 +91,7 @@ class WorkspaceCopy:
             text = read_fleet_text(self.here) if (self.here / FILE).is_file() else FRESH
             (past / FILE).write_text(text)
             own.make(past, "apply", "--yes")
+            self.make_clients(past, own, text)
             known = {place_of_owner(one) for one in Workspace(self.here).read().history.ids}
             for path in list_files(past / FOLDER):
                 # Of revisions, which are never written again, only what is here counts.
@@ -131,6 +132,13 @@ class WorkspaceCopy:
         self.write(PurePosixPath(FILE), text.encode())
         for place, block in describe(parse_fleet(text)).items():
             self.write(place, block.encode())
+
+    def make_clients(self, past: Path, own: Distribution, text: str) -> None:
+        """Make what `text` says of clients, which are made of documents, once their services are there."""
+        if CLIENTS in text:
+            for document in self.here.glob(f"{SERVICES}/*/{DOCUMENT}"):
+                shutil.copy2(document, past / document.relative_to(self.here))
+            own.make(past, "apply", "--yes")
 
     def take_out_framework(self, framework: Mapping[PurePosixPath, bytes]) -> None:
         """Take out what the workspace holds of the framework, by what it was.

@@ -28,4 +28,6 @@ def repository(
     for package in _PACKAGES:
         leave = shutil.ignore_patterns("__pycache__", "migrations")
         shutil.copytree(FRAMEWORK / package, root / package, ignore=leave, dirs_exist_ok=True)
+    for copy in root.glob("services/*/openapi.json"):
+        copy.unlink()  # of the workspace's version, where the framework's project has its own
     return DamageableWorkspace(root)

@@ -45,6 +45,18 @@ class DamageableWorkspace(GeneratedWorkspace):
                 path.write_text(before)
 
     @contextmanager
+    def replaced(self, file: str, old: str, new: str) -> Iterator[None]:
+        """Have another text in the place of one that a file has once."""
+        path = self.root / file
+        before = path.read_text()
+        assert before.count(old) == 1
+        path.write_text(before.replace(old, new))
+        try:
+            yield
+        finally:
+            path.write_text(before)
+
+    @contextmanager
     def without(self, name: str) -> Iterator[None]:
         """Take a file or a folder away."""
         path, aside = self.root / name, self.root.parent / "aside"

@@ -17,7 +17,7 @@ BOOTSTRAP = "only app imports bootstrap"
 TOP = "only tests import app and other tests"
 OUTSIDERS = "services never import each other, nor db_manager, nor scaffold"
 PROCESS = "only bootstrap and app import quart_fleet.server and quart_fleet.postgres"
-TESTING = "only tests import quart_fleet.testing"
+TESTING = "only tests import quart_fleet.testing and quart_fleet.clients.testing"
 FULL_NAME = "a layer is imported by its full name: two services share a bare one"
 OWN_NAME = "a service is imported by its own name, without `services.`"
 ERRORS = "quart_fleet.errors and quart_fleet.paging import only the standard library"
@@ -39,8 +39,8 @@ POSTGRES = "quart_fleet.postgres knows nothing of the rest"
 CHASSIS_DATABASE = "quart_fleet.database knows neither quart nor what is built on it"
 ASGI = "quart_fleet.asgi knows neither quart_fleet.web nor quart_fleet.server"
 CLIENTS = (
-    "quart_fleet.clients imports of quart_fleet only bounds, conventions, errors, files, settings and "
-    "workspace"
+    "quart_fleet.clients imports of quart_fleet only bounds, conventions, errors, files, paging, "
+    "settings, times and workspace"
 )
 CALLERS = "only services import quart_fleet.clients: those that call another one"
 WEB = "quart_fleet.web does not know quart_fleet.server"
@@ -167,6 +167,7 @@ PLANTS = [
         ("import user_service.app", "user_service.app", TOP),
         ("from scaffold.names import normalise", "scaffold.names", OUTSIDERS),
         ("import quart_fleet.testing", "quart_fleet.testing", TESTING),
+        ("import quart_fleet.clients.testing", "quart_fleet.clients.testing", TESTING),
     ),
     *_file(
         f"{USER}/app.py",

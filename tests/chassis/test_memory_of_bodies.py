@@ -1,8 +1,10 @@
 """What is held of a body while a task waits for its client to leave."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
+from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.asgi._http import RequestBody
 from quart_fleet.asgi._limits import BodyMemory
 
@@ -51,3 +53,29 @@ async def test_a_client_is_watched_again_once_others_have_given_memory_back() ->
     memory.most = 20
 
     await asyncio.wait_for(watching, 5)
+
+
+async def test_what_comes_while_an_answer_is_streamed_is_given_back_with_it(
+    app: ServiceApplication,
+) -> None:
+    @app.post("/")
+    async def stream() -> AsyncIterator[bytes]:
+        async def parts() -> AsyncIterator[bytes]:
+            while not app.bodies.held:
+                await asyncio.sleep(0)
+                yield b""
+
+        return parts()
+
+    coming: asyncio.Queue[Any] = asyncio.Queue()
+    for more_body in (True, False):
+        coming.put_nowait({"type": "http.request", "body": b"a" * 10, "more_body": more_body})
+
+    async def send(message: Any) -> None:
+        pass
+
+    scope = {"type": "http", "method": "POST", "path": "/", "http_version": "1.1", "scheme": "http"}
+    nothing = {"headers": [(b"content-length", b"20")], "query_string": b"", "client": ("::1", 1)}
+    await asyncio.wait_for(app(scope | nothing, coming.get, send), 5)  # type: ignore[arg-type]
+
+    assert app.bodies.held == 0

@@ -18,6 +18,11 @@ TABLE = {
     "python -m scaffold list": ["python -m scaffold list"],
     "python -m scaffold routes": ["python -m scaffold routes"],
     "python -m scaffold openapi [SERVICE]": ["python -m scaffold openapi order-service"],
+    "python -m scaffold client CONSUMER PROVIDER [OPERATION…]": [
+        "python -m scaffold mail-service 8089 --bare",
+        "python -m scaffold client mail-service order-service get_order list_orders",
+        "python -m scaffold remove mail-service",
+    ],
     "python -m scaffold remove SERVICE [RESOURCE]": [
         "python -m scaffold remove order-service invoice",
     ],
@@ -26,6 +31,7 @@ TABLE = {
     "fleet completion SHELL": ["fleet completion bash"],
     "python -m scaffold init DIR": ["python -m scaffold init ../shop-of-the-table"],
     "python -m scaffold contracts": ["python -m scaffold contracts"],
+    "python -m scaffold contracts --api": ["python -m scaffold contracts --api"],
     "python -m scaffold env": ["python -m scaffold env --dry-run"],
     "python -m scaffold deploy k8s": ["python -m scaffold deploy k8s --dry-run"],
     "python -m db_manager status": ["python -m db_manager status --json"],

@@ -1,11 +1,18 @@
 """The committed copies of what services answer: made with their code, by every command that changes it."""
 
 import json
+import os
+import select
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.scaffold.commands import done, picture, scaffold
+from scaffold import applications
+from scaffold.workspace import Service
+from tests.scaffold.commands import ENVIRONMENT, done, picture, scaffold
 
 USER = "services/user_service"
 COPY = f"{USER}/openapi.json"
@@ -141,3 +148,89 @@ def test_nothing_is_asked_of_a_service_that_its_owner_has_to_decide_about(
     settings.write_text(ours)
     done(scaffold(fleet, "apply"))
     assert "/api/v1/invoices" in paths_of(copy)
+
+
+HELD = """import os, signal, subprocess, sys
+held = os.open({held!r}, os.O_WRONLY)
+subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], pass_fds=[held])
+os.write(held, b"up")
+signal.pause()
+"""
+"""An app.py that never ends, and a process that it started; both hold a named pipe."""
+
+
+def asked(root: Path, *scripts: str) -> list[str]:
+    """Return what services with these app.py tell, or why they do not."""
+    services = []
+    for at, script in enumerate(scripts):
+        folder = root / f"services/service_{at}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "app.py").write_text(script)
+        services.append(Service.read(folder))
+    return [str(each) for each in applications.ask(services, "--openapi")]
+
+
+def is_closed(reader: int) -> bool:
+    """Return whether no process holds a pipe any more, or soon."""
+    while select.select([reader], [], [], 20)[0]:
+        if not os.read(reader, 9):
+            return True
+    return False
+
+
+@pytest.mark.slow
+def test_an_application_that_never_ends_is_ended_with_what_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = tmp_path / "held"
+    os.mkfifo(held)
+    reader = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+    monkeypatch.setattr(applications, "DEADLINE", 2)
+
+    late, told = asked(tmp_path, HELD.format(held=str(held)), "print('{}')")
+
+    assert told == "{}\n"
+    assert late.startswith(
+        "services/service_0/app.py does not tell its OpenAPI document: it did not end in 2 s; "
+        "only quart_fleet.server.serve(app, ...) may start its server.\n"
+    )
+    assert os.read(reader, 2) == b"up"
+    assert is_closed(reader)
+    os.close(reader)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_application_ends_with_the_command_that_asks_it(
+    with_user_service: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    held = tmp_path / "held"
+    os.mkfifo(held)
+    (with_user_service / USER / "app.py").write_text(HELD.format(held=str(held)))
+    reader = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+    with subprocess.Popen(
+        [sys.executable, "-m", "scaffold", "apply", "--dry-run"],
+        cwd=with_user_service,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as command:
+        assert select.select([reader], [], [], 60)[0]
+        assert os.read(reader, 2) == b"up"
+
+        command.send_signal(number)
+
+        assert is_closed(reader)
+    os.close(reader)
+
+
+def test_what_an_application_made_until_its_end_is_removed(tmp_path: Path) -> None:
+    script = (
+        "import sys, tempfile\nsys.made = tempfile.TemporaryDirectory(dir={!r})\nprint('{{}}')\n"
+    )
+    folder = tmp_path / "made"
+    folder.mkdir()
+
+    assert asked(tmp_path, script.format(str(folder))) == ["{}\n"]
+
+    assert list(folder.iterdir()) == []

@@ -559,3 +559,19 @@ def test_what_was_applied_is_read_service_by_service() -> None:
     )
 
     assert parse_described(describe(fleet)) == fleet
+
+
+def test_what_breaks_clients_is_accepted_beside_the_services() -> None:
+    accepted = '[_accepted]\n"user-service: GET /users: 200 may be \'x\' now" = "why"\n'
+    service = "\n[mail-service]\nport = 8084\n"
+
+    assert [one.name for one in parse_fleet(f"{accepted}{service}").services] == ["mail-service"]
+    with pytest.raises(ScaffoldError, match=r"line 1: What is accepted has another form"):
+        parse_fleet(f'_accepted = "all"\n{service}')
+    sides = f'<<<<<<< ours\n[_accepted]\n"a" = "b"\n=======\n{accepted}>>>>>>> theirs\n{service}'
+    joined = join_sides(sides)
+    assert "<<<<" not in joined
+    assert tomllib.loads(joined)["_accepted"] == {
+        "a": "b",
+        "user-service: GET /users: 200 may be 'x' now": "why",
+    }

@@ -57,7 +57,7 @@ def test_ci_checks_everything(fresh: Path, name: str) -> None:
     text = (fresh / name).read_text()
 
     for target in ("install", "lint", "types", "test", "images"):
-        assert f" make {target}\n" in text
+        assert re.search(rf" make {target}( AGAINST=FETCH_HEAD)?\n", text)
 
 
 def test_help_lists_what_is_there(fresh: Path) -> None:

@@ -1,0 +1,278 @@
+"""What in one OpenAPI document breaks the clients of another: routes, parameters, bodies and answers.
+
+What a request may hold may only widen; what an answer holds may only narrow, or have more fields.
+A status of an error that is new is no break: clients take it for the x00 of its class (RFC 9110, 15).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scaffold.contracts.schemas import (
+    Document,
+    Schemas,
+    compare_defaults,
+    guess,
+    look_up,
+)
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_VARIABLE = re.compile(r"\{([^}]*)\}")
+_IMPLIED = {"path": "simple", "header": "simple", "query": "form", "cookie": "form"}
+"""How a parameter is written where it does not say it, by its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A route of a document, and what it says of it, with what it says of all on the same path."""
+
+    method: str
+    path: str
+    said: Mapping[str, Any]
+    document: Document
+
+    @property
+    def route(self) -> str:
+        """The method and the path, as in `GET /api/v1/users`."""
+        return f"{self.method.upper()} {self.path}"
+
+    @property
+    def key(self) -> str:
+        """The route, in which variables have no names: `GET /api/v1/users/{}`."""
+        return _VARIABLE.sub("{}", self.route)
+
+    @property
+    def id(self) -> str | None:
+        """The name of its method in clients."""
+        return self.said.get("operationId")
+
+    def parameters(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return the parameters by place and name; names of headers have no case."""
+        found = [self._follow(one) for one in self.said.get("parameters", ())]
+        return {
+            (one["in"], one["name"].lower() if one["in"] == "header" else one["name"]): one
+            for one in found
+        }
+
+    def body(self) -> Mapping[str, Any]:
+        """Return what it says of the body of requests, `{}` where it reads none."""
+        body: Mapping[str, Any] = self._follow(self.said.get("requestBody", {}))
+        return body
+
+    def answers(self) -> dict[str, Mapping[str, Any]]:
+        """Return the answers by status, such as `201`, `4XX` and `default`."""
+        return {
+            str(status): self._follow(one) for status, one in self.said.get("responses", {}).items()
+        }
+
+    def headers(self, answer: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return the headers of an answer, by their names in small letters."""
+        found = answer.get("headers", {}).items()
+        return {name.lower(): {"name": name} | self._follow(one) for name, one in found}
+
+    def _follow(self, value: Any) -> Any:
+        for _ in range(9):  # a circle of references is none of the standard
+            if "$ref" not in value:
+                break
+            value = look_up(self.document, value["$ref"])
+        return value
+
+
+def read_operations(document: Document) -> dict[str, Operation]:
+    """Return the routes of a document by their keys."""
+    found = {}
+    for path, item in document.get("paths", {}).items():
+        shared = item.get("parameters", [])
+        for method in METHODS:
+            if method in item:
+                said = {
+                    **item[method],
+                    "parameters": [*shared, *item[method].get("parameters", [])],
+                }
+                operation = Operation(method, path, said, document)
+                found[operation.key] = operation
+    return found
+
+
+def find_breaks(old: Document, new: Document) -> dict[str, Operation | None]:
+    """Return what breaks clients of the old document, a line for each, with the old operation.
+
+    A line begins with the route, but of what breaks every client, which has no operation.
+    """
+    before, after = read_operations(old), read_operations(new)
+    found: dict[str, Operation | None] = {}
+    urls = [{one["url"] for one in each.get("servers", [{"url": "/"}])} for each in (old, new)]
+    for url in sorted(urls[0] - urls[1]):
+        found[f"the address {url} is gone"] = None
+    came = {key: after[key] for key in after.keys() - before.keys()}
+    for key, operation in before.items():
+        if key not in after:
+            lines = iter([f"is gone{guess_route(operation, came)}"])
+        else:
+            lines = compare_operations(operation, after[key])
+        for line in lines:
+            found[f"{operation.route}: {line}" if key in after else f"{operation.route} {line}"] = (
+                operation
+            )
+    return found
+
+
+def guess_route(gone: Operation, came: Mapping[str, Operation]) -> str:
+    """Return what a route that is gone may be now: the only new one that is like it."""
+    parts = gone.path.split("/")
+    like = [
+        one
+        for one in came.values()
+        if (gone.id is not None and one.id == gone.id)
+        or (
+            one.method == gone.method
+            and len(others := one.path.split("/")) == len(parts)
+            and sum(mine != theirs for mine, theirs in zip(parts, others, strict=True)) == 1
+        )
+    ]
+    return f" (is it {like[0].route} now?)" if len(like) == 1 else ""
+
+
+def compare_operations(old: Operation, new: Operation) -> Iterator[str]:
+    """Yield what breaks clients of one operation, without its route."""
+    if old.id and old.id != new.id:
+        yield f"the operation id {old.id} is {f'{new.id} now' if new.id else 'gone'}"
+    names = [_VARIABLE.findall(one.path) for one in (old, new)]
+    for one, other in zip(*names, strict=True):
+        if one != other:
+            yield f"path {one} is {other} now"
+    yield from compare_security(old, new)
+    requests = Schemas(old.document, new.document, is_request=True)
+    renamed = dict(zip(*names, strict=True))
+    yield from compare_parameters(old, new, renamed, requests)
+    yield from compare_bodies(old.body(), new.body(), requests)
+    yield from compare_answers(old, new)
+
+
+def compare_security(old: Operation, new: Operation) -> Iterator[str]:
+    """Yield what credentials that were enough are not any more, and which are given otherwise."""
+    alternatives = [
+        one.said.get("security", one.document.get("security", [])) or [{}] for one in (old, new)
+    ]
+    schemes = [one.document.get("components", {}).get("securitySchemes", {}) for one in (old, new)]
+    for known in alternatives[0]:
+        is_enough = any(
+            all(name in known and {*scopes} <= {*known[name]} for name, scopes in needed.items())
+            for needed in alternatives[1]
+        )
+        if not is_enough:
+            yield f"{' and '.join(known) or 'a request without credentials'} is not enough now"
+        for name in known:
+            if is_enough and any(
+                schemes[0].get(name, {}).get(key) != schemes[1].get(name, {}).get(key)
+                for key in ("type", "in", "name", "scheme")
+            ):
+                yield f"{name} is given in another way now"
+
+
+def compare_parameters(
+    old: Operation, new: Operation, renamed: Mapping[str, str], requests: Schemas
+) -> Iterator[str]:
+    """Yield which parameters are gone, needed or narrower."""
+    before, after = old.parameters(), new.parameters()
+    came = {key: one for key, one in after.items() if key not in before}
+    for (kind, name), one in before.items():
+        place = f"{kind} {one['name']}"
+        key = (kind, renamed.get(name, name) if kind == "path" else name)
+        if key not in after:
+            like = {
+                each["name"]: each.get("schema") for (at, _), each in came.items() if at == kind
+            }
+            yield f"{place} is gone{guess(one.get('schema'), like)}"
+            continue
+        other = after[key]
+        if other.get("required") and not one.get("required"):
+            yield f"{place} is required now"
+        styles = [each.get("style", _IMPLIED[kind]) for each in (one, other)]
+        explodes = [
+            each.get("explode", style == "form")
+            for each, style in zip((one, other), styles, strict=True)
+        ]
+        if styles[0] != styles[1] or explodes[0] != explodes[1]:
+            yield f"{place} is written in another way now"
+        schema, other_schema = schema_of(one), schema_of(other)
+        yield from requests.compare(schema, other_schema, place)
+        if not other.get("required"):
+            yield from compare_defaults(schema, other_schema, place)
+    for (kind, _), one in came.items():
+        if kind != "path" and one.get("required"):
+            yield f"{kind} {one['name']} is required now"
+
+
+def schema_of(parameter: Mapping[str, Any]) -> Any:
+    """Return the schema of a parameter or a header, which may be that of its only content."""
+    contents = parameter.get("content", {}).values()
+    return parameter.get("schema", next((one.get("schema", {}) for one in contents), {}))
+
+
+def compare_bodies(
+    old: Mapping[str, Any], new: Mapping[str, Any], requests: Schemas
+) -> Iterator[str]:
+    """Yield how the body of a request has to be another one."""
+    if old and not new:
+        yield "the body is gone"
+        return
+    if new.get("required") and not old.get("required"):
+        yield "the body is required now"
+    yield from compare_contents(old, new, requests, "the body", "body")
+
+
+def compare_contents(
+    old: Mapping[str, Any], new: Mapping[str, Any], schemas: Schemas, whole: str, place: str
+) -> Iterator[str]:
+    """Yield what is gone and what differs of content types, each difference once for all of them."""
+    before, after = old.get("content", {}), new.get("content", {})
+    found = dict[str, None]()
+    for kind, media in before.items():
+        if kind not in after:
+            found[f"{whole} is no {kind} now"] = None
+            continue
+        pair = [one.get("schema", {}) for one in (media, after[kind])]
+        given, taken = pair if schemas.is_request else pair[::-1]
+        found |= dict.fromkeys(schemas.compare(given, taken, place))
+    yield from found
+
+
+def compare_answers(old: Operation, new: Operation) -> Iterator[str]:
+    """Yield how answers differ: their statuses, headers and contents."""
+    before, after = old.answers(), new.answers()
+    schemas = Schemas(new.document, old.document, is_request=False)
+    yield from compare_statuses(before.keys(), after.keys())
+    for status in sorted(before.keys() & after.keys()):
+        headers = [one.headers(answers[status]) for one, answers in ((old, before), (new, after))]
+        for name, one in headers[0].items():
+            place = f"{status} header {one['name']}"
+            if name not in headers[1]:
+                yield f"{place} is gone"
+            else:
+                yield from schemas.compare(schema_of(headers[1][name]), schema_of(one), place)
+                if one.get("required") and not headers[1][name].get("required"):
+                    yield f"{place} may be left out now"
+        whole = f"the answer {status}"
+        for line in compare_contents(before[status], after[status], schemas, whole, status):
+            yield line.replace(f"{status}.", f"{status} ", 1)
+
+
+def compare_statuses(old: Any, new: Any) -> Iterator[str]:
+    """Yield which statuses changed: all of success, and those of errors in the place of which others came."""
+    for kinds in ("123", "4", "5"):
+        gone, came = (
+            sorted(
+                status
+                for status in one - other
+                if status[0] in kinds and f"{status[0]}XX" not in other
+            )
+            for one, other in ((old, new), (new, old))
+        )
+        pairs = [*zip(gone, came, strict=False)]
+        for status, other in pairs:
+            yield f"status {status} is {other} now"
+        if kinds == "123":
+            yield from (f"status {status} is gone" for status in gone[len(pairs) :])
+            yield from (f"status {status} is new" for status in came[len(pairs) :])
