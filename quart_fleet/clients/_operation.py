@@ -25,7 +25,7 @@ Outcome = Literal[
     "answered", "refused", "unexpected", "failed", "not sent", "late", "rejected", "cancelled"
 ]
 """What came of a call: a value; a refusal that the operation names; an answer that it does not;
-none, or one that says later; no connection; none in time; no attempt, since the circuit is open; the
+none, one that says later, or an exception that nobody has foreseen; no connection; none in time; no attempt, since the circuit is open; the
 caller's end."""
 
 _UNSAFE_TO_REPEAT = ("POST", "PATCH")

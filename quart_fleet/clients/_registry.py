@@ -5,6 +5,7 @@ See developer.hashicorp.com/consul/api-docs, "Health" and "Blocking Queries".
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
@@ -31,6 +32,9 @@ FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 10.0
 EMPTY_TIMEOUT = 30.0
 """Seconds for which known instances are kept when the registry knows none any more: it may have been
 restarted with an empty memory, and they have to register again."""
+TTL = 15.0
+"""Seconds, as a service's registration has: for so long what was known is called besides what is said
+by a registry that was away or whose index went backwards, since it may have lost its memory."""
 MOST_BYTES = 4 * 1024 * 1024
 """Of an answer; an instance takes about one thousand."""
 
@@ -77,10 +81,13 @@ class Registry:
         """
         loop = asyncio.get_running_loop()
         index, due, empty_since = 0, loop.time() - BURST * INTERVAL, None
+        known: list[str] = []
+        trusted_from = loop.time()
         backoff, is_failing = FIRST_BACKOFF, False
         while True:
             try:
-                urls, answered = await self._ask(service, index)
+                doubt = math.ceil(trusted_from - loop.time())
+                urls, answered = await self._ask(service, index, doubt if doubt > 0 else WAIT)
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 if not is_failing:
                     line = "The registry at %s does not say where the %s is, and is asked on: %s"
@@ -92,6 +99,8 @@ class Registry:
                 continue
             if is_failing:
                 _log.info("The registry at %s says again where the %s is", self._url, service)
+            if is_failing or answered < index:
+                trusted_from = loop.time() + TTL
             backoff, is_failing = FIRST_BACKOFF, False
             index = answered if answered >= index else 0
             if urls:
@@ -99,16 +108,23 @@ class Registry:
             elif empty_since is None:
                 empty_since = loop.time()
             is_over = empty_since is not None and loop.time() - empty_since >= EMPTY_TIMEOUT
-            locate(urls if urls or is_over else None)
+            if urls or is_over:
+                is_doubted = bool(urls) and loop.time() < trusted_from
+                known = list(dict.fromkeys((*urls, *known))) if is_doubted else urls
+                locate(known)
+            else:
+                locate(None)
             due = max(due, loop.time() - BURST * INTERVAL) + INTERVAL
             await asyncio.sleep(due - loop.time())
 
-    async def _ask(self, service: str, index: int) -> tuple[list[str], int]:
-        """Return the addresses, and the index of the answer, from 1; waits for a change of an index but 0.
+    async def _ask(self, service: str, index: int, wait: int) -> tuple[list[str], int]:
+        """Return the addresses, and the index of the answer, from 1.
+
+        A change of an index but 0 is waited for, this many seconds.
 
         Raises aiohttp.ClientError, OSError and ValueError.
         """
-        query = f"passing=true&index={index}&wait={WAIT}s" if index else "passing=true"
+        query = f"passing=true&index={index}&wait={wait}s" if index else "passing=true"
         url = f"{self._url}/v1/health/service/{quote(service, '')}?{query}"
         seconds = WAIT_TIMEOUT if index else TIMEOUT
         async with self._session.get(

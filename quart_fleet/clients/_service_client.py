@@ -369,8 +369,8 @@ class ServiceClient:
             cause = error.__cause__
             outcome = cause.outcome if isinstance(cause, CallFailedError) else "rejected"
             raise
-        except ServiceError:
-            outcome = "refused"
+        except Exception as error:
+            outcome = "refused" if isinstance(error, ServiceError) else "failed"
             raise
         finally:
             self.outcomes[outcome] += 1

@@ -37,6 +37,10 @@ FIRST_BACKOFF = 0.2
 _log = logging.getLogger("quart_fleet.server")
 
 
+def _is_local(host: str | None) -> bool:
+    return host in ("localhost", "::1") or str(host).startswith("127.")
+
+
 class _RefusedError(Exception):
     """The registry has answered, but not that it was done."""
 
@@ -66,6 +70,13 @@ class Registration:
         self._thread = Thread(target=self._run, name="registration", daemon=True)
 
     def __enter__(self) -> Self:
+        if self._address is None and _is_local(self._host) and not _is_local(self._registry.host):
+            _log.warning(
+                "HOST=%s is reached from this machine alone, and is what the registry at %s tells "
+                "callers elsewhere: set HOST=0.0.0.0, or SERVICE_ADDRESS to what they reach",
+                self._host,
+                self._registry,
+            )
         self._thread.start()
         return self
 
@@ -183,13 +194,14 @@ class Registration:
         if self._host not in ("0.0.0.0", "::"):  # noqa: S104 - only compared with
             return self._host
         family = socket.AF_INET if self._host == "0.0.0.0" else socket.AF_UNSPEC  # noqa: S104
-        found = await asyncio.get_running_loop().getaddrinfo(
-            self._registry.host, self._registry.port, family=family, type=socket.SOCK_DGRAM
-        )
+        async with asyncio.timeout(TIMEOUT):
+            found = await asyncio.get_running_loop().getaddrinfo(
+                self._registry.host, self._registry.port, family=family, type=socket.SOCK_DGRAM
+            )
         with socket.socket(found[0][0], socket.SOCK_DGRAM) as sending:
             sending.connect(found[0][4])  # which sends nothing
             address: str = sending.getsockname()[0]
-        return "" if address in LOOPBACKS or address.startswith("127.") else address
+        return "" if _is_local(address) else address
 
     async def _put(
         self, session: aiohttp.ClientSession, path: str, body: object | None = None

@@ -1,6 +1,8 @@
 """A registry with Consul's HTTP API as it is documented, which can be away, stall, or talk rubbish.
 
-The real one, `consul agent -dev`, takes its place where that program is installed.
+It is written from the documentation (developer.hashicorp.com/consul/api-docs), not recorded of an
+agent, and so is DOCUMENTED. The real one, `consul agent -dev`, takes its place where that program is
+installed, and only there.
 """
 
 import asyncio
@@ -33,6 +35,52 @@ Fault = Literal[
     "knows none",
 ]
 """The last two are for the test to bring about."""
+
+
+DOCUMENTED: list[dict[str, Any]] = [
+    {
+        "Node": {
+            "ID": "6c5a6b3e-0d4f-4a55-9a3c-2f1d6a1e7b10",
+            "Node": "rack-4",
+            "Address": "10.1.2.3",
+            "Datacenter": "dc1",
+            "TaggedAddresses": {"lan": "10.1.2.3", "wan": "10.1.2.3"},
+            "Meta": {"kind": "small"},
+        },
+        "Service": {
+            "ID": "user-1",
+            "Service": "user-service",
+            "Tags": ["blue"],
+            "Address": address,
+            "TaggedAddresses": {
+                "lan": {"address": "10.1.2.4", "port": 8000},
+                "wan": {"address": "198.51.100.7", "port": 80},
+            },
+            "Meta": {"version": "4.0"},
+            "Port": 8000,
+            "Weights": {"Passing": 10, "Warning": 1},
+            "Namespace": "default",
+        },
+        "Checks": [
+            {
+                "Node": "rack-4",
+                "CheckID": check,
+                "Name": f"Check {check}",
+                "Status": "passing",
+                "Notes": "",
+                "Output": "",
+                "ServiceID": service,
+                "ServiceName": service,
+                "ServiceTags": [],
+                "Namespace": "default",
+            }
+            for check, service in (("service:user-1", "user-1"), ("serfHealth", ""))
+        ],
+    }
+    for address in ("10.1.2.4", "")
+]
+"""An answer with each field that the documentation of /v1/health/service/:service shows, and values
+of our own. Without an address of its own the second instance has that of its node."""
 
 
 class Registry(Protocol):

@@ -140,6 +140,46 @@ async def test_the_address_is_that_of_the_agent_where_none_is_known_and_it_is_he
     assert len(sent["ID"]) > len(f"user-service--{sent['Port']}")
 
 
+@pytest.mark.parametrize(
+    ("host", "address", "registry", "expected"),
+    [
+        ("127.0.0.1", None, "http://10.1.2.3:8500", True),
+        ("localhost", None, "http://registry.example.com:8500", True),
+        ("127.8.8.8", None, "http://[2001:db8::1]:8500", True),
+        ("::1", None, "http://10.1.2.3:8500", True),
+        ("127.0.0.1", "users.example.com", "http://10.1.2.3:8500", False),
+        ("0.0.0.0", None, "http://10.1.2.3:8500", False),
+        ("10.1.2.4", None, "http://10.1.2.3:8500", False),
+        ("127.0.0.1", None, "http://localhost:8500", False),
+        ("localhost", None, "http://127.0.0.1:8500", False),
+        ("127.0.0.1", None, "http://[::1]:8500", False),
+    ],
+)
+async def test_an_address_that_callers_elsewhere_would_take_for_their_own_is_said(
+    host: str, address: str | None, registry: str, expected: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Provider([refusal(503, "The database is not ready")])
+    settings = {"HOST": host, "SERVICE_ADDRESS": address}
+    async with registered(registry, service, settings):
+        pass
+
+    line = f"HOST={host} is reached from this machine alone, and is what the registry"
+    assert [each.startswith(line) for each in caplog.messages] == [True] * expected
+    assert all("SERVICE_ADDRESS" in each for each in caplog.messages)
+
+
+async def test_a_name_of_the_registry_that_is_looked_up_for_long_is_given_up(
+    consul: Consul, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object, **__: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(_registration, "TIMEOUT", 0.2)
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", never)
+    async with registered(consul.url, Provider([WELL]), {"HOST": "0.0.0.0"}):
+        await until(lambda: "cannot be registered" in caplog.text)
+
+
 FAULTS: list[Fault] = ["", "stalls", "has no leader", "moves"]
 
 

@@ -1,6 +1,7 @@
 """Instances that a registry knows: which are called, and what happens where it, or one of them, fails."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,7 +14,7 @@ from quart_fleet.asgi._application import LeanApplication
 from quart_fleet.clients import Clients, Operation, Record, ServiceClient, _registry
 from quart_fleet.errors import NotFoundError, UnavailableError
 from quart_fleet.settings import ServiceSettings
-from tests.chassis.consul import Consul, Fault, Registry, imitated, started, until
+from tests.chassis.consul import DOCUMENTED, Consul, Fault, Registry, imitated, started, until
 from tests.chassis.provider import CUT, Provider, calling, refusal, success
 from tests.ports import reserve_port
 
@@ -245,6 +246,32 @@ async def test_a_registry_that_was_restarted_with_an_empty_memory_is_not_believe
             await client.call(POST)
 
 
+@pytest.mark.parametrize("is_away", [True, False])
+async def test_a_registry_that_has_lost_its_memory_takes_no_instance_away_before_it_may_be_back(
+    is_away: bool, consul: Consul, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_registry, "FIRST_BACKOFF", 0.01)
+    first, second, new = Provider([ADA]), Provider([ADA]), f"http://127.0.0.1:{reserve_port()}"
+    async with found_by(consul, first, second) as client:
+        await client.call(POST)
+        before = urls_of(client)
+        if is_away:
+            await consul.stop()
+            await consul.start()
+        else:
+            consul.services.clear()
+            consul.index = 5
+        consul.put("user-0", "user-service", first.port)
+        consul.put("user-9", "user-service", int(new.rpartition(":")[2]))
+        await until(lambda: new in urls_of(client))
+        assert urls_of(client) == {*before, new}
+
+        monkeypatch.setattr(_registry, "TTL", 1)
+        consul.index = 2
+        consul._change()
+        await until(lambda: urls_of(client) == {first.url, new})
+
+
 async def test_a_registry_that_answers_at_once_is_not_asked_in_a_busy_loop(
     consul: Consul, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,7 +296,7 @@ async def test_an_index_that_goes_backwards_is_begun_anew_and_none_is_below_one(
         await until(lambda: len(consul.asked) == 4)
 
     queries = [each.partition("?passing=true")[2] for each in consul.asked]
-    assert queries[:4] == ["", "&index=12&wait=30s", "", "&index=1&wait=30s"]
+    assert queries[:4] == ["", "&index=12&wait=30s", "", "&index=1&wait=15s"]
 
 
 async def test_the_token_is_sent_and_never_said(
@@ -286,6 +313,27 @@ async def test_the_token_is_sent_and_never_said(
 
     assert "answered 403" in caplog.text
     assert "guessed" not in caplog.text
+
+
+async def test_an_answer_with_all_that_is_documented_is_read(consul: Consul) -> None:
+    body = json.dumps(DOCUMENTED).encode()
+    head = f"HTTP/1.1 200 OK\r\nX-Consul-Index: 42\r\nContent-Length: {len(body)}\r\n\r\n"
+    agent = Provider([head.encode() + body])
+    async with (
+        agent.listening(),
+        calling(None, None, **PRODUCTION, SERVICE_REGISTRY_URL=agent.url) as client,
+    ):
+        await until(lambda: len(agent.received) > 1)
+        found = urls_of(client)
+    consul.put("user-1", "user-service", 8000)
+    async with httpx.AsyncClient(trust_env=False) as asking:
+        imitated = (await asking.get(f"{consul.url}/v1/health/service/user-service")).json()[0]
+
+    assert found == {"http://10.1.2.4:8000", "http://10.1.2.3:8000"}
+    assert agent.received[1].path.endswith("?passing=true&index=42&wait=30s")
+    for part in ("Node", "Service"):
+        assert set(imitated[part]) <= set(DOCUMENTED[0][part])
+    assert set(imitated["Checks"][0]) <= set(DOCUMENTED[0]["Checks"][0])
 
 
 async def test_what_no_call_can_be_sent_to_is_left_out(consul: Consul) -> None:
@@ -386,6 +434,18 @@ async def test_the_instance_with_the_fewest_calls_is_called(consul: Consul) -> N
     assert busy[slow.url] == 1
     assert len(slow.received) == 1
     assert {each.running for each in client.instances} == {0}
+
+
+async def test_what_nobody_has_foreseen_is_a_failure_and_not_a_call_that_was_cancelled() -> None:
+    provider = Provider([ADA])
+    async with provider.listening(), calling(provider.url) as client:
+        session = client._clients._session
+        assert session is not None
+        await session.close()
+        with pytest.raises(RuntimeError):
+            await client.call(POST)
+
+    assert (client.outcomes["failed"], client.outcomes["cancelled"]) == (1, 0)
 
 
 async def test_what_came_of_calls_can_be_read() -> None:
