@@ -212,10 +212,20 @@ def find_description(patient: Patient) -> Iterator[Finding]:
             f"{FILE} says what is not applied yet, of {', '.join(dict.fromkeys(names))}.", APPLY
         )
     elif description.services and find_unchanged(patient.root, patient.text) is None:
-        plan = plan_change(patient.workspace, patient.text, ApplyOptions()).plan
+        change = plan_change(patient.workspace, patient.text, ApplyOptions())
+        plan = change.plan
         if count := len([*filter(is_shown, (*plan.writes, *plan.deleted))]):
             files = "1 file is" if count == 1 else f"{count} files are"
             yield Finding(f"{files} generated otherwise now.", APPLY)
+        silent = [
+            f"{SERVICES}/{package}/app.py "
+            for package, routes in patient.routes.items()
+            if isinstance(routes, ScaffoldError)  # which is a finding already
+        ]
+        for each in change.untold:
+            if not each.startswith(tuple(silent)):
+                problem, remedy, _ = each.split("\n", 2)
+                yield Finding(problem, remedy.removeprefix("Mend it until this works: "))
 
 
 def find_by_hand(patient: Patient) -> Iterator[Finding]:

@@ -109,6 +109,8 @@ class Change:
     """What is destroyed at once, a sentence each."""
     warnings: list[str] = field(default_factory=list)
     """What the new revisions lose, or cannot do safely, when they are applied; what is not made yet."""
+    untold: list[str] = field(default_factory=list)
+    """Why the copies of some services stay as they are, a remedy in the second line; in `warnings` too."""
     downgrade: bool = False
     """Whether the database is taken back to `base` before anything is written."""
     base: str | None = None
@@ -187,6 +189,7 @@ def plan_change(workspace: Workspace, text: str, apply_options: ApplyOptions) ->
             *untold,
             *decision.pending,
         ],
+        untold=untold,
         downgrade=bool(applied.ids),
         base=newest.base,
     )

@@ -348,3 +348,18 @@ def test_the_reason_is_one_line_of_what_was_wrong_without_a_password(
     (told,) = asked(tmp_path, script)
 
     assert told.splitlines()[0] == f"{what}: {reason}"
+
+
+@pytest.mark.slow
+def test_doctor_tells_of_a_service_that_tells_routes_and_no_document(
+    with_user_service: Path,
+) -> None:
+    app = with_user_service / USER / "app.py"
+    text = app.read_text()
+    app.write_text(f"import sys\n\nif '--openapi' in sys.argv:\n    sys.exit('No words.')\n{text}")
+
+    told = scaffold(with_user_service, "doctor").stdout
+
+    assert told.count("does not tell") == 1
+    assert f"{USER}/app.py does not tell its OpenAPI document: No words." in told
+    assert f"DEBUG=True python {USER}/app.py --openapi" in told
