@@ -61,8 +61,12 @@ class Provider:
             yield
         finally:
             server.close()
-            for writer in self._open:
+            for _ in range(10):  # whoever was accepted just now is served
+                await asyncio.sleep(0)
+            left = [*self._open]
+            for writer in left:
                 writer.close()
+            await asyncio.gather(*(each.wait_closed() for each in left), return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
