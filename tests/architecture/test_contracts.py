@@ -6,6 +6,7 @@ from scaffold.contracts.check import check
 from scaffold.workspace import Workspace
 
 
+@pytest.mark.slow
 def test_every_import_keeps_the_contracts() -> None:
     verdict = check(Workspace.find(Path(__file__)))
 

@@ -98,6 +98,7 @@ def test_all_forbidden_imports_at_once_are_each_named_once(
     assert sorted(run.stdout.splitlines()) == sorted(expected), run.stderr
 
 
+@pytest.mark.slow
 def test_what_the_layers_may_import_stays_green(repository: DamageableWorkspace) -> None:
     with ExitStack() as plants:
         for file, source in PERMITTED.items():

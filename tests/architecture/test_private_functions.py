@@ -31,6 +31,7 @@ class Function:
 
 
 @pytest.mark.parametrize("package", LIMITS)
+@pytest.mark.slow
 def test_few_functions_are_private_and_used_once(package: str) -> None:
     modules = {
         path: ast.parse(path.read_text())

@@ -32,6 +32,7 @@ def test_an_import_that_requirements_lack_is_reported(
 
 
 @pytest.mark.parametrize("line", ["httpx", "HTTPX[http2]>=0.28 ; python_version > '3'  # why"])
+@pytest.mark.slow
 def test_a_named_distribution_may_be_imported(workspace: DamageableWorkspace, line: str) -> None:
     with (
         workspace.planted(_ADAPTER, "import httpx\n"),
@@ -55,6 +56,7 @@ def test_what_shared_imports_every_service_names(workspace: DamageableWorkspace)
     ]
 
 
+@pytest.mark.slow
 def test_the_frameworks_dependencies_and_types_need_no_line(workspace: DamageableWorkspace) -> None:
     source = """
 from typing import TYPE_CHECKING
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
     assert run.returncode == 0, run.stdout
 
 
+@pytest.mark.slow
 def test_tests_may_import_what_developers_have(workspace: DamageableWorkspace) -> None:
     with workspace.planted(f"{USER}/tests/planted.py", "import httpx\n"):
         run = workspace.scaffold("contracts")

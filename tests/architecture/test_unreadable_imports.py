@@ -88,6 +88,7 @@ def test_a_linter_that_stops_is_reported_in_one_line(workspace: DamageableWorksp
         assert "The linter stopped before it was done: " in refusal(workspace)
 
 
+@pytest.mark.slow
 def test_a_virtual_environment_in_a_service_is_not_read(workspace: DamageableWorkspace) -> None:
     with workspace.copied(f"{USER}/domain", f"{USER}/venv"):
         (workspace.root / USER / "venv" / "__init__.py").unlink()
@@ -98,6 +99,7 @@ def test_a_virtual_environment_in_a_service_is_not_read(workspace: DamageableWor
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.slow
 def test_a_new_service_is_covered_at_once(workspace: DamageableWorkspace) -> None:
     with workspace.copied("services/product_service", "services/order_service"):
         run = workspace.scaffold("contracts")
@@ -106,6 +108,7 @@ def test_a_new_service_is_covered_at_once(workspace: DamageableWorkspace) -> Non
     assert "services never import each other" in run.stdout
 
 
+@pytest.mark.slow
 def test_a_service_without_tests_is_checked(workspace: DamageableWorkspace) -> None:
     with workspace.without(f"{USER}/tests"):
         run = workspace.scaffold("contracts")
@@ -113,6 +116,7 @@ def test_a_service_without_tests_is_checked(workspace: DamageableWorkspace) -> N
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.slow
 def test_the_answer_is_never_an_old_one(workspace: DamageableWorkspace) -> None:
     path = workspace.root / USER / "domain" / "planted.py"
     with workspace.planted(f"{USER}/domain/planted.py", "import quart\n"):
@@ -126,6 +130,7 @@ def test_the_answer_is_never_an_old_one(workspace: DamageableWorkspace) -> None:
     assert not list(workspace.root.glob(".*_cache"))
 
 
+@pytest.mark.slow
 def test_another_workspace_on_the_path_changes_nothing(
     workspace: DamageableWorkspace, tmp_path: Path
 ) -> None:
@@ -164,6 +169,7 @@ def test_a_program_reads_what_is_broken(workspace: DamageableWorkspace) -> None:
     assert run.returncode == 1
 
 
+@pytest.mark.slow
 def test_forced_colours_leave_the_answer_as_it_is(workspace: DamageableWorkspace) -> None:
     run = workspace.scaffold("contracts", FORCE_COLOR="1")
 

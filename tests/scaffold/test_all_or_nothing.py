@@ -138,6 +138,7 @@ def worn(with_user_service: Path) -> Path:
     return with_user_service
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_leaves_what_was(worn: Path) -> None:
     before = picture(worn)
 
@@ -150,6 +151,7 @@ def test_a_full_disk_is_told_and_leaves_what_was(worn: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.slow
 def test_an_interruption_is_told_and_leaves_what_was(worn: Path, name: str) -> None:
     before = picture(worn)
 
@@ -160,6 +162,7 @@ def test_an_interruption_is_told_and_leaves_what_was(worn: Path, name: str) -> N
     assert picture(worn) == before
 
 
+@pytest.mark.slow
 def test_the_next_run_undoes_what_a_killed_one_left(worn: Path) -> None:
     before = picture(worn)
     killed = strike(worn, "rename", 3, "outage", "apply", "--restore")
@@ -332,6 +335,7 @@ def test_a_limit_of_the_system_leaves_what_was(workspace: Path) -> None:
     assert picture(workspace) == before
 
 
+@pytest.mark.slow
 def test_nothing_is_left_in_the_temporary_folder(workspace: Path, tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
@@ -404,6 +408,7 @@ def test_services_generated_at_once_do_not_disturb_each_other(workspace: Path) -
     assert len(list((workspace / "services").glob("*/app.py"))) == 5
 
 
+@pytest.mark.slow
 def test_of_two_that_want_a_port_at_once_one_gets_it(workspace: Path) -> None:
     processes = [
         subprocess.Popen(
@@ -443,6 +448,7 @@ def test_a_person_at_a_terminal_is_asked(worn: Path, answer: str, exit_code: int
     assert (picture(worn) == before) == (answer != "y")
 
 
+@pytest.mark.slow
 def test_a_process_that_outlives_its_terminal_is_not_interrupted(workspace: Path) -> None:
     struck = ("rename", "1", "SIGHUP", "user-service", "8081")
 

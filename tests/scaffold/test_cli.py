@@ -153,6 +153,7 @@ def test_a_library_that_is_missing_is_named(workspace: Path) -> None:
 
 @pytest.mark.parametrize(("port", "colour"), [("8081", b"\x1b[32m"), ("80", b"\x1b[31m")])
 @pytest.mark.parametrize(("variables", "coloured"), [([], True), (["NO_COLOR=1"], False)])
+@pytest.mark.slow
 def test_colours_are_for_terminals_that_want_them(
     workspace: Path, variables: list[str], coloured: bool, port: str, colour: bytes
 ) -> None:

@@ -68,6 +68,7 @@ def test_a_service_is_one_line_of_a_sorted_list(workspace: Path) -> None:
         ),
     ],
 )
+@pytest.mark.slow
 def test_what_the_owner_wrote_in_the_list_stays(workspace: Path, before: str, after: str) -> None:
     (workspace / LIST).write_bytes(before.encode())
 
@@ -101,6 +102,7 @@ def test_a_service_that_the_owner_includes_elsewhere_is_not_listed_again(
     assert picture(with_user_service) == before
 
 
+@pytest.mark.slow
 def test_a_list_that_nothing_includes_stays_as_it_is(workspace: Path) -> None:
     (workspace / "compose.yaml").write_text("name: fleet\n")
     before = (workspace / LIST).read_text()
@@ -113,6 +115,7 @@ def test_a_list_that_nothing_includes_stays_as_it_is(workspace: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "# mine\nname: fleet\n"])
+@pytest.mark.slow
 def test_without_a_list_nothing_is_listed_and_the_user_is_told(
     workspace: Path, text: str | None
 ) -> None:
@@ -128,6 +131,7 @@ def test_without_a_list_nothing_is_listed_and_the_user_is_told(
     assert "with include: [services/user_service/compose.yaml]" in completed.stderr
 
 
+@pytest.mark.slow
 def test_a_workspace_without_compose_gets_none(workspace: Path) -> None:
     (workspace / "compose.yaml").unlink()
     (workspace / LIST).unlink()
@@ -140,6 +144,7 @@ def test_a_workspace_without_compose_gets_none(workspace: Path) -> None:
     assert completed.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_service_takes_the_project_that_the_workspace_names(workspace: Path) -> None:
     text = (workspace / "compose.yaml").read_text()
     renamed = text.replace('name: "fleet"', "name: shop_2 # mine")
@@ -277,6 +282,7 @@ def test_no_service_logs_in_as_a_role_of_the_database_itself(workspace: Path, na
     assert f"{name.replace('-', '_')!r} is another role there" in message
 
 
+@pytest.mark.slow
 def test_a_service_is_built_on_what_the_database_manager_is(workspace: Path) -> None:
     base = "registry.example.com/python:3.14@sha256:" + "0" * 64
     dockerfile = workspace / "db_manager/Dockerfile"

@@ -71,6 +71,7 @@ def test_a_fresh_workspace_and_a_generated_fleet_are_well_and_stay_as_they_are(
     assert picture(shop) == before
 
 
+@pytest.mark.slow
 def test_every_fault_of_files_is_told_at_once_with_its_remedy(patient: Path) -> None:
     describe(patient, '\nname = "str(80)', '\nname = "str(90)')
     edit(patient, f"{PRODUCT}/bootstrap.py", "blueprints=[controllers.bp]", "blueprints=[]")
@@ -119,6 +120,7 @@ def test_every_fault_of_files_is_told_at_once_with_its_remedy(patient: Path) -> 
     assert "requirements.lock names vendor/quart_fleet-" in rest
 
 
+@pytest.mark.slow
 def test_a_folder_in_place_of_a_file_is_a_finding(patient: Path) -> None:
     module = patient / "services/user_service/app.py"
     module.unlink()

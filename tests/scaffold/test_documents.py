@@ -264,6 +264,7 @@ def outdated(root: Path) -> list[str]:
     return Documents(Plan(root)).find_outdated(["a_service"])
 
 
+@pytest.mark.slow
 def test_what_is_saved_while_a_service_is_asked_is_not_taken_for_asked(tmp_path: Path) -> None:
     folder = service(
         tmp_path, "import os, pathlib\npathlib.Path(os.environ['SAVED']).touch()\nprint('{}')\n"
@@ -300,6 +301,7 @@ def test_what_nobody_writes_by_hand_is_no_source_and_is_there(tmp_path: Path) ->
     assert outdated(tmp_path) == ["a_service"]
 
 
+@pytest.mark.slow
 def test_a_linked_folder_is_a_part_of_a_service_and_nothing_is_written_in_it(
     tmp_path: Path,
 ) -> None:

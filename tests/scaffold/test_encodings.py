@@ -55,6 +55,7 @@ def test_a_terminal_of_any_encoding_is_printed_to(
     assert "keep" in listed
 
 
+@pytest.mark.slow
 def test_what_a_terminal_cannot_print_is_escaped(with_user_service: Path) -> None:
     settings = with_user_service / "services/user_service/settings.py"
     text = settings.read_text().replace("    service_name", "    # ✓\n    service_name")
@@ -184,6 +185,7 @@ def test_an_unreadable_project_file_is_told_by_line(
 
 @pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b""])
 @pytest.mark.parametrize("newline", [b"\r\n", b"\n"])
+@pytest.mark.slow
 def test_a_byte_order_mark_and_other_line_ends_are_read(
     workspace: Path, mark: bytes, newline: bytes
 ) -> None:

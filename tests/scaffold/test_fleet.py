@@ -94,6 +94,7 @@ def test_an_edited_description_generates_what_a_new_one_would(
     assert found == expected
 
 
+@pytest.mark.slow
 def test_a_new_field_has_a_revision_of_its_own(fleet: Path) -> None:
     before = set((fleet / "db_manager/migrations/versions").iterdir())
 
@@ -104,6 +105,7 @@ def test_a_new_field_has_a_revision_of_its_own(fleet: Path) -> None:
     assert 'sa.Column("sku", sa.String(length=9)' in added.read_text()
 
 
+@pytest.mark.slow
 def test_a_new_required_field_wants_a_value_for_rows_that_are_there(fleet: Path) -> None:
     before = picture(fleet)
     arguments = ("field", "product-service", "product", "stock:int")
@@ -124,6 +126,7 @@ def test_a_renamed_field_keeps_its_column(fleet: Path) -> None:
     assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
 
 
+@pytest.mark.slow
 def test_a_dropped_field_is_told_to_lose_its_values(fleet: Path) -> None:
     completed = scaffold(fleet, "field", "product-service", "product", "--drop", "price")
 
@@ -164,6 +167,7 @@ def test_a_conflict_is_marked_and_named_and_ends_with_1(fleet: Path) -> None:
     assert "= 8090" in text
 
 
+@pytest.mark.slow
 def test_a_conflict_that_is_open_is_refused(fleet: Path) -> None:
     edit(fleet, f"{PRODUCT}/settings.py", "= 8082", "= 9999")
     describe(fleet, "8082", "8090")
@@ -178,6 +182,7 @@ def test_a_conflict_that_is_open_is_refused(fleet: Path) -> None:
     assert picture(fleet) == before
 
 
+@pytest.mark.slow
 def test_a_file_that_was_deleted_stays_deleted(fleet: Path) -> None:
     (fleet / PRODUCT / "README.md").unlink()
 
@@ -199,6 +204,7 @@ def test_deleted_files_are_written_again_on_request(fleet: Path) -> None:
 
 
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+@pytest.mark.slow
 def test_a_file_keeps_its_line_ends(fleet: Path, newline: bytes) -> None:
     path = fleet / ENTITY
     path.write_bytes(path.read_bytes().replace(b"\n", newline))
@@ -285,6 +291,7 @@ def test_files_of_ones_own_stay_where_a_service_was(fleet: Path) -> None:
     assert [path.name for path in (fleet / PRODUCT).rglob("*") if path.is_file()] == ["prices.py"]
 
 
+@pytest.mark.slow
 def test_an_edited_file_is_deleted_only_when_that_is_agreed_to(fleet: Path) -> None:
     edit(fleet, ENTITY, "as the business knows it", "as we know it")
     before = picture(fleet)
@@ -306,6 +313,7 @@ def test_an_edited_file_is_deleted_only_when_that_is_agreed_to(fleet: Path) -> N
         ("remove", "product-service"),
     ],
 )
+@pytest.mark.slow
 def test_undo_takes_the_last_command_back_to_the_byte(
     fleet: Path, command: tuple[str, ...]
 ) -> None:
@@ -321,6 +329,7 @@ def test_undo_takes_the_last_command_back_to_the_byte(
     assert "nothing to undo on this machine: only the last command can be, and once." in again
 
 
+@pytest.mark.slow
 def test_what_git_took_back_already_is_told_as_that(fleet: Path) -> None:
     before = {path: path.read_bytes() for path in fleet.rglob("*") if path.is_file()}
     done(scaffold(fleet, "resource", "product-service", "tag", "label:str(40)"))
@@ -332,6 +341,7 @@ def test_what_git_took_back_already_is_told_as_that(fleet: Path) -> None:
     assert "What the last command wrote is gone already" in refused(scaffold(fleet, "undo"))
 
 
+@pytest.mark.slow
 def test_a_file_that_was_moved_since_is_named_by_undo(fleet: Path) -> None:
     done(scaffold(fleet, "resource", "product-service", "tag", "label:str(40)"))
     entity = fleet / "services/product_service/domain/entities/tag.py"
@@ -395,6 +405,7 @@ def test_what_only_shows_writes_nothing(fleet: Path, option: str) -> None:
     assert picture(fleet) == before
 
 
+@pytest.mark.slow
 def test_a_program_reads_what_a_command_did(fleet: Path) -> None:
     printed = done(scaffold(fleet, "remove", "product-service", "--json"))
 
@@ -449,6 +460,7 @@ def test_a_resource_is_added_with_its_options(fleet: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_list_tells_what_was_edited_and_what_is_not_described(fleet: Path) -> None:
     edit(fleet, ENTITY, "as the business knows it", "as we know it")
     (fleet / PRODUCT / "README.md").unlink()
@@ -467,6 +479,7 @@ def test_a_list_tells_what_was_edited_and_what_is_not_described(fleet: Path) -> 
     assert found["services"][0]["deleted"] == [f"{PRODUCT}/README.md"]
 
 
+@pytest.mark.slow
 def test_another_generator_or_style_is_applied_again(fleet: Path) -> None:
     project = fleet / "pyproject.toml"
     project.write_text(project.read_text().replace("line-length = 100", "line-length = 60"))
@@ -494,6 +507,7 @@ def test_resources_with_names_that_end_alike_keep_their_revisions_apart(workspac
     ]
 
 
+@pytest.mark.slow
 def test_a_renamed_table_goes_with_all_its_revisions(fleet: Path) -> None:
     describe(fleet, 'min(0)"', 'min(0)"\n_plural = "produce"')
     done(scaffold(fleet, "apply"))
@@ -504,6 +518,7 @@ def test_a_renamed_table_goes_with_all_its_revisions(fleet: Path) -> None:
     assert [path.name[13:] for path in versions.glob("*.py")] == ["create_users.py"]
 
 
+@pytest.mark.slow
 def test_a_table_that_was_dropped_is_created_again(fleet: Path) -> None:
     done(scaffold(fleet, "remove", "product-service", "--assume-applied"))
 
@@ -513,6 +528,7 @@ def test_a_table_that_was_dropped_is_created_again(fleet: Path) -> None:
     assert len(list(versions.glob("*_create_products.py"))) == 2
 
 
+@pytest.mark.slow
 def test_undo_is_refused_where_a_revision_by_hand_follows(fleet: Path) -> None:
     done(scaffold(fleet, "field", "product-service", "product", "stock:int=0"))
     versions = fleet / "db_manager/migrations/versions"
@@ -527,6 +543,7 @@ def test_undo_is_refused_where_a_revision_by_hand_follows(fleet: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [("apply",), ("remove", "product-service")])
+@pytest.mark.slow
 def test_a_description_that_is_gone_is_not_taken_for_an_empty_one(
     fleet: Path, command: tuple[str, ...]
 ) -> None:
@@ -537,6 +554,7 @@ def test_a_description_that_is_gone_is_not_taken_for_an_empty_one(
     assert picture(fleet) == before
 
 
+@pytest.mark.slow
 def test_what_is_no_longer_described_goes_only_when_that_is_agreed_to(fleet: Path) -> None:
     (fleet / "fleet.toml").write_text("")
     before = picture(fleet)
@@ -549,6 +567,7 @@ def test_what_is_no_longer_described_goes_only_when_that_is_agreed_to(fleet: Pat
     assert not (fleet / PRODUCT).exists()
 
 
+@pytest.mark.slow
 def test_a_service_may_have_the_port_of_one_that_goes(fleet: Path) -> None:
     (fleet / "fleet.toml").write_text("[ware-service]\nport = 8082\n")
 
@@ -575,6 +594,7 @@ def test_an_open_conflict_is_told_until_it_is_resolved(fleet: Path) -> None:
     assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
 
 
+@pytest.mark.slow
 def test_imports_of_a_merged_file_are_sorted_as_those_of_others(fleet: Path) -> None:
     path = f"{PRODUCT}/application/use_cases/product_use_cases.py"
     edit(fleet, path, "async def delete", "async def drop")
@@ -631,6 +651,7 @@ def test_users_change_as_any_resource_does_and_go_back_to_what_came(workspace: P
     assert of_users(workspace) == fresh
 
 
+@pytest.mark.slow
 def test_users_may_have_any_fields_from_the_start(workspace: Path) -> None:
     done(scaffold(workspace, "user-service", "8081", "badge:int:unique", "born_on:date"))
 
@@ -680,6 +701,7 @@ def test_a_resource_that_is_there_gets_more_options(fleet: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_options_keep_how_the_description_is_written(fleet: Path) -> None:
     text = (fleet / "fleet.toml").read_text()
     extra = '_index = [\n  "name",  # by name\n  "price", # and price\n]\n\n[product-service.product._actions]\n'
@@ -711,6 +733,7 @@ def test_options_keep_how_the_description_is_written(fleet: Path) -> None:
 
 
 @pytest.mark.parametrize("fill", [(), ("--fill", "password=x")])
+@pytest.mark.slow
 def test_a_secret_that_rows_would_have_to_have_is_refused(
     fleet: Path, fill: tuple[str, ...]
 ) -> None:
@@ -722,6 +745,7 @@ def test_a_secret_that_rows_would_have_to_have_is_refused(
     done(scaffold(fleet, *field, "password:str?:secret"))
 
 
+@pytest.mark.slow
 def test_what_has_a_revision_says_the_next_command(fleet: Path) -> None:
     field = ("field", "product-service", "product")
 
@@ -731,6 +755,7 @@ def test_what_has_a_revision_says_the_next_command(fleet: Path) -> None:
     assert "Next" not in done(scaffold(fleet, *field, "sku:str(9)?"))
 
 
+@pytest.mark.slow
 def test_a_diff_is_within_the_json_where_both_are_asked_for(fleet: Path) -> None:
     options = ("--diff", "--json")
 
@@ -742,6 +767,7 @@ def test_a_diff_is_within_the_json_where_both_are_asked_for(fleet: Path) -> None
     assert "shared/models/product.py" in found["changed"]
 
 
+@pytest.mark.slow
 def test_a_lost_baseline_is_named_with_the_ways_to_bring_it_back(fleet: Path) -> None:
     edit(fleet, ENTITY, "    def deactivate", "    # Mine.\n    def deactivate")
     kept = shutil.copytree(fleet / ".scaffold", fleet.parent / "kept")

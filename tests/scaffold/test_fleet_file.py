@@ -343,6 +343,7 @@ def test_what_is_written_is_what_is_read(seed: int) -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "", "\n\n\n", "\n# the end\n", CRLF])
+@pytest.mark.slow
 def test_a_removal_after_an_addition_leaves_the_text_byte_for_byte(end: str) -> None:
     for number in range(2):
         random = Random(number)

@@ -107,6 +107,7 @@ def held(folder: Path) -> dict[Path, bytes | None]:
     }
 
 
+@pytest.mark.slow
 def test_a_link_within_the_workspace_is_followed(with_user_service: Path) -> None:
     service = with_user_service / "services/user_service"
     (service / "domain").rename(service / "core")
@@ -118,6 +119,7 @@ def test_a_link_within_the_workspace_is_followed(with_user_service: Path) -> Non
     assert (service / "domain").is_symlink()
 
 
+@pytest.mark.slow
 def test_a_workspace_may_be_a_link_itself(with_user_service: Path, tmp_path: Path) -> None:
     (tmp_path / "other").symlink_to(with_user_service)
 

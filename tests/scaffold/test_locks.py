@@ -89,6 +89,7 @@ def test_images_run_on_what_developers_test(fresh: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "locked"), _INSTALLERS)
+@pytest.mark.slow
 def test_whatever_installs_does_so_by_the_hashes_of_the_lock(
     tmp_path: Path, name: str, locked: str
 ) -> None:

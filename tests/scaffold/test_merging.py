@@ -148,6 +148,7 @@ def find_lost(base: str, ours: str, merged: str) -> Counter[str]:
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.name)
+@pytest.mark.slow
 def test_a_merge_loses_no_line_of_the_user(edit: Edit, render: Render) -> None:
     base, ours, _, merged = bring(edit, render)
 
@@ -248,6 +249,7 @@ def test_a_merge_is_byte_for_byte_that_of_git(tmp_path: Path) -> None:
         assert (merged.text, merged.conflicts) == merge_by_git(tmp_path, edits), seed
 
 
+@pytest.mark.slow
 def test_where_lines_repeat_a_merge_is_that_of_git_but_for_ties(tmp_path: Path) -> None:
     """Of two longest common subsequences, git may choose the other."""
     equal = equally_clean = 0

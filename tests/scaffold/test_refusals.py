@@ -33,6 +33,7 @@ def test_a_name_that_imports_something_else_is_refused(
     assert meaning in message
 
 
+@pytest.mark.slow
 def test_a_service_of_another_workspace_takes_no_name(workspace: Path, furnished: Path) -> None:
     path = f"PYTHONPATH={REPOSITORY}:{furnished}:{furnished / 'services'}"
 
@@ -40,6 +41,7 @@ def test_a_service_of_another_workspace_takes_no_name(workspace: Path, furnished
 
 
 @pytest.mark.parametrize("spelling", ["a_b", "A-b", "aB", "a--b"])
+@pytest.mark.slow
 def test_another_spelling_of_a_service_is_refused(workspace: Path, spelling: str) -> None:
     done(scaffold(workspace, "a-b", "8081", "--bare"))
     before = picture(workspace)
@@ -66,6 +68,7 @@ def test_the_owner_of_a_port_is_named(with_user_service: Path, settings: str) ->
     assert picture(with_user_service) == before
 
 
+@pytest.mark.slow
 def test_the_port_that_counts_is_the_tracked_one(with_user_service: Path) -> None:
     folder = with_user_service / "services/user_service"
     (folder / ".env").write_text("SERVICE_PORT=9000\n")
@@ -76,6 +79,7 @@ def test_the_port_that_counts_is_the_tracked_one(with_user_service: Path) -> Non
     assert "'user-service'" in message
 
 
+@pytest.mark.slow
 def test_a_port_in_env_is_read_in_every_spelling(workspace: Path) -> None:
     folder = workspace / "services/user_service"
     folder.mkdir()
@@ -113,6 +117,7 @@ def test_a_resource_of_another_service_is_refused(workspace: Path) -> None:
     assert "'lending-service' would keep members, which the service 'member-service'" in message
 
 
+@pytest.mark.slow
 def test_a_table_of_another_model_is_refused(workspace: Path) -> None:
     done(scaffold(workspace, "new-service", "8081"))
 
@@ -140,6 +145,7 @@ def test_a_file_in_the_place_of_a_folder_is_named(workspace: Path) -> None:
     assert picture(workspace) == before
 
 
+@pytest.mark.slow
 def test_revisions_with_two_heads_are_told(workspace: Path) -> None:
     versions = workspace / "db_manager/migrations/versions"
     for name in ("aaaa", "bbbb"):

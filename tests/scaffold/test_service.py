@@ -19,6 +19,7 @@ from tests.scaffold.commands import REPOSITORY, done, picture, refused, run, sca
 VERSIONS = PurePosixPath("db_manager/migrations/versions")
 
 
+@pytest.mark.slow
 def test_a_service_is_a_folder_with_its_settings(workspace: Path) -> None:
     output = done(scaffold(workspace, "user-service", "8081"))
 
@@ -29,6 +30,7 @@ def test_a_service_is_a_folder_with_its_settings(workspace: Path) -> None:
     assert "http://localhost:8081/api/v1/users" in output
 
 
+@pytest.mark.slow
 def test_settings_begin_as_their_example_with_a_secret_of_their_own(workspace: Path) -> None:
     done(scaffold(workspace, "user-service", "8081"))
 
@@ -52,6 +54,7 @@ def test_the_word_service_may_be_written(workspace: Path, tmp_path: Path) -> Non
     assert picture(workspace) == picture(other)
 
 
+@pytest.mark.slow
 def test_options_may_come_first(workspace: Path) -> None:
     done(scaffold(workspace, "--bare", "ping", "8081"))
 
@@ -69,6 +72,7 @@ def test_generating_twice_gives_the_same_bytes(workspace: Path, tmp_path: Path) 
     assert picture(workspace) == picture(other)
 
 
+@pytest.mark.slow
 def test_a_user_service_takes_the_model_that_ships(workspace: Path) -> None:
     before = picture(workspace / "shared") | picture(workspace / "db_manager")
 
@@ -89,6 +93,7 @@ def test_revisions_follow_each_other(workspace: Path) -> None:
     assert f'down_revision = "{products.name[:12]}"' in orders.read_text()
 
 
+@pytest.mark.slow
 def test_a_bare_service_keeps_nothing(workspace: Path) -> None:
     before = picture(workspace / "shared") | picture(workspace / "db_manager")
 
@@ -99,6 +104,7 @@ def test_a_bare_service_keeps_nothing(workspace: Path) -> None:
     assert "products" not in output
 
 
+@pytest.mark.slow
 def test_a_command_reads_every_file_of_the_workspace_once(with_user_service: Path) -> None:
     code = (
         "import collections, os, sys\n"
@@ -130,6 +136,7 @@ def test_a_command_reads_every_file_of_the_workspace_once(with_user_service: Pat
     } <= opened.keys()
 
 
+@pytest.mark.slow
 def test_next_commands_begin_where_the_user_is(workspace: Path) -> None:
     above = done(scaffold(workspace, "ping", "8081", "--bare"))
     below = done(scaffold(workspace / "services", "pong", "8082", "--bare"))
@@ -149,6 +156,7 @@ def test_an_existing_service_is_left_alone(with_user_service: Path) -> None:
     assert picture(with_user_service) == before
 
 
+@pytest.mark.slow
 def test_a_dry_run_lists_and_writes_nothing(workspace: Path) -> None:
     before = picture(workspace)
 
@@ -160,6 +168,7 @@ def test_a_dry_run_lists_and_writes_nothing(workspace: Path) -> None:
     assert picture(workspace) == before
 
 
+@pytest.mark.slow
 def test_a_program_reads_the_result(workspace: Path) -> None:
     result = json.loads(done(scaffold(workspace, "order-item-service", "8081", "--json")))
 
@@ -184,6 +193,7 @@ def test_a_model_of_ones_own_is_not_overwritten(workspace: Path) -> None:
     assert picture(workspace) == before
 
 
+@pytest.mark.slow
 def test_a_table_that_a_revision_already_creates_gets_no_second_one(workspace: Path) -> None:
     versions = workspace / "db_manager/migrations/versions"
     (versions / "0001_mine.py").write_text(

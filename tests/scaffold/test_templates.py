@@ -116,6 +116,7 @@ def test_a_mistake_in_a_template_is_told_with_its_place(
     assert picture(workspace) == before
 
 
+@pytest.mark.slow
 def test_what_cannot_be_copied_is_refused(workspace: Path) -> None:
     copy = ("templates", "copy")
 

@@ -31,6 +31,7 @@ def listed(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("name", _CI)
+@pytest.mark.slow
 def test_ci_can_read_its_file(fresh: Path, name: str, tmp_path: Path) -> None:
     assert find_fault(fresh / name, _CI[name]) is None
 

@@ -320,6 +320,7 @@ def test_an_edited_template_reaches_ten_services_and_is_merged_with_the_newer_on
         assert text.endswith("Ask in the channel.\n")
 
 
+@pytest.mark.slow
 def test_what_the_newer_version_has_no_more_or_elsewhere_keeps_edits(
     shop: Path, newer: Path
 ) -> None:
@@ -384,6 +385,7 @@ def test_a_lost_baseline_is_made_again(shop: Path, shop_of_now: Path) -> None:
     assert files(shop, *without) == files(shop_of_now, *without)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_upgraded_is_refused(shop_of_now: Path, old: Path, tmp_path: Path) -> None:
     shop = shutil.copytree(shop_of_now, tmp_path / "now/shop")
     (tmp_path / "nothing").mkdir()
