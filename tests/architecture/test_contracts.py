@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from scaffold.contracts.check import check
 from scaffold.workspace import Workspace
 
