@@ -55,22 +55,30 @@ class Provider:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """Answer at `port`, which is chosen the first time."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        serving = set[asyncio.Task[None]]()
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._open.add(writer)
+            serving.add(asyncio.ensure_future(self._serve(reader, writer)))
+
+        server = await asyncio.start_server(accept, "127.0.0.1", self.port)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield
         finally:
             server.close()
-            for _ in range(10):  # whoever was accepted just now is served
+            for _ in range(10):  # whoever was accepted just now is there
                 await asyncio.sleep(0)
             left = [*self._open]
             for writer in left:
                 writer.close()
-            await asyncio.gather(*(each.wait_closed() for each in left), return_exceptions=True)
+            for task in serving:
+                task.cancel()
+            closed = (each.wait_closed() for each in left)
+            await asyncio.gather(*serving, *closed, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        self._open.add(writer)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 first, *lines = head.decode().rstrip().split("\r\n")
