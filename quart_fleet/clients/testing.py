@@ -150,10 +150,12 @@ class Records(Generic[T]):
         for key in reversed((query.get("sort") or "id").split(",")):
             name = key.removeprefix("-")
             name = name if hasattr(self._of, name) else f"{name}_id"
-            found.sort(
-                key=lambda one, name=name: ((value := getattr(one, name)) is None, value),
-                reverse=key.startswith("-"),
-            )
+
+            def rank(one: T, name: str = name) -> tuple[bool, Any]:
+                value = getattr(one, name)
+                return value is None, value
+
+            found.sort(key=rank, reverse=key.startswith("-"))
         begin = int(query.get("after") or 0)  # as `after` of the page before
         end = begin + (query.get("limit") or len(found))
         total = len(found) if query.get("count") else None
