@@ -179,7 +179,8 @@ def _checked(service: Service, option: str, printed: str, said: str) -> str | Sc
         if first and (not said.strip() or _DOCUMENT.search(printed)):
             reason = f"it printed {first}, and not JSON alone"
         else:
-            reason = said.strip().rpartition("\n")[2] or "it printed nothing"
+            lines = said.strip().splitlines()[-1 if "Traceback (most recent" in said else -10 :]
+            reason = " ".join(lines) or "it printed nothing"
         reason = _LOGIN.sub("***", reason)
         if len(reason) > _LONGEST:
             reason = f"{reason[:_LONGEST]}…"

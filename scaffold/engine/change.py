@@ -55,7 +55,8 @@ from scaffold.names import ServiceName
 from scaffold.workspace import Inventory, Workspace
 
 _OTHERS = "a revision is deleted; databases other than the workspace's own are not known."
-_SECRET = re.compile(r"^(SECRET_KEY=).*$", re.MULTILINE)
+_UNSET = re.compile(r"^[ \t]*(?:#.*|SECRET_KEY=.*)?(?:\n|\Z)", re.MULTILINE)
+"""Lines of a .env that set nothing, and that of its secret."""
 
 
 def read_fleet_text(root: Path) -> str:
@@ -320,12 +321,12 @@ class _Decision:
     def settle_private_files(self, before: Fleet, after: Fleet) -> None:
         """Make the .env and the secrets of new services, and delete those of removed ones.
 
-        They hold random values, so that no baseline has them: a .env that differs from its
-        example in more than its secret was edited.
+        They hold random values, so that no baseline has them: a .env that sets anything but what
+        its example does, and a secret of its own, was edited. Its comments are of the day it was made.
         """
         for service in before.without(after):
             example = self.baseline.get(service.folder / secrets.EXAMPLE, "")
-            self._delete(service.folder / secrets.NAME, example, partial(_SECRET.sub, ""))
+            self._delete(service.folder / secrets.NAME, example, partial(_UNSET.sub, ""))
             for kind in ("roles", "keys"):
                 self._delete(secrets.SECRETS / kind / service.name.package, "", lambda _: "")
         added = after.without(before)

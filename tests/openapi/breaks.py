@@ -209,10 +209,6 @@ BREAKING: dict[str, tuple[Change, list[str]]] = {
         parameter("status", "explode", value=False),
         [f"{LISTS}: query status is written in another way now"],
     ),
-    "a parameter has another default": (
-        parameter("limit", "schema", "default", value=50),
-        [f"{LISTS}: query limit has the default 50 now, and had 20"],
-    ),
     "a parameter may be less": (
         parameter("limit", "schema", "maximum", value=50),
         [f"{LISTS}: query limit has the greatest value 50 now, and had 100"],
@@ -480,6 +476,7 @@ HARMLESS: dict[str, Change] = {
     # Requests
     "a new field of a body": put(f"{NEW} > properties > channel", {"type": "string"}),
     "a field of a body is no longer required": take(f"{NEW} > required", "code"),
+    "a parameter has a default": parameter("limit", "schema", "default", value=50),
     "a required field has a default": each(
         take(f"{NEW} > required", "code"), put(f"{NEW} > properties > code > default", "none")
     ),
