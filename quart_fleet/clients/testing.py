@@ -217,7 +217,7 @@ async def check_operation(
     Raises AssertionError, which names the operation and what of it has changed.
 
     Args:
-        provider: its name in fleet.toml.
+        provider: its name, as images have it: `user-service`.
         name: the operation's id, which the methods are called by.
         adapter: calls the provider; a class.
         fake: made of records, stands for the adapter in tests.

@@ -27,7 +27,7 @@ from tests.workspace import GeneratedWorkspace, wait_for
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 IN_A_WORKSPACE = 10
-FLEETS = int(os.environ.get("FLEETS", "3"))
+FLEETS = int(os.environ.get("FLEETS", "10"))
 SEED = int(os.environ.get("SEED", "1"))
 ROWS = 3
 """Of each resource, that a client posts."""

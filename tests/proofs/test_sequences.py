@@ -32,7 +32,7 @@ from tests.workspace import GeneratedWorkspace, confirmed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
-SEQUENCES = int(os.environ.get("SEQUENCES", "5"))
+SEQUENCES = int(os.environ.get("SEQUENCES", "10"))
 SEED = int(os.environ.get("SEED", "0"))
 STEPS = 8
 _SERVICES = ("anvil-service", "bellows", "chisel-service")
