@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from enum import Enum
 from functools import lru_cache
 from types import MappingProxyType, NoneType
 from typing import Annotated, Any, Self, get_args, get_origin
@@ -14,6 +15,7 @@ from pydantic import TypeAdapter
 
 from quart_fleet.dto import BigInteger, DateTime, Id
 from quart_fleet.paging import SortKey
+from quart_fleet.times import write_datetime, write_duration
 
 _LITERAL = re.compile(r"true|false|-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _LITERALS = (bool, int, float)
@@ -173,3 +175,25 @@ class Listing:
         if order.is_backward and any(self.types[key.field].is_optional for key in keys[1:]):
             return []
         return keys
+
+
+def spell(value: object) -> str | None:
+    """Write a value as FieldType.read takes it: a text, or None for null."""
+    match value:
+        case None:
+            return None
+        case bool():
+            text = "true" if value else "false"
+        case Enum():
+            text = str(value.value)
+        case datetime():
+            text = write_datetime(value)
+        case date() | time():
+            text = value.isoformat()
+        case timedelta():
+            text = write_duration(value)
+        case Decimal():
+            text = f"{value:f}"
+        case _:
+            text = str(value)
+    return text

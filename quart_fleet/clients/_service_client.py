@@ -6,8 +6,6 @@ import random
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args
@@ -38,9 +36,9 @@ from quart_fleet.errors import (
     UnavailableError,
 )
 from quart_fleet.files import parse_toml, shown
+from quart_fleet.listing import spell
 from quart_fleet.paging import ListPage
 from quart_fleet.settings import ServiceSettings
-from quart_fleet.times import write_datetime, write_duration
 from quart_fleet.workspace import Workspace
 
 T = TypeVar("T")
@@ -344,10 +342,10 @@ class ServiceClient:
             written = (
                 body.model_dump_json(by_alias=True, exclude_unset=True).encode()
                 if isinstance(body, BaseModel)
-                else orjson.dumps(body, default=_text_of, option=orjson.OPT_PASSTHROUGH_DATETIME)
+                else orjson.dumps(body, default=spell, option=orjson.OPT_PASSTHROUGH_DATETIME)
             )
         pairs = [
-            (name, _text_of(one))
+            (name, spell(one) or "null")
             for name, each in query.items()
             if each is not None
             for one in (each if isinstance(each, list | tuple) else [each])
@@ -524,25 +522,3 @@ def _propagated_context(bound: Bound | None) -> dict[str, str]:
         if name in _PROPAGATED_HEADERS and _PROPAGATED_HEADERS[name].fullmatch(value):
             found[name.decode()] = value.decode()
     return found
-
-
-def _text_of(value: object) -> str:
-    """Write a value as a text that the fleet's services read."""
-    match value:
-        case str():
-            text = str(value)  # of an enum, its word
-        case None:
-            text = "null"
-        case bool():
-            text = "true" if value else "false"
-        case Decimal():
-            text = f"{value:f}"
-        case datetime():
-            text = write_datetime(value)
-        case date() | time():
-            text = value.isoformat()
-        case timedelta():
-            text = write_duration(value)
-        case _:
-            text = str(value)
-    return text

@@ -9,9 +9,6 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from enum import Enum
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -20,9 +17,8 @@ from werkzeug.exceptions import RequestURITooLarge
 
 from quart_fleet.dto import Text
 from quart_fleet.errors import ValidationFailedError
-from quart_fleet.listing import FieldType, Listing
+from quart_fleet.listing import FieldType, Listing, spell
 from quart_fleet.paging import Condition, ListQuery, Search
-from quart_fleet.times import write_datetime, write_duration
 from quart_fleet.web._validation_messages import reason_of
 
 _LONGEST_QUERY = 8000
@@ -163,7 +159,7 @@ class _Parameters:
 
 def cursor_of(query: ListQuery, after: Sequence[object]) -> str:
     """Return where the next page of a query begins, as `after` takes it."""
-    written = json.dumps([_checksum(query), *map(_spell, after)], separators=(",", ":"))
+    written = json.dumps([_checksum(query), *map(spell, after)], separators=(",", ":"))
     return urlsafe_b64encode(written.encode()).decode().rstrip("=")
 
 
@@ -172,10 +168,10 @@ def _checksum(query: ListQuery) -> str:
     conditions = [
         (
             each.field,
-            sorted(_spell(value) or "" for value in each.values),
+            sorted(spell(value) or "" for value in each.values),
             None in each.values,
-            _spell(each.least),
-            _spell(each.greatest),
+            spell(each.least),
+            spell(each.greatest),
         )
         for each in query.conditions
     ]
@@ -184,25 +180,3 @@ def _checksum(query: ListQuery) -> str:
         whole.append(query.search.text)
     asked = json.dumps(whole)
     return urlsafe_b64encode(hashlib.blake2b(asked.encode(), digest_size=9).digest()).decode()
-
-
-def _spell(value: object) -> str | None:
-    """Write a value as FieldType.read takes it."""
-    match value:
-        case None:
-            return None
-        case bool():
-            text = "true" if value else "false"
-        case Enum():
-            text = str(value.value)
-        case datetime():
-            text = write_datetime(value)
-        case date() | time():
-            text = value.isoformat()
-        case timedelta():
-            text = write_duration(value)
-        case Decimal():
-            text = f"{value:f}"
-        case _:
-            text = str(value)
-    return text

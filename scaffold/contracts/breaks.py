@@ -21,9 +21,6 @@ from scaffold.language.scanner import hint
 from scaffold.names import ServiceName, normalise
 from scaffold.workspace import DOCUMENT, SERVICES, Service, Workspace
 
-CLIENTS = "_clients"
-"""The table of a service in fleet.toml that names the operations it uses, by their service."""
-
 
 @dataclass(frozen=True, slots=True)
 class Break:
@@ -156,8 +153,8 @@ def find_lacking(
 
 def read_uses(text: str) -> list[Use]:
     """Return what services use of each other, by the text of fleet.toml: references, then clients."""
-    fleet = Fleet.of(parse_fleet(text))
-    uses = dict[Use, None]()
+    description = parse_fleet(text)
+    fleet, uses = Fleet.of(description), dict[Use, None]()
     for service, resource in fleet.resources():
         described = resource.description
         for one in (one for part in (described, *described.parts) for one in part.fields):
@@ -167,9 +164,11 @@ def read_uses(text: str) -> list[Use]:
                 if referred:
                     route = f"GET {PREFIX}/{referred.path}/{{}}"
                     uses[Use(service.name.typed, target.typed, route)] = None
-    for name, table in Document(text, FILE).data.items():
-        for provider, operations in table.get(CLIENTS, {}).items():
-            uses |= dict.fromkeys(Use(name, provider, one) for one in operations)
+    for consumer in description.services:
+        for client in consumer.clients:
+            uses |= dict.fromkeys(
+                Use(consumer.name, client.provider, one) for one in client.operations
+            )
     return [*uses]
 
 

@@ -230,10 +230,18 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             allows=_PYDANTIC,
         ),
         Rule(
-            says="quart_fleet.listing imports only pydantic, quart_fleet.dto and quart_fleet.paging",
+            says="quart_fleet.listing imports only pydantic, quart_fleet.dto, paging and times",
             binds=("quart_fleet.listing",),
             forbids=(EVERYTHING,),
-            allows=(*_PYDANTIC, "quart_fleet.dto", "quart_fleet.paging", "quart_fleet.listing"),
+            allows=(
+                *_PYDANTIC,
+                *(
+                    "quart_fleet.dto",
+                    "quart_fleet.listing",
+                    "quart_fleet.paging",
+                    "quart_fleet.times",
+                ),
+            ),
         ),
         Rule(
             says="quart_fleet.references imports only the standard library and quart_fleet.errors",
@@ -265,7 +273,7 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
         ),
         Rule(
             says="quart_fleet.clients imports of quart_fleet only bounds, conventions, errors, files, "
-            "paging, settings, times and workspace",
+            "listing, paging, settings, times and workspace",
             binds=("quart_fleet.clients",),
             forbids=("quart_fleet",),
             allows=(
@@ -274,6 +282,7 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
                 "quart_fleet.conventions",
                 "quart_fleet.errors",
                 "quart_fleet.files",
+                "quart_fleet.listing",
                 "quart_fleet.paging",
                 "quart_fleet.settings",
                 "quart_fleet.times",

@@ -33,26 +33,9 @@ _RAISED = {"404": "NotFoundError", "409": "ConflictError"}
 """What each operation raises by itself, where its document has the status."""
 _TAKEN = frozenset(
     {
-        *(
-            "Annotated",
-            "Any",
-            "Decimal",
-            "HTTPDate",
-            "ListPage",
-            "Literal",
-            "Mapping",
-            "NotRequired",
-        ),
-        *(
-            "Operation",
-            "Protocol",
-            "Records",
-            "Sequence",
-            "ServiceClient",
-            "TypedDict",
-            "UUID",
-            "Unpack",
-        ),
+        *("Annotated", "Any", "Decimal", "HTTPDate", "ListPage", "Literal", "Mapping"),
+        *("NotRequired", "Operation", "Protocol", "Records", "Sequence", "ServiceClient"),
+        *("TypedDict", "UUID", "Unpack"),
         *("AlreadyExistsError", "ConflictError", "NotFoundError", "ValidationFailedError"),
     }
 )

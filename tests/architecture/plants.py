@@ -32,15 +32,15 @@ WORKSPACE = (
 CHASSIS_INIT = "quart_fleet/__init__.py imports only the standard library: every module runs it"
 PATTERNS = "quart_fleet.patterns imports only pydantic"
 DTO = "quart_fleet.dto imports only pydantic, quart_fleet.errors, patterns and times"
-LISTING = "quart_fleet.listing imports only pydantic, quart_fleet.dto and quart_fleet.paging"
+LISTING = "quart_fleet.listing imports only pydantic, quart_fleet.dto, paging and times"
 REFERENCES = "quart_fleet.references imports only the standard library and quart_fleet.errors"
 MODELS = "quart_fleet.models imports only sqlalchemy and quart_fleet.conventions"
 POSTGRES = "quart_fleet.postgres knows nothing of the rest"
 CHASSIS_DATABASE = "quart_fleet.database knows neither quart nor what is built on it"
 ASGI = "quart_fleet.asgi knows neither quart_fleet.web nor quart_fleet.server"
 CLIENTS = (
-    "quart_fleet.clients imports of quart_fleet only bounds, conventions, errors, files, paging, "
-    "settings, times and workspace"
+    "quart_fleet.clients imports of quart_fleet only bounds, conventions, errors, files, listing, "
+    "paging, settings, times and workspace"
 )
 CALLERS = "only services import quart_fleet.clients: those that call another one"
 WEB = "quart_fleet.web does not know quart_fleet.server"
