@@ -2,8 +2,9 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import cached_property
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -26,11 +27,13 @@ from quart_fleet.asgi._limits import BodyMemory
 from quart_fleet.conventions import PREFIX
 from quart_fleet.errors import ServiceError
 from quart_fleet.logs import CountedWarnings
+from quart_fleet.observation import REQUEST, REQUEST_ID, ObservedRequest, Observer, identify
 
 if TYPE_CHECKING:
     from hypercorn.typing import (
         ASGIReceiveCallable,
         ASGISendCallable,
+        ASGISendEvent,
         HTTPResponseBodyEvent,
         HTTPResponseStartEvent,
         HTTPScope,
@@ -169,6 +172,8 @@ class ServiceApplication(BoundedApplication):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.url_map.converters["id"] = IdConverter
+        self.observers: list[Observer] = []
+        """Those that hear of requests, and of what is done for them."""
         self.bodies = BodyMemory()
         self.refusals: dict[int, Refusal] = {}
         self.refusal_headers: dict[str, str] = {}
@@ -183,6 +188,33 @@ class ServiceApplication(BoundedApplication):
         if scope["type"] != "http":
             await super().asgi_app(scope, receive, send)
             return
+        observed = ObservedRequest(scope, identify(dict(scope["headers"]).get(REQUEST_ID)))
+        REQUEST.set(observed)
+
+        def send_observed(message: "ASGISendEvent") -> "Awaitable[None]":
+            if message["type"] == "http.response.start":
+                observed.status, headers = message["status"], message["headers"]
+                if REQUEST_ID not in dict(headers):
+                    message = {**message, "headers": [*headers, (REQUEST_ID, observed.id)]}
+            elif message["type"] == "http.response.body":
+                observed.sent += len(message.get("body", b""))
+            return send(message)
+
+        if not self.observers:
+            await self._answer(scope, receive, send_observed)
+            return
+        for observer in self.observers:
+            observer.begin_request(observed)
+        try:
+            await self._answer(scope, receive, send_observed)
+        finally:
+            observed.seconds = perf_counter() - observed.started
+            for observer in self.observers:
+                observer.end_request(observed)
+
+    async def _answer(
+        self, scope: "HTTPScope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
+    ) -> None:
         if self._running >= self._most_running and scope["path"] != _HEALTH:
             line = f"{self._most_running} requests are running, the limit: others get 503"
             self._warnings.warn("running", line)

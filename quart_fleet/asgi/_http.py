@@ -32,6 +32,7 @@ from werkzeug.sansio.utils import get_content_length
 from quart_fleet.asgi._limits import BodyMemory
 from quart_fleet.bounds import BOUND, DEADLINE_HEADER, Bound
 from quart_fleet.errors import UnavailableError
+from quart_fleet.observation import REQUEST
 
 if TYPE_CHECKING:
     from hypercorn.typing import (
@@ -95,6 +96,8 @@ class HTTPConnection:
             response = await traceback_response(error)
         finally:
             request.body.release()
+            if (observed := REQUEST.get()) is not None:
+                observed.received = request.body.come
         body = response.response if isinstance(response, Response) else response.get_data()
         if isinstance(body, DataBody):
             body = body.data[body.begin : body.end]
@@ -448,6 +451,7 @@ class BoundedApplication(quart.Quart):
         BOUND.set(bound)
         app: Any = self
         async with self.request_context(request) as context:
+            _note_rule(request)
             given = (context,) if TAKES_CONTEXT else ()
             try:
                 return await self.full_dispatch_request(context)
@@ -501,6 +505,12 @@ class BoundedApplication(quart.Quart):
             return
         end = min((each.ends for each in self._bounds if each.ended_by is None), default=_NEVER)
         loop.call_at(min(now + LOOK_INTERVAL, max(end, now + 0.001)), self._look, loop)
+
+
+def _note_rule(request: quart.Request) -> None:
+    """Tell those that observe the request which route it has."""
+    if request.url_rule is not None and (observed := REQUEST.get()) is not None:
+        observed.rule = request.url_rule.rule
 
 
 async def _watch(bound: Bound, request: Request) -> None:

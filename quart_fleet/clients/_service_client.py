@@ -4,9 +4,11 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence, Set
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args
 
@@ -16,7 +18,7 @@ from pydantic import BaseModel
 from quart import Quart
 from yarl import URL
 
-from quart_fleet.bounds import BOUND, DEADLINE_HEADER, Bound
+from quart_fleet.bounds import BOUND, DEADLINE_HEADER
 from quart_fleet.clients._breaker import CircuitBreaker
 from quart_fleet.clients._operation import (
     CallFailedError,
@@ -37,6 +39,7 @@ from quart_fleet.errors import (
 )
 from quart_fleet.files import parse_toml, shown
 from quart_fleet.listing import spell
+from quart_fleet.observation import REQUEST, REQUEST_ID, ObservedCall, Observer
 from quart_fleet.paging import ListPage
 from quart_fleet.settings import ServiceSettings
 from quart_fleet.workspace import Workspace
@@ -60,7 +63,6 @@ CONNECT_ATTEMPTS = 3
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _PROPAGATED_HEADERS = {
-    b"x-request-id": re.compile(rb"[!-~]{1,200}"),
     b"traceparent": re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}[!-~]{0,200}"),
     b"tracestate": re.compile(rb"[ -~]{1,512}"),
 }
@@ -89,6 +91,7 @@ class Clients:
         self.envelope = envelope
         self.services: list[ServiceClient] = []
         """What calls each of them, with the state of its circuits and the outcomes of its calls."""
+        self.observers: Sequence[Observer] = getattr(app, "observers", ())
         self._config = config
         self._folder = Path(app.root_path)
         self._made: dict[tuple[str, str | None], ServiceClient] = {}
@@ -198,6 +201,7 @@ class _Call:
     body: bytes | None
     begun: float
     end: float
+    observed: ObservedCall
 
 
 @dataclass(eq=False, slots=True)
@@ -251,7 +255,7 @@ class ServiceClient:
         self.service = service
         self.instances: Sequence[Instance] = ()
         """Where it is, as far as that is known."""
-        self.outcomes: dict[Outcome, int] = dict.fromkeys(get_args(Outcome), 0)
+        self.outcomes: dict[str, int] = dict.fromkeys(get_args(Outcome), 0)
         """How many calls have ended how, since the process began."""
         self.fallback: Sequence[str] = ()
         """Addresses that are called where no instance is known."""
@@ -336,7 +340,7 @@ class ServiceClient:
                 bound.is_waiting = True
             else:
                 bound.has_written = True
-        headers, written = _propagated_context(bound), None
+        headers, written = _propagated_context(), None
         if body is not None:
             headers["Content-Type"] = "application/json"
             written = (
@@ -350,30 +354,48 @@ class ServiceClient:
             if each is not None
             for one in (each if isinstance(each, list | tuple) else [each])
         ]
-        call = _Call(path, pairs, headers, written, begun, end)
-        outcome: Outcome = "cancelled"
         try:
-            async with asyncio.timeout_at(end):
-                if not self._is_located.is_set():  # the registry has not been asked yet
-                    await self._is_located.wait()
-                answered = await self._attempt_until(operation, call)
-                outcome = "answered"
-                return answered
-        except TimeoutError:
-            failed = LateError(f"{operation} got no answer in time")
-            outcome = failed.outcome
-            raise self._unavailable(failed) from failed
-        except UnavailableError as error:
-            cause = error.__cause__
-            outcome = cause.outcome if isinstance(cause, CallFailedError) else "rejected"
-            raise
-        except Exception as error:
-            outcome = "refused" if isinstance(error, ServiceError) else "failed"
-            raise
+            with self._observing(operation, headers) as observed:
+                call = _Call(path, pairs, headers, written, begun, end, observed)
+                try:
+                    async with asyncio.timeout_at(end):
+                        if not self._is_located.is_set():  # the registry has not been asked yet
+                            await self._is_located.wait()
+                        answered = await self._attempt_until(operation, call)
+                        observed.outcome = "answered"
+                        return answered
+                except TimeoutError:
+                    failed = LateError(f"{operation} got no answer in time")
+                    observed.outcome = failed.outcome
+                    raise self._unavailable(failed) from failed
+                except UnavailableError as error:
+                    cause = error.__cause__
+                    observed.outcome = (
+                        cause.outcome if isinstance(cause, CallFailedError) else "rejected"
+                    )
+                    raise
+                except Exception as error:
+                    observed.outcome = "refused" if isinstance(error, ServiceError) else "failed"
+                    raise
         finally:
-            self.outcomes[outcome] += 1
             if bound is not None:
                 bound.is_waiting = False
+
+    @contextmanager
+    def _observing(
+        self, operation: Operation[Any], headers: dict[str, str]
+    ) -> Iterator[ObservedCall]:
+        """Tell those that observe calls of one, to whose headers they may add; count what comes of it."""
+        observed = ObservedCall(self.service, operation.method, operation.template, REQUEST.get())
+        for observer in self._clients.observers:
+            observer.begin_call(observed, headers)
+        try:
+            yield observed
+        finally:
+            observed.seconds = perf_counter() - observed.started
+            self.outcomes[observed.outcome] += 1
+            for observer in self._clients.observers:
+                observer.end_call(observed)
 
     async def missing(self, operation: Operation[Any], ids: Set[int]) -> Set[int]:
         """Return those of the ids that the service keeps nothing of; all are asked for at once.
@@ -467,10 +489,13 @@ class ServiceClient:
         left = call.end - asyncio.get_running_loop().time()
         headers = {**call.headers, DEADLINE_HEADER: str(max(1, int(left * 1000)))}
         instance.running += 1
+        call.observed.attempts += 1
+        call.observed.url, call.observed.status = instance.url, None
         try:
             async with self._clients.session.request(
                 operation.method, url, headers=headers, data=call.body, allow_redirects=False
             ) as response:
+                call.observed.status = response.status
                 if response.status in _RETRYABLE_STATUSES:
                     seconds = response.headers.get("Retry-After", "")
                     raise RetryableStatusError(
@@ -513,12 +538,13 @@ def _time() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _propagated_context(bound: Bound | None) -> dict[str, str]:
-    """Return what the headers of a request say that hold for its calls too; those sent twice not."""
-    if bound is None:
+def _propagated_context() -> dict[str, str]:
+    """Return what of the current request holds for its calls too; of headers sent twice the last."""
+    request = REQUEST.get()
+    if request is None:
         return {}
-    found = dict[str, str]()
-    for name, value in bound.request.scope["headers"]:
+    found = {REQUEST_ID.decode(): request.id.decode()}
+    for name, value in request.scope["headers"]:
         if name in _PROPAGATED_HEADERS and _PROPAGATED_HEADERS[name].fullmatch(value):
             found[name.decode()] = value.decode()
     return found

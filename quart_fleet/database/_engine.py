@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from socket import gaierror
 from typing import TYPE_CHECKING, Protocol, Self
@@ -27,6 +27,7 @@ from quart_fleet.database.explanations import (
 )
 from quart_fleet.database_url import accepts_standby, number_of_hosts
 from quart_fleet.errors import ConfigurationError, DatabaseUnavailableError
+from quart_fleet.observation import Observer
 from quart_fleet.postgres import EmbeddedPostgresError
 from quart_fleet.settings import DatabaseSettings
 
@@ -374,6 +375,8 @@ class Database:
 
     def __init__(self, config: DatabaseSettings, server: DatabaseServer | None = None) -> None:
         self.url = config.database_url
+        self.observers: Sequence[Observer] = ()
+        """Those that hear of each statement."""
         self._config = config
         self._server = server
         self._resources = AsyncExitStack()

@@ -5,10 +5,11 @@ compilation never changes. Measured on a service's read by id, running the compi
 asyncpg serves about twice as many requests.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, Protocol, cast
@@ -134,6 +135,24 @@ class Statement:
             if (reader := _reader_of(column.type)) is not None
         ]
         """By column, what converts a value that asyncpg does not give as it should be."""
+
+
+_SUMMARY = re.compile(
+    r"\s*(?:(SELECT|DELETE)\b.*?\bFROM|(INSERT)\s+INTO|(UPDATE)(?:\s+ONLY)?)\s+([\w.\"]+)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@lru_cache(maxsize=1024)
+def summarise(sql: str) -> str:
+    """Return the command and the first table that a statement names, as `SELECT users`.
+
+    OpenTelemetry's semantic conventions call it `db.query.summary`.
+    """
+    if found := _SUMMARY.match(sql):
+        command = found[1] or found[2] or found[3]
+        return f"{command.upper()} {found[4]}"
+    return sql.split(None, 1)[0].upper() if sql.strip() else ""
 
 
 def _effect_of(element: ClauseElement) -> Effect:

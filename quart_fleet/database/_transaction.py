@@ -2,9 +2,10 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from enum import Enum, auto
+from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
@@ -22,6 +23,7 @@ from quart_fleet.database._statement import (
     Row,
     Statement,
     records_of,
+    summarise,
 )
 from quart_fleet.database.explanations import (
     CONNECTION_ERRORS,
@@ -34,6 +36,7 @@ from quart_fleet.database.explanations import (
     was_rolled_back,
 )
 from quart_fleet.errors import DatabaseUnavailableError
+from quart_fleet.observation import REQUEST, ObservedStatement
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -297,6 +300,28 @@ class Transaction:
             await self._send("execute", "ROLLBACK AND CHAIN")  # of the same kind
 
     async def _send(self, method: str, *arguments: object, **options: object) -> Any:
+        """Call a method of the connection, and tell those that observe it."""
+        observers = self._database.observers
+        if not observers:
+            return await self._send_now(method, arguments, options)
+        failed, started = None, perf_counter()
+        try:
+            return await self._send_now(method, arguments, options)
+        except BaseException as error:
+            failed = error
+            raise
+        finally:
+            sql = f"COPY {arguments[0]}" if options else str(arguments[0])
+            seconds = perf_counter() - started
+            statement = ObservedStatement(
+                sql, summarise(sql), started, seconds, failed, REQUEST.get()
+            )
+            for observer in observers:
+                observer.end_statement(statement)
+
+    async def _send_now(
+        self, method: str, arguments: Sequence[object], options: Mapping[str, object]
+    ) -> Any:
         """Call a method of the connection, which is replaced first where it was lost before."""
         try:
             try:

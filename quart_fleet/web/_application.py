@@ -64,6 +64,7 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         root_path=str(folder),
         instance_path=str(folder / "instance"),
     )
+    database.observers = app.observers
     app.config.from_mapping(
         DEBUG=config.debug,
         TESTING=config.testing,

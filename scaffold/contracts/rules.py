@@ -230,6 +230,12 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             allows=_PYDANTIC,
         ),
         Rule(
+            says="quart_fleet.observation imports, but for types, only the standard library",
+            binds=("quart_fleet.observation",),
+            forbids=(EVERYTHING,),
+            allows=("quart_fleet.observation", "hypercorn"),
+        ),
+        Rule(
             says="quart_fleet.listing imports only pydantic, quart_fleet.dto, paging and times",
             binds=("quart_fleet.listing",),
             forbids=(EVERYTHING,),
@@ -273,7 +279,7 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
         ),
         Rule(
             says="quart_fleet.clients imports of quart_fleet only bounds, conventions, errors, files, "
-            "listing, paging, settings, times and workspace",
+            "listing, observation, paging, settings, times and workspace",
             binds=("quart_fleet.clients",),
             forbids=("quart_fleet",),
             allows=(
@@ -283,6 +289,7 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
                 "quart_fleet.errors",
                 "quart_fleet.files",
                 "quart_fleet.listing",
+                "quart_fleet.observation",
                 "quart_fleet.paging",
                 "quart_fleet.settings",
                 "quart_fleet.times",

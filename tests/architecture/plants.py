@@ -33,6 +33,7 @@ CHASSIS_INIT = "quart_fleet/__init__.py imports only the standard library: every
 PATTERNS = "quart_fleet.patterns imports only pydantic"
 DTO = "quart_fleet.dto imports only pydantic, quart_fleet.errors, patterns and times"
 LISTING = "quart_fleet.listing imports only pydantic, quart_fleet.dto, paging and times"
+OBSERVATION = "quart_fleet.observation imports, but for types, only the standard library"
 REFERENCES = "quart_fleet.references imports only the standard library and quart_fleet.errors"
 MODELS = "quart_fleet.models imports only sqlalchemy and quart_fleet.conventions"
 POSTGRES = "quart_fleet.postgres knows nothing of the rest"
@@ -229,6 +230,7 @@ PLANTS = [
     *_file("quart_fleet/dto.py", ("import sqlalchemy", "sqlalchemy", DTO)),
     *_file("quart_fleet/patterns.py", ("import quart_fleet.dto", "quart_fleet.dto", PATTERNS)),
     *_file("quart_fleet/listing.py", ("import quart_fleet.web", "quart_fleet.web", LISTING)),
+    *_file("quart_fleet/observation.py", ("import pydantic", "pydantic", OBSERVATION)),
     *_file("quart_fleet/references.py", ("import quart_fleet.web", "quart_fleet.web", REFERENCES)),
     *_file("quart_fleet/models.py", ("import pydantic", "pydantic", MODELS)),
     *_file(

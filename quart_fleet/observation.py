@@ -1,0 +1,126 @@
+"""What is told of requests, statements and calls while they go on, and those that hear of it.
+
+Log, metrics and traces are observers of an application. Without any, nothing is measured.
+"""
+
+import re
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from itertools import count
+from secrets import token_hex
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hypercorn.typing import HTTPScope
+
+REQUEST_ID = b"x-request-id"
+"""The header, as ASGI has it."""
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}")
+"""One that is taken over: it is written into logs, and into what is searched for in them."""
+_TRACE_PARENT = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
+"""W3C's Trace Context, section 3.2.2."""
+
+_PROCESS = token_hex(8).encode()
+_numbers = count(1)
+
+
+@dataclass(eq=False, slots=True)
+class ObservedRequest:
+    """A request in progress, and what is known of it when it has been answered."""
+
+    scope: "HTTPScope"
+    """ASGI's, with the client that a believed proxy names."""
+    id: bytes
+    """What X-Request-ID says, sent by the client or made here."""
+    started: float = field(default_factory=perf_counter)
+    """Seconds, by `time.perf_counter`, as all times here."""
+    seconds: float = 0.0
+    """From its head to the end of its answer."""
+    rule: str | None = None
+    """The path of its route, as `/api/v1/users/<id:record_id>`; None where there is no route."""
+    status: int | None = None
+    """None where the client has left before its answer."""
+    received: int = 0
+    """Bytes of its body."""
+    sent: int = 0
+    """Bytes of its answer's body."""
+    span: Any = None
+    """An observer's own."""
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that the caller says it is a part of."""
+        sent = dict(self.scope["headers"]).get(b"traceparent", b"")
+        found = _TRACE_PARENT.match(sent)
+        return found[1].decode() if found else None
+
+
+REQUEST: ContextVar[ObservedRequest | None] = ContextVar("request", default=None)
+"""The current one; tasks that it starts are a part of it. None outside of requests."""
+
+
+def identify(sent: bytes | None) -> bytes:
+    """Return the request id that was sent, a new one where it is none that can be taken over."""
+    if sent is not None and _REQUEST_ID.fullmatch(sent):
+        return sent
+    return b"%s%08x" % (_PROCESS, next(_numbers))
+
+
+@dataclass(eq=False, slots=True)
+class ObservedStatement:
+    """A statement that the database has answered, or has not."""
+
+    sql: str
+    """Without values."""
+    summary: str
+    """What it does with which table, as `SELECT users`: one of few."""
+    started: float
+    seconds: float
+    error: BaseException | None
+    request: ObservedRequest | None
+
+
+@dataclass(eq=False, slots=True)
+class ObservedCall:
+    """A call of another service."""
+
+    service: str
+    method: str
+    path: str
+    """The operation's, with the names of its variable parts."""
+    request: ObservedRequest | None
+    started: float = field(default_factory=perf_counter)
+    seconds: float = 0.0
+    attempts: int = 0
+    status: int | None = None
+    """Of the last answer."""
+    url: str | None = None
+    """The instance that was asked last."""
+    outcome: str = "cancelled"
+    span: Any = None
+    """An observer's own."""
+
+
+class Observer:
+    """Hears of what a process does: a derived class has those methods that it needs.
+
+    They are called in the midst of a request: they return soon, and raise nothing.
+    """
+
+    def begin_request(self, request: ObservedRequest) -> None:
+        """Nothing of it is known but its scope and its id."""
+
+    def end_request(self, request: ObservedRequest) -> None:
+        """It was answered, or its client has left."""
+
+    def end_statement(self, statement: ObservedStatement) -> None:
+        """It has ended, well or not."""
+
+    def begin_call(self, call: ObservedCall, headers: dict[str, str]) -> None:
+        """It is about to be sent with these headers, to which more may be added."""
+
+    def end_call(self, call: ObservedCall) -> None:
+        """It has ended, well or not."""

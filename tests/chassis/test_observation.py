@@ -1,0 +1,78 @@
+"""What observers are told, and the id that each request has."""
+
+import pytest
+from quart import Quart, Response
+
+from quart_fleet.asgi._application import ServiceApplication
+from quart_fleet.observation import REQUEST, ObservedRequest, Observer
+
+
+class Told(Observer):
+    def __init__(self) -> None:
+        self.begun: list[ObservedRequest] = []
+        self.ended: list[ObservedRequest] = []
+
+    def begin_request(self, request: ObservedRequest) -> None:
+        self.begun.append(request)
+
+    def end_request(self, request: ObservedRequest) -> None:
+        self.ended.append(request)
+
+
+@pytest.fixture
+def app(app: ServiceApplication) -> ServiceApplication:
+    @app.get("/things/<int:thing_id>")
+    async def get(thing_id: int) -> str:
+        observed = REQUEST.get()
+        assert observed is not None
+        return f"{thing_id} of {observed.rule}"
+
+    @app.post("/things")
+    async def create() -> Response:
+        return Response("made", 201, {"X-Request-ID": "our own"})
+
+    return app
+
+
+@pytest.mark.parametrize("sent", ["a", "7f0c-4e.5_6~7+8/9=:@", "a" * 128])
+async def test_a_request_id_that_is_well_formed_is_taken_over(app: Quart, sent: str) -> None:
+    answer = await app.test_client().get("/things/1", headers={"X-Request-ID": sent})
+
+    assert answer.headers.getlist("X-Request-ID") == [sent]
+
+
+@pytest.mark.parametrize("sent", [None, "", " ", "a b", "a" * 129, "é", "a\x1b[2J", '"', "%0a"])
+async def test_another_is_made_for_each_request(app: Quart, sent: str | None) -> None:
+    client = app.test_client()
+    headers = {} if sent is None else {"X-Request-ID": sent}
+
+    made = [(await client.get("/things/1", headers=headers)).headers for _ in range(3)]
+
+    ids = {each["X-Request-ID"] for each in made}
+    assert len(ids) == 3
+    assert all(len(each) == 24 and each.isalnum() for each in ids)
+
+
+async def test_one_that_the_application_sets_stays(app: Quart) -> None:
+    answer = await app.test_client().post("/things")
+
+    assert answer.headers.getlist("X-Request-ID") == ["our own"]
+
+
+async def test_observers_are_told_of_a_request(app: ServiceApplication) -> None:
+    told = Told()
+    app.observers.append(told)
+    client = app.test_client()
+
+    found = await client.get("/things/7")
+    await client.post("/things", data=b"12345")
+    await client.get("/nowhere")
+
+    first, second, third = told.ended
+    assert told.begun == told.ended
+    assert await found.get_data(as_text=True) == "7 of /things/<int:thing_id>"
+    assert (first.rule, first.status, first.sent) == ("/things/<int:thing_id>", 200, 27)
+    assert (second.rule, second.status, second.sent) == ("/things", 201, 4)
+    assert (third.rule, third.status) == (None, 404)
+    assert first.seconds > 0
+    assert first.id.decode() == found.headers["X-Request-ID"]
