@@ -1,6 +1,7 @@
 """What is told of requests, statements and calls while they go on, and those that hear of it.
 
-Log, metrics and traces are observers of an application. Without any, nothing is measured.
+Log, metrics and traces are observers of an application. Without any, nothing is measured, and a
+request has an id for those of its log lines and calls alone that there are.
 """
 
 import re
@@ -10,6 +11,8 @@ from itertools import count
 from secrets import token_hex
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+
+from quart_fleet.bounds import BOUND
 
 if TYPE_CHECKING:
     from hypercorn.typing import HTTPScope
@@ -59,7 +62,7 @@ class ObservedRequest:
 
 
 REQUEST: ContextVar[ObservedRequest | None] = ContextVar("request", default=None)
-"""The current one; tasks that it starts are a part of it. None outside of requests."""
+"""The current one where requests are observed; tasks that it starts are a part of it."""
 
 
 def identify(sent: bytes | None) -> bytes:
@@ -67,6 +70,18 @@ def identify(sent: bytes | None) -> bytes:
     if sent is not None and _REQUEST_ID.fullmatch(sent):
         return sent
     return b"%s%08x" % (_PROCESS, next(_numbers))
+
+
+def find_request() -> ObservedRequest | None:
+    """Return the current request, observed or not; None outside of requests."""
+    observed, bound = REQUEST.get(), BOUND.get()
+    if observed is None and bound is not None and bound.request is not None:
+        scope = bound.request.scope
+        observed = ObservedRequest(scope, identify(dict(scope["headers"]).get(REQUEST_ID)))
+        REQUEST.set(observed)
+        if bound.request.url_rule is not None:
+            observed.rule = bound.request.url_rule.rule
+    return observed
 
 
 @dataclass(eq=False, slots=True)

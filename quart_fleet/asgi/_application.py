@@ -188,6 +188,9 @@ class ServiceApplication(BoundedApplication):
         if scope["type"] != "http":
             await super().asgi_app(scope, receive, send)
             return
+        if not self.observers:
+            await self._answer(scope, receive, send)
+            return
         observed = ObservedRequest(scope, identify(dict(scope["headers"]).get(REQUEST_ID)))
         REQUEST.set(observed)
 
@@ -200,9 +203,6 @@ class ServiceApplication(BoundedApplication):
                 observed.sent += len(message.get("body", b""))
             return send(message)
 
-        if not self.observers:
-            await self._answer(scope, receive, send_observed)
-            return
         for observer in self.observers:
             observer.begin_request(observed)
         try:

@@ -39,7 +39,7 @@ from quart_fleet.errors import (
 )
 from quart_fleet.files import parse_toml, shown
 from quart_fleet.listing import spell
-from quart_fleet.observation import REQUEST, REQUEST_ID, ObservedCall, Observer
+from quart_fleet.observation import REQUEST, REQUEST_ID, ObservedCall, Observer, find_request
 from quart_fleet.paging import ListPage
 from quart_fleet.settings import ServiceSettings
 from quart_fleet.workspace import Workspace
@@ -540,7 +540,7 @@ def _time() -> float:
 
 def _propagated_context() -> dict[str, str]:
     """Return what of the current request holds for its calls too; of headers sent twice the last."""
-    request = REQUEST.get()
+    request = find_request()
     if request is None:
         return {}
     found = {REQUEST_ID.decode(): request.id.decode()}

@@ -6,11 +6,12 @@ asyncpg serves about twice as many requests.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache, partial
 from itertools import chain
+from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Protocol, cast
 
@@ -41,6 +42,8 @@ from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import ForUpdateArg, SelectBase, TextualSelect
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
+
+from quart_fleet.observation import REQUEST, ObservedStatement, Observer
 
 Parameters = Mapping[str, object]
 """Values by the names of a statement's bind parameters."""
@@ -153,6 +156,16 @@ def summarise(sql: str) -> str:
         command = found[1] or found[2] or found[3]
         return f"{command.upper()} {found[4]}"
     return sql.split(None, 1)[0].upper() if sql.strip() else ""
+
+
+def tell_of(
+    sql: str, started: float, error: BaseException | None, observers: Sequence[Observer]
+) -> None:
+    """Tell of a statement that has just ended."""
+    seconds = perf_counter() - started
+    ended = ObservedStatement(sql, summarise(sql), started, seconds, error, REQUEST.get())
+    for observer in observers:
+        observer.end_statement(ended)
 
 
 def _effect_of(element: ClauseElement) -> Effect:

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from enum import Enum, auto
 from time import perf_counter
@@ -23,7 +23,7 @@ from quart_fleet.database._statement import (
     Row,
     Statement,
     records_of,
-    summarise,
+    tell_of,
 )
 from quart_fleet.database.explanations import (
     CONNECTION_ERRORS,
@@ -36,7 +36,6 @@ from quart_fleet.database.explanations import (
     was_rolled_back,
 )
 from quart_fleet.errors import DatabaseUnavailableError
-from quart_fleet.observation import REQUEST, ObservedStatement
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -300,29 +299,9 @@ class Transaction:
             await self._send("execute", "ROLLBACK AND CHAIN")  # of the same kind
 
     async def _send(self, method: str, *arguments: object, **options: object) -> Any:
-        """Call a method of the connection, and tell those that observe it."""
-        observers = self._database.observers
-        if not observers:
-            return await self._send_now(method, arguments, options)
-        failed, started = None, perf_counter()
-        try:
-            return await self._send_now(method, arguments, options)
-        except BaseException as error:
-            failed = error
-            raise
-        finally:
-            sql = f"COPY {arguments[0]}" if options else str(arguments[0])
-            seconds = perf_counter() - started
-            statement = ObservedStatement(
-                sql, summarise(sql), started, seconds, failed, REQUEST.get()
-            )
-            for observer in observers:
-                observer.end_statement(statement)
-
-    async def _send_now(
-        self, method: str, arguments: Sequence[object], options: Mapping[str, object]
-    ) -> Any:
         """Call a method of the connection, which is replaced first where it was lost before."""
+        observers, failed = self._database.observers, None
+        started = perf_counter() if observers else 0.0
         try:
             try:
                 answer = await getattr(self._connection, method)(*arguments, **options)
@@ -330,6 +309,7 @@ class Transaction:
                 await self._see_to_repetition(error)
                 answer = await getattr(self._connection, method)(*arguments, **options)
         except BaseException as error:
+            failed = error
             if self._state is not _State.OPEN:
                 self._state = _State.UNSETTLED
             note_rights(error)
@@ -337,6 +317,10 @@ class Transaction:
                 self._database.give_up(self._connection, error)
                 raise DatabaseUnavailableError from error
             raise
+        finally:
+            if observers:
+                sql = f"COPY {arguments[0]}" if options else str(arguments[0])
+                tell_of(sql, started, failed, observers)
         if self._state is _State.OPEN:
             self._has_answer = True
         else:

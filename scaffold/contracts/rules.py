@@ -230,10 +230,11 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             allows=_PYDANTIC,
         ),
         Rule(
-            says="quart_fleet.observation imports, but for types, only the standard library",
+            says="quart_fleet.observation imports, but for types, only the standard library and "
+            "quart_fleet.bounds",
             binds=("quart_fleet.observation",),
             forbids=(EVERYTHING,),
-            allows=("quart_fleet.observation", "hypercorn"),
+            allows=("quart_fleet.bounds", "quart_fleet.observation", "hypercorn"),
         ),
         Rule(
             says="quart_fleet.listing imports only pydantic, quart_fleet.dto, paging and times",

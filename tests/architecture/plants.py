@@ -33,7 +33,10 @@ CHASSIS_INIT = "quart_fleet/__init__.py imports only the standard library: every
 PATTERNS = "quart_fleet.patterns imports only pydantic"
 DTO = "quart_fleet.dto imports only pydantic, quart_fleet.errors, patterns and times"
 LISTING = "quart_fleet.listing imports only pydantic, quart_fleet.dto, paging and times"
-OBSERVATION = "quart_fleet.observation imports, but for types, only the standard library"
+OBSERVATION = (
+    "quart_fleet.observation imports, but for types, only the standard library and "
+    "quart_fleet.bounds"
+)
 REFERENCES = "quart_fleet.references imports only the standard library and quart_fleet.errors"
 MODELS = "quart_fleet.models imports only sqlalchemy and quart_fleet.conventions"
 POSTGRES = "quart_fleet.postgres knows nothing of the rest"

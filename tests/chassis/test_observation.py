@@ -4,7 +4,7 @@ import pytest
 from quart import Quart, Response
 
 from quart_fleet.asgi._application import ServiceApplication
-from quart_fleet.observation import REQUEST, ObservedRequest, Observer
+from quart_fleet.observation import ObservedRequest, Observer, find_request
 
 
 class Told(Observer):
@@ -20,10 +20,17 @@ class Told(Observer):
 
 
 @pytest.fixture
-def app(app: ServiceApplication) -> ServiceApplication:
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def app(app: ServiceApplication, told: Told) -> ServiceApplication:
+    app.observers.append(told)
+
     @app.get("/things/<int:thing_id>")
     async def get(thing_id: int) -> str:
-        observed = REQUEST.get()
+        observed = find_request()
         assert observed is not None
         return f"{thing_id} of {observed.rule}"
 
@@ -59,9 +66,23 @@ async def test_one_that_the_application_sets_stays(app: Quart) -> None:
     assert answer.headers.getlist("X-Request-ID") == ["our own"]
 
 
-async def test_observers_are_told_of_a_request(app: ServiceApplication) -> None:
-    told = Told()
-    app.observers.append(told)
+async def test_a_request_has_an_id_where_none_observes_it(app: ServiceApplication) -> None:
+    app.observers.clear()
+
+    @app.get("/id")
+    async def get_id() -> str:
+        first, second = find_request(), find_request()
+        assert first is not None
+        assert first is second
+        return f"{first.id.decode()} at {first.rule}"
+
+    answer = await app.test_client().get("/id", headers={"X-Request-ID": "a"})
+
+    assert await answer.get_data(as_text=True) == "a at /id"
+    assert "X-Request-ID" not in answer.headers
+
+
+async def test_observers_are_told_of_a_request(app: ServiceApplication, told: Told) -> None:
     client = app.test_client()
 
     found = await client.get("/things/7")
