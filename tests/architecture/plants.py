@@ -43,8 +43,8 @@ POSTGRES = "quart_fleet.postgres knows nothing of the rest"
 CHASSIS_DATABASE = "quart_fleet.database knows neither quart nor what is built on it"
 ASGI = "quart_fleet.asgi knows neither quart_fleet.web nor quart_fleet.server"
 CLIENTS = (
-    "quart_fleet.clients imports of quart_fleet only bounds, conventions, errors, files, listing, "
-    "paging, settings, times and workspace"
+    "quart_fleet.clients imports of quart_fleet only bounds, conventions, errors, files, "
+    "listing, observation, paging, settings, times and workspace"
 )
 CALLERS = "only services import quart_fleet.clients: those that call another one"
 WEB = "quart_fleet.web does not know quart_fleet.server"
