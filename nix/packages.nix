@@ -16,11 +16,13 @@ in
       httptools
       hypercorn
       orjson
+      prometheus-client
       pydantic
       pydantic-settings
       python-dotenv
       quart
       sqlalchemy
+      structlog
       uvicorn
       uvloop
       werkzeug
