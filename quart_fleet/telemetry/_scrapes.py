@@ -4,6 +4,7 @@ prometheus-client chooses where it keeps values when it is imported: workers fin
 their files in the environment, and the parent, which makes none, collects them.
 """
 
+import fcntl
 import logging
 import os
 import shutil
@@ -92,7 +93,7 @@ def collecting(app: "ServiceApplication", listener: socket.socket) -> Iterator[C
     """
     place = os.environ.get("TMPDIR") or None
     try:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+        folder, lock = _make_folder(place)
     except OSError as error:
         raise SystemExit(
             f"METRICS_PORT: no files of several workers can be kept in {place or 'a temporary folder'}: "
@@ -110,6 +111,28 @@ def collecting(app: "ServiceApplication", listener: socket.socket) -> Iterator[C
     finally:
         del os.environ[FOLDER]
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _make_folder(place: str | None) -> tuple[Path, int]:
+    """Make a folder, and remove those of parents that were killed: nothing holds their locks."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+        lock = os.open(folder, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():  # else another one, which has just started, took it for one of those
+            break
+        os.close(lock)
+    for each in folder.parent.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if each.lstat().st_uid == os.getuid() and each != folder:
+                file = os.open(each, os.O_RDONLY | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(each)
+                finally:
+                    os.close(file)
+    return folder, lock
 
 
 def _reserve(folder: Path) -> None:

@@ -92,6 +92,7 @@ async def test_requests_are_counted_by_method_route_and_class(
 ) -> None:
     for method, path in (("GET", "/things/1"), ("GET", "/things/2"), ("PUT", "/things/0")):
         await ask(app, method, path, b"1234")
+    await ask(app, "DELETE", "/nothing/reads/it", b"12345")
     for method, path in (("GET", "/"), ("DELETE", "/things/1"), ("BREW", "/"), ("get", "/")):
         await ask(app, method, path)
 
@@ -99,12 +100,12 @@ async def test_requests_are_counted_by_method_route_and_class(
     assert value(registry, REQUESTS, method="GET", route=route, status="2xx") == 2
     assert value(registry, REQUESTS, method="PUT", route=route, status="4xx") == 1
     assert value(registry, REQUESTS, method="GET", route="", status="4xx") == 1
-    assert value(registry, REQUESTS, method="DELETE", route="", status="4xx") == 1
+    assert value(registry, REQUESTS, method="DELETE", route="", status="4xx") == 2
     assert value(registry, REQUESTS, method="other", route="", status="4xx") == 2
     duration = "http_request_duration_seconds"
     assert value(registry, f"{duration}_count", method="GET", route=route) == 2
     assert (value(registry, f"{duration}_sum", method="GET", route=route) or 0) > 0
-    assert value(registry, "http_request_body_bytes_total") == 12
+    assert value(registry, "http_request_body_bytes_total") == 17
     assert (value(registry, "http_response_body_bytes_total") or 0) > 3
 
 
@@ -506,6 +507,28 @@ def test_thousands_of_restarts_leave_no_files(files: Files, ended: int) -> None:
 
     assert [*files.folder.iterdir()] == []
     assert files.read()["a_total", ""] == 2_000
+
+
+def test_the_folder_of_a_parent_that_was_killed_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    killed, others = tmp_path / "quart-fleet-metrics-a", tmp_path / "others"
+    for each in (killed, others):
+        each.mkdir()
+        (each / "counter_1.db").touch()
+    app = SimpleNamespace(config={"SERVICE_NAME": "a", "SERVICE_VERSION": "1"})
+
+    with _scrapes.collecting(cast("Any", app), listen("127.0.0.1", 0)):
+        first = os.environ[_scrapes.FOLDER]
+        with _scrapes.collecting(cast("Any", app), listen("127.0.0.1", 0)):
+            second = os.environ[_scrapes.FOLDER]
+            present = {str(each) for each in tmp_path.iterdir()}
+        os.environ[_scrapes.FOLDER] = first
+
+    assert present == {str(others), first, second}
+    assert [*tmp_path.iterdir()] == [others]
+    assert _scrapes.FOLDER not in os.environ
 
 
 @pytest.mark.parametrize("is_dead", [True, False])
