@@ -27,6 +27,7 @@ from quart_fleet.server._lifecycle import (
 )
 from quart_fleet.server._listener import in_url, listen
 from quart_fleet.server._proxies import believe_proxies
+from quart_fleet.server._supervised import find_listener
 from quart_fleet.server._workers import Link, Workers, run_quietly
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ def serve(app: Quart, path: str) -> None:
     service = cast("ServiceApplication", app)
     _end_quietly_until_served(app)
     try:
-        listener = listen(host, port)
+        handed = find_listener()
+        listener = handed or listen(host, port)
     except ConfigurationError as error:
         sys.exit(error.message)
     print(f"{name} on http://{shown}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
@@ -140,9 +142,11 @@ def serve(app: Quart, path: str) -> None:
             service.leave, end = registration.leave, registration.end
         if options.workers > 1:
             grace = app.config["GRACEFUL_TIMEOUT"]
-            Workers(run, path, listener, options.workers, grace, end).serve()
+            supervised = handed is not None
+            Workers(run, path, listener, options.workers, grace, end, supervised).serve()
         else:
-            run_quietly(run, service, listener, Link(leave=end))
+            link = Link(leave=end, is_supervised=handed is not None)
+            run_quietly(run, service, listener, link)
 
 
 def _end_quietly_until_served(app: Quart) -> None:
