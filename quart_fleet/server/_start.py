@@ -128,7 +128,8 @@ def serve(app: Quart, path: str) -> None:
         listener = handed or listen(host, port)
     except ConfigurationError as error:
         sys.exit(error.message)
-    print(f"{name} on http://{shown}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
+    if handed is None:
+        print(f"{name} on http://{shown}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
     module = import_module(f"quart_fleet.server._{options.server}")
     run: RunServer = getattr(module, f"run_{options.server}")
     with ExitStack() as stack:
