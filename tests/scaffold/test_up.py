@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,6 +81,16 @@ class Up:
         return found
 
 
+def start(
+    workspace: GeneratedWorkspace, arguments: Sequence[str], environment: Mapping[str, str]
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "scaffold", "up", *arguments],
+        cwd=workspace.root, env=environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Fleet:
     workspace: GeneratedWorkspace
@@ -91,11 +101,7 @@ class Fleet:
     def up(self, *arguments: str, **variables: str) -> Iterator[Up]:
         mark = token_hex()
         environment = self.workspace.environment | {_MARK: mark} | variables
-        process = subprocess.Popen(
-            [sys.executable, "-m", "scaffold", "up", *arguments],
-            cwd=self.workspace.root, env=environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+        process = start(self.workspace, arguments, environment)
         assert process.stdout is not None
         up = Up(process, mark)
         try:
