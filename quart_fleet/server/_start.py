@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, cast
@@ -18,7 +18,6 @@ from quart import Quart
 from quart_fleet import __version__
 from quart_fleet.conventions import PREFIX
 from quart_fleet.errors import ConfigurationError
-from quart_fleet.logs import escape_logs
 from quart_fleet.server._lifecycle import (
     collecting_requests_only,
     draining_on_signal,
@@ -27,13 +26,15 @@ from quart_fleet.server._lifecycle import (
 )
 from quart_fleet.server._listener import in_url, listen
 from quart_fleet.server._proxies import believe_proxies
-from quart_fleet.server._workers import Link, Workers, run_quietly
+from quart_fleet.server._workers import Link, Workers, refuse_start, run_quietly
+from quart_fleet.telemetry._logs import install_logs, log_of_its_task
 
 if TYPE_CHECKING:
     from quart_fleet.asgi._application import ServiceApplication
     from quart_fleet.server._workers import RunServer
 
 SERVERS = ("uvicorn", "hypercorn")
+_log = logging.getLogger("quart_fleet.server")
 MAX_WORKERS = 128
 _LOCAL = ("127.0.0.1", "0.0.0.0", "::", "::1")  # noqa: S104 - only compared with
 """Hosts that a browser on this machine reaches as localhost."""
@@ -49,6 +50,7 @@ def start(factory: Callable[[], Quart]) -> Quart:
     @app.while_serving
     async def run_process() -> AsyncGenerator[None, None]:
         drain = cast("ServiceApplication", app).drain
+        asyncio.get_running_loop().set_exception_handler(log_of_its_task)
         with (
             collecting_requests_only(),
             draining_on_signal(drain),
@@ -58,11 +60,7 @@ def start(factory: Callable[[], Quart]) -> Quart:
             yield
 
     believe_proxies(app)
-    logging.basicConfig(
-        level=logging.DEBUG if app.debug else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    escape_logs(app.logger)
+    install_logs(cast("ServiceApplication", app))
     return app
 
 
@@ -125,8 +123,13 @@ def serve(app: Quart, path: str) -> None:
     try:
         listener = listen(host, port)
     except ConfigurationError as error:
-        sys.exit(error.message)
-    print(f"{name} on http://{shown}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
+        refuse_start(app, error.message)
+    words = f"{name} on http://{shown}:{port}{PREFIX}/"
+    if app.config["LOG_FORMAT"] == "json":
+        _log.info(words)
+    else:
+        with suppress(OSError):  # of a reader that has left
+            print(f"{words} (Ctrl-C stops it)", file=sys.stderr)
     module = import_module(f"quart_fleet.server._{options.server}")
     run: RunServer = getattr(module, f"run_{options.server}")
     with ExitStack() as stack:

@@ -72,6 +72,8 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         MAX_CONTENT_LENGTH=config.max_content_length,
         REQUEST_TIMEOUT=config.request_timeout,
         SERVICE_NAME=config.service_name,
+        LOG_FORMAT=config.log_format,
+        LOG_LEVEL=config.log_level,
         SERVICE_PORT=config.service_port,
         HOST=config.host,
         KEEP_ALIVE_TIMEOUT=config.keep_alive_timeout,
