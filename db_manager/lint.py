@@ -32,7 +32,13 @@ from db_manager.rendering import stored_type
 from db_manager.revisions import make_config
 
 _NAME = r'(?:"[^"]+"|[\w.])+'
-_ALTER = rf"ALTER TABLE (?:IF EXISTS )?(?:ONLY )?(?P<table>{_NAME}) "
+_ALTER = (
+    r"ALTER (?:(?:FOREIGN )?TABLE|VIEW) (?:IF EXISTS )?(?:ONLY )?"
+    rf"(?P<table>{_NAME})(?: ?\* ?| )"
+)
+_COLUMN = rf"ALTER (?:COLUMN )?(?P<column>{_NAME}) "
+_NULL = r"\(*(?:CAST ?\( ?)?NULL\b"
+"""A default of nothing."""
 
 _SOME = r"(?!(?:TRUE|1 ?= ?1)$)"
 """Of a condition: one that not every row keeps."""
@@ -41,7 +47,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     (
         "required-column",
         rf"{_ALTER}ADD (?:COLUMN )?(?!CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN|EXCLUDE)"
-        r"(?=.* NOT NULL)(?!.* (?:DEFAULT|GENERATED|IDENTITY)\b)",
+        rf"(?=.* NOT NULL)(?!.* (?:DEFAULT (?!{_NULL})|GENERATED\b|IDENTITY\b))",
         "is required without a default: rows that are there have none, and code that runs gives none",
     ),
     (
@@ -52,7 +58,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "rewrites",
-        rf"{_ALTER}SET (?:LOGGED|UNLOGGED|ACCESS METHOD|TABLESPACE)|VACUUM (?:FULL|\([^)]*\bFULL\b)|CLUSTER\b",
+        rf"{_ALTER}(?:SET (?:LOGGED|UNLOGGED|ACCESS METHOD|TABLESPACE)|{_COLUMN}SET EXPRESSION)|VACUUM (?:FULL|\([^)]*\bFULL\b)|CLUSTER\b",
         "writes the table anew, and its readers wait meanwhile",
     ),
     (
@@ -112,7 +118,8 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     (
         "drop-object",
         r"DROP (?:TABLE|VIEW|MATERIALIZED VIEW|FOREIGN TABLE|TYPE|SCHEMA|FUNCTION|PROCEDURE|ROUTINE"
-        r"|AGGREGATE|SEQUENCE|DOMAIN|EXTENSION|SERVER|DATABASE|ROLE|OWNED) |REVOKE (?!.* FROM PUBLIC\b)",
+        r"|AGGREGATE|SEQUENCE|DOMAIN|EXTENSION|SERVER|DATABASE|ROLE|OWNED|TRIGGER|RULE) "
+        rf"|{_ALTER}DISABLE (?:TRIGGER|RULE)|REVOKE (?!.* FROM PUBLIC\b)",
         "breaks code that uses it",
     ),
     (
@@ -128,13 +135,29 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "narrows",
-        rf"{_ALTER}ALTER (?:COLUMN )?{_NAME} SET NOT NULL",
+        rf"{_ALTER}(?:{_COLUMN}SET NOT NULL|ADD (?:CONSTRAINT {_NAME} )?NOT NULL )",
         "breaks code that writes nulls",
+    ),
+    (
+        "narrows",
+        rf"{_ALTER}{_COLUMN}(?:SET GENERATED ALWAYS|ADD GENERATED ALWAYS)",
+        "breaks code that gives a value",
+    ),
+    (
+        "narrows",
+        rf"ALTER DOMAIN {_NAME} (?:DROP DEFAULT|SET DEFAULT {_NULL})",
+        "breaks code that gives none to a column that is required",
+    ),
+    (
+        "locks-constraint",
+        rf"{_ALTER}ADD (?:CONSTRAINT {_NAME} )?NOT NULL (?!.*NOT VALID)",
+        "reads all rows while their readers wait: NOT VALID first, then VALIDATE CONSTRAINT",
     ),
 )
 _COMPILED = tuple((rule, re.compile(form, re.IGNORECASE), why) for rule, form, why in _RULES)
 CONTRACTING = frozenset({"drop-column", "drop-object", "narrows"})
 """What may be done when no code needs the old any more: by a revision that is marked so."""
+_REMEDY = ': mark the revision, phase = "contract"'
 _ADDS = re.compile(rf"{_ALTER}ADD (?:COLUMN )?(?!CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN|EXCLUDE)|CREATE TABLE ", re.IGNORECASE)  # fmt: skip
 _CREATED = re.compile(rf"CREATE TABLE (?:IF NOT EXISTS )?(?P<table>{_NAME})", re.IGNORECASE)
 _NOT_NULL_CHECK = re.compile(
@@ -142,21 +165,22 @@ _NOT_NULL_CHECK = re.compile(
     re.IGNORECASE,
 )
 _VALIDATION = re.compile(rf"{_ALTER}VALIDATE CONSTRAINT (?P<name>{_NAME})", re.IGNORECASE)
-_REQUIRED = re.compile(
-    rf"{_ALTER}ALTER (?:COLUMN )?(?P<column>{_NAME}) SET NOT NULL", re.IGNORECASE
-)
+_REQUIRED = re.compile(rf"{_ALTER}{_COLUMN}SET NOT NULL", re.IGNORECASE)
 _ADDITION = (
     rf"{_ALTER}ADD (?:COLUMN )?(?:IF NOT EXISTS )?"
     rf"(?!CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN|EXCLUDE)(?P<column>{_NAME}) "
 )
 _NEW = re.compile(_ADDITION, re.IGNORECASE)
-_ADDED = re.compile(rf"{_ADDITION}(?=.*\bDEFAULT\b)", re.IGNORECASE)
+_ADDED = re.compile(rf"{_ADDITION}(?=.*\bDEFAULT (?!{_NULL}))", re.IGNORECASE)
 _GETS_DEFAULT = re.compile(
-    rf"{_ALTER}ALTER (?:COLUMN )?(?P<column>{_NAME}) SET DEFAULT", re.IGNORECASE
+    rf"{_ALTER}{_COLUMN}(?:SET DEFAULT (?!{_NULL})|ADD GENERATED )", re.IGNORECASE
 )
-_DROPPED_DEFAULT = re.compile(
-    rf"{_ALTER}ALTER (?:COLUMN )?(?P<column>{_NAME}) DROP DEFAULT", re.IGNORECASE
+_LOSES_DEFAULT = re.compile(
+    rf"{_ALTER}{_COLUMN}(?:DROP (?:DEFAULT|IDENTITY|EXPRESSION)\b|SET DEFAULT {_NULL})",
+    re.IGNORECASE,
 )
+_NEW_REQUIRED = re.compile(rf"{_ADDITION}(?=.*\bNOT NULL)", re.IGNORECASE)
+_OPTIONAL = re.compile(rf"{_ALTER}{_COLUMN}DROP NOT NULL", re.IGNORECASE)
 _TYPE = re.compile(rf"{_ALTER}ALTER (?:COLUMN )?{_NAME} (?:SET DATA )?TYPE ", re.IGNORECASE)
 _TOKEN = re.compile(
     r"(?P<comment>--[^\n]*|/\*.*?\*/)|(?P<text>\bE'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*')"
@@ -182,6 +206,8 @@ class Statement:
     """Whether it is in an autocommit block."""
     is_rewrite: bool = False
     """Whether it changes a column's type to one that is kept otherwise."""
+    is_of_optional: bool = False
+    """Whether it is known to be of a column that takes nulls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +299,8 @@ def _render(script: Script) -> list[Statement] | str:
         for each in statements_of(text):
             is_other = not isinstance(construct, AlterColumn) and _TYPE.match(each) is not None
             is_anew = is_other or is_rewrite(construct)
-            found.append(Statement(each, line or 1, state.is_apart, is_anew))
+            is_of_optional = getattr(construct, "existing_nullable", None) is True
+            found.append(Statement(each, line or 1, state.is_apart, is_anew, is_of_optional))
 
     impl.take = take
     context.autocommit_block = state.block  # type: ignore[method-assign]
@@ -334,16 +361,11 @@ def _judge(statements: list[Statement] | str, phase: str | None) -> Iterator[tup
     if isinstance(statements, str):
         yield 1, "unknown", f"is not known without a database ({statements}): see to it by hand"
         return
-    created = {
-        _plain(found["table"]) for each in statements for found in _CREATED.finditer(each.text)
-    }
+    created = _created(statements)
     yield from _of_transactions(statements)
     drops_table = any(each.text.startswith("DROP TABLE") for each in statements)
-    added = {found.groups() for each in statements for found in _ADDED.finditer(each.text)}
-    new = {found.groups() for each in statements for found in _NEW.finditer(each.text)}
-    added |= new & {
-        one.groups() for each in statements for one in _GETS_DEFAULT.finditer(each.text)
-    }
+    added = _columns_of(_ADDED, statements)
+    added |= _columns_of(_NEW, statements) & _columns_of(_GETS_DEFAULT, statements)
     for each in statements:
         for rule, form, why in _COMPILED:
             found = form.match(each.text)
@@ -352,11 +374,11 @@ def _judge(statements: list[Statement] | str, phase: str | None) -> Iterator[tup
             if drops_table and each.text.startswith("DROP INDEX"):
                 continue  # which goes with its table
             required = _REQUIRED.match(each.text)
-            if required and required.groups() in added:
+            if required and _key(required) in added:
                 continue
             if rule in CONTRACTING and phase == "contract":
                 continue
-            remedy = ': mark the revision, phase = "contract"' if rule in CONTRACTING else ""
+            remedy = _REMEDY if rule in CONTRACTING else ""
             yield each.line, rule, f"{_short(each)} {why}{remedy}"
         yield from _of_columns(each, statements, added, phase)
 
@@ -364,17 +386,21 @@ def _judge(statements: list[Statement] | str, phase: str | None) -> Iterator[tup
 def _of_columns(
     statement: Statement,
     statements: list[Statement],
-    added: set[tuple[str, ...]],
+    added: set[tuple[str, str]],
     phase: str | None,
 ) -> Iterator[tuple[int, str, str]]:
     """Yield what a statement does to columns, of which the revision has added some."""
     words, line = _short(statement), statement.line
-    dropped = _DROPPED_DEFAULT.match(statement.text)
-    if dropped and dropped.groups() in added:
-        why = "leaves a new column without a default: code that runs gives none"
-        yield line, "required-column", f"{words} {why}"
+    lost = _LOSES_DEFAULT.match(statement.text)
+    if lost and not statement.is_of_optional and not _is_harmless(lost, statement, statements):
+        if _key(lost) in added:
+            why = "leaves a new column without a default: code that runs gives none"
+            yield line, "required-column", f"{words} {why}"
+        elif phase != "contract":
+            why = "breaks code that gives no value: it gets the default now"
+            yield line, "narrows", f"{words} {why}{_REMEDY}"
     required = _REQUIRED.match(statement.text)
-    if required and required.groups() not in added:
+    if required and _key(required) not in added:
         before = statements[: statements.index(statement)]
         checks = [one for each in before for one in _NOT_NULL_CHECK.finditer(each.text)]
         column = _plain(required["column"])
@@ -391,6 +417,33 @@ def _of_columns(
     if phase == "contract" and _ADDS.match(statement.text):
         why = "comes when code that needs it runs already: write it as a revision before this one"
         yield line, "expands", f"{words} {why}"
+
+
+def _is_harmless(lost: re.Match[str], statement: Statement, statements: list[Statement]) -> bool:
+    """Whether a column that loses its default is optional by this revision, or gets another one at once."""
+    column, position = _key(lost), statements.index(statement)
+    at_once = [each for each in statements[position:] if not (each.is_apart or statement.is_apart)]
+    if column in _columns_of(_OPTIONAL, statements[:position] + at_once):
+        return True
+    if column in _columns_of(_GETS_DEFAULT, at_once):
+        return True
+    if column[0] in _created(statements):
+        return True
+    required = _columns_of(_NEW_REQUIRED, statements) | _columns_of(_REQUIRED, statements)
+    return column in _columns_of(_NEW, statements) - required
+
+
+def _created(statements: list[Statement]) -> set[str]:
+    return {_plain(found["table"]) for each in statements for found in _CREATED.finditer(each.text)}
+
+
+def _columns_of(form: re.Pattern[str], statements: Iterable[Statement]) -> set[tuple[str, str]]:
+    return {_key(found) for each in statements for found in form.finditer(each.text)}
+
+
+def _key(found: re.Match[str]) -> tuple[str, str]:
+    """Return a column, by its table and its name."""
+    return _plain(found["table"]), _plain(found["column"])
 
 
 def _of_transactions(statements: list[Statement]) -> Iterator[tuple[int, str, str]]:

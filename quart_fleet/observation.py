@@ -26,6 +26,9 @@ _TRACE_PARENT = re.compile(
 )
 """W3C's Trace Context, section 3.2.2."""
 
+DATABASE, CLIENTS = "quart_fleet.database", "quart_fleet.clients"
+"""Where an application keeps what it has of them, for those that measure it."""
+
 _PROCESS = token_hex(8).encode()
 _numbers = count(1)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import h11
 import uvloop
+from h11._receivebuffer import ReceiveBuffer
 from hypercorn.asyncio.lifespan import Lifespan
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
@@ -56,6 +57,37 @@ _TO_CHECK = re.compile(rb"\n(?:transfer-encoding|upgrade):", re.IGNORECASE)
 """Headers that are looked at together with others."""
 
 
+class _StrictBuffer(ReceiveBuffer):
+    """h11's, which refuses in chunks and behind them what `StrictConnection` refuses in a head."""
+
+    def __init__(self, most_trailers: int) -> None:
+        super().__init__()
+        self._most_trailers = most_trailers
+        self._is_behind_head = False
+
+    def maybe_extract_next_line(self) -> bytearray | None:
+        """Return the line before a chunk."""
+        line = super().maybe_extract_next_line()
+        if line is not None:
+            self._is_behind_head = True
+            if b"\r" in line[:-2]:
+                raise h11.RemoteProtocolError("A carriage return alone before a chunk")
+        return line
+
+    def maybe_extract_lines(self) -> list[bytearray] | None:
+        """Return the lines of a head, or of the fields behind a chunked body."""
+        if self._is_behind_head and not self._data.startswith(b"\r\n"):
+            found = _LINE_FEED.search(self._data, self._multiple_lines_search)
+            if found and not found[1]:
+                raise h11.RemoteProtocolError("A line behind the body does not end as it should")
+        lines = super().maybe_extract_lines()
+        if lines is not None and self._is_behind_head:
+            self._is_behind_head = False
+            if len(lines) > self._most_trailers:
+                raise h11.RemoteProtocolError("Too many fields", error_status_hint=431)
+        return lines
+
+
 class StrictConnection(h11.Connection):
     """h11's, which refuses what RFC 9112 lets a server refuse, and others read in another way.
 
@@ -66,6 +98,7 @@ class StrictConnection(h11.Connection):
         self, most_head: int, most_headers: int, *, opens_websockets: bool = False
     ) -> None:
         super().__init__(h11.SERVER, max_incomplete_event_size=most_head)
+        self._receive_buffer = _StrictBuffer(most_headers)
         self._most_head = most_head
         self._most_headers = most_headers
         self._opens_websockets = opens_websockets

@@ -272,7 +272,9 @@ class _Changes:
     def only_takes_away(self) -> bool:
         """Whether code that runs may need what goes, and new code needs nothing of it."""
         adds = bool(self._added) or any(each.added for each in self._changes)
-        takes = bool(self._dropped) or any(each.dropped or each.required for each in self._changes)
+        takes = bool(self._dropped) or any(
+            each.dropped or each.required or each.without_default for each in self._changes
+        )
         return takes and not adds
 
     def warnings(self) -> Iterator[str]:
@@ -338,6 +340,12 @@ class _Change:
         self.dropped = [each for name, each in columns.items() if name not in new.columns]
         self.kept = [(columns[name], each) for name, each in new.columns.items() if name in columns]
         self.required = [now for was, now in self.kept if was.nullable and not now.nullable]
+        self.without_default = [
+            now
+            for was, now in self.kept
+            if not (was.nullable or now.nullable)
+            and was.server_default != "None" == now.server_default
+        ]
         uniques = {tuple(renames.get(each, each) for each in key): key for key in old.uniques}
         self.uniques = _Sets.of(uniques, {each: each for each in new.uniques})
         indexes = {
@@ -475,6 +483,7 @@ class _Change:
                     "from being applied."
                 )
         news = [*(each for each in self.added if not each.nullable), *self.required]
+        news += self.without_default
         if named := ", ".join(each.name for each in news if each.default is None):
             yield f"Code that gives no {named} cannot add to {self._new.name} until it is replaced."
         filled = {each.name for each in self._to_fill}
@@ -499,7 +508,9 @@ class _Change:
         if any(each.default is None and not each.nullable for each in self.added):
             yield "required-column"
         if phase == "expand" and (
-            self.required or any(each.default is None for each in self._to_require)
+            self.required
+            or self.without_default
+            or any(each.default is None for each in self._to_require)
         ):
             yield "narrows"
         if self.dropped and phase == "expand":

@@ -55,6 +55,7 @@ CHANGES: dict[str, tuple[Resource, dict[str, Any]]] = {
     "a required field": (table("note:str(20)"), {"fill": {"note": "none"}}),
     "no required field": (table("stock:int?"), {}),
     "another default": (table("aside:str(20)=y"), {}),
+    "no default": (table("aside:str(20)"), {}),
     "a wider text": (table("code:str(80)"), {}),
     "any text": (table("code:text"), {}),
     "a wider decimal": (table("price:decimal(12,2)"), {}),
@@ -79,7 +80,11 @@ CHANGES: dict[str, tuple[Resource, dict[str, Any]]] = {
         {"renames": {"aside": "other"}},
     ),
 }
-NEEDS_NEW_CODE = ("a required field that is filled", "a required reference that is filled")
+NEEDS_NEW_CODE = (
+    "a required field that is filled",
+    "a required reference that is filled",
+    "no default",
+)
 """Whose value old code does not give: it reads and updates, and creates none."""
 NARROWS = ("a wider text", "any text", "a wider decimal")
 """Whose way back writes the table anew, which is said."""

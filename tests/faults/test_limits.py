@@ -112,6 +112,33 @@ async def test_what_follows_a_chunked_body_has_a_limit_too(service: RunningServi
     assert {many.status, long.status} <= {431, 400}
 
 
+@pytest.mark.parametrize(("more", "status"), [(0, 400), (1, 431)])
+async def test_a_chunked_body_has_100_fields_behind_it_at_most(
+    more: int, status: int, service: RunningService
+) -> None:
+    head = f"POST {USERS} HTTP/1.1\r\n{HOST}{JSON}Transfer-Encoding: chunked\r\n\r\n".encode()
+
+    answer = await send(
+        service.port,
+        head + b"2;a=b\r\n{}\r\n0\r\n" + b"X-T: 1\r\n" * (100 + more) + b"\r\n",
+        eof=True,
+    )
+
+    assert answer.status == status
+    assert (b"Request body is required" in answer.body) == (status == 400)
+
+
+async def test_fields_behind_a_chunked_body_may_come_byte_by_byte(service: RunningService) -> None:
+    head = spell(
+        "POST", USERS, {"Transfer-Encoding": "chunked", "Content-Type": "application/json"}
+    )
+    rest = b"0\r\nX-A: 1\r\nX-B: 2\r\n\r\n"
+
+    answer = await send(service.port, head + b"2\r\n{}\r\n", *(bytes([each]) for each in rest))
+
+    assert answer.body == b'{"message":"Request body is required","success":false}\n'
+
+
 @pytest.mark.slow
 async def test_a_head_that_does_not_end_is_answered_408(service: RunningService) -> None:
     async with asyncio.timeout(TIMEOUT):
@@ -127,7 +154,7 @@ async def test_a_head_that_does_not_end_is_answered_408(service: RunningService)
 
 
 @pytest.mark.parametrize(
-    "head",
+    "sent",
     {
         "no Host": f"GET {HEALTH} HTTP/1.1\r\n\r\n",
         "two Hosts": f"GET {HEALTH} HTTP/1.1\r\n{HOST}{HOST}\r\n",
@@ -164,15 +191,51 @@ async def test_a_head_that_does_not_end_is_answered_408(service: RunningService)
         **{
             f"the chunk {size!r}": f"POST {USERS} HTTP/1.1\r\n{HOST}{JSON}"
             f"Transfer-Encoding: chunked\r\n\r\n{size}\r\n{{}}\r\n0\r\n\r\n"
-            for size in ("0x2", "-2", "+2", " 2", "0_2", "g", "2;a\n", "1", "3")
+            for size in (
+                "0x2",
+                "-2",
+                "+2",
+                " 2",
+                "0_2",
+                "g",
+                "2;a\n",
+                "2;a\rb",
+                '2;a="\n"',
+                "1",
+                "3",
+            )
+        },
+        **{
+            f"the chunks {chunks!r}": f"POST {USERS} HTTP/1.1\r\n{HOST}{JSON}"
+            f"Transfer-Encoding: chunked\r\n\r\n{chunks}"
+            for chunks in (
+                "2\n{}\r\n0\r\n\r\n",
+                "2\r{}\r\n0\r\n\r\n",
+                "2\r\n{}\n0\r\n\r\n",
+                "2\r\n{}\r0\r\n\r\n",
+                "2\r\n{}\r\n0\n\r\n",
+                "2\r\n{}\r\n0\r\n\n",
+                "2\r\n{}\r\n0\r\nX-A: 1\n\r\n",
+                "2\r\n{}\r\n0\r\nX-A: 1\nX-B: 2\r\n\r\n",
+                "2\r\n{}\r\n0\r\nX-A: 1\r\n\n",
+                "2\r\n{}\r\n0\r\nX-A: 1\n\n",
+                "2\r\n{}\r\n0\r\nX-A: 1\r2\r\n\r\n",
+                "2\r\n{}\r\n0\r\nX-A: 1\r\r\n\r\n",
+                "2\r\n{}\r\n0\r\nX-A: 1\r\n 2\r\n\r\n",
+                "2\r\n{}\r\n0\r\n X-A: 1\r\n\r\n",
+                "2\r\n{}\r\n0\r\nX-A : 1\r\n\r\n",
+                "2\r\n{}\r\n0\r\nX-A\r\n\r\n",
+                "2\r\n{}\r\n0\r\nX-A: 1\0\r\n\r\n",
+                "2\r\n{}\r\n0;a\n\r\n",
+            )
         },
     }.items(),
     ids=lambda pair: pair[0],
 )
-async def test_a_head_that_may_be_read_in_two_ways_is_refused(
-    head: tuple[str, str], service: RunningService
+async def test_what_may_be_read_in_two_ways_is_refused(
+    sent: tuple[str, str], service: RunningService
 ) -> None:
-    answer = await send(service.port, head[1].encode())
+    answer = await send(service.port, sent[1].encode())
 
     assert is_refusal(answer, 400), answer
 
