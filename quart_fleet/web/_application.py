@@ -74,6 +74,8 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         MAX_CONTENT_LENGTH=config.max_content_length,
         REQUEST_TIMEOUT=config.request_timeout,
         SERVICE_NAME=config.service_name,
+        LOG_FORMAT=config.log_format,
+        LOG_LEVEL=config.log_level,
         SERVICE_PORT=config.service_port,
         SERVICE_VERSION=config.service_version,
         METRICS_PORT=config.metrics_port,
