@@ -226,6 +226,8 @@ class ServiceSettings(DatabaseSettings):
 
     debug: bool = False
     testing: bool = False
+    live_folder: Path | None = None
+    """With `debug`, where each process has a socket by which it can be followed."""
     docs: bool | None = None
     """Whether `/api/v1/docs` shows the routes in a browser; None: with `debug`."""
     secret_key: SecretStr = SecretStr(SAMPLE_SECRET_KEY)
