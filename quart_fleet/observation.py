@@ -26,6 +26,9 @@ _TRACE_PARENT = re.compile(
 )
 """W3C's Trace Context, section 3.2.2."""
 
+DATABASE, CLIENTS = "quart_fleet.database", "quart_fleet.clients"
+"""Where an application keeps what it has of them, for those that measure it."""
+
 _PROCESS = token_hex(8).encode()
 _numbers = count(1)
 
@@ -130,6 +133,9 @@ class Observer:
 
     def end_request(self, request: ObservedRequest) -> None:
         """It was answered, or its client has left."""
+
+    def end_refused(self, status: int) -> None:
+        """The server has answered in place of the application, which never heard of the request."""
 
     def end_statement(self, statement: ObservedStatement) -> None:
         """It has ended, well or not."""

@@ -199,7 +199,7 @@ COMMANDS = {
     "deploy": LazyCommand(
         "scaffold.deploy.command",
         _DEPLOYMENT,
-        "Write manifests for Kubernetes: deploy k8s.",
+        "Write manifests, or dashboards and alerts.",
         ("deploy k8s --registry registry.example.com/shop --host api.example.com",),
     ),
 }

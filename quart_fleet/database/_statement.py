@@ -6,15 +6,17 @@ asyncpg serves about twice as many requests.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache, partial
 from itertools import chain
 from time import perf_counter
 from types import MappingProxyType
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import asyncpg
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -43,7 +45,10 @@ from sqlalchemy.sql.selectable import ForUpdateArg, SelectBase, TextualSelect
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
 
-from quart_fleet.observation import REQUEST, ObservedStatement, Observer
+from quart_fleet.observation import REQUEST, ObservedStatement
+
+if TYPE_CHECKING:
+    from quart_fleet.database._engine import Database
 
 Parameters = Mapping[str, object]
 """Values by the names of a statement's bind parameters."""
@@ -158,14 +163,32 @@ def summarise(sql: str) -> str:
     return sql.split(None, 1)[0].upper() if sql.strip() else ""
 
 
-def tell_of(
-    sql: str, started: float, error: BaseException | None, observers: Sequence[Observer]
-) -> None:
-    """Tell of a statement that has just ended."""
+def tell_of(sql: str, started: float, error: BaseException | None, database: "Database") -> None:
+    """Tell the observers of a database of a statement that has just ended."""
     seconds = perf_counter() - started
     ended = ObservedStatement(sql, summarise(sql), started, seconds, error, REQUEST.get())
-    for observer in observers:
+    for observer in database.observers:
         observer.end_statement(ended)
+
+
+@contextmanager
+def telling_of(connection: asyncpg.Connection, database: "Database") -> Iterator[None]:
+    """Tell of what is sent by the driver's own methods during a block.
+
+    asyncpg logs neither prepared statements nor cursors nor COPY.
+    """
+    if not database.observers:
+        yield
+        return
+
+    def tell(query: Any) -> None:
+        tell_of(query.query, perf_counter() - query.elapsed, query.exception, database)
+
+    connection.add_query_logger(tell)
+    try:
+        yield
+    finally:
+        connection.remove_query_logger(tell)
 
 
 def _effect_of(element: ClauseElement) -> Effect:

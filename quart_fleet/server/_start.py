@@ -26,7 +26,7 @@ from quart_fleet.server._lifecycle import (
     ending_on_hangup,
     ending_with_parent,
 )
-from quart_fleet.server._listener import in_url, listen
+from quart_fleet.server._listener import SCRAPES, in_url, listen
 from quart_fleet.server._proxies import believe_proxies
 from quart_fleet.server._workers import Link, Workers, run_quietly
 
@@ -67,6 +67,16 @@ def start(factory: Callable[[], Quart]) -> Quart:
             from quart_fleet.telemetry._live import followed  # noqa: PLC0415
 
             async with followed(cast("ServiceApplication", app), folder):
+                yield
+
+    if app.config.get("METRICS_PORT"):
+
+        @app.while_serving
+        async def measure() -> AsyncGenerator[None, None]:
+            # No other process imports it.
+            from quart_fleet.telemetry._scrapes import measuring  # noqa: PLC0415
+
+            with measuring(cast("ServiceApplication", app)):
                 yield
 
     believe_proxies(app)
@@ -129,13 +139,16 @@ def serve(app: Quart, path: str) -> None:
 
         sys.stdout.write(write(asyncio.run(describe(app))))
         return
-    name, host, port = (app.config[key] for key in ("SERVICE_NAME", "HOST", "SERVICE_PORT"))
+    name, host, port, metrics = (
+        app.config[key] for key in ("SERVICE_NAME", "HOST", "SERVICE_PORT", "METRICS_PORT")
+    )
     shown = "localhost" if host in _LOCAL else in_url(host)
 
     service = cast("ServiceApplication", app)
     _end_quietly_until_served(app)
     try:
         listener = listen(host, port)
+        scrapes = listen(host, metrics, "METRICS_PORT") if metrics else None
     except ConfigurationError as error:
         sys.exit(error.message)
     print(f"{name} on http://{shown}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
@@ -151,9 +164,14 @@ def serve(app: Quart, path: str) -> None:
             stack.enter_context(draining_on_signal(registration.leave))
             service.leave, end = registration.leave, registration.end
         if options.workers > 1:
-            grace = app.config["GRACEFUL_TIMEOUT"]
-            Workers(run, path, listener, options.workers, grace, end).serve()
+            grace, settle = app.config["GRACEFUL_TIMEOUT"], None
+            if scrapes is not None:
+                from quart_fleet.telemetry._scrapes import collecting  # noqa: PLC0415 - as above
+
+                settle = stack.enter_context(collecting(service, scrapes))
+            Workers(run, path, listener, options.workers, grace, end, settle).serve()
         else:
+            service.extensions[SCRAPES] = scrapes
             run_quietly(run, service, listener, Link(leave=end))
 
 

@@ -133,6 +133,8 @@ class Workers:
     grace: float
     leave: Callable[[], None] | None = None
     """Has callers hear that the service ends, before it does."""
+    settle: Callable[[], None] | None = None
+    """Called where workers have ended, whose files are to be taken in."""
     _serving: list[_Worker] = field(default_factory=list)
     _ending: list[_Worker] = field(default_factory=list)
     """Those that drain, and one that is to take the place of another."""
@@ -218,6 +220,8 @@ class Workers:
             ended = "ended by itself" if worker.since else "could not start"
             when = f"is started in {self._pause:g} s" if self._pause else "is started"
             _log.warning("Worker %s %s: another one %s", worker.process.pid, ended, when)
+        if self.settle is not None:
+            self.settle()
 
     def _fill(self) -> bool:
         """Start what is missing, and return whether it was time to.
@@ -250,6 +254,8 @@ class Workers:
             self._serving[number] = new
             old.since = None
             old.terminate()
+            if self.settle is not None:
+                self.settle()
         self._pause = self._next_start = 0.0
 
     def _start(self) -> _Worker:

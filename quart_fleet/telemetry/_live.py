@@ -23,7 +23,13 @@ import orjson
 
 from quart_fleet import __version__
 from quart_fleet.logs import escape
-from quart_fleet.observation import ObservedCall, ObservedRequest, ObservedStatement, Observer
+from quart_fleet.observation import (
+    DATABASE,
+    ObservedCall,
+    ObservedRequest,
+    ObservedStatement,
+    Observer,
+)
 from quart_fleet.telemetry._literals import without_literals
 
 if TYPE_CHECKING:
@@ -193,7 +199,7 @@ class Live(Observer):
     def end_second(self) -> None:
         """Tell of the second that is over."""
         durations = sorted(self._durations)
-        database = self._app.extensions.get("quart_fleet.database")
+        database = self._app.extensions.get(DATABASE)
         pool = None
         if database is not None:
             counts = database.count_connections()

@@ -150,6 +150,7 @@ async def test_a_request_is_followed_through_two_services(database_url: str, fol
     for hidden in ("literal", "parameter", "secret", "hidden", "token"):
         assert hidden not in json.dumps([told, there, failed])
     assert second["memory"] > 1 << 20
+    assert second["pool"]["limit"] == 2
     assert mode & 0o777 == 0o600
     assert await sockets(folder / "a", 0) == []
 

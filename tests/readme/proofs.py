@@ -34,6 +34,7 @@ TABLE = {
     "python -m scaffold contracts --api": ["python -m scaffold contracts --api"],
     "python -m scaffold env": ["python -m scaffold env --dry-run"],
     "python -m scaffold deploy k8s": ["python -m scaffold deploy k8s --dry-run"],
+    "python -m scaffold deploy monitoring": ["python -m scaffold deploy monitoring --dry-run"],
     "python -m db_manager status": ["python -m db_manager status --json"],
     "python -m db_manager migrate": ["python -m db_manager migrate"],
     "python -m db_manager wait": ["python -m db_manager wait"],
