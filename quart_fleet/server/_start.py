@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, suppress
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, cast
 
@@ -60,6 +61,17 @@ def start(factory: Callable[[], Quart]) -> Quart:
             ending_with_parent(),
         ):
             yield
+
+    folder: Path | None = app.config.get("LIVE_FOLDER")
+    if folder is not None and app.debug:
+
+        @app.while_serving
+        async def tell_followers() -> AsyncGenerator[None, None]:
+            # No other process imports it.
+            from quart_fleet.telemetry._live import followed  # noqa: PLC0415
+
+            async with followed(cast("ServiceApplication", app), folder):
+                yield
 
     if app.config.get("METRICS_PORT"):
 
