@@ -624,5 +624,6 @@ class Database:
             connection.terminate()
             raise
         if self._config.db_echo:
+            _log.setLevel(min(_log.getEffectiveLevel(), logging.INFO))
             connection.add_query_logger(lambda query: _log.info("%s %s", query.query, query.args))
         return connection
