@@ -242,6 +242,8 @@ class ServiceSettings(DatabaseSettings):
     """As `INFO,sqlalchemy.engine=DEBUG`; None: DEBUG with `debug`, else INFO."""
     log_format: Literal["console", "json"] | None = None
     """None: `console` with `debug` and on a terminal, else `json`."""
+    live_folder: Path | None = None
+    """With `debug`, where each process has a socket by which it can be followed."""
     docs: bool | None = None
     """Whether `/api/v1/docs` shows the routes in a browser; None: with `debug`."""
     secret_key: SecretStr = SecretStr(SAMPLE_SECRET_KEY)

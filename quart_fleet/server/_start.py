@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, suppress
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, cast
 
@@ -26,6 +27,7 @@ from quart_fleet.server._lifecycle import (
 )
 from quart_fleet.server._listener import SCRAPES, in_url, listen
 from quart_fleet.server._proxies import believe_proxies
+from quart_fleet.server._supervised import find_listener
 from quart_fleet.server._workers import Link, Workers, refuse_start, run_quietly
 from quart_fleet.telemetry._logs import install_logs, log_of_its_task
 
@@ -34,10 +36,11 @@ if TYPE_CHECKING:
     from quart_fleet.server._workers import RunServer
 
 SERVERS = ("uvicorn", "hypercorn")
-_log = logging.getLogger("quart_fleet.server")
 MAX_WORKERS = 128
 _LOCAL = ("127.0.0.1", "0.0.0.0", "::", "::1")  # noqa: S104 - only compared with
 """Hosts that a browser on this machine reaches as localhost."""
+
+_log = logging.getLogger("quart_fleet.server")
 
 
 def start(factory: Callable[[], Quart]) -> Quart:
@@ -58,6 +61,17 @@ def start(factory: Callable[[], Quart]) -> Quart:
             ending_with_parent(),
         ):
             yield
+
+    folder: Path | None = app.config.get("LIVE_FOLDER")
+    if folder is not None and app.debug:
+
+        @app.while_serving
+        async def tell_followers() -> AsyncGenerator[None, None]:
+            # No other process imports it.
+            from quart_fleet.telemetry._live import followed  # noqa: PLC0415
+
+            async with followed(cast("ServiceApplication", app), folder):
+                yield
 
     if app.config.get("METRICS_PORT"):
 
@@ -125,6 +139,11 @@ def serve(app: Quart, path: str) -> None:
 
         sys.stdout.write(write(asyncio.run(describe(app))))
         return
+    _serve_until_ended(app, path, options.server, options.workers)
+
+
+def _serve_until_ended(app: Quart, path: str, server: str, workers: int) -> None:
+    """Listen, say where, and serve; a port that cannot be had ends the process with the reason."""
     name, host, port, metrics = (
         app.config[key] for key in ("SERVICE_NAME", "HOST", "SERVICE_PORT", "METRICS_PORT")
     )
@@ -133,7 +152,8 @@ def serve(app: Quart, path: str) -> None:
     service = cast("ServiceApplication", app)
     _end_quietly_until_served(app)
     try:
-        listener = listen(host, port)
+        handed = find_listener()
+        listener = handed or listen(host, port)
         scrapes = listen(host, metrics, "METRICS_PORT") if metrics else None
     except ConfigurationError as error:
         refuse_start(app, error.message)
@@ -143,8 +163,8 @@ def serve(app: Quart, path: str) -> None:
     else:
         with suppress(OSError):  # of a reader that has left
             print(f"{words} (Ctrl-C stops it)", file=sys.stderr)
-    module = import_module(f"quart_fleet.server._{options.server}")
-    run: RunServer = getattr(module, f"run_{options.server}")
+    module = import_module(f"quart_fleet.server._{server}")
+    run: RunServer = getattr(module, f"run_{server}")
     with ExitStack() as stack:
         end = None
         if app.config["SERVICE_REGISTRY_URL"]:
@@ -154,16 +174,18 @@ def serve(app: Quart, path: str) -> None:
             registration = stack.enter_context(Registration(app.config))
             stack.enter_context(draining_on_signal(registration.leave))
             service.leave, end = registration.leave, registration.end
-        if options.workers > 1:
+        if workers > 1:
             grace, settle = app.config["GRACEFUL_TIMEOUT"], None
             if scrapes is not None:
                 from quart_fleet.telemetry._scrapes import collecting  # noqa: PLC0415 - as above
 
                 settle = stack.enter_context(collecting(service, scrapes))
-            Workers(run, path, listener, options.workers, grace, end, settle).serve()
+            supervised = handed is not None
+            Workers(run, path, listener, workers, grace, end, settle, supervised).serve()
         else:
             service.extensions[SCRAPES] = scrapes
-            run_quietly(run, service, listener, Link(leave=end))
+            link = Link(leave=end, is_supervised=handed is not None)
+            run_quietly(run, service, listener, link)
 
 
 def _end_quietly_until_served(app: Quart) -> None:
