@@ -467,6 +467,7 @@ class BoundedApplication(quart.Quart):
                 return cast("ResponseTypes", await app.handle_exception(*given, error))
             finally:
                 del self._bounds[bound]
+                bound.scope = request.scope
                 bound.task = bound.request = None  # else they would refer to each other in a circle
                 if bound.watcher is not None:
                     if bound.has_left:
