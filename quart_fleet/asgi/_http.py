@@ -114,6 +114,8 @@ class HTTPConnection:
                 else:
                     await _send_while_connected(body, request.body, receive, send)
                 await request.body.drop()  # the answer ends when the request has ended too
+                if observed is not None:
+                    observed.received = request.body.come
                 await send(_last_part())
 
 
@@ -209,7 +211,7 @@ class RequestBody:
         with suppress(TimeoutError, ClientDisconnected):
             async with asyncio.timeout(LINGER_TIMEOUT):
                 while not self.ended:
-                    await self._receive_part()
+                    self.come += len(await self._receive_part())
 
     async def wait_for_disconnect(self, receive: "ASGIReceiveCallable") -> None:
         """Return when the client has gone; parts of the body that come until then stay readable."""

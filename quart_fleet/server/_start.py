@@ -178,10 +178,13 @@ def _serve_until_ended(app: Quart, path: str, server: str, workers: int) -> None
             service.leave, end = registration.leave, registration.end
         if workers > 1:
             grace, settle = app.config["GRACEFUL_TIMEOUT"], None
-            if scrapes is not None:
+            if metrics:
                 from quart_fleet.telemetry._scrapes import collecting  # noqa: PLC0415 - as above
 
-                settle = stack.enter_context(collecting(service, scrapes))
+                try:
+                    settle = stack.enter_context(collecting(service, scrapes))
+                except ConfigurationError as error:
+                    refuse_start(app, error.message)
             supervised = handed is not None
             Workers(run, path, listener, workers, grace, end, settle, supervised).serve()
         else:
