@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from secrets import token_hex
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from quart_fleet.bounds import BOUND
 
@@ -50,6 +50,8 @@ class ObservedRequest:
     """Bytes of its body."""
     sent: int = 0
     """Bytes of its answer's body."""
+    error: Exception | None = None
+    """What nothing has foreseen, where it was answered 500 or cut for it."""
     span: Any = None
     """An observer's own."""
 
@@ -84,18 +86,42 @@ def find_request() -> ObservedRequest | None:
     return observed
 
 
+class CurrentSpan(Protocol):
+    """Finds what log lines say of the current span."""
+
+    def __call__(self) -> tuple[str, str] | None:
+        """Return the ids of its trace and of itself, in hexadecimal digits; None without one."""
+        ...
+
+
+spans: list[CurrentSpan] = []
+"""One where this process makes spans."""
+
+
+def find_trace() -> tuple[str, str | None] | None:
+    """Return the ids of the current trace and span; where none are made, the caller's trace alone."""
+    for find in spans:
+        if found := find():
+            return found
+    request = find_request()
+    trace_id = request.trace_id if request else None
+    return (trace_id, None) if trace_id else None
+
+
 @dataclass(eq=False, slots=True)
 class ObservedStatement:
     """A statement that the database has answered, or has not."""
 
     sql: str
-    """Without values."""
+    """With the literals that its author has written, and without other values."""
     summary: str
     """What it does with which table, as `SELECT users`: one of few."""
     started: float
     seconds: float
     error: BaseException | None
     request: ObservedRequest | None
+    place: tuple[str, str, int | None]
+    """The database's name, and its server's host and port; a socket's folder has none."""
 
 
 @dataclass(eq=False, slots=True)
@@ -106,6 +132,8 @@ class ObservedCall:
     method: str
     path: str
     """The operation's, with the names of its variable parts."""
+    target: str
+    """The same with their values, without a query."""
     request: ObservedRequest | None
     started: float = field(default_factory=perf_counter)
     seconds: float = 0.0

@@ -207,6 +207,9 @@ class ServiceApplication(BoundedApplication):
             observer.begin_request(observed)
         try:
             await self._answer(scope, receive, send_observed)
+        except Exception as error:
+            observed.error = error
+            raise
         finally:
             observed.seconds = perf_counter() - observed.started
             for observer in self.observers:

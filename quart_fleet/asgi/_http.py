@@ -90,6 +90,8 @@ class HTTPConnection:
             return
         except Exception as error:
             if not (self._app.debug or self._app.testing):
+                if (observed := REQUEST.get()) is not None:
+                    observed.error = error
                 self._app.logger.exception("%s %s failed", request.method, request.path)
                 await self._app.refuse(500, send)
                 return

@@ -6,14 +6,14 @@ asyncpg serves about twice as many requests.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache, partial
 from itertools import chain
 from time import perf_counter
 from types import MappingProxyType
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sqlalchemy import (
     JSON,
@@ -43,7 +43,10 @@ from sqlalchemy.sql.selectable import ForUpdateArg, SelectBase, TextualSelect
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
 
-from quart_fleet.observation import REQUEST, ObservedStatement, Observer
+from quart_fleet.observation import REQUEST, ObservedStatement
+
+if TYPE_CHECKING:
+    from quart_fleet.database._engine import Database
 
 Parameters = Mapping[str, object]
 """Values by the names of a statement's bind parameters."""
@@ -158,13 +161,13 @@ def summarise(sql: str) -> str:
     return sql.split(None, 1)[0].upper() if sql.strip() else ""
 
 
-def tell_of(
-    sql: str, started: float, error: BaseException | None, observers: Sequence[Observer]
-) -> None:
-    """Tell of a statement that has just ended."""
+def tell_of(sql: str, started: float, error: BaseException | None, database: "Database") -> None:
+    """Tell the observers of a database of a statement that has just ended."""
     seconds = perf_counter() - started
-    ended = ObservedStatement(sql, summarise(sql), started, seconds, error, REQUEST.get())
-    for observer in observers:
+    ended = ObservedStatement(
+        sql, summarise(sql), started, seconds, error, REQUEST.get(), database.place
+    )
+    for observer in database.observers:
         observer.end_statement(ended)
 
 

@@ -28,6 +28,7 @@ from quart_fleet.server._lifecycle import (
 from quart_fleet.server._listener import in_url, listen
 from quart_fleet.server._proxies import believe_proxies
 from quart_fleet.server._workers import Link, Workers, run_quietly
+from quart_fleet.telemetry._switch import trace_where_asked
 
 if TYPE_CHECKING:
     from quart_fleet.asgi._application import ServiceApplication
@@ -58,6 +59,7 @@ def start(factory: Callable[[], Quart]) -> Quart:
             yield
 
     believe_proxies(app)
+    trace_where_asked(cast("ServiceApplication", app))
     logging.basicConfig(
         level=logging.DEBUG if app.debug else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
