@@ -26,6 +26,9 @@ _TRACE_PARENT = re.compile(
 )
 """W3C's Trace Context, section 3.2.2."""
 
+DATABASE, CLIENTS = "quart_fleet.database", "quart_fleet.clients"
+"""Where an application keeps what it has of them, for those that measure it."""
+
 _PROCESS = token_hex(8).encode()
 _numbers = count(1)
 
@@ -120,7 +123,7 @@ class ObservedStatement:
     seconds: float
     error: BaseException | None
     request: ObservedRequest | None
-    place: tuple[str, str, int | None]
+    place: tuple[str, str, int | None] = ("", "", None)
     """The database's name, and its server's host and port; a socket's folder has none."""
 
 
@@ -132,8 +135,6 @@ class ObservedCall:
     method: str
     path: str
     """The operation's, with the names of its variable parts."""
-    target: str
-    """The same with their values, without a query."""
     request: ObservedRequest | None
     started: float = field(default_factory=perf_counter)
     seconds: float = 0.0
@@ -142,6 +143,8 @@ class ObservedCall:
     """Of the last answer."""
     url: str | None = None
     """The instance that was asked last."""
+    target: str = ""
+    """The path with its values, without a query."""
     outcome: str = "cancelled"
     span: Any = None
     """An observer's own."""
@@ -158,6 +161,9 @@ class Observer:
 
     def end_request(self, request: ObservedRequest) -> None:
         """It was answered, or its client has left."""
+
+    def end_refused(self, status: int) -> None:
+        """The server has answered in place of the application, which never heard of the request."""
 
     def end_statement(self, statement: ObservedStatement) -> None:
         """It has ended, well or not."""

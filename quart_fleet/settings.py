@@ -231,6 +231,10 @@ class ServiceSettings(DatabaseSettings):
     secret_key: SecretStr = SecretStr(SAMPLE_SECRET_KEY)
     service_name: str = "service"
     service_port: int = 8080
+    service_version: str | None = None
+    """The version of the service; None: what the workspace's project file says."""
+    metrics_port: int | None = None
+    """The port where Prometheus asks for the metrics, at HOST; None: nothing is measured."""
     host: str = "127.0.0.1"
     keep_alive_timeout: int = Field(default=75, ge=1)
     """Seconds that a connection stays open for its next request: longer than the 60 that load
@@ -281,11 +285,13 @@ class ServiceSettings(DatabaseSettings):
     cors_origins: Annotated[frozenset[str] | None, NoDecode, BeforeValidator(_read_origins)] = None
     """The origins whose scripts may read the answers; None means all of them."""
 
-    @field_validator("service_port")
+    @field_validator("service_port", "metrics_port")
     @classmethod
-    def _refuse_what_is_no_port(cls, port: int) -> int:
+    def _refuse_what_is_no_port(cls, port: int | None, info: ValidationInfo) -> int | None:
         """Hold for the defaults and types of derived classes too."""
-        if port not in _PORTS:
+        if port is not None and port == info.data.get("service_port"):
+            raise PydanticCustomError("taken", "choose another port than SERVICE_PORT")
+        if port is not None and port not in _PORTS:
             raise PydanticCustomError(
                 "port", "a port is a number from {first} to {last}",
                 {"first": _PORTS[0], "last": _PORTS[-1]},

@@ -190,6 +190,12 @@ COMMANDS = {
         "Check imports of packages, ports and answers of services.",
         ("contracts",),
     ),
+    "up": LazyCommand(
+        "scaffold.supervisor.command",
+        _SERVICES,
+        "Run the services together, and each anew when its code changes.",
+        ("up", "up user-service order-service"),
+    ),
     "demo": LazyCommand(
         "scaffold.demo.command",
         _CHECKS,
@@ -199,7 +205,7 @@ COMMANDS = {
     "deploy": LazyCommand(
         "scaffold.deploy.command",
         _DEPLOYMENT,
-        "Write manifests for Kubernetes: deploy k8s.",
+        "Write manifests, or dashboards and alerts.",
         ("deploy k8s --registry registry.example.com/shop --host api.example.com",),
     ),
 }

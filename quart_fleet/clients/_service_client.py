@@ -39,7 +39,14 @@ from quart_fleet.errors import (
 )
 from quart_fleet.files import parse_toml, shown
 from quart_fleet.listing import spell
-from quart_fleet.observation import REQUEST, REQUEST_ID, ObservedCall, Observer, find_request
+from quart_fleet.observation import (
+    CLIENTS,
+    REQUEST,
+    REQUEST_ID,
+    ObservedCall,
+    Observer,
+    find_request,
+)
 from quart_fleet.paging import ListPage
 from quart_fleet.settings import ServiceSettings
 from quart_fleet.workspace import Workspace
@@ -92,6 +99,7 @@ class Clients:
         self.services: list[ServiceClient] = []
         """What calls each of them, with the state of its circuits and the outcomes of its calls."""
         self.observers: Sequence[Observer] = getattr(app, "observers", ())
+        app.extensions.setdefault(CLIENTS, []).append(self)
         self._config = config
         self._folder = Path(app.root_path)
         self._made: dict[tuple[str, str | None], ServiceClient] = {}
@@ -387,7 +395,7 @@ class ServiceClient:
     ) -> Iterator[ObservedCall]:
         """Tell those that observe calls of one, to whose headers they may add; count what comes of it."""
         observed = ObservedCall(
-            self.service, operation.method, operation.template, path, REQUEST.get()
+            self.service, operation.method, operation.template, REQUEST.get(), target=path
         )
         for observer in self._clients.observers:
             observer.begin_call(observed, headers)

@@ -10,6 +10,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import cached_property
 from socket import gaierror
 from typing import TYPE_CHECKING, Protocol, Self
@@ -20,7 +21,14 @@ import orjson
 
 from quart_fleet.bounds import BOUND
 from quart_fleet.database._connector import CONNECT_TIMEOUT, Connector, Pooling
-from quart_fleet.database._sessions import LISTENERS, create_engine, create_joined_engine, joined
+from quart_fleet.database._sessions import (
+    LISTENERS,
+    create_engine,
+    create_joined_engine,
+    joined,
+    listeners_of,
+)
+from quart_fleet.database._statement import telling_of
 from quart_fleet.database.explanations import (
     CONNECTION_ERRORS,
     UNPREPARED,
@@ -108,6 +116,16 @@ class Semaphore:
                 return
         self._permits += 1
 
+    @property
+    def free(self) -> int:
+        """How many permits are held by none."""
+        return self._permits
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for one."""
+        return sum(not permit.done() for _, permit in self._waiters)
+
     def _end_long_waits(self, loop: asyncio.AbstractEventLoop) -> None:
         """End the waits whose timeout is over, now and when that of the longest one left is."""
         now = loop.time()
@@ -118,6 +136,18 @@ class Semaphore:
         self._has_timer = bool(self._waiters)
         if self._has_timer:
             loop.call_at(self._waiters[0][0], self._end_long_waits, loop)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionCounts:
+    """How many connections of a pool are in which state."""
+
+    idle: int
+    lent: int
+    """Those that are being opened for a caller too."""
+    limit: int
+    waiting: int
+    """Callers that wait for one."""
 
 
 class ConnectionPool:
@@ -238,6 +268,13 @@ class ConnectionPool:
         connection.terminate()
         self._terminate_oldest(len(self._idle))
         return await self._open()
+
+    def count(self) -> ConnectionCounts:
+        """Return how many there are in which state."""
+        idle = sum(not each.is_closed() for each in self._idle)
+        semaphore = self._semaphore
+        lent = self._size - semaphore.free
+        return ConnectionCounts(idle, lent, self._size, semaphore.waiting)
 
     def retire(self) -> None:
         """Close every connection that is open now: one that is in use, when it is released."""
@@ -439,6 +476,10 @@ class Database:
         except CONNECTION_ERRORS as error:
             raise DatabaseUnavailableError from error
 
+    def count_connections(self) -> ConnectionCounts:
+        """Return the state of the open pool, without the engine of `sessions()`, which has another."""
+        return self._pool.count()
+
     def give_up(self, connection: asyncpg.Connection, error: BaseException) -> None:
         """Close a connection whose server only reads now, or whose statements a pooler mistakes.
 
@@ -474,7 +515,8 @@ class Database:
         if bound := BOUND.get():
             bound.has_written = True  # it may: nothing tells what it is used for
         try:
-            yield connection
+            with telling_of(connection, self):
+                yield connection
             await connection.reset(timeout=CONNECT_TIMEOUT)
         except BaseException as error:
             is_away = (
@@ -525,7 +567,7 @@ class Database:
 
         if self._engine is None:
             self._engine = create_engine(self._connector, self._config, self._open_for_session)
-            for name, listener in LISTENERS.items():
+            for name, listener in (*listeners_of(self), *LISTENERS.items()):
                 event.listen(self._engine.sync_engine, name, listener)
             self._resources.push_async_callback(self._engine.dispose)
         return async_sessionmaker(self._engine, expire_on_commit=False)
@@ -533,10 +575,13 @@ class Database:
     @asynccontextmanager
     async def joined_session(self, connection: asyncpg.Connection) -> "AsyncIterator[AsyncSession]":
         """Open an ORM session on a connection that is in a transaction, inside a savepoint."""
+        from sqlalchemy import event  # noqa: PLC0415
         from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415
 
         if self._joined_engine is None:
             self._joined_engine = create_joined_engine(self._config)
+            for name, listener in listeners_of(self):
+                event.listen(self._joined_engine.sync_engine, name, listener)
         token = joined.set(connection)
         try:
             async with (

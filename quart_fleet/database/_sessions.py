@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -10,6 +11,7 @@ from sqlalchemy.sql.selectable import SelectBase
 
 from quart_fleet.bounds import BOUND
 from quart_fleet.database._connector import CONNECT_TIMEOUT, Connector, Pooling
+from quart_fleet.database._statement import tell_of
 from quart_fleet.database.explanations import driver_error, is_server_unavailable
 from quart_fleet.errors import DatabaseUnavailableError
 from quart_fleet.settings import DatabaseSettings
@@ -17,6 +19,8 @@ from quart_fleet.settings import DatabaseSettings
 if TYPE_CHECKING:
     from sqlalchemy.engine import ExceptionContext
     from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from quart_fleet.database._engine import Database
 
 
 def create_engine(
@@ -83,6 +87,27 @@ LISTENERS: dict[str, Callable[..., None]] = {
     "handle_error": _tell_unavailable,
 }
 """What SQLAlchemy calls for the sessions of a database (its documentation, "Core Events")."""
+
+
+def listeners_of(database: "Database") -> list[tuple[str, Callable[..., None]]]:
+    """Return what tells the observers of a database of the statements of sessions."""
+
+    def begin(*arguments: Any) -> None:
+        if database.observers:
+            arguments[4].started = perf_counter()
+
+    def end(*arguments: Any) -> None:
+        if database.observers:
+            tell_of(arguments[2], arguments[4].started, None, database)
+
+    def fail(failed: "ExceptionContext") -> None:
+        started = getattr(failed.execution_context, "started", None)
+        if database.observers and started is not None:
+            error = driver_error(failed.sqlalchemy_exception or failed.original_exception)
+            tell_of(failed.statement or "", started, error, database)
+
+    return [("before_cursor_execute", begin), ("after_cursor_execute", end), ("handle_error", fail)]
+
 
 joined: ContextVar[asyncpg.Connection] = ContextVar("_joined")
 """The connection of the unit of work that a session joins."""

@@ -7,6 +7,7 @@ asyncpg serves about twice as many requests.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache, partial
@@ -15,6 +16,7 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import asyncpg
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -169,6 +171,26 @@ def tell_of(sql: str, started: float, error: BaseException | None, database: "Da
     )
     for observer in database.observers:
         observer.end_statement(ended)
+
+
+@contextmanager
+def telling_of(connection: asyncpg.Connection, database: "Database") -> Iterator[None]:
+    """Tell of what is sent by the driver's own methods during a block.
+
+    asyncpg logs neither prepared statements nor cursors nor COPY.
+    """
+    if not database.observers:
+        yield
+        return
+
+    def tell(query: Any) -> None:
+        tell_of(query.query, perf_counter() - query.elapsed, query.exception, database)
+
+    connection.add_query_logger(tell)
+    try:
+        yield
+    finally:
+        connection.remove_query_logger(tell)
 
 
 def _effect_of(element: ClauseElement) -> Effect:

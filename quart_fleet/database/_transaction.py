@@ -24,6 +24,7 @@ from quart_fleet.database._statement import (
     Statement,
     records_of,
     tell_of,
+    telling_of,
 )
 from quart_fleet.database.explanations import (
     CONNECTION_ERRORS,
@@ -81,6 +82,7 @@ class Transaction:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._observers = database.observers
         self._state = _State.FRESH
         self._bound = BOUND.get()
         self.afterwards: Callable[[], Awaitable[None]] | None = None
@@ -215,7 +217,12 @@ class Transaction:
         COPY to a file is an example. It raises the driver's own exceptions.
         """
         await self.begin()
-        yield self._connection
+        observers, self._observers = self._observers, ()  # told of all of it by the driver
+        try:
+            with telling_of(self._connection, self._database):
+                yield self._connection
+        finally:
+            self._observers = observers
 
     async def commit(self) -> None:
         """Keep what was written; raises RuntimeError where a failed statement has undone it."""
@@ -300,7 +307,7 @@ class Transaction:
 
     async def _send(self, method: str, *arguments: object, **options: object) -> Any:
         """Call a method of the connection, which is replaced first where it was lost before."""
-        observers, failed = self._database.observers, None
+        observers, failed = self._observers, None
         started = perf_counter() if observers else 0.0
         try:
             try:
@@ -359,7 +366,7 @@ class Transaction:
                 self._connection.terminate()
                 raise
             finally:
-                if self._database.observers:
+                if self._observers:
                     tell_of(sql, started, failed, self._database)
 
 

@@ -201,6 +201,8 @@ class Connections:
 
     def write(self, status: int) -> bytes:
         """Return the whole answer of this status that closes its connection."""
+        for observer in self.app.observers:
+            observer.end_refused(status)
         start, last = self.app.refusals[status]
         lines = [
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(),

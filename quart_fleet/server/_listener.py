@@ -21,16 +21,19 @@ _MOST_UNSENT = 128 * 1024
 answer that its client does not read, which count as the container's memory."""
 _SO_ATTACH_FILTER, _BPF_RETURN = 26, 0x06
 """Of linux/socket.h and linux/bpf_common.h: a filter of one instruction that drops all packets."""
+SCRAPES = "quart_fleet.scrapes"
+"""Where an application keeps the listener of METRICS_PORT."""
 LOOPBACKS = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::1": "::1", "::": "::1"}  # noqa: S104 - only looked up
 """Where a program is reached that has the port of an address already."""
 
 _log = logging.getLogger(__name__)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, variable: str = "SERVICE_PORT") -> socket.socket:
     """Listen on the port; raises ConfigurationError, which says what to do about it.
 
-    `::` is every address of this machine, of IPv4 too, whatever the system's default.
+    `::` is every address of this machine, of IPv4 too, whatever the system's default. The port is
+    that of the variable.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -51,12 +54,12 @@ def listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             message = (
                 f"Port {port} is in use.\nStop the program that listens there, "
-                "or choose another port: SERVICE_PORT=<port> python app.py"
+                f"or choose another port: {variable}=<port> python app.py"
             )
         else:
             reason = os.strerror(error.errno or 0)
             place = f"{in_url(host)}:{port}"
-            message = f"Cannot listen on {place}: {reason} (HOST and SERVICE_PORT set it)"
+            message = f"Cannot listen on {place}: {reason} (HOST and {variable} set it)"
         raise ConfigurationError(message) from error
     # Its connections inherit it.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT)

@@ -25,8 +25,9 @@ from quart_fleet.server._lifecycle import (
     ending_on_hangup,
     ending_with_parent,
 )
-from quart_fleet.server._listener import in_url, listen
+from quart_fleet.server._listener import SCRAPES, in_url, listen
 from quart_fleet.server._proxies import believe_proxies
+from quart_fleet.server._supervised import find_listener
 from quart_fleet.server._workers import Link, Workers, run_quietly
 from quart_fleet.telemetry._switch import trace_where_asked
 
@@ -57,6 +58,16 @@ def start(factory: Callable[[], Quart]) -> Quart:
             ending_with_parent(),
         ):
             yield
+
+    if app.config.get("METRICS_PORT"):
+
+        @app.while_serving
+        async def measure() -> AsyncGenerator[None, None]:
+            # No other process imports it.
+            from quart_fleet.telemetry._scrapes import measuring  # noqa: PLC0415
+
+            with measuring(cast("ServiceApplication", app)):
+                yield
 
     believe_proxies(app)
     trace_where_asked(cast("ServiceApplication", app))
@@ -119,16 +130,21 @@ def serve(app: Quart, path: str) -> None:
 
         sys.stdout.write(write(asyncio.run(describe(app))))
         return
-    name, host, port = (app.config[key] for key in ("SERVICE_NAME", "HOST", "SERVICE_PORT"))
+    name, host, port, metrics = (
+        app.config[key] for key in ("SERVICE_NAME", "HOST", "SERVICE_PORT", "METRICS_PORT")
+    )
     shown = "localhost" if host in _LOCAL else in_url(host)
 
     service = cast("ServiceApplication", app)
     _end_quietly_until_served(app)
     try:
-        listener = listen(host, port)
+        handed = find_listener()
+        listener = handed or listen(host, port)
+        scrapes = listen(host, metrics, "METRICS_PORT") if metrics else None
     except ConfigurationError as error:
         sys.exit(error.message)
-    print(f"{name} on http://{shown}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
+    if handed is None:
+        print(f"{name} on http://{shown}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
     module = import_module(f"quart_fleet.server._{options.server}")
     run: RunServer = getattr(module, f"run_{options.server}")
     with ExitStack() as stack:
@@ -141,10 +157,17 @@ def serve(app: Quart, path: str) -> None:
             stack.enter_context(draining_on_signal(registration.leave))
             service.leave, end = registration.leave, registration.end
         if options.workers > 1:
-            grace = app.config["GRACEFUL_TIMEOUT"]
-            Workers(run, path, listener, options.workers, grace, end).serve()
+            grace, settle = app.config["GRACEFUL_TIMEOUT"], None
+            if scrapes is not None:
+                from quart_fleet.telemetry._scrapes import collecting  # noqa: PLC0415 - as above
+
+                settle = stack.enter_context(collecting(service, scrapes))
+            supervised = handed is not None
+            Workers(run, path, listener, options.workers, grace, end, settle, supervised).serve()
         else:
-            run_quietly(run, service, listener, Link(leave=end))
+            service.extensions[SCRAPES] = scrapes
+            link = Link(leave=end, is_supervised=handed is not None)
+            run_quietly(run, service, listener, link)
 
 
 def _end_quietly_until_served(app: Quart) -> None:

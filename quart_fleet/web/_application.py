@@ -16,6 +16,7 @@ from quart_fleet.asgi._application import application_class
 from quart_fleet.conventions import PREFIX
 from quart_fleet.database._engine import Database
 from quart_fleet.errors import ServiceError
+from quart_fleet.observation import DATABASE
 from quart_fleet.settings import ServiceSettings
 from quart_fleet.web._envelope import ContractJSONProvider, Envelope
 from quart_fleet.web._error_responses import ErrorResponses
@@ -65,6 +66,7 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         instance_path=str(folder / "instance"),
     )
     database.observers = app.observers
+    app.extensions[DATABASE] = database
     app.config.from_mapping(
         DEBUG=config.debug,
         TESTING=config.testing,
@@ -73,6 +75,8 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         REQUEST_TIMEOUT=config.request_timeout,
         SERVICE_NAME=config.service_name,
         SERVICE_PORT=config.service_port,
+        SERVICE_VERSION=config.service_version,
+        METRICS_PORT=config.metrics_port,
         HOST=config.host,
         KEEP_ALIVE_TIMEOUT=config.keep_alive_timeout,
         TRUSTED_PROXIES=config.trusted_proxies,

@@ -2,16 +2,19 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from hashlib import sha256
+from time import monotonic, perf_counter
 from typing import Literal, cast
 
+from pydantic import Field
 from quart import Quart, Response, current_app, request
 
 from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.conventions import PREFIX
 from quart_fleet.database import Database
 from quart_fleet.dto import ResponseDTO
-from quart_fleet.errors import UnavailableError
+from quart_fleet.errors import DatabaseUnavailableError, UnavailableError
 from quart_fleet.web._envelope import Answer, Envelope
 from quart_fleet.web._routes import Blueprint, Declared, declared_of
 
@@ -28,10 +31,19 @@ class Health(ResponseDTO):
     status: Literal["healthy"]
 
 
+class ReadinessCheck(ResponseDTO):
+    """What was asked before a process said that it can serve."""
+
+    name: str = Field(examples=["database"])
+    seconds: float = Field(examples=[0.0012])
+    """Until it had answered, to the microsecond."""
+
+
 class Readiness(ResponseDTO):
     """The data of one that can serve."""
 
     status: Literal["ready"]
+    checks: list[ReadinessCheck]
 
 
 class Welcome(ResponseDTO):
@@ -40,10 +52,49 @@ class Welcome(ResponseDTO):
     message: str
 
 
+INTERVAL = 1.0
+"""Seconds from one question of readiness to the next, at least."""
+
+
+class Probe:
+    """Asks whether the database can be written, once for all that want to know it within a second.
+
+    Whatever asks while it is being asked waits for that answer; the answer is kept until a second
+    after the question.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._asked = 0.0
+        self._answer: asyncio.Task[float | DatabaseUnavailableError] | None = None
+
+    async def ask(self) -> float:
+        """Return the seconds that the database took to answer; raises DatabaseUnavailableError."""
+        loop, now = asyncio.get_running_loop(), monotonic()
+        kept = self._answer
+        is_kept = kept is not None and (not kept.done() or now - self._asked < INTERVAL)
+        if kept is None or not is_kept or kept.get_loop() is not loop:
+            self._asked = now
+            # In a context of its own: it is no part of the request that happens to be the first.
+            self._answer = kept = loop.create_task(self._ping(), context=Context())
+        answer = await asyncio.shield(kept)
+        if isinstance(answer, DatabaseUnavailableError):
+            raise DatabaseUnavailableError from answer.__cause__
+        return answer
+
+    async def _ping(self) -> float | DatabaseUnavailableError:
+        started = perf_counter()
+        try:
+            await self._database.ping()
+        except DatabaseUnavailableError as error:
+            return error
+        return round(perf_counter() - started, 6)
+
+
 def make_health_blueprint(envelope: type[Envelope], database: Database) -> Blueprint:
     """Make the routes, which answer in the service's envelope."""
     bp = Blueprint("health", __name__)
-    healthy, able = Health(status="healthy"), Readiness(status="ready")
+    healthy, probe = Health(status="healthy"), Probe(database)
 
     @bp.get("/health")
     async def health() -> Answer[Health]:
@@ -52,11 +103,16 @@ def make_health_blueprint(envelope: type[Envelope], database: Database) -> Bluep
 
     @bp.get("/health/ready", raises=[UnavailableError])
     async def ready() -> Answer[Readiness]:
-        """Say whether requests that need the database can be served: 200, or 503."""
-        if cast("ServiceApplication", current_app).draining:
+        """Say whether requests that need the database can be served: 200, or 503.
+
+        The database is asked once a second at most, whatever the number of requests.
+        """
+        service = cast("ServiceApplication", current_app)
+        seconds = None if service.draining else await probe.ask()
+        if seconds is None or service.draining:
             raise UnavailableError("The process is ending")
-        await database.ping()
-        return envelope.success(able)
+        checks = [ReadinessCheck(name="database", seconds=seconds)]
+        return envelope.success(Readiness(status="ready", checks=checks))
 
     @bp.get("/")
     async def welcome() -> Answer[Welcome]:

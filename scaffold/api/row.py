@@ -242,6 +242,7 @@ def _find_date(value: object) -> datetime | None:
 
 
 NEW_ID = Chosen("a positive integer", lambda value: type(value) is int and value > 0)
+SECONDS = Chosen("seconds", lambda value: type(value) is float and 0 < value < 60)
 NOW = Chosen("an HTTP date in UTC of now", _is_now)
 LATER = Chosen("a date of now, later than the one stored", _is_now)
 """Among the changes of a stored record: later than the date that it has there."""

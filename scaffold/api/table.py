@@ -16,6 +16,7 @@ from scaffold.api.row import (
     LATER,
     NEW_ID,
     NOW,
+    SECONDS,
     Id,
     Row,
     Stored,
@@ -44,7 +45,7 @@ USER_NOT_FOUND = error("User not found")
 WRONG_TYPE = error("Content-Type must be application/json")
 
 HEALTHY = success({"status": "healthy"})
-READY = success({"status": "ready"})
+READY = success({"checks": [{"name": "database", "seconds": SECONDS}], "status": "ready"})
 ALL_USERS = success([Stored("ada"), Stored("bob"), Stored("eva")])
 ACTIVE = success([Stored("ada"), Stored("eva")])
 

@@ -1,4 +1,4 @@
-"""`python -m scaffold deploy k8s`: the fleet, described for Kubernetes."""
+"""`python -m scaffold deploy`: the fleet, described for Kubernetes and for Prometheus."""
 
 import re
 from contextlib import nullcontext
@@ -9,6 +9,7 @@ import click
 from scaffold.commands import preview
 from scaffold.deploy.fleet import Fleet, Target
 from scaffold.deploy.manifests import BASE, OVERLAYS, plan_manifests
+from scaffold.deploy.monitoring import FOLDER, plan_monitoring
 from scaffold.engine import transaction
 from scaffold.engine.plan import Plan
 from scaffold.errors import MisuseError
@@ -91,18 +92,68 @@ def kubernetes(force: bool, dry_run: bool, diff: bool, as_json: bool, **target: 
         warnings = _warnings(fleet, plan)
         if writes:
             transaction.apply(plan)
+    _print(
+        plan,
+        f"kubectl kustomize {OVERLAYS}/dev\n  kubectl apply -k {OVERLAYS}/dev\n"
+        "The namespace and the secrets come first: docs/cluster.md",
+        diff=diff,
+        as_json=as_json,
+    )
+    for warning in warnings:
+        click.echo(warning, err=True)
+
+
+@command.command(
+    "monitoring", short_help="Write dashboards, alert rules and what scrapes the fleet."
+)
+@click.option(
+    "--namespace",
+    default="monitoring",
+    show_default=True,
+    help="Where Prometheus runs in a cluster, and is let in from.",
+)
+@click.option("--force", is_flag=True, help="Write the rules and dashboards anew too.")
+@click.option("--dry-run", is_flag=True, help="List the files; write nothing.")
+@click.option("--diff", is_flag=True, help="Print the changes as a unified diff; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
+def monitoring(namespace: str, force: bool, dry_run: bool, diff: bool, as_json: bool) -> None:
+    """Write to deploy/monitoring what Prometheus and Grafana need, in containers and in a cluster.
+
+    Rules and dashboards are yours and stay; all else is written anew each time, as services come
+    and go.
+    """
+    if not _LABEL.fullmatch(namespace):
+        raise MisuseError(
+            f"{namespace!r} cannot be used for --namespace: Kubernetes would refuse it."
+        )
+    workspace = Workspace.find(Path.cwd())
+    writes = not (dry_run or diff)
+    with workspace.locked() if writes else nullcontext():
+        plan = plan_monitoring(workspace, Fleet.read(workspace, None), namespace, anew=force)
+        if writes:
+            transaction.apply(plan)
+    _print(
+        plan,
+        f"docker compose -f {FOLDER}/compose.yaml up --build --wait\n"
+        f"In a cluster, and what each alert asks of you: {FOLDER}/README.md",
+        diff=diff,
+        as_json=as_json,
+    )
+    if plan.kept:
+        click.echo(
+            "Rules and dashboards that differ from the generated ones stay; --force replaces them.",
+            err=True,
+        )
+
+
+def _print(plan: Plan, following: str, *, diff: bool, as_json: bool) -> None:
     if as_json:
         preview.print_json(plan, with_diff=diff)
     elif diff:
         preview.print_diff(plan)
     else:
         preview.print_list(plan)
-        click.echo(
-            f"\nNext:\n  kubectl kustomize {OVERLAYS}/dev\n  kubectl apply -k {OVERLAYS}/dev\n"
-            "The namespace and the secrets come first: docs/cluster.md"
-        )
-    for warning in warnings:
-        click.echo(warning, err=True)
+        click.echo(f"\nNext:\n  {following}")
 
 
 def _warnings(fleet: Fleet, plan: Plan) -> list[str]:

@@ -38,6 +38,10 @@ class Target:
     """What the registry is asked with; empty where every node may."""
 
 
+NOWHERE = Target("", "", "", "", "", "", "")
+"""Where no manifest is wanted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """`service` in a template."""
@@ -68,19 +72,24 @@ class Fleet:
     """Rules without a fixed first segment, so that no path can lead to their service."""
 
     @classmethod
-    def read(cls, workspace: Workspace, target: Target) -> Self:
-        """Read every whole service of a workspace; raises ScaffoldError."""
+    def read(cls, workspace: Workspace, target: Target | None) -> Self:
+        """Read every whole service of a workspace; raises ScaffoldError.
+
+        Without a target, no application is asked for its routes.
+        """
         services = [each for each in workspace.services() if not each.missing]
         if not services:
             raise ScaffoldError(
                 "There is no service to deploy. Make one: python -m scaffold user-service 8081"
             )
         members = tuple(Member(each.package, each.port or _DEFAULT_PORT) for each in services)
+        project = Composition.read(workspace.root).project
+        if target is None:
+            return cls(project, NOWHERE, members, (), ())
         with ThreadPoolExecutor() as processes:
             images = (member.image for member in members)
             rules = dict(zip(images, processes.map(read_rules, services), strict=True))
         routes, unreachable = lead(rules)
-        project = Composition.read(workspace.root).project
         return cls(project, target, members, tuple(routes), tuple(unreachable))
 
     @property

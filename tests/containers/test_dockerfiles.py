@@ -117,6 +117,16 @@ def test_the_port_is_the_services(name: str, workspace: GeneratedWorkspace) -> N
     assert final.get("ENV").settings["HOST"] == "0.0.0.0"
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_metrics_are_on_and_no_platform_publishes_them(
+    name: str, workspace: GeneratedWorkspace
+) -> None:
+    final = read_stages(workspace.root / name)[-1]
+
+    assert final.get("ENV").settings["METRICS_PORT"] == "9464"
+    assert "9464" not in final.get("EXPOSE").text
+
+
 def test_every_image_installs_by_the_same_layer(workspace: GeneratedWorkspace) -> None:
     stages = [read_stages(workspace.root / name)[1].instructions for name in DOCKERFILES]
 

@@ -119,7 +119,9 @@ def test_the_service_answers(running: tuple[int, str]) -> None:
     address = f"http://127.0.0.1:{running[0]}/api/v1"
 
     assert get(f"{address}/") == {"message": "Welcome to user-service"}
-    assert get(f"{address}/health/ready") == {"status": "ready"}
+    ready = get(f"{address}/health/ready")
+    assert isinstance(ready, dict)
+    assert ready["status"] == "ready"
     assert get(f"{address}/users") == []
 
 

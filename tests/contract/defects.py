@@ -62,8 +62,10 @@ _WRONG_METHOD = "known route, wrong method"
 DEFECTS = (
     Defect("health in other words", "GET /health", _HEALTH, 'Health(status="healthy")',
            'Health.model_construct(status="ok")'),
-    Defect("readiness in other words", "GET /health/ready", _HEALTH, 'Readiness(status="ready")',
-           'Readiness.model_construct(status="ok")'),
+    Defect("readiness in other words", "GET /health/ready", _HEALTH,
+           'Readiness(status="ready", checks=checks)',
+           'Readiness.model_construct(status="ok", checks=checks)'),
+    Defect("readiness that asks nothing", "GET /health/ready", _HEALTH, "checks=checks", "checks=[]"),
     Defect("another welcome", "GET /", _HEALTH, "Welcome to {", "Welcome to the {"),
     Defect("another success message", "GET /", _RESPONSE, '= "Success"', '= "OK"'),
     Defect("another name for data", "GET /users", _RESPONSE, '{"data": data', '{"result": data'),

@@ -1,6 +1,7 @@
 """What a client sees when it is not the client's fault: nothing of the cause, and not for long."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest_asyncio
 
 from quart_fleet.conventions import PREFIX
 from quart_fleet.database._engine import Database
-from scaffold.api.row import JSON, Row, error, success, to_bytes
+from quart_fleet.web._health import INTERVAL
+from scaffold.api.row import JSON, Records, Row, error, success, to_bytes
 from scaffold.api.table import BODY_REQUIRED, ENDPOINT_NOT_FOUND, GRACE, HEALTHY, READY
 
 from .gate import Gate, opened
@@ -126,15 +128,17 @@ async def test_without_its_database_a_service_is_unavailable(
 async def test_a_service_is_ready_while_its_database_is_there(
     gate: Gate, gated_service: RunningService
 ) -> None:
-    before = await _get("/health/ready", gated_service)
+    before = await _ask_whether_ready(gated_service)
     await gate.close()
-    meanwhile = await _get("/health/ready", gated_service)
+    meanwhile = await _ask_whether_ready(gated_service)
     await gate.open()
-    after = await _get("/health/ready", gated_service)
+    after = await _ask_whether_ready(gated_service)
 
-    assert (before.status, before.body) == (200, to_bytes(READY))
+    for answer in (before, after):
+        assert answer.status == 200
+        assert answer.body == to_bytes(Records().fill(READY, json.loads(answer.body)))
     assert (meanwhile.status, meanwhile.body) == (503, UNAVAILABLE)
-    assert (after.status, after.body) == (200, to_bytes(READY))
+    assert meanwhile.find("Retry-After") == "1"
 
 
 async def test_the_first_request_after_an_outage_works(
@@ -196,7 +200,7 @@ async def test_a_database_that_only_reads_is_read_and_not_written(
         answer = await exchange(standby.port, spell(method, PREFIX + path, JSON, body))
         seen[kind] = answer.status
         assert answer.status == 200 or answer.body == UNAVAILABLE
-    ready = await _get("/health/ready", standby)
+    ready = await _ask_whether_ready(standby)
 
     reads = ("list", "active", "get", "username")
     assert seen == {kind: 200 if kind in reads else 503 for kind in NEEDS_DATABASE}
@@ -207,7 +211,7 @@ async def test_a_database_that_only_reads_is_read_and_not_written(
 async def test_the_first_write_after_the_primary_is_back_works(
     gate: Gate, gated_service: RunningService, people: Database
 ) -> None:
-    ready = await _get("/health/ready", gated_service)
+    ready = await _ask_whether_ready(gated_service)
     answer = await exchange(gated_service.port, spell("POST", f"{PREFIX}/users", JSON, GRACE))
 
     assert (ready.status, answer.status) == (200, 201)
@@ -233,6 +237,12 @@ async def test_clients_that_hang_up_cost_nothing(
 
     answers = await _get_at_once("/users/2", gated_service)
     assert {answer.status for answer in answers} == {200}
+
+
+async def _ask_whether_ready(service: RunningService) -> Answer:
+    """Return an answer that is newer than what happened before."""
+    await asyncio.sleep(INTERVAL)
+    return await _get("/health/ready", service)
 
 
 async def _get(path: str, service: RunningService) -> Answer:

@@ -205,10 +205,90 @@ class HTTPRoute(Strict):
     spec: RouteSpec
 
 
+class Selector(Strict):
+    """Of services."""
+
+    matchLabels: Texts  # noqa: N815
+
+
+class Relabeling(Strict):
+    """Of a target's labels, before it is asked."""
+
+    action: Literal["labeldrop"]
+    regex: Text
+
+
+class Endpoint(Strict):
+    """Where a service is asked."""
+
+    port: Text
+    interval: Annotated[str, Field(pattern=r"^\d+s$")]
+    scrapeTimeout: Annotated[str, Field(pattern=r"^\d+s$")]  # noqa: N815
+    relabelings: list[Relabeling]
+
+
+class MonitorSpec(Strict):
+    """Of the Prometheus operator, as much as we use."""
+
+    selector: Selector
+    jobLabel: Text  # noqa: N815
+    endpoints: Annotated[list[Endpoint], Field(min_length=1)]
+
+
+class ServiceMonitor(Strict):
+    """`kind: ServiceMonitor`."""
+
+    apiVersion: Literal["monitoring.coreos.com/v1"]  # noqa: N815
+    kind: Literal["ServiceMonitor"]
+    metadata: Metadata
+    spec: MonitorSpec
+
+
+class RecordingRule(Strict):
+    """A value under a name."""
+
+    record: Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")]
+    expr: Text
+
+
+class AlertingRule(Strict):
+    """What is told, and when."""
+
+    alert: Text
+    expr: Text
+    for_: Annotated[str, Field(alias="for", pattern=r"^\d+m$")] = "0m"
+    labels: Texts
+    annotations: Texts
+
+
+class RuleGroup(Strict):
+    """Rules that are evaluated one after the other."""
+
+    name: Text
+    rules: Annotated[list[RecordingRule | AlertingRule], Field(min_length=1)]
+
+
+class RuleSpec(Strict):
+    """What promtool reads, too."""
+
+    groups: list[RuleGroup]
+
+
+class PrometheusRule(Strict):
+    """`kind: PrometheusRule`."""
+
+    apiVersion: Literal["monitoring.coreos.com/v1"]  # noqa: N815
+    kind: Literal["PrometheusRule"]
+    metadata: Metadata
+    spec: RuleSpec
+
+
 _CUSTOM: dict[tuple[str, str], type[Strict]] = {
     (OPERATOR, "Cluster"): Cluster,
     (OPERATOR, "Pooler"): Pooler,
     ("gateway.networking.k8s.io/v1", "HTTPRoute"): HTTPRoute,
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): ServiceMonitor,
+    ("monitoring.coreos.com/v1", "PrometheusRule"): PrometheusRule,
 }
 """Kinds that Kubernetes itself does not have."""
 

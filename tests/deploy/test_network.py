@@ -56,6 +56,13 @@ def test_no_other_pod_reaches_the_database_or_a_service(documents: Documents) ->
         assert not lets_through(documents, STRANGER, called, port)
 
 
+def test_no_pod_of_the_namespace_reaches_metrics(documents: Documents) -> None:
+    service = labels_of(documents, "service")
+
+    for caller in (service, STRANGER, *database_of(documents)):
+        assert not lets_through(documents, caller, service, "metrics")
+
+
 def test_the_database_reaches_itself(production: Documents) -> None:
     pooler, instance = database_of(production)
 

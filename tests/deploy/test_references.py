@@ -24,7 +24,9 @@ MIGRATION = 2
 """Connections of a database manager at work: the second looks at who keeps the first waiting."""
 RESERVED = 3
 """What PostgreSQL keeps for its administrator."""
-OTHERS = {"SERVICE_PORT", "DATABASE_ADDRESS", "POSTGRES_PASSWORD_FILE", "owner.sql"}
+METRICS = 9464
+"""The port of a container's metrics."""
+OTHERS = {"SERVICE_PORT", "DATABASE_ADDRESS", "POSTGRES_PASSWORD_FILE", "owner.sql", "METRICS_PORT"}
 """Of the image of PostgreSQL, and what a variable is made of."""
 
 
@@ -81,8 +83,40 @@ def test_each_service_listens_where_it_is_asked(documents: Documents) -> None:
     for deployment in of_kind(documents, "Deployment"):
         [container] = deployment["spec"]["template"]["spec"]["containers"]
         port = SERVICES[deployment["metadata"]["name"]]
-        assert container["ports"] == [{"name": "http", "containerPort": port}]
+        assert container["ports"] == [
+            {"name": "http", "containerPort": port},
+            {"name": "metrics", "containerPort": METRICS},
+        ]
         assert {"name": "SERVICE_PORT", "value": str(port)} in container["env"]
+        assert {"name": "METRICS_PORT", "value": str(METRICS)} in container["env"]
+
+
+def test_each_service_offers_its_metrics_beside_its_api(documents: Documents) -> None:
+    services = [each for each in of_kind(documents, "Service") if of_a_service(each)]
+
+    assert len(services) == len(SERVICES)
+    for service in services:
+        assert service["spec"]["ports"][1] == {
+            "name": "metrics",
+            "port": METRICS,
+            "targetPort": "metrics",
+        }
+
+
+def of_a_service(document: Document) -> bool:
+    """Whether a document is of a service of the fleet."""
+    return bool(document["metadata"]["labels"]["app.kubernetes.io/component"] == "service")
+
+
+def test_no_way_into_the_cluster_leads_to_metrics(documents: Documents) -> None:
+    [ingress] = of_kind(documents, "Ingress")
+    ports = [
+        path["backend"]["service"]["port"]
+        for rule in ingress["spec"]["rules"]
+        for path in rule["http"]["paths"]
+    ]
+
+    assert ports == [{"name": "http"}] * len(ports)
 
 
 def test_every_setting_is_one_that_services_know(documents: Documents) -> None:

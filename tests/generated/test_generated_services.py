@@ -136,7 +136,9 @@ class TestGeneratedServices:
     ) -> None:
         with booted(workspace, kind.package, migrated_url) as address:
             assert get(f"{address}/health") == {"status": "healthy"}
-            assert get(f"{address}/health/ready") == {"status": "ready"}
+            ready = get(f"{address}/health/ready")
+            assert isinstance(ready, dict)
+            assert ready["status"] == "ready"
             name = kind.service.split()[0]
             assert get(f"{address}/") == {"message": f"Welcome to {name}"}
             if kind.path:

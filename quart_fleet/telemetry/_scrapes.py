@@ -1,0 +1,344 @@
+"""The port of its own where Prometheus asks for the metrics, of one process or of all workers.
+
+prometheus-client chooses where it keeps values when it is imported: workers find the folder of
+their files in the environment, and the parent, which makes none, collects them.
+"""
+
+import logging
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from platform import python_version
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import REGISTRY, CollectorRegistry, ProcessCollector, make_wsgi_app
+from prometheus_client.core import GaugeMetricFamily, Metric, Sample
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from quart_fleet import __version__
+from quart_fleet.errors import ConfigurationError
+from quart_fleet.files import parse_toml
+from quart_fleet.server._listener import SCRAPES, listen
+from quart_fleet.telemetry._metrics import Metrics
+from quart_fleet.workspace import PROJECT_FILE, Workspace
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+    from quart_fleet.asgi._application import ServiceApplication
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable by which prometheus-client finds the folder of its files."""
+_PREFIX = "quart-fleet-metrics-"
+MOST_CLIENTS = 16
+"""Connections that are answered at a time; one more ends the oldest."""
+TIMEOUT = 5.0
+"""Seconds that a client may send nothing, or take nothing."""
+_RESERVED = {"counter": 1 << 18, "histogram": 1 << 20, "gauge_livesum": 1 << 16}
+"""Bytes that the files of a worker have from the start, by the kind of their values."""
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def measuring(app: "ServiceApplication") -> Iterator[None]:
+    """Measure what this process does during a block, and serve it, unless its parent does.
+
+    Another server than `python app.py` may run several processes, of which one gets the port.
+    """
+    folder = Path(os.environ.get(FOLDER, ""))
+    listener = app.extensions.get(SCRAPES)
+    is_worker = listener is None and folder.name.startswith(_PREFIX)
+    registry = CollectorRegistry()
+    if is_worker:
+        _reserve(folder)
+    elif listener is None:
+        try:
+            listener = listen(app.config["HOST"], app.config["METRICS_PORT"], "METRICS_PORT")
+        except ConfigurationError as error:
+            reason = error.message.splitlines()[0].rstrip(".")
+            _log.warning(
+                "No metrics of process %d, METRICS_PORT: %s. Of several processes they are told by "
+                "`python app.py --workers`",
+                *(os.getpid(), reason),
+            )
+            yield
+            return
+    metrics = Metrics(app, registry, is_worker=is_worker)
+    with metrics.installed():
+        if listener is None:
+            yield
+            return
+        registry.register(_Build(app))
+        registry.register(_Others())
+        with _serving(registry, listener):
+            yield
+
+
+@contextmanager
+def collecting(app: "ServiceApplication", listener: socket.socket) -> Iterator[Callable[[], None]]:
+    """Serve during a block what the workers that are started in it measure.
+
+    Gives what is to be called where some have ended. Raises SystemExit where there is no folder
+    for their files.
+    """
+    place = os.environ.get("TMPDIR") or None
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+    except OSError as error:
+        raise SystemExit(
+            f"METRICS_PORT: no files of several workers can be kept in {place or 'a temporary folder'}: "
+            f"{os.strerror(error.errno or 0)}.\nSet TMPDIR to a folder that can be written, such "
+            "as a tmpfs."
+        ) from error
+    os.environ[FOLDER] = str(folder)
+    files = WorkerFiles(folder)
+    registry = CollectorRegistry()
+    registry.register(_Build(app))
+    registry.register(files)
+    try:
+        with _serving(registry, listener):
+            yield files.settle
+    finally:
+        del os.environ[FOLDER]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _reserve(folder: Path) -> None:
+    """Take the room of this process's files: where it is full, a later write would kill the process.
+
+    Raises ConfigurationError.
+    """
+    try:
+        for kind, size in _RESERVED.items():
+            with (folder / f"{kind}_{os.getpid()}.db").open("ab") as file:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size)
+                else:
+                    file.truncate(size)
+    except OSError as error:
+        raise ConfigurationError(
+            f"METRICS_PORT: {folder} has no room for the metrics: {os.strerror(error.errno or 0)}"
+        ) from error
+
+
+class _Build:
+    """What runs here."""
+
+    def __init__(self, app: "ServiceApplication") -> None:
+        version = app.config["SERVICE_VERSION"]
+        if version is None:
+            with suppress(ConfigurationError):
+                project = Workspace.find(Path(app.root_path)).root / PROJECT_FILE
+                version = parse_toml(project).get("project", {}).get("version")
+        self._labels = {
+            "service": app.config["SERVICE_NAME"],
+            "version": str(version or ""),
+            "framework": __version__,
+            "python": python_version(),
+        }
+
+    def collect(self) -> Iterable[Metric]:
+        """Return it as labels of 1, as is usual."""
+        family = GaugeMetricFamily("service_build_info", "What runs here.", labels=[*self._labels])
+        family.add_metric([*self._labels.values()], 1)
+        yield family
+
+
+class _Others:
+    """Metrics that the service makes itself, and prometheus-client's own of the process."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Return all but those that are told already."""
+        for family in REGISTRY.collect():
+            if family.name != "python_gc_collections":
+                yield family
+
+
+class _Sums:
+    """Families of samples that are added up by name and labels."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, Metric] = {}
+        self._values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
+
+    def add(self, families: Iterable[Metric]) -> None:
+        """Add them. Cumulative buckets make sums that are cumulative too."""
+        for family in families:
+            self._families.setdefault(family.name, family)
+            values = self._values.setdefault(family.name, {})
+            for sample in family.samples:
+                key = sample.name, tuple(sorted(sample.labels.items()))
+                values[key] = values.get(key, 0.0) + sample.value
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the sums."""
+        for name, family in self._families.items():
+            total = Metric(name, family.documentation, family.type)
+            total.samples = [
+                Sample(sample, dict(labels), value)
+                for (sample, labels), value in self._values[name].items()
+            ]
+            yield total
+
+
+class WorkerFiles:
+    """The values of all workers: of those that run in their files, of those that ended in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._ended = _Sums()
+        self._parent = ProcessCollector(registry=None)
+
+    def settle(self) -> None:
+        """Take in what workers counted that have ended, and remove their files."""
+        with self._lock:
+            self._settle()
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the sums of all workers; what concerns the process is that of the parent too."""
+        total = _Sums()
+        with self._lock:
+            self._settle()
+            total.add(self._ended.collect())
+            total.add(_merge(sorted(self._folder.glob("*.db"))))
+        total.add(self._parent.collect())
+        return total.collect()
+
+    def _settle(self) -> None:
+        for path in sorted(self._folder.glob("*.db")):
+            kind, _, process = path.stem.rpartition("_")
+            if not process.isdecimal() or _is_running(int(process)):
+                continue
+            if not kind.startswith("gauge"):  # of what is no more there is no size
+                self._ended.add(_merge([path]))
+            path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _merge(paths: list[Path]) -> list[Metric]:
+    """Return the values of files, without those that are half written.
+
+    One that is being made has no length yet, and so has that of a worker that was killed then.
+    """
+    try:
+        return [*MultiProcessCollector.merge([str(path) for path in paths])]  # type: ignore[no-untyped-call]
+    except Exception:  # whatever its bytes are taken for
+        if len(paths) > 1:
+            return [family for path in paths for family in _merge([path])]
+        return []
+
+
+@contextmanager
+def _serving(registry: CollectorRegistry, listener: socket.socket) -> Iterator[None]:
+    """Serve the registry on the listener, which is closed in the end, by threads."""
+    thread = threading.Thread(
+        target=_accept, args=(listener, make_wsgi_app(registry)), name="metrics", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)  # which wakes the thread
+        listener.close()
+
+
+def _accept(listener: socket.socket, write: "WSGIApplication") -> None:
+    clients: deque[socket.socket] = deque()
+    lock = threading.Lock()
+
+    def answer(client: socket.socket, address: Any) -> None:
+        with suppress(OSError):  # it has left, or was too slow
+            _Scrape(client, address, write, lock)
+        with suppress(ValueError):
+            clients.remove(client)
+        client.close()
+
+    while listener.fileno() >= 0:
+        try:
+            client, address = listener.accept()
+        except OSError:  # closed, or there are too many open files
+            time.sleep(0.1)
+            continue
+        clients.append(client)
+        if len(clients) > MOST_CLIENTS:
+            with suppress(OSError, IndexError):
+                clients.popleft().shutdown(socket.SHUT_RDWR)
+        threading.Thread(target=answer, args=(client, address), daemon=True).start()
+
+
+class _Scrape(BaseHTTPRequestHandler):
+    """One request, answered by prometheus-client's own application; the connection ends with it."""
+
+    timeout = TIMEOUT
+    server_version = sys_version = ""
+    default_request_version = "HTTP/1.0"  # else what cannot be read is answered without a status
+
+    def __init__(
+        self, client: socket.socket, address: Any, write: "WSGIApplication", lock: threading.Lock
+    ) -> None:
+        self._write, self._lock = write, lock
+        super().__init__(client, address, None)  # type: ignore[arg-type]  # is not asked for it
+
+    def do_GET(self) -> None:
+        """Answer the metrics, in the format that the client accepts."""
+        if self.path.partition("?")[0] != "/metrics":
+            self.send_error(404)
+            return
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": "/metrics",
+            "HTTP_ACCEPT": self.headers.get("Accept", ""),
+            "HTTP_ACCEPT_ENCODING": self.headers.get("Accept-Encoding", ""),
+        }
+        headers: list[tuple[str, str]] = []
+
+        def start(_status: str, given: list[tuple[str, str]], *_: Any) -> Any:
+            headers.extend(given)
+
+        with self._lock:  # one at a time, however many ask
+            body = b"".join(self._write(environ, start))
+        self._send(200, headers, body)
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def send_error(self, code: int, *_: object) -> None:
+        """Answer in a line; http.server knows of no method that it has no handler for."""
+        if code == 501:
+            self._send(405, [("Allow", "GET, HEAD")], b"Only GET and HEAD are answered.\n")
+        elif code == 404:
+            self._send(404, [], b"Only /metrics is here.\n")
+        else:
+            self._send(code, [], b"The request cannot be read.\n")
+
+    def _send(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers or [("Content-Type", "text/plain; charset=utf-8")]:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *_: Any) -> None:  # noqa: A002 - http.server's own name
+        """Log nothing: there is one every few seconds."""
