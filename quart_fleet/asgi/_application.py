@@ -207,8 +207,13 @@ class ServiceApplication(BoundedApplication):
             observer.begin_request(observed)
         try:
             await self._answer(scope, receive, send_observed)
+        except Exception as error:
+            observed.error = error
+            raise
         finally:
             observed.seconds = perf_counter() - observed.started
+            if observed.body is not None:
+                observed.received, observed.body = observed.body.come, None
             for observer in self.observers:
                 observer.end_request(observed)
 

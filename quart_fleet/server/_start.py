@@ -30,6 +30,7 @@ from quart_fleet.server._proxies import believe_proxies
 from quart_fleet.server._supervised import find_listener
 from quart_fleet.server._workers import Link, Workers, refuse_start, run_quietly
 from quart_fleet.telemetry._logs import install_logs, log_of_its_task
+from quart_fleet.telemetry._switch import trace_where_asked
 
 if TYPE_CHECKING:
     from quart_fleet.asgi._application import ServiceApplication
@@ -85,6 +86,7 @@ def start(factory: Callable[[], Quart]) -> Quart:
 
     believe_proxies(app)
     install_logs(cast("ServiceApplication", app))
+    trace_where_asked(cast("ServiceApplication", app))
     return app
 
 
