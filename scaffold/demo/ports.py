@@ -9,7 +9,8 @@ from quart_fleet.conventions import is_served
 from scaffold.errors import ScaffoldError
 
 _HOST = "127.0.0.1"
-_ANY = 0
+ANY = 0
+"""Stands for a port that is free."""
 _REPLACEMENTS = 20
 
 
@@ -45,7 +46,7 @@ def _reserve(port: int) -> tuple[socket.socket, socket.socket]:
     bound to the same number of UDP, which a service does not need and every reservation asks for;
     a number that is free for TCP need not be free for UDP.
     """
-    for candidate in (port, *[_ANY] * _REPLACEMENTS):
+    for candidate in (port, *[ANY] * _REPLACEMENTS):
         if is_served(candidate):
             continue
         with suppress(OSError), ExitStack() as stack:
