@@ -5,8 +5,9 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -29,6 +30,16 @@ def start() -> None:
     """Start the server and keep it until `stop`; print its URL."""
     with _server() as server:
         click.echo(server.start())
+
+
+@postgres.command()
+def run() -> None:
+    """Run the server until Ctrl-C, SIGTERM or the end of the input; print its URL."""
+    with _server() as server, server as url:
+        click.echo(url)
+        with suppress(KeyboardInterrupt):
+            for _ in sys.stdin:  # which nobody reads: its end is all that counts
+                pass
 
 
 @postgres.command()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from secrets import token_hex
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from quart_fleet.bounds import BOUND
 
@@ -49,6 +49,8 @@ class ObservedRequest:
     """The path of its route, as `/api/v1/users/<id:record_id>`; None where there is no route."""
     status: int | None = None
     """None where the client has left before its answer."""
+    left: bool = False
+    """Whether it is known that the client has left before all of its answer was sent."""
     received: int = 0
     """Bytes of its body."""
     sent: int = 0
@@ -85,6 +87,28 @@ def find_request() -> ObservedRequest | None:
         if bound.request.url_rule is not None:
             observed.rule = bound.request.url_rule.rule
     return observed
+
+
+class CurrentSpan(Protocol):
+    """Finds what log lines say of the current span."""
+
+    def __call__(self) -> tuple[str, str] | None:
+        """Return the ids of its trace and of itself, in hexadecimal digits; None without one."""
+        ...
+
+
+spans: list[CurrentSpan] = []
+"""One where this process makes spans."""
+
+
+def find_trace() -> tuple[str, str | None] | None:
+    """Return the ids of the current trace and span; where none are made, the caller's trace alone."""
+    for find in spans:
+        if found := find():
+            return found
+    request = find_request()
+    trace_id = request.trace_id if request else None
+    return (trace_id, None) if trace_id else None
 
 
 @dataclass(eq=False, slots=True)

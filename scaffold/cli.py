@@ -190,6 +190,12 @@ COMMANDS = {
         "Check imports of packages, ports and answers of services.",
         ("contracts",),
     ),
+    "up": LazyCommand(
+        "scaffold.supervisor.command",
+        _SERVICES,
+        "Run the services together, and each anew when its code changes.",
+        ("up", "up user-service order-service"),
+    ),
     "demo": LazyCommand(
         "scaffold.demo.command",
         _CHECKS,

@@ -26,10 +26,12 @@ _SETTINGS_FILES = ("settings.py", ".env", ".env.example")
 """Where a service says its name and port; the first file that says it counts. Services of 0.1.0
 have no settings.py."""
 _SETTING = re.compile(
-    r"^[ \t]*(?:export[ \t]+)?(SERVICE_NAME|SERVICE_PORT)(?:[ \t]*:[ \t]*\w+)?"
+    r"^[ \t]*(?:export[ \t]+)?(SERVICE_NAME|SERVICE_PORT|HOST|DATABASE_URL)(?:[ \t]*:[ \t]*\w+)?"
     r"[ \t]*=[ \t]*[\"']?([^\"'\s#]+)",
     re.MULTILINE | re.IGNORECASE,
 )
+_HOST = "127.0.0.1"
+"""Where a service listens by itself."""
 _MODULES = ("__init__.py", "app.py", "bootstrap.py", "settings.py")
 _LAYERS = ("domain", "application", "infrastructure")
 """What makes a folder below services/ a service: one of these modules, or Python in a layer."""
@@ -46,7 +48,7 @@ class Setting:
 
 
 def read_settings(path: Path) -> dict[str, Setting]:
-    """Return the name and the port that a file sets, by variable; nothing where it is missing.
+    """Return what a file sets of name, address and database, by variable; nothing where it is missing.
 
     Raises UnreadableFileError.
     """
@@ -71,11 +73,15 @@ class Service:
     entities: frozenset[str]
     missing: tuple[str, ...]
     """Files that a service cannot do without and that are gone."""
+    host: str = _HOST
+    """Where it listens."""
+    has_database: bool = False
+    """Whether its own .env names a database server."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read the service in a folder, half-deleted or whole; raises UnreadableFileError."""
-        names, ports = [], []
+        names, ports, own = [], [], read_settings(folder / ".env")
         for path in (folder / name for name in _SETTINGS_FILES):
             settings = read_settings(path)
             if name := settings.get("SERVICE_NAME"):
@@ -95,6 +101,8 @@ class Service:
                 for name in ("__init__.py", "app.py", "bootstrap.py")
                 if not (folder / name).is_file()
             ),
+            host=own["HOST"].value if "HOST" in own else _HOST,
+            has_database="DATABASE_URL" in own,
         )
 
     @property

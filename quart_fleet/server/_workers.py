@@ -14,9 +14,12 @@ from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import cast
+from typing import NoReturn, cast
+
+from quart import Quart
 
 from quart_fleet.asgi._application import ServiceApplication
+from quart_fleet.server._supervised import tell
 
 START_TIMEOUT = 120.0
 """Seconds that a worker gets until it serves."""
@@ -39,10 +42,16 @@ class Link:
     """What a process that serves tells the parent of its workers, where it has one."""
 
     def __init__(
-        self, parent: Connection | None = None, leave: Callable[[], None] | None = None
+        self,
+        parent: Connection | None = None,
+        leave: Callable[[], None] | None = None,
+        *,
+        is_supervised: bool = False,
     ) -> None:
         self._parent = parent
         self._leave = leave
+        self._is_supervised = is_supervised
+        """Whether the listener is a supervisor's, for the next process to go on with."""
 
     def is_second(self, number: int, before: Iterable[int]) -> bool:
         """Whether a signal asks a process that ends already to end at once.
@@ -58,18 +67,24 @@ class Link:
         """Say that connections are accepted."""
         if self._parent:
             self._parent.send("serving")
+        else:
+            tell("READY=1")
 
     async def leave(self) -> None:
         """Have callers hear that this process ends, before it does; for a second at most.
 
         The parent of workers does it for them.
         """
+        if self._parent is None:
+            tell("STOPPING=1")
         if self._leave is not None:
             await asyncio.to_thread(self._leave)
 
     def is_last(self) -> bool:
         """Whether no other process accepts what the listener holds."""
-        return self._parent is None or self._parent.poll()
+        if self._parent is None:
+            return not self._is_supervised
+        return self._parent.poll()
 
     def closed(self) -> None:
         """Say that the listener is closed here."""
@@ -85,19 +100,32 @@ def work(run: RunServer, path: str, listener: socket.socket, parent: Connection)
     """Serve in a worker; `path` is where the application is imported from."""
     module, _, name = path.partition(":")
     app = cast("ServiceApplication", getattr(import_module(module), name))
-    run_quietly(run, app, listener, Link(parent))
+    try:
+        run_quietly(run, app, listener, Link(parent))
+    except Exception:  # which multiprocessing would print
+        _log.critical("A worker ends by an exception", exc_info=True)
+        sys.exit(1)
 
 
 def run_quietly(
     run: RunServer, app: ServiceApplication, listener: socket.socket, link: Link
 ) -> None:
     """Serve; a start that was refused ends with the reason alone, whatever the server says."""
-    logging.getLogger("uvicorn.error").addFilter(lambda _record: app.start_error is None)
+    # Before any other filter, which might write the record.
+    logging.getLogger("uvicorn.error").filters.insert(0, lambda _record: app.start_error is None)
     try:
         run(app, listener, link)
     finally:
         if app.start_error is not None:
-            sys.exit(app.start_error)
+            refuse_start(app, app.start_error)
+
+
+def refuse_start(app: Quart, reason: str) -> NoReturn:
+    """End the process with the reason why it cannot serve, and no traceback."""
+    if app.config.get("LOG_FORMAT") == "json":
+        _log.critical("%s", reason)
+        sys.exit(1)
+    sys.exit(reason)
 
 
 @dataclass(slots=True)
@@ -135,6 +163,8 @@ class Workers:
     """Has callers hear that the service ends, before it does."""
     settle: Callable[[], None] | None = None
     """Called where workers have ended, whose files are to be taken in."""
+    is_supervised: bool = False
+    """Whether the listener is a supervisor's, for the next process to go on with."""
     _serving: list[_Worker] = field(default_factory=list)
     _ending: list[_Worker] = field(default_factory=list)
     """Those that drain, and one that is to take the place of another."""
@@ -152,16 +182,22 @@ class Workers:
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda number, _frame: self._signals.append(number))
+        is_told = False
         try:
             while not self._has_to_end():
                 if self._signals:
                     self._signals.clear()
                     self._replace()
                     continue
-                pause = None if self._fill() else self._next_start - time.monotonic()
+                is_full = self._fill()
+                if is_full and not is_told:
+                    is_told = True
+                    tell("READY=1")
+                pause = None if is_full else self._next_start - time.monotonic()
                 if not self._signals:
                     self._wait([each.process.sentinel for each in self._all()], pause)
         finally:
+            tell("STOPPING=1")
             if self.leave is not None:
                 self.leave()
             self._end()
@@ -277,14 +313,16 @@ class Workers:
         seen = [number for number in self._signals if number != signal.SIGHUP]
         alive = [each for each in self._all() if each.process.is_alive()]
         alive.sort(key=lambda each: each.since is not None)
-        for worker in alive[:-1]:
+        last = [] if self.is_supervised else alive[-1:]
+        others = alive[: len(alive) - len(last)]
+        for worker in others:
             worker.terminate()
-        for worker in alive[:-1]:
+        for worker in others:
             worker.wait_until_closed()
-        for last in alive[-1:]:
+        for worker in last:
             with suppress(OSError):  # it may have ended by itself
-                last.link.send("last")
-            last.terminate()
+                worker.link.send("last")
+            worker.terminate()
         deadline, is_cut = time.monotonic() + self.grace + END_TIMEOUT, False
         while alive := [each for each in alive if each.process.exitcode is None]:
             for number in self._signals[handled:]:

@@ -24,7 +24,11 @@ def command(dry_run: bool) -> None:
     A .env for each service, of its .env.example, and in .secrets/ what the containers of
     compose.yaml are given. A file that is there stays as it is.
     """
-    workspace = Workspace.find(Path.cwd())
+    preview.print_list(make_missing(Workspace.find(Path.cwd()), dry_run=dry_run))
+
+
+def make_missing(workspace: Workspace, *, dry_run: bool = False) -> Plan:
+    """Make each .env and each secret that is missing, unless it is only to be seen what they are."""
     with nullcontext() if dry_run else workspace.locked():
         services = workspace.services()
         files = make_secrets(service.package for service in services)
@@ -39,4 +43,4 @@ def command(dry_run: bool) -> None:
             script = workspace.root / _SCRIPT
             if script.exists():
                 script.chmod(script.stat().st_mode | 0o444)
-    preview.print_list(plan)
+    return plan

@@ -9,9 +9,9 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from quart_fleet.conventions import PREFIX
-from scaffold.demo.processes import tail
 from scaffold.demo.workspace import Installation
 from scaffold.errors import ScaffoldError
+from scaffold.supervisor.processes import tail
 
 USUAL_PORTS = {
     "user-service": 8081,

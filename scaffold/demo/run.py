@@ -21,9 +21,6 @@ from scaffold.demo.fleet import (
     generate,
     started,
 )
-from scaffold.demo.ports import ANY, reserved_ports
-from scaffold.demo.processes import Processes, SignalGuard, guarded
-from scaffold.demo.reaper import Reaper
 from scaffold.demo.report import Outcome, Report, step
 from scaffold.demo.workspace import (
     Installation,
@@ -34,6 +31,9 @@ from scaffold.demo.workspace import (
     make_workspace,
 )
 from scaffold.signals import Interrupted
+from scaffold.supervisor.ports import ANY, reserved_ports
+from scaffold.supervisor.processes import Processes, SignalGuard, guarded
+from scaffold.supervisor.reaper import Reaper
 
 
 @dataclass(frozen=True, slots=True)

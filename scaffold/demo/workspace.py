@@ -19,8 +19,8 @@ from quart_fleet.conventions import (
     TOOL_VARIABLES,
     without_foreign_variables,
 )
-from scaffold.demo.processes import Place, Processes
 from scaffold.errors import ScaffoldError
+from scaffold.supervisor.processes import Place, Processes
 
 SOURCE = Path(__file__).resolve().parents[2]
 """The folder from which `scaffold` is imported."""

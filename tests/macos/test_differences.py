@@ -15,10 +15,10 @@ from quart_fleet.errors import ConfigurationError
 from quart_fleet.postgres import _postmaster
 from quart_fleet.postgres._layout import Layout
 from quart_fleet.server._listener import listen
-from scaffold.demo import reaper
-from scaffold.demo.ports import reserved_ports
-from scaffold.demo.processes import Place, Processes, SignalGuard
-from scaffold.demo.reaper import Reaper
+from scaffold.supervisor import reaper
+from scaffold.supervisor.ports import reserved_ports
+from scaffold.supervisor.processes import Place, Processes, SignalGuard
+from scaffold.supervisor.reaper import Reaper
 from tests.macos import imitation
 from tests.requirement import get_program
 from tests.scaffold.commands import REPOSITORY

@@ -87,6 +87,7 @@ IN_TESTS = {
         "tests/openapi/test_clients.py::test_a_client_in_python_does_all_and_is_typed",
         '"openapi-python-client", "generate", "--path"',
     ),
+    "python -m scaffold up [SERVICE…]": ("tests/scaffold/test_up.py::start", '"scaffold", "up"'),
     "python -m scaffold digests": (
         "tests/scaffold/test_digests.py::test_each_digest_is_renewed_wherever_it_is",
         'scaffold(pinned, "digests")',

@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from scaffold.demo.ports import reserved_ports
 from scaffold.errors import ScaffoldError
+from scaffold.supervisor.ports import reserved_ports
 
 
 @pytest.fixture

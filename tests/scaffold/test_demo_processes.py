@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.demo import processes
-from scaffold.demo.processes import Place, Processes, SignalGuard, guarded
-from scaffold.demo.reaper import Reaper
 from scaffold.demo.workspace import Sandbox
 from scaffold.errors import ScaffoldError
 from scaffold.signals import ENDING, Interrupted
+from scaffold.supervisor import processes
+from scaffold.supervisor.processes import Place, Processes, SignalGuard, guarded
+from scaffold.supervisor.reaper import Reaper
 
 
 @pytest.fixture

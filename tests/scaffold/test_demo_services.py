@@ -14,10 +14,10 @@ import pytest
 from scaffold.api.row import Records
 from scaffold.demo.checks import Result, check, check_metrics
 from scaffold.demo.fleet import RunningService, Service, await_exits, started
-from scaffold.demo.processes import Processes, SignalGuard
-from scaffold.demo.reaper import Reaper
 from scaffold.demo.workspace import Installation, Sandbox, environment
 from scaffold.errors import ScaffoldError
+from scaffold.supervisor.processes import Processes, SignalGuard
+from scaffold.supervisor.reaper import Reaper
 
 
 @pytest.fixture

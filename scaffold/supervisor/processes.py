@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from scaffold.demo.reaper import Reaper
 from scaffold.errors import ScaffoldError
 from scaffold.signals import Interrupted, not_ignored
+from scaffold.supervisor.reaper import Reaper
 
 TERMINATION_TIMEOUT = 10.0
 """Seconds from SIGTERM to SIGKILL."""

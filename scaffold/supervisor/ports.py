@@ -1,16 +1,24 @@
 """Ports for services that are about to start: the usual ones, or free ones in their place."""
 
+import errno
+import os
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from quart_fleet.conventions import is_served
 from scaffold.errors import ScaffoldError
+from scaffold.workspace import Service
 
 _HOST = "127.0.0.1"
 ANY = 0
 """Stands for a port that is free."""
+_BACKLOG = 2048
+"""Connections that may wait for a service."""
+_LISTEN = "0A"
+"""The state of a socket that listens, in /proc/net/tcp."""
 _REPLACEMENTS = 20
 
 
@@ -56,3 +64,42 @@ def _reserve(port: int) -> tuple[socket.socket, socket.socket]:
             stack.pop_all()
             return listener, mark
     raise ScaffoldError(f"Port {port} is in use, and {_REPLACEMENTS} others tried in its place.")
+
+
+def listen(service: Service) -> socket.socket:
+    """Listen where a service does; raises ScaffoldError, which names the program that does already."""
+    port, place = service.port or ANY, service.port_place.partition(":")[0]
+    try:
+        if is_served(port, "::1" if ":" in service.host else _HOST):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        family = socket.AF_INET6 if ":" in service.host else socket.AF_INET
+        return socket.create_server((service.host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        owner = _find_owner(port) if error.errno == errno.EADDRINUSE else ""
+        raise ScaffoldError(
+            f"{service.called} cannot listen on {service.host}:{port}: {error.strerror}{owner}.\n"
+            f"End that program, or give the service another port in {place}."
+        ) from None
+
+
+def _find_owner(port: int) -> str:
+    """Return which program listens on a port, in words, where Linux tells."""
+    inodes = {
+        fields[9]
+        for table in ("/proc/net/tcp", "/proc/net/tcp6")
+        for fields in _read_table(Path(table))
+        if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port
+    }
+    for file in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):  # it has ended, or is another user's
+            if str(file.readlink())[8:-1] in inodes:
+                process = file.parents[1]
+                words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                return f", by process {process.name} ({' '.join(words).strip()[:80]})"
+    return ""
+
+
+def _read_table(path: Path) -> Iterator[list[str]]:
+    with suppress(OSError):
+        for line in path.read_text().splitlines()[1:]:
+            yield line.split()

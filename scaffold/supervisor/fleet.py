@@ -1,0 +1,137 @@
+"""The services of a workspace, up together: their database, their processes, and the end of all."""
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaffold.errors import ScaffoldError
+from scaffold.signals import not_ignored
+from scaffold.supervisor.ports import listen
+from scaffold.supervisor.reaper import Reaper
+from scaffold.supervisor.screen import Screen
+from scaffold.supervisor.service import SupervisedService, Surroundings
+from scaffold.supervisor.watching import watch
+from scaffold.workspace import Service, Workspace
+
+_DATABASE = "database"
+"""The name by which lines of it are shown."""
+_ENVIRONMENT = {"LOG_FORMAT": "json", "PYTHONUNBUFFERED": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the caller chose."""
+
+    migrate: bool = True
+    reload: bool = True
+
+
+class Database:
+    """The commands of the database manager, and the embedded server where there is no other."""
+
+    def __init__(self, root: Path, reaper: Reaper, screen: Screen) -> None:
+        self._root = root
+        self._reaper = reaper
+        self._screen = screen
+        self._server: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Run the embedded server until `end`; raises ScaffoldError."""
+        self._server = await self._run("postgres", "run")
+        assert self._server.stdout is not None
+        if not await self._server.stdout.readline():
+            raise ScaffoldError(await self._explain(self._server))
+
+    async def migrate(self, ending: asyncio.Event) -> None:
+        """Bring the database to its newest revision; raises ScaffoldError."""
+        process = await self._run("migrate")
+        assert process.stdout is not None
+        while line := await process.stdout.readline():
+            self._screen.show(_DATABASE, line.decode("utf-8", "replace").rstrip())
+        reason = await self._explain(process)
+        if process.returncode and not ending.is_set():
+            raise ScaffoldError(reason)
+
+    async def end(self) -> None:
+        """Let the embedded server go, which stops when no other process uses it."""
+        if self._server is not None:
+            assert self._server.stdin is not None
+            self._server.stdin.close()
+            await self._server.wait()
+            self._reaper.unwatch(self._server.pid)
+
+    async def _run(self, *arguments: str) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "db_manager", *arguments),
+            cwd=self._root,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._reaper.watch(process.pid)
+        return process
+
+    async def _explain(self, process: asyncio.subprocess.Process) -> str:
+        """Return what an ended command has said."""
+        _, said = await process.communicate()
+        self._reaper.unwatch(process.pid)
+        return said.decode("utf-8", "replace").strip().removeprefix("Error: ")
+
+
+async def run(workspace: Workspace, services: Sequence[Service], options: Options) -> None:
+    """Have the services up until a signal; raises ScaffoldError, with nothing left running."""
+    began, ending = time.monotonic(), asyncio.Event()
+    for number in not_ignored():
+        asyncio.get_running_loop().add_signal_handler(number, ending.set)
+    screen = Screen([_DATABASE, *(each.called for each in services)])
+    environment = {**os.environ, **_ENVIRONMENT}
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(listen(each)) for each in services]
+        reaper = stack.enter_context(Reaper())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fleet-")))
+        reaper.watch(folder)
+        around = Surroundings(reaper, ending, folder, environment, screen.show, screen.tell)
+        supervised = [
+            SupervisedService(each.called, each.folder, each.port or 0, listener, around)
+            for each, listener in zip(services, listeners, strict=True)
+        ]
+        database = Database(workspace.root, reaper, screen)
+        try:
+            if not _has_database(services, environment):
+                await database.start()
+            if options.migrate:
+                await database.migrate(ending)
+            async with asyncio.TaskGroup() as group:
+                for each in supervised:
+                    group.create_task(each.run())
+                if options.reload:
+                    group.create_task(watch(workspace.root, supervised, ending))
+                announcing = group.create_task(_announce(supervised, screen, began))
+                await ending.wait()
+                announcing.cancel()
+                screen.say("Stopping ...")
+        finally:
+            await database.end()
+    screen.say("Everything has ended.")
+
+
+def _has_database(services: Sequence[Service], environment: Mapping[str, str]) -> bool:
+    """Whether they have another server than the embedded one."""
+    return bool(environment.get("DATABASE_URL")) or any(each.has_database for each in services)
+
+
+async def _announce(services: Sequence[SupervisedService], screen: Screen, began: float) -> None:
+    """Say when all of them serve for the first time, and where."""
+    for each in services:
+        await each.is_ready.wait()
+    screen.say(f"{len(services)} services ready in {time.monotonic() - began:.1f} s:")
+    for each in services:
+        screen.say(f"  http://localhost:{each.port}/api/v1/  {each.name}")
+    screen.say("Ctrl-C ends them.")

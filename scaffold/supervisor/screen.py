@@ -1,0 +1,59 @@
+"""The lines of all services as one stream: in columns on a terminal, plain elsewhere."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import cycle
+
+import click
+
+_COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta")
+_LEVELS = {"warning": "yellow", "error": "red", "critical": "red"}
+_OWN = frozenset({"timestamp", "level", "logger", "event", "service", "pid", "exception"})
+"""Fields of a line of JSON that are shown in a place of their own, or not at all."""
+
+
+class Screen:
+    """Where lines are shown; a terminal that has gone is no trouble."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        names = list(names)
+        self._is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        self._width = max(map(len, names))
+        self._colours = dict(zip(names, cycle(_COLOURS), strict=False))
+
+    def show(self, name: str, line: str) -> None:
+        """Show a line of a service's output; one of JSON is read."""
+        try:
+            found = json.loads(line)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or "event" not in found:
+            self._print(name, line)
+            return
+        level = str(found.get("level", ""))
+        rest = " ".join(f"{key}={value}" for key, value in found.items() if key not in _OWN)
+        time = str(found.get("timestamp", ""))[11:19]
+        self._print(name, " ".join(filter(None, (time, level, str(found["event"]), rest))), level)
+        for traced in str(found.get("exception") or "").splitlines():
+            self._print(name, f"  {traced}", level)
+
+    def tell(self, name: str, text: str) -> None:
+        """Show what has become of a service."""
+        for line in text.splitlines():
+            self._print(name, line, "warning")
+
+    def say(self, line: str) -> None:
+        """Show a line about the fleet."""
+        with suppress(OSError):
+            click.echo(line, err=True)
+
+    def _print(self, name: str, line: str, level: str = "") -> None:
+        shown = f"{name:{self._width}}"
+        if self._is_coloured:
+            shown = click.style(shown, fg=self._colours[name])
+            line = click.style(line, fg=_LEVELS[level]) if level in _LEVELS else line
+        with suppress(OSError):
+            click.echo(f"{shown}  {line}", color=self._is_coloured)

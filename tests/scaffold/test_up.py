@@ -1,0 +1,277 @@
+"""The fleet as one thing: what runs, what becomes of a service that changes, and what is left."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, Queue
+from secrets import token_hex
+
+import httpx
+import pytest
+
+from tests.ports import reserve_port
+from tests.workspace import GeneratedWorkspace
+
+_MARK = "UP_UNDER_TEST"
+TIMEOUT = 90.0
+"""Seconds."""
+
+
+@dataclass
+class Up:
+    """`python -m scaffold up` as it runs, and the lines that it has written."""
+
+    process: subprocess.Popen[str]
+    mark: str
+    lines: list[str] = field(default_factory=list)
+    _new: "Queue[str]" = field(default_factory=Queue)
+
+    def __post_init__(self) -> None:
+        self.reading = threading.Thread(target=self._read)
+        self.reading.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._new.put(line.rstrip())
+
+    def until(self, pattern: str) -> str:
+        """Return the next line that matches."""
+        end = time.monotonic() + TIMEOUT
+        while True:
+            try:
+                line = self._new.get(timeout=max(0.01, end - time.monotonic()))
+            except Empty:
+                raise AssertionError(f"no {pattern!r} in:\n" + "\n".join(self.lines)) from None
+            self.lines.append(line)
+            if re.search(pattern, line):
+                return line
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal, and return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(TIMEOUT)
+
+    def left(self) -> list[str]:
+        """Return what still runs of it after it has had time to end."""
+        end = time.monotonic() + 30
+        while (found := self.processes()) and time.monotonic() < end:
+            time.sleep(0.1)
+        return [*found.values()]
+
+    def processes(self) -> dict[int, str]:
+        """Return what runs of it, by its id."""
+        mark = f"{_MARK}={self.mark}".encode()
+        found = {}
+        for path in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if mark in (path / "environ").read_bytes().split(b"\0"):
+                    words = (path / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found[int(path.name)] = words.decode()
+        return found
+
+
+def start(
+    workspace: GeneratedWorkspace, arguments: Sequence[str], environment: Mapping[str, str]
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "scaffold", "up", *arguments],
+        cwd=workspace.root, env=environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fleet:
+    workspace: GeneratedWorkspace
+    users: int
+    products: int
+
+    @contextmanager
+    def up(self, *arguments: str, **variables: str) -> Iterator[Up]:
+        mark = token_hex()
+        environment = self.workspace.environment | {_MARK: mark} | variables
+        process = start(self.workspace, arguments, environment)
+        assert process.stdout is not None
+        up = Up(process, mark)
+        try:
+            yield up
+        finally:
+            process.kill()
+            process.wait()
+            left = up.left()
+            up.reading.join()
+            process.stdout.close()
+            assert left == []
+
+    def get(self, port: int, path: str = "/health") -> int:
+        return httpx.get(f"http://127.0.0.1:{port}/api/v1{path}", timeout=TIMEOUT).status_code
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    users, products = reserve_port(), reserve_port()
+    root = tmp_path_factory.mktemp("up") / "fleet"
+    workspace = GeneratedWorkspace.make(
+        root, f"user-service {users}", f"product-service {products}"
+    )
+    return Fleet(workspace, users, products)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
+def test_all_run_until_a_signal_and_nothing_is_left(fleet: Fleet, number: signal.Signals) -> None:
+    with fleet.up() as up:
+        up.until("2 services ready in ")
+        assert fleet.get(fleet.users, "/users") == fleet.get(fleet.products, "/products") == 200
+
+        assert up.end(number) == 0
+        assert up.left() == []
+        up.until("Everything has ended.")
+
+
+@pytest.mark.slow
+def test_nothing_is_left_where_it_is_killed(fleet: Fleet) -> None:
+    with fleet.up() as up:
+        up.until("2 services ready in ")
+        assert up.end(signal.SIGKILL) == -signal.SIGKILL
+        assert up.left() == []
+
+
+@pytest.mark.slow
+def test_one_that_is_named_runs_alone(fleet: Fleet) -> None:
+    with fleet.up("user-service") as up:
+        up.until("1 services ready in ")
+        with pytest.raises(httpx.ConnectError):
+            fleet.get(fleet.products)
+
+
+@pytest.mark.slow
+def test_a_process_that_ends_is_followed_by_another(fleet: Fleet) -> None:
+    with fleet.up("user-service") as up:
+        up.until("1 services ready in ")
+        serving = next(each for each, words in up.processes().items() if "app.py" in words)
+        os.kill(serving, signal.SIGKILL)
+
+        up.until("user-service +was ended by SIGKILL")
+        up.until(r"user-service +It is started again in 1 s")
+        assert fleet.get(fleet.users) == 200  # it waits in the listener until then
+
+
+@pytest.mark.slow
+def test_other_code_takes_over_and_no_request_is_lost(fleet: Fleet) -> None:
+    app = fleet.workspace.root / "services/user_service/app.py"
+    source = app.read_text()
+    statuses: list[int] = []
+    is_over = False
+
+    def ask() -> None:
+        while not is_over:
+            statuses.append(fleet.get(fleet.users))
+
+    with fleet.up() as up:
+        up.until("2 services ready in ")
+        asking = [threading.Thread(target=ask) for _ in range(4)]
+        for each in asking:
+            each.start()
+        try:
+            for number in range(3):
+                app.write_text(f"{source}# {number}\n")
+                up.until("user-service +reloaded")
+        finally:
+            is_over = True
+            app.write_text(source)
+            for each in asking:
+                each.join()
+        assert not any("product-service  reloaded" in each for each in up.lines)
+
+    assert set(statuses) == {200}
+    assert len(statuses) > 10
+
+
+@pytest.mark.slow
+def test_code_that_does_not_start_leaves_the_process_before_it(fleet: Fleet) -> None:
+    app = fleet.workspace.root / "services/user_service/app.py"
+    source = app.read_text()
+    with fleet.up("user-service") as up:
+        up.until("1 services ready in ")
+        try:
+            app.write_text(f"{source}\nthis is no Python\n")
+            up.until("SyntaxError")
+            up.until("The process before it serves on")
+            assert fleet.get(fleet.users, "/users") == 200
+        finally:
+            app.write_text(source)
+        up.until("user-service +reloaded")
+
+
+@pytest.mark.slow
+def test_what_all_share_starts_all_anew_and_a_test_none(fleet: Fleet) -> None:
+    services = fleet.workspace.root / "services"
+    shared = fleet.workspace.root / "shared/config.py"
+    with fleet.up() as up:
+        up.until("2 services ready in ")
+        (services / "user_service/tests/test_more.py").write_text("")
+        source = shared.read_text()
+        shared.write_text(f"{source}\n")
+        found = {up.until("reloaded").split()[0] for _ in range(2)}
+        shared.write_text(source)
+
+    assert found == {"user-service", "product-service"}
+
+
+def test_a_port_that_another_program_has_is_named_with_it(fleet: Fleet) -> None:
+    with socket.create_server(("127.0.0.1", fleet.users)), fleet.up() as up:
+        assert up.process.wait(TIMEOUT) == 1
+        up.until(
+            rf"user-service cannot listen on 127\.0\.0\.1:{fleet.users}: Address already in use"
+        )
+        assert f"by process {os.getpid()} (" in up.lines[-1]
+        up.until(r"another port in services/user_service/settings\.py")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("user-servce", "There is no service 'user-servce'. Did you mean user-service?"),
+        ("nothing", "There is no service 'nothing'."),
+    ],
+)
+def test_a_name_that_no_service_has_is_refused(fleet: Fleet, name: str, expected: str) -> None:
+    with fleet.up(name) as up:
+        assert up.process.wait(TIMEOUT) == 1
+        assert up.until("Error").endswith(expected)
+
+
+@pytest.mark.slow
+def test_a_migration_that_fails_leaves_nothing_running(fleet: Fleet) -> None:
+    heads = json.loads(fleet.workspace.python("-m", "scaffold", "list", "--json"))["heads"]
+    broken = fleet.workspace.root / "db_manager/migrations/versions/broken.py"
+    broken.write_text(
+        f'from alembic import op\n\nrevision = "broken"\ndown_revision = {heads[0]!r}\n\n\n'
+        'def upgrade() -> None:\n    op.execute("SELECT 1 / 0")\n\n\n'
+        "def downgrade() -> None:\n    pass\n"
+    )
+    try:
+        with fleet.up() as up:
+            assert up.process.wait(TIMEOUT) == 1
+            up.until("division by zero")
+            assert up.left() == []
+    finally:
+        broken.unlink()
