@@ -151,7 +151,8 @@ def _reserve(folder: Path) -> None:
                     file.truncate(size)
     except OSError as error:
         raise ConfigurationError(
-            f"METRICS_PORT: {folder} has no room for the metrics: {os.strerror(error.errno or 0)}"
+            f"METRICS_PORT: {folder} has no room for the metrics, 2 MB for each worker: "
+            f"{os.strerror(error.errno or 0)}. Set TMPDIR to a larger folder."
         ) from error
 
 
