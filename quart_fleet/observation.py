@@ -53,8 +53,12 @@ class ObservedRequest:
     """Whether it is known that the client has left before all of its answer was sent."""
     received: int = 0
     """Bytes of its body."""
+    body: Any = None
+    """What counts them while they come."""
     sent: int = 0
     """Bytes of its answer's body."""
+    error: Exception | None = None
+    """What nothing has foreseen, where it was answered 500 or cut for it."""
     span: Any = None
     """An observer's own."""
 
@@ -118,13 +122,15 @@ class ObservedStatement:
     """A statement that the database has answered, or has not."""
 
     sql: str
-    """Without values."""
+    """With the literals that its author has written, and without other values."""
     summary: str
     """What it does with which table, as `SELECT users`: one of few."""
     started: float
     seconds: float
     error: BaseException | None
     request: ObservedRequest | None
+    place: tuple[str, str, int | None] = ("", "", None)
+    """The database's name, and its server's host and port; a socket's folder has none."""
 
 
 @dataclass(eq=False, slots=True)
@@ -143,6 +149,8 @@ class ObservedCall:
     """Of the last answer."""
     url: str | None = None
     """The instance that was asked last."""
+    target: str = ""
+    """The path with its values, without a query."""
     outcome: str = "cancelled"
     span: Any = None
     """An observer's own."""
