@@ -53,6 +53,11 @@ def audit_lines(text: str) -> list[dict[str, Any]]:
     return lines
 
 
+def without_requests(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a service but those of requests that were answered."""
+    return [line for line in audit_log(path) if line["logger"] != "quart_fleet.access"]
+
+
 def _audit_values(value: object, key: str = "") -> None:
     if isinstance(value, dict):
         for name, each in value.items():
