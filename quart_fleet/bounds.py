@@ -33,6 +33,8 @@ class Bound:
     """For a connection or the answer of a read: nothing is lost where that is cut."""
     has_written: bool = field(default=False, init=False)
     """A write was sent: the request is finished, whether its client waits for it or not."""
+    has_left: bool = field(default=False, init=False)
+    """Whether its client is known to have left."""
     come: int = field(default=-1, init=False)
     """Bytes of the body that had come when it was last looked at, and was being received."""
     came: float = field(default=0.0, init=False)

@@ -1,27 +1,51 @@
-"""Log lines that hold what strangers sent, and that an outage must not multiply."""
+"""Text of strangers and secrets in log lines, and warnings that an outage must not multiply."""
 
 import asyncio
-import copy
 import logging
 import re
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from contextvars import Context
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
 MOST = 4_000
 """Characters of a message; what is longer is cut."""
 MOST_OF_A_PATH = 200
 """Characters of a path that a client has asked for."""
-MOST_OF_AN_ACCESS = 1_000
-"""Characters of what a server's access line says of a request."""
 INTERVAL = 60.0
 """Seconds in which warnings of one kind are counted."""
+HIDDEN = "***"
+"""Stands in a line for a secret."""
 
 # C0, DEL and C1 with the escape sequences of terminals; marks of direction and other invisible
 # ones, which show a line otherwise than it is (Unicode's report 36); lone surrogates.
 _UNSAFE = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\u3164\ud800-\udfff\ufeff\ufff0-\ufffb\U000e0000-\U000e0fff]"
+    "\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
 )
+_MARGIN = 2_000
+"""Characters behind those that are shown in which a secret may end that begins among them."""
+
+_SECRETS = (
+    r"passw|passphrase|pwd|secret|token|authoriz|cookie|credential|jwt|csrf|xsrf|bearer"
+    r"|(?:api|private|access|signing|encryption)[_-]?key|session[_-]?id"
+)
+"""What the name of a secret contains."""
+_SECRET_NAME = re.compile(rf"{_SECRETS}|^auth$", re.IGNORECASE)
+_SECRET_TEXT = re.compile(
+    # `password=…`, `"password": "…"`, `('password', '…')`, `Authorization: Bearer …`
+    rf"""((?:{_SECRETS})[\w-]*(?:\\*["']?\s*(?:=>?|:(?!//))\s*|\\*["']\s*,\s*(?=b?\\*["'])))"""
+    r"""(?:b?"(?:[^"\\]|\\.)*"|b?'(?:[^'\\]|\\.)*'|b?\\+["'].*?\\+["']"""
+    r"""|(?:Basic|Bearer|Digest|Negotiate|Token)\s+[^\s,;'"]+|[^\s,;&)\]}}'"]+)""",
+    re.IGNORECASE,
+)
+_COOKIES = re.compile(r"(cookie\s*:\s*).+", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(://[^\s/?#@:\"'<>]*:)(?!\d{1,5}(?:[/?#\s\"'<>]|$))[^\s\"'<>]*@")
+"""To the last `@`, since a password may have more; what looks like a port is none."""
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_LOGGER = re.compile(r"[\w-]+(\.[\w-]+)*")
 
 
 def escape(text: str, most: int = MOST) -> str:
@@ -31,72 +55,66 @@ def escape(text: str, most: int = MOST) -> str:
     return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-class EscapingFormatter(logging.Formatter):
-    """Formats as another one does, with the message in one line and a traceback indented below it."""
-
-    def __init__(self, inner: logging.Formatter | None) -> None:
-        super().__init__()
-        self._inner = inner or logging.Formatter()
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line; the record is left as it is, for other handlers."""
-        shown = copy.copy(record)
-        shown.msg, shown.args = escape(record.getMessage()), None
-        if record.exc_info and record.exc_info[0] is not None:
-            # What an exception says may be a stranger's too: no line of it begins like one of ours.
-            lines = self._inner.formatException(record.exc_info).splitlines()
-            shown.exc_text = "\n".join("  " + escape(line) for line in lines)
-        return self._inner.format(shown)
+@lru_cache(maxsize=1024)
+def is_secret(name: str) -> bool:
+    """Whether a field of this name has a value that no line shows."""
+    return _SECRET_NAME.search(name.replace(" ", "_")) is not None
 
 
-class EscapingFilter(logging.Filter):
-    """Escapes in the access lines of servers what their handlers are going to print."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through; uvicorn's formatter takes the arguments apart."""
-        if isinstance(record.args, Mapping):
-            record.msg, record.args = escape(record.getMessage(), MOST_OF_AN_ACCESS), None
-        elif record.args:
-            record.args = tuple(
-                escape(value, MOST_OF_AN_ACCESS) if isinstance(value, str) else value
-                for value in record.args
-            )
-        else:
-            record.msg = escape(str(record.msg))
-        return True
+def clean(text: str, most: int = MOST) -> str:
+    """Escape a text as `escape` does, with passwords in URLs and what is named a secret hidden."""
+    length = len(text)
+    if length > most:
+        text = text[: most + _MARGIN]
+    if not (text.isascii() and text.isprintable()):
+        text = _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+    if "://" in text:
+        text = _URL_PASSWORD.sub(rf"\g<1>{HIDDEN}@", text)
+    if _SECRET_NAME.search(text):
+        text = _SECRET_TEXT.sub(rf"\g<1>{HIDDEN}", _COOKIES.sub(rf"\g<1>{HIDDEN}", text))
+    return f"{text[:most]}... ({length} characters)" if length > most else text
 
 
-_SERVERS = ("uvicorn.access", "uvicorn.error", "hypercorn.access", "hypercorn.error")
+def read_levels(text: str) -> dict[str, int]:
+    """Read `INFO,sqlalchemy.engine=DEBUG`, by logger; "" is that of all others.
 
-
-def escape_logs(application: logging.Logger) -> None:
-    """Have what is logged from now on escaped: by the handlers that there are, and by servers.
-
-    A server has handlers of its own, which it may make later.
+    Raises ValueError.
     """
-    for handler in {*logging.getLogger().handlers, *application.handlers}:
-        if not isinstance(handler.formatter, EscapingFormatter):
-            handler.setFormatter(EscapingFormatter(handler.formatter))
-    for name in _SERVERS:
-        logger = logging.getLogger(name)
-        if not any(isinstance(each, EscapingFilter) for each in logger.filters):
-            logger.addFilter(EscapingFilter())
+    levels: dict[str, int] = {}
+    for part in text.split(","):
+        logger, _, level = part.strip().rpartition("=")
+        logger, level = logger.strip(), level.strip().upper()
+        is_named = "=" in part
+        if level not in _LEVELS or logger in levels or (is_named and not _LOGGER.fullmatch(logger)):
+            raise ValueError(part)
+        levels[logger] = getattr(logging, level)
+    return levels
 
 
 class CountedWarnings:
-    """Logs the first warning of a kind at once, and then one for each minute with their number."""
+    """Logs the first warning of a kind at once, and then one for each minute with their number.
 
-    def __init__(self, log: logging.Logger) -> None:
+    Args:
+        level: as `logging` has it.
+    """
+
+    def __init__(self, log: logging.Logger, level: int = logging.WARNING) -> None:
         self._log = log
+        self._level = level
         self._kinds: dict[Hashable, _Kind] = {}
 
-    def warn(self, kind: Hashable, line: str) -> None:
-        """Log the line, or count it where another of its kind was logged within a minute."""
+    def warn(self, kind: Hashable, line: str, fields: Mapping[str, Any] | None = None) -> None:
+        """Log the line, or count it where another of its kind was logged within a minute.
+
+        `fields` are written besides, of the last one of those that are counted.
+        """
         if known := self._kinds.get(kind):
             known.count += 1
+            known.fields = fields
             return
-        self._log.warning("%s", line)
-        timer = asyncio.get_running_loop().call_later(INTERVAL, self._tell, kind)
+        self._log.log(self._level, "%s", line, extra=fields)
+        # Its number is said of no request: it is none's alone.
+        timer = asyncio.get_running_loop().call_later(INTERVAL, self._tell, kind, context=Context())
         self._kinds[kind] = _Kind(line, timer)
 
     def tell(self) -> None:
@@ -110,7 +128,7 @@ class CountedWarnings:
         told = self._kinds.pop(kind)
         told.timer.cancel()
         if told.count:
-            self.warn(kind, f"{told.line} ({told.count} more like this)")
+            self.warn(kind, f"{told.line} ({told.count} more like this)", told.fields)
             self._kinds[kind].line = told.line
 
 
@@ -121,3 +139,4 @@ class _Kind:
     line: str
     timer: asyncio.TimerHandle
     count: int = 0
+    fields: Mapping[str, Any] | None = field(default=None)

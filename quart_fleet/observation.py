@@ -49,6 +49,8 @@ class ObservedRequest:
     """The path of its route, as `/api/v1/users/<id:record_id>`; None where there is no route."""
     status: int | None = None
     """None where the client has left before its answer."""
+    left: bool = False
+    """Whether it is known that the client has left before all of its answer was sent."""
     received: int = 0
     """Bytes of its body."""
     sent: int = 0

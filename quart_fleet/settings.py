@@ -33,6 +33,7 @@ from quart_fleet.conventions import SECRETS, is_host
 from quart_fleet.database_url import normalise, with_password
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.files import read_text
+from quart_fleet.logs import read_levels
 
 SAMPLE_SECRET_KEY = "change-me"  # noqa: S105 - a placeholder that a running service refuses
 """The SECRET_KEY of `.env.example`; good for development only."""
@@ -211,6 +212,17 @@ def _refuse_what_is_no_token(token: SecretStr) -> SecretStr:
     return token
 
 
+def _refuse_what_is_no_level(value: str) -> str:
+    try:
+        read_levels(value)
+    except ValueError:
+        raise PydanticCustomError(
+            "level", "write DEBUG, INFO, WARNING, ERROR or CRITICAL, and of one logger as "
+            "sqlalchemy.engine=DEBUG, comma-separated",
+        ) from None  # fmt: skip
+    return value
+
+
 def _refuse_what_is_no_host(value: str) -> str:
     if not is_host(value):
         raise PydanticCustomError("host", "write a name or an address alone, as 10.0.0.7")
@@ -226,6 +238,12 @@ class ServiceSettings(DatabaseSettings):
 
     debug: bool = False
     testing: bool = False
+    log_level: Annotated[str, AfterValidator(_refuse_what_is_no_level)] | None = None
+    """As `INFO,sqlalchemy.engine=DEBUG`; None: DEBUG with `debug`, else INFO."""
+    log_format: Literal["console", "json"] | None = None
+    """None: `console` with `debug` and on a terminal, else `json`."""
+    live_folder: Path | None = None
+    """With `debug`, where each process has a socket by which it can be followed."""
     docs: bool | None = None
     """Whether `/api/v1/docs` shows the routes in a browser; None: with `debug`."""
     secret_key: SecretStr = SecretStr(SAMPLE_SECRET_KEY)

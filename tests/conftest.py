@@ -7,9 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.audit import audited_lines
 from tests.deadline import pytest_runtest_call, pytest_runtest_setup, pytest_runtest_teardown
 
-__all__ = ["pytest_runtest_call", "pytest_runtest_setup", "pytest_runtest_teardown"]
+__all__ = [
+    "audited_lines",
+    "pytest_runtest_call",
+    "pytest_runtest_setup",
+    "pytest_runtest_teardown",
+]
 
 HEEDED = (signal.SIGINT, signal.SIGHUP)
 

@@ -16,6 +16,7 @@ from urllib.request import urlopen
 import httpx
 
 from quart_fleet.conventions import without_foreign_variables
+from tests.audit import audit
 from tests.ports import reserve_port
 
 FRAMEWORK = Path(__file__).parents[1]
@@ -115,7 +116,7 @@ def booted(
         [sys.executable, "app.py"],
         cwd=workspace.root / "services" / package,
         env=workspace.environment
-        | {"DATABASE_URL": database_url, "SERVICE_PORT": str(port)}
+        | {"DATABASE_URL": database_url, "SERVICE_PORT": str(port), "LOG_FORMAT": "json"}
         | settings,
         stderr=subprocess.PIPE,
         text=True,
@@ -129,6 +130,8 @@ def booted(
         _, log = process.communicate(timeout=60)
     assert process.returncode == 0, log
     assert "Traceback" not in log, log
+    for line in log.splitlines():
+        audit(line)
 
 
 @contextmanager

@@ -270,6 +270,7 @@ class RequestBody:
             self.is_receiving = False
         if message["type"] != "http.request":
             self.ended = True
+            _note_left()
             raise ClientDisconnected
         self.ended = not message.get("more_body", False)
         return message.get("body", b"")
@@ -470,6 +471,8 @@ class BoundedApplication(quart.Quart):
                 del self._bounds[bound]
                 bound.task = bound.request = None  # else they would refer to each other in a circle
                 if bound.watcher is not None:
+                    if bound.has_left:
+                        _note_left()
                     bound.watcher.cancel()
                     await asyncio.wait([bound.watcher])
                     bound.watcher = None  # so does its traceback, which has all of the request
@@ -515,9 +518,16 @@ def _note_rule(request: quart.Request) -> None:
         observed.rule = request.url_rule.rule
 
 
+def _note_left() -> None:
+    """Tell those that observe the request that its client has left before all of its answer."""
+    if (observed := REQUEST.get()) is not None:
+        observed.left = True
+
+
 async def _watch(bound: Bound, request: Request) -> None:
     """End a request whose client has left, where it does nothing but wait or read."""
     await request.body.wait_for_disconnect(request.receive)
+    bound.has_left = True
     if bound.is_waiting and not bound.has_written:
         bound.end(ClientDisconnected())
 
@@ -559,6 +569,8 @@ async def _send_while_connected(
         leaving.cancel()
         sending.cancel()
         await asyncio.gather(leaving, sending, return_exceptions=True)
+        if sending.cancelled():
+            _note_left()
         request_body.release()  # what has come meanwhile, which nobody reads any more
     if sending in ended or not sending.cancelled():
         sending.result()  # one that was not cancelled here is no whole answer either

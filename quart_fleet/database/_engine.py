@@ -272,9 +272,10 @@ class ConnectionPool:
     def count(self) -> ConnectionCounts:
         """Return how many there are in which state."""
         idle = sum(not each.is_closed() for each in self._idle)
+        if not self._is_open:
+            return ConnectionCounts(idle, 0, self._size, 0)
         semaphore = self._semaphore
-        lent = self._size - semaphore.free
-        return ConnectionCounts(idle, lent, self._size, semaphore.waiting)
+        return ConnectionCounts(idle, self._size - semaphore.free, self._size, semaphore.waiting)
 
     def retire(self) -> None:
         """Close every connection that is open now: one that is in use, when it is released."""
@@ -629,5 +630,6 @@ class Database:
             connection.terminate()
             raise
         if self._config.db_echo:
+            _log.setLevel(min(_log.getEffectiveLevel(), logging.INFO))
             connection.add_query_logger(lambda query: _log.info("%s %s", query.query, query.args))
         return connection

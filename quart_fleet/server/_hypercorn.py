@@ -4,6 +4,7 @@ Its own `serve` closes what its listener has not handed over yet, and every idle
 """
 
 import asyncio
+import logging
 import re
 import signal
 import socket
@@ -462,7 +463,7 @@ async def _serve(app: ServiceApplication, listener: socket.socket, link: Link) -
     tasks = ending.tasks
     config = Config()
     config.include_server_header = False
-    config.loglevel = "WARNING"
+    config.errorlog = logging.getLogger("hypercorn.error")
     config.max_app_queue_size = 0  # `_Group` has a bound of its own
     wrapped = wrap_app(app, config.wsgi_max_body_size, None)
     context = WorkerContext(None)

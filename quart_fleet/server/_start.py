@@ -8,8 +8,9 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, cast
 
@@ -18,7 +19,6 @@ from quart import Quart
 from quart_fleet import __version__
 from quart_fleet.conventions import PREFIX
 from quart_fleet.errors import ConfigurationError
-from quart_fleet.logs import escape_logs
 from quart_fleet.server._lifecycle import (
     collecting_requests_only,
     draining_on_signal,
@@ -28,7 +28,8 @@ from quart_fleet.server._lifecycle import (
 from quart_fleet.server._listener import SCRAPES, in_url, listen
 from quart_fleet.server._proxies import believe_proxies
 from quart_fleet.server._supervised import find_listener
-from quart_fleet.server._workers import Link, Workers, run_quietly
+from quart_fleet.server._workers import Link, Workers, refuse_start, run_quietly
+from quart_fleet.telemetry._logs import install_logs, log_of_its_task
 from quart_fleet.telemetry._switch import trace_where_asked
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ SERVERS = ("uvicorn", "hypercorn")
 MAX_WORKERS = 128
 _LOCAL = ("127.0.0.1", "0.0.0.0", "::", "::1")  # noqa: S104 - only compared with
 """Hosts that a browser on this machine reaches as localhost."""
+
+_log = logging.getLogger("quart_fleet.server")
 
 
 def start(factory: Callable[[], Quart]) -> Quart:
@@ -51,6 +54,7 @@ def start(factory: Callable[[], Quart]) -> Quart:
     @app.while_serving
     async def run_process() -> AsyncGenerator[None, None]:
         drain = cast("ServiceApplication", app).drain
+        asyncio.get_running_loop().set_exception_handler(log_of_its_task)
         with (
             collecting_requests_only(),
             draining_on_signal(drain),
@@ -58,6 +62,17 @@ def start(factory: Callable[[], Quart]) -> Quart:
             ending_with_parent(),
         ):
             yield
+
+    folder: Path | None = app.config.get("LIVE_FOLDER")
+    if folder is not None and app.debug:
+
+        @app.while_serving
+        async def tell_followers() -> AsyncGenerator[None, None]:
+            # No other process imports it.
+            from quart_fleet.telemetry._live import followed  # noqa: PLC0415
+
+            async with followed(cast("ServiceApplication", app), folder):
+                yield
 
     if app.config.get("METRICS_PORT"):
 
@@ -70,12 +85,8 @@ def start(factory: Callable[[], Quart]) -> Quart:
                 yield
 
     believe_proxies(app)
+    install_logs(cast("ServiceApplication", app))
     trace_where_asked(cast("ServiceApplication", app))
-    logging.basicConfig(
-        level=logging.DEBUG if app.debug else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    escape_logs(app.logger)
     return app
 
 
@@ -130,6 +141,11 @@ def serve(app: Quart, path: str) -> None:
 
         sys.stdout.write(write(asyncio.run(describe(app))))
         return
+    _serve_until_ended(app, path, options.server, options.workers)
+
+
+def _serve_until_ended(app: Quart, path: str, server: str, workers: int) -> None:
+    """Listen, say where, and serve; a port that cannot be had ends the process with the reason."""
     name, host, port, metrics = (
         app.config[key] for key in ("SERVICE_NAME", "HOST", "SERVICE_PORT", "METRICS_PORT")
     )
@@ -142,11 +158,15 @@ def serve(app: Quart, path: str) -> None:
         listener = handed or listen(host, port)
         scrapes = listen(host, metrics, "METRICS_PORT") if metrics else None
     except ConfigurationError as error:
-        sys.exit(error.message)
-    if handed is None:
-        print(f"{name} on http://{shown}:{port}{PREFIX}/ (Ctrl-C stops it)", file=sys.stderr)
-    module = import_module(f"quart_fleet.server._{options.server}")
-    run: RunServer = getattr(module, f"run_{options.server}")
+        refuse_start(app, error.message)
+    words = f"{name} on http://{shown}:{port}{PREFIX}/"
+    if app.config["LOG_FORMAT"] == "json":
+        _log.info(words)
+    else:
+        with suppress(OSError):  # of a reader that has left
+            print(f"{words} (Ctrl-C stops it)", file=sys.stderr)
+    module = import_module(f"quart_fleet.server._{server}")
+    run: RunServer = getattr(module, f"run_{server}")
     with ExitStack() as stack:
         end = None
         if app.config["SERVICE_REGISTRY_URL"]:
@@ -156,14 +176,14 @@ def serve(app: Quart, path: str) -> None:
             registration = stack.enter_context(Registration(app.config))
             stack.enter_context(draining_on_signal(registration.leave))
             service.leave, end = registration.leave, registration.end
-        if options.workers > 1:
+        if workers > 1:
             grace, settle = app.config["GRACEFUL_TIMEOUT"], None
             if scrapes is not None:
                 from quart_fleet.telemetry._scrapes import collecting  # noqa: PLC0415 - as above
 
                 settle = stack.enter_context(collecting(service, scrapes))
             supervised = handed is not None
-            Workers(run, path, listener, options.workers, grace, end, settle, supervised).serve()
+            Workers(run, path, listener, workers, grace, end, settle, supervised).serve()
         else:
             service.extensions[SCRAPES] = scrapes
             link = Link(leave=end, is_supervised=handed is not None)

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from contextvars import Context
 from functools import partial
 from types import FrameType
 from typing import Any, cast
@@ -203,7 +204,8 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         self.flow.resume_reading()
         if self.pipeline:
             self._running, app = self.pipeline.pop()
-            task = self.loop.create_task(self._running.run_asgi(app))
+            # In no context of the request before, which called this.
+            task = self.loop.create_task(self._running.run_asgi(app), context=Context())
             task.add_done_callback(self.tasks.discard)
             self.tasks.add(task)
         elif self._refusal is not None:
@@ -374,7 +376,7 @@ def run_uvicorn(app: ServiceApplication, listener: socket.socket, link: Link) ->
         lifespan="on",
         access_log=False,
         log_config=None,
-        log_level="warning",
+        log_level=None,
         server_header=False,
         timeout_graceful_shutdown=app.config["GRACEFUL_TIMEOUT"],
         proxy_headers=False,  # the application reads them, under every server

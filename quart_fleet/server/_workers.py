@@ -14,7 +14,9 @@ from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import cast
+from typing import NoReturn, cast
+
+from quart import Quart
 
 from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.server._supervised import tell
@@ -98,19 +100,32 @@ def work(run: RunServer, path: str, listener: socket.socket, parent: Connection)
     """Serve in a worker; `path` is where the application is imported from."""
     module, _, name = path.partition(":")
     app = cast("ServiceApplication", getattr(import_module(module), name))
-    run_quietly(run, app, listener, Link(parent))
+    try:
+        run_quietly(run, app, listener, Link(parent))
+    except Exception:  # which multiprocessing would print
+        _log.critical("A worker ends by an exception", exc_info=True)
+        sys.exit(1)
 
 
 def run_quietly(
     run: RunServer, app: ServiceApplication, listener: socket.socket, link: Link
 ) -> None:
     """Serve; a start that was refused ends with the reason alone, whatever the server says."""
-    logging.getLogger("uvicorn.error").addFilter(lambda _record: app.start_error is None)
+    # Before any other filter, which might write the record.
+    logging.getLogger("uvicorn.error").filters.insert(0, lambda _record: app.start_error is None)
     try:
         run(app, listener, link)
     finally:
         if app.start_error is not None:
-            sys.exit(app.start_error)
+            refuse_start(app, app.start_error)
+
+
+def refuse_start(app: Quart, reason: str) -> NoReturn:
+    """End the process with the reason why it cannot serve, and no traceback."""
+    if app.config.get("LOG_FORMAT") == "json":
+        _log.critical("%s", reason)
+        sys.exit(1)
+    sys.exit(reason)
 
 
 @dataclass(slots=True)

@@ -279,15 +279,14 @@ class Metrics(Observer):
     def installed(self) -> Iterator[None]:
         """Observe the application during a block, in its event loop."""
         loop = asyncio.get_running_loop()
-
-        timer: asyncio.Handle | None = None
+        timer: asyncio.TimerHandle
 
         def tick(due: float) -> None:
             nonlocal timer
-            self.note_lag(loop.time() - due)
+            now = loop.time()
+            timer = loop.call_at(now + INTERVAL, tick, now + INTERVAL)
+            self.note_lag(now - due)
             self.sample()
-            due = loop.time() + INTERVAL
-            timer = loop.call_at(due, tick, due)
 
         tick(loop.time())
         gc.callbacks.append(self.note_collection)
@@ -297,6 +296,5 @@ class Metrics(Observer):
         finally:
             self._app.observers.remove(self)
             gc.callbacks.remove(self.note_collection)
-            if timer is not None:
-                timer.cancel()
+            timer.cancel()
             self.sample()

@@ -304,10 +304,11 @@ class _Scrape(BaseHTTPRequestHandler):
         if self.path.partition("?")[0] != "/metrics":
             self.send_error(404)
             return
+        accept = " ".join(self.headers.get("Accept", "").split())
         environ: dict[str, Any] = {
             "REQUEST_METHOD": "GET",
             "PATH_INFO": "/metrics",
-            "HTTP_ACCEPT": self.headers.get("Accept", ""),
+            "HTTP_ACCEPT": accept,
             "HTTP_ACCEPT_ENCODING": self.headers.get("Accept-Encoding", ""),
         }
         headers: list[tuple[str, str]] = []
@@ -315,9 +316,17 @@ class _Scrape(BaseHTTPRequestHandler):
         def start(_status: str, given: list[tuple[str, str]], *_: Any) -> Any:
             headers.extend(given)
 
-        with self._lock:  # one at a time, however many ask
-            body = b"".join(self._write(environ, start))
-        self._send(200, headers, body)
+        try:
+            with self._lock:  # one at a time, however many ask
+                try:
+                    body = b"".join(self._write(environ, start))
+                except TypeError:  # of a version in `Accept` that is none
+                    body = b"".join(self._write(environ | {"HTTP_ACCEPT": ""}, start))
+        except Exception:  # of a collector of the service's own
+            _log.exception("The metrics could not be told")
+            self._send(500, [], b"The metrics could not be told.\n")
+        else:
+            self._send(200, headers, body)
 
     do_HEAD = do_GET  # noqa: N815
 

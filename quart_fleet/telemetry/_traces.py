@@ -10,6 +10,7 @@ import re
 from asyncio import AbstractEventLoop
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from contextvars import Context
 from functools import lru_cache
 from importlib.metadata import entry_points
 from time import time_ns
@@ -29,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from quart_fleet import __version__, observation
 from quart_fleet.errors import ConfigurationError
-from quart_fleet.logs import CountedWarnings, escape
+from quart_fleet.logs import CountedWarnings, clean, escape
 from quart_fleet.observation import (
     REQUEST,
     ObservedCall,
@@ -37,6 +38,7 @@ from quart_fleet.observation import (
     ObservedStatement,
     Observer,
 )
+from quart_fleet.telemetry._literals import without_literals
 
 _METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
@@ -46,8 +48,6 @@ _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]{1,255})(?::(\d{1,5}))?", re.ASCII)
 _MOST_OF_A_HEADER = 500
 """Characters of what a client has sent."""
-_MOST_OF_A_QUERY = 10_000
-"""Characters of a statement."""
 
 
 class _Headers:
@@ -104,7 +104,7 @@ class Traces(Observer):
             if request.error is not None:
                 span.add_event("exception", describe(request.error))
                 _fail(span, _name_of(type(request.error)))
-            elif request.status is None:
+            elif request.status is None or request.left:
                 span.set_attribute("error.type", "disconnected")
             elif request.status >= 500:
                 _fail(span, str(request.status))
@@ -257,37 +257,7 @@ def describe(error: BaseException) -> dict[str, str]:
 def _message_of(error: BaseException) -> str:
     if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)):
         return f"SQLSTATE {getattr(error, 'sqlstate', None) or 'unknown'}: the log says more"
-    return escape(str(error))
-
-
-_LITERAL = re.compile(
-    r"""
-      (?P<comment>--[^\n]*|/\*.*?(?:\*/|\Z))
-    | "(?:[^"]|"")*(?:"|\Z)
-    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
-    | (?<![\w$])E'(?:[^'\\]|''|\\.)*(?:'|\Z)
-    | (?:(?<![\w$])(?:[BNX]|U&))?'(?:[^']|'')*(?:'|\Z)
-    | (?<![\w$.])(?:0[xob][0-9a-f_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d+)?)
-    """,
-    re.IGNORECASE | re.DOTALL | re.VERBOSE,
-)
-"""What a statement says of values by itself, and what must not be taken for that: a quoted name."""
-
-
-@lru_cache(maxsize=1024)
-def without_literals(sql: str) -> str:
-    """Return a statement with `?` in the place of each literal, and without comments.
-
-    Those of a repository have parameters; this is for the ones that are written as text. A string
-    that does not end is one to its end.
-    """
-    text = _LITERAL.sub(
-        lambda found: (
-            found[0] if found[0].startswith('"') else " " if found["comment"] is not None else "?"
-        ),
-        sql,
-    )
-    return escape(" ".join(text.split()), _MOST_OF_A_QUERY)
+    return clean(str(error))
 
 
 class Exports:
@@ -366,8 +336,8 @@ class _Trouble(logging.Handler):
             if record.exc_info and record.exc_info[1] is not None:
                 line += f" ({record.exc_info[1]!r})"
         # Of an address its query may be a secret.
-        line = escape(re.sub(r"\?\S+", "?…", line).partition("\n")[0], _MOST_OF_A_HEADER)
+        line = clean(re.sub(r"\?\S+", "?…", line).partition("\n")[0], _MOST_OF_A_HEADER)
         with suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(
-                self._warnings.warn, record.name, f"OpenTelemetry: {line}"
+                self._warnings.warn, record.name, f"OpenTelemetry: {line}", context=Context()
             )

@@ -74,6 +74,8 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         MAX_CONTENT_LENGTH=config.max_content_length,
         REQUEST_TIMEOUT=config.request_timeout,
         SERVICE_NAME=config.service_name,
+        LOG_FORMAT=config.log_format,
+        LOG_LEVEL=config.log_level,
         SERVICE_PORT=config.service_port,
         SERVICE_VERSION=config.service_version,
         METRICS_PORT=config.metrics_port,
@@ -90,6 +92,7 @@ def build_app(  # noqa: PLR0913 - all of what a service is made of, by name
         MAX_RUNNING_REQUESTS=config.max_running_requests,
         MAX_BODY_MEMORY=config.max_body_memory,
         RESPONSE_TIMEOUT=None,  # by progress: SEND_TIMEOUT
+        LIVE_FOLDER=config.live_folder,
         SERVICE_REGISTRY_URL=config.service_registry_url,
         SERVICE_REGISTRY_TOKEN=config.service_registry_token,
         SERVICE_ADDRESS=config.service_address,

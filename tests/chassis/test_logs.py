@@ -1,92 +1,382 @@
-"""What strangers send never looks like a line of the log, nor reaches a terminal."""
+"""Every line of a log: one object, with its request, without secrets, and forged by nobody."""
 
+import io
+import json
 import logging
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+import structlog
 
-from quart_fleet.logs import EscapingFilter, EscapingFormatter, escape
+from quart_fleet.errors import ConfigurationError
+from quart_fleet.logs import HIDDEN, clean, escape, is_secret, read_levels
+from quart_fleet.observation import REQUEST, ObservedRequest
+from quart_fleet.settings import ServiceSettings
+from quart_fleet.telemetry._logs import LineFormatter, LineHandler, make_plain, write_exception
+from tests.audit import audit
 
-FORGED = "/x\n2026-01-01 00:00:00 ERROR root: forged"
-UNSAFE = [
-    *("\n", "\r", "\x1b", "\x00", "\x07", "\x08", "\x7f", "\x85", "\x9b", "\u2028", "\u2029"),
-    *("\u202e", "\u202a", "\u2066", "\u2069", "\u200e", "\u200f", "\u061c", "\u200b", "\ufeff"),
-    *("\u2060", "\xad", "\ud800", "\U000e0041"),
+FORGED_JSON = '{"timestamp":"2026-01-01T00:00:00.000000Z","level":"info","event":"forged"}'
+FORGED_LINE = "2026-01-01 00:00:00.000 INFO     forged [quart_fleet.access]"
+BREAKS = [
+    *(
+        "\n",
+        "\r",
+        "\r\n",
+        "\n\n",
+        "\x0b",
+        "\x0c",
+        "\x1c",
+        "\x1d",
+        "\x1e",
+        "\x85",
+        "\u2028",
+        "\u2029",
+    )
 ]
+TERMINAL = [
+    *("\x1b[2K\x1b[1G", "\x1b[1A\r", "\x1b]0;title\x07", "\x9b2J", "\x1b[8m", "\x1bc", "\x08" * 80),
+    *(
+        "\x7f" * 9,
+        "\x00",
+        "\x1b]8;;http://evil\x1b\\",
+        "\x90q\x9c",
+        "\x1b[?1049h",
+        "\x0e",
+        "\x1b(0",
+    ),
+]
+INVISIBLE = [
+    *("\u202e", "\u202a", "\u2066", "\u2069", "\u200e", "\u200f", "\u061c", "\u200b", "\ufeff"),
+    *("\u2060", "\xad", "\ud800", "\udfff", "\U000e0041", "\u115f", "\u3164", "\ufff9"),
+]
+FORGERIES = [
+    *(f"/x{each}{FORGED_JSON}" for each in BREAKS),
+    *(f"/x{each}{FORGED_LINE}" for each in (*TERMINAL, *INVISIBLE)),
+    f'/x"}}\n{FORGED_JSON}',
+    '/x","level":"critical","pid":1,"x":"',
+    "/x\\n" + FORGED_LINE,
+    "/x status=200 request_id=forged [quart_fleet.access]",
+    "/%0a%1b[2J%c2%85" + FORGED_LINE,
+    "/x\ud83d\n" + FORGED_LINE,
+    "/x'; level=critical\t\n",
+]
+UNSAFE = [each[0] for each in (*BREAKS, *TERMINAL, *INVISIBLE)]
+OBSERVED = ObservedRequest(
+    {"path": "/x", "method": "GET", "client": ("192.0.2.1", 5), "headers": []},  # type: ignore[typeddict-item]
+    b"of-the-test",
+)
 
 
 @pytest.mark.parametrize("character", UNSAFE, ids=ascii)
 def test_what_a_terminal_would_obey_is_written_out(character: str) -> None:
-    shown = escape(f"a{character}b")
+    for write in (escape, clean):
+        shown = write(f"a{character}b")
 
-    assert shown.startswith("a\\")
-    assert shown.isprintable()
+        assert shown.startswith("a\\")
+        assert shown.isprintable()
 
 
 def test_what_can_be_printed_is_as_it_was() -> None:
     text = "GET /api/v1/users/username/Éva 山田 שלום مرحبا 🙂 \\n"
 
-    assert escape(text) == text
+    assert escape(text) == clean(text) == text
 
 
 def test_a_long_text_is_cut() -> None:
-    shown = escape("x" * 20_000, 200)
-
-    assert shown == "x" * 200 + "... (20000 characters)"
-
-
-def formatted(record: logging.LogRecord) -> str:
-    return EscapingFormatter(logging.Formatter("%(levelname)s %(message)s")).format(record)
+    for write in (escape, clean):
+        assert write("x" * 20_000, 200) == "x" * 200 + "... (20000 characters)"
 
 
-def record_of(
-    message: str, *arguments: object, error: Exception | None = None
-) -> logging.LogRecord:
-    info = (type(error), error, None) if error else None
-    return logging.LogRecord("tests", logging.INFO, "", 0, message, arguments, info)
-
-
-def test_a_message_is_one_line() -> None:
-    assert formatted(record_of("no %s", FORGED)) == (
-        "INFO no /x\\n2026-01-01 00:00:00 ERROR root: forged"
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    """A logger of which pytest knows nothing, which writes what it hears, for structlog too."""
+    made = logging.Logger("tests.logs")
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=lambda *_: made,
+        cache_logger_on_first_use=False,
     )
+    yield made
+    structlog.configure(**before)
 
 
-def test_no_line_of_a_traceback_begins_as_one_of_the_log() -> None:
-    lines = formatted(record_of("failed", error=ValueError(FORGED + "\x1b[2J"))).splitlines()
+class Kept(logging.Handler):
+    def __init__(self, *, is_json: bool = True) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.formatter = LineFormatter("tests", is_json=is_json)
 
-    assert lines == [
-        "INFO failed", "  ValueError: /x", "  2026-01-01 00:00:00 ERROR root: forged\\x1b[2J"
-    ]  # fmt: skip
-
-
-def test_an_access_line_is_escaped_as_its_server_formats_it() -> None:
-    """uvicorn's formatter takes five arguments apart; hypercorn's are a mapping."""
-    of_uvicorn = record_of('%s - "%s %s HTTP/%s" %d', "1.2.3.4", "GET", FORGED, "1.1", 200)
-    of_hypercorn = record_of("%(r)s %(s)s", {"r": f"GET {FORGED}", "s": "200"})
-
-    for record in (of_uvicorn, of_hypercorn):
-        EscapingFilter().filter(record)
-        assert "\n" not in record.getMessage()
-    assert isinstance(of_uvicorn.args, tuple)
-    assert len(of_uvicorn.args) == 5
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
-def test_a_service_has_its_own_lines_and_its_server_s_escaped(server: str, tmp_path: Path) -> None:
-    from quart import Quart  # noqa: PLC0415 - what `start` gives
-
-    from quart_fleet.logs import escape_logs  # noqa: PLC0415
-
-    log = tmp_path / "log"
-    handler = logging.FileHandler(log)
-    logger = logging.getLogger(f"{server}.access")
-    logger.addHandler(handler)
+def talk(logger: logging.Logger, text: str) -> None:
+    """Log a stranger's text in every place that a line has."""
+    structured = structlog.get_logger("tests.logs")
+    logger.info(text)
+    logger.info("said %s", text)
+    logger.info("with fields", extra={text: text, "nested": {text: [text, {text}]}})
+    structured.info(text, **{text: text, "level": text, "pid": text}, nested=[{text: (text,)}])
     try:
-        escape_logs(Quart(__name__).logger)
-        logger.warning('"%s"', FORGED)
-    finally:
-        logger.removeHandler(handler)
-        handler.close()
+        raise ValueError(text)
+    except ValueError as error:
+        error.add_note(text)
+        logger.exception("failed")
+        structured.exception("failed", stack=text)
+    logger.info("with a stack", stack_info=True)
+    logger.info("of an object", extra={"it": OSError(text), "bytes": text.encode(errors="replace")})
 
-    assert log.read_text().count("\n") == 1
+
+@pytest.mark.parametrize("text", FORGERIES, ids=ascii)
+def test_no_text_looks_like_a_line_in_json(text: str, logger: logging.Logger) -> None:
+    kept = Kept()
+    logger.addHandler(kept)
+    token = REQUEST.set(OBSERVED)
+
+    talk(logger, text)
+
+    REQUEST.reset(token)
+    assert len(kept.lines) == 8
+    for each in kept.lines:
+        line = audit(each)
+        assert "\n" not in each
+        assert (line["level"], line["service"]) in {("info", "tests"), ("error", "tests")}
+        assert line["pid"] == os.getpid()
+        assert line["request_id"] == "of-the-test"
+
+
+@pytest.mark.parametrize("text", FORGERIES, ids=ascii)
+def test_no_text_looks_like_a_line_on_a_terminal(text: str, logger: logging.Logger) -> None:
+    kept = Kept(is_json=False)
+    logger.addHandler(kept)
+
+    talk(logger, text)
+
+    assert len(kept.lines) == 8
+    for each in kept.lines:
+        first, *others = each.split("\n")
+        assert first[:20].startswith(f"{datetime.now(UTC):%Y-%m-%d} ")
+        assert first.isprintable()
+        for line in others:
+            assert line.startswith("  ")
+            assert line.isprintable()
+        assert "forged" not in first or FORGED_LINE[:20] not in first[:30]
+
+
+SECRET = "s3cr3t/of@all"
+NAMES = [
+    *("password", "PASSWORD", "user_password", "DB-Password", "passwd", "secret", "SECRET_KEY"),
+    *("clientSecret", "token", "access_token", "Authorization", "proxy-authorization", "Cookie"),
+    *("Set-Cookie", "api_key", "apiKey", "X-Api-Key", "credentials", "private_key", "session_id"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_field_named_a_secret_is_hidden(name: str, logger: logging.Logger) -> None:
+    kept = Kept()
+    logger.addHandler(kept)
+    structured = structlog.get_logger("tests.logs")
+
+    logger.info("x", extra={name: SECRET, "nested": {"a": [{name: {"deep": SECRET}}]}})
+    structured.info("x", **{name: SECRET}, headers=[(name, SECRET), (name.encode(), b"s3cr3t")])
+    logger.info("%s", {name: SECRET})
+    logger.info("%(here)s", {"here": {name: SECRET}})
+    logger.info("%s=%s", name, SECRET)
+    logger.info('{"%s": "%s"}', name, SECRET)
+    logger.info("%s", [(name.encode(), b"s3cr3t")])
+    logger.info("%s: Bearer %s", name, SECRET)
+
+    assert is_secret(name)
+    assert len(kept.lines) == 8
+    for line in kept.lines:
+        assert HIDDEN in line
+        assert "s3cr3t" not in line
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://app:p@db/shop", "postgresql://app:***@db/shop"),
+        ("to postgresql+asyncpg://u:a@b:c/d@h1:5432,h2/x?a=b now", "to postgresql+asyncpg://u:***@h1:5432,h2/x?a=b now"),
+        ("(http://u:p@h)", "(http://u:***@h)"),
+        ("redis://:p@h/0", "redis://:***@h/0"),
+        ("http://user-service:8081/api/v1/users/a@b.example", None),
+        ("http://127.0.0.1:8081", None),
+        ("postgresql://app@db/shop", None),
+        ("postgresql://db/shop?user=a&password=p4ss&sslmode=require", "postgresql://db/shop?user=a&password=***&sslmode=require"),
+        ("host=db password='a b' user=x", "host=db password=*** user=x"),
+    ],
+)  # fmt: skip
+def test_a_password_inside_of_an_address_is_hidden(text: str, shown: str | None) -> None:
+    assert clean(text) == (text if shown is None else shown)
+    assert make_plain({"url": [text]}, [100]) == {"url": [text if shown is None else shown]}
+
+
+def test_a_password_at_the_end_of_what_is_shown_is_hidden_before_the_cut() -> None:
+    text = "x" * 190 + " postgresql://app:hunter2@db/shop" + "x" * 9000
+
+    assert "hun" not in clean(text, 205)
+
+
+def test_a_traceback_has_no_values_of_variables_and_no_passwords() -> None:
+    def fail() -> None:
+        private = "of this function alone"
+        raise ValueError("postgresql://app:hunter2@db" + private[:0])
+
+    with pytest.raises(ValueError, match="hunter2") as raised:
+        fail()
+
+    written = write_exception((raised.type, raised.value, raised.tb))
+    assert "postgresql://app:***@db" in written
+    assert "hunter2" not in written
+    assert written.startswith("Traceback (most recent call last):\n  File ")
+
+
+class Broken:
+    def __repr__(self) -> str:
+        raise RuntimeError("no text")
+
+    __str__ = __repr__
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (2**80, str(2**80)),
+        (10**5000, None),
+        (float("nan"), "nan"),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02 00:00:00+00:00"),
+        ({1: {2: 3}}, {"1": {"2": 3}}),
+        (b"\x00a", "b'\\x00a'"),
+        (Broken(), "<Broken without a text>"),
+        (range(3), "range(0, 3)"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_json_has_not_is_written_as_text(value: object, written: object) -> None:
+    shown = make_plain(value, [100])
+
+    assert json.loads(json.dumps(shown)) == shown
+    assert written is None or shown == written
+
+
+def test_what_is_endless_ends() -> None:
+    circle: list[object] = []
+    circle.append(circle)
+    wide = [[["x"] * 99] * 99] * 99
+
+    assert len(json.dumps(make_plain(circle, [200]))) < 1000
+    assert len(json.dumps(make_plain(wide, [200]))) < 5000
+
+
+@pytest.mark.parametrize("arguments", [("x",), (1, 2, 3), (Broken(),)])
+def test_a_message_that_does_not_fit_its_arguments_raises_nothing(
+    arguments: tuple[object, ...],
+) -> None:
+    record = logging.LogRecord("tests", logging.INFO, "", 0, "%d %s", arguments, None)
+
+    assert audit(Kept().format(record))["level"] == "info"
+
+
+def test_a_record_is_left_as_it_is_for_other_handlers(logger: logging.Logger) -> None:
+    kept, other = Kept(), logging.StreamHandler(io.StringIO())
+    other.setFormatter(logging.Formatter("%(message)s %(number)d"))
+    logger.addHandler(kept)
+    logger.addHandler(other)
+
+    logger.error("a\n%s", "b", extra={"number": 7}, exc_info=ValueError("x"))
+
+    assert other.stream.getvalue() == "a\nb 7\nValueError: x\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "levels"),
+    [
+        ("info", {"": logging.INFO}),
+        ("WARNING, sqlalchemy.engine=DEBUG", {"": 30, "sqlalchemy.engine": 10}),
+        ("quart_fleet.access=warning", {"quart_fleet.access": 30}),
+    ],
+)
+def test_levels_are_read_by_logger(text: str, levels: dict[str, int]) -> None:
+    assert read_levels(text) == levels
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *(("LOG_LEVEL", each) for each in ("verbose", "INFO,", "10", "a=", "=INFO", "INFO,DEBUG")),
+        *(("LOG_LEVEL", each) for each in ("a b=INFO", "a=INFO,a=DEBUG", "INFO=a", "INFO;a=DEBUG")),
+        *(("LOG_FORMAT", each) for each in ("JSON", "text", "jsonl")),
+    ],
+)
+def test_a_level_or_a_form_that_is_none_is_refused(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("TESTING", "True")
+
+    with pytest.raises(ConfigurationError) as raised:
+        ServiceSettings.load()
+
+    said = raised.value.message.splitlines()[0]
+    assert said.startswith(f"{variable}: ")
+    assert ("WARNING" if variable == "LOG_LEVEL" else "'json'") in said
+
+
+@pytest.fixture
+def unread() -> Iterator[tuple[io.TextIOWrapper, int]]:
+    """A pipe that nothing reads yet, and where it can be read."""
+    reading, writing = os.pipe()
+    stream = io.TextIOWrapper(io.BufferedWriter(io.FileIO(writing, "w")), line_buffering=True)
+    yield stream, reading
+    os.close(reading)
+    stream.close()
+
+
+def test_lines_that_nothing_reads_are_lost_and_their_number_is_told(
+    unread: tuple[io.TextIOWrapper, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quart_fleet.telemetry._logs.PATIENCE", 1)
+    stream, reading = unread
+    handler = LineHandler(stream)
+    handler.setFormatter(LineFormatter("tests", is_json=True))
+
+    def log(number: int, size: int) -> None:
+        record = logging.LogRecord("x", 20, "", 0, "%s %s", (number, "x" * size), None)
+        handler.handle(record)
+
+    for number in range(300):
+        log(number, 100 if number % 7 else 3_900)
+    os.set_blocking(reading, False)
+    read = b""
+    for again in range(1000):
+        try:
+            read += os.read(reading, 1 << 20)
+        except BlockingIOError:
+            log(1000 + again, 10)
+            if b'"1001 ' in read:
+                break
+
+    lines = [audit(line) for line in read.decode().replace("\r\n", "\n").split("\n")[:-1]]
+    told = next(line for line in lines if "were lost" in line["event"])
+    assert len([line for line in lines if line["logger"] == "x" and line["event"] < "1000"]) > 0
+    assert 0 < int(told["event"].split()[0]) < 300
+
+
+def test_a_stderr_that_is_closed_or_none_raises_nothing(tmp_path: Path) -> None:
+    closed = (tmp_path / "log").open("w")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as broken:
+        for stream in (None, closed, broken, io.StringIO()):
+            handler = LineHandler(stream)
+            handler.setFormatter(LineFormatter("tests", is_json=True))
+            closed.close()
+            handler.handle(logging.LogRecord("x", 20, "", 0, "said", (), None))

@@ -1,6 +1,7 @@
 """A service for the tests of traces, with a database and spans of its own."""
 
 import asyncio
+import logging
 import os
 import sys
 from importlib import import_module
@@ -57,6 +58,7 @@ async def own() -> str:
     # What a service without traces does not import is imported where there are some.
     tracer = import_module("opentelemetry.trace").get_tracer("of the owner")
     with tracer.start_as_current_span("reckon"):
+        logging.getLogger("of.the.owner").info("reckoning")
         await run("SELECT 1 FROM pg_class")
         async with asyncio.TaskGroup() as group:
             group.create_task(run("SELECT 2 FROM pg_type"))
@@ -120,6 +122,10 @@ def create_app() -> Quart:
     async def begin() -> None:
         async def work() -> None:
             await run("SELECT 4 FROM pg_am")
+            if "opentelemetry" in sys.modules:
+                tracer = import_module("opentelemetry.trace").get_tracer("of the owner")
+                with tracer.start_as_current_span("begin"):
+                    logging.getLogger("of.the.owner").info("begun")
 
         app.add_background_task(work)
 

@@ -1,6 +1,7 @@
 """A generated service as a process of its own, from its first answer to its end."""
 
 import asyncio
+import json
 import os
 import sys
 from asyncio.subprocess import Process
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.audit import audit_log
 from tests.ports import reserve_port
 from tests.workspace import python_path
 
@@ -16,6 +18,7 @@ from .wire import TIMEOUT, exchange, spell
 
 _POLL_INTERVAL = 0.02
 _PRODUCTION = {"DEBUG": "False", "SECRET_KEY": "a secret of the tests", "DB_POOL_SIZE": "5"}
+_PRODUCTION |= {"LOG_FORMAT": "json"}  # which the end of each service is audited for
 """The pool is small, so that many services share the run's server and requests wait for it."""
 _MODE = {name: os.environ[name] for name in ("QUART_FLEET_PLAIN",) if name in os.environ}
 """Whether Quart's own HTTP classes serve: the run of this suite says it for every service."""
@@ -30,9 +33,18 @@ class RunningService:
     pid: int
 
     def find_in_log(self, words: str) -> str | None:
-        """Return the first line of the log that holds the words, None where none does."""
-        lines = self.log.read_text().splitlines()
-        return next((line for line in lines if words in line), None)
+        """Return the first line of the log that holds the words, None where none does.
+
+        One of JSON is its level, its event and its traceback.
+        """
+        for line in self.log.read_text().splitlines():
+            said = line
+            if line.startswith("{"):
+                told = json.loads(line)
+                said = f"{told['level'].upper()} {told['event']}\n{told.get('exception', '')}"
+            if words in said:
+                return said.rstrip()
+        return None
 
 
 @asynccontextmanager
@@ -71,6 +83,8 @@ async def running(
         yield service
     finally:
         await _stop(process)
+    if (settings or {}).get("LOG_FORMAT", "json") == "json":
+        audit_log(log)
 
 
 async def _answers(service: RunningService, process: Process) -> None:

@@ -13,6 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.contract.service import RunningService, running
+from tests.contract.test_workers import listens
 from tests.contract.wire import TIMEOUT, exchange, spell
 from tests.faults.test_endings import workers
 from tests.ports import reserve_port
@@ -207,3 +208,119 @@ def test_a_folder_that_cannot_be_written_is_refused(workspace: Path, tmp_path: P
         "No such file or directory.",
         "Set TMPDIR to a folder that can be written, such as a tmpfs.",
     ]
+
+
+async def test_it_is_told_while_the_process_drains(
+    workspace: Path, database_url: str, tmp_path: Path
+) -> None:
+    port = reserve_port()
+    settings = {"METRICS_PORT": str(port)}
+    async with running(workspace, database_url, tmp_path / "log", settings) as service:
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        whole = spell("POST", "/api/v1/users", {"Content-Type": "application/json"}, b"[]")
+        writer.write(whole[:-1])
+        async with asyncio.timeout(TIMEOUT):
+            while find(await scrape(port), "http_requests_in_progress") != 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        os.kill(service.pid, signal.SIGTERM)
+        async with asyncio.timeout(TIMEOUT):
+            while await listens(service):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        samples = await scrape(port)
+        writer.write(whole[-1:])
+        answer = await reader.read()
+        writer.close()
+
+    assert find(samples, "http_requests_in_progress") == 1
+    assert answer.startswith(b"HTTP/1.1 400")
+
+
+async def test_workers_of_another_server_go_on_where_one_has_the_port(
+    workspace: Path, database_url: str, tmp_path: Path
+) -> None:
+    port, own = reserve_port(), reserve_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": python_path(workspace),
+        "DATABASE_URL": database_url,
+        "SECRET_KEY": "of the tests",
+        "METRICS_PORT": str(port),
+    }
+    command = [sys.executable, "-m", "uvicorn", "user_service.app:app", "--workers", "2"]
+    with (tmp_path / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *command, "--port", str(own), cwd=workspace, env=environment, stdout=log, stderr=log
+        )
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            while (said := (tmp_path / "log").read_text()).count("startup complete") < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        answers = [await exchange(own, spell("GET", HEALTH)) for _ in range(5)]
+        samples = await scrape(port)
+    finally:
+        process.terminate()
+        await process.wait()
+
+    told = [line for line in said.splitlines() if "No metrics of process" in line]
+    assert [each.status for each in answers] == [200] * 5
+    assert find(samples, "db_pool_limit") is not None
+    assert len(told) == 1
+    assert told[0].endswith(
+        f"METRICS_PORT: Port {port} is in use. Of several processes they are told by "
+        "`python app.py --workers`"
+    )
+    assert "Traceback" not in said
+
+
+_READ_ONLY = """
+mount --make-rprivate / &&
+for each in $(awk '{print $2}' /proc/mounts); do mount -o remount,bind,ro "$each" 2>/dev/null; done
+mount -t tmpfs -o size=8m tmpfs "$TMPDIR" || exit 9
+touch "$PWD/written" 2>/dev/null && exit 9
+exec "$@"
+"""
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode != 0,
+    reason="no mounts of its own can be made here",
+)
+async def test_nothing_but_the_temporary_folder_is_written(
+    workspace: Path, database_url: str, tmp_path: Path
+) -> None:
+    port, own, folder = reserve_port(), reserve_port(), tmp_path / "temporary"
+    folder.mkdir()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": python_path(workspace),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "DATABASE_URL": database_url,
+        "SECRET_KEY": "of the tests",
+        "SERVICE_PORT": str(own),
+        "METRICS_PORT": str(port),
+        "TMPDIR": str(folder),
+    }
+    app = workspace / "services" / "user_service" / "app.py"
+    command = ["unshare", "-m", "sh", "-c", _READ_ONLY, "sh", sys.executable, str(app)]
+    with (tmp_path / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *command, "--workers", "2", cwd=workspace, env=environment, stdout=log, stderr=log
+        )
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            while True:
+                assert process.returncode is None, (tmp_path / "log").read_text()
+                try:
+                    await exchange(own, spell("GET", HEALTH))
+                    break
+                except OSError:
+                    await asyncio.sleep(0.05)
+        samples = await until(port, HEALTH, 1)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+    assert answered(samples) == 1
+    assert process.returncode == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()

@@ -1,0 +1,37 @@
+"""Statements as they may be shown: what an author has written into the text is no value for others."""
+
+import re
+from functools import lru_cache
+
+from quart_fleet.logs import escape
+
+_MOST = 10_000
+"""Characters of a statement."""
+_LITERAL = re.compile(
+    r"""
+      (?P<comment>--[^\n]*|/\*.*?(?:\*/|\Z))
+    | "(?:[^"]|"")*(?:"|\Z)
+    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
+    | (?<![\w$])E'(?:[^'\\]|''|\\.)*(?:'|\Z)
+    | (?:(?<![\w$])(?:[BNX]|U&))?'(?:[^']|'')*(?:'|\Z)
+    | (?<![\w$.])(?:0[xob][0-9a-f_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d+)?)
+    """,
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+"""What a statement says of values by itself, and what must not be taken for that: a quoted name."""
+
+
+@lru_cache(maxsize=1024)
+def without_literals(sql: str) -> str:
+    """Return a statement with `?` in the place of each literal, and without comments.
+
+    Those of a repository have parameters; this is for the ones that are written as text. A string
+    that does not end is one to its end.
+    """
+    text = _LITERAL.sub(
+        lambda found: (
+            found[0] if found[0].startswith('"') else " " if found["comment"] is not None else "?"
+        ),
+        sql,
+    )
+    return escape(" ".join(text.split()), _MOST)

@@ -1,0 +1,509 @@
+"""All that a process logs goes to stderr: each line one JSON object, or one for a terminal.
+
+Whatever a logger of `logging` or `structlog` is told, by whichever library, is written here, with
+the request that it belongs to, without secrets, and so that no text of a stranger looks like a line.
+"""
+
+import asyncio
+import fcntl
+import logging
+import math
+import os
+import select
+import stat
+import struct
+import sys
+import termios
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
+from itertools import islice
+from multiprocessing import parent_process
+from time import gmtime, strftime, time
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any
+
+import orjson
+import structlog
+from flask.logging import default_handler
+from structlog.processors import JSONRenderer
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import EventDict
+
+from quart_fleet.conventions import PREFIX
+from quart_fleet.logs import (
+    HIDDEN,
+    MOST_OF_A_PATH,
+    CountedWarnings,
+    clean,
+    is_secret,
+    read_levels,
+)
+from quart_fleet.observation import ObservedRequest, Observer, find_request, find_trace
+
+if TYPE_CHECKING:
+    from quart_fleet.asgi._application import ServiceApplication
+
+ACCESS = "quart_fleet.access"
+"""The logger of requests: one line each, when it was answered."""
+MOST_OF_AN_EXCEPTION = 16_000
+"""Characters of a traceback; what is longer loses its middle."""
+MOST_FIELDS = 200
+"""Values of one line, with those inside of others."""
+PATIENCE = 100
+"""Milliseconds for which a line waits once for the program that reads them; then lines are lost
+until it reads again, since the service is not to wait with it."""
+_DEPTH = 6
+_MOST_OF_A_KEY = 100
+_ATOMIC = 4096
+"""Bytes that a pipe takes whole (POSIX's PIPE_BUF is less on no system that serves here)."""
+_F_GETPIPE_SZ = 1032
+_PROBES = frozenset({f"{PREFIX}/health", f"{PREFIX}/health/ready"})
+_INVISIBLE = frozenset(vars(logging.makeLogRecord({}))) | {
+    *("message", "asctime", "taskName", "color_message", "access", "_logger", "_name"),
+}
+"""What a record has besides the fields of `extra=`."""
+_OURS = frozenset(
+    {
+        *("timestamp", "level", "logger", "event", "service", "pid", "request_id", "trace_id"),
+        *("span_id", "route", "exception", "stack"),
+    }
+)
+_SERVERS = (
+    *("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi"),
+    *("hypercorn.error", "hypercorn.access", "gunicorn.error", "gunicorn.access"),
+    *("_granian", "granian.access"),
+)
+"""Loggers of which only warnings are written, unless LOG_LEVEL names them, or the server did: there
+is an access line of ours."""
+_RED, _BOLD, _DIM, _PLAIN = "\x1b[31m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
+_COLOURS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m"}
+
+_log = logging.getLogger("quart_fleet.server")
+
+
+def install_logs(app: "ServiceApplication") -> None:
+    """Have this process write its log as LOG_LEVEL and LOG_FORMAT say, from now on.
+
+    Handlers that others add to the root logger get their records too.
+    """
+    config = app.config
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    if config.get("LOG_FORMAT") is None:
+        config["LOG_FORMAT"] = "console" if app.debug or is_terminal else "json"
+    formatter = LineFormatter(
+        config.get("SERVICE_NAME", app.name),
+        is_json=config["LOG_FORMAT"] == "json",
+        is_coloured=is_terminal
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb",
+    )
+    root = logging.getLogger()
+    for handler in [*root.handlers]:
+        # One as basicConfig makes it would write each line once more.
+        is_stock = type(handler) is logging.StreamHandler and handler.stream is sys.stderr
+        if is_stock or isinstance(handler, LineHandler):
+            root.removeHandler(handler)
+    ours = LineHandler(sys.stderr)
+    ours.setFormatter(formatter)
+    root.addHandler(ours)
+    app.logger.removeHandler(default_handler)  # which Quart's create_logger has given it
+    app.logger.setLevel(logging.NOTSET)
+    root.setLevel(logging.DEBUG if app.debug else logging.INFO)
+    take_in_libraries()
+    if config.get("LOG_LEVEL"):
+        for name, level in read_levels(config["LOG_LEVEL"]).items():
+            logging.getLogger(name or None).setLevel(level)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.processors.StackInfoRenderer(),
+            ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    logging.captureWarnings(True)
+    log_what_is_not_caught()
+    if logging.getLogger(ACCESS).isEnabledFor(logging.INFO):
+        app.observers.append(access := AccessLog())
+
+        @app.after_serving
+        async def tell_what_was_counted() -> None:
+            access.tell()
+
+
+def take_in_libraries() -> None:
+    """Have those libraries write as all others that have handlers and levels of their own."""
+    # Else SQLAlchemy, where it echoes, and finds no handler, makes one.
+    logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
+    for name in _SERVERS:
+        logger = logging.getLogger(name)
+        if not any(isinstance(each, _ByRoot) for each in logger.filters):
+            logger.addFilter(_ByRoot())
+        if name.endswith("access") or logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)
+
+
+def log_what_is_not_caught() -> None:
+    """Have exceptions that end the process or a thread, or are ignored, logged once."""
+
+    def tell(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, where)
+            return
+        _log.critical("The process ends by an exception", exc_info=(kind, error, where))
+
+    def tell_of_thread(told: threading.ExceptHookArgs) -> None:
+        if told.exc_value is not None and not issubclass(told.exc_type, SystemExit):
+            info = (told.exc_type, told.exc_value, told.exc_traceback)
+            _log.error("A thread ended by an exception", exc_info=info)
+
+    def tell_of_ignored(told: Any) -> None:
+        if told.exc_value is not None:
+            info = (told.exc_type, told.exc_value, told.exc_traceback)
+            _log.error("%s %r", told.err_msg or "Exception ignored in", told.object, exc_info=info)
+
+    sys.excepthook = tell
+    threading.excepthook = tell_of_thread
+    sys.unraisablehook = tell_of_ignored
+
+
+def log_of_its_task(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log an exception of a task that was awaited by none, as a part of the request that began it."""
+    task = context.get("task") or context.get("future")
+    get_context = getattr(task, "get_context", None)  # from Python 3.12 on
+    if get_context is None:
+        loop.default_exception_handler(context)
+    else:
+        get_context().copy().run(loop.default_exception_handler, context)
+
+
+class _ByRoot(logging.Filter):
+    """Has the lines of a server written as all others, whatever handlers it gives its loggers."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Hand the record to the root logger, and to none between."""
+        logging.getLogger().handle(record)
+        return False
+
+
+class AccessLog(Observer):
+    """Logs each request when it was answered, or when its client has left."""
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger(ACCESS)
+        self._logs_probes = self._logger.isEnabledFor(logging.DEBUG)
+        self._refused = CountedWarnings(self._logger, logging.INFO)
+        self._began = time()
+        self._record = vars(logging.LogRecord(ACCESS, logging.INFO, "", 0, "%s %s", (), None))
+
+    def end_request(self, request: ObservedRequest) -> None:
+        """Log it; probes of a service that is well only at the level DEBUG."""
+        scope, status, level = request.scope, request.status, logging.INFO
+        path, client = scope["path"], scope.get("client")
+        if path in _PROBES and status == 200:
+            if not self._logs_probes:
+                return
+            level = logging.DEBUG
+        method, path = self._plain(scope["method"], 20), self._plain(path, MOST_OF_A_PATH)
+        fields: dict[str, Any] = {
+            "method": method,
+            "path": path,
+            "status": status,
+            "duration_ms": round(request.seconds * 1000, 3),
+            "bytes_received": request.received,
+            "bytes_sent": request.sent,
+            "client": None if client is None else self._plain(client[0], 64),
+        }
+        if status is None or request.left:
+            failed = isinstance(sys.exception(), Exception)
+            fields["ended"] = "failed" if failed else "client left"
+        record = logging.LogRecord.__new__(logging.LogRecord)  # whose own costs two microseconds
+        now = time()
+        vars(record).update(
+            self._record,
+            created=now,
+            msecs=int(now * 1000) % 1000,
+            relativeCreated=(now - self._began) * 1000,
+            levelno=level,
+            levelname=logging.getLevelName(level),
+            args=(method, path),
+            access=fields,
+        )
+        self._logger.handle(record)
+
+    def end_refused(self, status: int) -> None:
+        """Log one of each minute: what comes so is often a flood."""
+        words = f"A request was answered {status} before the application"
+        self._refused.warn(status, words, {"status": status})
+
+    def tell(self) -> None:
+        """Log now how many were refused."""
+        self._refused.tell()
+
+    def _plain(self, text: str, most: int) -> str:
+        if len(text) > most or not text.isascii() or not text.isprintable() or "=" in text:
+            return clean(text, most)
+        return clean(text) if ":" in text else text
+
+
+class LineFormatter(ProcessorFormatter):
+    """Writes a record of `logging` or `structlog` in one line, or with a traceback below it."""
+
+    def __init__(self, service: str, *, is_json: bool, is_coloured: bool = False) -> None:
+        write: Any = Console(is_coloured=is_coloured)
+        if is_json:
+            write = JSONRenderer(serializer=lambda line, **_: orjson.dumps(line).decode())
+        super().__init__(
+            processors=[self._gather, write],
+            use_get_message=False,
+            pass_foreign_args=True,
+        )
+        self._service = clean(service, 100)
+        self._write: Callable[[object, str, EventDict], str] = write
+        self._second = 0
+        self._stamp = ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return it without a line break at its end; of what was logged nothing raises here."""
+        access = vars(record).get("access")
+        if access is not None and record.name == ACCESS:
+            line = self._begin(record, f"{access['method']} {access['path']}")
+            line.update(access)
+            return self._write(None, "", line)
+        try:
+            return super().format(record)
+        except Exception as error:  # of what was logged
+            line = self._begin(record, f"A line of {clean(record.name, 200)} cannot be written")
+            line["exception"] = type(error).__name__
+            return self._write(None, "", line)
+
+    def _begin(self, record: logging.LogRecord, event: str) -> EventDict:
+        second = int(record.created)
+        if second != self._second:
+            self._second, self._stamp = second, strftime("%Y-%m-%dT%H:%M:%S.", gmtime(second))
+        line: EventDict = {
+            "timestamp": f"{self._stamp}{int((record.created - second) * 1e6):06d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name if record.name == ACCESS else clean(record.name, 200),
+            "event": event,
+            "service": self._service,
+            "pid": record.process,
+        }
+        if (request := find_request()) is not None:
+            line["request_id"] = sent = request.id.decode("latin1")
+            if "://" in sent:
+                line["request_id"] = clean(sent)
+            if request.rule is not None:
+                line["route"] = request.rule
+        if trace := find_trace():
+            line["trace_id"], span = trace
+            if span is not None:
+                line["span_id"] = span
+        return line
+
+    def _gather(self, _logger: object, _method: str, told: EventDict) -> EventDict:
+        """Return what the line says, in its order, of values that JSON has."""
+        record: logging.LogRecord = told.pop("_record")
+        message = fill(str(told.pop("event", "")), told.pop("positional_args", None)).rstrip()
+        info, stack = told.pop("exc_info", None), told.pop("stack_info", None)
+        stack, exception = told.pop("stack", stack), told.pop("exception", None)
+        if told.pop("_from_structlog"):
+            fields = told
+        else:
+            fields = {key: value for key, value in vars(record).items() if key not in _INVISIBLE}
+        line, left = self._begin(record, clean(message)), [MOST_FIELDS]
+        for key, value in fields.items():
+            name = clean(str(key), _MOST_OF_A_KEY)
+            if name in _OURS:
+                name += "_"
+            line[name] = HIDDEN if is_secret(str(key)) else make_plain(value, left)
+        if info is True:
+            info = sys.exc_info()
+        elif isinstance(info, BaseException):
+            info = (type(info), info, info.__traceback__)
+        if isinstance(info, tuple) and info[0] is not None:
+            line["exception"] = write_exception(info)
+        elif exception is not None:
+            line["exception"] = _in_lines(str(exception))
+        if stack is not None:
+            line["stack"] = _in_lines(str(stack))
+        return line
+
+
+def fill(message: str, args: Any) -> str:
+    """Return the message with its arguments, beside them where they do not fit."""
+    try:
+        return message % args if args else message
+    except (TypeError, ValueError, KeyError):
+        return f"{message} {args!r}"
+
+
+def make_plain(  # noqa: C901, PLR0911 - one kind of value after another
+    value: object, left: list[int], depth: int = 0
+) -> Any:
+    """Return a value as JSON has it, without secrets: of what JSON has not, its text.
+
+    Args:
+        left: how many values the line may have yet, which is counted down.
+        depth: how many others it is inside of.
+    """
+    left[0] -= 1
+    try:
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return clean(str.__str__(value))
+        if isinstance(value, int) and -(2**53) < value < 2**53:
+            return int(value)
+        if isinstance(value, float) and math.isfinite(value):
+            return float(value)
+        if left[0] <= 0 or depth >= _DEPTH:
+            return "..."
+        if isinstance(value, Mapping):
+            return {
+                clean(str(key), _MOST_OF_A_KEY): (
+                    HIDDEN if is_secret(str(key)) else make_plain(each, left, depth + 1)
+                )
+                for key, each in islice(value.items(), max(0, left[0]))
+            }
+        if isinstance(value, list | tuple) and len(value) == 2:
+            name = value[0]  # of a header
+            if isinstance(name, str | bytes) and is_secret(str(name)):
+                return [make_plain(name, left, depth + 1), HIDDEN]
+        if isinstance(value, Sequence | Set) and not isinstance(value, bytes | bytearray | range):
+            return [make_plain(each, left, depth + 1) for each in islice(value, max(0, left[0]))]
+        is_scalar = type(value).__module__ in ("datetime", "uuid", "decimal")
+        return clean(str(value) if is_scalar else repr(value))
+    except Exception:  # of a value's own methods
+        return f"<{clean(type(value).__name__, _MOST_OF_A_KEY)} without a text>"
+
+
+def write_exception(info: Any) -> str:
+    """Return the traceback, without the values of its variables; each message is one line."""
+    lines: list[str] = []
+    for part in traceback.format_exception(*info):
+        bare = part.strip("\n")
+        is_frame = bare.lstrip(" |+-0123456789").startswith('File "')
+        lines += [clean(each) for each in bare.split("\n")] if is_frame else [clean(bare)]
+    return _shorten("\n".join(lines))
+
+
+def _in_lines(text: str) -> str:
+    return _shorten("\n".join(clean(line) for line in text.splitlines()))
+
+
+def _shorten(text: str) -> str:
+    if len(text) <= MOST_OF_AN_EXCEPTION:
+        return text
+    first, last = text[: MOST_OF_AN_EXCEPTION // 4], text[-3 * MOST_OF_AN_EXCEPTION // 4 :]
+    return f"{first}\n... ({len(text)} characters)\n{last}"
+
+
+class Console:
+    """Writes a line for people: when, how grave, what, and then the rest as `name=value`."""
+
+    def __init__(self, *, is_coloured: bool) -> None:
+        self._is_coloured = is_coloured
+
+    def __call__(self, _logger: object, _method: str, line: EventDict) -> str:
+        """Return the line, and a traceback below it, whose lines are indented."""
+        del line["service"]
+        if parent_process() is None:
+            del line["pid"]
+        if line["logger"] == ACCESS:
+            del line["method"], line["path"]
+        level, stamp = line.pop("level"), line.pop("timestamp")
+        event, logger = line.pop("event"), line.pop("logger")
+        if "=" in event or " [" in event:  # which the rest of the line has
+            event = orjson.dumps(event).decode()
+        below = [line.pop(name) for name in ("stack", "exception") if name in line]
+        words = [
+            self._paint(_DIM, f"{stamp[:10]} {stamp[11:23]}"),
+            self._paint(_COLOURS.get(level, _RED), level.upper().ljust(8)),
+            self._paint(_BOLD, event),
+            self._paint(_DIM, f"[{logger}]"),
+            *(f"{self._paint(_DIM, _quoted(name) + '=')}{_quoted(line[name])}" for name in line),
+        ]
+        indented = [f"  {each}" for text in below for each in text.split("\n")]
+        return "\n".join([" ".join(words), *indented])
+
+    def _paint(self, colour: str, text: str) -> str:
+        return f"{colour}{text}{_PLAIN}" if self._is_coloured else text
+
+
+def _quoted(value: object) -> str:
+    """Return the value as one word, or between quotation marks."""
+    if isinstance(value, str) and value and not set(value) & set(" ='\""):
+        return value
+    return orjson.dumps(value).decode()
+
+
+class LineHandler(logging.Handler):
+    """Writes each line whole and at once; where nothing reads, lines are lost, and their number told."""
+
+    def __init__(self, stream: IO[str] | None) -> None:
+        super().__init__()
+        # Without a buffer, and not by its number, which another file may have when it was closed.
+        buffer: Any = getattr(stream, "buffer", None)
+        self._raw: Any = getattr(buffer, "raw", buffer)
+        self._poll: select.poll | None = None
+        self._unwritten = b""
+        """The rest of a line of which a part was written."""
+        self._lost = 0
+        with suppress(OSError, ValueError, AttributeError):
+            mode = os.fstat(self._raw.fileno()).st_mode
+            if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):  # a terminal may be stopped, by its user
+                self._poll = select.poll()
+                self._poll.register(self._raw.fileno(), select.POLLOUT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record; what cannot be written is lost."""
+        data = f"{self.format(record)}\n".encode(errors="backslashreplace")
+        try:
+            if self._unwritten or self._lost:
+                self._go_on()
+            rest = data if self._unwritten or self._lost else self._push(data, PATIENCE)
+        except (AttributeError, OSError, ValueError):  # there is no stderr, or it was closed
+            return
+        if len(rest) == len(data):
+            self._lost += 1
+        else:
+            self._unwritten = rest
+
+    def _go_on(self) -> None:
+        """Write what was left of a line, and how many were lost, where something reads again."""
+        self._unwritten = self._push(self._unwritten, 0)
+        if self._unwritten:
+            return
+        words = f"{self._lost} lines of the log were lost: nothing read them"
+        told = logging.LogRecord(_log.name, logging.WARNING, "", 0, words, None, None)
+        if self._lost and not self._push(f"{self.format(told)}\n".encode(), 0):
+            self._lost = 0
+
+    def _push(self, data: bytes, patience: int) -> bytes:
+        """Write what is taken; return what is not."""
+        raw, poll = self._raw, self._poll
+        while data and (poll is None or poll.poll(patience)):
+            if poll is None or len(data) <= _ATOMIC or self._has_room(len(data)):
+                written = raw.write(data)
+            else:
+                written = raw.write(data[:_ATOMIC])
+            if not written:
+                break
+            data = data[written:]
+        return data
+
+    def _has_room(self, size: int) -> bool:
+        """Whether a pipe takes a long line whole, so that no other process writes in its midst."""
+        try:
+            most = fcntl.fcntl(self._raw.fileno(), _F_GETPIPE_SZ)
+            held = struct.unpack("i", fcntl.ioctl(self._raw.fileno(), termios.FIONREAD, b"\0" * 4))
+        except OSError:
+            return False
+        return size <= (most - int(held[0])) // 2
