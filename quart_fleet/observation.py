@@ -53,6 +53,8 @@ class ObservedRequest:
     """Whether it is known that the client has left before all of its answer was sent."""
     received: int = 0
     """Bytes of its body."""
+    body: Any = None
+    """What counts them while they come."""
     sent: int = 0
     """Bytes of its answer's body."""
     error: Exception | None = None
@@ -82,12 +84,14 @@ def identify(sent: bytes | None) -> bytes:
 def find_request() -> ObservedRequest | None:
     """Return the current request, observed or not; None outside of requests."""
     observed, bound = REQUEST.get(), BOUND.get()
-    if observed is None and bound is not None and bound.request is not None:
-        scope = bound.request.scope
-        observed = ObservedRequest(scope, identify(dict(scope["headers"]).get(REQUEST_ID)))
-        REQUEST.set(observed)
-        if bound.request.url_rule is not None:
-            observed.rule = bound.request.url_rule.rule
+    if observed is None and bound is not None:
+        observed, request = bound.observed, bound.request
+        if observed is None:
+            scope = bound.scope if request is None else request.scope
+            observed = ObservedRequest(scope, identify(dict(scope["headers"]).get(REQUEST_ID)))
+            bound.observed = observed
+        if request is not None and request.url_rule is not None:
+            observed.rule = request.url_rule.rule
     return observed
 
 

@@ -468,6 +468,25 @@ def test_spans_are_printed_on_a_console(url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["parentbased_traceidratio", "traceidratio"])
+def test_the_ids_of_traces_tell_which_of_them_are_sampled(
+    url: str, collector: Collector, tmp_path: Path, sampler: str
+) -> None:
+    settings = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": "0.25"}
+    with running(tmp_path, url, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **settings) as service:
+        asked = [service.get("/things/1").json()["trace"] for _ in range(100)]
+        service.end()
+
+    assert len({trace_id for trace_id, _ in asked}) == 100
+    sampled = [each for each in asked if int(each[0][16:], 16) < 2**62]
+    assert sampled
+    for trace_id, span_id in asked:
+        found = collector.find(trace_id=trace_id)
+        assert len(found) == (4 if [trace_id, span_id] in sampled else 0)
+        assert not found or (found[0].id, found[0].parent) == (span_id, "")
+
+
+@pytest.mark.slow
 def test_a_line_of_the_log_leads_to_its_span(
     url: str, collector: Collector, tmp_path: Path
 ) -> None:

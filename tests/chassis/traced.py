@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from quart import Blueprint, Quart, abort, current_app
-from sqlalchemy import text
+from sqlalchemy import BigInteger, bindparam, column, select, table, text
 
 from quart_fleet.database import Database, Statement, Transaction
 from quart_fleet.errors import NotFoundError, UnavailableError
@@ -21,6 +21,11 @@ from quart_fleet.web import build_app
 if without := os.environ.get("TRACED_WITHOUT"):
     cast("dict[str, Any]", sys.modules)[without] = None  # as if it were not installed
 VALUE = "a-bound-value"
+READ = Statement(
+    select(column("relname"))
+    .select_from(table("pg_class", column("oid")))
+    .where(column("oid") == bindparam("id", type_=BigInteger))
+)
 blueprint = Blueprint("things", __name__)
 folder = Path(os.environ["TRACED_FOLDER"])
 config = ServiceSettings.load(folder)
@@ -36,6 +41,13 @@ async def run(sql: str, **values: object) -> None:
 async def get(thing_id: int) -> dict[str, object]:
     await run("SELECT relname FROM pg_class WHERE oid = CAST(:id AS bigint)", id=thing_id)
     return {"trace": find_trace(), "process": os.getpid()}
+
+
+@blueprint.get("/read/<id:thing_id>")
+async def read(thing_id: int) -> dict[str, object]:
+    async with Transaction(database) as work:
+        row = await work.fetch_first(READ, {"id": thing_id})
+    return {"found": row is not None}
 
 
 @blueprint.post("/things")
