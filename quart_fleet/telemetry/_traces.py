@@ -74,7 +74,7 @@ _W3C = frozenset({b"traceparent", b"tracestate", b"baggage"})
 """What is read of a request by the propagators that there are by default."""
 
 
-def _take_id() -> int:
+def take_id() -> int:
     """Return the id that was drawn already, or draw one."""
     return _DRAWN.get() or getrandbits(128)
 
@@ -99,7 +99,7 @@ class Traces(Observer):
         is_w3c = {each.strip() for each in propagators} <= {"tracecontext", "baggage"}
         if isinstance(root, TraceIdRatioBased) and provider is not None and is_w3c:
             self._bound = root.bound
-            vars(provider.id_generator)["generate_trace_id"] = _take_id
+            vars(provider.id_generator)["generate_trace_id"] = take_id
 
     def begin_request(self, request: ObservedRequest) -> None:
         """Continue the caller's trace, or begin one."""
@@ -122,7 +122,7 @@ class Traces(Observer):
         _DRAWN.set(None)
         request.span = span, contexts.attach(trace.set_span_in_context(span, context))
         if span.is_recording():
-            span.set_attributes(_attributes_of(request))
+            span.set_attributes(attributes_of(request))
 
     def end_request(self, request: ObservedRequest) -> None:
         """Say what came of it: only what this service has failed in is an error of its."""
@@ -197,7 +197,7 @@ class Traces(Observer):
             }
             if call.url is not None:
                 attributes["url.full"] = f"{call.url}{call.target}"
-                attributes["server.address"], attributes["server.port"] = _place_of(call.url)
+                attributes["server.address"], attributes["server.port"] = place_of(call.url)
             if call.attempts > 1:
                 attributes["http.request.resend_count"] = call.attempts - 1
             if call.status is not None:
@@ -237,7 +237,7 @@ def _name_of(kind: type[BaseException]) -> str:
     return name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}"
 
 
-def _attributes_of(request: ObservedRequest) -> dict[str, Any]:
+def attributes_of(request: ObservedRequest) -> dict[str, Any]:
     """Return what is known before a request is answered; its query holds values, and is left out."""
     scope = request.scope
     method, scheme = scope["method"], scope["scheme"]
@@ -261,7 +261,7 @@ def _attributes_of(request: ObservedRequest) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=256)
-def _place_of(url: str) -> tuple[str, int]:
+def place_of(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or _PORTS[parts.scheme]
 
