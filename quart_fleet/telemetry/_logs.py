@@ -302,12 +302,12 @@ class LineFormatter(ProcessorFormatter):
             line["request_id"] = sent = request.id.decode("latin1")
             if "://" in sent:
                 line["request_id"] = clean(sent)
-            if trace := find_trace():
-                line["trace_id"], span = trace
-                if span is not None:
-                    line["span_id"] = span
             if request.rule is not None:
                 line["route"] = request.rule
+        if trace := find_trace():
+            line["trace_id"], span = trace
+            if span is not None:
+                line["span_id"] = span
         return line
 
     def _gather(self, _logger: object, _method: str, told: EventDict) -> EventDict:
