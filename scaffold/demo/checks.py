@@ -1,12 +1,14 @@
 """One service, asked over HTTP: every row of its contract, compared byte by byte."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, replace
 from email.message import Message
 from http.client import HTTPConnection, HTTPException
+from urllib.request import urlopen
 
 from quart_fleet.conventions import PREFIX
 from scaffold.api.row import Records, Row
@@ -70,6 +72,28 @@ def check(
     with closing(connection):
         contract = contract_of(service.name)
         _Check(service.name, contract, connection, publish, records, silenced).run()
+
+
+def check_metrics(service: Service) -> Result:
+    """Ask once what the service has counted: the requests of its rows are among it."""
+    row = Row("The requests before are counted", "GET", "/metrics", 200)
+    began = time.perf_counter()
+    faults = []
+    try:
+        with urlopen(
+            f"http://127.0.0.1:{service.metrics}/metrics", timeout=_ANSWER_TIMEOUT
+        ) as answer:
+            text = answer.read().decode()
+    except (OSError, HTTPException) as error:
+        faults.append(f"expected status 200, got no answer: {error!r}")
+    else:
+        path = f'route="{PREFIX}{contract_of(service.name).path}"'
+        if not re.search(
+            rf"^http_requests_total\{{.*{re.escape(path)}.*\}} [1-9]", text, re.MULTILINE
+        ):
+            faults.append(f"expected http_requests_total of {path}, there was none")
+    milliseconds = (time.perf_counter() - began) * 1000
+    return Result(service.name, row, row.path, milliseconds, tuple(faults))
 
 
 @dataclass(slots=True)

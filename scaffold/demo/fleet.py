@@ -47,6 +47,8 @@ class Service:
 
     name: str
     port: int
+    metrics: int | None = None
+    """The port at which it tells what it has counted; None where it counts nothing."""
 
     @property
     def folder(self) -> str:
@@ -98,7 +100,9 @@ def started(
     running: list[RunningService] = []
     try:
         for service in services:
-            log, place = sandbox.log(service.name), installation.place(service.folder)
+            own = {"METRICS_PORT": str(service.metrics or "")}
+            log = sandbox.log(service.name)
+            place = installation.with_variables(own).place(service.folder)
             with processes.guard.deferred():
                 process = processes.start([installation.python, *SERVE], place, log)
                 running.append(RunningService(service, process, log))

@@ -95,7 +95,9 @@ class JsonReport:
         services = []
         for service in outcome.services:
             passed, total = outcome.count(service)
-            place = {"url": service.url} if outcome.running else {}
+            place: dict[str, object] = {}
+            if outcome.running:
+                place = {"url": service.url, "metrics": service.metrics}
             counts = {"passed": passed, "checks": total}
             services.append({"name": service.name, "port": service.port, **counts, **place})
         checks = [

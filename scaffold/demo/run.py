@@ -12,7 +12,7 @@ from secrets import token_hex
 import click
 
 from scaffold.api.row import Records
-from scaffold.demo.checks import Result, check
+from scaffold.demo.checks import Result, check, check_metrics
 from scaffold.demo.fleet import (
     USUAL_PORTS,
     RunningService,
@@ -31,7 +31,7 @@ from scaffold.demo.workspace import (
     make_workspace,
 )
 from scaffold.signals import Interrupted
-from scaffold.supervisor.ports import reserved_ports
+from scaffold.supervisor.ports import ANY, reserved_ports
 from scaffold.supervisor.processes import Processes, SignalGuard, guarded
 from scaffold.supervisor.reaper import Reaper
 
@@ -80,6 +80,7 @@ class Demo:
         records = Records()
         for service in services:
             check(service, publish, records, lambda name: paused(processes[name]))
+            publish(check_metrics(service))
         outcome = Outcome(services, results, time.perf_counter() - began)
         if self.options.keep:
             self.report.outcome(replace(outcome, running=sandbox.workspace))
@@ -125,8 +126,10 @@ class Demo:
                 f"  {installation.command_line('services/user_service/app.py')}"
             )
         compilation = installation.compiling() if self.options.install else nullcontext()
-        with reserved_ports(USUAL_PORTS.values()) as reserved:
-            services = [Service(*pair) for pair in zip(USUAL_PORTS, reserved.ports, strict=True)]
+        wanted = (*USUAL_PORTS.values(), *[ANY] * len(USUAL_PORTS))
+        with reserved_ports(wanted) as reserved:
+            ports, metrics = reserved.ports[: len(USUAL_PORTS)], reserved.ports[len(USUAL_PORTS) :]
+            services = list(map(Service, USUAL_PORTS, ports, metrics))
             with step(f"Generating {', '.join(USUAL_PORTS)}"), compilation:
                 generate(services, installation)
             addresses = {each.variable: f"http://127.0.0.1:{each.port}" for each in services}

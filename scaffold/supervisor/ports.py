@@ -13,11 +13,12 @@ from scaffold.errors import ScaffoldError
 from scaffold.workspace import Service
 
 _HOST = "127.0.0.1"
+ANY = 0
+"""Stands for a port that is free."""
 _BACKLOG = 2048
 """Connections that may wait for a service."""
 _LISTEN = "0A"
 """The state of a socket that listens, in /proc/net/tcp."""
-_ANY = 0
 _REPLACEMENTS = 20
 
 
@@ -53,7 +54,7 @@ def _reserve(port: int) -> tuple[socket.socket, socket.socket]:
     bound to the same number of UDP, which a service does not need and every reservation asks for;
     a number that is free for TCP need not be free for UDP.
     """
-    for candidate in (port, *[_ANY] * _REPLACEMENTS):
+    for candidate in (port, *[ANY] * _REPLACEMENTS):
         if is_served(candidate):
             continue
         with suppress(OSError), ExitStack() as stack:
@@ -67,7 +68,7 @@ def _reserve(port: int) -> tuple[socket.socket, socket.socket]:
 
 def listen(service: Service) -> socket.socket:
     """Listen where a service does; raises ScaffoldError, which names the program that does already."""
-    port, place = service.port or _ANY, service.port_place.partition(":")[0]
+    port, place = service.port or ANY, service.port_place.partition(":")[0]
     try:
         if is_served(port, "::1" if ":" in service.host else _HOST):
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))

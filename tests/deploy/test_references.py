@@ -26,7 +26,7 @@ RESERVED = 3
 """What PostgreSQL keeps for its administrator."""
 METRICS = 9464
 """The port of a container's metrics."""
-OTHERS = {"SERVICE_PORT", "DATABASE_ADDRESS", "POSTGRES_PASSWORD_FILE", "owner.sql", "METRICS_PORT"}
+OTHERS = {"SERVICE_PORT", "DATABASE_ADDRESS", "POSTGRES_PASSWORD_FILE", "owner.sql"}
 """Of the image of PostgreSQL, and what a variable is made of."""
 
 

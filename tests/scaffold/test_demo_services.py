@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 
 from scaffold.api.row import Records
-from scaffold.demo.checks import Result, check
+from scaffold.demo.checks import Result, check, check_metrics
 from scaffold.demo.fleet import RunningService, Service, await_exits, started
 from scaffold.demo.workspace import Installation, Sandbox, environment
 from scaffold.errors import ScaffoldError
@@ -68,6 +68,21 @@ def test_a_service_that_does_not_answer_is_red(deaf_socket: socket.socket) -> No
     assert results[0].faults[0].startswith(reason)
 
 
+def test_a_service_that_counts_nothing_is_red(deaf_socket: socket.socket) -> None:
+    port = deaf_socket.getsockname()[1]
+    deaf = check_metrics(Service("user-service", 1, port))
+    with _serving(_telling("/api/v1/health")) as port:
+        other = check_metrics(Service("user-service", 1, port))
+    with _serving(_telling("/api/v1/users")) as port:
+        counted = check_metrics(Service("user-service", 1, port))
+
+    assert deaf.faults[0].startswith("expected status 200, got no answer: URLError")
+    assert other.faults == (
+        'expected http_requests_total of route="/api/v1/users", there was none',
+    )
+    assert counted.passed
+
+
 def test_a_service_that_hangs_is_not_asked_for_hours(
     deaf_socket: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +98,20 @@ def test_a_service_that_hangs_is_not_asked_for_hours(
     assert len(faults) >= 30
     reason = "TimeoutError('3 requests before were not answered in time')"
     assert set(faults[3:]) == {reason}
+
+
+def _telling(route: str) -> type[BaseHTTPRequestHandler]:
+    """Return what tells of seven requests of a route."""
+
+    class Metrics(_Unstable):
+        def do_GET(self) -> None:
+            body = f'http_requests_total{{route="{route}"}} 7\n'.encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    return Metrics
 
 
 def _check(port: int, results: list[Result]) -> None:
