@@ -37,6 +37,7 @@ from quart_fleet.observation import (
     ObservedStatement,
     Observer,
 )
+from quart_fleet.telemetry._literals import without_literals
 
 _METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
@@ -46,8 +47,6 @@ _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]{1,255})(?::(\d{1,5}))?", re.ASCII)
 _MOST_OF_A_HEADER = 500
 """Characters of what a client has sent."""
-_MOST_OF_A_QUERY = 10_000
-"""Characters of a statement."""
 
 
 class _Headers:
@@ -258,36 +257,6 @@ def _message_of(error: BaseException) -> str:
     if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)):
         return f"SQLSTATE {getattr(error, 'sqlstate', None) or 'unknown'}: the log says more"
     return escape(str(error))
-
-
-_LITERAL = re.compile(
-    r"""
-      (?P<comment>--[^\n]*|/\*.*?(?:\*/|\Z))
-    | "(?:[^"]|"")*(?:"|\Z)
-    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
-    | (?<![\w$])E'(?:[^'\\]|''|\\.)*(?:'|\Z)
-    | (?:(?<![\w$])(?:[BNX]|U&))?'(?:[^']|'')*(?:'|\Z)
-    | (?<![\w$.])(?:0[xob][0-9a-f_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d+)?)
-    """,
-    re.IGNORECASE | re.DOTALL | re.VERBOSE,
-)
-"""What a statement says of values by itself, and what must not be taken for that: a quoted name."""
-
-
-@lru_cache(maxsize=1024)
-def without_literals(sql: str) -> str:
-    """Return a statement with `?` in the place of each literal, and without comments.
-
-    Those of a repository have parameters; this is for the ones that are written as text. A string
-    that does not end is one to its end.
-    """
-    text = _LITERAL.sub(
-        lambda found: (
-            found[0] if found[0].startswith('"') else " " if found["comment"] is not None else "?"
-        ),
-        sql,
-    )
-    return escape(" ".join(text.split()), _MOST_OF_A_QUERY)
 
 
 class Exports:
