@@ -7,7 +7,17 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from benchmarks import comparison, generator, growth, layers, report, restart, startup, workers
+from benchmarks import (
+    comparison,
+    generator,
+    growth,
+    layers,
+    observed,
+    report,
+    restart,
+    startup,
+    workers,
+)
 from benchmarks import instructions as counts
 from benchmarks.environment import PYTHON, ROOT
 from benchmarks.errors import BenchmarkError
@@ -75,6 +85,17 @@ def restart_command(times: int) -> None:
 def workers_command(rounds: int) -> None:
     """Compare two workers with one, and many connections with few."""
     workers.show(rounds)
+
+
+@main.command(name="observed")
+@click.option("--rounds", "rounds", default=7, show_default=True, help="How often.")
+@click.option("--instructions", is_flag=True, help="Count instead, with valgrind.")
+def observed_command(rounds: int, instructions: bool) -> None:
+    """Measure what logs, metrics, traces and followers cost."""
+    if instructions:
+        observed.count()
+    else:
+        observed.show(rounds)
 
 
 @main.command(name="growth")

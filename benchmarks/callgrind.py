@@ -61,7 +61,7 @@ class Counter:
 
 
 @contextmanager
-def counting(competitor: Competitor, workspace: Workspace) -> Iterator[Counter]:
+def counting(competitor: Competitor, workspace: Workspace, **settings: str) -> Iterator[Counter]:
     """Run a competitor under callgrind, which counts from its first answer on."""
     with tempfile.TemporaryDirectory(prefix="callgrind-") as folder:
         prefix = (
@@ -71,7 +71,8 @@ def counting(competitor: Competitor, workspace: Workspace) -> Iterator[Counter]:
             f"--callgrind-out-file={folder}/out",
             f"--log-file={folder}/log",
         )
-        with competitor.running(workspace, prefix=prefix, PYTHONHASHSEED="0") as server:
+        settings["PYTHONHASHSEED"] = "0"
+        with competitor.running(workspace, frozenset(), prefix, (), **settings) as server:
             _control(server, "-i", "on")
             yield Counter(server, Path(folder))
 

@@ -41,6 +41,7 @@ class Workspace:
             "PYTHONPATH": os.pathsep.join(map(str, paths or self.imports)),
             "SECRET_KEY": "of the benchmark",
             "DB_POOL_SIZE": "10",
+            "LOG_LEVEL": "WARNING",  # no line for each request: the peers write none
             **settings,
         }
 

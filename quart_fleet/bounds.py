@@ -33,6 +33,10 @@ class Bound:
     """For a connection or the answer of a read: nothing is lost where that is cut."""
     has_written: bool = field(default=False, init=False)
     """A write was sent: the request is finished, whether its client waits for it or not."""
+    observed: Any = field(default=None, init=False)
+    """What `quart_fleet.observation` knows of the request, for all tasks and threads of it."""
+    scope: Any = field(default=None, init=False)
+    """The request's, when it has ended: tasks that it started may go on."""
     has_left: bool = field(default=False, init=False)
     """Whether its client is known to have left."""
     come: int = field(default=-1, init=False)

@@ -312,6 +312,15 @@ def describe(url: str) -> str:
     return f"{name_of(url)} at {places}"
 
 
+def place_of(url: str) -> tuple[str, str, int | None]:
+    """Return the database's name, and the host and the port of the first server that may have it.
+
+    A unix socket is its folder, without a port.
+    """
+    host, port = _places(_read(url))[0]
+    return name_of(url), host or "localhost", None if host.startswith("/") else int(port or 5432)
+
+
 def name_of(url: str) -> str:
     """Return the database's name, which is the user's where `url` has none."""
     address = _read(url)

@@ -53,8 +53,12 @@ class ObservedRequest:
     """Whether it is known that the client has left before all of its answer was sent."""
     received: int = 0
     """Bytes of its body."""
+    body: Any = None
+    """What counts them while they come."""
     sent: int = 0
     """Bytes of its answer's body."""
+    error: Exception | None = None
+    """What nothing has foreseen, where it was answered 500 or cut for it."""
     span: Any = None
     """An observer's own."""
 
@@ -80,12 +84,14 @@ def identify(sent: bytes | None) -> bytes:
 def find_request() -> ObservedRequest | None:
     """Return the current request, observed or not; None outside of requests."""
     observed, bound = REQUEST.get(), BOUND.get()
-    if observed is None and bound is not None and bound.request is not None:
-        scope = bound.request.scope
-        observed = ObservedRequest(scope, identify(dict(scope["headers"]).get(REQUEST_ID)))
-        REQUEST.set(observed)
-        if bound.request.url_rule is not None:
-            observed.rule = bound.request.url_rule.rule
+    if observed is None and bound is not None:
+        observed, request = bound.observed, bound.request
+        if observed is None:
+            scope = bound.scope if request is None else request.scope
+            observed = ObservedRequest(scope, identify(dict(scope["headers"]).get(REQUEST_ID)))
+            bound.observed = observed
+        if request is not None and request.url_rule is not None:
+            observed.rule = request.url_rule.rule
     return observed
 
 
@@ -116,13 +122,15 @@ class ObservedStatement:
     """A statement that the database has answered, or has not."""
 
     sql: str
-    """Without values."""
+    """With the literals that its author has written, and without other values."""
     summary: str
     """What it does with which table, as `SELECT users`: one of few."""
     started: float
     seconds: float
     error: BaseException | None
     request: ObservedRequest | None
+    place: tuple[str, str, int | None] = ("", "", None)
+    """The database's name, and its server's host and port; a socket's folder has none."""
 
 
 @dataclass(eq=False, slots=True)
@@ -141,6 +149,8 @@ class ObservedCall:
     """Of the last answer."""
     url: str | None = None
     """The instance that was asked last."""
+    target: str = ""
+    """The path with its values, without a query."""
     outcome: str = "cancelled"
     span: Any = None
     """An observer's own."""

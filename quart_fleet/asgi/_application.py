@@ -188,9 +188,15 @@ class ServiceApplication(BoundedApplication):
         if scope["type"] != "http":
             await super().asgi_app(scope, receive, send)
             return
-        if not self.observers:
+        if self.observers:
+            await self._answer_observed(scope, receive, send)
+        else:
             await self._answer(scope, receive, send)
-            return
+
+    async def _answer_observed(
+        self, scope: "HTTPScope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
+    ) -> None:
+        """Answer with the request's id, and tell those that observe it when it begins and ends."""
         observed = ObservedRequest(scope, identify(dict(scope["headers"]).get(REQUEST_ID)))
         REQUEST.set(observed)
 
@@ -207,8 +213,13 @@ class ServiceApplication(BoundedApplication):
             observer.begin_request(observed)
         try:
             await self._answer(scope, receive, send_observed)
+        except Exception as error:
+            observed.error = error
+            raise
         finally:
             observed.seconds = perf_counter() - observed.started
+            if observed.body is not None:
+                observed.received, observed.body = observed.body.come, None
             for observer in self.observers:
                 observer.end_request(observed)
 

@@ -83,6 +83,8 @@ class HTTPConnection:
             await LingeringConnection(self._app, self._scope)(receive, send)
             return
         request = request_class.received(self._app, self._scope, receive)
+        if (observed := REQUEST.get()) is not None:
+            observed.body = request.body
         try:
             response = await self._app.handle_request(request)
         except asyncio.CancelledError:  # at the end of the time that an ending process has
@@ -90,14 +92,14 @@ class HTTPConnection:
             return
         except Exception as error:
             if not (self._app.debug or self._app.testing):
+                if observed is not None:
+                    observed.error = error
                 self._app.logger.exception("%s %s failed", request.method, request.path)
                 await self._app.refuse(500, send)
                 return
             response = await traceback_response(error)
         finally:
             request.body.release()
-            if (observed := REQUEST.get()) is not None:
-                observed.received = request.body.come
         body = response.response if isinstance(response, Response) else response.get_data()
         if isinstance(body, DataBody):
             body = body.data[body.begin : body.end]
@@ -209,7 +211,7 @@ class RequestBody:
         with suppress(TimeoutError, ClientDisconnected):
             async with asyncio.timeout(LINGER_TIMEOUT):
                 while not self.ended:
-                    await self._receive_part()
+                    self.come += len(await self._receive_part())
 
     async def wait_for_disconnect(self, receive: "ASGIReceiveCallable") -> None:
         """Return when the client has gone; parts of the body that come until then stay readable."""
@@ -467,6 +469,7 @@ class BoundedApplication(quart.Quart):
                 return cast("ResponseTypes", await app.handle_exception(*given, error))
             finally:
                 del self._bounds[bound]
+                bound.scope = request.scope
                 bound.task = bound.request = None  # else they would refer to each other in a circle
                 if bound.watcher is not None:
                     if bound.has_left:

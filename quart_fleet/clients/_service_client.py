@@ -363,7 +363,7 @@ class ServiceClient:
             for one in (each if isinstance(each, list | tuple) else [each])
         ]
         try:
-            with self._observing(operation, headers) as observed:
+            with self._observing(operation, path, headers) as observed:
                 call = _Call(path, pairs, headers, written, begun, end, observed)
                 try:
                     async with asyncio.timeout_at(end):
@@ -391,10 +391,12 @@ class ServiceClient:
 
     @contextmanager
     def _observing(
-        self, operation: Operation[Any], headers: dict[str, str]
+        self, operation: Operation[Any], path: str, headers: dict[str, str]
     ) -> Iterator[ObservedCall]:
         """Tell those that observe calls of one, to whose headers they may add; count what comes of it."""
-        observed = ObservedCall(self.service, operation.method, operation.template, REQUEST.get())
+        observed = ObservedCall(
+            self.service, operation.method, operation.template, REQUEST.get(), target=path
+        )
         for observer in self._clients.observers:
             observer.begin_call(observed, headers)
         try:

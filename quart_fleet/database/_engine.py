@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from socket import gaierror
 from typing import TYPE_CHECKING, Protocol, Self
 from weakref import WeakKeyDictionary, WeakSet
@@ -33,7 +34,7 @@ from quart_fleet.database.explanations import (
     UNPREPARED,
     is_server_unavailable,
 )
-from quart_fleet.database_url import accepts_standby, number_of_hosts
+from quart_fleet.database_url import accepts_standby, number_of_hosts, place_of
 from quart_fleet.errors import ConfigurationError, DatabaseUnavailableError
 from quart_fleet.observation import Observer
 from quart_fleet.postgres import EmbeddedPostgresError
@@ -432,6 +433,11 @@ class Database:
     def is_configured(self) -> bool:
         """Whether its address was given; otherwise it is the workspace's own server."""
         return self._config.database_url is not None
+
+    @cached_property
+    def place(self) -> tuple[str, str, int | None]:
+        """Its name, and its server's host and port."""
+        return place_of(self.url or "postgresql://")
 
     async def __aenter__(self) -> Self:
         if self._config.database_url is None and self._server is not None:

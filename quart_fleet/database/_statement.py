@@ -166,7 +166,9 @@ def summarise(sql: str) -> str:
 def tell_of(sql: str, started: float, error: BaseException | None, database: "Database") -> None:
     """Tell the observers of a database of a statement that has just ended."""
     seconds = perf_counter() - started
-    ended = ObservedStatement(sql, summarise(sql), started, seconds, error, REQUEST.get())
+    ended = ObservedStatement(
+        sql, summarise(sql), started, seconds, error, REQUEST.get(), database.place
+    )
     for observer in database.observers:
         observer.end_statement(ended)
 

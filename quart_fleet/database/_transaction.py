@@ -355,14 +355,19 @@ class Transaction:
 
     async def _end_with(self, sql: str) -> None:
         """End what is open on the server; where that fails, close the connection."""
+        started, failed = perf_counter(), None
         with suppress(*CONNECTION_ERRORS):
             try:
                 # asyncpg's own timeout covers the end of a cancelled statement since 0.32 only.
                 async with asyncio.timeout(time_to_close()):
                     await self._connection.execute(sql)
-            except BaseException:
+            except BaseException as error:
+                failed = error
                 self._connection.terminate()
                 raise
+            finally:
+                if self._observers:
+                    tell_of(sql, started, failed, self._database)
 
 
 class AutocommitTransaction(Transaction):

@@ -30,6 +30,7 @@ from quart_fleet.server._proxies import believe_proxies
 from quart_fleet.server._supervised import find_listener
 from quart_fleet.server._workers import Link, Workers, refuse_start, run_quietly
 from quart_fleet.telemetry._logs import install_logs, log_of_its_task
+from quart_fleet.telemetry._switch import trace_where_asked
 
 if TYPE_CHECKING:
     from quart_fleet.asgi._application import ServiceApplication
@@ -85,6 +86,7 @@ def start(factory: Callable[[], Quart]) -> Quart:
 
     believe_proxies(app)
     install_logs(cast("ServiceApplication", app))
+    trace_where_asked(cast("ServiceApplication", app))
     return app
 
 
@@ -154,7 +156,9 @@ def _serve_until_ended(app: Quart, path: str, server: str, workers: int) -> None
     try:
         handed = find_listener()
         listener = handed or listen(host, port)
-        scrapes = listen(host, metrics, "METRICS_PORT") if metrics else None
+        # A process that takes over finds the port taken: it is refused nothing for that.
+        is_needed = metrics and (handed is None or workers > 1)
+        scrapes = listen(host, metrics, "METRICS_PORT") if is_needed else None
     except ConfigurationError as error:
         refuse_start(app, error.message)
     words = f"{name} on http://{shown}:{port}{PREFIX}/"
@@ -176,10 +180,13 @@ def _serve_until_ended(app: Quart, path: str, server: str, workers: int) -> None
             service.leave, end = registration.leave, registration.end
         if workers > 1:
             grace, settle = app.config["GRACEFUL_TIMEOUT"], None
-            if scrapes is not None:
+            if metrics:
                 from quart_fleet.telemetry._scrapes import collecting  # noqa: PLC0415 - as above
 
-                settle = stack.enter_context(collecting(service, scrapes))
+                try:
+                    settle = stack.enter_context(collecting(service, scrapes))
+                except ConfigurationError as error:
+                    refuse_start(app, error.message)
             supervised = handed is not None
             Workers(run, path, listener, workers, grace, end, settle, supervised).serve()
         else:

@@ -4,20 +4,20 @@ prometheus-client chooses where it keeps values when it is imported: workers fin
 their files in the environment, and the parent, which makes none, collects them.
 """
 
+import fcntl
 import logging
 import os
 import shutil
 import socket
 import tempfile
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from platform import python_version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from prometheus_client import REGISTRY, CollectorRegistry, ProcessCollector, make_wsgi_app
 from prometheus_client.core import GaugeMetricFamily, Metric, Sample
@@ -42,6 +42,8 @@ MOST_CLIENTS = 16
 """Connections that are answered at a time; one more ends the oldest."""
 TIMEOUT = 5.0
 """Seconds that a client may send nothing, or take nothing."""
+RETRY = 1.0
+"""Seconds between two looks at whether a port that another process has is free."""
 _RESERVED = {"counter": 1 << 18, "histogram": 1 << 20, "gauge_livesum": 1 << 16}
 """Bytes that the files of a worker have from the start, by the kind of their values."""
 
@@ -52,49 +54,49 @@ _log = logging.getLogger(__name__)
 def measuring(app: "ServiceApplication") -> Iterator[None]:
     """Measure what this process does during a block, and serve it, unless its parent does.
 
-    Another server than `python app.py` may run several processes, of which one gets the port.
+    Another server than `python app.py` may run several processes, of which one has the port at a
+    time. A process that takes over from another one has it once that has ended.
     """
     folder = Path(os.environ.get(FOLDER, ""))
     listener = app.extensions.get(SCRAPES)
-    is_worker = listener is None and folder.name.startswith(_PREFIX)
-    registry = CollectorRegistry()
+    is_worker = SCRAPES not in app.extensions and folder.name.startswith(_PREFIX)
+    registry, address = CollectorRegistry(), (app.config["HOST"], app.config["METRICS_PORT"])
     if is_worker:
         _reserve(folder)
-    elif listener is None:
+    elif SCRAPES not in app.extensions:
         try:
-            listener = listen(app.config["HOST"], app.config["METRICS_PORT"], "METRICS_PORT")
+            listener = listen(*address, "METRICS_PORT")
         except ConfigurationError as error:
             reason = error.message.splitlines()[0].rstrip(".")
             _log.warning(
-                "No metrics of process %d, METRICS_PORT: %s. Of several processes they are told by "
-                "`python app.py --workers`",
+                "No metrics of process %d yet, METRICS_PORT: %s. Those of several processes are "
+                "told together by `python app.py --workers`",
                 *(os.getpid(), reason),
             )
-            yield
-            return
-    metrics = Metrics(app, registry, is_worker=is_worker)
-    with metrics.installed():
-        if listener is None:
+    with Metrics(app, registry, is_worker=is_worker).installed():
+        if is_worker:
             yield
             return
         registry.register(_Build(app))
         registry.register(_Others())
-        with _serving(registry, listener):
+        with Endpoint(registry, address, listener):
             yield
 
 
 @contextmanager
-def collecting(app: "ServiceApplication", listener: socket.socket) -> Iterator[Callable[[], None]]:
+def collecting(
+    app: "ServiceApplication", listener: socket.socket | None
+) -> Iterator[Callable[[], None]]:
     """Serve during a block what the workers that are started in it measure.
 
-    Gives what is to be called where some have ended. Raises SystemExit where there is no folder
-    for their files.
+    Gives what is to be called where some have ended. Raises ConfigurationError where there is no
+    folder for their files.
     """
     place = os.environ.get("TMPDIR") or None
     try:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+        folder, lock = _make_folder(place)
     except OSError as error:
-        raise SystemExit(
+        raise ConfigurationError(
             f"METRICS_PORT: no files of several workers can be kept in {place or 'a temporary folder'}: "
             f"{os.strerror(error.errno or 0)}.\nSet TMPDIR to a folder that can be written, such "
             "as a tmpfs."
@@ -105,11 +107,34 @@ def collecting(app: "ServiceApplication", listener: socket.socket) -> Iterator[C
     registry.register(_Build(app))
     registry.register(files)
     try:
-        with _serving(registry, listener):
+        address = app.config["HOST"], app.config["METRICS_PORT"]
+        with Endpoint(registry, address, listener):
             yield files.settle
     finally:
         del os.environ[FOLDER]
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _make_folder(place: str | None) -> tuple[Path, int]:
+    """Make a folder, and remove those of parents that were killed: nothing holds their locks."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+        lock = os.open(folder, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():  # else another one, which has just started, took it for one of those
+            break
+        os.close(lock)
+    for each in folder.parent.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if each.lstat().st_uid == os.getuid() and each != folder:
+                file = os.open(each, os.O_RDONLY | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(each)
+                finally:
+                    os.close(file)
+    return folder, lock
 
 
 def _reserve(folder: Path) -> None:
@@ -247,43 +272,63 @@ def _merge(paths: list[Path]) -> list[Metric]:
         return []
 
 
-@contextmanager
-def _serving(registry: CollectorRegistry, listener: socket.socket) -> Iterator[None]:
-    """Serve the registry on the listener, which is closed in the end, by threads."""
-    thread = threading.Thread(
-        target=_accept, args=(listener, make_wsgi_app(registry)), name="metrics", daemon=True
-    )
-    thread.start()
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)  # which wakes the thread
-        listener.close()
+class Endpoint:
+    """Serves a registry while it is entered, by threads.
 
+    Args:
+        registry: what is told.
+        address: the host and the port.
+        listener: of this address; without one it listens as soon as no other process does.
+    """
 
-def _accept(listener: socket.socket, write: "WSGIApplication") -> None:
-    clients: deque[socket.socket] = deque()
-    lock = threading.Lock()
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        address: tuple[str, int],
+        listener: socket.socket | None = None,
+    ) -> None:
+        self._write = make_wsgi_app(registry)
+        self._address = address
+        self._listener = listener
+        self._clients: deque[socket.socket] = deque()
+        self._turn = threading.Lock()
+        self._ended = threading.Event()
 
-    def answer(client: socket.socket, address: Any) -> None:
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._run, name="metrics", daemon=True).start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ended.set()
+        if self._listener is not None:
+            with suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)  # which wakes the thread
+            self._listener.close()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            if self._listener is None:
+                with suppress(ConfigurationError):
+                    self._listener = listen(*self._address, "METRICS_PORT")
+                self._ended.wait(RETRY if self._listener is None else 0)
+                continue
+            try:
+                client, address = self._listener.accept()
+            except OSError:  # closed, or there are too many open files
+                self._ended.wait(0.1)
+                continue
+            self._clients.append(client)
+            if len(self._clients) > MOST_CLIENTS:
+                with suppress(OSError, IndexError):
+                    self._clients.popleft().shutdown(socket.SHUT_RDWR)
+            threading.Thread(target=self._answer, args=(client, address), daemon=True).start()
+
+    def _answer(self, client: socket.socket, address: Any) -> None:
         with suppress(OSError):  # it has left, or was too slow
-            _Scrape(client, address, write, lock)
+            _Scrape(client, address, self._write, self._turn)
         with suppress(ValueError):
-            clients.remove(client)
+            self._clients.remove(client)
         client.close()
-
-    while listener.fileno() >= 0:
-        try:
-            client, address = listener.accept()
-        except OSError:  # closed, or there are too many open files
-            time.sleep(0.1)
-            continue
-        clients.append(client)
-        if len(clients) > MOST_CLIENTS:
-            with suppress(OSError, IndexError):
-                clients.popleft().shutdown(socket.SHUT_RDWR)
-        threading.Thread(target=answer, args=(client, address), daemon=True).start()
 
 
 class _Scrape(BaseHTTPRequestHandler):

@@ -21,6 +21,7 @@ from quart_fleet.errors import (
     ValidationFailedError,
 )
 from quart_fleet.logs import MOST_OF_A_PATH, CountedWarnings, escape
+from quart_fleet.observation import REQUEST
 from quart_fleet.web._envelope import Envelope
 
 _log = logging.getLogger(__name__)
@@ -128,6 +129,8 @@ class ErrorResponses:
                 reason = str(cause).partition("\n")[0]  # what follows holds values
                 _log.info("%s: %s", _asked(), escape(reason))
             return await self.for_service_error(refusal)
+        if (observed := REQUEST.get()) is not None:
+            observed.error = error
         _log.error("%s failed", _asked(), exc_info=error)
         return self.envelope.error("Internal server error", 500)
 

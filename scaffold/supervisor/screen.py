@@ -11,8 +11,11 @@ import click
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta")
 _LEVELS = {"warning": "yellow", "error": "red", "critical": "red"}
-_OWN = frozenset({"timestamp", "level", "logger", "event", "service", "pid", "exception"})
+_OWN = frozenset(
+    {"timestamp", "level", "logger", "event", "service", "pid", "exception", "stack", "route"}
+)
 """Fields of a line of JSON that are shown in a place of their own, or not at all."""
+_OF_ACCESS = frozenset({"method", "path", "status", "duration_ms", "bytes_received", "client"})
 
 
 class Screen:
@@ -24,21 +27,27 @@ class Screen:
         self._width = max(map(len, names))
         self._colours = dict(zip(names, cycle(_COLOURS), strict=False))
 
-    def show(self, name: str, line: str) -> None:
-        """Show a line of a service's output; one of JSON is read."""
+    def show(self, name: str, line: str) -> str:
+        """Show a line of a service's output, of JSON what it says; return it without its time."""
         try:
             found = json.loads(line)
         except ValueError:
             found = None
         if not isinstance(found, dict) or "event" not in found:
             self._print(name, line)
-            return
-        level = str(found.get("level", ""))
-        rest = " ".join(f"{key}={value}" for key, value in found.items() if key not in _OWN)
-        time = str(found.get("timestamp", ""))[11:19]
-        self._print(name, " ".join(filter(None, (time, level, str(found["event"]), rest))), level)
+            return line
+        level, text, hidden = str(found.get("level", "")), str(found["event"]), _OWN
+        if "duration_ms" in found:
+            text, hidden = (
+                f"{text} {found.get('status')} {found['duration_ms']} ms",
+                _OWN | _OF_ACCESS,
+            )
+        rest = (f"{key}={value}" for key, value in found.items() if key not in hidden)
+        shown = " ".join((level * (level != "info"), text, *rest)).strip()
+        self._print(name, f"{str(found.get('timestamp', ''))[11:19]} {shown}", level)
         for traced in str(found.get("exception") or "").splitlines():
             self._print(name, f"  {traced}", level)
+        return shown
 
     def tell(self, name: str, text: str) -> None:
         """Show what has become of a service."""

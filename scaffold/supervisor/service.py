@@ -50,8 +50,8 @@ class Surroundings:
     folder: Path
     """Where they say that they serve: a short path."""
     environment: Mapping[str, str]
-    show: Callable[[str, str], None]
-    """Takes the name of a service and a line of its output."""
+    show: Callable[[str, str], str]
+    """Takes the name of a service and a line of its output; returns what it says."""
     tell: Callable[[str, str], None]
     """Takes the name of a service and what has become of it."""
 
@@ -131,8 +131,7 @@ class Process(asyncio.DatagramProtocol):
             if not line:
                 return await self.process.wait()
             text = line.decode("utf-8", "replace").rstrip("\r\n")
-            self.output.append(text)
-            service.around.show(service.name, text)
+            self.output.append(service.around.show(service.name, text))
 
 
 @dataclass(eq=False)

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, cast
 
 import asyncpg
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -40,6 +41,7 @@ from quart_fleet.observation import (
 from quart_fleet.server._listener import listen
 from quart_fleet.telemetry import _metrics, _scrapes
 from quart_fleet.telemetry._metrics import Metrics
+from tests.ports import reserve_port
 
 REQUESTS = "http_requests_total"
 
@@ -92,6 +94,7 @@ async def test_requests_are_counted_by_method_route_and_class(
 ) -> None:
     for method, path in (("GET", "/things/1"), ("GET", "/things/2"), ("PUT", "/things/0")):
         await ask(app, method, path, b"1234")
+    await ask(app, "DELETE", "/nothing/reads/it", b"12345")
     for method, path in (("GET", "/"), ("DELETE", "/things/1"), ("BREW", "/"), ("get", "/")):
         await ask(app, method, path)
 
@@ -99,12 +102,12 @@ async def test_requests_are_counted_by_method_route_and_class(
     assert value(registry, REQUESTS, method="GET", route=route, status="2xx") == 2
     assert value(registry, REQUESTS, method="PUT", route=route, status="4xx") == 1
     assert value(registry, REQUESTS, method="GET", route="", status="4xx") == 1
-    assert value(registry, REQUESTS, method="DELETE", route="", status="4xx") == 1
+    assert value(registry, REQUESTS, method="DELETE", route="", status="4xx") == 2
     assert value(registry, REQUESTS, method="other", route="", status="4xx") == 2
     duration = "http_request_duration_seconds"
     assert value(registry, f"{duration}_count", method="GET", route=route) == 2
     assert (value(registry, f"{duration}_sum", method="GET", route=route) or 0) > 0
-    assert value(registry, "http_request_body_bytes_total") == 12
+    assert value(registry, "http_request_body_bytes_total") == 17
     assert (value(registry, "http_response_body_bytes_total") or 0) > 3
 
 
@@ -349,11 +352,19 @@ class TestStatements:
         assert value(registry, "db_pool_waiting") == 0
 
 
+class Family:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def collect(self) -> list[Metric]:
+        return [Metric(self.name, self.name, "gauge")]
+
+
 @contextmanager
 def endpoint(registry: CollectorRegistry) -> Iterator[int]:
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    with _scrapes._serving(registry, listener):
+    with _scrapes.Endpoint(registry, listener.getsockname(), listener):
         yield port
 
 
@@ -442,6 +453,28 @@ def test_a_collector_that_fails_is_logged_and_the_next_scrape_answered(
     assert "The metrics could not be told" in caplog.text
 
 
+def test_a_port_that_another_has_is_taken_over_when_it_ends(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_scrapes, "RETRY", 0.01)
+    port = reserve_port()
+    address, second = ("127.0.0.1", port), CollectorRegistry()
+    registry.register(Family("first"))
+    second.register(Family("second"))
+    with (
+        _scrapes.Endpoint(registry, address, listen(*address)) as holding,
+        _scrapes.Endpoint(second, address) as waiting,
+    ):
+        before = talk(port, get())[2]
+        holding.__exit__()
+        while waiting._listener is None:
+            time.sleep(0.01)
+        after = talk(port, get())[2]
+
+    assert b"first" in before
+    assert b"second" in after
+
+
 def test_clients_that_send_nothing_keep_none_away(registry: CollectorRegistry) -> None:
     with endpoint(registry) as port:
         idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(200)]
@@ -516,6 +549,30 @@ def test_thousands_of_restarts_leave_no_files(files: Files, ended: int) -> None:
 
     assert [*files.folder.iterdir()] == []
     assert files.read()["a_total", ""] == 2_000
+
+
+def test_the_folder_of_a_parent_that_was_killed_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    killed, others = tmp_path / "quart-fleet-metrics-a", tmp_path / "others"
+    for each in (killed, others):
+        each.mkdir()
+        (each / "counter_1.db").touch()
+    app = SimpleNamespace(
+        config={"SERVICE_NAME": "a", "SERVICE_VERSION": "1", "HOST": "127.0.0.1", "METRICS_PORT": 1}
+    )
+
+    with _scrapes.collecting(cast("Any", app), listen("127.0.0.1", 0)):
+        first = os.environ[_scrapes.FOLDER]
+        with _scrapes.collecting(cast("Any", app), listen("127.0.0.1", 0)):
+            second = os.environ[_scrapes.FOLDER]
+            present = {str(each) for each in tmp_path.iterdir()}
+        os.environ[_scrapes.FOLDER] = first
+
+    assert present == {str(others), first, second}
+    assert [*tmp_path.iterdir()] == [others]
+    assert _scrapes.FOLDER not in os.environ
 
 
 @pytest.mark.parametrize("is_dead", [True, False])

@@ -292,5 +292,6 @@ def test_nothing_of_it_is_imported_where_there_is_none() -> None:
     assert "'quart_fleet.server._start'" in done.stdout
     assert "'aiohttp'" not in done.stdout
     assert "'prometheus_client'" not in done.stdout
+    assert "'opentelemetry'" not in done.stdout
     assert "'aiohttp'" in calling.stdout
     assert "'quart_fleet.clients._registry'" not in calling.stdout

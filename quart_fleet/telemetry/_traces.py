@@ -1,0 +1,373 @@
+"""Spans of requests, statements and calls, by OpenTelemetry's SDK.
+
+Their names and attributes are those of its semantic conventions for HTTP and for databases, which
+are stable since 1.23 and 1.33.
+"""
+
+import logging
+import os
+import re
+from asyncio import AbstractEventLoop
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from importlib.metadata import entry_points
+from time import time_ns
+from traceback import format_tb
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+from opentelemetry import context as contexts
+from opentelemetry import propagate, trace
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.trace import SpanKind, StatusCode
+from sqlalchemy.exc import SQLAlchemyError
+
+from quart_fleet import __version__, observation
+from quart_fleet.errors import ConfigurationError
+from quart_fleet.logs import CountedWarnings, escape
+from quart_fleet.observation import (
+    REQUEST,
+    ObservedCall,
+    ObservedRequest,
+    ObservedStatement,
+    Observer,
+)
+
+_METHODS = frozenset(
+    {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
+)
+_ROOT = contexts.Context()
+_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]{1,255})(?::(\d{1,5}))?", re.ASCII)
+_MOST_OF_A_HEADER = 500
+"""Characters of what a client has sent."""
+_MOST_OF_A_QUERY = 10_000
+"""Characters of a statement."""
+
+
+class _Headers:
+    """Reads ASGI's headers for propagators."""
+
+    def get(self, carrier: Iterable[tuple[bytes, bytes]], key: str) -> list[str] | None:
+        """Return every value of a header, None without one."""
+        name = key.lower().encode()
+        return [value.decode("latin-1") for sent, value in carrier if sent == name] or None
+
+    def keys(self, carrier: Iterable[tuple[bytes, bytes]]) -> list[str]:
+        """Return the headers' names."""
+        return [name.decode("latin-1") for name, _ in carrier]
+
+
+_HEADERS: Any = _Headers()
+
+
+class Traces(Observer):
+    """Makes a span of each request, each statement and each call.
+
+    That of a request is the current one while it is answered: spans that a handler makes are below
+    it, and statements and calls are below what is current where they are made. Of a trace that is
+    not sampled nothing but its ids is made, for the log and for what is called.
+    """
+
+    def __init__(self) -> None:
+        self._start_span = trace.get_tracer("quart_fleet", __version__).start_span
+        self._propagator = propagate.get_global_textmap()
+        observation.spans[:] = [_find_ids]
+
+    def begin_request(self, request: ObservedRequest) -> None:
+        """Continue the caller's trace, or begin one."""
+        scope = request.scope
+        method = scope["method"] if scope["method"] in _METHODS else "HTTP"
+        # Without what is current: a server may begin a pipelined request in the one before it.
+        context = self._propagator.extract(scope["headers"], _ROOT, _HEADERS)
+        span = self._start_span(method, context, SpanKind.SERVER)
+        request.span = span, contexts.attach(trace.set_span_in_context(span, context))
+        if span.is_recording():
+            span.set_attributes(_attributes_of(request))
+
+    def end_request(self, request: ObservedRequest) -> None:
+        """Say what came of it: only what this service has failed in is an error of its."""
+        span, token = request.span
+        contexts.detach(token)
+        if span.is_recording():
+            if request.rule is not None:
+                method = request.scope["method"]
+                span.update_name(f"{method if method in _METHODS else 'HTTP'} {request.rule}")
+                span.set_attribute("http.route", request.rule)
+            if request.status is not None:
+                span.set_attribute("http.response.status_code", request.status)
+            if request.error is not None:
+                span.add_event("exception", describe(request.error))
+                _fail(span, _name_of(type(request.error)))
+            elif request.status is None:
+                span.set_attribute("error.type", "disconnected")
+            elif request.status >= 500:
+                _fail(span, str(request.status))
+        span.end()
+
+    def end_statement(self, statement: ObservedStatement) -> None:
+        """Make a span of what has ended just now."""
+        if _is_dropped(trace.get_current_span()):
+            return
+        end = time_ns()
+        start = end - int(statement.seconds * 1e9)
+        name, host, port = statement.place
+        span = self._start_span(
+            statement.summary or "postgresql", None, SpanKind.CLIENT, start_time=start
+        )
+        if span.is_recording():
+            attributes: dict[str, Any] = {
+                "db.system.name": "postgresql",
+                "db.namespace": name,
+                "db.query.text": without_literals(statement.sql),
+                "db.query.summary": statement.summary,
+                "server.address": host,
+            }
+            if port is not None:
+                attributes["server.port"] = port
+            span.set_attributes(attributes)
+            if statement.error is not None:
+                state = getattr(statement.error, "sqlstate", None)
+                if state:
+                    span.set_attribute("db.response.status_code", state)
+                _fail(span, state or _name_of(type(statement.error)))
+        span.end(end)
+
+    def begin_call(self, call: ObservedCall, headers: dict[str, str]) -> None:
+        """Have the other service continue this trace."""
+        current = context = None
+        if not _is_dropped(trace.get_current_span()):
+            current = self._start_span(f"{call.method} {call.path}", None, SpanKind.CLIENT)
+            context = trace.set_span_in_context(current)
+        call.span = current
+        for name in ("traceparent", "tracestate"):  # of the request, which propagators replace
+            headers.pop(name, None)
+        self._propagator.inject(headers, context)
+
+    def end_call(self, call: ObservedCall) -> None:
+        """Say which instance was asked last, and what came of it."""
+        span = call.span
+        if span is None:
+            return
+        if span.is_recording():
+            attributes: dict[str, Any] = {
+                "http.request.method": call.method,
+                "url.template": call.path,
+                "service.peer.name": call.service,
+                "quart_fleet.call.outcome": call.outcome,
+            }
+            if call.url is not None:
+                attributes["url.full"] = f"{call.url}{call.target}"
+                attributes["server.address"], attributes["server.port"] = _place_of(call.url)
+            if call.attempts > 1:
+                attributes["http.request.resend_count"] = call.attempts - 1
+            if call.status is not None:
+                attributes["http.response.status_code"] = call.status
+            span.set_attributes(attributes)
+            if call.status is not None and call.status >= 400:
+                _fail(span, str(call.status))
+            elif call.outcome != "answered":
+                _fail(span, call.outcome)
+        span.end()
+
+
+def _find_ids() -> tuple[str, str] | None:
+    """Return the ids of the current span, as log lines have them."""
+    context = trace.get_current_span().get_span_context()
+    request = REQUEST.get()
+    if not context.is_valid and request is not None and request.span is not None:
+        context = request.span[0].get_span_context()
+    if not context.is_valid:
+        return None
+    return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
+
+
+def _is_dropped(current: trace.Span) -> bool:
+    """Whether a span is of a trace that is not sampled: nothing is made below it."""
+    context = current.get_span_context()
+    return context.is_valid and not (current.is_recording() or context.trace_flags.sampled)
+
+
+def _fail(span: trace.Span, kind: str) -> None:
+    span.set_attribute("error.type", kind)
+    span.set_status(StatusCode.ERROR)
+
+
+def _name_of(kind: type[BaseException]) -> str:
+    name = kind.__qualname__
+    return name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}"
+
+
+def _attributes_of(request: ObservedRequest) -> dict[str, Any]:
+    """Return what is known before a request is answered; its query holds values, and is left out."""
+    scope = request.scope
+    method, scheme = scope["method"], scope["scheme"]
+    attributes: dict[str, Any] = {
+        "http.request.method": method if method in _METHODS else "_OTHER",
+        "url.path": escape(scope["path"], _MOST_OF_A_HEADER),
+        "url.scheme": scheme,
+        "network.protocol.version": scope["http_version"],
+    }
+    if method not in _METHODS:
+        attributes["http.request.method_original"] = escape(method, _MOST_OF_A_HEADER)
+    if client := scope.get("client"):
+        attributes["client.address"] = client[0]
+    headers = dict(scope["headers"])
+    if agent := headers.get(b"user-agent"):
+        attributes["user_agent.original"] = escape(agent.decode("latin-1"), _MOST_OF_A_HEADER)
+    if found := _HOST.fullmatch(headers.get(b"host", b"").decode("latin-1")):
+        attributes["server.address"] = found[1].strip("[]")
+        attributes["server.port"] = int(found[2] or _PORTS[scheme])
+    return attributes
+
+
+@lru_cache(maxsize=256)
+def _place_of(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or _PORTS[parts.scheme]
+
+
+def describe(error: BaseException) -> dict[str, str]:
+    """Return the attributes of an exception's event.
+
+    What a driver says may hold values of the statement, which its traceback would repeat.
+    """
+    parts: list[str] = []
+    each: BaseException | None = error
+    seen = set[int]()
+    while (
+        each is not None and id(each) not in seen
+    ):  # the exception and its causes, the first one first
+        seen.add(id(each))
+        said = f"{_name_of(type(each))}: {_message_of(each)}"
+        parts.insert(0, "".join([*format_tb(each.__traceback__), said, "\n"]))
+        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
+    return {
+        "exception.type": _name_of(type(error)),
+        "exception.message": _message_of(error),
+        "exception.stacktrace": "\n".join(parts),
+    }
+
+
+def _message_of(error: BaseException) -> str:
+    if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)):
+        return f"SQLSTATE {getattr(error, 'sqlstate', None) or 'unknown'}: the log says more"
+    return escape(str(error))
+
+
+_LITERAL = re.compile(
+    r"""
+      (?P<comment>--[^\n]*|/\*.*?(?:\*/|\Z))
+    | "(?:[^"]|"")*(?:"|\Z)
+    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
+    | (?<![\w$])E'(?:[^'\\]|''|\\.)*(?:'|\Z)
+    | (?:(?<![\w$])(?:[BNX]|U&))?'(?:[^']|'')*(?:'|\Z)
+    | (?<![\w$.])(?:0[xob][0-9a-f_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d+)?)
+    """,
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+"""What a statement says of values by itself, and what must not be taken for that: a quoted name."""
+
+
+@lru_cache(maxsize=1024)
+def without_literals(sql: str) -> str:
+    """Return a statement with `?` in the place of each literal, and without comments.
+
+    Those of a repository have parameters; this is for the ones that are written as text. A string
+    that does not end is one to its end.
+    """
+    text = _LITERAL.sub(
+        lambda found: (
+            found[0] if found[0].startswith('"') else " " if found["comment"] is not None else "?"
+        ),
+        sql,
+    )
+    return escape(" ".join(text.split()), _MOST_OF_A_QUERY)
+
+
+class Exports:
+    """What sends ended spans: a thread of each process, for which nothing waits.
+
+    What goes wrong with it is logged once a minute, with how often it did.
+
+    Args:
+        exporters: by the names that OTEL_TRACES_EXPORTER has for them.
+        service: what the service calls itself, unless OTEL_SERVICE_NAME says it.
+        loop: of the application.
+    """
+
+    def __init__(self, exporters: Sequence[str], service: str, loop: AbstractEventLoop) -> None:
+        self.warnings = CountedWarnings(logging.getLogger(__name__))
+        self._provider: TracerProvider | None = None
+        log = logging.getLogger("opentelemetry")
+        log.propagate = False
+        log.handlers = [_Trouble(self.warnings, loop)]
+        if isinstance(trace.get_tracer_provider(), TracerProvider):
+            return  # the service's own, or one that its process was started with
+        try:
+            own = {"service.name": service, "service.instance.id": str(uuid4())}
+            said = OTELResourceDetector().detect().attributes
+            self._provider = TracerProvider(
+                resource=Resource.create({**own, **said}), shutdown_on_exit=False
+            )
+            for name in exporters:
+                exporter = load_exporter(name)()
+                processor = SimpleSpanProcessor if name == "console" else BatchSpanProcessor
+                self._provider.add_span_processor(processor(exporter))
+        except ValueError as error:
+            raise ConfigurationError(f"OpenTelemetry cannot start: {error}") from None
+        trace.set_tracer_provider(self._provider)
+
+    def end(self) -> None:
+        """Send what has not been sent yet."""
+        if self._provider is not None:
+            self._provider.shutdown()
+
+
+def load_exporter(name: str) -> Any:
+    """Return the class of an exporter; raises ConfigurationError where it is not installed."""
+    known, remedy = name, "no package that is installed has it; otlp, console and none are known"
+    if name == "otlp":
+        variables = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+        protocols = [os.environ[each].strip() for each in variables if os.environ.get(each)]
+        protocol = protocols[0] if protocols else "http/protobuf"
+        known = f"otlp_proto_{protocol.removesuffix('/protobuf')}"
+        remedy = (
+            f"the protocol {protocol} is not installed: write "
+            "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, which the extra quart-fleet[tracing] has"
+        )
+        if protocol == "grpc":
+            remedy += ", or install opentelemetry-exporter-otlp-proto-grpc"
+    for found in entry_points(group="opentelemetry_traces_exporter", name=known):
+        with suppress(ImportError):
+            return found.load()
+    raise ConfigurationError(f"OTEL_TRACES_EXPORTER={escape(name, 100)}: {remedy}")
+
+
+class _Trouble(logging.Handler):
+    """Counts the warnings of OpenTelemetry's own loggers, from whatever thread they come."""
+
+    def __init__(self, warnings: CountedWarnings, loop: AbstractEventLoop) -> None:
+        super().__init__(logging.WARNING)
+        self._warnings = warnings
+        self._loop = loop
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log one line of each logger in a minute."""
+        if record.name == "opentelemetry.util.re":
+            line = "a header in OTEL_EXPORTER_OTLP_HEADERS is not written as name=value"
+        else:
+            line = record.getMessage()
+            if record.exc_info and record.exc_info[1] is not None:
+                line += f" ({record.exc_info[1]!r})"
+        # Of an address its query may be a secret.
+        line = escape(re.sub(r"\?\S+", "?…", line).partition("\n")[0], _MOST_OF_A_HEADER)
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(
+                self._warnings.warn, record.name, f"OpenTelemetry: {line}"
+            )
