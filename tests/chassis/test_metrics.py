@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -485,6 +486,63 @@ def test_clients_that_send_nothing_keep_none_away(registry: CollectorRegistry) -
             each.close()
 
     assert status == "200 OK"
+
+
+class Slow:
+    """A collector that takes its time, and counts how often it was asked."""
+
+    count = 0
+
+    def collect(self) -> list[Metric]:
+        type(self).count += 1
+        time.sleep(0.05)
+        return []
+
+
+@pytest.mark.slow
+def test_a_flood_makes_no_more_threads_and_renderings_than_are_allowed(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Slow, "count", 0)
+    registry.register(Slow())
+    before, most = threading.active_count(), 0
+    with endpoint(registry) as port:
+        for number in range(400):
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(get())
+                if number % 4 == 0:
+                    time.sleep(0.002)
+            most = max(most, threading.active_count() - before)
+        answered = talk(port, get())[0]
+        rendered = Slow.count
+        for _ in range(40):
+            answered += talk(port, get())[0]
+
+    assert most <= _scrapes.MOST_CLIENTS + 1
+    assert rendered < 100  # of those who left
+    assert answered == "200 OK" * 41
+    assert Slow.count - rendered < 40  # ten seconds of the share at once, and then no more than it
+
+
+def test_a_thread_that_cannot_be_started_ends_nothing(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, failed = threading.Thread.start, 0
+
+    def start(thread: threading.Thread) -> None:
+        nonlocal failed
+        if thread.name != "metrics" and not failed:
+            failed += 1
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with endpoint(registry) as port:
+        with pytest.raises((IndexError, ConnectionError)):
+            talk(port, get())
+        status, _, _ = talk(port, get())
+
+    assert (failed, status) == (1, "200 OK")
 
 
 class Files:
