@@ -4,6 +4,7 @@ Log, metrics and traces are observers of an application. Without any, nothing is
 request has an id for those of its log lines and calls alone that there are.
 """
 
+import logging
 import re
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ DATABASE, CLIENTS = "quart_fleet.database", "quart_fleet.clients"
 """Where an application keeps what it has of them, for those that measure it."""
 
 _PROCESS = token_hex(8).encode()
+_log = logging.getLogger(__name__)
 _numbers = count(1)
 
 
@@ -159,7 +161,8 @@ class ObservedCall:
 class Observer:
     """Hears of what a process does: a derived class has those methods that it needs.
 
-    They are called in the midst of a request: they return soon, and raise nothing.
+    They are called in the midst of a request, and return soon. What they raise is logged: it keeps
+    nothing from its answer, and no other one from hearing of it.
     """
 
     def begin_request(self, request: ObservedRequest) -> None:
@@ -179,3 +182,8 @@ class Observer:
 
     def end_call(self, call: ObservedCall) -> None:
         """It has ended, well or not."""
+
+
+def log_trouble(observer: Observer) -> None:
+    """Log what an observer has raised, as in an `except` clause."""
+    _log.exception("%s raised in the midst of what it observes", type(observer).__qualname__)

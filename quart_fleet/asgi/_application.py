@@ -27,7 +27,14 @@ from quart_fleet.asgi._limits import BodyMemory
 from quart_fleet.conventions import PREFIX
 from quart_fleet.errors import ServiceError
 from quart_fleet.logs import CountedWarnings
-from quart_fleet.observation import REQUEST, REQUEST_ID, ObservedRequest, Observer, identify
+from quart_fleet.observation import (
+    REQUEST,
+    REQUEST_ID,
+    ObservedRequest,
+    Observer,
+    identify,
+    log_trouble,
+)
 
 if TYPE_CHECKING:
     from hypercorn.typing import (
@@ -193,7 +200,7 @@ class ServiceApplication(BoundedApplication):
         else:
             await self._answer(scope, receive, send)
 
-    async def _answer_observed(
+    async def _answer_observed(  # noqa: C901 - one observer after another, whatever each raises
         self, scope: "HTTPScope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
     ) -> None:
         """Answer with the request's id, and tell those that observe it when it begins and ends."""
@@ -209,8 +216,13 @@ class ServiceApplication(BoundedApplication):
                 observed.sent += len(message.get("body", b""))
             return send(message)
 
+        observers = self.observers
         for observer in self.observers:
-            observer.begin_request(observed)
+            try:
+                observer.begin_request(observed)
+            except Exception:
+                log_trouble(observer)
+                observers = [each for each in observers if each is not observer]
         try:
             await self._answer(scope, receive, send_observed)
         except Exception as error:
@@ -220,8 +232,11 @@ class ServiceApplication(BoundedApplication):
             observed.seconds = perf_counter() - observed.started
             if observed.body is not None:
                 observed.received, observed.body = observed.body.come, None
-            for observer in self.observers:
-                observer.end_request(observed)
+            for observer in observers:
+                try:
+                    observer.end_request(observed)
+                except Exception:
+                    log_trouble(observer)
 
     async def _answer(
         self, scope: "HTTPScope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"

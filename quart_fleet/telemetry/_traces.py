@@ -256,14 +256,15 @@ def attributes_of(request: ObservedRequest) -> dict[str, Any]:
         attributes["user_agent.original"] = escape(agent.decode("latin-1"), _MOST_OF_A_HEADER)
     if found := _HOST.fullmatch(headers.get(b"host", b"").decode("latin-1")):
         attributes["server.address"] = found[1].strip("[]")
-        attributes["server.port"] = int(found[2] or _PORTS[scheme])
+        if port := found[2] or _PORTS.get(scheme):
+            attributes["server.port"] = int(port)
     return attributes
 
 
 @lru_cache(maxsize=256)
 def place_of(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
-    return parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    return parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
 
 
 def describe(error: BaseException) -> dict[str, str]:
