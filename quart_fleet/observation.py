@@ -51,6 +51,8 @@ class ObservedRequest:
     """The path of its route, as `/api/v1/users/<id:record_id>`; None where there is no route."""
     status: int | None = None
     """None where the client has left before its answer."""
+    is_whole: bool = False
+    """Whether the last part of its answer was sent."""
     left: bool = False
     """Whether it is known that the client has left before all of its answer was sent."""
     received: int = 0
@@ -63,6 +65,20 @@ class ObservedRequest:
     """What nothing has foreseen, where it was answered 500 or cut for it."""
     span: Any = None
     """An observer's own."""
+
+    @property
+    def ended(self) -> str | None:
+        """How it ended where its answer was not sent whole: `client left`, or `failed` for it."""
+        if self.left or (self.status is None and self.error is None):
+            return "client left"
+        return None if self.is_whole else "failed"
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the service has not answered it well: by a 5xx, or with an answer that it cut."""
+        if self.status is not None and self.status >= 500:
+            return True
+        return not self.is_whole and self.ended == "failed"
 
     @property
     def trace_id(self) -> str | None:

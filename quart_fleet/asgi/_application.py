@@ -214,6 +214,7 @@ class ServiceApplication(BoundedApplication):
                     message = {**message, "headers": [*headers, (REQUEST_ID, observed.id)]}
             elif message["type"] == "http.response.body":
                 observed.sent += len(message.get("body", b""))
+                observed.is_whole = not message.get("more_body", False)
             return send(message)
 
         observers = self.observers

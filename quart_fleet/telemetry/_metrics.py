@@ -208,10 +208,12 @@ class Metrics(Observer):
         """Count it by its route and what came of it."""
         self._running -= 1
         method = request.scope["method"]
+        if request.has_failed:
+            status = FAILED
+        else:
+            status = NONE if request.status is None else _CLASSES.get(request.status, OTHER)
         count, observe = self._requests[
-            method if method in _METHODS else OTHER,
-            request.rule or "",
-            NONE if request.status is None else _CLASSES.get(request.status, OTHER),
+            method if method in _METHODS else OTHER, request.rule or "", status
         ]
         count()
         observe(request.seconds)

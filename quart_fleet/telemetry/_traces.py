@@ -138,10 +138,10 @@ class Traces(Observer):
             if request.error is not None:
                 span.add_event("exception", describe(request.error))
                 _fail(span, _name_of(type(request.error)))
-            elif request.status is None or request.left:
+            elif request.has_failed:
+                _fail(span, str(request.status) if request.is_whole else "cut")
+            elif request.ended:
                 span.set_attribute("error.type", "disconnected")
-            elif request.status >= 500:
-                _fail(span, str(request.status))
         span.end()
 
     def end_statement(self, statement: ObservedStatement) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,10 +22,10 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
-from quart import request
+from quart import Response, request
 from sqlalchemy import select, text
 
-from quart_fleet.asgi._application import ServiceApplication
+from quart_fleet.asgi._application import LeanApplication, ServiceApplication
 from quart_fleet.database import Database
 from quart_fleet.database._engine import Semaphore
 from quart_fleet.database._statement import Statement
@@ -69,14 +69,21 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None
     return registry.get_sample_value(name, labels)
 
 
-async def ask(app: ServiceApplication, method: str, path: str, body: bytes = b"") -> None:
-    """Send the application a request, with less around it than a test client has."""
+async def answer(
+    app: ServiceApplication, method: str, path: str, receive: Any, send: Any, *, length: int = 0
+) -> None:
+    """Have the application answer, with less around it than a test client has."""
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
         "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"",
-        "headers": [(b"host", b"a"), (b"content-length", b"%d" % len(body))], "extensions": {},
+        "headers": [(b"host", b"a"), (b"content-length", b"%d" % length)], "extensions": {},
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "root_path": "",
     }  # fmt: skip
+    await app(cast("Any", scope), receive, send)
+
+
+async def ask(app: ServiceApplication, method: str, path: str, body: bytes = b"") -> None:
+    """Send the application a request."""
     received = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive() -> Any:
@@ -87,7 +94,7 @@ async def ask(app: ServiceApplication, method: str, path: str, body: bytes = b""
     async def send(_: Any) -> None:
         pass
 
-    await app(cast("Any", scope), receive, send)
+    await answer(app, method, path, receive, send, length=len(body))
 
 
 async def test_requests_are_counted_by_method_route_and_class(
@@ -110,6 +117,72 @@ async def test_requests_are_counted_by_method_route_and_class(
     assert (value(registry, f"{duration}_sum", method="GET", route=route) or 0) > 0
     assert value(registry, "http_request_body_bytes_total") == 17
     assert (value(registry, "http_response_body_bytes_total") or 0) > 3
+
+
+class Ended(Observer):
+    def __init__(self) -> None:
+        self.requests: list[ObservedRequest] = []
+
+    def end_request(self, request: ObservedRequest) -> None:
+        self.requests.append(request)
+
+
+@pytest.mark.parametrize("kind", [LeanApplication, ServiceApplication])
+@pytest.mark.parametrize(
+    ("end", "ended", "status"),
+    [
+        ("raises", "failed", "5xx"),
+        ("lasts", "failed", "5xx"),
+        ("is cancelled", "failed", "5xx"),
+        ("is left", "client left", "2xx"),
+        ("is whole", None, "2xx"),
+    ],
+)
+async def test_an_answer_that_is_cut_is_no_good_one(
+    kind: type[ServiceApplication], registry: CollectorRegistry,
+    end: str, ended: str | None, status: str,
+) -> None:  # fmt: skip
+    app, observer, begun = kind(__name__, static_folder=None), Ended(), asyncio.Event()
+    app.observers += [Metrics(app, registry), observer]
+
+    async def parts() -> AsyncIterator[str]:
+        yield "first"
+        begun.set()
+        if end == "raises":
+            raise RuntimeError("torn")
+        if end != "is whole":
+            await asyncio.sleep(30)
+
+    @app.get("/")
+    async def stream() -> Response:
+        response = Response(parts())
+        response.timeout = 0.05 if end == "lasts" else None
+        return response
+
+    async def receive() -> Any:
+        if not received:
+            received.append(1)
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await begun.wait()
+        if end == "is left":
+            return {"type": "http.disconnect"}
+        return await asyncio.Future()
+
+    async def send(_: Any) -> None:
+        pass
+
+    received: list[int] = []
+    task = asyncio.create_task(answer(app, "GET", "/", receive, send))
+    await begun.wait()
+    await asyncio.sleep(0)
+    if end == "is cancelled":
+        task.cancel()
+    await asyncio.wait([task], timeout=10)
+
+    assert (task.cancelled() or task.exception() is None) == (end != "raises")
+    (request,) = observer.requests
+    assert (request.status, request.ended, request.has_failed) == (200, ended, status == "5xx")
+    assert value(registry, REQUESTS, method="GET", route="/", status=status) == 1
 
 
 async def test_failures_are_told_before_there_are_any(
