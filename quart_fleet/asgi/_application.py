@@ -55,6 +55,7 @@ _TOO_MANY_DIGITS = 20
 """No bigint has as many; Python refuses to read more than 4300."""
 _HEALTH = f"{PREFIX}/health"
 """Answered however many requests are running: a process that is busy is not to be killed."""
+_WITHOUT_BODY = (204, 304)
 _NOWHERE = "/ "
 """A path that no route has, for what is outside of the application's root, or no URL."""
 
@@ -233,6 +234,8 @@ class ServiceApplication(BoundedApplication):
             observed.seconds = perf_counter() - observed.started
             if observed.body is not None:
                 observed.received, observed.body = observed.body.come, None
+            if scope["method"] == "HEAD" or observed.status in _WITHOUT_BODY:
+                observed.sent = 0  # of what the application answers, no server sends it
             for observer in observers:
                 try:
                     observer.end_request(observed)

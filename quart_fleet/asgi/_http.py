@@ -131,8 +131,11 @@ class LingeringConnection(ASGIHTTPConnection):
 
         async def receive_noting_end() -> "ASGIReceiveEvent":
             message = await receive()
-            if message["type"] == "http.disconnect" and observed and not observed.is_whole:
-                observed.left = True
+            if observed is not None:
+                if message["type"] == "http.request":
+                    observed.received += len(message.get("body", b""))
+                elif not observed.is_whole:
+                    observed.left = True
             if not message.get("more_body", False):
                 ended.set()
             return message

@@ -185,6 +185,25 @@ async def test_an_answer_that_is_cut_is_no_good_one(
     assert value(registry, REQUESTS, method="GET", route="/", status=status) == 1
 
 
+@pytest.mark.parametrize("kind", [LeanApplication, ServiceApplication])
+async def test_bodies_are_counted_that_are_sent(
+    kind: type[ServiceApplication], registry: CollectorRegistry
+) -> None:
+    app = kind(__name__, static_folder=None)
+    app.observers.append(Metrics(app, registry))
+
+    @app.route("/", methods=["GET", "POST"])
+    async def echo() -> str:
+        return str(await request.get_data(as_text=True)) or "1234567"
+
+    for method in ("GET", "HEAD"):
+        await ask(app, method, "/")
+    await ask(app, "POST", "/", b"123")
+
+    assert value(registry, "http_request_body_bytes_total") == 3
+    assert value(registry, "http_response_body_bytes_total") == 10
+
+
 async def test_failures_are_told_before_there_are_any(
     app: ServiceApplication, metrics: Metrics, registry: CollectorRegistry
 ) -> None:
@@ -250,6 +269,11 @@ def test_what_others_can_make_many_of_is_bounded(
         metrics.end_call(call)
         request = ObservedRequest(cast("Any", {"method": "GET"}), b"a", rule=f"/{number}")
         metrics.end_request(request)
+    for status in (200, 503):
+        scope = cast("Any", {"method": "PUT"})
+        metrics.end_request(
+            ObservedRequest(scope, b"a", rule="/" + "a" * 100, status=status, is_whole=True)
+        )
     metrics.end_statement(observed_statement("A" * 10_000))
     for odd in (None, 7, "too long", "é"):
         metrics.end_statement(observed_statement("x", failed(odd)))
@@ -263,7 +287,9 @@ def test_what_others_can_make_many_of_is_bounded(
     assert series["db_statement_duration_seconds_count"] <= _metrics.MOST_STATEMENTS + 1
     assert series["db_statement_errors_total"] <= _metrics.MOST_STATES + 1
     assert series["service_calls_total"] <= _metrics.MOST_OPERATIONS + 1
-    assert series[REQUESTS] <= 2 * (_metrics.MOST_ROUTES + 1)  # with the failures of each
+    assert series[REQUESTS] <= 2 * (_metrics.MOST_ROUTES + 1) + 10  # with the failures of each
+    for kind in ("2xx", "5xx"):
+        assert value(registry, REQUESTS, method="PUT", route="other", status=kind) == 1
     assert value(registry, "db_statement_errors_total", sqlstate="none") == 4
     counted = "db_statement_duration_seconds_count"
     assert (value(registry, counted, statement="other") or 0) >= 5_000
