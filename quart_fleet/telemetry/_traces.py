@@ -128,6 +128,7 @@ class Traces(Observer):
         """Say what came of it: only what this service has failed in is an error of its."""
         span, token = request.span
         contexts.detach(token)
+        request.span = span, None  # a token holds its context, which holds the request
         if span.is_recording():
             if request.rule is not None:
                 method = request.scope["method"]
