@@ -36,14 +36,26 @@ def audit(text: str) -> dict[str, Any]:
     if line["logger"] == "quart_fleet.access" and "path" in line:
         for key, kind in ACCESS.items():
             assert isinstance(line.get(key), kind), (key, text)
-    if "route" in line or _ASKED.match(line["event"]):
-        assert line.get("request_id"), text
+    assert line.get("request_id") or "route" not in line, text
     return line
 
 
 def audit_log(path: Path) -> list[dict[str, Any]]:
     """Return the lines of a service that has ended, each of which is as it should be."""
-    return [audit(line) for line in path.read_text().split("\n") if line]
+    return audit_lines(path.read_text())
+
+
+def audit_lines(text: str) -> list[dict[str, Any]]:
+    """Return the lines of all that a service has written, each of which is as it should be."""
+    lines = [audit(line) for line in text.split("\n") if line]
+    for line in lines:
+        assert line.get("request_id") or not _ASKED.match(line["event"]), line
+    return lines
+
+
+def without_requests(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a service but those of requests that were answered."""
+    return [line for line in audit_log(path) if line["logger"] != "quart_fleet.access"]
 
 
 def _audit_values(value: object, key: str = "") -> None:

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import httpx
 
 from quart_fleet.conventions import without_foreign_variables
-from tests.audit import audit
+from tests.audit import audit_lines
 from tests.ports import reserve_port
 
 FRAMEWORK = Path(__file__).parents[1]
@@ -130,8 +130,7 @@ def booted(
         _, log = process.communicate(timeout=60)
     assert process.returncode == 0, log
     assert "Traceback" not in log, log
-    for line in log.splitlines():
-        audit(line)
+    audit_lines(log)
 
 
 @contextmanager

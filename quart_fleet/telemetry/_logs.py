@@ -54,6 +54,8 @@ MOST_FIELDS = 200
 PATIENCE = 100
 """Milliseconds for which a line waits once for the program that reads them; then lines are lost
 until it reads again, since the service is not to wait with it."""
+_WRITTEN = "_quart_fleet_written_for"
+"""An exception's attribute."""
 _DEPTH = 6
 _MOST_OF_A_KEY = 100
 _ATOMIC = 4096
@@ -220,9 +222,10 @@ class AccessLog(Observer):
             "bytes_sent": request.sent,
             "client": None if client is None else self._plain(client[0], 64),
         }
-        if status is None or request.left:
-            failed = isinstance(sys.exception(), Exception)
-            fields["ended"] = "failed" if failed else "client left"
+        if request.error is not None and (status is None or status < 500):
+            fields["ended"] = "failed"  # in the midst of a stream
+        elif status is None or request.left:
+            fields["ended"] = "client left"
         record = logging.LogRecord.__new__(logging.LogRecord)  # whose own costs two microseconds
         now = time()
         vars(record).update(
@@ -299,12 +302,12 @@ class LineFormatter(ProcessorFormatter):
             line["request_id"] = sent = request.id.decode("latin1")
             if "://" in sent:
                 line["request_id"] = clean(sent)
-            if trace := find_trace():
-                line["trace_id"], span = trace
-                if span is not None:
-                    line["span_id"] = span
             if request.rule is not None:
                 line["route"] = request.rule
+        if trace := find_trace():
+            line["trace_id"], span = trace
+            if span is not None:
+                line["span_id"] = span
         return line
 
     def _gather(self, _logger: object, _method: str, told: EventDict) -> EventDict:
@@ -328,7 +331,7 @@ class LineFormatter(ProcessorFormatter):
         elif isinstance(info, BaseException):
             info = (type(info), info, info.__traceback__)
         if isinstance(info, tuple) and info[0] is not None:
-            line["exception"] = write_exception(info)
+            line["exception"] = write_exception(info, line.get("request_id"))
         elif exception is not None:
             line["exception"] = _in_lines(str(exception))
         if stack is not None:
@@ -384,9 +387,17 @@ def make_plain(  # noqa: C901, PLR0911 - one kind of value after another
         return f"<{clean(type(value).__name__, _MOST_OF_A_KEY)} without a text>"
 
 
-def write_exception(info: Any) -> str:
-    """Return the traceback, without the values of its variables; each message is one line."""
+def write_exception(info: Any, request_id: str | None = None) -> str:
+    """Return the traceback, without the values of its variables; each message is one line.
+
+    One that was written for this request, as of what is logged and raised again, is its message.
+    """
     lines: list[str] = []
+    was_written = request_id is not None and vars(info[1]).get(_WRITTEN) == request_id
+    with suppress(AttributeError, TypeError):
+        setattr(info[1], _WRITTEN, request_id)
+    if was_written:
+        return clean("".join(traceback.format_exception_only(info[1])).strip())
     for part in traceback.format_exception(*info):
         bare = part.strip("\n")
         is_frame = bare.lstrip(" |+-0123456789").startswith('File "')
@@ -467,7 +478,7 @@ class LineHandler(logging.Handler):
         data = f"{self.format(record)}\n".encode(errors="backslashreplace")
         try:
             if self._unwritten or self._lost:
-                self._go_on()
+                self.go_on()
             rest = data if self._unwritten or self._lost else self._push(data, PATIENCE)
         except (AttributeError, OSError, ValueError):  # there is no stderr, or it was closed
             return
@@ -476,7 +487,7 @@ class LineHandler(logging.Handler):
         else:
             self._unwritten = rest
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
         """Write what was left of a line, and how many were lost, where something reads again."""
         self._unwritten = self._push(self._unwritten, 0)
         if self._unwritten:
@@ -490,7 +501,7 @@ class LineHandler(logging.Handler):
         """Write what is taken; return what is not."""
         raw, poll = self._raw, self._poll
         while data and (poll is None or poll.poll(patience)):
-            if poll is None or len(data) <= _ATOMIC or self._has_room(len(data)):
+            if poll is None or len(data) <= _ATOMIC or self.has_room(len(data)):
                 written = raw.write(data)
             else:
                 written = raw.write(data[:_ATOMIC])
@@ -499,7 +510,7 @@ class LineHandler(logging.Handler):
             data = data[written:]
         return data
 
-    def _has_room(self, size: int) -> bool:
+    def has_room(self, size: int) -> bool:
         """Whether a pipe takes a long line whole, so that no other process writes in its midst."""
         try:
             most = fcntl.fcntl(self._raw.fileno(), _F_GETPIPE_SZ)

@@ -53,6 +53,7 @@ _METHODS = frozenset(
 """Those of RFC 9110 and of RFC 5789; any other one is `other`."""
 STARTED = "process_start_time_seconds"
 """What makes no sum."""
+FAILED = "5xx"
 _CLASSES = {status: f"{status // 100}xx" for status in range(100, 600)}
 
 
@@ -133,14 +134,16 @@ class Metrics(Observer):
             "From the head of a request to the end of its answer.",
             ["method", "route"],
         )
-        self._requests = _Children[tuple[Callable[[], None], Callable[[float], None]]](
-            MOST_ROUTES,
-            (OTHER, OTHER, OTHER),
-            lambda method, route, status: (
-                requests.labels(method, route, status).inc,
-                durations.labels(method, route).observe,
-            ),
-        )
+
+        def count(
+            method: str, route: str, status: str
+        ) -> tuple[Callable[[], None], Callable[[float], None]]:
+            # Failures are told from 0 on: Prometheus sees no rise in what begins with its first.
+            requests.labels(method, route, FAILED)
+            observe = durations.labels(method, route).observe
+            return requests.labels(method, route, status).inc, observe
+
+        self._requests = _Children(MOST_ROUTES, (OTHER, OTHER, OTHER), count)
         self._in_progress = gauge("http_requests_in_progress", "Requests that are being answered.")
         self._received = counter("http_request_body_bytes_total", "Bytes of requests' bodies.")
         self._sent = counter("http_response_body_bytes_total", "Bytes of answers' bodies.")

@@ -121,7 +121,8 @@ def _make_folder(place: str | None) -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
         lock = os.open(folder, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with suppress(OSError):  # where there are no locks, nothing is removed either
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if folder.exists():  # else another one, which has just started, took it for one of those
             break
         os.close(lock)
@@ -151,7 +152,8 @@ def _reserve(folder: Path) -> None:
                     file.truncate(size)
     except OSError as error:
         raise ConfigurationError(
-            f"METRICS_PORT: {folder} has no room for the metrics: {os.strerror(error.errno or 0)}"
+            f"METRICS_PORT: {folder} has no room for the metrics, 2 MB for each worker: "
+            f"{os.strerror(error.errno or 0)}. Set TMPDIR to a larger folder."
         ) from error
 
 

@@ -10,8 +10,10 @@ import re
 from asyncio import AbstractEventLoop
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from contextvars import Context, ContextVar
 from functools import lru_cache
 from importlib.metadata import entry_points
+from random import getrandbits
 from time import time_ns
 from traceback import format_tb
 from typing import Any
@@ -24,12 +26,13 @@ from opentelemetry import propagate, trace
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.trace import SpanKind, StatusCode
 from sqlalchemy.exc import SQLAlchemyError
 
 from quart_fleet import __version__, observation
 from quart_fleet.errors import ConfigurationError
-from quart_fleet.logs import CountedWarnings, escape
+from quart_fleet.logs import CountedWarnings, clean, escape
 from quart_fleet.observation import (
     REQUEST,
     ObservedCall,
@@ -65,6 +68,17 @@ class _Headers:
 _HEADERS: Any = _Headers()
 
 
+_DRAWN: ContextVar[int | None] = ContextVar("drawn", default=None)
+"""The id of the trace that is about to begin, where it is known."""
+_W3C = frozenset({b"traceparent", b"tracestate", b"baggage"})
+"""What is read of a request by the propagators that there are by default."""
+
+
+def take_id() -> int:
+    """Return the id that was drawn already, or draw one."""
+    return _DRAWN.get() or getrandbits(128)
+
+
 class Traces(Observer):
     """Makes a span of each request, each statement and each call.
 
@@ -73,21 +87,42 @@ class Traces(Observer):
     not sampled nothing but its ids is made, for the log and for what is called.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, provider: TracerProvider | None = None) -> None:
         self._start_span = trace.get_tracer("quart_fleet", __version__).start_span
         self._propagator = propagate.get_global_textmap()
         observation.spans[:] = [_find_ids]
+        sampler = getattr(provider, "sampler", None)
+        root = getattr(sampler, "_root", sampler)
+        self._bound: int | None = None
+        """Below it the lower half of a trace's id is, where the trace is sampled that begins here."""
+        propagators = (os.environ.get("OTEL_PROPAGATORS") or "tracecontext").split(",")
+        is_w3c = {each.strip() for each in propagators} <= {"tracecontext", "baggage"}
+        if isinstance(root, TraceIdRatioBased) and provider is not None and is_w3c:
+            self._bound = root.bound
+            vars(provider.id_generator)["generate_trace_id"] = take_id
 
     def begin_request(self, request: ObservedRequest) -> None:
         """Continue the caller's trace, or begin one."""
         scope = request.scope
         method = scope["method"] if scope["method"] in _METHODS else "HTTP"
         # Without what is current: a server may begin a pipelined request in the one before it.
-        context = self._propagator.extract(scope["headers"], _ROOT, _HEADERS)
+        context, drawn = _ROOT, None
+        if self._bound is None or not _W3C.isdisjoint(dict(scope["headers"])):
+            context = self._propagator.extract(scope["headers"], _ROOT, _HEADERS)
+        else:
+            # As the sampler does, in a third of the time: nearly all requests end here.
+            drawn = getrandbits(128)
+            if drawn & TraceIdRatioBased.TRACE_ID_LIMIT >= self._bound:
+                ids = trace.SpanContext(drawn, getrandbits(64), is_remote=False)
+                span: trace.Span = trace.NonRecordingSpan(ids)
+                request.span = span, contexts.attach(trace.set_span_in_context(span, _ROOT))
+                return
+        _DRAWN.set(drawn)
         span = self._start_span(method, context, SpanKind.SERVER)
+        _DRAWN.set(None)
         request.span = span, contexts.attach(trace.set_span_in_context(span, context))
         if span.is_recording():
-            span.set_attributes(_attributes_of(request))
+            span.set_attributes(attributes_of(request))
 
     def end_request(self, request: ObservedRequest) -> None:
         """Say what came of it: only what this service has failed in is an error of its."""
@@ -103,7 +138,7 @@ class Traces(Observer):
             if request.error is not None:
                 span.add_event("exception", describe(request.error))
                 _fail(span, _name_of(type(request.error)))
-            elif request.status is None:
+            elif request.status is None or request.left:
                 span.set_attribute("error.type", "disconnected")
             elif request.status >= 500:
                 _fail(span, str(request.status))
@@ -162,7 +197,7 @@ class Traces(Observer):
             }
             if call.url is not None:
                 attributes["url.full"] = f"{call.url}{call.target}"
-                attributes["server.address"], attributes["server.port"] = _place_of(call.url)
+                attributes["server.address"], attributes["server.port"] = place_of(call.url)
             if call.attempts > 1:
                 attributes["http.request.resend_count"] = call.attempts - 1
             if call.status is not None:
@@ -202,7 +237,7 @@ def _name_of(kind: type[BaseException]) -> str:
     return name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}"
 
 
-def _attributes_of(request: ObservedRequest) -> dict[str, Any]:
+def attributes_of(request: ObservedRequest) -> dict[str, Any]:
     """Return what is known before a request is answered; its query holds values, and is left out."""
     scope = request.scope
     method, scheme = scope["method"], scope["scheme"]
@@ -226,7 +261,7 @@ def _attributes_of(request: ObservedRequest) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=256)
-def _place_of(url: str) -> tuple[str, int]:
+def place_of(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or _PORTS[parts.scheme]
 
@@ -256,7 +291,7 @@ def describe(error: BaseException) -> dict[str, str]:
 def _message_of(error: BaseException) -> str:
     if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)):
         return f"SQLSTATE {getattr(error, 'sqlstate', None) or 'unknown'}: the log says more"
-    return escape(str(error))
+    return clean(str(error))
 
 
 class Exports:
@@ -272,7 +307,8 @@ class Exports:
 
     def __init__(self, exporters: Sequence[str], service: str, loop: AbstractEventLoop) -> None:
         self.warnings = CountedWarnings(logging.getLogger(__name__))
-        self._provider: TracerProvider | None = None
+        self.provider: TracerProvider | None = None
+        """Ours; None where the process has another one."""
         log = logging.getLogger("opentelemetry")
         log.propagate = False
         log.handlers = [_Trouble(self.warnings, loop)]
@@ -281,21 +317,21 @@ class Exports:
         try:
             own = {"service.name": service, "service.instance.id": str(uuid4())}
             said = OTELResourceDetector().detect().attributes
-            self._provider = TracerProvider(
+            self.provider = TracerProvider(
                 resource=Resource.create({**own, **said}), shutdown_on_exit=False
             )
             for name in exporters:
                 exporter = load_exporter(name)()
                 processor = SimpleSpanProcessor if name == "console" else BatchSpanProcessor
-                self._provider.add_span_processor(processor(exporter))
+                self.provider.add_span_processor(processor(exporter))
         except ValueError as error:
             raise ConfigurationError(f"OpenTelemetry cannot start: {error}") from None
-        trace.set_tracer_provider(self._provider)
+        trace.set_tracer_provider(self.provider)
 
     def end(self) -> None:
         """Send what has not been sent yet."""
-        if self._provider is not None:
-            self._provider.shutdown()
+        if self.provider is not None:
+            self.provider.shutdown()
 
 
 def load_exporter(name: str) -> Any:
@@ -335,8 +371,8 @@ class _Trouble(logging.Handler):
             if record.exc_info and record.exc_info[1] is not None:
                 line += f" ({record.exc_info[1]!r})"
         # Of an address its query may be a secret.
-        line = escape(re.sub(r"\?\S+", "?…", line).partition("\n")[0], _MOST_OF_A_HEADER)
+        line = clean(re.sub(r"\?\S+", "?…", line).partition("\n")[0], _MOST_OF_A_HEADER)
         with suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(
-                self._warnings.warn, record.name, f"OpenTelemetry: {line}"
+                self._warnings.warn, record.name, f"OpenTelemetry: {line}", context=Context()
             )

@@ -304,6 +304,12 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             forbids=("quart_fleet.clients",),
         ),
         Rule(
+            says="of quart_fleet only server imports telemetry: the others are observed",
+            binds=("quart_fleet",),
+            spares=("quart_fleet.server", "quart_fleet.telemetry"),
+            forbids=("quart_fleet.telemetry",),
+        ),
+        Rule(
             says="quart_fleet.web does not know quart_fleet.server",
             binds=("quart_fleet.web",),
             forbids=("quart_fleet.server",),

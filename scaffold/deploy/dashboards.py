@@ -35,6 +35,34 @@ class Panel:
     queries: Sequence[Query]
     description: str = ""
 
+    def describe(self, number: int) -> dict[str, Any]:
+        """Return it as Grafana has it, at the place of its number."""
+        row, column = divmod(number, 3)
+        return {
+            "id": number + 1,
+            "type": "timeseries",
+            "title": self.title,
+            "description": self.description,
+            "datasource": _SOURCE,
+            "gridPos": {"h": _HEIGHT, "w": _WIDTH, "x": column * _WIDTH, "y": row * _HEIGHT},
+            "fieldConfig": {"defaults": {"unit": self.unit, "min": 0}, "overrides": []},
+            "options": {
+                "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+                "tooltip": {"mode": "multi", "sort": "desc"},
+            },
+            "targets": [
+                {
+                    "refId": chr(ord("A") + index),
+                    "datasource": _SOURCE,
+                    "editorMode": "code",
+                    "expr": query.expression,
+                    "legendFormat": query.legend,
+                    "range": True,
+                }
+                for index, query in enumerate(self.queries)
+            ],
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:
@@ -45,6 +73,22 @@ class Variable:
     values: str
     is_one: bool = False
     """Whether one value is chosen, and not several or all."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as Grafana has it."""
+        return {
+            "name": self.name,
+            "label": self.label,
+            "type": "query",
+            "datasource": _SOURCE,
+            "query": {"query": self.values, "refId": self.name},
+            "refresh": 2,
+            "sort": 1,
+            "multi": not self.is_one,
+            "includeAll": not self.is_one,
+            # Also what has no such label: outside of a cluster there is no namespace.
+            **({} if self.is_one else {"allValue": ".*", "current": {"text": ["All"], "value": ["$__all"]}}),
+        }  # fmt: skip
 
 
 def _quantile(share: float, metric: str, by: str, labels: str = _OF) -> str:
@@ -378,51 +422,7 @@ def _write(uid: str, title: str, panels: Sequence[Panel], variables: Sequence[Va
         "refresh": "30s",
         "tags": ["quart-fleet"],
         "time": {"from": "now-1h", "to": "now"},
-        "templating": {"list": [source, *map(_variable, variables)]},
-        "panels": [_panel(number, panel) for number, panel in enumerate(panels)],
+        "templating": {"list": [source, *(each.describe() for each in variables)]},
+        "panels": [panel.describe(number) for number, panel in enumerate(panels)],
     }
     return json.dumps(document, indent=2) + "\n"
-
-
-def _variable(variable: Variable) -> dict[str, Any]:
-    return {
-        "name": variable.name,
-        "label": variable.label,
-        "type": "query",
-        "datasource": _SOURCE,
-        "query": {"query": variable.values, "refId": variable.name},
-        "refresh": 2,
-        "sort": 1,
-        "multi": not variable.is_one,
-        "includeAll": not variable.is_one,
-        # Also what has no such label: outside of a cluster there is no namespace.
-        **({} if variable.is_one else {"allValue": ".*", "current": {"text": ["All"], "value": ["$__all"]}}),
-    }  # fmt: skip
-
-
-def _panel(number: int, panel: Panel) -> dict[str, Any]:
-    row, column = divmod(number, 3)
-    return {
-        "id": number + 1,
-        "type": "timeseries",
-        "title": panel.title,
-        "description": panel.description,
-        "datasource": _SOURCE,
-        "gridPos": {"h": _HEIGHT, "w": _WIDTH, "x": column * _WIDTH, "y": row * _HEIGHT},
-        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
-        "options": {
-            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
-            "tooltip": {"mode": "multi", "sort": "desc"},
-        },
-        "targets": [
-            {
-                "refId": chr(ord("A") + index),
-                "datasource": _SOURCE,
-                "editorMode": "code",
-                "expr": query.expression,
-                "legendFormat": query.legend,
-                "range": True,
-            }
-            for index, query in enumerate(panel.queries)
-        ],
-    }

@@ -47,6 +47,7 @@ CLIENTS = (
     "listing, observation, paging, settings, times and workspace"
 )
 CALLERS = "only services import quart_fleet.clients: those that call another one"
+TELEMETRY = "of quart_fleet only server imports telemetry: the others are observed"
 WEB = "quart_fleet.web does not know quart_fleet.server"
 CHASSIS = "quart_fleet imports neither shared nor db_manager nor scaffold nor a service"
 SHARED_INIT = "shared/__init__.py imports only the standard library: every module runs it"
@@ -204,6 +205,7 @@ PLANTS = [
         ("from scaffold import names", "scaffold.names", CHASSIS),
         ("from shared import config", "shared.config", CHASSIS),
         ("from quart_fleet.server import serve", "quart_fleet.server", WEB),
+        ("from quart_fleet.telemetry import _logs", "quart_fleet.telemetry._logs", TELEMETRY),
     ),
     *_file(
         "quart_fleet/errors.py",

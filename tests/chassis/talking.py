@@ -88,6 +88,15 @@ async def stream() -> AsyncIterator[bytes]:
     return parts()
 
 
+@bp.get("/torn")
+async def tear() -> AsyncIterator[bytes]:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"x" * 1000
+        raise RuntimeError("torn")
+
+    return parts()
+
+
 @bp.get("/wait")
 async def wait() -> str:
     await asyncio.sleep(3)

@@ -133,6 +133,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         client.get("/other")
         with client.stream("GET", "/stream") as stream:
             next(stream.iter_raw(10))
+        with pytest.raises(httpx.RemoteProtocolError):
+            client.get("/torn")
         with pytest.raises(httpx.ReadTimeout):
             client.get("/wait", timeout=0.1)
         client.get("/wait")  # until the other has ended
@@ -196,6 +198,15 @@ def test_a_client_that_left_is_told_of(told: list[dict[str, Any]]) -> None:
 
     assert of(told, "/stream")["ended"] == first["ended"] == "client left"
     assert "ended" not in second
+
+
+def test_a_stream_that_failed_is_told_of_with_its_exception_once(
+    told: list[dict[str, Any]],
+) -> None:
+    (failed,) = (line for line in told if "RuntimeError: torn" in line.get("exception", ""))
+
+    assert (of(told, "/torn")["ended"], of(told, "/torn")["status"]) == ("failed", 200)
+    assert failed["request_id"] == of(told, "/torn")["request_id"]
 
 
 def test_a_flood_of_what_is_refused_is_two_lines(told: list[dict[str, Any]]) -> None:

@@ -238,6 +238,25 @@ def test_a_traceback_has_no_values_of_variables_and_no_passwords() -> None:
     assert written.startswith("Traceback (most recent call last):\n  File ")
 
 
+def test_an_exception_that_is_raised_again_has_its_trace_once_in_a_request() -> None:
+    error, kept = ValueError("x"), Kept()
+
+    def written(request_id: bytes) -> str:
+        token = REQUEST.set(ObservedRequest(OBSERVED.scope, request_id))
+        info = (ValueError, error, error.__traceback__)
+        line = kept.format(logging.LogRecord("tests", logging.ERROR, "", 0, "x", (), info))
+        REQUEST.reset(token)
+        return str(audit(line)["exception"])
+
+    try:
+        raise error
+    except ValueError:
+        first, again, of_other = (written(each) for each in (b"a", b"a", b"b"))
+    assert again == "ValueError: x"
+    assert first == of_other
+    assert first.startswith("Traceback")
+
+
 class Broken:
     def __repr__(self) -> str:
         raise RuntimeError("no text")

@@ -13,7 +13,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.chassis.serving import TIMEOUT
+from tests.chassis.serving import TIMEOUT, exchange, spell
+from tests.ports import reserve_port
 
 HANDING = """
 import os, sys
@@ -109,6 +110,45 @@ async def test_one_takes_over_from_another_and_no_request_is_lost(
 
     assert min(counts) > 3
     assert len(seen) >= 4
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one", "workers"])
+@pytest.mark.slow
+async def test_the_metrics_are_told_by_the_one_that_takes_over(
+    options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = reserve_port()
+    monkeypatch.setenv("METRICS_PORT", str(port))
+
+    async def ask(name: str) -> bytes:
+        """Ask until something listens that tells of this version."""
+        async with asyncio.timeout(TIMEOUT):
+            while True:
+                try:
+                    answer = await exchange(port, spell("GET", "/metrics"))
+                except OSError:
+                    answer = b""
+                if f'version="{name}"'.encode() in answer:
+                    return answer
+                await asyncio.sleep(0.05)
+
+    with supervisor(tmp_path, *options) as supervising, ExitStack() as stack:
+        monkeypatch.setenv("SERVICE_VERSION", "old")
+        old = stack.enter_context(supervising.start())
+        stack.callback(old.kill)
+        assert await asyncio.to_thread(supervising.hear) == "READY=1"
+        first = await ask("old")
+        monkeypatch.setenv("SERVICE_VERSION", "new")
+        new = stack.enter_context(supervising.start())
+        stack.callback(new.kill)
+        assert await asyncio.to_thread(supervising.hear) == "READY=1"
+        await asyncio.to_thread(end, old)
+        second = await ask("new")
+        said = await asyncio.to_thread(end, new)
+
+    assert b"http_requests_in_progress 0.0" in first
+    assert b"http_requests_in_progress 0.0" in second
+    assert "No metrics" not in said
 
 
 def test_the_listener_of_another_process_is_left_alone(tmp_path: Path) -> None:

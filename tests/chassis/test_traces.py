@@ -1,5 +1,6 @@
 """Spans as a collector receives them, from services that run as processes of their own."""
 
+import json
 import os
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from tests.chassis.serving import TIMEOUT
 from tests.ports import reserve_port
 from tests.requirement import require_module
 
-require_module("opentelemetry.sdk")
+require_module("opentelemetry")
 
 from tests.chassis.otlp import Collector, Span, collecting  # noqa: E402 - of the extra
 
@@ -454,7 +455,7 @@ def test_what_cannot_be_had_ends_the_start_with_its_reason(
 
         assert done.returncode != 0
         assert "Traceback" not in done.stdout
-        assert done.stdout.splitlines()[-1] == said
+        assert json.loads(done.stdout.splitlines()[-1])["event"] == said
 
 
 @pytest.mark.slow
@@ -464,6 +465,46 @@ def test_spans_are_printed_on_a_console(url: str, tmp_path: Path) -> None:
         said = service.end()
 
     assert '"name": "SELECT pg_class"' in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["parentbased_traceidratio", "traceidratio"])
+def test_the_ids_of_traces_tell_which_of_them_are_sampled(
+    url: str, collector: Collector, tmp_path: Path, sampler: str
+) -> None:
+    settings = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": "0.25"}
+    with running(tmp_path, url, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **settings) as service:
+        asked = [service.get("/things/1").json()["trace"] for _ in range(100)]
+        service.end()
+
+    assert len({trace_id for trace_id, _ in asked}) == 100
+    sampled = [each for each in asked if int(each[0][16:], 16) < 2**62]
+    assert sampled
+    for trace_id, span_id in asked:
+        found = collector.find(trace_id=trace_id)
+        assert len(found) == (4 if [trace_id, span_id] in sampled else 0)
+        assert not found or (found[0].id, found[0].parent) == (span_id, "")
+
+
+@pytest.mark.slow
+def test_a_line_of_the_log_leads_to_its_span(
+    url: str, collector: Collector, tmp_path: Path
+) -> None:
+    trace_id, headers = traced(21)
+    with running(tmp_path, url, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as service:
+        service.get("/own", **headers)
+        service.get("/fails", traceparent=headers["traceparent"][:-1] + "0")
+        lines = [json.loads(line) for line in service.end().splitlines() if line.startswith("{")]
+
+    (reckoning,) = [line for line in lines if line["event"] == "reckoning"]
+    access, _ = [line for line in lines if line["logger"] == "quart_fleet.access"][-2:]
+    (failed,) = [line for line in lines if line["level"] == "error"]
+    spans = {span.id: span.name for span in collector.find(trace_id=trace_id)}
+    assert spans[reckoning["span_id"]] == "reckon"
+    assert spans[access["span_id"]] == "GET /api/v1/own"
+    assert {line["trace_id"] for line in (reckoning, access, failed)} == {trace_id}
+    outside = [line for line in lines if line["event"] == "begun"]
+    assert [line["span_id"] for line in outside] == [collector.find(name="begin")[-1].id]
 
 
 @pytest.mark.slow
@@ -501,10 +542,15 @@ def test_each_process_sends_its_own_and_the_last_of_them(
     settings = {"OTEL_BSP_SCHEDULE_DELAY": "60000", "OTEL_SERVICE_NAME": name}
     address = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
     asked = list[dict[str, Any]]()
+
+    def ask(service: Running) -> dict[str, Any]:
+        found: dict[str, Any] = service.get("/things/1", Connection="close").json()
+        return found
+
     with running(tmp_path, url, *options, **address, **settings) as service:
         with ThreadPoolExecutor(10) as pool:
             while len({each["process"] for each in asked}) < processes:
-                asked += pool.map(lambda _: service.get("/things/1").json(), range(20))
+                asked += pool.map(lambda _: ask(service), range(20))
         service.end()
 
     served = [span for span in collector.find(service=name, kind="SERVER") if "things" in span.name]

@@ -1,6 +1,7 @@
 """A service for the tests of traces, with a database and spans of its own."""
 
 import asyncio
+import logging
 import os
 import sys
 from importlib import import_module
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from quart import Blueprint, Quart, abort, current_app
-from sqlalchemy import text
+from sqlalchemy import BigInteger, bindparam, column, select, table, text
 
 from quart_fleet.database import Database, Statement, Transaction
 from quart_fleet.errors import NotFoundError, UnavailableError
@@ -20,6 +21,11 @@ from quart_fleet.web import build_app
 if without := os.environ.get("TRACED_WITHOUT"):
     cast("dict[str, Any]", sys.modules)[without] = None  # as if it were not installed
 VALUE = "a-bound-value"
+READ = Statement(
+    select(column("relname"))
+    .select_from(table("pg_class", column("oid")))
+    .where(column("oid") == bindparam("id", type_=BigInteger))
+)
 blueprint = Blueprint("things", __name__)
 folder = Path(os.environ["TRACED_FOLDER"])
 config = ServiceSettings.load(folder)
@@ -35,6 +41,13 @@ async def run(sql: str, **values: object) -> None:
 async def get(thing_id: int) -> dict[str, object]:
     await run("SELECT relname FROM pg_class WHERE oid = CAST(:id AS bigint)", id=thing_id)
     return {"trace": find_trace(), "process": os.getpid()}
+
+
+@blueprint.get("/read/<id:thing_id>")
+async def read(thing_id: int) -> dict[str, object]:
+    async with Transaction(database) as work:
+        row = await work.fetch_first(READ, {"id": thing_id})
+    return {"found": row is not None}
 
 
 @blueprint.post("/things")
@@ -57,6 +70,7 @@ async def own() -> str:
     # What a service without traces does not import is imported where there are some.
     tracer = import_module("opentelemetry.trace").get_tracer("of the owner")
     with tracer.start_as_current_span("reckon"):
+        logging.getLogger("of.the.owner").info("reckoning")
         await run("SELECT 1 FROM pg_class")
         async with asyncio.TaskGroup() as group:
             group.create_task(run("SELECT 2 FROM pg_type"))
@@ -120,6 +134,10 @@ def create_app() -> Quart:
     async def begin() -> None:
         async def work() -> None:
             await run("SELECT 4 FROM pg_am")
+            if "opentelemetry" in sys.modules:
+                tracer = import_module("opentelemetry.trace").get_tracer("of the owner")
+                with tracer.start_as_current_span("begin"):
+                    logging.getLogger("of.the.owner").info("begun")
 
         app.add_background_task(work)
 

@@ -12,7 +12,7 @@ from tests.domains.test_domains import DOMAINS
 from tests.requirement import require_module
 from tests.workspace import GeneratedWorkspace, booted
 
-require_module("opentelemetry.sdk")
+require_module("opentelemetry")
 
 from tests.chassis.otlp import Collector, Span, collecting  # noqa: E402 - of the extra
 

@@ -20,6 +20,7 @@ import pytest
 
 from quart_fleet.database._engine import Database
 from quart_fleet.server._connections import MOST_QUEUED
+from tests.audit import without_requests
 from tests.contract.service import RunningService, running
 from tests.contract.wire import TIMEOUT, Answer, exchange, spell
 from tests.faults.test_endings import tree
@@ -387,7 +388,7 @@ async def test_clients_that_connect_and_leave_disturb_nobody(
                 await asyncio.sleep(0.1)
 
     assert [answer.status for answer in answers] == [200, 200]
-    assert (tmp_path / "log").read_text().count("\n") <= 2
+    assert len(without_requests(tmp_path / "log")) <= 2
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -419,7 +420,7 @@ class TestCounts:
                             continue
                     answer = await quickly(service.port, spell("GET", HEALTH))
                     assert answer.status == 200
-        assert (tmp_path / "log").read_text().count("\n") <= 3
+        assert len(without_requests(tmp_path / "log")) <= 3
 
     async def test_heads_of_many_megabytes_take_no_memory(
         self, server: str, workspace: Path, database_url: str, tmp_path: Path

@@ -272,6 +272,11 @@ async def test_workers_of_another_server_go_on_where_one_has_the_port(
     assert "Traceback" not in said
 
 
+has_mounts = pytest.mark.skipif(
+    subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode != 0,
+    reason="no mounts of its own can be made here",
+)
+
 _READ_ONLY = """
 mount --make-rprivate / &&
 for each in $(awk '{print $2}' /proc/mounts); do mount -o remount,bind,ro "$each" 2>/dev/null; done
@@ -281,10 +286,7 @@ exec "$@"
 """
 
 
-@pytest.mark.skipif(
-    subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode != 0,
-    reason="no mounts of its own can be made here",
-)
+@has_mounts
 async def test_nothing_but_the_temporary_folder_is_written(
     workspace: Path, database_url: str, tmp_path: Path
 ) -> None:
@@ -324,3 +326,32 @@ async def test_nothing_but_the_temporary_folder_is_written(
     assert answered(samples) == 1
     assert process.returncode == 0
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+@has_mounts
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_folder_that_is_full_is_refused(server: str, workspace: Path, tmp_path: Path) -> None:
+    """Else the system would kill a worker whose file has no room for what is written."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": python_path(workspace),
+        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "SECRET_KEY": "of the tests",
+        "SERVICE_PORT": str(reserve_port()),
+        "METRICS_PORT": str(reserve_port()),
+        "TMPDIR": str(tmp_path),
+    }
+    app = workspace / "services" / "user_service" / "app.py"
+    full = 'mount --make-rprivate / && mount -t tmpfs -o size=1m tmpfs "$TMPDIR" && exec "$@"'
+    options = ["--workers", "2", "--server", server]
+    ended = subprocess.run(
+        ["unshare", "-m", "sh", "-c", full, "sh", sys.executable, app, *options],
+        env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT,
+    )  # fmt: skip
+
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].endswith(
+        " has no room for the metrics, 2 MB for each worker: No space left on device. "
+        "Set TMPDIR to a larger folder."
+    )
+    assert "Traceback" not in ended.stderr

@@ -66,8 +66,15 @@ def watching(monitoring: Path, ports: Mapping[str, int], folder: Path) -> Iterat
         assert found in text
         text = text.replace(found, f'- targets: ["127.0.0.1:{port}"]')
     text = text.replace("dns_sd_configs", "static_configs")
-    (folder / "prometheus.yaml").write_text(text)
     (folder / "rules.yaml").write_text((monitoring / "rules.yaml").read_text())
+    with running(text, folder) as prometheus:
+        yield prometheus
+
+
+@contextmanager
+def running(configuration: str, folder: Path) -> Iterator[Prometheus]:
+    """Run Prometheus; `folder` takes its files."""
+    (folder / "prometheus.yaml").write_text(configuration)
     address = f"127.0.0.1:{reserve_port()}"
     options = {
         "config.file": "prometheus.yaml",

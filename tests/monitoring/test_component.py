@@ -1,14 +1,20 @@
 """What an overlay gets by the component, in a cluster with the Prometheus operator."""
 
+import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from tests.deploy.documents import Document, Documents, build, name_of, of_kind
 from tests.deploy.network import labels_of, lets_through
 from tests.deploy.schemas import find_fault
+from tests.monitoring.prometheus import await_true, running
 from tests.requirement import require_module
 
 OVERLAYS = ("dev", "production")
@@ -118,3 +124,65 @@ def test_prometheus_alone_is_let_in(documents: Documents) -> None:
     ]
     assert policy["spec"]["podSelector"]["matchLabels"].items() <= service.items()
     assert not lets_through(documents, service, service, "metrics")
+
+
+@pytest.mark.slow
+def test_who_is_called_stays_a_label_beside_the_operators_own(
+    documents: Documents, tmp_path: Path
+) -> None:
+    """The operator names each target's service; Prometheus would rename the label of the metric."""
+    [endpoint] = the("ServiceMonitor", documents)["spec"]["endpoints"]
+    [dropped] = endpoint["relabelings"]
+    metric = 'service_calls_total{service="user-service"} 1\n'
+    with telling(metric) as port:
+        target = {
+            "targets": [f"127.0.0.1:{port}"],
+            "labels": {"namespace": "shop", "service": "order-service", "pod": "order-service-1"},
+        }
+        configuration = {
+            "global": {"scrape_interval": "1s"},
+            "scrape_configs": [
+                {"job_name": "plain", "static_configs": [target]},
+                {"job_name": "ours", "static_configs": [target], "relabel_configs": [dropped]},
+            ],
+        }
+        with running(json.dumps(configuration), tmp_path) as prometheus:
+            await_true(
+                lambda: len(prometheus.ask("service_calls_total")) == 2, "not both are scraped"
+            )
+            told = {
+                each["metric"]["job"]: (
+                    each["metric"]["service"],
+                    each["metric"].get("exported_service"),
+                )
+                for each in prometheus.ask("service_calls_total")
+            }
+
+    assert told == {
+        "plain": ("order-service", "user-service"),
+        "ours": ("user-service", None),
+    }
+
+
+@contextmanager
+def telling(text: str) -> Iterator[int]:
+    """Answer everything with a text, as an instance tells its metrics; gives the port."""
+
+    class Instance(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Instance) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield int(server.server_address[1])
+        finally:
+            server.shutdown()
+            thread.join()

@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,9 @@ from tests.requirement import get_program
 from tests.workspace import FRAMEWORK, GeneratedWorkspace
 
 pytestmark = pytest.mark.slow
+
+ORDER = {"code": "of nothing", "buyer_id": 9999, "lines": [{"product_id": 9999, "quantity": 1}]}
+"""Of what the other services do not have, for which they are asked."""
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +92,8 @@ def send_nonsense(port: int) -> None:
 
 
 def order_nothing(url: str) -> None:
-    """Order what the other services do not have, for which they are asked."""
-    order = {"code": "of nothing", "buyer_id": 9999, "lines": [{"product_id": 9999, "quantity": 1}]}
-    answer = httpx.post(f"{url}orders", json=order)
+    """Have the other services be asked for a buyer and a product."""
+    answer = httpx.post(f"{url}orders", json=ORDER)
     assert answer.status_code == 422, answer.text
     assert {"buyer_id", "lines.0.product_id"} <= answer.json()["errors"].keys(), answer.text
 
@@ -138,3 +142,34 @@ def test_every_panel_of_a_dashboard_has_data(
 
 def test_a_service_that_is_well_alerts_nobody(prometheus: Prometheus) -> None:
     assert prometheus.read("alerts")["alerts"] == []
+
+
+def test_a_service_that_fails_is_told_within_a_minute(
+    prometheus: Prometheus, demo: dict[str, Any]
+) -> None:
+    """Orders ask the users' service, which hangs."""
+    [users] = processes_in(Path(demo["workspace"]) / "services/user_service")
+    [orders] = [each["url"] for each in demo["services"] if each["name"] == "order-service"]
+
+    def is_told() -> bool:
+        answer = httpx.post(f"{orders}orders", json=ORDER, timeout=20)
+        assert answer.status_code == 503, answer.text
+        alerts = prometheus.ask('ALERTS{alertstate="firing", severity="critical"}')
+        told = {(each["metric"]["alertname"], each["metric"]["job"]) for each in alerts}
+        return ("ErrorBudgetBurn", "order-service") in told
+
+    os.kill(users, signal.SIGSTOP)
+    try:
+        await_true(is_told, "the alert does not fire")
+    finally:
+        os.kill(users, signal.SIGCONT)
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Return the processes whose folder is this one."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is another user's
+            if (process / "cwd").readlink() == folder.resolve():
+                found.append(int(process.name))
+    return found
