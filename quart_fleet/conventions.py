@@ -31,9 +31,8 @@ FOREIGN_VARIABLES = (
         "PORT",
     ),
     *("GRACEFUL_TIMEOUT", "HEAD_TIMEOUT", "KEEP_ALIVE_TIMEOUT", "MAX_*", "REQUEST_TIMEOUT"),
-    *("LOG_*", "METRICS_PORT", "PROTECTED", "SECRET_KEY", "SECRETS_DIR", "SEND_TIMEOUT"),
-    *("SERVICE_*", "TESTING"),
-    "TRUSTED_PROXIES",
+    *("LIVE_FOLDER", "LOG_*", "METRICS_PORT", "OTEL_*", "PROTECTED", "SECRET_KEY", "SECRETS_DIR"),
+    *("SEND_TIMEOUT", "SERVICE_*", "TESTING", "TRUSTED_PROXIES"),
 )
 """Patterns of the variables that a service, the database manager or asyncpg would read."""
 

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from quart_fleet import __version__
-from quart_fleet.logs import escape
+from quart_fleet.logs import clean, escape
 from quart_fleet.observation import (
     DATABASE,
     ObservedCall,
     ObservedRequest,
     ObservedStatement,
     Observer,
+    find_trace,
 )
 from quart_fleet.telemetry._literals import without_literals
 
@@ -165,19 +166,19 @@ class Live(Observer):
             return
         self._told += 1
         scope = request.scope
-        client = scope.get("client")
+        client, trace = scope.get("client"), find_trace()
         told = {
             "time": round(time() - request.seconds, 6),
             "id": request.id.decode(),
-            "trace_id": request.trace_id,
-            "method": escape(scope["method"], _MOST_OF_A_TEXT),
-            "path": escape(scope["path"], _MOST_OF_A_TEXT),
+            "trace_id": trace[0] if trace else None,
+            "method": clean(scope["method"], _MOST_OF_A_TEXT),
+            "path": clean(scope["path"], _MOST_OF_A_TEXT),
             "rule": request.rule,
             "status": request.status,
             "seconds": _rounded(request.seconds),
             "received": request.received,
             "sent": request.sent,
-            "client": escape(client[0], _MOST_OF_A_TEXT) if client else None,
+            "client": clean(client[0], _MOST_OF_A_TEXT) if client else None,
             "statements": steps.statements if steps else None,
             "calls": steps.calls if steps else None,
             "omitted": steps.omitted if steps else 0,
