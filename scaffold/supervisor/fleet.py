@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +132,10 @@ async def run(workspace: Workspace, services: Sequence[Service], options: Option
         ]
         database = Database(workspace.root, reaper, screen, ending)
         try:
-            if not _has_database(services, environment):
+            # Where none of them has another one.
+            if not environment.get("DATABASE_URL") and not any(
+                each.has_database for each in services
+            ):
                 await database.start()
             if options.migrate and not ending.is_set():
                 await database.migrate()
@@ -148,11 +151,6 @@ async def run(workspace: Workspace, services: Sequence[Service], options: Option
         finally:
             await database.end()
     screen.say("Everything has ended.")
-
-
-def _has_database(services: Sequence[Service], environment: Mapping[str, str]) -> bool:
-    """Whether they have another server than the embedded one."""
-    return bool(environment.get("DATABASE_URL")) or any(each.has_database for each in services)
 
 
 async def _announce(services: Sequence[SupervisedService], screen: Screen, began: float) -> None:
