@@ -4,9 +4,10 @@ import io
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from time import thread_time
 from uuid import UUID
 
 import pytest
@@ -16,6 +17,7 @@ from quart_fleet.errors import ConfigurationError
 from quart_fleet.logs import HIDDEN, clean, escape, is_secret, read_levels
 from quart_fleet.observation import REQUEST, ObservedRequest
 from quart_fleet.settings import ServiceSettings
+from quart_fleet.telemetry._literals import without_literals
 from quart_fleet.telemetry._logs import LineFormatter, LineHandler, make_plain, write_exception
 from tests.audit import audit
 
@@ -222,6 +224,62 @@ def test_a_password_at_the_end_of_what_is_shown_is_hidden_before_the_cut() -> No
     text = "x" * 190 + " postgresql://app:hunter2@db/shop" + "x" * 9000
 
     assert "hun" not in clean(text, 205)
+
+    for most in range(190, 230):
+        assert "hun" not in clean(text, most)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("password='hunter2 and", "password=***"),
+        ('{"token": "hunter\\" 2', '{"token": ***'),
+        ('{\\"pwd\\": \\"hunter2, 3', '{\\"pwd\\": ***'),
+        ('{\\"pwd\\": \\"a\\", \\"id\\": 1}', '{\\"pwd\\": ***, \\"id\\": 1}'),
+        (f"{'x' * 300}_token_{'x' * 300}=hunter2 x", f"{'x' * 300}_token_{'x' * 300}=*** x"),
+    ],
+)
+def test_a_secret_that_does_not_end_is_hidden_to_the_end(text: str, shown: str) -> None:
+    assert clean(text) == shown
+
+
+@pytest.mark.parametrize("write", [clean, escape, without_literals.__wrapped__])
+@pytest.mark.parametrize(
+    "start", ["", "/token=\\'", '"token"="', "://a:", "/pwd", "cookie:", "E'", "$a$", "/*", "1"]
+)
+def test_a_text_takes_time_in_proportion_to_its_length(
+    start: str, write: Callable[[str, int], str] | Callable[[str], str]
+) -> None:
+    units = ["token", "pwd-", "token=", "token='", 'token="\\"', "token\\'", "a','", "\\", "\\\\'"]
+    units += [
+        "\\'x",
+        " ",
+        "x ",
+        "cookie ",
+        "://",
+        "://:",
+        "://a:b",
+        "a@",
+        "Basic ",
+        ":",
+        "Ab1_",
+        "\n",
+    ]
+    units += ["--", "/*", "$a", "$$", "''", '"', "E'\\", "1", "1.", "1e", "0x"]
+
+    def seconds(unit: str, length: int) -> float:
+        text = start + unit * (length // len(unit)) + "="
+        options = () if write is without_literals.__wrapped__ else (len(text),)
+        taken = []
+        for _ in range(3):
+            before = thread_time()
+            write(text, *options)
+            taken.append(thread_time() - before)
+        return min(taken)
+
+    for unit in units:
+        # Of what grows with the square of the length the ratio is 256.
+        assert seconds(unit, 16_000) < 64 * seconds(unit, 1_000), unit
 
 
 def test_a_traceback_has_no_values_of_variables_and_no_passwords() -> None:
