@@ -56,6 +56,8 @@ PATIENCE = 100
 until it reads again, since the service is not to wait with it."""
 _WRITTEN = "_quart_fleet_written_for"
 """An exception's attribute."""
+_ACCESS = "_quart_fleet_access"
+"""A record's attribute: what an access line says."""
 _DEPTH = 6
 _MOST_OF_A_KEY = 100
 _ATOMIC = 4096
@@ -63,7 +65,7 @@ _ATOMIC = 4096
 _F_GETPIPE_SZ = 1032
 _PROBES = frozenset({f"{PREFIX}/health", f"{PREFIX}/health/ready"})
 _INVISIBLE = frozenset(vars(logging.makeLogRecord({}))) | {
-    *("message", "asctime", "taskName", "color_message", "access", "_logger", "_name"),
+    *("message", "asctime", "taskName", "color_message", _ACCESS, "_logger", "_name"),
 }
 """What a record has besides the fields of `extra=`."""
 _OURS = frozenset(
@@ -236,7 +238,7 @@ class AccessLog(Observer):
             levelno=level,
             levelname=logging.getLevelName(level),
             args=(method, path),
-            access=fields,
+            **{_ACCESS: fields},
         )
         self._logger.handle(record)
 
@@ -274,17 +276,16 @@ class LineFormatter(ProcessorFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return it without a line break at its end; of what was logged nothing raises here."""
-        access = vars(record).get("access")
-        if access is not None and record.name == ACCESS:
+        access = vars(record).get(_ACCESS)
+        try:
+            if access is None:
+                return super().format(record)
             line = self._begin(record, f"{access['method']} {access['path']}")
             line.update(access)
-            return self._write(None, "", line)
-        try:
-            return super().format(record)
         except Exception as error:  # of what was logged
             line = self._begin(record, f"A line of {clean(record.name, 200)} cannot be written")
             line["exception"] = type(error).__name__
-            return self._write(None, "", line)
+        return self._write(None, "", line)
 
     def _begin(self, record: logging.LogRecord, event: str) -> EventDict:
         second = int(record.created)
@@ -427,8 +428,8 @@ class Console:
         del line["service"]
         if parent_process() is None:
             del line["pid"]
-        if line["logger"] == ACCESS:
-            del line["method"], line["path"]
+        if line["event"] == f"{line.get('method')} {line.get('path')}":
+            del line["method"], line["path"]  # which it says already
         level, stamp = line.pop("level"), line.pop("timestamp")
         event, logger = line.pop("event"), line.pop("logger")
         if "=" in event or " [" in event:  # which the rest of the line has
@@ -475,12 +476,12 @@ class LineHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record; what cannot be written is lost."""
-        data = f"{self.format(record)}\n".encode(errors="backslashreplace")
         try:
+            data = f"{self.format(record)}\n".encode(errors="backslashreplace")
             if self._unwritten or self._lost:
                 self.go_on()
             rest = data if self._unwritten or self._lost else self._push(data, PATIENCE)
-        except (AttributeError, OSError, ValueError):  # there is no stderr, or it was closed
+        except Exception:  # there is no stderr, it was closed, or the line has no text
             return
         if len(rest) == len(data):
             self._lost += 1

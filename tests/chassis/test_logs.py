@@ -18,7 +18,13 @@ from quart_fleet.logs import HIDDEN, clean, escape, is_secret, read_levels
 from quart_fleet.observation import REQUEST, ObservedRequest
 from quart_fleet.settings import ServiceSettings
 from quart_fleet.telemetry._literals import without_literals
-from quart_fleet.telemetry._logs import LineFormatter, LineHandler, make_plain, write_exception
+from quart_fleet.telemetry._logs import (
+    ACCESS,
+    LineFormatter,
+    LineHandler,
+    make_plain,
+    write_exception,
+)
 from tests.audit import audit
 
 FORGED_JSON = '{"timestamp":"2026-01-01T00:00:00.000000Z","level":"info","event":"forged"}'
@@ -360,6 +366,36 @@ def test_a_message_that_does_not_fit_its_arguments_raises_nothing(
     record = logging.LogRecord("tests", logging.INFO, "", 0, "%d %s", arguments, None)
 
     assert audit(Kept().format(record))["level"] == "info"
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+def test_the_logger_of_requests_writes_what_others_say_too(is_json: bool) -> None:
+    kept = Kept(is_json=is_json)
+    logger = logging.Logger(ACCESS)
+    logger.addHandler(kept)
+
+    logger.warning("of an owner")
+    logger.warning("of an owner", extra={"access": "admin", "method": "GET", "path": "/x"})
+    logger.warning(Broken())
+
+    bare, full, broken = kept.lines
+    assert "of an owner" in bare
+    for value in ("admin", "GET", "/x"):
+        assert value in full
+    assert "cannot be written" in broken
+
+
+def test_a_line_that_a_formatter_fails_on_stops_nothing(
+    unread: tuple[io.TextIOWrapper, int],
+) -> None:
+    class Failing(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            raise LookupError(record.name)
+
+    handler = LineHandler(unread[0])
+    handler.setFormatter(Failing())
+
+    handler.handle(logging.LogRecord("x", 20, "", 0, "said", (), None))
 
 
 def test_a_record_is_left_as_it_is_for_other_handlers(logger: logging.Logger) -> None:
