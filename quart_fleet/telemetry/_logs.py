@@ -18,9 +18,10 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
+from contextvars import Context
 from itertools import islice
 from multiprocessing import parent_process
-from time import gmtime, strftime, time
+from time import gmtime, monotonic, strftime, time
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
@@ -51,9 +52,9 @@ MOST_OF_AN_EXCEPTION = 16_000
 """Characters of a traceback; what is longer loses its middle."""
 MOST_FIELDS = 200
 """Values of one line, with those inside of others."""
-PATIENCE = 100
-"""Milliseconds for which a line waits once for the program that reads them; then lines are lost
-until it reads again, since the service is not to wait with it."""
+PATIENCE, PERIOD = 100, 10
+"""Milliseconds of so many seconds for which lines wait for the program that reads them; then lines
+are lost until it reads again, since the service is not to wait with it."""
 _WRITTEN = "_quart_fleet_written_for"
 """An exception's attribute."""
 _ACCESS = "_quart_fleet_access"
@@ -457,7 +458,7 @@ def _quoted(value: object) -> str:
 
 
 class LineHandler(logging.Handler):
-    """Writes each line whole and at once; where nothing reads, lines are lost, and their number told."""
+    """Writes each line whole and at once; those that cannot be written are lost, and counted."""
 
     def __init__(self, stream: IO[str] | None) -> None:
         super().__init__()
@@ -468,6 +469,8 @@ class LineHandler(logging.Handler):
         self._unwritten = b""
         """The rest of a line of which a part was written."""
         self._lost = 0
+        self._began, self._patience = monotonic(), float(PATIENCE)
+        """Since when, and how many milliseconds are left to wait."""
         with suppress(OSError, ValueError, AttributeError):
             mode = os.fstat(self._raw.fileno()).st_mode
             if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):  # a terminal may be stopped, by its user
@@ -480,7 +483,7 @@ class LineHandler(logging.Handler):
             data = f"{self.format(record)}\n".encode(errors="backslashreplace")
             if self._unwritten or self._lost:
                 self.go_on()
-            rest = data if self._unwritten or self._lost else self._push(data, PATIENCE)
+            rest = data if self._unwritten or self._lost else self._push(data)
         except Exception:  # there is no stderr, it was closed, or the line has no text
             return
         if len(rest) == len(data):
@@ -490,19 +493,21 @@ class LineHandler(logging.Handler):
 
     def go_on(self) -> None:
         """Write what was left of a line, and how many were lost, where something reads again."""
-        self._unwritten = self._push(self._unwritten, 0)
-        if self._unwritten:
+        self._unwritten = self._push(self._unwritten)
+        if self._unwritten or not self._lost:
             return
         words = f"{self._lost} lines of the log were lost: nothing read them"
         told = logging.LogRecord(_log.name, logging.WARNING, "", 0, words, None, None)
-        if self._lost and not self._push(f"{self.format(told)}\n".encode(), 0):
-            self._lost = 0
+        data = f"{Context().run(self.format, told)}\n".encode()  # of no request
+        rest = self._push(data)
+        if len(rest) < len(data):
+            self._unwritten, self._lost = rest, 0
 
-    def _push(self, data: bytes, patience: int) -> bytes:
+    def _push(self, data: bytes) -> bytes:
         """Write what is taken; return what is not."""
-        raw, poll = self._raw, self._poll
-        while data and (poll is None or poll.poll(patience)):
-            if poll is None or len(data) <= _ATOMIC or self.has_room(len(data)):
+        raw = self._raw
+        while data and (self._poll is None or self._poll.poll(0) or self.is_read_soon()):
+            if self._poll is None or len(data) <= _ATOMIC or self.has_room(len(data)):
                 written = raw.write(data)
             else:
                 written = raw.write(data[:_ATOMIC])
@@ -510,6 +515,17 @@ class LineHandler(logging.Handler):
                 break
             data = data[written:]
         return data
+
+    def is_read_soon(self) -> bool:
+        """Wait for what reads a pipe, as long as this period allows."""
+        now = monotonic()
+        if now - self._began >= PERIOD and not (self._unwritten or self._lost):
+            self._began, self._patience = now, PATIENCE
+        if self._poll is None or self._patience < 1:
+            return False
+        is_ready = bool(self._poll.poll(self._patience))
+        self._patience -= (monotonic() - now) * 1000
+        return is_ready
 
     def has_room(self, size: int) -> bool:
         """Whether a pipe takes a long line whole, so that no other process writes in its midst."""

@@ -483,6 +483,50 @@ def test_lines_that_nothing_reads_are_lost_and_their_number_is_told(
     assert 0 < int(told["event"].split()[0]) < 300
 
 
+def test_a_slow_reader_is_waited_for_a_hundredth_of_the_time(
+    unread: tuple[io.TextIOWrapper, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, reading = unread
+    now, waited, read = 0.0, 0.0, b""
+
+    def work(seconds: float) -> None:
+        """Let time pass, in which 4 KB are read each 80 ms."""
+        nonlocal now, read
+        for _ in range(int((now + seconds) / 0.08) - int(now / 0.08)):
+            read += os.read(reading, 4096)
+        now += seconds
+
+    class Poll:
+        def poll(self, milliseconds: float) -> list[tuple[int, int]]:
+            nonlocal waited
+            before, end = now, now + milliseconds / 1000
+            while not (ready := real.poll(0)) and now < end:
+                work(min(0.001, end - now))
+            waited += now - before
+            return ready
+
+    monkeypatch.setattr("quart_fleet.telemetry._logs.monotonic", lambda: now)
+    handler = LineHandler(stream)
+    handler.setFormatter(LineFormatter("tests", is_json=True))
+    real = handler._poll
+    assert real is not None
+    handler._poll = Poll()  # type: ignore[assignment] - whose time is the test's
+
+    os.write(stream.fileno(), b"\n" * 60_000)
+    number = 0
+    while now < 25:
+        handler.handle(logging.LogRecord("x", 20, "", 0, "%d", (number,), None))
+        number += 1
+        work(0.001)
+
+    assert 0.2 < waited <= 0.303
+    lines = [audit(line) for line in read.decode().split("\n")[:-1] if line]
+    written = [int(line["event"]) for line in lines if line["logger"] == "x"]
+    lost = [int(line["event"].split()[0]) for line in lines if line["logger"] != "x"]
+    assert written == sorted(written)
+    assert sum(lost) == written[-1] + 1 - len(written) > 1000
+
+
 def test_a_stderr_that_is_closed_or_none_raises_nothing(tmp_path: Path) -> None:
     closed = (tmp_path / "log").open("w")
     reading, writing = os.pipe()
