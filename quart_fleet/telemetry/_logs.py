@@ -468,11 +468,14 @@ class LineHandler(logging.Handler):
         self._poll: select.poll | None = None
         self._unwritten = b""
         """The rest of a line of which a part was written."""
+        self._is_file, self._size = False, 0
+        """Of a file: its size behind that part."""
         self._lost = 0
         self._began, self._patience = monotonic(), float(PATIENCE)
         """Since when, and how many milliseconds are left to wait."""
         with suppress(OSError, ValueError, AttributeError):
             mode = os.fstat(self._raw.fileno()).st_mode
+            self._is_file = stat.S_ISREG(mode)
             if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):  # a terminal may be stopped, by its user
                 self._poll = select.poll()
                 self._poll.register(self._raw.fileno(), select.POLLOUT)
@@ -483,34 +486,54 @@ class LineHandler(logging.Handler):
             data = f"{self.format(record)}\n".encode(errors="backslashreplace")
             if self._unwritten or self._lost:
                 self.go_on()
-            rest = data if self._unwritten or self._lost else self._push(data)
+            if self._unwritten or self._lost or not self._write(data):
+                self._lost += 1
         except Exception:  # there is no stderr, it was closed, or the line has no text
             return
-        if len(rest) == len(data):
-            self._lost += 1
-        else:
-            self._unwritten = rest
 
     def go_on(self) -> None:
-        """Write what was left of a line, and how many were lost, where something reads again."""
-        self._unwritten = self._push(self._unwritten)
+        """Write what was left of a line, and how many were lost, where there is room again."""
+        if self._unwritten:
+            if (size := self.find_size()) != self._size:
+                # Others have written to it, or it was emptied: that line is lost too.
+                self._unwritten, self._lost = b"\n" if size else b"", self._lost + 1
+            self._unwritten = self._push(self._unwritten)
+            self._size = self.find_size()
         if self._unwritten or not self._lost:
             return
-        words = f"{self._lost} lines of the log were lost: nothing read them"
+        words = f"{self._lost} lines of the log were lost: they could not be written"
         told = logging.LogRecord(_log.name, logging.WARNING, "", 0, words, None, None)
-        data = f"{Context().run(self.format, told)}\n".encode()  # of no request
+        if self._write(f"{Context().run(self.format, told)}\n".encode()):  # of no request
+            self._lost = 0
+
+    def flush(self) -> None:
+        """Write what is left, as at the end of the process."""
+        with suppress(Exception):
+            if self._unwritten or self._lost:
+                self.go_on()
+
+    def _write(self, data: bytes) -> bool:
+        """Write the data, or a part, whose rest is kept; returns False where nothing was written."""
         rest = self._push(data)
-        if len(rest) < len(data):
-            self._unwritten, self._lost = rest, 0
+        if len(rest) == len(data):
+            return False
+        if rest:
+            self._unwritten, self._size = rest, self.find_size()
+        return True
+
+    def find_size(self) -> int:
+        """Return the size of a file, of all else 0."""
+        return os.fstat(self._raw.fileno()).st_size if self._is_file else 0
 
     def _push(self, data: bytes) -> bytes:
         """Write what is taken; return what is not."""
         raw = self._raw
         while data and (self._poll is None or self._poll.poll(0) or self.is_read_soon()):
-            if self._poll is None or len(data) <= _ATOMIC or self.has_room(len(data)):
-                written = raw.write(data)
-            else:
-                written = raw.write(data[:_ATOMIC])
+            is_whole = self._poll is None or len(data) <= _ATOMIC or self.has_room(len(data))
+            try:
+                written = raw.write(data if is_whole else data[:_ATOMIC])
+            except OSError:  # such as of a disk that is full, which may have taken a part before
+                break
             if not written:
                 break
             data = data[written:]

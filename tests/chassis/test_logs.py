@@ -4,10 +4,12 @@ import io
 import json
 import logging
 import os
+import resource
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from time import thread_time
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -508,9 +510,8 @@ def test_a_slow_reader_is_waited_for_a_hundredth_of_the_time(
     monkeypatch.setattr("quart_fleet.telemetry._logs.monotonic", lambda: now)
     handler = LineHandler(stream)
     handler.setFormatter(LineFormatter("tests", is_json=True))
-    real = handler._poll
-    assert real is not None
-    handler._poll = Poll()  # type: ignore[assignment] - whose time is the test's
+    real: Any = handler._poll
+    monkeypatch.setattr(handler, "_poll", Poll())
 
     os.write(stream.fileno(), b"\n" * 60_000)
     number = 0
@@ -525,6 +526,46 @@ def test_a_slow_reader_is_waited_for_a_hundredth_of_the_time(
     lost = [int(line["event"].split()[0]) for line in lines if line["logger"] != "x"]
     assert written == sorted(written)
     assert sum(lost) == written[-1] + 1 - len(written) > 1000
+
+
+@pytest.mark.parametrize("room", [0, 1, 60, 108, 109, 110, 150, 230, 326])
+@pytest.mark.parametrize("between", [None, b"of another\n", b""])
+def test_where_a_file_can_grow_no_more_each_line_is_whole_or_counted(
+    tmp_path: Path, room: int, between: bytes | None
+) -> None:
+    path, limits = tmp_path / "log", resource.getrlimit(resource.RLIMIT_FSIZE)
+    with path.open("a") as stream:
+        handler = LineHandler(stream)
+        handler.setFormatter(LineFormatter("tests", is_json=True))
+
+        def log(*numbers: int) -> None:
+            for number in numbers:
+                handler.handle(logging.LogRecord("x", 20, "", 0, "%d", (number,), None))
+
+        log(0)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + room, limits[1]))
+        try:
+            log(1, 2, 3)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        if between is not None:
+            path.write_bytes(path.read_bytes() + between if between else b"")
+        log(4)
+        handler.flush()
+
+    *lines, last = path.read_text().split("\n")
+    assert last == ""
+    if between is not None:
+        lines = [line for line in lines if line and not line.endswith("of another")]
+    told = [audit(line) for line in lines]
+    lost = sum(int(line["event"].split()[0]) for line in told if line["logger"] != "x")
+    written = [line["event"] for line in told if line["logger"] == "x"]
+    assert written[-1] == "4"
+    if between is None:
+        assert lost + len(written) == 5
+        assert written[0] == "0"
+    else:
+        assert lost > 0 or room > 300
 
 
 def test_a_stderr_that_is_closed_or_none_raises_nothing(tmp_path: Path) -> None:
