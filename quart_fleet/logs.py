@@ -24,25 +24,29 @@ _UNSAFE = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
 )
-_MARGIN = 2_000
-"""Characters behind those that are shown in which a secret may end that begins among them."""
-
 _SECRETS = (
     r"passw|passphrase|pwd|secret|token|authoriz|cookie|credential|jwt|csrf|xsrf|bearer"
     r"|(?:api|private|access|signing|encryption)[_-]?key|session[_-]?id"
 )
 """What the name of a secret contains."""
 _SECRET_NAME = re.compile(rf"{_SECRETS}|^auth$", re.IGNORECASE)
+# Strangers choose these texts, so each takes time in proportion to its length: a match begins only
+# where a word does, what is repeated is not tried again shorter, and what does not end is a secret
+# to the end of the text.
 _SECRET_TEXT = re.compile(
     # `password=…`, `"password": "…"`, `('password', '…')`, `Authorization: Bearer …`
-    rf"""((?:{_SECRETS})[\w-]*(?:\\*["']?\s*(?:=>?|:(?!//))\s*|\\*["']\s*,\s*(?=b?\\*["'])))"""
-    r"""(?:b?"(?:[^"\\]|\\.)*"|b?'(?:[^'\\]|\\.)*'|b?\\+["'].*?\\+["']"""
-    r"""|(?:Basic|Bearer|Digest|Negotiate|Token)\s+[^\s,;'"]+|[^\s,;&)\]}}'"]+)""",
+    rf"""((?<![\w-])(?=[\w-]*?(?:{_SECRETS}))[\w-]++"""
+    r"""(?:\\*+["']?\s*+(?:=>?|:(?!//))\s*+|\\*+["']\s*+,\s*+(?=b?\\*+["'])))"""
+    r"""(?:b?"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|b?'(?:[^'\\]|\\.)*+(?:'|\\?\Z)"""
+    r"""|b?\\++["'](?:[^\\]|\\++(?!["'\\]))*+(?:\\++["']|\Z)"""
+    r"""|(?:Basic|Bearer|Digest|Negotiate|Token)\s++[^\s,;'"]++|[^\s,;&)\]}}'"]++)""",
     re.IGNORECASE,
 )
-_COOKIES = re.compile(r"(cookie\s*:\s*).+", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(://[^\s/?#@:\"'<>]*:)(?!\d{1,5}(?:[/?#\s\"'<>]|$))[^\s\"'<>]*@")
-"""To the last `@`, since a password may have more; what looks like a port is none."""
+_COOKIES = re.compile(r"(cookie\s*+:\s*+).+", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?<![^\s\"'<>])[^\s\"'<>]+@")
+"""To the last `@`, since a password may have more."""
+_URL_PASSWORD = re.compile(r"(://[^\s/?#@:\"'<>]*+:)(?!\d{1,5}[/?#]).*", re.DOTALL)
+"""Of such an address; what looks like a port is none."""
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _LOGGER = re.compile(r"[\w-]+(\.[\w-]+)*")
@@ -65,14 +69,16 @@ def clean(text: str, most: int = MOST) -> str:
     """Escape a text as `escape` does, with passwords in URLs and what is named a secret hidden."""
     length = len(text)
     if length > most:
-        text = text[: most + _MARGIN]
+        text = f"{text[:most]}@"  # which may be in the midst of a URL's password
     if not (text.isascii() and text.isprintable()):
         text = _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
     if "://" in text:
-        text = _URL_PASSWORD.sub(rf"\g<1>{HIDDEN}@", text)
+        text = _ADDRESS.sub(lambda found: _URL_PASSWORD.sub(rf"\g<1>{HIDDEN}@", found[0]), text)
     if _SECRET_NAME.search(text):
         text = _SECRET_TEXT.sub(rf"\g<1>{HIDDEN}", _COOKIES.sub(rf"\g<1>{HIDDEN}", text))
-    return f"{text[:most]}... ({length} characters)" if length > most else text
+    if length > most:
+        text = f"{text.removesuffix('@')[:most]}... ({length} characters)"
+    return text
 
 
 def read_levels(text: str) -> dict[str, int]:

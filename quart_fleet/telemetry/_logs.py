@@ -18,9 +18,11 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
+from contextvars import Context
 from itertools import islice
 from multiprocessing import parent_process
-from time import gmtime, strftime, time
+from pathlib import Path
+from time import gmtime, monotonic, strftime, time
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
@@ -51,11 +53,15 @@ MOST_OF_AN_EXCEPTION = 16_000
 """Characters of a traceback; what is longer loses its middle."""
 MOST_FIELDS = 200
 """Values of one line, with those inside of others."""
-PATIENCE = 100
-"""Milliseconds for which a line waits once for the program that reads them; then lines are lost
-until it reads again, since the service is not to wait with it."""
+PATIENCE, PERIOD = 100, 10
+"""Milliseconds of so many seconds for which lines wait for the program that reads them; then lines
+are lost until it reads again, since the service is not to wait with it."""
 _WRITTEN = "_quart_fleet_written_for"
 """An exception's attribute."""
+_ACCESS = "_quart_fleet_access"
+"""A record's attribute: what an access line says."""
+COPIES = "QUART_FLEET_LOG_COPIES"
+"""The variable by which tests have each process write its lines of JSON into a folder, too."""
 _DEPTH = 6
 _MOST_OF_A_KEY = 100
 _ATOMIC = 4096
@@ -63,7 +69,7 @@ _ATOMIC = 4096
 _F_GETPIPE_SZ = 1032
 _PROBES = frozenset({f"{PREFIX}/health", f"{PREFIX}/health/ready"})
 _INVISIBLE = frozenset(vars(logging.makeLogRecord({}))) | {
-    *("message", "asctime", "taskName", "color_message", "access", "_logger", "_name"),
+    *("message", "asctime", "taskName", "color_message", _ACCESS, "_logger", "_name"),
 }
 """What a record has besides the fields of `extra=`."""
 _OURS = frozenset(
@@ -107,9 +113,14 @@ def install_logs(app: "ServiceApplication") -> None:
         is_stock = type(handler) is logging.StreamHandler and handler.stream is sys.stderr
         if is_stock or isinstance(handler, LineHandler):
             root.removeHandler(handler)
+        elif isinstance(handler, _Copy):
+            root.removeHandler(handler)
+            handler.close()
     ours = LineHandler(sys.stderr)
     ours.setFormatter(formatter)
     root.addHandler(ours)
+    if folder := os.environ.get(COPIES):
+        root.addHandler(_Copy(folder, config.get("SERVICE_NAME", app.name)))
     app.logger.removeHandler(default_handler)  # which Quart's create_logger has given it
     app.logger.setLevel(logging.NOTSET)
     root.setLevel(logging.DEBUG if app.debug else logging.INFO)
@@ -137,6 +148,17 @@ def install_logs(app: "ServiceApplication") -> None:
         @app.after_serving
         async def tell_what_was_counted() -> None:
             access.tell()
+
+
+class _Copy(logging.FileHandler):
+    """Writes the lines once more, for those who hold them to what is promised of each."""
+
+    def __init__(self, folder: str, service: str) -> None:
+        super().__init__(Path(folder, f"{os.getpid()}.log"), encoding="utf-8")
+        self.setFormatter(LineFormatter(service, is_json=True))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's
+        """Leave it: that a disk is full is tried too."""
 
 
 def take_in_libraries() -> None:
@@ -234,7 +256,7 @@ class AccessLog(Observer):
             levelno=level,
             levelname=logging.getLevelName(level),
             args=(method, path),
-            access=fields,
+            **{_ACCESS: fields},
         )
         self._logger.handle(record)
 
@@ -272,17 +294,16 @@ class LineFormatter(ProcessorFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return it without a line break at its end; of what was logged nothing raises here."""
-        access = vars(record).get("access")
-        if access is not None and record.name == ACCESS:
+        access = vars(record).get(_ACCESS)
+        try:
+            if access is None:
+                return super().format(record)
             line = self._begin(record, f"{access['method']} {access['path']}")
             line.update(access)
-            return self._write(None, "", line)
-        try:
-            return super().format(record)
         except Exception as error:  # of what was logged
             line = self._begin(record, f"A line of {clean(record.name, 200)} cannot be written")
             line["exception"] = type(error).__name__
-            return self._write(None, "", line)
+        return self._write(None, "", line)
 
     def _begin(self, record: logging.LogRecord, event: str) -> EventDict:
         second = int(record.created)
@@ -425,8 +446,8 @@ class Console:
         del line["service"]
         if parent_process() is None:
             del line["pid"]
-        if line["logger"] == ACCESS:
-            del line["method"], line["path"]
+        if line["event"] == f"{line.get('method')} {line.get('path')}":
+            del line["method"], line["path"]  # which it says already
         level, stamp = line.pop("level"), line.pop("timestamp")
         event, logger = line.pop("event"), line.pop("logger")
         if "=" in event or " [" in event:  # which the rest of the line has
@@ -454,7 +475,7 @@ def _quoted(value: object) -> str:
 
 
 class LineHandler(logging.Handler):
-    """Writes each line whole and at once; where nothing reads, lines are lost, and their number told."""
+    """Writes each line whole and at once; those that cannot be written are lost, and counted."""
 
     def __init__(self, stream: IO[str] | None) -> None:
         super().__init__()
@@ -464,49 +485,87 @@ class LineHandler(logging.Handler):
         self._poll: select.poll | None = None
         self._unwritten = b""
         """The rest of a line of which a part was written."""
+        self._is_file, self._size = False, 0
+        """Of a file: its size behind that part."""
         self._lost = 0
+        self._began, self._patience = monotonic(), float(PATIENCE)
+        """Since when, and how many milliseconds are left to wait."""
         with suppress(OSError, ValueError, AttributeError):
             mode = os.fstat(self._raw.fileno()).st_mode
+            self._is_file = stat.S_ISREG(mode)
             if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):  # a terminal may be stopped, by its user
                 self._poll = select.poll()
                 self._poll.register(self._raw.fileno(), select.POLLOUT)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record; what cannot be written is lost."""
-        data = f"{self.format(record)}\n".encode(errors="backslashreplace")
         try:
+            data = f"{self.format(record)}\n".encode(errors="backslashreplace")
             if self._unwritten or self._lost:
                 self.go_on()
-            rest = data if self._unwritten or self._lost else self._push(data, PATIENCE)
-        except (AttributeError, OSError, ValueError):  # there is no stderr, or it was closed
+            if self._unwritten or self._lost or not self._write(data):
+                self._lost += 1
+        except Exception:  # there is no stderr, it was closed, or the line has no text
             return
-        if len(rest) == len(data):
-            self._lost += 1
-        else:
-            self._unwritten = rest
 
     def go_on(self) -> None:
-        """Write what was left of a line, and how many were lost, where something reads again."""
-        self._unwritten = self._push(self._unwritten, 0)
+        """Write what was left of a line, and how many were lost, where there is room again."""
         if self._unwritten:
+            if (size := self.find_size()) != self._size:
+                # Others have written to it, or it was emptied: that line is lost too.
+                self._unwritten, self._lost = b"\n" if size else b"", self._lost + 1
+            self._unwritten = self._push(self._unwritten)
+            self._size = self.find_size()
+        if self._unwritten or not self._lost:
             return
-        words = f"{self._lost} lines of the log were lost: nothing read them"
+        words = f"{self._lost} lines of the log were lost: they could not be written"
         told = logging.LogRecord(_log.name, logging.WARNING, "", 0, words, None, None)
-        if self._lost and not self._push(f"{self.format(told)}\n".encode(), 0):
+        if self._write(f"{Context().run(self.format, told)}\n".encode()):  # of no request
             self._lost = 0
 
-    def _push(self, data: bytes, patience: int) -> bytes:
+    def flush(self) -> None:
+        """Write what is left, as at the end of the process."""
+        with suppress(Exception):
+            if self._unwritten or self._lost:
+                self.go_on()
+
+    def _write(self, data: bytes) -> bool:
+        """Write the data, or a part, whose rest is kept; returns False where nothing was written."""
+        rest = self._push(data)
+        if len(rest) == len(data):
+            return False
+        if rest:
+            self._unwritten, self._size = rest, self.find_size()
+        return True
+
+    def find_size(self) -> int:
+        """Return the size of a file, of all else 0."""
+        return os.fstat(self._raw.fileno()).st_size if self._is_file else 0
+
+    def _push(self, data: bytes) -> bytes:
         """Write what is taken; return what is not."""
-        raw, poll = self._raw, self._poll
-        while data and (poll is None or poll.poll(patience)):
-            if poll is None or len(data) <= _ATOMIC or self.has_room(len(data)):
-                written = raw.write(data)
-            else:
-                written = raw.write(data[:_ATOMIC])
+        raw = self._raw
+        while data and (self._poll is None or self._poll.poll(0) or self.is_read_soon()):
+            is_whole = self._poll is None or len(data) <= _ATOMIC or self.has_room(len(data))
+            try:
+                written = raw.write(data if is_whole else data[:_ATOMIC])
+            except OSError:  # such as of a disk that is full, which may have taken a part before
+                break
             if not written:
                 break
             data = data[written:]
         return data
+
+    def is_read_soon(self) -> bool:
+        """Wait for what reads a pipe, as long as this period allows."""
+        now = monotonic()
+        if now - self._began >= PERIOD and not (self._unwritten or self._lost):
+            self._began, self._patience = now, PATIENCE
+        if self._poll is None or self._patience < 1:
+            return False
+        is_ready = bool(self._poll.poll(self._patience))
+        self._patience -= (monotonic() - now) * 1000
+        return is_ready
 
     def has_room(self, size: int) -> bool:
         """Whether a pipe takes a long line whole, so that no other process writes in its midst."""

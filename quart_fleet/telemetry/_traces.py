@@ -105,7 +105,7 @@ class Traces(Observer):
         """Continue the caller's trace, or begin one."""
         scope = request.scope
         method = scope["method"] if scope["method"] in _METHODS else "HTTP"
-        # Without what is current: a server may begin a pipelined request in the one before it.
+        # Without what is current in the server's task: a request has no other parent than it says.
         context, drawn = _ROOT, None
         if self._bound is None or not _W3C.isdisjoint(dict(scope["headers"])):
             context = self._propagator.extract(scope["headers"], _ROOT, _HEADERS)
@@ -128,6 +128,7 @@ class Traces(Observer):
         """Say what came of it: only what this service has failed in is an error of its."""
         span, token = request.span
         contexts.detach(token)
+        request.span = span, None  # a token holds its context, which holds the request
         if span.is_recording():
             if request.rule is not None:
                 method = request.scope["method"]

@@ -143,11 +143,13 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return audit_log(log)
 
 
-async def _send(port: int, data: bytes) -> None:
+async def _send(port: int, data: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
-    await reader.read()
+    async with asyncio.timeout(TIMEOUT):
+        answer = await reader.read()
     writer.close()
+    return answer
 
 
 def of(told: list[dict[str, Any]], path: str) -> dict[str, Any]:
@@ -214,6 +216,23 @@ def test_a_flood_of_what_is_refused_is_two_lines(told: list[dict[str, Any]]) -> 
 
     assert first["event"] == "A request was answered 400 before the application"
     assert (first["status"], "(19 more like this)" in last["event"]) == (400, True)
+
+
+@SERVERS
+def test_what_a_server_refuses_is_answered_with_lines_for_people(
+    server: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "log"
+    with path.open("wb") as log, talking(log, "--server", server, LOG_FORMAT="console") as client:
+        for head in (b"GARBAGE", b"GET / HTTP/1.1", b"GET / HTTP/1.1\r\nHost: x\r\nHost: y"):
+            answer = asyncio.run(_send(client.base_url.port or 0, head + b"\r\n\r\n"))
+            assert answer.startswith(b"HTTP/1.1 400 "), head
+        assert client.get("/task/1").status_code == 200
+
+    said = path.read_text()
+    assert " A request was answered 400 before the application [quart_fleet.access] " in said
+    assert re.search(r" GET /api/v1/task/1 \[quart_fleet.access\] .*status=200", said)
+    assert "Traceback" not in said
 
 
 @SERVERS

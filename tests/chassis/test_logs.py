@@ -4,9 +4,12 @@ import io
 import json
 import logging
 import os
-from collections.abc import Iterator
+import resource
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from time import thread_time
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,7 +19,14 @@ from quart_fleet.errors import ConfigurationError
 from quart_fleet.logs import HIDDEN, clean, escape, is_secret, read_levels
 from quart_fleet.observation import REQUEST, ObservedRequest
 from quart_fleet.settings import ServiceSettings
-from quart_fleet.telemetry._logs import LineFormatter, LineHandler, make_plain, write_exception
+from quart_fleet.telemetry._literals import without_literals
+from quart_fleet.telemetry._logs import (
+    ACCESS,
+    LineFormatter,
+    LineHandler,
+    make_plain,
+    write_exception,
+)
 from tests.audit import audit
 
 FORGED_JSON = '{"timestamp":"2026-01-01T00:00:00.000000Z","level":"info","event":"forged"}'
@@ -223,6 +233,62 @@ def test_a_password_at_the_end_of_what_is_shown_is_hidden_before_the_cut() -> No
 
     assert "hun" not in clean(text, 205)
 
+    for most in range(190, 230):
+        assert "hun" not in clean(text, most)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("password='hunter2 and", "password=***"),
+        ('{"token": "hunter\\" 2', '{"token": ***'),
+        ('{\\"pwd\\": \\"hunter2, 3', '{\\"pwd\\": ***'),
+        ('{\\"pwd\\": \\"a\\", \\"id\\": 1}', '{\\"pwd\\": ***, \\"id\\": 1}'),
+        (f"{'x' * 300}_token_{'x' * 300}=hunter2 x", f"{'x' * 300}_token_{'x' * 300}=*** x"),
+    ],
+)
+def test_a_secret_that_does_not_end_is_hidden_to_the_end(text: str, shown: str) -> None:
+    assert clean(text) == shown
+
+
+@pytest.mark.parametrize("write", [clean, escape, without_literals.__wrapped__])
+@pytest.mark.parametrize(
+    "start", ["", "/token=\\'", '"token"="', "://a:", "/pwd", "cookie:", "E'", "$a$", "/*", "1"]
+)
+def test_a_text_takes_time_in_proportion_to_its_length(
+    start: str, write: Callable[[str, int], str] | Callable[[str], str]
+) -> None:
+    units = ["token", "pwd-", "token=", "token='", 'token="\\"', "token\\'", "a','", "\\", "\\\\'"]
+    units += [
+        "\\'x",
+        " ",
+        "x ",
+        "cookie ",
+        "://",
+        "://:",
+        "://a:b",
+        "a@",
+        "Basic ",
+        ":",
+        "Ab1_",
+        "\n",
+    ]
+    units += ["--", "/*", "$a", "$$", "''", '"', "E'\\", "1", "1.", "1e", "0x"]
+
+    def seconds(unit: str, length: int) -> float:
+        text = start + unit * (length // len(unit)) + "="
+        options = () if write is without_literals.__wrapped__ else (len(text),)
+        taken = []
+        for _ in range(3):
+            before = thread_time()
+            write(text, *options)
+            taken.append(thread_time() - before)
+        return min(taken)
+
+    for unit in units:
+        # Of what grows with the square of the length the ratio is 256.
+        assert seconds(unit, 16_000) < 64 * seconds(unit, 1_000), unit
+
 
 def test_a_traceback_has_no_values_of_variables_and_no_passwords() -> None:
     def fail() -> None:
@@ -302,6 +368,36 @@ def test_a_message_that_does_not_fit_its_arguments_raises_nothing(
     record = logging.LogRecord("tests", logging.INFO, "", 0, "%d %s", arguments, None)
 
     assert audit(Kept().format(record))["level"] == "info"
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+def test_the_logger_of_requests_writes_what_others_say_too(is_json: bool) -> None:
+    kept = Kept(is_json=is_json)
+    logger = logging.Logger(ACCESS)
+    logger.addHandler(kept)
+
+    logger.warning("of an owner")
+    logger.warning("of an owner", extra={"access": "admin", "method": "GET", "path": "/x"})
+    logger.warning(Broken())
+
+    bare, full, broken = kept.lines
+    assert "of an owner" in bare
+    for value in ("admin", "GET", "/x"):
+        assert value in full
+    assert "cannot be written" in broken
+
+
+def test_a_line_that_a_formatter_fails_on_stops_nothing(
+    unread: tuple[io.TextIOWrapper, int],
+) -> None:
+    class Failing(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            raise LookupError(record.name)
+
+    handler = LineHandler(unread[0])
+    handler.setFormatter(Failing())
+
+    handler.handle(logging.LogRecord("x", 20, "", 0, "said", (), None))
 
 
 def test_a_record_is_left_as_it_is_for_other_handlers(logger: logging.Logger) -> None:
@@ -387,6 +483,90 @@ def test_lines_that_nothing_reads_are_lost_and_their_number_is_told(
     told = next(line for line in lines if "were lost" in line["event"])
     assert len([line for line in lines if line["logger"] == "x" and line["event"] < "1000"]) > 0
     assert 0 < int(told["event"].split()[0]) < 300
+
+
+def test_a_slow_reader_is_waited_for_a_hundredth_of_the_time(
+    unread: tuple[io.TextIOWrapper, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, reading = unread
+    now, waited, read = 0.0, 0.0, b""
+
+    def work(seconds: float) -> None:
+        """Let time pass, in which 4 KB are read each 80 ms."""
+        nonlocal now, read
+        for _ in range(int((now + seconds) / 0.08) - int(now / 0.08)):
+            read += os.read(reading, 4096)
+        now += seconds
+
+    class Poll:
+        def poll(self, milliseconds: float) -> list[tuple[int, int]]:
+            nonlocal waited
+            before, end = now, now + milliseconds / 1000
+            ready: list[tuple[int, int]] = []
+            while not (ready := real.poll(0)) and now < end:
+                work(min(0.001, end - now))
+            waited += now - before
+            return ready
+
+    monkeypatch.setattr("quart_fleet.telemetry._logs.monotonic", lambda: now)
+    handler = LineHandler(stream)
+    handler.setFormatter(LineFormatter("tests", is_json=True))
+    real: Any = handler._poll
+    monkeypatch.setattr(handler, "_poll", Poll())
+
+    os.write(stream.fileno(), b"\n" * 60_000)
+    number = 0
+    while now < 25:
+        handler.handle(logging.LogRecord("x", 20, "", 0, "%d", (number,), None))
+        number += 1
+        work(0.001)
+
+    assert 0.2 < waited <= 0.303
+    lines = [audit(line) for line in read.decode().split("\n")[:-1] if line]
+    written = [int(line["event"]) for line in lines if line["logger"] == "x"]
+    lost = [int(line["event"].split()[0]) for line in lines if line["logger"] != "x"]
+    assert written == sorted(written)
+    assert sum(lost) == written[-1] + 1 - len(written) > 1000
+
+
+@pytest.mark.parametrize("room", [0, 1, 60, 108, 109, 110, 150, 230, 326])
+@pytest.mark.parametrize("between", [None, b"of another\n", b""])
+def test_where_a_file_can_grow_no_more_each_line_is_whole_or_counted(
+    tmp_path: Path, room: int, between: bytes | None
+) -> None:
+    path, limits = tmp_path / "log", resource.getrlimit(resource.RLIMIT_FSIZE)
+    with path.open("a") as stream:
+        handler = LineHandler(stream)
+        handler.setFormatter(LineFormatter("tests", is_json=True))
+
+        def log(*numbers: int) -> None:
+            for number in numbers:
+                handler.handle(logging.LogRecord("x", 20, "", 0, "%d", (number,), None))
+
+        log(0)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + room, limits[1]))
+        try:
+            log(1, 2, 3)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        if between is not None:
+            path.write_bytes(path.read_bytes() + between if between else b"")
+        log(4)
+        handler.flush()
+
+    *lines, last = path.read_text().split("\n")
+    assert last == ""
+    if between is not None:
+        lines = [line for line in lines if line and not line.endswith("of another")]
+    told = [audit(line) for line in lines]
+    lost = sum(int(line["event"].split()[0]) for line in told if line["logger"] != "x")
+    written = [line["event"] for line in told if line["logger"] == "x"]
+    assert written[-1] == "4"
+    if between is None:
+        assert lost + len(written) == 5
+        assert written[0] == "0"
+    else:
+        assert lost > 0 or room > 300
 
 
 def test_a_stderr_that_is_closed_or_none_raises_nothing(tmp_path: Path) -> None:
