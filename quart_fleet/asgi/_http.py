@@ -9,6 +9,7 @@ runs to its end, and commits what it began.
 import asyncio
 from collections.abc import AsyncIterator, Generator
 from contextlib import suppress
+from contextvars import Context
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -455,7 +456,8 @@ class BoundedApplication(quart.Quart):
         self._bounds[bound] = None
         if self._looking is not loop:
             self._looking = loop
-            loop.call_later(LOOK_INTERVAL, self._look, loop)
+            # It is of all requests, and keeps nothing of the first.
+            loop.call_later(LOOK_INTERVAL, self._look, loop, context=Context())
         BOUND.set(bound)
         app: Any = self
         async with self.request_context(request) as context:

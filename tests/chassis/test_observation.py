@@ -1,5 +1,7 @@
 """What observers are told, and the id that each request has."""
 
+import asyncio
+
 import pytest
 from quart import Quart, Response
 
@@ -80,6 +82,17 @@ async def test_a_request_has_an_id_where_none_observes_it(app: ServiceApplicatio
 
     assert await answer.get_data(as_text=True) == "a at /id"
     assert "X-Request-ID" not in answer.headers
+
+
+async def test_what_looks_at_all_requests_is_of_none(
+    app: ServiceApplication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr(app, "_look", lambda _loop: looked.set_result(find_request()))
+
+    await app.test_client().get("/things/7")
+
+    assert await asyncio.wait_for(looked, 10) is None
 
 
 class Raising(Observer):
