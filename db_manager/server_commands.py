@@ -60,7 +60,10 @@ def status(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(fields, indent=2, default=str))
     else:
-        print_fields((name.capitalize(), _word(value)) for name, value in fields.items())
+        words = {True: "yes", False: "no", None: "-"}
+        print_fields(
+            (name.capitalize(), words.get(value) or str(value)) for name, value in fields.items()
+        )
 
 
 @postgres.command()
@@ -94,9 +97,3 @@ def _server() -> Iterator["EmbeddedPostgres"]:
         yield EmbeddedPostgres(get_workspace().postgres_folder)
     except EmbeddedPostgresError as error:
         raise ManagerError(str(error)) from error
-
-
-def _word(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "-" if value is None else str(value)

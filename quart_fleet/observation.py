@@ -4,6 +4,7 @@ Log, metrics and traces are observers of an application. Without any, nothing is
 request has an id for those of its log lines and calls alone that there are.
 """
 
+import logging
 import re
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ DATABASE, CLIENTS = "quart_fleet.database", "quart_fleet.clients"
 """Where an application keeps what it has of them, for those that measure it."""
 
 _PROCESS = token_hex(8).encode()
+_log = logging.getLogger(__name__)
 _numbers = count(1)
 
 
@@ -49,6 +51,8 @@ class ObservedRequest:
     """The path of its route, as `/api/v1/users/<id:record_id>`; None where there is no route."""
     status: int | None = None
     """None where the client has left before its answer."""
+    is_whole: bool = False
+    """Whether the last part of its answer was sent."""
     left: bool = False
     """Whether it is known that the client has left before all of its answer was sent."""
     received: int = 0
@@ -61,6 +65,20 @@ class ObservedRequest:
     """What nothing has foreseen, where it was answered 500 or cut for it."""
     span: Any = None
     """An observer's own."""
+
+    @property
+    def ended(self) -> str | None:
+        """How it ended where its answer was not sent whole: `client left`, or `failed` for it."""
+        if self.left or (self.status is None and self.error is None):
+            return "client left"
+        return None if self.is_whole else "failed"
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the service has not answered it well: by a 5xx, or with an answer that it cut."""
+        if self.status is not None and self.status >= 500:
+            return True
+        return not self.is_whole and self.ended == "failed"
 
     @property
     def trace_id(self) -> str | None:
@@ -159,7 +177,8 @@ class ObservedCall:
 class Observer:
     """Hears of what a process does: a derived class has those methods that it needs.
 
-    They are called in the midst of a request: they return soon, and raise nothing.
+    They are called in the midst of a request, and return soon. What they raise is logged: it keeps
+    nothing from its answer, and no other one from hearing of it.
     """
 
     def begin_request(self, request: ObservedRequest) -> None:
@@ -179,3 +198,8 @@ class Observer:
 
     def end_call(self, call: ObservedCall) -> None:
         """It has ended, well or not."""
+
+
+def log_trouble(observer: Observer) -> None:
+    """Log what an observer has raised, as in an `except` clause."""
+    _log.exception("%s raised in the midst of what it observes", type(observer).__qualname__)

@@ -27,7 +27,14 @@ from quart_fleet.asgi._limits import BodyMemory
 from quart_fleet.conventions import PREFIX
 from quart_fleet.errors import ServiceError
 from quart_fleet.logs import CountedWarnings
-from quart_fleet.observation import REQUEST, REQUEST_ID, ObservedRequest, Observer, identify
+from quart_fleet.observation import (
+    REQUEST,
+    REQUEST_ID,
+    ObservedRequest,
+    Observer,
+    identify,
+    log_trouble,
+)
 
 if TYPE_CHECKING:
     from hypercorn.typing import (
@@ -48,6 +55,7 @@ _TOO_MANY_DIGITS = 20
 """No bigint has as many; Python refuses to read more than 4300."""
 _HEALTH = f"{PREFIX}/health"
 """Answered however many requests are running: a process that is busy is not to be killed."""
+_WITHOUT_BODY = (204, 304)
 _NOWHERE = "/ "
 """A path that no route has, for what is outside of the application's root, or no URL."""
 
@@ -193,7 +201,7 @@ class ServiceApplication(BoundedApplication):
         else:
             await self._answer(scope, receive, send)
 
-    async def _answer_observed(
+    async def _answer_observed(  # noqa: C901 - one observer after another, whatever each raises
         self, scope: "HTTPScope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
     ) -> None:
         """Answer with the request's id, and tell those that observe it when it begins and ends."""
@@ -207,10 +215,16 @@ class ServiceApplication(BoundedApplication):
                     message = {**message, "headers": [*headers, (REQUEST_ID, observed.id)]}
             elif message["type"] == "http.response.body":
                 observed.sent += len(message.get("body", b""))
+                observed.is_whole = not message.get("more_body", False)
             return send(message)
 
+        observers = self.observers
         for observer in self.observers:
-            observer.begin_request(observed)
+            try:
+                observer.begin_request(observed)
+            except Exception:
+                log_trouble(observer)
+                observers = [each for each in observers if each is not observer]
         try:
             await self._answer(scope, receive, send_observed)
         except Exception as error:
@@ -220,8 +234,13 @@ class ServiceApplication(BoundedApplication):
             observed.seconds = perf_counter() - observed.started
             if observed.body is not None:
                 observed.received, observed.body = observed.body.come, None
-            for observer in self.observers:
-                observer.end_request(observed)
+            if scope["method"] == "HEAD" or observed.status in _WITHOUT_BODY:
+                observed.sent = 0  # of what the application answers, no server sends it
+            for observer in observers:
+                try:
+                    observer.end_request(observed)
+                except Exception:
+                    log_trouble(observer)
 
     async def _answer(
         self, scope: "HTTPScope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"

@@ -127,10 +127,15 @@ class LingeringConnection(ASGIHTTPConnection):
     """
 
     async def __call__(self, receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
-        ended = asyncio.Event()
+        ended, observed = asyncio.Event(), REQUEST.get()
 
         async def receive_noting_end() -> "ASGIReceiveEvent":
             message = await receive()
+            if observed is not None:
+                if message["type"] == "http.request":
+                    observed.received += len(message.get("body", b""))
+                elif not observed.is_whole:
+                    observed.left = True
             if not message.get("more_body", False):
                 ended.set()
             return message
@@ -566,12 +571,12 @@ async def _send_while_connected(
     sending = asyncio.ensure_future(send_parts())
     try:
         ended, _ = await asyncio.wait((leaving, sending), return_when=asyncio.FIRST_COMPLETED)
+        if sending not in ended:
+            _note_left()
     finally:
         leaving.cancel()
         sending.cancel()
         await asyncio.gather(leaving, sending, return_exceptions=True)
-        if sending.cancelled():
-            _note_left()
         request_body.release()  # what has come meanwhile, which nobody reads any more
     if sending in ended or not sending.cancelled():
         sending.result()  # one that was not cancelled here is no whole answer either

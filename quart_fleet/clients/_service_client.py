@@ -46,6 +46,7 @@ from quart_fleet.observation import (
     ObservedCall,
     Observer,
     find_request,
+    log_trouble,
 )
 from quart_fleet.paging import ListPage
 from quart_fleet.settings import ServiceSettings
@@ -398,14 +399,20 @@ class ServiceClient:
             self.service, operation.method, operation.template, REQUEST.get(), target=path
         )
         for observer in self._clients.observers:
-            observer.begin_call(observed, headers)
+            try:
+                observer.begin_call(observed, headers)
+            except Exception:
+                log_trouble(observer)
         try:
             yield observed
         finally:
             observed.seconds = perf_counter() - observed.started
             self.outcomes[observed.outcome] += 1
             for observer in self._clients.observers:
-                observer.end_call(observed)
+                try:
+                    observer.end_call(observed)
+                except Exception:
+                    log_trouble(observer)
 
     async def missing(self, operation: Operation[Any], ids: Set[int]) -> Set[int]:
         """Return those of the ids that the service keeps nothing of; all are asked for at once.

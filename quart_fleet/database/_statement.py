@@ -45,7 +45,7 @@ from sqlalchemy.sql.selectable import ForUpdateArg, SelectBase, TextualSelect
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
 
-from quart_fleet.observation import REQUEST, ObservedStatement
+from quart_fleet.observation import REQUEST, ObservedStatement, log_trouble
 
 if TYPE_CHECKING:
     from quart_fleet.database._engine import Database
@@ -170,7 +170,10 @@ def tell_of(sql: str, started: float, error: BaseException | None, database: "Da
         sql, summarise(sql), started, seconds, error, REQUEST.get(), database.place
     )
     for observer in database.observers:
-        observer.end_statement(ended)
+        try:
+            observer.end_statement(ended)
+        except Exception:
+            log_trouble(observer)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.logs import CountedWarnings
+from quart_fleet.observation import log_trouble
 
 if TYPE_CHECKING:
     from asyncio import WriteTransport
@@ -202,7 +203,10 @@ class Connections:
     def write(self, status: int) -> bytes:
         """Return the whole answer of this status that closes its connection."""
         for observer in self.app.observers:
-            observer.end_refused(status)
+            try:
+                observer.end_refused(status)
+            except Exception:
+                log_trouble(observer)
         start, last = self.app.refusals[status]
         lines = [
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(),

@@ -6,8 +6,11 @@ from quart import Quart
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 
+_OF_HTTP = {"ws": "http", "wss": "https"}
 _IPV4_IN_IPV6 = "::ffff:"
 """What addresses of IPv4 begin with on a socket of both families (RFC 4291, section 2.5.5.2)."""
 
@@ -18,7 +21,16 @@ def believe_proxies(app: Quart) -> None:
     In the application and not in its server, since each server has its own way, or none.
     """
     inner: ASGI3Application = app.asgi_app  # type: ignore[assignment]  # hypercorn's types there
-    outer: ASGI3Application = ProxyHeadersMiddleware(inner, app.config["TRUSTED_PROXIES"])
+
+    def answer(
+        scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
+    ) -> "Awaitable[None]":
+        # Some proxies name a WebSocket's scheme, for requests that then are none too.
+        if scope["type"] == "http" and scope["scheme"] in _OF_HTTP:
+            scope["scheme"] = _OF_HTTP[scope["scheme"]]
+        return inner(scope, receive, send)
+
+    outer: ASGI3Application = ProxyHeadersMiddleware(answer, app.config["TRUSTED_PROXIES"])
     if app.config["HOST"] == "::":
         outer = _PlainAddresses(outer)
     app.asgi_app = outer  # type: ignore[method-assign, assignment]  # as Quart documents it

@@ -157,7 +157,7 @@ class Live(Observer):
         """Tell of it, in detail where its steps were noted; of others where they failed."""
         self._running -= 1
         self._ended += 1
-        is_error = request.status is not None and request.status >= 500
+        is_error = request.has_failed
         self._errors += is_error
         if len(self._durations) < _MOST_DURATIONS:
             self._durations.append(request.seconds)

@@ -224,10 +224,8 @@ class AccessLog(Observer):
             "bytes_sent": request.sent,
             "client": None if client is None else self._plain(client[0], 64),
         }
-        if request.error is not None and (status is None or status < 500):
-            fields["ended"] = "failed"  # in the midst of a stream
-        elif status is None or request.left:
-            fields["ended"] = "client left"
+        if ended := request.ended:
+            fields["ended"] = ended
         record = logging.LogRecord.__new__(logging.LogRecord)  # whose own costs two microseconds
         now = time()
         vars(record).update(

@@ -61,22 +61,22 @@ class _Children(dict[tuple[str, ...], T], Generic[T]):
     """What is told by the values of labels, made when it is first asked for.
 
     Args:
-        most: how many there may be; all that are asked for later are one.
-        rest: the values of that one.
+        most: how many there may be, before all that are asked for later are told together.
+        rest: the values of those; None keeps one, of which there are few.
         make: makes one of its values.
     """
 
-    def __init__(self, most: int, rest: tuple[str, ...], make: Callable[..., T]) -> None:
+    def __init__(self, most: int, rest: tuple[str | None, ...], make: Callable[..., T]) -> None:
         super().__init__()
         self._most, self._rest, self._make = most, rest, make
 
     def __missing__(self, values: tuple[str, ...]) -> T:
-        if len(self) >= self._most or max(map(len, values)) > _LONGEST:
-            values = self._rest
-            if values in self:
-                return self[values]
-        made = self[values] = self._make(*values)
-        return made
+        told = tuple(OTHER if len(each) > _LONGEST else each for each in values)
+        if len(self) >= self._most and told not in self:
+            told = tuple(mine or its for mine, its in zip(self._rest, told, strict=True))
+        if told not in self:
+            self[told] = self._make(*told)
+        return self[told]
 
 
 class _Process:
@@ -143,7 +143,7 @@ class Metrics(Observer):
             observe = durations.labels(method, route).observe
             return requests.labels(method, route, status).inc, observe
 
-        self._requests = _Children(MOST_ROUTES, (OTHER, OTHER, OTHER), count)
+        self._requests = _Children(MOST_ROUTES, (None, OTHER, None), count)
         self._in_progress = gauge("http_requests_in_progress", "Requests that are being answered.")
         self._received = counter("http_request_body_bytes_total", "Bytes of requests' bodies.")
         self._sent = counter("http_response_body_bytes_total", "Bytes of answers' bodies.")
@@ -178,7 +178,7 @@ class Metrics(Observer):
         )
         self._calls = _Children[tuple[Callable[[], None], Callable[[float], None]]](
             MOST_OPERATIONS,
-            (OTHER, OTHER, OTHER),
+            (OTHER, OTHER, None),
             lambda service, operation, outcome: (
                 calls.labels(service, operation, outcome).inc,
                 call_durations.labels(service, operation).observe,
@@ -208,10 +208,12 @@ class Metrics(Observer):
         """Count it by its route and what came of it."""
         self._running -= 1
         method = request.scope["method"]
+        if request.has_failed:
+            status = FAILED
+        else:
+            status = NONE if request.status is None else _CLASSES.get(request.status, OTHER)
         count, observe = self._requests[
-            method if method in _METHODS else OTHER,
-            request.rule or "",
-            NONE if request.status is None else _CLASSES.get(request.status, OTHER),
+            method if method in _METHODS else OTHER, request.rule or "", status
         ]
         count()
         observe(request.seconds)

@@ -7,6 +7,7 @@ their files in the environment, and the parent, which makes none, collects them.
 import fcntl
 import logging
 import os
+import select
 import shutil
 import socket
 import tempfile
@@ -17,6 +18,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from platform import python_version
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from prometheus_client import REGISTRY, CollectorRegistry, ProcessCollector, make_wsgi_app
@@ -39,7 +41,12 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable by which prometheus-client finds the folder of its files."""
 _PREFIX = "quart-fleet-metrics-"
 MOST_CLIENTS = 16
-"""Connections that are answered at a time; one more ends the oldest."""
+"""Connections that are answered at a time, each by a thread; one more ends the oldest."""
+PATIENCE = 0.5
+"""Seconds for which one more waits for the end of the oldest, before it is closed itself."""
+SHARE, BURST, MOST_KEPT = 0.1, 10.0, 4
+"""The share of the time that renderings may take, seconds of which are used at once, and how many
+renderings are kept for those that ask when it is used up."""
 TIMEOUT = 5.0
 """Seconds that a client may send nothing, or take nothing."""
 RETRY = 1.0
@@ -289,11 +296,11 @@ class Endpoint:
         address: tuple[str, int],
         listener: socket.socket | None = None,
     ) -> None:
-        self._write = make_wsgi_app(registry)
+        self._renderings = _Renderings(registry)
         self._address = address
         self._listener = listener
         self._clients: deque[socket.socket] = deque()
-        self._turn = threading.Lock()
+        self._free = threading.BoundedSemaphore(MOST_CLIENTS)
         self._ended = threading.Event()
 
     def __enter__(self) -> Self:
@@ -319,31 +326,94 @@ class Endpoint:
             except OSError:  # closed, or there are too many open files
                 self._ended.wait(0.1)
                 continue
-            self._clients.append(client)
-            if len(self._clients) > MOST_CLIENTS:
+            if not self._free.acquire(blocking=False):
                 with suppress(OSError, IndexError):
                     self._clients.popleft().shutdown(socket.SHUT_RDWR)
-            threading.Thread(target=self._answer, args=(client, address), daemon=True).start()
+                if not self._free.acquire(timeout=PATIENCE):
+                    client.close()
+                    continue
+            self._clients.append(client)
+            thread = threading.Thread(target=self._answer, args=(client, address), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # there are too many of them in the container
+                self._end(client)
+                self._ended.wait(0.1)
 
     def _answer(self, client: socket.socket, address: Any) -> None:
-        with suppress(OSError):  # it has left, or was too slow
-            _Scrape(client, address, self._write, self._turn)
+        try:
+            with suppress(OSError):  # it has left, or was too slow
+                _Scrape(client, address, self._renderings)
+        finally:
+            self._end(client)
+
+    def _end(self, client: socket.socket) -> None:
         with suppress(ValueError):
             self._clients.remove(client)
         client.close()
+        self._free.release()
+
+
+class _Renderings:
+    """Renders one after another, and hands out what it has where that would take too much time."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._write: WSGIApplication = make_wsgi_app(registry)
+        self._lock = threading.Lock()
+        self._spent_until = 0.0
+        self._kept: dict[tuple[str, str], tuple[float, list[tuple[str, str]], bytes]] = {}
+
+    def render(
+        self, accept: str, coding: str, client: socket.socket
+    ) -> tuple[list[tuple[str, str]], bytes] | None:
+        """Return headers and body as the client accepts them; None where it has left meanwhile.
+
+        Raises whatever a collector does.
+        """
+        poll = select.poll()
+        poll.register(client, select.POLLIN)
+        with self._lock:
+            if poll.poll(0) and not client.recv(1, socket.MSG_PEEK):
+                return None
+            begun = monotonic()
+            self._kept = {key: kept for key, kept in self._kept.items() if begun < kept[0]}
+            is_spent = self._spent_until > begun + BURST
+            if is_spent and (accept, coding) in self._kept:
+                return self._kept[accept, coding][1:]
+            environ: dict[str, Any] = {
+                "REQUEST_METHOD": "GET",
+                "PATH_INFO": "/metrics",
+                "HTTP_ACCEPT": accept,
+                "HTTP_ACCEPT_ENCODING": coding,
+            }
+            headers: list[tuple[str, str]] = []
+
+            def start(_status: str, given: list[tuple[str, str]], *_: Any) -> Any:
+                headers.extend(given)
+
+            try:
+                try:
+                    body = b"".join(self._write(environ, start))
+                except TypeError:  # of a version in `Accept` that is none
+                    body = b"".join(self._write(environ | {"HTTP_ACCEPT": ""}, start))
+            finally:
+                pause = (monotonic() - begun) / SHARE
+                spent = min(max(self._spent_until, begun), begun + BURST)
+                self._spent_until = spent + pause
+            if self._spent_until > begun + BURST and len(self._kept) < MOST_KEPT:
+                self._kept[accept, coding] = begun + pause, headers, body
+            return headers, body
 
 
 class _Scrape(BaseHTTPRequestHandler):
-    """One request, answered by prometheus-client's own application; the connection ends with it."""
+    """One request, answered as prometheus-client does it; the connection ends with it."""
 
     timeout = TIMEOUT
     server_version = sys_version = ""
     default_request_version = "HTTP/1.0"  # else what cannot be read is answered without a status
 
-    def __init__(
-        self, client: socket.socket, address: Any, write: "WSGIApplication", lock: threading.Lock
-    ) -> None:
-        self._write, self._lock = write, lock
+    def __init__(self, client: socket.socket, address: Any, renderings: _Renderings) -> None:
+        self._renderings = renderings
         super().__init__(client, address, None)  # type: ignore[arg-type]  # is not asked for it
 
     def do_GET(self) -> None:
@@ -352,28 +422,15 @@ class _Scrape(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         accept = " ".join(self.headers.get("Accept", "").split())
-        environ: dict[str, Any] = {
-            "REQUEST_METHOD": "GET",
-            "PATH_INFO": "/metrics",
-            "HTTP_ACCEPT": accept,
-            "HTTP_ACCEPT_ENCODING": self.headers.get("Accept-Encoding", ""),
-        }
-        headers: list[tuple[str, str]] = []
-
-        def start(_status: str, given: list[tuple[str, str]], *_: Any) -> Any:
-            headers.extend(given)
-
+        coding = self.headers.get("Accept-Encoding", "")
         try:
-            with self._lock:  # one at a time, however many ask
-                try:
-                    body = b"".join(self._write(environ, start))
-                except TypeError:  # of a version in `Accept` that is none
-                    body = b"".join(self._write(environ | {"HTTP_ACCEPT": ""}, start))
+            told = self._renderings.render(accept, coding, self.connection)
         except Exception:  # of a collector of the service's own
             _log.exception("The metrics could not be told")
             self._send(500, [], b"The metrics could not be told.\n")
         else:
-            self._send(200, headers, body)
+            if told is not None:
+                self._send(200, *told)
 
     do_HEAD = do_GET  # noqa: N815
 

@@ -105,7 +105,7 @@ class Traces(Observer):
         """Continue the caller's trace, or begin one."""
         scope = request.scope
         method = scope["method"] if scope["method"] in _METHODS else "HTTP"
-        # Without what is current: a server may begin a pipelined request in the one before it.
+        # Without what is current in the server's task: a request has no other parent than it says.
         context, drawn = _ROOT, None
         if self._bound is None or not _W3C.isdisjoint(dict(scope["headers"])):
             context = self._propagator.extract(scope["headers"], _ROOT, _HEADERS)
@@ -128,6 +128,7 @@ class Traces(Observer):
         """Say what came of it: only what this service has failed in is an error of its."""
         span, token = request.span
         contexts.detach(token)
+        request.span = span, None  # a token holds its context, which holds the request
         if span.is_recording():
             if request.rule is not None:
                 method = request.scope["method"]
@@ -138,10 +139,10 @@ class Traces(Observer):
             if request.error is not None:
                 span.add_event("exception", describe(request.error))
                 _fail(span, _name_of(type(request.error)))
-            elif request.status is None or request.left:
+            elif request.has_failed:
+                _fail(span, str(request.status) if request.is_whole else "cut")
+            elif request.ended:
                 span.set_attribute("error.type", "disconnected")
-            elif request.status >= 500:
-                _fail(span, str(request.status))
         span.end()
 
     def end_statement(self, statement: ObservedStatement) -> None:
@@ -256,14 +257,15 @@ def attributes_of(request: ObservedRequest) -> dict[str, Any]:
         attributes["user_agent.original"] = escape(agent.decode("latin-1"), _MOST_OF_A_HEADER)
     if found := _HOST.fullmatch(headers.get(b"host", b"").decode("latin-1")):
         attributes["server.address"] = found[1].strip("[]")
-        attributes["server.port"] = int(found[2] or _PORTS[scheme])
+        if port := found[2] or _PORTS.get(scheme):
+            attributes["server.port"] = int(port)
     return attributes
 
 
 @lru_cache(maxsize=256)
 def place_of(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
-    return parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    return parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
 
 
 def describe(error: BaseException) -> dict[str, str]:

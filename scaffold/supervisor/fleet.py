@@ -2,20 +2,22 @@
 
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from scaffold.errors import ScaffoldError
 from scaffold.signals import not_ignored
 from scaffold.supervisor.ports import listen
+from scaffold.supervisor.processes import TERMINATION_TIMEOUT
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.screen import Screen
-from scaffold.supervisor.service import SupervisedService, Surroundings
+from scaffold.supervisor.service import SupervisedService, Surroundings, first_of
 from scaffold.supervisor.watching import watch
 from scaffold.workspace import Service, Workspace
 
@@ -35,35 +37,46 @@ class Options:
 class Database:
     """The commands of the database manager, and the embedded server where there is no other."""
 
-    def __init__(self, root: Path, reaper: Reaper, screen: Screen) -> None:
+    def __init__(self, root: Path, reaper: Reaper, screen: Screen, ending: asyncio.Event) -> None:
         self._root = root
         self._reaper = reaper
         self._screen = screen
+        self._ending = ending
         self._server: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Run the embedded server until `end`; raises ScaffoldError."""
         self._server = await self._run("postgres", "run")
         assert self._server.stdout is not None
-        if not await self._server.stdout.readline():
-            raise ScaffoldError(await self._explain(self._server))
+        beginning = asyncio.create_task(self._server.stdout.readline())
+        await first_of(beginning, self._ending)
+        if self._ending.is_set():
+            beginning.cancel()
+            return
+        said = beginning.result().decode("utf-8", "replace").strip()
+        if not said.startswith("postgresql://"):
+            self._screen.show(_DATABASE, said)
+            await self._show(self._server)
+            raise ScaffoldError("The embedded PostgreSQL does not start.")
 
-    async def migrate(self, ending: asyncio.Event) -> None:
+    async def migrate(self) -> None:
         """Bring the database to its newest revision; raises ScaffoldError."""
         process = await self._run("migrate")
-        assert process.stdout is not None
-        while line := await process.stdout.readline():
-            self._screen.show(_DATABASE, line.decode("utf-8", "replace").rstrip())
-        reason = await self._explain(process)
-        if process.returncode and not ending.is_set():
-            raise ScaffoldError(reason)
+        showing = asyncio.create_task(self._show(process))
+        await first_of(showing, self._ending)
+        if self._ending.is_set():
+            await self._stop(process)
+        await showing
+        self._reaper.unwatch(process.pid)
+        if process.returncode and not self._ending.is_set():
+            raise ScaffoldError("The database is not migrated, and no service was started.")
 
     async def end(self) -> None:
         """Let the embedded server go, which stops when no other process uses it."""
         if self._server is not None:
             assert self._server.stdin is not None
             self._server.stdin.close()
-            await self._server.wait()
+            await self._stop(self._server)
             self._reaper.unwatch(self._server.pid)
 
     async def _run(self, *arguments: str) -> asyncio.subprocess.Process:
@@ -72,24 +85,39 @@ class Database:
             cwd=self._root,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
         )
         self._reaper.watch(process.pid)
         return process
 
-    async def _explain(self, process: asyncio.subprocess.Process) -> str:
-        """Return what an ended command has said."""
-        _, said = await process.communicate()
-        self._reaper.unwatch(process.pid)
-        return said.decode("utf-8", "replace").strip().removeprefix("Error: ")
+    async def _show(self, process: asyncio.subprocess.Process) -> None:
+        """Show what a command says until it ends."""
+        assert process.stdout is not None
+        async for line in process.stdout:
+            self._screen.show(_DATABASE, line.decode("utf-8", "replace").rstrip())
+        await process.wait()
+
+    async def _stop(self, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TERMINATION_TIMEOUT):
+                    await process.wait()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 async def run(workspace: Workspace, services: Sequence[Service], options: Options) -> None:
     """Have the services up until a signal; raises ScaffoldError, with nothing left running."""
-    began, ending = time.monotonic(), asyncio.Event()
+    began, ending, hurry = time.monotonic(), asyncio.Event(), asyncio.Event()
+
+    def end() -> None:
+        (hurry if ending.is_set() else ending).set()
+
     for number in not_ignored():
-        asyncio.get_running_loop().add_signal_handler(number, ending.set)
+        asyncio.get_running_loop().add_signal_handler(number, end)
     screen = Screen([_DATABASE, *(each.called for each in services)])
     environment = {**os.environ, **_ENVIRONMENT}
     with ExitStack() as stack:
@@ -97,17 +125,20 @@ async def run(workspace: Workspace, services: Sequence[Service], options: Option
         reaper = stack.enter_context(Reaper())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fleet-")))
         reaper.watch(folder)
-        around = Surroundings(reaper, ending, folder, environment, screen.show, screen.tell)
+        around = Surroundings(reaper, ending, hurry, folder, environment, screen.show, screen.tell)
         supervised = [
             SupervisedService(each.called, each.folder, each.port or 0, listener, around)
             for each, listener in zip(services, listeners, strict=True)
         ]
-        database = Database(workspace.root, reaper, screen)
+        database = Database(workspace.root, reaper, screen, ending)
         try:
-            if not _has_database(services, environment):
+            # Where none of them has another one.
+            if not environment.get("DATABASE_URL") and not any(
+                each.has_database for each in services
+            ):
                 await database.start()
-            if options.migrate:
-                await database.migrate(ending)
+            if options.migrate and not ending.is_set():
+                await database.migrate()
             async with asyncio.TaskGroup() as group:
                 for each in supervised:
                     group.create_task(each.run())
@@ -116,15 +147,10 @@ async def run(workspace: Workspace, services: Sequence[Service], options: Option
                 announcing = group.create_task(_announce(supervised, screen, began))
                 await ending.wait()
                 announcing.cancel()
-                screen.say("Stopping ...")
+                screen.say("Stopping ... (once more ends what still runs at once)")
         finally:
             await database.end()
     screen.say("Everything has ended.")
-
-
-def _has_database(services: Sequence[Service], environment: Mapping[str, str]) -> bool:
-    """Whether they have another server than the embedded one."""
-    return bool(environment.get("DATABASE_URL")) or any(each.has_database for each in services)
 
 
 async def _announce(services: Sequence[SupervisedService], screen: Screen, began: float) -> None:

@@ -30,8 +30,8 @@ class Screen:
     def show(self, name: str, line: str) -> str:
         """Show a line of a service's output, of JSON what it says; return it without its time."""
         try:
-            found = json.loads(line)
-        except ValueError:
+            found = json.loads(line) if line.startswith("{") else None
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or "event" not in found:
             self._print(name, line)
@@ -60,9 +60,17 @@ class Screen:
             click.echo(line, err=True)
 
     def _print(self, name: str, line: str, level: str = "") -> None:
+        # Whoever wrote it: a terminal gets no codes of others.
+        line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
         shown = f"{name:{self._width}}"
         if self._is_coloured:
             shown = click.style(shown, fg=self._colours[name])
             line = click.style(line, fg=_LEVELS[level]) if level in _LEVELS else line
         with suppress(OSError):
             click.echo(f"{shown}  {line}", color=self._is_coloured)
+
+
+def _quoted(value: object) -> str:
+    """Return a value as text, quoted where a part of it could be taken for another one."""
+    text = str(value)
+    return repr(text) if not text or set(text) & set(" =\"'") else text

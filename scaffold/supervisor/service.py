@@ -12,10 +12,11 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from scaffold.supervisor.reaper import Reaper
 
@@ -29,13 +30,22 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until a process is started again; each one more that ends before STEADY_TIME doubles them."""
 _LONGEST_LINE = 1024 * 1024
 """Bytes of a line of output."""
+_LAST_LINES_TIMEOUT = 1.0
+"""Seconds for which output is read of a process that has ended."""
 
 _HANDING = """
 import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.execve(sys.executable, sys.argv[2:], {**os.environ, "LISTEN_PID": str(os.getpid())})
+listener, go = map(int, sys.argv[1:3])
+if not os.read(go, 1):
+    sys.exit()
+os.close(go)
+if listener != 3:
+    os.dup2(listener, 3)
+    os.close(listener)
+os.execve(sys.executable, sys.argv[3:], {**os.environ, "LISTEN_PID": str(os.getpid())})
 """
-"""Has Python go on in this process with a listener as its file 3."""
+"""Has Python go on in this process with a listener as its file 3, once it is told to: by then it is
+known to the reaper, whatever ends the supervisor."""
 
 _numbers = count()
 
@@ -47,6 +57,8 @@ class Surroundings:
     reaper: Reaper
     ending: asyncio.Event
     """Set when all are to end."""
+    hurry: asyncio.Event
+    """Set when they are to end at once."""
     folder: Path
     """Where they say that they serve: a short path."""
     environment: Mapping[str, str]
@@ -61,39 +73,51 @@ class Process(asyncio.DatagramProtocol):
 
     process: asyncio.subprocess.Process
     ended: "asyncio.Task[int]"
-    """Its exit code, when its output has been read."""
+    """Its exit code."""
 
     def __init__(self) -> None:
         self.serves = asyncio.Event()
-        self.output = deque[str](maxlen=15)
-        """The last lines of it."""
+        self._said = deque[str](maxlen=15)
 
     async def start(self, service: "SupervisedService") -> None:
         """Start it; raises OSError."""
         around, listener = service.around, service.listener.fileno()
-        address = str(around.folder / f"{next(_numbers)}")
-        self._hearing, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            lambda: self, local_addr=address, family=socket.AF_UNIX
-        )
-        environment = {
-            **around.environment,
-            "SERVICE_PORT": str(service.port),
-            "LISTEN_FDS": "1",
-            "NOTIFY_SOCKET": address,
-        }
-        self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-ISc", _HANDING, str(listener), sys.executable, "app.py"),
-            cwd=service.folder,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            pass_fds=[listener],
-            start_new_session=True,
-            limit=_LONGEST_LINE,
-        )
-        around.reaper.watch(self.process.pid)
-        self.ended = asyncio.create_task(self._follow(service))
+        loop, address = asyncio.get_running_loop(), str(around.folder / f"{next(_numbers)}")
+        reader = asyncio.StreamReader(limit=_LONGEST_LINE)
+        with ExitStack() as files, ExitStack() as opened:
+            (output, written), (waited, go) = os.pipe(), os.pipe()
+            for file in (written, waited, go):
+                files.callback(os.close, file)
+            # A pipe of our own: asyncio's wait for the end of its process until none has its pipe.
+            self._output, _ = await loop.connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(output, "rb", 0)
+            )
+            opened.callback(self._output.close)
+            self._hearing, _ = await loop.create_datagram_endpoint(
+                lambda: self, local_addr=address, family=socket.AF_UNIX
+            )
+            opened.callback(self._hearing.close)
+            handing = (sys.executable, "-ISc", _HANDING, str(listener), str(waited))
+            self.process = await asyncio.create_subprocess_exec(
+                *(*handing, sys.executable, "app.py"),
+                cwd=service.folder,
+                env={
+                    **around.environment,
+                    "SERVICE_PORT": str(service.port),
+                    "LISTEN_FDS": "1",
+                    "NOTIFY_SOCKET": address,
+                },
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=written,
+                stderr=asyncio.subprocess.STDOUT,
+                pass_fds=[listener, waited],
+                start_new_session=True,
+            )
+            around.reaper.watch(self.process.pid)
+            os.write(go, b"1")
+            opened.pop_all()
+        following = asyncio.create_task(self._follow(reader, service))
+        self.ended = asyncio.create_task(self._wait(following))
 
     def datagram_received(self, data: bytes, _address: object) -> None:
         """Hear what the process says."""
@@ -101,37 +125,48 @@ class Process(asyncio.DatagramProtocol):
             self.serves.set()
 
     def explain(self) -> str:
-        """Say how it has ended."""
+        """Say how it has ended, and what it has said last."""
         code = self.ended.result()
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-        return f"{how}: {self.output[-1].strip()}" if self.output else how
+        if code >= 0:
+            how = f"ended with exit code {code}"
+        elif -code in set(signal.Signals):
+            how = f"was ended by {signal.Signals(-code).name}"
+        else:
+            how = f"was ended by signal {-code}"
+        return f"{how}: {self._said[-1].strip()}" if self._said else how
 
-    async def end(self, reaper: Reaper) -> None:
+    async def end(self, around: Surroundings) -> None:
         """Have it answer what it has been asked, and end; what it has started ends with it."""
         if not self.ended.done():
             self._signal(signal.SIGTERM)
-            await asyncio.wait([self.ended], timeout=DRAIN_TIMEOUT)
+            await first_of(self.ended, around.hurry, seconds=DRAIN_TIMEOUT)
         self._signal(signal.SIGKILL)
         await self.ended
-        reaper.unwatch(self.process.pid)
+        around.reaper.unwatch(self.process.pid)
         self._hearing.close()
+        self._output.close()
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
 
-    async def _follow(self, service: "SupervisedService") -> int:
-        output = self.process.stdout
-        assert output is not None
+    async def _wait(self, following: "asyncio.Task[None]") -> int:
+        code = await self.process.wait()
+        # What it has started may hold its output for longer.
+        await asyncio.wait([following], timeout=_LAST_LINES_TIMEOUT)
+        following.cancel()
+        return code
+
+    async def _follow(self, reader: asyncio.StreamReader, service: "SupervisedService") -> None:
         while True:
             try:
-                line = await output.readline()
+                line = await reader.readline()
             except ValueError:  # longer than _LONGEST_LINE: dropped
                 continue
             if not line:
-                return await self.process.wait()
+                return
             text = line.decode("utf-8", "replace").rstrip("\r\n")
-            self.output.append(service.around.show(service.name, text))
+            self._said.append(service.around.show(service.name, text))
 
 
 @dataclass(eq=False)
@@ -155,53 +190,58 @@ class SupervisedService:
         began = loop.time()
         while not ending.is_set():
             self.changed.clear()
-            new = Process()
-            try:
-                await new.start(self)
-            except OSError as error:  # too many processes, or open files
-                self.around.tell(self.name, f"cannot start: {error.strerror}")
-                await _first(ending, self.changed, seconds=LONGEST_PAUSE)
-                continue
-            await _first(ending, new.serves, new.ended, seconds=READY_TIMEOUT)
-            if new.serves.is_set() and not new.ended.done():
-                began, old, self.serving = loop.time(), self.serving, new
-                self.is_ready.set()
-                if old is not None:
-                    self.around.tell(self.name, f"reloaded, as process {new.process.pid}")
-                    self._retire(old)
-            else:
-                await self._retire(new)
-                if self.serving is not None and not ending.is_set():
-                    self.around.tell(
-                        self.name, f"{new.explain()}\nThe process before it serves on: mend it."
-                    )
-            if self.serving is not None:
-                await _first(ending, self.changed, self.serving.ended)
-                if not self.serving.ended.done():
+            reason = await self._try_another()
+            if not reason:
+                began = loop.time()
+            elif self.serving is not None and not self.changed.is_set():
+                self.around.tell(self.name, f"{reason}\nThe process before it serves on: mend it.")
+            if (serving := self.serving) is not None:
+                await first_of(ending, self.changed, serving.ended)
+                if not serving.ended.done():
                     continue
-                new, self.serving = self.serving, None
-                await self._retire(new)
-            if ending.is_set():
-                break
+                self.serving = None
+                await self._retire(serving)
+                reason = serving.explain()
+            self.is_ready.clear()
+            if ending.is_set() or self.changed.is_set():
+                continue
             is_steady = loop.time() - began > STEADY_TIME
             pause = FIRST_PAUSE if is_steady else min(max(FIRST_PAUSE, 2 * pause), LONGEST_PAUSE)
-            self.is_ready.clear()
-            self.around.tell(self.name, f"{new.explain()}\nIt is started again in {pause:g} s.")
-            await _first(ending, self.changed, seconds=pause)
+            self.around.tell(self.name, f"{reason}\nIt is started again in {pause:g} s.")
+            await first_of(ending, self.changed, seconds=pause)
             began = loop.time()
         if self.serving is not None:
             self._retire(self.serving)
         await asyncio.gather(*self._retired)
 
+    async def _try_another(self) -> str:
+        """Have another process take over, and return why it does not; "" where it does."""
+        new, around = Process(), self.around
+        try:
+            await new.start(self)
+        except OSError as error:  # too many processes, or open files
+            return f"cannot start: {error.strerror}"
+        await first_of(around.ending, self.changed, new.serves, new.ended, seconds=READY_TIMEOUT)
+        if not new.serves.is_set() or new.ended.done():
+            is_late = not new.ended.done()
+            await self._retire(new)
+            return f"is not ready after {READY_TIMEOUT:g} s" if is_late else new.explain()
+        old, self.serving = self.serving, new
+        self.is_ready.set()
+        if old is not None:
+            around.tell(self.name, f"reloaded, as process {new.process.pid}")
+            self._retire(old)
+        return ""
+
     def _retire(self, process: Process) -> "asyncio.Task[None]":
-        retiring = asyncio.create_task(process.end(self.around.reaper))
+        retiring = asyncio.create_task(process.end(self.around))
         self._retired.add(retiring)
         retiring.add_done_callback(self._retired.discard)
         return retiring
 
 
-async def _first(
-    *waited: "asyncio.Event | asyncio.Task[int]", seconds: float | None = None
+async def first_of(
+    *waited: "asyncio.Event | asyncio.Task[Any]", seconds: float | None = None
 ) -> None:
     """Return when one of these is set or done, or after as many seconds."""
     tasks = [

@@ -6,7 +6,8 @@ limit of the system raised.
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from scaffold.supervisor.service import SupervisedService
@@ -38,30 +39,16 @@ async def watch(root: Path, services: Sequence[SupervisedService], ending: async
                 service.changed.set()
 
 
-def look(folder: Path) -> State:
+def look(folder: Path | str) -> State:
     """Return the files of a folder that a service runs on."""
-    return {
-        entry.path: (found.st_mtime_ns, found.st_size)
-        for entry in _walk(folder)
-        if (found := _find_stat(entry)) is not None
-    }
-
-
-def _walk(folder: Path | str) -> Iterator["os.DirEntry[str]"]:
-    try:
-        entries = list(os.scandir(folder))
-    except OSError:  # it has just been removed
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name not in _UNREAD and not entry.name.startswith("."):
-                yield from _walk(entry.path)
-        elif entry.name.endswith(_SUFFIXES):
-            yield entry
-
-
-def _find_stat(entry: "os.DirEntry[str]") -> os.stat_result | None:
-    try:
-        return entry.stat()
-    except OSError:
-        return None
+    found = State()
+    with suppress(OSError):  # it has just been removed
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in _UNREAD and not entry.name.startswith("."):
+                    found |= look(entry.path)
+            elif entry.name.endswith(_SUFFIXES):
+                with suppress(OSError):
+                    about = entry.stat()
+                    found[entry.path] = about.st_mtime_ns, about.st_size
+    return found

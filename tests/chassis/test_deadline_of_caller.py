@@ -23,7 +23,7 @@ def app(request: pytest.FixtureRequest) -> ServiceApplication:
     async def tell() -> str:
         bound = BOUND.get()
         assert bound is not None
-        return f"{bound.ends - asyncio.get_running_loop().time():.1f}"
+        return f"{bound.ends - bound.started:.1f}"
 
     @app.route("/slow", methods=["GET", "POST"])
     async def wait() -> str:

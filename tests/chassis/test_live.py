@@ -248,7 +248,7 @@ async def test_requests_that_are_too_many_are_counted_and_failed_ones_told(
         status = 500 if number == 150 else 200
         live.begin_request(request := _request())
         live.end_statement(ObservedStatement("SELECT 1", "SELECT", 0.0, 0.1, None, request))
-        request.status, request.seconds = status, number / 1000
+        request.status, request.seconds, request.is_whole = status, number / 1000, True
         live.end_request(request)
     live.end_second()
 

@@ -8,8 +8,9 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,10 +22,10 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
-from quart import request
+from quart import Response, request
 from sqlalchemy import select, text
 
-from quart_fleet.asgi._application import ServiceApplication
+from quart_fleet.asgi._application import LeanApplication, ServiceApplication
 from quart_fleet.database import Database
 from quart_fleet.database._engine import Semaphore
 from quart_fleet.database._statement import Statement
@@ -68,14 +69,21 @@ def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None
     return registry.get_sample_value(name, labels)
 
 
-async def ask(app: ServiceApplication, method: str, path: str, body: bytes = b"") -> None:
-    """Send the application a request, with less around it than a test client has."""
+async def answer(
+    app: ServiceApplication, method: str, path: str, receive: Any, send: Any, *, length: int = 0
+) -> None:
+    """Have the application answer, with less around it than a test client has."""
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
         "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"",
-        "headers": [(b"host", b"a"), (b"content-length", b"%d" % len(body))], "extensions": {},
+        "headers": [(b"host", b"a"), (b"content-length", b"%d" % length)], "extensions": {},
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "root_path": "",
     }  # fmt: skip
+    await app(cast("Any", scope), receive, send)
+
+
+async def ask(app: ServiceApplication, method: str, path: str, body: bytes = b"") -> None:
+    """Send the application a request."""
     received = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive() -> Any:
@@ -86,7 +94,7 @@ async def ask(app: ServiceApplication, method: str, path: str, body: bytes = b""
     async def send(_: Any) -> None:
         pass
 
-    await app(cast("Any", scope), receive, send)
+    await answer(app, method, path, receive, send, length=len(body))
 
 
 async def test_requests_are_counted_by_method_route_and_class(
@@ -109,6 +117,91 @@ async def test_requests_are_counted_by_method_route_and_class(
     assert (value(registry, f"{duration}_sum", method="GET", route=route) or 0) > 0
     assert value(registry, "http_request_body_bytes_total") == 17
     assert (value(registry, "http_response_body_bytes_total") or 0) > 3
+
+
+class Ended(Observer):
+    def __init__(self) -> None:
+        self.requests: list[ObservedRequest] = []
+
+    def end_request(self, request: ObservedRequest) -> None:
+        self.requests.append(request)
+
+
+@pytest.mark.parametrize("kind", [LeanApplication, ServiceApplication])
+@pytest.mark.parametrize(
+    ("end", "ended", "status"),
+    [
+        ("raises", "failed", "5xx"),
+        ("lasts", "failed", "5xx"),
+        ("is cancelled", "failed", "5xx"),
+        ("is left", "client left", "2xx"),
+        ("is whole", None, "2xx"),
+    ],
+)
+async def test_an_answer_that_is_cut_is_no_good_one(
+    kind: type[ServiceApplication], registry: CollectorRegistry,
+    end: str, ended: str | None, status: str,
+) -> None:  # fmt: skip
+    app, observer, begun = kind(__name__, static_folder=None), Ended(), asyncio.Event()
+    app.observers += [Metrics(app, registry), observer]
+
+    async def parts() -> AsyncIterator[str]:
+        yield "first"
+        begun.set()
+        if end == "raises":
+            raise RuntimeError("torn")
+        if end != "is whole":
+            await asyncio.sleep(30)
+
+    @app.get("/")
+    async def stream() -> Response:
+        response = Response(parts())
+        response.timeout = 0.05 if end == "lasts" else None
+        return response
+
+    async def receive() -> Any:
+        if not received:
+            received.append(1)
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await begun.wait()
+        if end == "is left":
+            return {"type": "http.disconnect"}
+        return await asyncio.Future()
+
+    async def send(_: Any) -> None:
+        pass
+
+    received: list[int] = []
+    task = asyncio.create_task(answer(app, "GET", "/", receive, send))
+    await begun.wait()
+    await asyncio.sleep(0)
+    if end == "is cancelled":
+        task.cancel()
+    await asyncio.wait([task], timeout=10)
+
+    assert (task.cancelled() or task.exception() is None) == (end != "raises")
+    (request,) = observer.requests
+    assert (request.status, request.ended, request.has_failed) == (200, ended, status == "5xx")
+    assert value(registry, REQUESTS, method="GET", route="/", status=status) == 1
+
+
+@pytest.mark.parametrize("kind", [LeanApplication, ServiceApplication])
+async def test_bodies_are_counted_that_are_sent(
+    kind: type[ServiceApplication], registry: CollectorRegistry
+) -> None:
+    app = kind(__name__, static_folder=None)
+    app.observers.append(Metrics(app, registry))
+
+    @app.route("/", methods=["GET", "POST"])
+    async def echo() -> str:
+        return str(await request.get_data(as_text=True)) or "1234567"
+
+    for method in ("GET", "HEAD"):
+        await ask(app, method, "/")
+    await ask(app, "POST", "/", b"123")
+
+    assert value(registry, "http_request_body_bytes_total") == 3
+    assert value(registry, "http_response_body_bytes_total") == 10
 
 
 async def test_failures_are_told_before_there_are_any(
@@ -176,6 +269,11 @@ def test_what_others_can_make_many_of_is_bounded(
         metrics.end_call(call)
         request = ObservedRequest(cast("Any", {"method": "GET"}), b"a", rule=f"/{number}")
         metrics.end_request(request)
+    for status in (200, 503):
+        scope = cast("Any", {"method": "PUT"})
+        metrics.end_request(
+            ObservedRequest(scope, b"a", rule="/" + "a" * 100, status=status, is_whole=True)
+        )
     metrics.end_statement(observed_statement("A" * 10_000))
     for odd in (None, 7, "too long", "é"):
         metrics.end_statement(observed_statement("x", failed(odd)))
@@ -189,7 +287,9 @@ def test_what_others_can_make_many_of_is_bounded(
     assert series["db_statement_duration_seconds_count"] <= _metrics.MOST_STATEMENTS + 1
     assert series["db_statement_errors_total"] <= _metrics.MOST_STATES + 1
     assert series["service_calls_total"] <= _metrics.MOST_OPERATIONS + 1
-    assert series[REQUESTS] <= 2 * (_metrics.MOST_ROUTES + 1)  # with the failures of each
+    assert series[REQUESTS] <= 2 * (_metrics.MOST_ROUTES + 1) + 10  # with the failures of each
+    for kind in ("2xx", "5xx"):
+        assert value(registry, REQUESTS, method="PUT", route="other", status=kind) == 1
     assert value(registry, "db_statement_errors_total", sqlstate="none") == 4
     counted = "db_statement_duration_seconds_count"
     assert (value(registry, counted, statement="other") or 0) >= 5_000
@@ -485,6 +585,63 @@ def test_clients_that_send_nothing_keep_none_away(registry: CollectorRegistry) -
             each.close()
 
     assert status == "200 OK"
+
+
+class Slow:
+    """A collector that takes its time, and counts how often it was asked."""
+
+    count = 0
+
+    def collect(self) -> list[Metric]:
+        type(self).count += 1
+        time.sleep(0.05)
+        return []
+
+
+@pytest.mark.slow
+def test_a_flood_makes_no_more_threads_and_renderings_than_are_allowed(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Slow, "count", 0)
+    registry.register(Slow())
+    before, most = threading.active_count(), 0
+    with endpoint(registry) as port:
+        for number in range(400):
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(get())
+                if number % 4 == 0:
+                    time.sleep(0.002)
+            most = max(most, threading.active_count() - before)
+        answered = talk(port, get())[0]
+        rendered = Slow.count
+        for _ in range(40):
+            answered += talk(port, get())[0]
+
+    assert most <= _scrapes.MOST_CLIENTS + 1
+    assert rendered < 100  # of those who left
+    assert answered == "200 OK" * 41
+    assert Slow.count - rendered < 40  # ten seconds of the share at once, and then no more than it
+
+
+def test_a_thread_that_cannot_be_started_ends_nothing(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, failed = threading.Thread.start, 0
+
+    def start(thread: threading.Thread) -> None:
+        nonlocal failed
+        if thread.name != "metrics" and not failed:
+            failed += 1
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with endpoint(registry) as port:
+        with pytest.raises((IndexError, ConnectionError)):
+            talk(port, get())
+        status, _, _ = talk(port, get())
+
+    assert (failed, status) == (1, "200 OK")
 
 
 class Files:

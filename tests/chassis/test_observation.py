@@ -82,6 +82,36 @@ async def test_a_request_has_an_id_where_none_observes_it(app: ServiceApplicatio
     assert "X-Request-ID" not in answer.headers
 
 
+class Raising(Observer):
+    def __init__(self, *, from_its_begin: bool) -> None:
+        self.from_its_begin, self.count = from_its_begin, 0
+
+    def begin_request(self, request: ObservedRequest) -> None:
+        if self.from_its_begin:
+            raise KeyError("wss")
+
+    def end_request(self, request: ObservedRequest) -> None:
+        self.count += 1
+        raise KeyError("wss")
+
+
+@pytest.mark.parametrize(("from_its_begin", "count"), [(True, 0), (False, 1)])
+async def test_one_that_raises_keeps_nothing_from_its_answer_nor_others_from_hearing_of_it(
+    app: ServiceApplication, told: Told, caplog: pytest.LogCaptureFixture,
+    from_its_begin: bool, count: int,
+) -> None:  # fmt: skip
+    raising, second = Raising(from_its_begin=from_its_begin), Told()
+    app.observers.insert(0, raising)
+    app.observers.append(second)
+
+    answer = await app.test_client().get("/things/7")
+
+    assert answer.status_code == 200
+    assert (len(told.begun), len(told.ended), len(second.ended)) == (1, 1, 1)
+    assert raising.count == count
+    assert "Raising raised" in caplog.text
+
+
 async def test_observers_are_told_of_a_request(app: ServiceApplication, told: Told) -> None:
     client = app.test_client()
 

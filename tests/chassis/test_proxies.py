@@ -13,6 +13,23 @@ from tests.chassis.serving import exchange, spell, under_hypercorn
 CLIENT, PROXY = "203.0.113.9", "127.0.0.1"
 
 
+@pytest.mark.parametrize(("sent", "seen"), [("wss", "https"), ("ws", "http"), ("gopher", "http")])
+async def test_the_scheme_of_a_request_is_one_of_https(sent: str, seen: str) -> None:
+    bp = Blueprint("pages", __name__)
+
+    @bp.get("/seen")
+    async def what_is_seen() -> str:
+        return f"{request.scheme} {request.url}"
+
+    app = cast("ServiceApplication", start(lambda: make_service(bp, {})))
+
+    async with under_hypercorn(app) as port:
+        whole = spell("GET", "/api/v1/seen", f"X-Forwarded-Proto: {sent}")
+        answer = await exchange(port, whole)
+
+    assert f"\r\n\r\n{seen} {seen}://".encode() in answer
+
+
 @pytest.mark.parametrize(
     ("trusted", "seen"),
     [

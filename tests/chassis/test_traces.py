@@ -468,6 +468,19 @@ def test_spans_are_printed_on_a_console(url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_provider_of_the_service_is_used_in_place_of_ours(
+    url: str, collector: Collector, tmp_path: Path
+) -> None:
+    settings = {"OTEL_SERVICE_NAME": "of-the-owner", "TRACED_PROVIDER": "1"}
+    with running(tmp_path, url, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **settings) as service:
+        service.get("/things/1")
+        said = service.end()
+
+    assert '"name": "SELECT pg_class"' in said
+    assert not collector.find(service="of-the-owner")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["parentbased_traceidratio", "traceidratio"])
 def test_the_ids_of_traces_tell_which_of_them_are_sampled(
     url: str, collector: Collector, tmp_path: Path, sampler: str

@@ -257,6 +257,11 @@ OTHER_SETTINGS: dict[str, object] = {
     "SERVICE_ADDRESS": "10.0.0.7",
     "MAX_CONTENT_LENGTH": 9,
     "CORS_ORIGINS": "https://app.example.com",
+    "LOG_LEVEL": "WARNING",
+    "LOG_FORMAT": "json",
+    "METRICS_PORT": 9998,
+    "LIVE_FOLDER": "/tmp/live",
+    "SERVICE_VERSION": "9",
 }
 """Another value of each."""
 

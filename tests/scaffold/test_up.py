@@ -260,6 +260,61 @@ def test_a_name_that_no_service_has_is_refused(fleet: Fleet, name: str, expected
 
 
 @pytest.mark.slow
+def test_what_a_service_has_started_neither_hides_its_end_nor_delays_that_of_all(
+    fleet: Fleet,
+) -> None:
+    app = fleet.workspace.root / "services/user_service/app.py"
+    source = app.read_text()
+    with fleet.up("user-service") as up:
+        up.until("1 services ready in ")
+        try:
+            app.write_text(
+                "import subprocess, sys\n"
+                "subprocess.Popen(['sleep', '25'], start_new_session=True)\n"
+                "print('[' * 100_000, flush=True)\nprint('\\x1b]0;forged\\x07')\nsys.exit(7)\n"
+            )
+            line = up.until("ended with exit code 7")
+            assert r"\x1b]0;forged\x07" in line
+            assert fleet.get(fleet.users) == 200
+            assert up.end(signal.SIGINT) == 0
+            assert [each for each in up.processes().values() if "sleep" not in each] == []
+        finally:
+            app.write_text(source)
+
+
+@pytest.mark.slow
+def test_code_that_hangs_at_its_start_is_replaced_when_it_is_mended(fleet: Fleet) -> None:
+    app = fleet.workspace.root / "services/user_service/app.py"
+    source = app.read_text()
+    try:
+        app.write_text("print('hanging', flush=True)\nimport time\ntime.sleep(600)\n")
+        with fleet.up("user-service") as up:
+            up.until("hanging")
+            app.write_text(source)
+            up.until("1 services ready in ")
+    finally:
+        app.write_text(source)
+
+
+@pytest.mark.slow
+def test_a_signal_ends_a_migration_that_waits(fleet: Fleet) -> None:
+    heads = json.loads(fleet.workspace.python("-m", "scaffold", "list", "--json"))["heads"]
+    slow = fleet.workspace.root / "db_manager/migrations/versions/slow.py"
+    slow.write_text(
+        f'import time\n\nrevision = "slow"\ndown_revision = {heads[0]!r}\n\n\n'
+        'def upgrade() -> None:\n    print("waiting", flush=True)\n    time.sleep(600)\n\n\n'
+        "def downgrade() -> None:\n    pass\n"
+    )
+    try:
+        with fleet.up() as up:
+            up.until("waiting")
+            assert up.end(signal.SIGINT) == 0
+            assert up.left() == []
+    finally:
+        slow.unlink()
+
+
+@pytest.mark.slow
 def test_a_migration_that_fails_leaves_nothing_running(fleet: Fleet) -> None:
     heads = json.loads(fleet.workspace.python("-m", "scaffold", "list", "--json"))["heads"]
     broken = fleet.workspace.root / "db_manager/migrations/versions/broken.py"
