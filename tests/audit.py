@@ -110,9 +110,13 @@ AUDITOR = Auditor()
 
 @pytest.fixture(autouse=True)
 def audited_lines() -> Iterator[None]:
-    """Fail the test during which a line was wrong."""
+    """Fail the test during which a line was wrong; leave logging as it was found."""
+    root = logging.getLogger()
+    level, handlers = root.level, [*root.handlers]
     AUDITOR.wrong.clear()
     yield
+    root.setLevel(level)  # which an application that was started here has set
+    root.handlers[:] = handlers
     assert not AUDITOR.wrong, AUDITOR.wrong
 
 

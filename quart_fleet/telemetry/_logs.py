@@ -132,7 +132,6 @@ def install_logs(app: "ServiceApplication") -> None:
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.contextvars.merge_contextvars,
-            structlog.stdlib.PositionalArgumentsFormatter(),
             structlog.processors.StackInfoRenderer(),
             ProcessorFormatter.wrap_for_formatter,
         ],
@@ -301,8 +300,10 @@ class LineFormatter(ProcessorFormatter):
             line = self._begin(record, f"{access['method']} {access['path']}")
             line.update(access)
         except Exception as error:  # of what was logged
-            line = self._begin(record, f"A line of {clean(record.name, 200)} cannot be written")
-            line["exception"] = type(error).__name__
+            name, kind = clean(record.name, 200), type(error).__name__
+            line = self._begin(record, f"A line of {name} cannot be written: {kind}")
+            if isinstance(record.exc_info, tuple) and record.exc_info[0] is not None:
+                line["exception"] = write_exception(record.exc_info, line.get("request_id"))
         return self._write(None, "", line)
 
     def _begin(self, record: logging.LogRecord, event: str) -> EventDict:
@@ -332,7 +333,7 @@ class LineFormatter(ProcessorFormatter):
     def _gather(self, _logger: object, _method: str, told: EventDict) -> EventDict:
         """Return what the line says, in its order, of values that JSON has."""
         record: logging.LogRecord = told.pop("_record")
-        message = fill(str(told.pop("event", "")), told.pop("positional_args", None)).rstrip()
+        message = fill(to_text(told.pop("event", "")), told.pop("positional_args", None)).rstrip()
         info, stack = told.pop("exc_info", None), told.pop("stack_info", None)
         stack, exception = told.pop("stack", stack), told.pop("exception", None)
         if told.pop("_from_structlog"):
@@ -341,10 +342,10 @@ class LineFormatter(ProcessorFormatter):
             fields = {key: value for key, value in vars(record).items() if key not in _INVISIBLE}
         line, left = self._begin(record, clean(message)), [MOST_FIELDS]
         for key, value in fields.items():
-            name = clean(str(key), _MOST_OF_A_KEY)
+            name = clean(to_text(key), _MOST_OF_A_KEY)
             if name in _OURS:
                 name += "_"
-            line[name] = HIDDEN if is_secret(str(key)) else make_plain(value, left)
+            line[name] = HIDDEN if is_secret(to_text(key)) else make_plain(value, left)
         if info is True:
             info = sys.exc_info()
         elif isinstance(info, BaseException):
@@ -352,18 +353,28 @@ class LineFormatter(ProcessorFormatter):
         if isinstance(info, tuple) and info[0] is not None:
             line["exception"] = write_exception(info, line.get("request_id"))
         elif exception is not None:
-            line["exception"] = _in_lines(str(exception))
+            line["exception"] = _in_lines(to_text(exception))
         if stack is not None:
-            line["stack"] = _in_lines(str(stack))
+            line["stack"] = _in_lines(to_text(stack))
         return line
 
 
 def fill(message: str, args: Any) -> str:
     """Return the message with its arguments, beside them where they do not fit."""
+    if isinstance(args, tuple) and len(args) == 1 and isinstance(args[0], Mapping) and args[0]:
+        args = args[0]  # as `logging` has it
     try:
         return message % args if args else message
-    except (TypeError, ValueError, KeyError):
-        return f"{message} {args!r}"
+    except Exception:  # of the arguments' own methods too
+        return f"{message} {make_plain(args, [MOST_FIELDS])}"
+
+
+def to_text(value: object) -> str:
+    """Return its text, or that it has none."""
+    try:
+        return str(value)
+    except Exception:  # of a value's own methods
+        return f"<{type(value).__name__} without a text>"
 
 
 def make_plain(  # noqa: C901, PLR0911 - one kind of value after another
@@ -389,8 +400,8 @@ def make_plain(  # noqa: C901, PLR0911 - one kind of value after another
             return "..."
         if isinstance(value, Mapping):
             return {
-                clean(str(key), _MOST_OF_A_KEY): (
-                    HIDDEN if is_secret(str(key)) else make_plain(each, left, depth + 1)
+                clean(to_text(key), _MOST_OF_A_KEY): (
+                    HIDDEN if is_secret(to_text(key)) else make_plain(each, left, depth + 1)
                 )
                 for key, each in islice(value.items(), max(0, left[0]))
             }
@@ -402,7 +413,7 @@ def make_plain(  # noqa: C901, PLR0911 - one kind of value after another
             return [make_plain(each, left, depth + 1) for each in islice(value, max(0, left[0]))]
         is_scalar = type(value).__module__ in ("datetime", "uuid", "decimal")
         return clean(str(value) if is_scalar else repr(value))
-    except Exception:  # of a value's own methods
+    except Exception:  # likewise
         return f"<{clean(type(value).__name__, _MOST_OF_A_KEY)} without a text>"
 
 
@@ -411,13 +422,20 @@ def write_exception(info: Any, request_id: str | None = None) -> str:
 
     One that was written for this request, as of what is logged and raised again, is its message.
     """
+    kind, error, where = info
     lines: list[str] = []
-    was_written = request_id is not None and vars(info[1]).get(_WRITTEN) == request_id
-    with suppress(AttributeError, TypeError):
-        setattr(info[1], _WRITTEN, request_id)
-    if was_written:
-        return clean("".join(traceback.format_exception_only(info[1])).strip())
-    for part in traceback.format_exception(*info):
+    was_written = False
+    try:
+        with suppress(Exception):  # of an exception's own methods
+            was_written = request_id is not None and vars(error).get(_WRITTEN) == request_id
+            setattr(error, _WRITTEN, request_id)
+        if was_written:
+            parts = traceback.format_exception_only(error)
+        else:
+            parts = traceback.format_exception(kind, error, where)
+    except Exception:  # likewise
+        parts = [*traceback.format_tb(where), f"{kind.__name__} without a text"]
+    for part in parts:
         bare = part.strip("\n")
         is_frame = bare.lstrip(" |+-0123456789").startswith('File "')
         lines += [clean(each) for each in bare.split("\n")] if is_frame else [clean(bare)]

@@ -24,6 +24,7 @@ tasks = set[asyncio.Task[None]]()
 async def say() -> str:
     text = str(await request.get_data(as_text=True))
     log.info("%s", text, extra={text: text, "nested": {text: [text]}})
+    structured.info("%d %s", text)
     structured.info(text, **{text: text}, nested=[{text: text}])
     try:
         raise ValueError(text)

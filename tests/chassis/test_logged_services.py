@@ -85,7 +85,7 @@ def test_what_clients_send_forges_no_line_in_json(server: str, tmp_path: Path) -
     lines = audit_log(log)
     of_requests = accesses(lines)
     assert len(of_requests) == 2 * len(FORGERIES)  # without the probes, which are well
-    assert len([line for line in lines if line["logger"].startswith("talking.")]) == 4 * len(
+    assert len([line for line in lines if line["logger"].startswith("talking.")]) == 5 * len(
         FORGERIES
     )
     for name in ("sqlalchemy.engine", "uvicorn.error", "hypercorn.error"):

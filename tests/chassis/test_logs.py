@@ -370,6 +370,54 @@ def test_a_message_that_does_not_fit_its_arguments_raises_nothing(
     assert audit(Kept().format(record))["level"] == "info"
 
 
+class HostileError(ValueError):
+    """Has no text, no notes and no attribute, and says so by an error of its own kind."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__("x")
+        vars(self)["error"] = error
+
+    def __repr__(self) -> str:
+        raise self.error
+
+    __str__ = __repr__
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise self.error
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("__notes__", "__suppress_context__"):
+            raise self.error
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("no"), AttributeError("no"), LookupError("no"), RecursionError("no")]
+)
+def test_a_value_without_a_text_takes_no_traceback_away(
+    error: Exception, logger: logging.Logger
+) -> None:
+    kept, hostile = Kept(), HostileError(error)
+    logger.addHandler(kept)
+    structured = structlog.get_logger("tests.logs")
+
+    for raised in (ValueError("x"), hostile):
+        try:
+            raise raised
+        except ValueError:
+            logger.exception("failed for %s", hostile, extra={"it": hostile, "pid": [hostile]})
+            logger.exception(*("failed for %s and %s", hostile))
+            logger.exception(hostile)
+            structured.exception(hostile, it=hostile, pid={hostile.args: hostile})
+            logger.exception("failed", extra={"it": {1: hostile}, "stack": hostile})
+
+    assert len(kept.lines) == 10
+    for each in kept.lines:
+        line = audit(each)
+        assert "takes_no_traceback_away" in line["exception"], each
+        assert any(words in each for words in ("HostileError", "failed", "cannot be written"))
+
+
 @pytest.mark.parametrize("is_json", [True, False])
 def test_the_logger_of_requests_writes_what_others_say_too(is_json: bool) -> None:
     kept = Kept(is_json=is_json)
@@ -499,7 +547,7 @@ def test_a_slow_reader_is_waited_for_a_hundredth_of_the_time(
         now += seconds
 
     class Poll:
-        def poll(self, milliseconds: float) -> list[tuple[int, int]]:
+        def poll(self, milliseconds: float) -> Any:
             nonlocal waited
             before, end = now, now + milliseconds / 1000
             ready: list[tuple[int, int]] = []
