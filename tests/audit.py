@@ -2,7 +2,10 @@
 
 import json
 import logging
+import os
 import re
+import shutil
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +15,8 @@ import pytest
 
 from quart_fleet.observation import find_request
 
+COPIES = "QUART_FLEET_LOG_COPIES"
+"""Where `quart_fleet.telemetry._logs` has every process write its lines once more."""
 KEYS = {"timestamp": str, "level": str, "logger": str, "event": str, "service": str, "pid": int}
 ACCESS = {"method": str, "path": str, "duration_ms": float, "bytes_received": int}
 ACCESS |= {"bytes_sent": int, "request_id": str}
@@ -121,10 +126,45 @@ AUDITOR = Auditor()
 
 @pytest.fixture(autouse=True)
 def audited_lines() -> Iterator[None]:
-    """Fail the test during which a line was wrong."""
+    """Fail the test during which a line was wrong; leave logging as it was found."""
+    root = logging.getLogger()
+    level, handlers = root.level, [*root.handlers]
     AUDITOR.wrong.clear()
     yield
+    root.setLevel(level)  # which an application that was started here has set
+    root.handlers[:] = handlers
     assert not AUDITOR.wrong, AUDITOR.wrong
 
 
 logging.getLogger().addHandler(AUDITOR)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have every process that logs as services do leave its lines, whoever starts it."""
+    if not hasattr(config, "workerinput"):  # pytest-xdist's workers have it of their controller
+        os.environ[COPIES] = tempfile.mkdtemp(prefix="quart-fleet-log-")
+        Path(os.environ[COPIES]).chmod(0o777)  # for services of other users
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run where a line of any process is not as it should be."""
+    if hasattr(session.config, "workerinput"):
+        return
+    folder, wrong, count = Path(os.environ.pop(COPIES)), [], 0
+    for path in folder.iterdir():
+        # What was killed in the midst of a line has not ended it.
+        for line in path.read_text(errors="surrogateescape").split("\n")[:-1]:
+            count += 1
+            try:
+                audit(line)
+            except (AssertionError, ValueError) as error:
+                wrong.append(repr(error))
+    shutil.rmtree(folder, ignore_errors=True)
+    print(
+        f"\n{len(wrong)} of {count} lines that processes have logged are wrong",
+        *wrong[:20],
+        sep="\n",
+    )
+    if wrong:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

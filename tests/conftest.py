@@ -7,14 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.audit import audited_lines
+from tests.audit import audited_lines, pytest_configure, pytest_sessionfinish
 from tests.deadline import pytest_runtest_call, pytest_runtest_setup, pytest_runtest_teardown
 
 __all__ = [
     "audited_lines",
+    "pytest_configure",
     "pytest_runtest_call",
     "pytest_runtest_setup",
     "pytest_runtest_teardown",
+    "pytest_sessionfinish",
 ]
 
 HEEDED = (signal.SIGINT, signal.SIGHUP)

@@ -21,6 +21,7 @@ from contextlib import suppress
 from contextvars import Context
 from itertools import islice
 from multiprocessing import parent_process
+from pathlib import Path
 from time import gmtime, monotonic, strftime, time
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
@@ -59,6 +60,8 @@ _WRITTEN = "_quart_fleet_written_for"
 """An exception's attribute."""
 _ACCESS = "_quart_fleet_access"
 """A record's attribute: what an access line says."""
+COPIES = "QUART_FLEET_LOG_COPIES"
+"""The variable by which tests have each process write its lines of JSON into a folder, too."""
 _DEPTH = 6
 _MOST_OF_A_KEY = 100
 _ATOMIC = 4096
@@ -110,9 +113,14 @@ def install_logs(app: "ServiceApplication") -> None:
         is_stock = type(handler) is logging.StreamHandler and handler.stream is sys.stderr
         if is_stock or isinstance(handler, LineHandler):
             root.removeHandler(handler)
+        elif isinstance(handler, _Copy):
+            root.removeHandler(handler)
+            handler.close()
     ours = LineHandler(sys.stderr)
     ours.setFormatter(formatter)
     root.addHandler(ours)
+    if folder := os.environ.get(COPIES):
+        root.addHandler(_Copy(folder, config.get("SERVICE_NAME", app.name)))
     app.logger.removeHandler(default_handler)  # which Quart's create_logger has given it
     app.logger.setLevel(logging.NOTSET)
     root.setLevel(logging.DEBUG if app.debug else logging.INFO)
@@ -139,6 +147,17 @@ def install_logs(app: "ServiceApplication") -> None:
         @app.after_serving
         async def tell_what_was_counted() -> None:
             access.tell()
+
+
+class _Copy(logging.FileHandler):
+    """Writes the lines once more, for those who hold them to what is promised of each."""
+
+    def __init__(self, folder: str, service: str) -> None:
+        super().__init__(Path(folder, f"{os.getpid()}.log"), encoding="utf-8")
+        self.setFormatter(LineFormatter(service, is_json=True))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's
+        """Leave it: that a disk is full is tried too."""
 
 
 def take_in_libraries() -> None:

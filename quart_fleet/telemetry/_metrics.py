@@ -4,7 +4,10 @@ The values are prometheus-client's: in memory, or in files where the parent of w
 """
 
 import asyncio
+import errno
 import gc
+import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,6 +23,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from quart_fleet.asgi._application import REFUSALS
 from quart_fleet.observation import (
     CLIENTS,
     DATABASE,
@@ -56,27 +60,45 @@ STARTED = "process_start_time_seconds"
 FAILED = "5xx"
 _CLASSES = {status: f"{status // 100}xx" for status in range(100, 600)}
 
+_log = logging.getLogger(__name__)
+
 
 class _Children(dict[tuple[str, ...], T], Generic[T]):
     """What is told by the values of labels, made when it is first asked for.
 
     Args:
         most: how many there may be, before all that are asked for later are told together.
-        rest: the values of those; None keeps one, of which there are few.
+        rest: the values of those, and of what has no room; None keeps one, of which there are few.
         make: makes one of its values.
     """
 
     def __init__(self, most: int, rest: tuple[str | None, ...], make: Callable[..., T]) -> None:
         super().__init__()
         self._most, self._rest, self._make = most, rest, make
+        self._is_full = False
+        self.last = (OTHER,) * len(rest)
+        """What is counted as these where nothing else has room; workers make it first."""
 
     def __missing__(self, values: tuple[str, ...]) -> T:
         told = tuple(OTHER if len(each) > _LONGEST else each for each in values)
+        rest = tuple(mine or its for mine, its in zip(self._rest, told, strict=True))
         if len(self) >= self._most and told not in self:
-            told = tuple(mine or its for mine, its in zip(self._rest, told, strict=True))
-        if told not in self:
-            self[told] = self._make(*told)
-        return self[told]
+            told = rest
+        for key in (told, rest, self.last):
+            if key not in self:
+                try:
+                    self[key] = self._make(*key)
+                except OSError as error:  # of a worker's file, which has no room for more
+                    if not self._is_full:
+                        self._is_full = True
+                        _log.warning(
+                            "METRICS_PORT: what is new in process %d is counted as `other`: %s. "
+                            "Set TMPDIR to a larger folder",
+                            *(os.getpid(), os.strerror(error.errno or 0)),
+                        )
+                    continue
+            return self[key]
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class _Process:
@@ -199,6 +221,17 @@ class Metrics(Observer):
         self._collected: list[tuple[int, float]] = []
         self._collection_begun = 0.0
         self._process = _Process(counter, gauge) if is_worker else None
+        if is_worker:
+            # What stands for others has room, whatever comes later.
+            for method in (*_METHODS, OTHER):
+                for status in {*_CLASSES.values(), NONE}:
+                    self._requests[method, OTHER, status]
+            for children in (self._requests, self._statements, self._errors, self._calls):
+                children[children.last]
+            for refusal in REFUSALS:
+                self._refused.labels(str(refusal))
+            for generation in range(3):
+                self._collections.labels(str(generation))
 
     def begin_request(self, _: ObservedRequest) -> None:
         """Count it as one in progress."""

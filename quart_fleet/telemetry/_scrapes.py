@@ -21,8 +21,15 @@ from platform import python_version
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
-from prometheus_client import REGISTRY, CollectorRegistry, ProcessCollector, make_wsgi_app
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    ProcessCollector,
+    make_wsgi_app,
+    values,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric, Sample
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from quart_fleet import __version__
@@ -53,6 +60,8 @@ RETRY = 1.0
 """Seconds between two looks at whether a port that another process has is free."""
 _RESERVED = {"counter": 1 << 18, "histogram": 1 << 20, "gauge_livesum": 1 << 16}
 """Bytes that the files of a worker have from the start, by the kind of their values."""
+_MOST_AROUND_A_KEY = 32
+"""Bytes in a file that a value has besides its key."""
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +78,17 @@ def measuring(app: "ServiceApplication") -> Iterator[None]:
     is_worker = SCRAPES not in app.extensions and folder.name.startswith(_PREFIX)
     registry, address = CollectorRegistry(), (app.config["HOST"], app.config["METRICS_PORT"])
     if is_worker:
-        _reserve(folder)
+        try:
+            _reserve(folder, f"{os.getpid()}.db")
+        except OSError as error:
+            _log.warning(
+                "Nothing of process %d is measured, METRICS_PORT: %s has no room, 2 MB for each "
+                "worker: %s. Set TMPDIR to a larger folder",
+                *(os.getpid(), folder, os.strerror(error.errno or 0)),
+            )
+            yield
+            return
+        vars(values)["MmapedDict"] = _AllocatedDict  # which its metrics make files by
     elif SCRAPES not in app.extensions:
         try:
             listener = listen(*address, "METRICS_PORT")
@@ -97,7 +116,7 @@ def collecting(
     """Serve during a block what the workers that are started in it measure.
 
     Gives what is to be called where some have ended. Raises ConfigurationError where there is no
-    folder for their files.
+    folder for their files, or no room in it for those of one.
     """
     place = os.environ.get("TMPDIR") or None
     try:
@@ -108,6 +127,17 @@ def collecting(
             f"{os.strerror(error.errno or 0)}.\nSet TMPDIR to a folder that can be written, such "
             "as a tmpfs."
         ) from error
+    try:
+        _reserve(folder, "trial")
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+        raise ConfigurationError(
+            f"METRICS_PORT: {folder.parent} has no room for the metrics, 2 MB for each worker: "
+            f"{os.strerror(error.errno or 0)}.\nSet TMPDIR to a larger folder."
+        ) from error
+    for path in folder.iterdir():
+        path.unlink()
     os.environ[FOLDER] = str(folder)
     files = WorkerFiles(folder)
     registry = CollectorRegistry()
@@ -145,23 +175,37 @@ def _make_folder(place: str | None) -> tuple[Path, int]:
     return folder, lock
 
 
-def _reserve(folder: Path) -> None:
-    """Take the room of this process's files: where it is full, a later write would kill the process.
+def _reserve(folder: Path, name: str) -> None:
+    """Take the room of a process's files: where there is none, a later write would kill the process.
 
-    Raises ConfigurationError.
+    Raises OSError, with nothing taken.
     """
+    paths = [folder / f"{kind}_{name}" for kind in _RESERVED]
     try:
-        for kind, size in _RESERVED.items():
-            with (folder / f"{kind}_{os.getpid()}.db").open("ab") as file:
-                if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(file.fileno(), 0, size)
-                else:
-                    file.truncate(size)
-    except OSError as error:
-        raise ConfigurationError(
-            f"METRICS_PORT: {folder} has no room for the metrics, 2 MB for each worker: "
-            f"{os.strerror(error.errno or 0)}. Set TMPDIR to a larger folder."
-        ) from error
+        for path, size in zip(paths, _RESERVED.values(), strict=True):
+            with path.open("ab") as file:
+                _allocate(file.fileno(), max(size, file.tell()))
+    except OSError:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _allocate(file: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+    else:
+        os.truncate(file, size)
+
+
+class _AllocatedDict(MmapedDict):
+    """prometheus-client's file of values, which takes its room before it grows into it."""
+
+    def _init_value(self, key: str) -> None:
+        """Begin a value; raises OSError where there is no room for it."""
+        if self._used + len(key.encode()) + _MOST_AROUND_A_KEY > self._capacity:
+            _allocate(self._f.fileno(), 2 * self._capacity)
+        super()._init_value(key)  # type: ignore[no-untyped-call]
 
 
 class _Build:

@@ -197,7 +197,7 @@ class Traces(Observer):
                 "quart_fleet.call.outcome": call.outcome,
             }
             if call.url is not None:
-                attributes["url.full"] = f"{call.url}{call.target}"
+                attributes["url.full"] = clean(f"{call.url}{call.target}", _MOST_OF_A_HEADER)
                 attributes["server.address"], attributes["server.port"] = place_of(call.url)
             if call.attempts > 1:
                 attributes["http.request.resend_count"] = call.attempts - 1
@@ -244,7 +244,7 @@ def attributes_of(request: ObservedRequest) -> dict[str, Any]:
     method, scheme = scope["method"], scope["scheme"]
     attributes: dict[str, Any] = {
         "http.request.method": method if method in _METHODS else "_OTHER",
-        "url.path": escape(scope["path"], _MOST_OF_A_HEADER),
+        "url.path": clean(scope["path"], _MOST_OF_A_HEADER),
         "url.scheme": scheme,
         "network.protocol.version": scope["http_version"],
     }
@@ -254,7 +254,7 @@ def attributes_of(request: ObservedRequest) -> dict[str, Any]:
         attributes["client.address"] = client[0]
     headers = dict(scope["headers"])
     if agent := headers.get(b"user-agent"):
-        attributes["user_agent.original"] = escape(agent.decode("latin-1"), _MOST_OF_A_HEADER)
+        attributes["user_agent.original"] = clean(agent.decode("latin-1"), _MOST_OF_A_HEADER)
     if found := _HOST.fullmatch(headers.get(b"host", b"").decode("latin-1")):
         attributes["server.address"] = found[1].strip("[]")
         if port := found[2] or _PORTS.get(scheme):
@@ -281,7 +281,8 @@ def describe(error: BaseException) -> dict[str, str]:
     ):  # the exception and its causes, the first one first
         seen.add(id(each))
         said = f"{_name_of(type(each))}: {_message_of(each)}"
-        parts.insert(0, "".join([*format_tb(each.__traceback__), said, "\n"]))
+        lines = "".join(format_tb(each.__traceback__)).splitlines()
+        parts.insert(0, "\n".join([*map(clean, lines), said, ""]))
         each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
     return {
         "exception.type": _name_of(type(error)),

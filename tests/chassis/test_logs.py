@@ -579,6 +579,7 @@ def test_a_slow_reader_is_waited_for_a_hundredth_of_the_time(
         def poll(self, milliseconds: float) -> Any:
             nonlocal waited
             before, end = now, now + milliseconds / 1000
+            ready: list[tuple[int, int]] = []
             while not (ready := real.poll(0)) and now < end:
                 work(min(0.001, end - now))
             waited += now - before

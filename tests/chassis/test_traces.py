@@ -126,7 +126,7 @@ def service(
 def spans_of(collector: Collector, trace_id: str, count: int) -> list[Span]:
     """Return all of a trace, when so many have come; one more fails."""
     collector.wait_for(count, trace_id=trace_id)
-    time.sleep(0.2)
+    collector.wait_for(1, trace_id=trace_id, kind="SERVER")  # which ends last, and is sent last
     found = collector.find(trace_id=trace_id)
     assert len(found) == count, [(each.name, each.attributes) for each in found]
     return found
@@ -266,7 +266,21 @@ def test_an_exception_is_recorded_once_and_without_what_the_driver_says(
     )
     assert spans[0].is_error
     assert spans[0].attributes["error.type"] == "RuntimeError"
+    assert 'RuntimeError("the cause is below") from error' in event["exception.stacktrace"]
     assert b"a-bound-value" not in collector.raw
+    assert b"of-a-source-line" not in collector.raw
+
+
+def test_no_secret_of_an_address_is_sent(service: Running, collector: Collector) -> None:
+    trace_id, headers = traced(11)
+    agent = "a/1 (https://user:hunter2@a.example)"
+    service.get("/nowhere/token=hunter2", **headers, **{"user-agent": agent})
+
+    (span,) = spans_of(collector, trace_id, 1)
+
+    assert span.attributes["url.path"] == "/api/v1/nowhere/token=***"
+    assert span.attributes["user_agent.original"] == "a/1 (https://user:***@a.example)"
+    assert b"hunter2" not in collector.raw
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ async def fails() -> str:
     try:
         await run("SELECT CAST(CAST(:value AS text) AS integer)", value=VALUE)
     except Exception as error:
-        raise RuntimeError("the cause is below") from error
+        raise RuntimeError("the cause is below") from error  # password=of-a-source-line
     return "never"
 
 

@@ -24,6 +24,7 @@ SPOILT = {
     "rate1h * 3600 >= 5": "rate1h * 3600 >= 0",
     'status=~"5.+", route!~"/api/v1/health(/ready)?"': 'status=~"5.+"',
     'status=~"5.+"': 'status="5xx"',
+    'http_refused_total{status=~"5.+"}': "http_refused_total",
     'status=~"5.+", ': "",
     "sum by (namespace, job)": "sum by (job)",
     'le="0.5"': 'le="1.0"',
