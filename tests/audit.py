@@ -6,7 +6,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ ACCESS = {"method": str, "path": str, "duration_ms": float, "bytes_received": in
 ACCESS |= {"bytes_sent": int, "request_id": str}
 SECRETS = ("hunter2", "a secret of the tests", "change-me")
 """Of the tests: none of them is in any line."""
+Answered = tuple[int, str]
+"""The status of an answer, and its X-Request-ID."""
 _PASSWORD = re.compile(r"://[^\s/:@\"']*:(?!\*\*\*@)[^\s/@\"']+@")
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 _ASKED = re.compile(r"(?:DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT) /\S* failed")
@@ -41,20 +44,33 @@ def audit(text: str) -> dict[str, Any]:
     if line["logger"] == "quart_fleet.access" and "path" in line:
         for key, kind in ACCESS.items():
             assert isinstance(line.get(key), kind), (key, text)
-    assert line.get("request_id") or "route" not in line, text
     return line
 
 
-def audit_log(path: Path) -> list[dict[str, Any]]:
+def audit_log(path: Path, answers: Iterable[Answered] = ()) -> list[dict[str, Any]]:
     """Return the lines of a service that has ended, each of which is as it should be."""
-    return audit_lines(path.read_text())
+    return audit_lines(path.read_text(), answers)
 
 
-def audit_lines(text: str) -> list[dict[str, Any]]:
-    """Return the lines of all that a service has written, each of which is as it should be."""
+def audit_lines(text: str, answers: Iterable[Answered] = ()) -> list[dict[str, Any]]:
+    """Return the lines of all that a service has written, each of which is as it should be.
+
+    Args:
+        answers: each has an access line, with the X-Request-ID that its client was given.
+    """
     lines = [audit(line) for line in text.split("\n") if line]
+    asked = defaultdict[str, list[str]](list)
+    accesses = Counter[Answered]()
     for line in lines:
-        assert line.get("request_id") or not _ASKED.match(line["event"]), line
+        if line["logger"] == "quart_fleet.access" and "path" in line:
+            asked[line["request_id"]].append(f"{line['method']} {line['path']} failed")
+            accesses[line["status"], line["request_id"]] += 1
+    missing = Counter(answers) - accesses
+    assert not missing, missing
+    for line in lines:
+        if found := _ASKED.match(line["event"]):
+            assert line.get("request_id"), line
+            assert not asked or found[0] in asked[line["request_id"]], line
     return lines
 
 

@@ -6,6 +6,8 @@ import logging
 import os
 import resource
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import thread_time
@@ -22,12 +24,13 @@ from quart_fleet.settings import ServiceSettings
 from quart_fleet.telemetry._literals import without_literals
 from quart_fleet.telemetry._logs import (
     ACCESS,
+    AccessLog,
     LineFormatter,
     LineHandler,
     make_plain,
     write_exception,
 )
-from tests.audit import audit
+from tests.audit import audit, audit_lines
 
 FORGED_JSON = '{"timestamp":"2026-01-01T00:00:00.000000Z","level":"info","event":"forged"}'
 FORGED_LINE = "2026-01-01 00:00:00.000 INFO     forged [quart_fleet.access]"
@@ -446,6 +449,32 @@ def test_a_line_that_a_formatter_fails_on_stops_nothing(
     handler.setFormatter(Failing())
 
     handler.handle(logging.LogRecord("x", 20, "", 0, "said", (), None))
+
+
+@pytest.mark.parametrize(
+    ("status", "request_id", "event"),
+    [
+        (200, "of-another", "said"),
+        (404, "of-the-test", "said"),
+        (200, "of-the-test", "GET /other failed"),
+        (200, "of-the-test", "GET /x failed"),
+    ],
+)
+def test_the_audit_joins_lines_with_what_clients_were_answered(
+    status: int, request_id: str, event: str
+) -> None:
+    handler, access = Kept(), logging.getLogger(ACCESS)
+    access.addHandler(handler)
+    is_right = (status, request_id, event[:6]) == (200, "of-the-test", "GET /x")
+    token = REQUEST.set(replace(OBSERVED, status=200))
+
+    AccessLog().end_request(replace(OBSERVED, status=200))
+    handler.handle(logging.LogRecord("x", 20, "", 0, event, (), None))
+
+    REQUEST.reset(token)
+    access.removeHandler(handler)
+    with nullcontext() if is_right else pytest.raises(AssertionError):
+        audit_lines("\n".join(handler.lines), [(status, request_id)])
 
 
 def test_a_record_is_left_as_it_is_for_other_handlers(logger: logging.Logger) -> None:

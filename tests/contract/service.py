@@ -14,7 +14,7 @@ from tests.audit import audit_log
 from tests.ports import reserve_port
 from tests.workspace import python_path
 
-from .wire import TIMEOUT, exchange, spell
+from .wire import ANSWERED, TIMEOUT, exchange, spell
 
 _POLL_INTERVAL = 0.02
 _PRODUCTION = {"DEBUG": "False", "SECRET_KEY": "a secret of the tests", "DB_POOL_SIZE": "5"}
@@ -78,13 +78,17 @@ async def running(
             env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
         )  # fmt: skip
     service = RunningService(port, log, process.pid)
+    ANSWERED[port] = []
     try:
         await _answers(service, process)
         yield service
     finally:
         await _stop(process)
+    answers = ANSWERED.pop(port)
     if (settings or {}).get("LOG_FORMAT", "json") == "json":
-        audit_log(log)
+        # A worker that a test kills takes the last of its lines with it.
+        is_whole = "LOG_LEVEL" not in environment and "--workers" not in options
+        audit_log(log, answers if is_whole else ())
 
 
 async def _answers(service: RunningService, process: Process) -> None:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 TIMEOUT = 60.0
 """Seconds that a test waits for anything at all."""
+ANSWERED: dict[int, list[tuple[int, str]]] = {}
+"""The status and the X-Request-ID of each answer, by port of those services that log all of them."""
+_PROBES = (b"/api/v1/health", b"/api/v1/health/ready")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,11 @@ async def exchange(port: int, request: bytes) -> Answer:
         try:
             writer.write(request)
             await writer.drain()
-            return Answer.read(await reader.read())
+            answer = Answer.read(await reader.read())
         finally:
             writer.close()
             await writer.wait_closed()
+    if port in ANSWERED and (given := answer.find("x-request-id")):
+        is_probe = answer.status == 200 and request.split(b" ")[1].split(b"?")[0] in _PROBES
+        ANSWERED[port] += [] if is_probe else [(answer.status, given)]
+    return answer
