@@ -69,6 +69,7 @@ async def exchange(port: int, request: bytes) -> Answer:
             writer.close()
             await writer.wait_closed()
     if port in ANSWERED and (given := answer.find("x-request-id")):
-        is_probe = answer.status == 200 and request.split(b" ")[1].split(b"?")[0] in _PROBES
+        target = request.split(b" ")[1].split(b"?")[0]  # which may be a whole URL
+        is_probe = answer.status == 200 and target.endswith(_PROBES)
         ANSWERED[port] += [] if is_probe else [(answer.status, given)]
     return answer
