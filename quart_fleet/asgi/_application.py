@@ -212,7 +212,8 @@ class ServiceApplication(BoundedApplication):
             if message["type"] == "http.response.start":
                 observed.status, headers = message["status"], message["headers"]
                 if REQUEST_ID not in dict(headers):
-                    message = {**message, "headers": [*headers, (REQUEST_ID, observed.id)]}
+                    identified: Any = {**message, "headers": [*headers, (REQUEST_ID, observed.id)]}
+                    return send(identified)
             elif message["type"] == "http.response.body":
                 observed.sent += len(message.get("body", b""))
                 observed.is_whole = not message.get("more_body", False)
