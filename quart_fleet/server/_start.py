@@ -156,9 +156,8 @@ def _serve_until_ended(app: Quart, path: str, server: str, workers: int) -> None
     try:
         handed = find_listener()
         listener = handed or listen(host, port)
-        # A process that takes over finds the port taken: it is refused nothing for that.
-        is_needed = metrics and (handed is None or workers > 1)
-        scrapes = listen(host, metrics, "METRICS_PORT") if is_needed else None
+        # Where one process takes over from another, that has the port until it ends.
+        scrapes = listen(host, metrics, "METRICS_PORT") if metrics and handed is None else None
     except ConfigurationError as error:
         refuse_start(app, error.message)
     words = f"{name} on http://{shown}:{port}{PREFIX}/"
