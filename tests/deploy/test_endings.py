@@ -107,6 +107,7 @@ async def _running(fleet: Path, database_url: str, options: list[str]) -> AsyncI
         "HOME": os.environ.get("HOME", "/"),
         "SECRET_KEY": "of the tests",
         "SERVICE_PORT": str(port),
+        "METRICS_PORT": str(reserve_port()),  # on one machine, which no two pods share
         "DATABASE_URL": database_url,
     }
     process = await asyncio.create_subprocess_exec(
