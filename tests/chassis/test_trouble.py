@@ -283,7 +283,7 @@ PROVOKED = {
         "SELECT * FROM generate_series(1, 100000) AS n ORDER BY md5(n::text) OFFSET 99999",
     ),
     "25006": ("SET TRANSACTION READ ONLY", "DELETE FROM users"),
-    "55000": ("SELECT lastval()",),
+    "55000": ("DISCARD SEQUENCES", "SELECT lastval()"),
     "22003": ("INSERT INTO users (username, email, age) VALUES ('a', 'a', 2147483648)",),
     "22012": ("SELECT 1 / 0",),
 }
