@@ -38,7 +38,7 @@ def run() -> None:
     with _server() as server, server as url:
         click.echo(url)
         with suppress(KeyboardInterrupt):
-            for _ in sys.stdin:  # which nobody reads: its end is all that counts
+            for _ in sys.stdin:  # which is not read: only its end counts
                 pass
 
 

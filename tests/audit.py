@@ -140,7 +140,7 @@ logging.getLogger().addHandler(AUDITOR)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have every process that logs as services do leave its lines, whoever starts it."""
+    """Have every process that logs as services do leave its lines, whichever test starts it."""
     if not hasattr(config, "workerinput"):  # pytest-xdist's workers have it of their controller
         os.environ[COPIES] = tempfile.mkdtemp(prefix="quart-fleet-log-")
         Path(os.environ[COPIES]).chmod(0o777)  # for services of other users

@@ -26,8 +26,8 @@ def trace_where_asked(app: "ServiceApplication") -> None:
     """Have the application make spans from its start on, where the variables ask for it."""
     variables = read_variables(Path(app.root_path))
     is_disabled = variables.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-    # OpenTelemetry's specification has otlp for the default. Here nothing is sent that nobody has
-    # asked for; who names a collector has asked.
+    # OpenTelemetry's specification has otlp for the default. Here nothing is sent that no user has
+    # asked for; a user who names a collector has asked.
     default = "otlp" if any(name in variables for name in _ENDPOINTS) else "none"
     named = variables.get("OTEL_TRACES_EXPORTER", default).split(",")
     exporters = list(dict.fromkeys(name.strip().lower() for name in named if name.strip()))

@@ -60,7 +60,7 @@ class Screen:
             click.echo(line, err=True)
 
     def _print(self, name: str, line: str, level: str = "") -> None:
-        # Whoever wrote it: a terminal gets no codes of others.
+        # Control codes in a service's output do not reach the terminal.
         line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
         shown = f"{name:{self._width}}"
         if self._is_coloured:

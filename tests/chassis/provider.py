@@ -66,7 +66,7 @@ class Provider:
         try:
             yield
         finally:
-            # First nobody is accepted any more, and whoever was has a transport: Python 3.11's server
+            # First no client is accepted any more, and each one that was has a transport: Python 3.11's server
             # drops a connection without closing it where it is closed between the two.
             for listener in server.sockets:
                 asyncio.get_running_loop().remove_reader(listener.fileno())

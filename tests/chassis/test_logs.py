@@ -1,4 +1,4 @@
-"""Every line of a log: one object, with its request, without secrets, and forged by nobody."""
+"""Every line of a log: one object, with its request, without secrets, and forged by no client."""
 
 import io
 import json
