@@ -157,7 +157,8 @@ async def _announce(services: Sequence[SupervisedService], screen: Screen, began
     """Say when all of them serve for the first time, and where."""
     for each in services:
         await each.is_ready.wait()
-    screen.say(f"{len(services)} services ready in {time.monotonic() - began:.1f} s:")
+    count = "1 service" if len(services) == 1 else f"{len(services)} services"
+    screen.say(f"{count} ready in {time.monotonic() - began:.1f} s:")
     for each in services:
         screen.say(f"  http://localhost:{each.port}/api/v1/  {each.name}")
     screen.say("Ctrl-C ends them.")

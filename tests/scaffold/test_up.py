@@ -157,7 +157,7 @@ def test_nothing_is_left_where_it_is_killed(fleet: Fleet) -> None:
 @pytest.mark.slow
 def test_one_that_is_named_runs_alone(fleet: Fleet) -> None:
     with fleet.up("user-service") as up:
-        up.until("1 services ready in ")
+        up.until("1 service ready in ")
         with pytest.raises(httpx.ConnectError):
             fleet.get(fleet.products)
 
@@ -165,7 +165,7 @@ def test_one_that_is_named_runs_alone(fleet: Fleet) -> None:
 @pytest.mark.slow
 def test_a_process_that_ends_is_followed_by_another(fleet: Fleet) -> None:
     with fleet.up("user-service") as up:
-        up.until("1 services ready in ")
+        up.until("1 service ready in ")
         serving = next(each for each, words in up.processes().items() if "app.py" in words)
         os.kill(serving, signal.SIGKILL)
 
@@ -210,7 +210,7 @@ def test_code_that_does_not_start_leaves_the_process_before_it(fleet: Fleet) -> 
     app = fleet.workspace.root / "services/user_service/app.py"
     source = app.read_text()
     with fleet.up("user-service") as up:
-        up.until("1 services ready in ")
+        up.until("1 service ready in ")
         try:
             app.write_text(f"{source}\nthis is no Python\n")
             up.until("SyntaxError")
@@ -266,7 +266,7 @@ def test_what_a_service_has_started_neither_hides_its_end_nor_delays_that_of_all
     app = fleet.workspace.root / "services/user_service/app.py"
     source = app.read_text()
     with fleet.up("user-service") as up:
-        up.until("1 services ready in ")
+        up.until("1 service ready in ")
         try:
             app.write_text(
                 "import subprocess, sys\n"
@@ -291,7 +291,7 @@ def test_code_that_hangs_at_its_start_is_replaced_when_it_is_mended(fleet: Fleet
         with fleet.up("user-service") as up:
             up.until("hanging")
             app.write_text(source)
-            up.until("1 services ready in ")
+            up.until("1 service ready in ")
     finally:
         app.write_text(source)
 
