@@ -33,7 +33,7 @@ from structlog.processors import JSONRenderer
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict
 
-from quart_fleet.conventions import PREFIX
+from quart_fleet.conventions import PROBES
 from quart_fleet.logs import (
     HIDDEN,
     MOST_OF_A_PATH,
@@ -67,7 +67,6 @@ _MOST_OF_A_KEY = 100
 _ATOMIC = 4096
 """Bytes that a pipe takes whole (POSIX's PIPE_BUF is less on no system that serves here)."""
 _F_GETPIPE_SZ = 1032
-_PROBES = frozenset({f"{PREFIX}/health", f"{PREFIX}/health/ready"})
 _INVISIBLE = frozenset(vars(logging.makeLogRecord({}))) | {
     *("message", "asctime", "taskName", "color_message", _ACCESS, "_logger", "_name"),
 }
@@ -229,7 +228,7 @@ class AccessLog(Observer):
         """Log it; probes of a service that is well only at the level DEBUG."""
         scope, status, level = request.scope, request.status, logging.INFO
         path, client = scope["path"], scope.get("client")
-        if path in _PROBES and status == 200:
+        if path in PROBES and status == 200:
             if not self._logs_probes:
                 return
             level = logging.DEBUG

@@ -14,6 +14,7 @@ from scaffold.errors import ScaffoldError
 from scaffold.signals import not_ignored
 from scaffold.supervisor.database import Database
 from scaffold.supervisor.journal import DATABASE, FLEET, Changes, Journal
+from scaffold.supervisor.page.server import page_of
 from scaffold.supervisor.ports import listen
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.screen import Screen
@@ -142,7 +143,8 @@ class Fleet:
         self._screen.say(message)
 
     def _show(self, name: str, line: str) -> str:
-        return self._screen.show(self.journal.add_line(name, line))
+        entry = self.journal.add_line(name, line)
+        return entry.message if entry.is_probe else self._screen.show(entry)
 
 
 async def run(workspace: Workspace, services: Sequence[Service], options: Options) -> None:
@@ -171,7 +173,7 @@ async def run(workspace: Workspace, services: Sequence[Service], options: Option
             reason = await database.migrate() if options.migrate and not fleet.is_ending else ""
             if reason and not fleet.is_ending:
                 raise ScaffoldError("The database is not migrated, and no service was started.")
-            async with asyncio.TaskGroup() as group:
+            async with page_of(fleet), asyncio.TaskGroup() as group:
                 for service in supervised:
                     group.create_task(service.run())
                 if options.reload:
@@ -194,5 +196,6 @@ async def _announce(fleet: Fleet, began: float) -> None:
     fleet.say(f"{count} ready in {time.monotonic() - began:.1f} s:")
     for each in services:
         fleet.say(f"  http://localhost:{each.port}/api/v1/  {each.name}")
+    fleet.say(f"  {fleet.page}  the page, and all of them behind one address")
     fleet.say("Ctrl-C ends them.")
     await fleet.database.look()
