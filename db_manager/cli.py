@@ -256,7 +256,10 @@ def check(as_json: bool, wait: float) -> None:
 
 @commands.command()
 @click.option(
-    "--every", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Again, until the input ends."
+    "--every",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Again, until the input ends.",
 )
 @WAIT
 def activity(every: float | None, wait: float) -> None:

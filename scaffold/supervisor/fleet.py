@@ -196,6 +196,7 @@ async def _announce(fleet: Fleet, began: float) -> None:
     fleet.say(f"{count} ready in {time.monotonic() - began:.1f} s:")
     for each in services:
         fleet.say(f"  http://localhost:{each.port}/api/v1/  {each.name}")
-    fleet.say(f"  {fleet.page}  the page, and all of them behind one address")
+    if fleet.page:
+        fleet.say(f"  {fleet.page}  the page, and all of them behind one address")
     fleet.say("Ctrl-C ends them.")
     await fleet.database.look()

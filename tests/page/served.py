@@ -70,9 +70,10 @@ async def served(root: Path, **services: web.Application) -> AsyncIterator[Serve
         try:
             async with (
                 page_of(fleet, 0) as address,
-                httpx.AsyncClient(base_url=address, timeout=30) as client,
+                httpx.AsyncClient(base_url=address or "", timeout=30) as client,
             ):
                 page = (await client.get("/")).text
+                assert address
                 token = page.partition('fleet-token" content="')[2].partition('"')[0]
                 yield Served(fleet, client, token)
         finally:

@@ -240,7 +240,8 @@ class PageApplication(Quart):
         return _json({"reason": reason}, 409 if reason else 200)
 
     async def show_migrations(self) -> Response:
-        """Answer the SQL of the pending migrations."""
+        """Answer the SQL of the pending migrations, after another look for them."""
+        await self.fleet.database.look()
         try:
             return _json({"sql": await self.sources.read_pending_sql()})
         except ScaffoldError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
@@ -22,13 +23,19 @@ Serve = Callable[["Fleet", socket.socket], Awaitable[None]]
 
 
 @asynccontextmanager
-async def page_of(fleet: "Fleet", port: int = PORT) -> AsyncIterator[str]:
-    """Have the page during a block, whose value is its address; raises OSError without a port.
+async def page_of(fleet: "Fleet", port: int = PORT) -> AsyncIterator[str | None]:
+    """Have the page during a block, whose value is its address; None where there can be none.
 
     It is at this port, or at the next one that is free. What it is made of is imported when it is
     first asked: a fleet whose page stays closed has nothing of it in memory.
     """
-    loop, listener, asked = asyncio.get_running_loop(), _listen(port), asyncio.Event()
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        listener = _listen(port)
+    except OSError as error:  # too many open files, or no address of IPv4
+        fleet.tell(FLEET, f"There is no page: {error.strerror}")
+        yield None
+        return
     loop.add_reader(listener, asked.set)
 
     async def serve() -> None:
@@ -53,6 +60,11 @@ async def page_of(fleet: "Fleet", port: int = PORT) -> AsyncIterator[str]:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
         listener.close()
+
+
+async def show(address: str) -> None:
+    """Have the user's browser open the page."""
+    await asyncio.to_thread(webbrowser.open, address)
 
 
 def _listen(port: int) -> socket.socket:
