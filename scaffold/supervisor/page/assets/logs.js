@@ -33,6 +33,10 @@ export function showLogs() {
   on("lines", (added, omitted) => {
     append(added, omitted);
   });
+  // What is not shown does not scroll.
+  addEventListener("hashchange", () => requestAnimationFrame(() => {
+    list.scrollTop = list.scrollHeight;
+  }));
   find("log-latest").addEventListener("click", () => {
     list.scrollTop = list.scrollHeight;
   });

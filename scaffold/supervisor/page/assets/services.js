@@ -67,7 +67,7 @@ function makeRow(name) {
       write(cells.port, String(service.port));
       write(cells.pid, service.pid === null ? "–" : String(service.pid) + (service.processes > 1 ? ` +${service.processes - 1}` : ""));
       write(cells.memory, bytes(service.memory));
-      const readiness = service.ready === null ? "…" : service.health;
+      const readiness = service.ready === null ? "…" : service.ready ? "healthy" : service.health;
       write(cells.ready, readiness);
       cells.ready.dataset.ready = service.ready;
       cells.ready.title = readiness;
@@ -130,7 +130,7 @@ export function showService(name) {
     const { database } = store.fleet;
     const told = [
       ["State", `${service.state}, for ${age(service.since)}`],
-      ["Readiness", service.health || "…"],
+      ["Health", service.ready ? "healthy, and ready" : service.health || "…"],
       ["Address", `http://localhost:${service.port}/api/v1/`],
       ["Process", service.pid === null ? "none" : `${service.pid}${service.processes > 1 ? `, ${service.processes} in all` : ""}`],
       ["Restarts", String(service.restarts)],
