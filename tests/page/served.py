@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from aiohttp import web
 
-from scaffold.supervisor.fleet import Fleet
+from scaffold.supervisor.fleet import Fleet, Options
 from scaffold.supervisor.page.server import page_of
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.screen import Screen
@@ -26,7 +26,7 @@ def made_fleet(root: Path) -> Iterator[Fleet]:
     with ExitStack() as stack:
         reaper = stack.enter_context(Reaper())
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="page-")))
-        yield Fleet(Workspace(root), folder, reaper, Screen(["database", "fleet"]))
+        yield Fleet(Workspace(root), Options(), folder, reaper, Screen(["database", "fleet"]))
 
 
 @dataclass
@@ -54,6 +54,13 @@ class Served:
         return found
 
 
+def service_at(fleet: Fleet, name: str, listener: socket.socket) -> SupervisedService:
+    """Make a service that has no process of its own."""
+    port = listener.getsockname()[1]
+    around = fleet._around  # of what it shares, nothing is asked here
+    return SupervisedService(name, fleet.workspace.root, "127.0.0.1", port, listener, around)
+
+
 @asynccontextmanager
 async def served(root: Path, **services: web.Application) -> AsyncIterator[Served]:
     """Serve the page of a fleet whose services are these applications."""
@@ -65,8 +72,7 @@ async def served(root: Path, **services: web.Application) -> AsyncIterator[Serve
             await runner.setup()
             await web.SockSite(runner, listener).start()
             runners.append(runner)
-            port = listener.getsockname()[1]
-            fleet.services[name] = SupervisedService(name, root, port, listener, fleet.around)
+            fleet.services[name] = service_at(fleet, name, listener)
         try:
             async with (
                 page_of(fleet, 0) as address,

@@ -13,8 +13,7 @@ import pytest
 from aiohttp import web
 
 from scaffold.supervisor.page import gateway
-from scaffold.supervisor.service import SupervisedService
-from tests.page.served import Served, served
+from tests.page.served import Served, served, service_at
 
 
 class Service:
@@ -182,9 +181,7 @@ async def test_a_service_that_is_not_there_is_a_502_in_the_envelope(
 ) -> None:
     service = page.fleet.services["order-service"]
     origin = {"Origin": "http://a.example"}
-    page.fleet.services["order-service"] = SupervisedService(
-        "order-service", service.folder, service.port, deaf_socket, service.around
-    )
+    page.fleet.services["order-service"] = service_at(page.fleet, "order-service", deaf_socket)
     refused = await page.client.get("/api/v1/orders/echo", headers=origin)
     page.fleet.services["order-service"] = service
     service.serving, service.state, service.reason = None, "failed", "ended with exit code 1\nmore"

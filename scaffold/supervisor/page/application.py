@@ -241,7 +241,7 @@ class PageApplication(Quart):
 
     async def show_migrations(self) -> Response:
         """Answer the SQL of the pending migrations, after another look for them."""
-        await self.fleet.database.look()
+        await self.fleet.look_at_revisions()
         try:
             return _json({"sql": await self.sources.read_pending_sql()})
         except ScaffoldError as error:

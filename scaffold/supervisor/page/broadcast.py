@@ -61,7 +61,7 @@ class Broadcast:
                 self._wanted.clear()
                 await self._wanted.wait()
                 self._line, self._request = (
-                    self._fleet.journal.changes.number,
+                    self._fleet.journal.last,
                     self._sources.following.last,
                 )
             known = -1
@@ -109,7 +109,7 @@ class Broadcast:
 
     def _greet(self) -> dict[str, Any]:
         requests = islice(self._sources.following.after(0), MOST_REQUESTS)
-        lines = self._fleet.journal.after(max(0, self._fleet.journal.changes.number - MOST_LINES))
+        lines = self._fleet.journal.after(max(0, self._fleet.journal.last - MOST_LINES))
         return {
             "name": self._fleet.workspace.root.name,
             "fleet": describe_fleet(self._fleet, self._sources),
@@ -124,10 +124,10 @@ class Broadcast:
             self._request = following.last
             told = [describe_request(each) for each in reversed(found)]
             yield _written("requests", {"requests": told, "omitted": count - len(told)})
-        if count := journal.changes.number - self._line:
-            first = max(self._line, journal.changes.number - MOST_LINES_AT_ONCE)
+        if count := journal.last - self._line:
+            first = max(self._line, journal.last - MOST_LINES_AT_ONCE)
             lines = [describe_entry(each) for each in journal.after(first)]
-            self._line = journal.changes.number
+            self._line = journal.last
             yield _written("lines", {"lines": lines, "omitted": count - len(lines)})
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
@@ -60,11 +59,6 @@ async def page_of(fleet: "Fleet", port: int = PORT) -> AsyncIterator[str | None]
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
         listener.close()
-
-
-async def show(address: str) -> None:
-    """Have the user's browser open the page."""
-    await asyncio.to_thread(webbrowser.open, address)
 
 
 def _listen(port: int) -> socket.socket:

@@ -95,11 +95,10 @@ class Sources:
         service = self._fleet.services.get(name)
         if service is None:
             return None
-        host, port = service.listener.getsockname()[:2]
         why_not = ""
         if service.serving is None and service.state not in ("starting", "restarting"):
             why_not = service.reason.partition("\n")[0] or service.state
-        return Upstream(name, _EVERYWHERE.get(host, host), port, why_not)
+        return Upstream(name, _EVERYWHERE.get(service.host, service.host), service.port, why_not)
 
     def find_upstream(self, path: str) -> Upstream | None:
         """Return where a path leads: the longest of the known ones that it is, or is below."""
@@ -230,12 +229,13 @@ class Sources:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "db_manager", *arguments),
             cwd=self._fleet.workspace.root,
+            env=self._fleet.environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=stderr,
             start_new_session=True,
         )
-        reaper = self._fleet.around.reaper
+        reaper = self._fleet.reaper
         reaper.watch(process.pid)
         try:
             yield process

@@ -14,14 +14,15 @@ const VIEWS = ["services", "requests", "logs", "routes", "database"];
 
 function go() {
   const [what, ...names] = location.hash.slice(1).split("/").map(decodeURIComponent);
-  if (VIEWS.includes(what) || !what) {
+  const isView = VIEWS.includes(what) || !what;
+  if (isView) document.body.dataset.view = what || "services";
+  for (const link of document.querySelectorAll(".nav a")) {
+    const isShown = link.dataset.view === document.body.dataset.view;
+    if (isShown) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (isView) {
     close();
-    document.body.dataset.view = what || "services";
-    for (const link of document.querySelectorAll(".nav a")) {
-      const isShown = link.dataset.view === document.body.dataset.view;
-      if (isShown) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
-    }
     return;
   }
   if (!store.fleet) return; // once it is known
