@@ -20,8 +20,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
+from scaffold.errors import describe
 from scaffold.supervisor.journal import Changes
-from scaffold.supervisor.ports import describe
 from scaffold.supervisor.reaper import Reaper
 
 READY_TIMEOUT = 120.0

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ import pytest
 from scaffold.supervisor import control
 from scaffold.supervisor.place import Place
 from scaffold.supervisor.watching import find_remote
-from tests.scaffold.test_up import MARK, TIMEOUT, Fleet, Marked
+from tests.scaffold.test_up import MARK, TIMEOUT, Fleet, Marked, Up
 from tests.workspace import GeneratedWorkspace
 
 pytestmark = pytest.mark.slow
@@ -339,7 +340,7 @@ runpy.run_module("scaffold", run_name="__main__", alter_sys=True)
 def test_keys_of_a_terminal_restart_and_end_the_fleet(fleet: Fleet) -> None:
     terminal = Terminal(fleet.workspace, "user-service")
     try:
-        terminal.until("Keys: m migrate, r restart all, q quit.")
+        terminal.until("Keys: m migrate, r restart all, o open the page, q quit.")
         assert "\x1b[" in terminal.shown  # colours
         terminal.press("r")
         terminal.until("reloaded, as process")
@@ -364,6 +365,46 @@ def test_a_terminal_that_is_closed_ends_the_fleet(fleet: Fleet) -> None:
     assert terminal.process.wait(TIMEOUT) == 0
     assert running.left() == []
     assert not Place.of(fleet.workspace.root).folder.exists()
+
+
+def test_too_many_open_files_are_told_with_the_command_that_allows_more(fleet: Fleet) -> None:
+    command = f"ulimit -n 14; exec {sys.executable} -m scaffold up"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=fleet.workspace.root, env=fleet.workspace.environment,
+        capture_output=True, text=True, timeout=TIMEOUT, check=False,
+    )  # fmt: skip
+    expected = "Error: Too many open files, of which 14 are allowed: ulimit -n 1024\n"
+    assert (done.returncode, done.stderr) == (1, expected)
+
+
+def test_a_read_only_folder_is_looked_at_and_said_to_be_one(
+    fleet: Fleet, database_url: str
+) -> None:
+    root = shlex.quote(str(fleet.workspace.root))
+    bind = f"mount --bind {root} {root} && mount -o remount,ro,bind {root} && cd {root}"
+    unshare = ["unshare", "--mount", "sh", "-c"]
+    if subprocess.run([*unshare, bind], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount")
+    fleet.workspace.python("-m", "scaffold", "env")
+    variables = {"DATABASE_URL": database_url, MARK: token_hex()}
+    process = subprocess.Popen(
+        [*unshare, f"{bind} && exec {sys.executable} -m scaffold up"],
+        env=fleet.workspace.environment | variables,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    up = Up(variables[MARK], process)
+    try:
+        up.until("on a read-only file system")
+        up.until("2 services ready in ")
+        assert up.end(signal.SIGINT) == 0
+    finally:
+        process.kill()
+        process.wait()
+        left = up.left()
+        up.reading.join()
+        assert process.stdout is not None
+        process.stdout.close()
+        assert left == []
 
 
 def test_the_folder_of_a_fleet_is_this_users_alone(tmp_path: Path) -> None:
