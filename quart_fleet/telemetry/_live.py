@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from quart_fleet import __version__
+from quart_fleet.conventions import PROBES
 from quart_fleet.logs import clean, escape
 from quart_fleet.observation import (
     DATABASE,
@@ -154,8 +155,15 @@ class Live(Observer):
         steps.add(steps.calls, told)
 
     def end_request(self, request: ObservedRequest) -> None:
-        """Tell of it, in detail where its steps were noted; of others where they failed."""
+        """Tell of it, in detail where its steps were noted; of others where they failed.
+
+        Probes of a service that is well are left out: the page that follows asks them itself.
+        """
         self._running -= 1
+        if request.rule in PROBES and request.status == 200:
+            if self._open.pop(request, None) is not None:
+                self._in_detail += 1
+            return
         self._ended += 1
         is_error = request.has_failed
         self._errors += is_error

@@ -35,7 +35,7 @@ from structlog.processors import JSONRenderer
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict
 
-from quart_fleet.conventions import PREFIX
+from quart_fleet.conventions import PROBES
 from quart_fleet.logs import (
     HIDDEN,
     MOST_OF_A_PATH,
@@ -78,7 +78,6 @@ _MOST_OF_A_KEY = 100
 _ATOMIC = 4096
 """Bytes that a pipe takes whole (POSIX's PIPE_BUF is less on no system that serves here)."""
 _F_GETPIPE_SZ = 1032
-_PROBES = frozenset({f"{PREFIX}/health", f"{PREFIX}/health/ready"})
 _INVISIBLE = frozenset(vars(logging.makeLogRecord({}))) | {
     *("message", "asctime", "taskName", "color_message", _ACCESS, "_logger", "_name"),
 }
@@ -263,7 +262,7 @@ class AccessLog(Observer):
 
 def _is_probe(request: ObservedRequest) -> bool:
     """Whether it was a probe, of a service that is well."""
-    return request.scope["path"] in _PROBES and request.status == 200
+    return request.scope["path"] in PROBES and request.status == 200
 
 
 class LineFormatter(ProcessorFormatter):

@@ -97,7 +97,7 @@ async def _answers(port: int, process: Process) -> None:
     async with asyncio.timeout(TIMEOUT):
         while process.returncode is None:
             with suppress(OSError):
-                await exchange(port, spell("GET", "/api/v1/health"))
+                await exchange(port, spell("GET", "/api/v1/"))
                 return
             await asyncio.sleep(0.02)
     raise AssertionError("the service ended")
