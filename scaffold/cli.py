@@ -196,6 +196,12 @@ COMMANDS = {
         "Run the services together, and each anew when its code changes.",
         ("up", "up user-service order-service"),
     ),
+    "test": LazyCommand(
+        "scaffold.commands.testing",
+        _CHECKS,
+        "Run the tests of all services, of some, or of what changed.",
+        ("test", "test --changed", "test user-service -- -x -k username"),
+    ),
     "demo": LazyCommand(
         "scaffold.demo.command",
         _CHECKS,

@@ -88,6 +88,10 @@ IN_TESTS = {
         '"openapi-python-client", "generate", "--path"',
     ),
     "python -m scaffold up [SERVICE…]": ("tests/scaffold/test_up.py::start", '"scaffold", "up"'),
+    "python -m scaffold test [SERVICE…]": (
+        "tests/scaffold/test_chosen_tests.py::test_the_exit_code_is_that_of_pytest_which_gets_what_follows_two_dashes",
+        'scaffold(root, "test", "user-service"',
+    ),
     "python -m scaffold digests": (
         "tests/scaffold/test_digests.py::test_each_digest_is_renewed_wherever_it_is",
         'scaffold(pinned, "digests")',
