@@ -88,6 +88,10 @@ IN_TESTS = {
         '"openapi-python-client", "generate", "--path"',
     ),
     "python -m scaffold up [SERVICE…]": ("tests/scaffold/test_up.py::start", '"scaffold", "up"'),
+    "python -m db_manager shell [SERVICE]": (
+        "tests/db_manager/test_shell.py::test_a_service_logs_in_with_its_own_rights",
+        'copy.run("shell", "user-service"',
+    ),
     "python -m scaffold test [SERVICE…]": (
         "tests/scaffold/test_chosen_tests.py::test_the_exit_code_is_that_of_pytest_which_gets_what_follows_two_dashes",
         'scaffold(root, "test", "user-service"',
@@ -100,7 +104,7 @@ IN_TESTS = {
         "tests/db_manager/test_branches.py::test_a_merge_is_the_way_out_of_two_heads",
         'branched.run("merge")',
     ),
-    "python -m db_manager postgres psql": (
+    "python -m db_manager shell": (
         f"{_HERE}::test_troubleshooting_with_psql_works",
         "{psql}",
     ),
