@@ -327,6 +327,19 @@ def reset(yes: bool, name: str | None, lock_wait: float, wait: float) -> None:
     click.echo(f"Dropped {what}, then migrated to {', '.join(done.current) or 'nothing'}.")
 
 
+@commands.command()
+@click.argument("service", required=False)
+@WAIT
+def seed(service: str | None, wait: float) -> None:
+    """Store the rows that services begin with in development, as services/*/seeds.py have them.
+
+    Of all services, or of SERVICE and what its rows refer to: in one transaction, with the rights
+    of each service alone. What is there already stays as it is.
+    """
+    for line in open_manager_and(lambda manager: manager.seed(service), wait):
+        click.echo(line)
+
+
 @commands.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[SERVICE] [PSQL]...")
 def shell(arguments: tuple[str, ...]) -> None:
@@ -346,7 +359,7 @@ commands.add_command(postgres)
 commands.sections = {
     "See": ("status", "check", "lint", "history", "sql"),
     "Change": ("migrate", "downgrade", "revision", "merge", "wait"),
-    "Development": ("shell", "create-tables", "drop-tables", "reset", "postgres"),
+    "Development": ("seed", "shell", "create-tables", "drop-tables", "reset", "postgres"),
 }
 
 

@@ -50,6 +50,10 @@ TABLE = {
     "python -m db_manager lint": ["python -m db_manager lint"],
     "python -m db_manager history": ["python -m db_manager history"],
     "python -m db_manager sql": ["python -m db_manager sql"],
+    "python -m db_manager seed [SERVICE]": [
+        "python -m db_manager migrate",
+        "python -m db_manager seed order-service",
+    ],
     "python -m db_manager create-tables": [
         "python -m db_manager drop-tables --yes",
         "python -m db_manager create-tables",
