@@ -1,28 +1,26 @@
-"""The services of a workspace, up together: their database, their processes, and the end of all."""
+"""The services of a workspace, up together: what is known of them, what they are told, their end."""
 
 import asyncio
 import os
-import signal
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scaffold.errors import ScaffoldError
 from scaffold.signals import not_ignored
+from scaffold.supervisor.database import Database
+from scaffold.supervisor.journal import DATABASE, FLEET, Changes, Journal
 from scaffold.supervisor.ports import listen
-from scaffold.supervisor.processes import TERMINATION_TIMEOUT
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.screen import Screen
-from scaffold.supervisor.service import SupervisedService, Surroundings, first_of
+from scaffold.supervisor.service import SupervisedService, Surroundings
 from scaffold.supervisor.watching import watch
 from scaffold.workspace import Service, Workspace
 
-_DATABASE = "database"
-"""The name by which lines of it are shown."""
 _ENVIRONMENT = {"LOG_FORMAT": "json", "PYTHONUNBUFFERED": "1"}
 
 
@@ -34,131 +32,167 @@ class Options:
     reload: bool = True
 
 
-class Database:
-    """The commands of the database manager, and the embedded server where there is no other."""
+class Fleet:
+    """A fleet that is up: what is known of it, and what it can be told.
 
-    def __init__(self, root: Path, reaper: Reaper, screen: Screen, ending: asyncio.Event) -> None:
-        self._root = root
-        self._reaper = reaper
+    All of it belongs to the event loop of the supervisor. `changes` counts each change of what is
+    known here; the lines of the services are in `journal`, which counts its own.
+    """
+
+    def __init__(self, workspace: Workspace, folder: Path, reaper: Reaper, screen: Screen) -> None:
+        self.workspace = workspace
+        self.folder = folder
+        """A short path that is this user's alone and is removed at the end."""
+        self.live = folder / "live"
+        """Where each process of a service can be followed by a socket: LIVE_FOLDER."""
+        self.since = time.time()
+        """In seconds since 1970."""
+        self.page: str | None = None
+        """The address of the page, where there is one."""
+        self.changes = Changes()
+        self.journal = Journal()
+        self.services: dict[str, SupervisedService] = {}
+        """By name."""
+        self._ending, self._hurry = asyncio.Event(), asyncio.Event()
         self._screen = screen
-        self._ending = ending
-        self._server: asyncio.subprocess.Process | None = None
+        self.live.mkdir(mode=0o700)
+        self._environment = {**os.environ, **_ENVIRONMENT, "LIVE_FOLDER": str(self.live)}
+        self.around = Surroundings(
+            reaper, self._ending, self._hurry, folder, self._environment,
+            self.changes, self._show, self.tell,
+        )  # fmt: skip
+        self.database = Database(
+            workspace.root, reaper, self._environment,
+            lambda line: self.tell(DATABASE, line, "info"), self._ending, self.changes,
+        )  # fmt: skip
 
-    async def start(self) -> None:
-        """Run the embedded server until `end`; raises ScaffoldError."""
-        self._server = await self._run("postgres", "run")
-        assert self._server.stdout is not None
-        beginning = asyncio.create_task(self._server.stdout.readline())
-        await first_of(beginning, self._ending)
-        if self._ending.is_set():
-            beginning.cancel()
-            return
-        said = beginning.result().decode("utf-8", "replace").strip()
-        if not said.startswith("postgresql://"):
-            self._screen.show(_DATABASE, said)
-            await self._show(self._server)
-            raise ScaffoldError("The embedded PostgreSQL does not start.")
+    @property
+    def is_ready(self) -> bool:
+        """Whether each of the services serves."""
+        return all(each.state == "ready" for each in self.services.values())
 
-    async def migrate(self) -> None:
-        """Bring the database to its newest revision; raises ScaffoldError."""
-        process = await self._run("migrate")
-        showing = asyncio.create_task(self._show(process))
-        await first_of(showing, self._ending)
-        if self._ending.is_set():
-            await self._stop(process)
-        await showing
-        self._reaper.unwatch(process.pid)
-        if process.returncode and not self._ending.is_set():
-            raise ScaffoldError("The database is not migrated, and no service was started.")
+    @property
+    def is_ending(self) -> bool:
+        """Whether it has been told to end."""
+        return self._ending.is_set()
 
-    async def end(self) -> None:
-        """Let the embedded server go, which stops when no other process uses it."""
-        if self._server is not None:
-            assert self._server.stdin is not None
-            self._server.stdin.close()
-            await self._stop(self._server)
-            self._reaper.unwatch(self._server.pid)
+    async def restart(self, name: str) -> str:
+        """Have another process of a service take over; return why it does not, "" if it does.
 
-    async def _run(self, *arguments: str) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "db_manager", *arguments),
-            cwd=self._root,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-        self._reaper.watch(process.pid)
-        return process
+        Raises KeyError for a service that is not of the fleet.
+        """
+        return await self.services[name].restart()
 
-    async def _show(self, process: asyncio.subprocess.Process) -> None:
-        """Show what a command says until it ends."""
-        assert process.stdout is not None
-        async for line in process.stdout:
-            self._screen.show(_DATABASE, line.decode("utf-8", "replace").rstrip())
-        await process.wait()
+    async def migrate(self) -> str:
+        """Apply pending migrations; return why that fails, "" if it does not."""
+        reason = await self.database.migrate()
+        if not self.is_ending:
+            await self.database.look()
+        return reason
 
-    async def _stop(self, process: asyncio.subprocess.Process) -> None:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.terminate()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(TERMINATION_TIMEOUT):
-                    await process.wait()
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+    def stop(self) -> None:
+        """End all services; told once more, end at once those that still run."""
+        (self._hurry if self.is_ending else self._ending).set()
+        self.changes.tell()
+
+    async def ended(self) -> None:
+        """Return when it has been told to end."""
+        await self._ending.wait()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is known of it, as `ps --json` prints it."""
+        return {
+            "root": str(self.workspace.root),
+            "pid": os.getpid(),
+            "since": self.since,
+            "page": self.page,
+            "ready": self.is_ready,
+            "database": {
+                "state": self.database.state,
+                "reason": self.database.reason,
+                "address": self.database.address,
+                "embedded": self.database.is_embedded,
+                "current": list(self.database.current),
+                "heads": list(self.database.heads),
+                "pending": [
+                    {"id": number, "message": message} for number, message in self.database.pending
+                ],
+            },
+            "services": [
+                {
+                    "name": each.name,
+                    "port": each.port,
+                    "state": each.state,
+                    "since": each.since,
+                    "pid": each.pid,
+                    "restarts": each.restarts,
+                    "reason": each.reason,
+                }
+                for each in self.services.values()
+            ],
+        }
+
+    def tell(self, name: str, message: str, level: str = "warning") -> None:
+        """Show and keep what has become of a service or of the database."""
+        self._screen.show(self.journal.add_news(name, message, level))
+
+    def say(self, message: str) -> None:
+        """Show and keep a line about the fleet."""
+        self.journal.add_news(FLEET, message)
+        self._screen.say(message)
+
+    def _show(self, name: str, line: str) -> str:
+        return self._screen.show(self.journal.add_line(name, line))
 
 
 async def run(workspace: Workspace, services: Sequence[Service], options: Options) -> None:
     """Have the services up until a signal; raises ScaffoldError, with nothing left running."""
-    began, ending, hurry = time.monotonic(), asyncio.Event(), asyncio.Event()
-
-    def end() -> None:
-        (hurry if ending.is_set() else ending).set()
-
-    for number in not_ignored():
-        asyncio.get_running_loop().add_signal_handler(number, end)
-    screen = Screen([_DATABASE, *(each.called for each in services)])
-    environment = {**os.environ, **_ENVIRONMENT}
+    began = time.monotonic()
+    screen = Screen([DATABASE, *(each.called for each in services)])
     with ExitStack() as stack:
         listeners = [stack.enter_context(listen(each)) for each in services]
         reaper = stack.enter_context(Reaper())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fleet-")))
         reaper.watch(folder)
-        around = Surroundings(reaper, ending, hurry, folder, environment, screen.show, screen.tell)
-        supervised = [
-            SupervisedService(each.called, each.folder, each.port or 0, listener, around)
-            for each, listener in zip(services, listeners, strict=True)
-        ]
-        database = Database(workspace.root, reaper, screen, ending)
+        fleet = Fleet(workspace, folder, reaper, screen)
+        for number in not_ignored():
+            asyncio.get_running_loop().add_signal_handler(number, fleet.stop)
+        for each, listener in zip(services, listeners, strict=True):
+            fleet.services[each.called] = SupervisedService(
+                each.called, each.folder, each.port or 0, listener, fleet.around
+            )
+        supervised, database = list(fleet.services.values()), fleet.database
         try:
             # Where none of them has another one.
-            if not environment.get("DATABASE_URL") and not any(
+            if not os.environ.get("DATABASE_URL") and not any(
                 each.has_database for each in services
             ):
                 await database.start()
-            if options.migrate and not ending.is_set():
-                await database.migrate()
+            reason = await database.migrate() if options.migrate and not fleet.is_ending else ""
+            if reason and not fleet.is_ending:
+                raise ScaffoldError("The database is not migrated, and no service was started.")
             async with asyncio.TaskGroup() as group:
-                for each in supervised:
-                    group.create_task(each.run())
+                for service in supervised:
+                    group.create_task(service.run())
                 if options.reload:
-                    group.create_task(watch(workspace.root, supervised, ending))
-                announcing = group.create_task(_announce(supervised, screen, began))
-                await ending.wait()
+                    group.create_task(watch(workspace.root, supervised, fleet.around.ending))
+                announcing = group.create_task(_announce(fleet, began))
+                await fleet.ended()
                 announcing.cancel()
-                screen.say("Stopping ... (once more ends what still runs at once)")
+                fleet.say("Stopping ... (once more ends what still runs at once)")
         finally:
             await database.end()
-    screen.say("Everything has ended.")
+    fleet.say("Everything has ended.")
 
 
-async def _announce(services: Sequence[SupervisedService], screen: Screen, began: float) -> None:
-    """Say when all of them serve for the first time, and where."""
-    for each in services:
-        await each.is_ready.wait()
+async def _announce(fleet: Fleet, began: float) -> None:
+    """Say when all of them serve for the first time, and where; then look at the database."""
+    while not fleet.is_ready:
+        await fleet.changes.after(fleet.changes.number)
+    services = list(fleet.services.values())
     count = "1 service" if len(services) == 1 else f"{len(services)} services"
-    screen.say(f"{count} ready in {time.monotonic() - began:.1f} s:")
+    fleet.say(f"{count} ready in {time.monotonic() - began:.1f} s:")
     for each in services:
-        screen.say(f"  http://localhost:{each.port}/api/v1/  {each.name}")
-    screen.say("Ctrl-C ends them.")
+        fleet.say(f"  http://localhost:{each.port}/api/v1/  {each.name}")
+    fleet.say("Ctrl-C ends them.")
+    await fleet.database.look()

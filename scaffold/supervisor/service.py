@@ -10,14 +10,16 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from scaffold.supervisor.journal import Changes
 from scaffold.supervisor.reaper import Reaper
 
 READY_TIMEOUT = 120.0
@@ -47,6 +49,10 @@ os.execve(sys.executable, sys.argv[3:], {**os.environ, "LISTEN_PID": str(os.getp
 """Has Python go on in this process with a listener as its file 3, once it is told to: by then it is
 known to the reaper, whatever ends the supervisor."""
 
+State = Literal["starting", "ready", "failed", "restarting", "draining", "stopped"]
+"""`failed`: its last process ended before it was ready, and none serves; `restarting`: none serves
+since one that did has ended. Either is started again by and by."""
+
 _numbers = count()
 
 
@@ -62,6 +68,8 @@ class Surroundings:
     folder: Path
     """Where they say that they serve: a short path."""
     environment: Mapping[str, str]
+    changes: Changes
+    """Counts each change of a service's state."""
     show: Callable[[str, str], str]
     """Takes the name of a service and a line of its output; returns what it says."""
     tell: Callable[[str, str], None]
@@ -180,9 +188,39 @@ class SupervisedService:
     around: Surroundings
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set where another process is wanted, as for other code."""
-    is_ready: asyncio.Event = field(default_factory=asyncio.Event)
+    state: State = "starting"
+    since: float = field(default_factory=time.time)
+    """When it came into this state, or its process began to serve, in seconds since 1970."""
+    restarts: int = 0
+    """How often it was started again because its process had ended by itself, or was not ready."""
+    reason: str = ""
+    """Why its last process ended or is not ready; empty where that one serves."""
     serving: Process | None = None
+    coming: Process | None = None
+    """The process that is to serve next."""
+    _wanted: int = 0
+    _tried: int = 0
+    """The last of the wanted processes that serves, or does not start."""
     _retired: "set[asyncio.Task[None]]" = field(default_factory=set)
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the process that serves, or else of the one that is to serve next."""
+        process = self.serving or self.coming
+        return process.process.pid if process else None
+
+    def want_another(self) -> None:
+        """Have another process take over, as for other code."""
+        self._wanted += 1
+        self.changed.set()
+
+    async def restart(self) -> str:
+        """Have another process take over; return why it does not once that is known, "" if it does."""
+        self.want_another()
+        number, changes = self._wanted, self.around.changes
+        while self._tried < number and self.state not in ("draining", "stopped"):
+            await changes.after(changes.number)
+        return self.reason if self._tried >= number else "is ending"
 
     async def run(self) -> None:
         """Keep a process serving until the fleet ends; return when there is none any more."""
@@ -190,10 +228,15 @@ class SupervisedService:
         began = loop.time()
         while not ending.is_set():
             self.changed.clear()
-            reason = await self._try_another()
+            wanted, reason = self._wanted, await self._try_another()
+            is_judged = not (self.changed.is_set() or ending.is_set())
+            if is_judged:
+                self._tried = wanted
             if not reason:
-                began = loop.time()
-            elif self.serving is not None and not self.changed.is_set():
+                began, self._tried = loop.time(), wanted
+                self._become("ready")
+            elif is_judged and self.serving is not None:
+                self._become("ready", reason)
                 self.around.tell(self.name, f"{reason}\nThe process before it serves on: mend it.")
             if (serving := self.serving) is not None:
                 await first_of(ending, self.changed, serving.ended)
@@ -202,17 +245,29 @@ class SupervisedService:
                 self.serving = None
                 await self._retire(serving)
                 reason = serving.explain()
-            self.is_ready.clear()
+                self._become("restarting", reason)
+            elif is_judged:
+                self._become("failed", reason)
             if ending.is_set() or self.changed.is_set():
                 continue
             is_steady = loop.time() - began > STEADY_TIME
             pause = FIRST_PAUSE if is_steady else min(max(FIRST_PAUSE, 2 * pause), LONGEST_PAUSE)
             self.around.tell(self.name, f"{reason}\nIt is started again in {pause:g} s.")
             await first_of(ending, self.changed, seconds=pause)
+            self.restarts += not (ending.is_set() or self.changed.is_set())
             began = loop.time()
+        self._become("draining")
         if self.serving is not None:
             self._retire(self.serving)
         await asyncio.gather(*self._retired)
+        self.serving = None
+        self._become("stopped")
+
+    def _become(self, state: State, reason: str = "") -> None:
+        if state != self.state or not reason:
+            self.since = time.time()
+        self.state, self.reason = state, reason
+        self.around.changes.tell()
 
     async def _try_another(self) -> str:
         """Have another process take over, and return why it does not; "" where it does."""
@@ -221,13 +276,15 @@ class SupervisedService:
             await new.start(self)
         except OSError as error:  # too many processes, or open files
             return f"cannot start: {error.strerror}"
+        self.coming = new
+        around.changes.tell()
         await first_of(around.ending, self.changed, new.serves, new.ended, seconds=READY_TIMEOUT)
+        self.coming = None
         if not new.serves.is_set() or new.ended.done():
             is_late = not new.ended.done()
             await self._retire(new)
             return f"is not ready after {READY_TIMEOUT:g} s" if is_late else new.explain()
         old, self.serving = self.serving, new
-        self.is_ready.set()
         if old is not None:
             around.tell(self.name, f"reloaded, as process {new.process.pid}")
             self._retire(old)

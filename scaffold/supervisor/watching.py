@@ -36,7 +36,7 @@ async def watch(root: Path, services: Sequence[SupervisedService], ending: async
                 changed.add(folder)
         for service, folders in places.items():
             if not changed.isdisjoint(folders):
-                service.changed.set()
+                service.want_another()
 
 
 def look(folder: Path | str) -> State:

@@ -1,0 +1,164 @@
+"""The database of a fleet that is up: its server, where it is embedded, and its revisions."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from scaffold.errors import ScaffoldError
+from scaffold.supervisor.journal import Changes
+from scaffold.supervisor.processes import TERMINATION_TIMEOUT
+from scaffold.supervisor.reaper import Reaper
+from scaffold.supervisor.service import first_of
+
+State = Literal["starting", "ready", "migrating", "failed", "stopped"]
+
+
+class Database:
+    """The commands of the database manager, and the embedded server where there is no other."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what it shares with the services
+        self,
+        root: Path,
+        reaper: Reaper,
+        environment: Mapping[str, str],
+        show: Callable[[str], None],
+        ending: asyncio.Event,
+        changes: Changes,
+    ) -> None:
+        self.state: State = "starting"
+        self.reason = ""
+        """Why it is not as it should be, in one line."""
+        self.address: str | None = None
+        """Where it is, without its password; None until it is known."""
+        self.is_embedded = False
+        self.current: tuple[str, ...] = ()
+        """The revisions that it is at."""
+        self.heads: tuple[str, ...] = ()
+        """The newest revisions of the code."""
+        self.pending: tuple[tuple[str, str], ...] = ()
+        """Revisions that it lacks, in their order: id and message."""
+        self._root = root
+        self._reaper = reaper
+        self._environment = environment
+        self._show = show
+        self._ending = ending
+        self._changes = changes
+        self._one_at_a_time = asyncio.Lock()
+        self._server: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Run the embedded server until `end`; raises ScaffoldError."""
+        self.is_embedded = True
+        self._server = await self._run("postgres", "run", stderr=asyncio.subprocess.STDOUT)
+        assert self._server.stdout is not None
+        beginning = asyncio.create_task(self._server.stdout.readline())
+        await first_of(beginning, self._ending)
+        if self._ending.is_set():
+            beginning.cancel()
+            return
+        said = beginning.result().decode("utf-8", "replace").strip()
+        if not said.startswith("postgresql://"):
+            self._show(said)
+            await self._show_all(self._server)
+            raise ScaffoldError("The embedded PostgreSQL does not start.")
+
+    async def migrate(self) -> str:
+        """Bring it to its newest revision; return why that fails, "" where it does not."""
+        async with self._one_at_a_time:
+            self._become("migrating")
+            process = await self._run("migrate", stderr=asyncio.subprocess.STDOUT)
+            said = await self._until_end(process, self._show_all(process))
+        if self._ending.is_set():
+            return "The fleet is ending."
+        if process.returncode:
+            self._become("failed", said or f"migrate ended with exit code {process.returncode}")
+            return self.reason
+        self._become("ready")
+        return ""
+
+    async def look(self) -> None:
+        """Ask it and the code for their revisions."""
+        async with self._one_at_a_time:
+            process = await self._run("status", "--json", stderr=asyncio.subprocess.DEVNULL)
+            text = await self._until_end(process, _read_all(process))
+        if self._ending.is_set():
+            return
+        try:
+            found: dict[str, Any] = json.loads(text)
+        except ValueError:
+            self._become("failed", f"db_manager status ended with exit code {process.returncode}")
+            return
+        self.address = found["database"]
+        self.current, self.heads = tuple(found["current"]), tuple(found["heads"])
+        self.pending = tuple((each["id"], each["message"]) for each in found["pending"])
+        if found["server_version"] is None:
+            self._become("failed", found["problem"] or "")
+        else:
+            self._become("ready", found["problem"] or "")
+
+    async def end(self) -> None:
+        """Let the embedded server go, which stops when no other process uses it."""
+        if self._server is not None:
+            assert self._server.stdin is not None
+            self._server.stdin.close()
+            await self._stop(self._server)
+            self._reaper.unwatch(self._server.pid)
+        self._become("stopped")
+
+    def _become(self, state: State, reason: str = "") -> None:
+        self.state, self.reason = state, reason
+        self._changes.tell()
+
+    async def _run(self, *arguments: str, stderr: int) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "db_manager", *arguments),
+            cwd=self._root,
+            env=self._environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        self._reaper.watch(process.pid)
+        return process
+
+    async def _until_end(self, process: asyncio.subprocess.Process, reading: Any) -> str:
+        """Return what a command says, once it or the fleet has ended."""
+        task: asyncio.Task[str] = asyncio.create_task(reading)
+        await first_of(task, self._ending)
+        if self._ending.is_set():
+            await self._stop(process)
+        said = await task
+        self._reaper.unwatch(process.pid)
+        return said
+
+    async def _show_all(self, process: asyncio.subprocess.Process) -> str:
+        """Show what a command says until it ends; return the last line."""
+        assert process.stdout is not None
+        last = ""
+        async for line in process.stdout:
+            self._show(line.decode("utf-8", "replace").rstrip())
+            last = line.decode("utf-8", "replace").strip() or last
+        await process.wait()
+        return last
+
+    async def _stop(self, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TERMINATION_TIMEOUT):
+                    await process.wait()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+async def _read_all(process: asyncio.subprocess.Process) -> str:
+    text, _ = await process.communicate()
+    return text.decode("utf-8", "replace")
