@@ -15,8 +15,9 @@ from scaffold.workspace import Service, Workspace, find_shared_ports
 @click.command("up")
 @click.argument("names", metavar="[SERVICE]...", nargs=-1)
 @click.option("--no-migrate", is_flag=True, help="Leave the database as it is.")
+@click.option("--seed", is_flag=True, help="Store the rows to begin with that are missing.")
 @click.option("--no-reload", is_flag=True, help="Start no service anew when its files change.")
-def command(names: tuple[str, ...], no_migrate: bool, no_reload: bool) -> None:
+def command(names: tuple[str, ...], no_migrate: bool, seed: bool, no_reload: bool) -> None:
     """Run services together until Ctrl-C: all, or those that are named.
 
     What is missing is made first: each .env, the embedded PostgreSQL unless DATABASE_URL names
@@ -29,7 +30,7 @@ def command(names: tuple[str, ...], no_migrate: bool, no_reload: bool) -> None:
     if shared := find_shared_ports(services):
         raise ScaffoldError("\n".join(shared))
     make_missing(workspace)
-    asyncio.run(run(workspace, services, Options(not no_migrate, not no_reload)))
+    asyncio.run(run(workspace, services, Options(not no_migrate, not no_reload, seed)))
 
 
 def _choose(services: list[Service], names: tuple[str, ...]) -> list[Service]:

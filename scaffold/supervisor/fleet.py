@@ -30,6 +30,7 @@ class Options:
 
     migrate: bool = True
     reload: bool = True
+    seed: bool = False
 
 
 class Fleet:
@@ -171,6 +172,8 @@ async def run(workspace: Workspace, services: Sequence[Service], options: Option
             reason = await database.migrate() if options.migrate and not fleet.is_ending else ""
             if reason and not fleet.is_ending:
                 raise ScaffoldError("The database is not migrated, and no service was started.")
+            if options.seed and not fleet.is_ending and await database.seed():
+                raise ScaffoldError("Its rows are not stored, and no service was started.")
             async with asyncio.TaskGroup() as group:
                 for service in supervised:
                     group.create_task(service.run())
