@@ -233,6 +233,12 @@ COMMANDS = {
         ("stop",),
         "stop",
     ),
+    "test": LazyCommand(
+        "scaffold.commands.testing",
+        _CHECKS,
+        "Run the tests of all services, of some, or of what changed.",
+        ("test", "test --changed", "test user-service -- -x -k username"),
+    ),
     "demo": LazyCommand(
         "scaffold.demo.command",
         _CHECKS,

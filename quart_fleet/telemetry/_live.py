@@ -174,7 +174,7 @@ class Live(Observer):
             return
         self._told += 1
         scope = request.scope
-        client, trace = scope.get("client"), find_trace()
+        client, trace = scope.get("client"), find_trace(request)
         told = {
             "time": round(time() - request.seconds, 6),
             "id": request.id.decode(),
@@ -265,7 +265,7 @@ class Live(Observer):
             timer = loop.call_at(due, tick, due, left - 1 if left else _TICKS - 1)
 
         tick(loop.time(), _TICKS - 1)
-        self._app.observers.append(self)
+        self._app.observers.add(self)
         try:
             yield
         finally:

@@ -39,6 +39,7 @@ _MIGRATES: dict[bool | None, Literal["never", "first", "always"]] = {
     default=None,
     help="Apply revisions that come later too; leave the database as it is.",
 )
+@click.option("--seed", is_flag=True, help="Store the rows to begin with that are missing.")
 @click.option("--no-reload", is_flag=True, help="Start no service anew when its files change.")
 @click.option(
     "--ready-timeout",
@@ -58,6 +59,7 @@ def command(  # noqa: PLR0913 - one for each option
     detach: bool,
     isolated: bool,
     migrates: bool | None,
+    seed: bool,
     no_reload: bool,
     ready_timeout: float,
     as_json: bool,
@@ -89,6 +91,7 @@ def command(  # noqa: PLR0913 - one for each option
         packages=frozenset(each.package for each in services) if names else frozenset(),
         migrates=_MIGRATES[migrates],
         reload=not no_reload,
+        seed=seed,
         isolated=isolated,
         ready_timeout=ready_timeout,
         in_background=in_background,

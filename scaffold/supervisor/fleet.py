@@ -31,6 +31,8 @@ class Options:
     migrates: Literal["never", "first", "always"] = "first"
     """Whether pending revisions are applied: before the services start, or whenever there are some."""
     reload: bool = True
+    seed: bool = False
+    """Whether rows to begin with are stored before the services start."""
     isolated: bool = False
     """Whether it takes ports and a database that are no other fleet's."""
     ready_timeout: float = READY_TIMEOUT

@@ -22,11 +22,10 @@ from quart import Quart, Response, abort, request
 from werkzeug.exceptions import HTTPException
 
 from scaffold.errors import ScaffoldError
-from scaffold.supervisor.journal import Entry
 from scaffold.supervisor.page.broadcast import Broadcast
 from scaffold.supervisor.page.gateway import Gateway, refuse
 from scaffold.supervisor.page.sources import Sources
-from scaffold.supervisor.page.view import describe_entry, describe_steps
+from scaffold.supervisor.page.view import describe_entry, describe_steps, find_entries
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
@@ -37,7 +36,6 @@ OWN = "/_fleet"
 """Below which everything of the page itself is."""
 TO = f"{OWN}/to/"
 """Below which, by its name, each service answers whatever it is asked."""
-MOST_MATCHES = 300
 _END_TIMEOUT = 2
 """Seconds that requests have at the end of the fleet."""
 _TOKEN = "X-Fleet-Token"  # noqa: S105 - the name of a header
@@ -59,7 +57,6 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 class _Server(uvicorn.Server):
@@ -107,10 +104,10 @@ class PageApplication(Quart):
             for each in (files("scaffold.supervisor.page") / "assets").iterdir()
         }
         self._page_asgi = self.asgi_app
-        self.asgi_app = self._answer  # type: ignore[method-assign]  # as Quart documents it
-        self.before_request(self._check)
-        self.after_request(_protect)
-        self.register_error_handler(HTTPException, _explain)
+        self.asgi_app = self.answer  # type: ignore[method-assign]  # as Quart documents it
+        self.before_request(self.check)
+        self.after_request(protect)
+        self.register_error_handler(HTTPException, explain)
         for method, rule, view in (
             ("GET", "/", self.show_page),
             ("GET", f"{OWN}/assets/<name>", self.show_asset),
@@ -124,7 +121,7 @@ class PageApplication(Quart):
         ):
             self.add_url_rule(rule, rule, view, methods=[method])
 
-    async def _answer(
+    async def answer(
         self, scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
     ) -> None:
         if scope["type"] != "http":
@@ -142,7 +139,7 @@ class PageApplication(Quart):
         if path.startswith(TO):
             name, _, _ = path.removeprefix(TO).partition("/")
             upstream = self.sources.find_service(name)
-            if upstream is None or not self._is_ours(headers):
+            if upstream is None or not self.is_ours(headers):
                 status = 403 if upstream else 404
                 await refuse(
                     send, (), status, "Only the page may ask" if upstream else "No such service"
@@ -162,7 +159,7 @@ class PageApplication(Quart):
                 return
         await self.gateway.answer(upstream, target, scope, receive, send)
 
-    def _is_ours(self, headers: dict[bytes, bytes]) -> bool:
+    def is_ours(self, headers: dict[bytes, bytes]) -> bool:
         given = headers.get(_TOKEN.lower().encode(), b"")
         return compare_digest(given, self.token.encode()) and _is_from_here(
             headers.get(b"origin", b"").decode("latin-1"),
@@ -170,7 +167,7 @@ class PageApplication(Quart):
             headers.get(b"sec-fetch-site", b"").decode("latin-1"),
         )
 
-    async def _check(self) -> None:
+    async def check(self) -> None:
         given, host = request.headers, request.headers.get("Host", "")
         origin, site = given.get("Origin", ""), given.get("Sec-Fetch-Site", "")
         if request.path != "/" and not _is_from_here(origin, host, site):
@@ -194,33 +191,18 @@ class PageApplication(Quart):
 
     async def tell(self) -> Response:
         """Tell what happens, as server-sent events."""
-        followed = self.broadcast.follow()
-        if followed is None:
+        if self.broadcast.is_full:
             abort(503, "Too many pages are open")
-        response = Response(followed, content_type="text/event-stream; charset=utf-8")
+        response = Response(
+            self.broadcast.follow(), content_type="text/event-stream; charset=utf-8"
+        )
         response.timeout = None
         return response
 
     async def search_logs(self) -> Response:
         """Answer the last lines that are as asked for, the oldest first."""
-        asked = request.args
-        services = [each for each in asked.get("services", "").split(",") if each]
-        words = asked.get("q", "").lower().split()
-        level, about = asked.get("level", ""), asked.get("request", "")
-        lowest = _LEVELS.index(level) if level in _LEVELS else 0
-        before = asked.get("before", type=int)
-        found = list[Entry]()
-        for entry in reversed(self.fleet.journal.after(0, services)):
-            if (
-                (before is None or entry.number < before)
-                and (not about or entry.fields.get("request_id") == about)
-                and _rank(entry) >= lowest
-                and (not words or _has_words(entry, words))
-            ):
-                found.append(entry)
-            if len(found) >= MOST_MATCHES:
-                break
-        return _json([describe_entry(each) for each in reversed(found)])
+        found = find_entries(self.fleet.journal, request.args)
+        return _json([describe_entry(each) for each in found])
 
     async def show_request(self, request_id: str) -> Response:
         """Answer what each service has done for a request."""
@@ -257,24 +239,16 @@ def _is_from_here(origin: str, host: str, site: str) -> bool:
     return origin in ("", f"http://{host}") and site in ("", "same-origin", "none")
 
 
-def _rank(entry: Entry) -> int:
-    return _LEVELS.index(entry.level) if entry.level in _LEVELS else 1
-
-
-def _has_words(entry: Entry, words: list[str]) -> bool:
-    fields = (f"{name}={value}" for name, value in entry.fields.items())
-    text = f"{entry.message} {' '.join(fields)}".lower()
-    return all(word in text for word in words)
-
-
 def _json(value: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(value), status, content_type="application/json")
 
 
-async def _protect(response: Response) -> Response:
+async def protect(response: Response) -> Response:
+    """Have browsers keep others from what the page answers, and the page to itself."""
     response.headers.update(_HEADERS)
     return response
 
 
-async def _explain(error: HTTPException) -> Response:
+async def explain(error: HTTPException) -> Response:
+    """Answer an error in the envelope of the contract."""
     return _json({"message": error.description or error.name, "success": False}, error.code or 500)

@@ -49,11 +49,6 @@ class Broadcast:
         self._line = self._request = 0
         """The numbers of the last ones that were told."""
 
-    @property
-    def followers(self) -> int:
-        """How many pages are open."""
-        return self._followers
-
     async def run(self) -> None:
         """Tell what happens for as long as pages are open, until it is cancelled."""
         while True:
@@ -66,7 +61,7 @@ class Broadcast:
                 )
             known = -1
             for tick in range(_TICKS):
-                text = b"".join(self._news())
+                text = b"".join(self.take_news())
                 if not tick or known != self._fleet.changes.number:
                     text += _written("fleet", describe_fleet(self._fleet, self._sources, seconds=3))
                 known = self._fleet.changes.number
@@ -82,16 +77,18 @@ class Broadcast:
         self._is_ending = True
         self._told.set()
 
-    def follow(self) -> AsyncIterator[bytes] | None:
-        """Return what a page is told, as server-sent events; None where too many are open."""
-        return self._follow() if self._followers < MOST_FOLLOWERS else None
+    @property
+    def is_full(self) -> bool:
+        """Whether no further page is told anything."""
+        return self._followers >= MOST_FOLLOWERS
 
-    async def _follow(self) -> AsyncIterator[bytes]:
+    async def follow(self) -> AsyncIterator[bytes]:
+        """Give what a page is told, as server-sent events."""
         self._followers += 1
         self._sources.wanted.set()
         try:
             count = self._count
-            yield b"retry: 1000\n\n" + _written("hello", self._greet())
+            yield b"retry: 1000\n\n" + _written("hello", self.greet())
             self._wanted.set()
             while not self._is_ending:
                 if count == self._count:
@@ -107,7 +104,8 @@ class Broadcast:
             if not self._followers:
                 self._sources.wanted.clear()
 
-    def _greet(self) -> dict[str, Any]:
+    def greet(self) -> dict[str, Any]:
+        """Return what a page is told first: everything, and the last requests and lines."""
         requests = islice(self._sources.following.after(0), MOST_REQUESTS)
         lines = self._fleet.journal.after(max(0, self._fleet.journal.last - MOST_LINES))
         return {
@@ -117,7 +115,8 @@ class Broadcast:
             "lines": [describe_entry(each) for each in lines],
         }
 
-    def _news(self) -> Iterable[bytes]:
+    def take_news(self) -> Iterable[bytes]:
+        """Give the requests and lines that came since it was called last."""
         following, journal = self._sources.following, self._fleet.journal
         if count := following.last - self._request:
             found = list(islice(following.after(self._request), MOST_REQUESTS_AT_ONCE))

@@ -233,7 +233,9 @@ class Following:
             times = self.statements.get(key)
             if times is None:
                 if len(self.statements) >= MOST_STATEMENTS:
-                    del self.statements[min(self.statements, key=self._seconds_of)]
+                    del self.statements[
+                        min(self.statements, key=lambda each: self.statements[each].seconds)
+                    ]
                 times = self.statements[key] = StatementTimes(*key)
             times.count += 1
             times.seconds += step["seconds"]
@@ -243,6 +245,3 @@ class Following:
     def find_slowest(self, most: int) -> list[StatementTimes]:
         """Return the statements that have taken the most time in all."""
         return sorted(self.statements.values(), key=lambda each: -each.seconds)[:most]
-
-    def _seconds_of(self, key: tuple[str, str]) -> float:
-        return self.statements[key].seconds

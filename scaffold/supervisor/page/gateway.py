@@ -137,9 +137,9 @@ class Gateway:
 
                 async with self._session.request(
                     scope["method"],
-                    URL(f"http://{host}:{upstream.port}{_quoted(target)}", encoded=True),
-                    headers=_headers_for(scope),
-                    data=_body(receive, is_read, go_on) if _has_body(headers) else None,
+                    URL(f"http://{host}:{upstream.port}{quote_target(target)}", encoded=True),
+                    headers=headers_for(scope),
+                    data=read_body(receive, is_read, go_on) if _has_body(headers) else None,
                     allow_redirects=False,
                 ) as response:
                     answered = [*_without_hops(response.raw_headers), _SANDBOX]
@@ -191,9 +191,10 @@ async def refuse(
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def _body(
+async def read_body(
     receive: "ASGIReceiveCallable", is_read: asyncio.Event, go_on: Callable[[], None]
 ) -> AsyncIterator[bytes]:
+    """Give a body as it comes; raises where the client leaves before its end."""
     while True:
         message = await receive()
         if message["type"] != "http.request":
@@ -213,7 +214,7 @@ def _has_body(headers: Iterable[Header]) -> bool:
     )
 
 
-def _headers_for(scope: "HTTPScope") -> "CIMultiDict[str]":
+def headers_for(scope: "HTTPScope") -> "CIMultiDict[str]":
     """Return the client's headers, and those in which an Ingress tells of it."""
     found = CIMultiDict[str]()
     for name, value in _without_hops(scope["headers"]):
@@ -251,7 +252,7 @@ def _text(value: bytes) -> str:
     return value.decode("latin-1")
 
 
-def _quoted(target: bytes) -> str:
+def quote_target(target: bytes) -> str:
     """Return a path with its query, what is no ASCII of it as percent-encoded bytes."""
     return "".join(
         chr(each) if 0x20 < each < 0x7F and each != 0x23 else f"%{each:02X}" for each in target

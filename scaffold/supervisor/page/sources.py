@@ -54,8 +54,10 @@ class Sources:
         """The OpenAPI document of each service."""
         self.paths: dict[str, str] = {}
         """The service that a path leads to."""
-        self.templates = _read_version(fleet.workspace.root)
+        self.templates: str | None = None
         """The version of the framework whose templates the workspace is made from."""
+        with suppress(ConfigurationError):
+            self.templates = (find_table(fleet.workspace.root) or {}).get("framework")
         self._asked_of: dict[str, int | None] = {}
         """By service, the process that has told its document."""
 
@@ -179,7 +181,7 @@ class Sources:
         while True:
             await self.wanted.wait()
             services = list(self._fleet.services.values())
-            answers = await asyncio.gather(*(self._ask(session, each) for each in services))
+            answers = await asyncio.gather(*(self.ask(session, each) for each in services))
             self.health = {
                 each.name: answer for each, answer in zip(services, answers, strict=True)
             }
@@ -188,9 +190,10 @@ class Sources:
                 async with asyncio.timeout(_INTERVAL):
                     await self._fleet.changes.after(number)
 
-    async def _ask(
+    async def ask(
         self, session: aiohttp.ClientSession, service: "SupervisedService"
     ) -> tuple[bool, str]:
+        """Ask a service whether it is ready; return what it says of itself, too."""
         if service.serving is None:
             return False, "no process serves"
         try:
@@ -245,9 +248,3 @@ class Sources:
                     process.kill()
                 await process.wait()
             reaper.unwatch(process.pid)
-
-
-def _read_version(root: Path) -> str | None:
-    with suppress(ConfigurationError):
-        return str((find_table(root) or {}).get("framework", "")) or None
-    return None

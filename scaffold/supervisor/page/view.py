@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from scaffold.supervisor.fleet import Fleet
-from scaffold.supervisor.journal import Entry
+from scaffold.supervisor.journal import Entry, Journal
 from scaffold.supervisor.page.following import MOST_SECONDS, Activity, Told
 from scaffold.supervisor.service import SupervisedService
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MOST_LINES, MOST_REQUESTS = 400, 200
 """That a page gets when it is opened, of the last ones."""
+MOST_MATCHES = 300
+_LEVELS = ("debug", "info", "warning", "error", "critical")
 _LONGEST_MESSAGE, _LONGEST_FIELD, _MOST_FIELDS = 4000, 16_000, 40
 """Characters; a field may be the traceback of an exception."""
 _MOST_STATEMENTS = 12
@@ -46,15 +48,16 @@ def describe_fleet(fleet: Fleet, sources: "Sources", seconds: int = MOST_SECONDS
     told["templates"] = sources.templates
     told["lost"] = following.lost
     told["services"] = [
-        _describe_service(each, following.services.get(each.name), sources.health, seconds)
+        describe_service(each, following.services.get(each.name), sources.health, seconds)
         for each in fleet.services.values()
     ]
     return told
 
 
-def _describe_service(
+def describe_service(
     service: SupervisedService, activity: Activity | None, health: Health, seconds: int
 ) -> dict[str, Any]:
+    """Return what is known of a service."""
     processes = activity.processes if activity else {}
     is_ready, says = health.get(service.name, (None, ""))
     pools = [each.pool for each in processes.values() if each.pool]
@@ -122,6 +125,32 @@ def describe_entry(entry: Entry) -> dict[str, Any]:
         "message": cut(hide(entry.message), _LONGEST_MESSAGE),
         "fields": fields,
     }
+
+
+def find_entries(journal: Journal, asked: Mapping[str, str]) -> list[Entry]:
+    """Return the last lines that are as asked for, the oldest first.
+
+    `q` are words, each of which is somewhere in the line; `services` are names; `level` is the
+    lowest one; `request` an X-Request-ID; `before` the number of an entry that is too new.
+    """
+    services = [each for each in asked.get("services", "").split(",") if each]
+    words, about = asked.get("q", "").lower().split(), asked.get("request", "")
+    level, before = asked.get("level", ""), asked.get("before", "")
+    lowest = _LEVELS.index(level) if level in _LEVELS else 0
+    most = int(before) if before.isdecimal() and len(before) < 20 else journal.last + 1
+    found = list[Entry]()
+    for entry in reversed(journal.after(0, services)):
+        if entry.number >= most or (about and entry.fields.get("request_id") != about):
+            continue
+        if (_LEVELS.index(entry.level) if entry.level in _LEVELS else 1) < lowest:
+            continue
+        fields = (f"{name}={value}" for name, value in entry.fields.items()) if words else ()
+        text = f"{entry.message} {' '.join(fields)}".lower()
+        if all(word in text for word in words):
+            found.append(entry)
+            if len(found) == MOST_MATCHES:
+                break
+    return found[::-1]
 
 
 def hide(text: str) -> str:
