@@ -175,6 +175,20 @@ def test_a_service_that_does_not_start_is_named_with_its_line(fleet: Fleet) -> N
         assert running.left() == []
 
 
+def test_a_service_that_is_never_ready_is_shown_with_its_last_lines(fleet: Fleet) -> None:
+    app = fleet.workspace.root / "services/user_service/app.py"
+    source = app.read_text()
+    app.write_text("print('asleep', flush=True)\nimport time\ntime.sleep(600)\n")
+    try:
+        with fleet.up("user-service", "--ready-timeout", "3") as up:
+            up.until("user-service +is not ready after 3 s; its last lines:")
+            up.until("user-service +asleep")
+            assert "asleep" in Detached.of(fleet.workspace).run("ps")[0]
+            assert up.end(signal.SIGINT) == 0
+    finally:
+        app.write_text(source)
+
+
 def test_a_start_in_the_background_that_fails_says_why_and_leaves_nothing(fleet: Fleet) -> None:
     running = Detached.of(fleet.workspace)
     nowhere = "postgresql://nobody@127.0.0.1:1/nothing"
