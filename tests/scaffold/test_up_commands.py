@@ -25,6 +25,7 @@ import pytest
 from scaffold.supervisor import control
 from scaffold.supervisor.place import Place
 from scaffold.supervisor.watching import find_remote
+from tests.ports import reserve_port
 from tests.scaffold.test_up import MARK, TIMEOUT, Fleet, Marked, Up
 from tests.workspace import GeneratedWorkspace
 
@@ -223,6 +224,25 @@ def test_services_that_come_and_go_are_taken_up(fleet: Fleet) -> None:
         until({"user-service", "product-service"})
         running.run("wait")
         assert fleet.get(fleet.products) == 200
+
+
+def test_what_is_generated_meanwhile_is_taken_up(tmp_path: Path) -> None:
+    fleet, mails = Fleet.make(tmp_path / "fleet"), reserve_port()
+    generate = ("-m", "scaffold")
+    with detached(fleet.workspace, "--migrate") as (running, _):
+        fleet.workspace.python(*generate, "resource", "product-service", "shelf", "aisle:str(9)")
+        fleet.workspace.python(*generate, "mail-service", str(mails), "--bare")
+        deadline = time.monotonic() + TIMEOUT
+        while fleet.get(fleet.products, "/shelves") != 200:
+            assert time.monotonic() < deadline, running.run("logs")[0]
+            time.sleep(0.2)
+        while "mail-service" not in running.run("ps")[0]:
+            assert time.monotonic() < deadline
+        running.run("wait")
+        assert fleet.get(mails) == 200
+        fleet.workspace.python(*generate, "remove", "mail-service")
+        while "mail-service" in running.run("ps")[0]:
+            assert time.monotonic() < deadline
 
 
 def test_a_killed_fleet_is_followed_by_another_at_once(fleet: Fleet) -> None:
