@@ -196,6 +196,12 @@ COMMANDS = {
         "Run the services together, and each anew when its code changes.",
         ("up", "up user-service order-service"),
     ),
+    "serve": LazyCommand(
+        "scaffold.commands.serve",
+        _DEPLOYMENT,
+        "Serve the services in one process, on a small server.",
+        ("serve", "serve user-service order-service"),
+    ),
     "demo": LazyCommand(
         "scaffold.demo.command",
         _CHECKS,

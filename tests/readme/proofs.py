@@ -88,6 +88,10 @@ IN_TESTS = {
         '"openapi-python-client", "generate", "--path"',
     ),
     "python -m scaffold up [SERVICE…]": ("tests/scaffold/test_up.py::start", '"scaffold", "up"'),
+    "python -m scaffold serve [SERVICE…]": (
+        "tests/generated/test_together.py::test_a_name_is_a_service_or_its_package",
+        '"scaffold", "serve"',
+    ),
     "python -m scaffold digests": (
         "tests/scaffold/test_digests.py::test_each_digest_is_renewed_wherever_it_is",
         'scaffold(pinned, "digests")',
