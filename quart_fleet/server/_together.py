@@ -67,8 +67,16 @@ def serve_together(names: Sequence[str]) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
     fleet = _Fleet(packages, handed)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        served = runner.run(fleet.run())
-    if not served:
+        loop = runner.get_loop()
+        running = loop.create_task(fleet.run())
+        while not running.done():
+            try:
+                loop.run_until_complete(running)
+            except SystemExit as error:  # of a task that a service has begun
+                if running.done():
+                    raise
+                _log.critical("A task has called sys.exit(%r): all services go on", error.code)
+    if not running.result():
         sys.exit(1)
 
 
@@ -103,7 +111,6 @@ class _Fleet:
         self.ending = asyncio.Event()
         self.is_supervised = handed is not None
         self._signals: list[int] = []
-        self._is_ready = False
         self._settled = asyncio.Event()
         hosted: list[HostedService] = []
         hosted += (HostedService(package, hosted) for package in packages)
@@ -146,21 +153,23 @@ class _Fleet:
 
     def change(self) -> None:
         """Tell a supervisor what has become of the services; it is READY when all of them serve."""
-        failed = [each.hosted.name for each in self.services if each.has_failed]
+        failed = [each for each in self.services if each.has_failed]
         serving = [each for each in self.services if each.is_serving]
         count = len(self.services)
-        state = f"STATUS={len(serving)} of {count} services serve"
+        said = f"{len(serving)} of {count} services serve"
         if failed:
-            state += f"; could not start: {', '.join(failed)}"
-        if len(serving) == count and not self._is_ready:
-            self._is_ready = True
-            state = f"READY=1\n{state}"
-        if len(serving) + len(failed) == count:
-            if not self._settled.is_set() and serving and count > 1:
-                Context().run(_log.info, "%s", state.rpartition("=")[2])  # of all, and no one's own
+            said += f"; could not start: {', '.join(each.hosted.name for each in failed)}"
+        if len(serving) + len(failed) == count and not self._settled.is_set():
             self._settled.set()
-            state += "\nX_SETTLED=1"
-        tell(state)
+            if serving and count > 1:
+                Context().run(_log.info, "%s", said)  # of all, and no one's own
+        lines = [
+            *(["READY=1"] if len(serving) == count else ()),
+            f"STATUS={said}",
+            f"X_SERVING={' '.join(each.package for each in serving)}",
+            f"X_FAILED={' '.join(each.package for each in failed)}",
+        ]
+        tell("\n".join(lines))
 
     def _drain(self) -> None:
         for each in self.services:
