@@ -66,6 +66,8 @@ def serve_together(names: Sequence[str]) -> None:
         most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
     fleet = _Fleet(packages, handed)
+    for each in fleet.services:  # before there is a loop, as `python app.py` does
+        each.context.run(each.load)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         loop = runner.get_loop()
         running = loop.create_task(fleet.run())
@@ -202,6 +204,8 @@ class _Service(Link):
         self.app: ServiceApplication | None = None
         self.server: BoundedServer | None = None
         self.port = 0
+        self._loaded: ServiceApplication | str | None = None
+        """Its application, or why there is none, until it is served."""
         self.is_serving = self.has_failed = False
         self._began = 0.0
 
@@ -221,21 +225,30 @@ class _Service(Link):
                 async with asyncio.timeout(pause):
                     await ending.wait()
 
-    async def _serve(self) -> str:
-        """Serve until the end of the process, or return why it does not."""
+    def load(self) -> None:
+        """Make its application, or keep the reason why there is none."""
         name = f"{self.package}.app"
         try:
             module = reload(sys.modules[name]) if name in sys.modules else import_module(name)
-            app = cast("ServiceApplication", module.app)
-            listener = self._listen(app)
-            self.app = app
+            self._loaded = cast("ServiceApplication", module.app)
         except SystemExit as refusal:  # as `start` does where settings cannot be used
-            return " ".join(str(refusal.code).split())
-        except ConfigurationError as error:
-            return " ".join(error.message.split())
+            self._loaded = " ".join(str(refusal.code).split())
         except Exception as error:
             _log.critical("It cannot be imported", exc_info=True)
-            return f"{type(error).__name__}: {error}"[:MOST]
+            self._loaded = f"{type(error).__name__}: {error}"[:MOST]
+
+    async def _serve(self) -> str:
+        """Serve until the end of the process, or return why it does not."""
+        if self._loaded is None:
+            await asyncio.to_thread(self.load)  # the others serve meanwhile
+        app, self._loaded = self._loaded, None
+        if app is None or isinstance(app, str) or self._fleet.ending.is_set():
+            return str(app)
+        try:
+            listener = self._listen(app)
+        except ConfigurationError as error:
+            return " ".join(error.message.split())
+        self.app = app
         with ExitStack() as stack:
             stack.callback(listener.close)
             quieter = logging.getLogger("uvicorn.error")
