@@ -157,17 +157,19 @@ class _Fleet:
         """Tell a supervisor what has become of the services; it is READY when all of them serve."""
         failed = [each for each in self.services if each.has_failed]
         serving = [each for each in self.services if each.is_serving]
+        others = [each for each in self.services if each not in (*failed, *serving)]
         count = len(self.services)
         said = f"{len(serving)} of {count} services serve"
         if failed:
             said += f"; could not start: {', '.join(each.hosted.name for each in failed)}"
-        if len(serving) + len(failed) == count and not self._settled.is_set():
+        if not others and not self._settled.is_set():
             self._settled.set()
             if serving and count > 1:
                 Context().run(_log.info, "%s", said)  # of all, and no one's own
         lines = [
             *(["READY=1"] if len(serving) == count else ()),
             f"STATUS={said}",
+            f"X_STARTING={' '.join(each.package for each in others)}",
             f"X_SERVING={' '.join(each.package for each in serving)}",
             f"X_FAILED={' '.join(each.package for each in failed)}",
         ]

@@ -32,6 +32,7 @@ _MIGRATES: dict[bool | None, Literal["never", "first", "always"]] = {
 @click.command("up")
 @click.argument("names", metavar="[SERVICE]...", nargs=-1)
 @click.option("--detach", "-d", is_flag=True, help="Return when they are ready; they run on.")
+@click.option("--together", is_flag=True, help="Run all of them in one process, in less memory.")
 @click.option("--isolated", is_flag=True, help="Take free ports and a database of its own.")
 @click.option(
     "--migrate/--no-migrate",
@@ -56,6 +57,7 @@ def command(  # noqa: PLR0913 - one for each option
     *,
     names: tuple[str, ...],
     detach: bool,
+    together: bool,
     isolated: bool,
     migrates: bool | None,
     no_reload: bool,
@@ -73,6 +75,8 @@ def command(  # noqa: PLR0913 - one for each option
     """
     if as_json and not detach:
         raise click.UsageError("--json is for --detach; of a fleet that is up: ps --json.")
+    if together and isolated:
+        raise click.UsageError("--together is not for --isolated: each has a database role there.")
     workspace = Workspace.find(Path.cwd())
     place = Place.of(workspace.root)
     if place.is_up():
@@ -89,6 +93,7 @@ def command(  # noqa: PLR0913 - one for each option
         packages=frozenset(each.package for each in services) if names else frozenset(),
         migrates=_MIGRATES[migrates],
         reload=not no_reload,
+        together=together,
         isolated=isolated,
         ready_timeout=ready_timeout,
         in_background=in_background,
