@@ -236,7 +236,7 @@ class _Service(Link):
         except SystemExit as refusal:  # as `start` does where settings cannot be used
             self._loaded = " ".join(str(refusal.code).split())
         except Exception as error:
-            _log.critical("It cannot be imported", exc_info=True)
+            _log.error("It cannot be imported", exc_info=True)
             self._loaded = f"{type(error).__name__}: {error}"[:MOST]
 
     async def _serve(self) -> str:
@@ -273,7 +273,7 @@ class _Service(Link):
             except SystemExit:  # as uvicorn does where the application does not start
                 pass
             except Exception as error:
-                _log.critical("Its server has ended by an exception", exc_info=True)
+                _log.error("Its server has ended by an exception", exc_info=True)
                 return f"{type(error).__name__}: {error}"[:MOST]
             finally:
                 self.app = self.server = None

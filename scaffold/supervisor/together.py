@@ -16,6 +16,9 @@ from typing import Self
 from scaffold.supervisor.journal import FLEET
 from scaffold.supervisor.service import Process, State, SupervisedService, Surroundings
 
+AGAIN = "; it is started again in "
+"""What follows the reason in the line of a service that cannot start."""
+
 
 @dataclass(eq=False)
 class SharedProcess(SupervisedService):
@@ -70,7 +73,9 @@ class SharedProcess(SupervisedService):
             for each in self.members:
                 if told.get("service") in (each.name, each.folder.name):
                     if told.get("level") == "critical":
-                        self._refusals[each.folder.name] = str(told.get("event"))
+                        reason = str(told.get("event")).partition(AGAIN)[0]
+                        self._refusals[each.folder.name] = reason
+                        self._tell_members()
                     return self.around.show(each.name, line)
         return self.around.show(self.name, line)
 
