@@ -24,7 +24,6 @@ import pytest
 
 from scaffold.supervisor import control
 from scaffold.supervisor.place import Place
-from scaffold.supervisor.watching import find_remote
 from tests.ports import reserve_port
 from tests.scaffold.test_up import MARK, TIMEOUT, Fleet, Marked, Up
 from tests.workspace import GeneratedWorkspace
@@ -439,29 +438,3 @@ def test_a_read_only_folder_is_looked_at_and_said_to_be_one(
         assert process.stdout is not None
         process.stdout.close()
         assert left == []
-
-
-def test_the_folder_of_a_fleet_is_this_users_alone(tmp_path: Path) -> None:
-    place = Place(tmp_path / "fleet")
-    assert not place.is_up()
-    place.folder.mkdir(mode=0o755)
-    place.folder.chmod(0o755)
-    with pytest.raises(Exception, match="is not a folder of this user alone"):
-        place.is_up()
-    place.folder.rmdir()
-    place.folder.symlink_to(tmp_path)
-    with pytest.raises(Exception, match="is not a folder of this user alone"), place.held():
-        pass
-
-
-def test_a_network_folder_is_known_by_its_file_system(tmp_path: Path) -> None:
-    mounts = tmp_path / "mounts"
-    mounts.write_text(
-        "/dev/sda1 / ext4 rw 0 0\nserver:/home /home/my\\040files nfs4 rw 0 0\n"
-        "tmpfs /home/my\\040files/tmp tmpfs rw 0 0\n"
-    )
-    found = [
-        find_remote(Path(each), mounts)
-        for each in ("/work", "/home/my files/fleet", "/home/my files/tmp/fleet")
-    ]
-    assert found == ["", "nfs4", ""]
