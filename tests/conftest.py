@@ -9,9 +9,11 @@ import pytest
 
 from tests.audit import audited_lines, pytest_configure, pytest_sessionfinish
 from tests.deadline import pytest_runtest_call, pytest_runtest_setup, pytest_runtest_teardown
+from tests.share import pytest_collection_modifyitems
 
 __all__ = [
     "audited_lines",
+    "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_runtest_call",
     "pytest_runtest_setup",
