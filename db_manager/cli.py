@@ -343,12 +343,39 @@ def reset(yes: bool, name: str | None, lock_wait: float, wait: float) -> None:
     click.echo(f"Dropped {what}, then migrated to {', '.join(done.current) or 'nothing'}.")
 
 
+@commands.command()
+@click.argument("service", required=False)
+@WAIT
+def seed(service: str | None, wait: float) -> None:
+    """Store the rows that services begin with in development, as services/*/seeds.py have them.
+
+    Of all services, or of SERVICE and what its rows refer to: in one transaction, with the rights
+    of each service alone. What is there already stays as it is.
+    """
+    for line in open_manager_and(lambda manager: manager.seed(service), wait):
+        click.echo(line)
+
+
+@commands.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[SERVICE] [PSQL]...")
+def shell(arguments: tuple[str, ...]) -> None:
+    """Open psql on the database, or as SERVICE logs in to it, with no right but its own.
+
+    What follows are psql's own arguments, as -c 'SELECT 1'.
+    """
+    from db_manager.shell import open_shell  # noqa: PLC0415
+
+    is_named = bool(arguments) and not arguments[0].startswith("-")
+    service = arguments[0] if is_named else None
+    sys.exit(open_shell(service, arguments[is_named:]))
+
+
 commands.add_command(postgres)
 
 commands.sections = {
     "See": ("status", "check", "lint", "history", "sql", "activity"),
     "Change": ("migrate", "downgrade", "revision", "merge", "wait"),
-    "Development": ("create-tables", "drop-tables", "reset", "postgres"),
+    "Development": ("seed", "shell", "create-tables", "drop-tables", "reset", "postgres"),
 }
 
 

@@ -23,7 +23,7 @@ import orjson
 
 from quart_fleet import __version__
 from quart_fleet.conventions import PROBES
-from quart_fleet.logs import clean, escape
+from quart_fleet.logs import HOSTED, clean, escape
 from quart_fleet.observation import (
     DATABASE,
     ObservedCall,
@@ -174,7 +174,7 @@ class Live(Observer):
             return
         self._told += 1
         scope = request.scope
-        client, trace = scope.get("client"), find_trace()
+        client, trace = scope.get("client"), find_trace(request)
         told = {
             "time": round(time() - request.seconds, 6),
             "id": request.id.decode(),
@@ -265,7 +265,7 @@ class Live(Observer):
             timer = loop.call_at(due, tick, due, left - 1 if left else _TICKS - 1)
 
         tick(loop.time(), _TICKS - 1)
-        self._app.observers.append(self)
+        self._app.observers.add(self)
         try:
             yield
         finally:
@@ -276,7 +276,9 @@ class Live(Observer):
     @asynccontextmanager
     async def serving(self, folder: Path) -> AsyncIterator[None]:
         """Serve followers during a block, by a socket in this folder; raises OSError."""
-        path = folder / f"{os.getpid()}.sock"
+        hosted = HOSTED.get()
+        own = "" if hosted is None else f"-{self._app.config['SERVICE_PORT']}"
+        path = folder / f"{os.getpid()}{own}.sock"
         listener = _listen(path)
         server = await asyncio.start_unix_server(self._take, sock=listener, limit=_MOST_OF_A_HEAD)
         try:

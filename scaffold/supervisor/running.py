@@ -44,7 +44,7 @@ async def run(
 
 
 async def _prepare_database(fleet: Fleet, services: Sequence[Service]) -> None:
-    """Start the embedded server where there is no other one, and migrate."""
+    """Start the embedded server where there is no other one, migrate, and store rows."""
     database, options = fleet.database, fleet.options
     if options.isolated:
         for name in _OTHER_DATABASE:
@@ -57,6 +57,8 @@ async def _prepare_database(fleet: Fleet, services: Sequence[Service]) -> None:
     is_migrated = options.migrates == "never" or fleet.is_ending or not await database.migrate()
     if not (is_migrated or fleet.is_ending):
         raise ScaffoldError("The database is not migrated, and no service was started.")
+    if options.seed and not fleet.is_ending and await database.seed() and not fleet.is_ending:
+        raise ScaffoldError("Its rows are not stored, and no service was started.")
 
 
 async def _serve(fleet: Fleet, screen: Screen, stack: AsyncExitStack) -> None:
