@@ -1,5 +1,6 @@
 """The commands of `python -m db_manager`; what they need is imported when they run."""
 
+import asyncio
 import dataclasses
 import errno
 import json
@@ -254,6 +255,21 @@ def check(as_json: bool, wait: float) -> None:
 
 
 @commands.command()
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Again, until the input ends.",
+)
+@WAIT
+def activity(every: float | None, wait: float) -> None:
+    """Print, as a line of JSON, the database's size, connections and largest tables."""
+    from db_manager.activity import tell_activity  # noqa: PLC0415
+
+    asyncio.run(tell_activity(every, wait))
+
+
+@commands.command()
 @JSON
 def history(as_json: bool) -> None:
     """List the revisions, the newest first; no database is asked."""
@@ -357,7 +373,7 @@ def shell(arguments: tuple[str, ...]) -> None:
 commands.add_command(postgres)
 
 commands.sections = {
-    "See": ("status", "check", "lint", "history", "sql"),
+    "See": ("status", "check", "lint", "history", "sql", "activity"),
     "Change": ("migrate", "downgrade", "revision", "merge", "wait"),
     "Development": ("seed", "shell", "create-tables", "drop-tables", "reset", "postgres"),
 }

@@ -35,12 +35,14 @@ class LazyCommand:
     help: str
     examples: tuple[str, ...] = ()
     """What follows `python -m scaffold`, at the end of the command's own --help."""
+    name: str = "command"
+    """Of the command, in its module."""
 
     def load(self) -> click.Command:
-        """Import the module and return its `command`."""
-        command = import_module(self.module).command
+        """Import the module and return its command."""
+        command = getattr(import_module(self.module), self.name)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{self.module}.command is no command")
+            raise TypeError(f"{self.module}.{self.name} is no command")
         command.epilog = _describe(self.examples)
         return command
 
@@ -194,7 +196,42 @@ COMMANDS = {
         "scaffold.supervisor.command",
         _SERVICES,
         "Run the services together, and each anew when its code changes.",
-        ("up", "up user-service order-service"),
+        ("up", "up user-service order-service", "up --detach"),
+    ),
+    "ps": LazyCommand(
+        "scaffold.supervisor.remote",
+        _SERVICES,
+        "Show the services that are up, and their database.",
+        ("ps", "ps --json"),
+        "ps",
+    ),
+    "logs": LazyCommand(
+        "scaffold.supervisor.remote",
+        _SERVICES,
+        "Show the last lines of services that are up.",
+        ("logs -f", "logs user-service --since 5m"),
+        "logs",
+    ),
+    "wait": LazyCommand(
+        "scaffold.supervisor.remote",
+        _SERVICES,
+        "Wait until services that are up serve.",
+        ("wait", "wait user-service --timeout 30"),
+        "wait",
+    ),
+    "restart": LazyCommand(
+        "scaffold.supervisor.remote",
+        _SERVICES,
+        "Have new processes of services take over.",
+        ("restart", "restart user-service"),
+        "restart",
+    ),
+    "stop": LazyCommand(
+        "scaffold.supervisor.remote",
+        _SERVICES,
+        "End the services that are up.",
+        ("stop",),
+        "stop",
     ),
     "test": LazyCommand(
         "scaffold.commands.testing",

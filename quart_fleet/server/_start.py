@@ -41,6 +41,9 @@ MAX_WORKERS = 128
 _LOCAL = ("127.0.0.1", "0.0.0.0", "::", "::1")  # noqa: S104 - only compared with
 """Hosts that a browser on this machine reaches as localhost."""
 
+untold: list[str] = []
+"""What there was to tell before the process had its log."""
+
 _log = logging.getLogger("quart_fleet.server")
 
 
@@ -49,7 +52,7 @@ def start(factory: Callable[[], Quart]) -> Quart:
     try:
         app = factory()
     except ConfigurationError as error:
-        sys.exit(error.message)
+        sys.exit("\n".join([*untold, error.message]))
 
     @app.while_serving
     async def run_process() -> AsyncGenerator[None, None]:
@@ -86,6 +89,8 @@ def start(factory: Callable[[], Quart]) -> Quart:
 
     believe_proxies(app)
     install_logs(cast("ServiceApplication", app))
+    while untold:
+        _log.warning(untold.pop(0))
     trace_where_asked(cast("ServiceApplication", app))
     return app
 

@@ -48,7 +48,7 @@ def trace_where_asked(app: "ServiceApplication") -> None:
         except ValueError as error:  # of OTEL_PROPAGATORS
             raise ConfigurationError(f"OpenTelemetry cannot start: {error}") from None
         exports = Exports(exporters, app.config["SERVICE_NAME"], get_running_loop())
-        app.observers.append(Traces(exports.provider))
+        app.observers.add(Traces(exports.provider))
 
         @app.after_serving
         async def end() -> None:

@@ -5,17 +5,19 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from scaffold.errors import ScaffoldError
 from scaffold.supervisor.journal import Changes
+from scaffold.supervisor.ports import describe
 from scaffold.supervisor.processes import TERMINATION_TIMEOUT
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.service import first_of
 
+Said = TypeVar("Said")
 State = Literal["starting", "ready", "migrating", "failed", "stopped"]
 
 
@@ -34,6 +36,8 @@ class Database:
         self.state: State = "starting"
         self.reason = ""
         """Why it is not as it should be, in one line."""
+        self.url = ""
+        """Of the embedded server, for its superuser; empty where the database is another one."""
         self.address: str | None = None
         """Where it is, without its password; None until it is known."""
         self.is_embedded = False
@@ -50,6 +54,8 @@ class Database:
         self._ending = ending
         self._changes = changes
         self._one_at_a_time = asyncio.Lock()
+        self._failure = ""
+        """Why the last migration failed."""
         self._server: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -67,20 +73,24 @@ class Database:
             self._show(said)
             await self._show_all(self._server)
             raise ScaffoldError("The embedded PostgreSQL does not start.")
+        self.url = said
 
     async def migrate(self) -> str:
         """Bring it to its newest revision; return why that fails, "" where it does not."""
         async with self._one_at_a_time:
             self._become("migrating")
-            process = await self._run("migrate", stderr=asyncio.subprocess.STDOUT)
-            said = await self._until_end(process, self._show_all(process))
-        if self._ending.is_set():
-            return "The fleet is ending."
-        if process.returncode:
-            self._become("failed", said or f"migrate ended with exit code {process.returncode}")
-            return self.reason
-        self._become("ready")
-        return ""
+            try:
+                process = await self._run("migrate", stderr=asyncio.subprocess.STDOUT)
+            except OSError as error:
+                self._failure = f"migrate cannot start: {describe(error)}"
+                self._show(self._failure)
+            else:
+                said = await self._until_end(process, self._show_all(process))
+                self._failure = said if process.returncode else ""
+            if self._ending.is_set():
+                return "The fleet is ending."
+            self._become("failed" if self._failure else "ready", self._failure)
+            return self._failure
 
     async def seed(self) -> str:
         """Store the rows that services begin with; return why that fails, "" where it does not."""
@@ -94,14 +104,19 @@ class Database:
     async def look(self) -> None:
         """Ask it and the code for their revisions."""
         async with self._one_at_a_time:
-            process = await self._run("status", "--json", stderr=asyncio.subprocess.DEVNULL)
-            text = await self._until_end(process, _read_all(process))
+            try:
+                process = await self._run("status", "--json", stderr=asyncio.subprocess.DEVNULL)
+                assert process.stdout is not None
+                text = await self._until_end(process, process.stdout.read())
+            except OSError as error:
+                self._become(self.state, f"db_manager status cannot start: {describe(error)}")
+                return
         if self._ending.is_set():
             return
         try:
-            found: dict[str, Any] = json.loads(text)
-        except ValueError:
-            self._become("failed", f"db_manager status ended with exit code {process.returncode}")
+            found: dict[str, Any] = json.loads(text.decode("utf-8", "replace"))
+        except ValueError:  # it says what is wrong with the code elsewhere
+            self._become(self.state, f"db_manager status ended with exit code {process.returncode}")
             return
         self.address = found["database"]
         self.current, self.heads = tuple(found["current"]), tuple(found["heads"])
@@ -109,16 +124,17 @@ class Database:
         if found["server_version"] is None:
             self._become("failed", found["problem"] or "")
         else:
-            self._become("ready", found["problem"] or "")
+            self._become("ready", self._failure or found["problem"] or "")
 
     async def end(self) -> None:
         """Let the embedded server go, which stops when no other process uses it."""
-        if self._server is not None:
-            assert self._server.stdin is not None
-            self._server.stdin.close()
-            await self._stop(self._server)
-            self._reaper.unwatch(self._server.pid)
-        self._become("stopped")
+        async with self._one_at_a_time:
+            if self._server is not None:
+                assert self._server.stdin is not None
+                self._server.stdin.close()
+                await self._stop(self._server)
+                self._reaper.unwatch(self._server.pid)
+            self._become("stopped")
 
     def _become(self, state: State, reason: str = "") -> None:
         self.state, self.reason = state, reason
@@ -137,25 +153,29 @@ class Database:
         self._reaper.watch(process.pid)
         return process
 
-    async def _until_end(self, process: asyncio.subprocess.Process, reading: Any) -> str:
+    async def _until_end(
+        self, process: asyncio.subprocess.Process, reading: Coroutine[Any, Any, Said]
+    ) -> Said:
         """Return what a command says, once it or the fleet has ended."""
-        task: asyncio.Task[str] = asyncio.create_task(reading)
+        task = asyncio.create_task(reading)
         await first_of(task, self._ending)
         if self._ending.is_set():
             await self._stop(process)
         said = await task
+        await process.wait()
         self._reaper.unwatch(process.pid)
         return said
 
     async def _show_all(self, process: asyncio.subprocess.Process) -> str:
-        """Show what a command says until it ends; return the last line."""
+        """Show what a command says until it ends; return its error, or else its last line."""
         assert process.stdout is not None
-        last = ""
+        said = ""
         async for line in process.stdout:
-            self._show(line.decode("utf-8", "replace").rstrip())
-            last = line.decode("utf-8", "replace").strip() or last
+            text = line.decode("utf-8", "replace").rstrip()
+            self._show(text)
+            said = f"{said} {text.strip()}" if said.startswith("Error:") else text.strip() or said
         await process.wait()
-        return last
+        return said.removeprefix("Error:").strip()
 
     async def _stop(self, process: asyncio.subprocess.Process) -> None:
         if process.returncode is None:
@@ -166,8 +186,3 @@ class Database:
                     await process.wait()
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-
-
-async def _read_all(process: asyncio.subprocess.Process) -> str:
-    text, _ = await process.communicate()
-    return text.decode("utf-8", "replace")

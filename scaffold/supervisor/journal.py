@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from quart_fleet.conventions import PROBES
+
 FLEET, DATABASE = "fleet", "database"
 """What lines are of that are no service's."""
 MOST_LINES, MOST_CHARACTERS = 10_000, 16 * 1024 * 1024
@@ -55,6 +57,11 @@ class Entry:
     fields: Mapping[str, Any]
     """What else the line says by name, as `request_id`, `status`, `duration_ms` or `exception`."""
 
+    @property
+    def is_probe(self) -> bool:
+        """Whether a service says that it is well once more, which the page asks all the time."""
+        return self.level == "debug" and self.fields.get("path") in PROBES
+
     def to_json(self) -> dict[str, Any]:
         """Return it as the command `logs --json` prints it."""
         return asdict(self)
@@ -65,7 +72,9 @@ class Journal:
 
     def __init__(self) -> None:
         self.changes = Changes()
-        """Its number is that of the last entry."""
+        self.last = 0
+        """The number of the last entry."""
+        self.is_closed = False
         self._entries: deque[tuple[Entry, int]] = deque()
         self._characters = 0
 
@@ -79,7 +88,9 @@ class Journal:
             return self._add(time.time(), service, "service", None, line, {}, len(line))
         fields = {name: value for name, value in found.items() if name not in _APART}
         level = str(found.get("level") or "info").lower()
-        at = _read_time(found.get("timestamp"))
+        at = time.time()
+        with suppress(ValueError, OverflowError):
+            at = datetime.fromisoformat(str(found.get("timestamp"))).timestamp()
         return self._add(at, service, "service", level, str(found["event"]), fields, len(line))
 
     def add_news(self, service: str, message: str, level: str = "info") -> Entry:
@@ -97,18 +108,26 @@ class Journal:
         return found[::-1]
 
     async def follow(
-        self, number: int, services: Collection[str] = ()
+        self, number: int, services: Collection[str] = (), *, is_endless: bool = True
     ) -> AsyncIterator[list[Entry]]:
         """Give what is kept after an entry, and then what comes, some at a time.
 
-        Whatever is dropped before it was given leaves a gap in the numbers.
+        Whatever is dropped before it was given leaves a gap in the numbers. It ends when the
+        journal is closed, or else with what is kept.
         """
         while True:
-            last = self.changes.number
-            if found := self.after(number, services):
+            seen = self.changes.number
+            found, number = self.after(number, services), self.last
+            if found:
                 yield found
-            number = last
-            await self.changes.after(last)
+            if not is_endless or (self.is_closed and number == self.last):
+                return
+            await self.changes.after(seen)
+
+    def close(self) -> None:
+        """Say that no entry comes any more."""
+        self.is_closed = True
+        self.changes.tell()
 
     def _add(  # noqa: PLR0913, PLR0917 - what an entry has, and its size
         self,
@@ -120,18 +139,13 @@ class Journal:
         fields: Mapping[str, Any],
         characters: int,
     ) -> Entry:
-        entry = Entry(self.changes.number + 1, at, service, source, level, message, fields)
+        entry = Entry(self.last + 1, at, service, source, level, message, fields)
+        if entry.is_probe:  # which is no news
+            return entry
+        self.last += 1
         self._entries.append((entry, characters))
         self._characters += characters
         while len(self._entries) > MOST_LINES or self._characters > MOST_CHARACTERS:
             self._characters -= self._entries.popleft()[1]
         self.changes.tell()
         return entry
-
-
-def _read_time(text: object) -> float:
-    """Return the time that a line of a log has, or else this one."""
-    if isinstance(text, str):
-        with suppress(ValueError):
-            return datetime.fromisoformat(text).timestamp()
-    return time.time()

@@ -23,12 +23,18 @@ class Screen:
 
     def __init__(self, names: Iterable[str]) -> None:
         names = list(names)
+        self.is_silent = False
         self._is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         self._width = max(map(len, names))
-        self._colours = dict(zip(names, cycle(_COLOURS), strict=False))
+        self._colours: dict[str, str] = {}
+        self._next = cycle(_COLOURS)
+        for name in names:
+            self._colours[name] = next(self._next)
 
     def show(self, entry: Entry) -> str:
         """Show an entry in a line of its own; return what it says without its time."""
+        if entry.is_probe:
+            return entry.message
         if entry.source == "supervisor":
             for line in entry.message.splitlines():
                 self._print(entry.service, line, entry.level or "")
@@ -42,7 +48,12 @@ class Screen:
             text, hidden = f"{text} {status} {milliseconds} ms", _OWN | _OF_ACCESS
         level = entry.level * (entry.level != "info")
         rest = (
-            f"{key}={_quoted(value)}" for key, value in entry.fields.items() if key not in hidden
+            # Quoted where a part of it could be taken for another one.
+            f"{key}={value!r}"
+            if isinstance(value, str) and set(value) & set(" =\"'")
+            else f"{key}={value}"
+            for key, value in entry.fields.items()
+            if key not in hidden
         )
         shown = " ".join((level, text, *rest)).strip()
         at = datetime.fromtimestamp(entry.time, UTC)
@@ -53,21 +64,21 @@ class Screen:
 
     def say(self, line: str) -> None:
         """Show a line about the fleet."""
+        if self.is_silent:
+            return
         with suppress(OSError):
             click.echo(line, err=True)
 
     def _print(self, name: str, line: str, level: str = "") -> None:
+        if self.is_silent:
+            return
         # Control codes in a service's output do not reach the terminal.
         line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
         shown = f"{name:{self._width}}"
         if self._is_coloured:
+            if name not in self._colours:
+                self._colours[name] = next(self._next)
             shown = click.style(shown, fg=self._colours[name])
             line = click.style(line, fg=_LEVELS[level]) if level in _LEVELS else line
         with suppress(OSError):
             click.echo(f"{shown}  {line}", color=self._is_coloured)
-
-
-def _quoted(value: object) -> str:
-    """Return a value as text, quoted where a part of it could be taken for another one."""
-    text = str(value)
-    return repr(text) if not text or set(text) & set(" =\"'") else text

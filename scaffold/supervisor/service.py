@@ -7,6 +7,7 @@ sd_listen_fds(3), sd_notify(3).
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -20,10 +21,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from scaffold.supervisor.journal import Changes
+from scaffold.supervisor.ports import describe
 from scaffold.supervisor.reaper import Reaper
 
 READY_TIMEOUT = 120.0
-"""Seconds that a process gets until it serves."""
+"""Seconds that a process gets until it serves, unless it is said otherwise."""
+SLOW_TIME = 15.0
+"""Seconds after which it is told that a process does not serve yet."""
 DRAIN_TIMEOUT = 40.0
 """Seconds from SIGTERM to SIGKILL: a service's own GRACEFUL_TIMEOUT is 30."""
 STEADY_TIME = 10.0
@@ -32,6 +36,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until a process is started again; each one more that ends before STEADY_TIME doubles them."""
 _LONGEST_LINE = 1024 * 1024
 """Bytes of a line of output."""
+_SHOWN_LINES = 5
+"""Of a process that is not ready."""
+_FRAME, _EXCEPTION = re.compile(r'\s*File "(.+)", line (\d+)'), re.compile(r"[A-Za-z_][\w.]*(:|$)")
+"""Lines of a traceback: a place, and the last one."""
 _LAST_LINES_TIMEOUT = 1.0
 """Seconds for which output is read of a process that has ended."""
 
@@ -60,14 +68,16 @@ _numbers = count()
 class Surroundings:
     """What all services of a fleet share."""
 
+    root: Path
+    """The workspace's."""
     reaper: Reaper
-    ending: asyncio.Event
-    """Set when all are to end."""
     hurry: asyncio.Event
     """Set when they are to end at once."""
     folder: Path
     """Where they say that they serve: a short path."""
     environment: Mapping[str, str]
+    ready_timeout: float
+    """Seconds that a process gets until it serves."""
     changes: Changes
     """Counts each change of a service's state."""
     show: Callable[[str, str], str]
@@ -85,7 +95,7 @@ class Process(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self.serves = asyncio.Event()
-        self._said = deque[str](maxlen=15)
+        self._said = deque[str](maxlen=100)
 
     async def start(self, service: "SupervisedService") -> None:
         """Start it; raises OSError."""
@@ -114,6 +124,7 @@ class Process(asyncio.DatagramProtocol):
                     "SERVICE_PORT": str(service.port),
                     "LISTEN_FDS": "1",
                     "NOTIFY_SOCKET": address,
+                    **service.environment,
                 },
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=written,
@@ -132,8 +143,8 @@ class Process(asyncio.DatagramProtocol):
         if b"READY=1" in data.split(b"\n"):
             self.serves.set()
 
-    def explain(self) -> str:
-        """Say how it has ended, and what it has said last."""
+    def explain(self, root: Path) -> str:
+        """Say how it has ended and what it has said last: of an exception, with its line in `root`."""
         code = self.ended.result()
         if code >= 0:
             how = f"ended with exit code {code}"
@@ -141,7 +152,21 @@ class Process(asyncio.DatagramProtocol):
             how = f"was ended by {signal.Signals(-code).name}"
         else:
             how = f"was ended by signal {-code}"
-        return f"{how}: {self._said[-1].strip()}" if self._said else how
+        if not self._said:
+            return how
+        last = self._said[-1].strip()
+        if _EXCEPTION.match(last):
+            for line in reversed(self._said):
+                found = _FRAME.match(line)
+                if found and Path(found[1]).is_relative_to(root):
+                    last = f"{Path(found[1]).relative_to(root)}:{found[2]}: {last}"
+                    break
+        return f"{how}: {last}"
+
+    def last_lines(self) -> str:
+        """Return what it has said last, to follow a sentence."""
+        lines = [f"\n  {each}" for each in self._said][-_SHOWN_LINES:]
+        return f"; its last lines:{''.join(lines)}" if lines else ", and has said nothing"
 
     async def end(self, around: Surroundings) -> None:
         """Have it answer what it has been asked, and end; what it has started ends with it."""
@@ -183,9 +208,14 @@ class SupervisedService:
 
     name: str
     folder: Path
+    host: str
     port: int
     listener: socket.socket
     around: Surroundings
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables of its own."""
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set where it is to end."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set where another process is wanted, as for other code."""
     state: State = "starting"
@@ -209,6 +239,16 @@ class SupervisedService:
         process = self.serving or self.coming
         return process.process.pid if process else None
 
+    @property
+    def url(self) -> str:
+        """Where its API begins, for a program of this machine."""
+        return f"http://localhost:{self.port}/api/v1/"
+
+    def end(self) -> None:
+        """Have it end once what it has been asked is answered."""
+        self.ending.set()
+        self.around.changes.tell()
+
     def want_another(self) -> None:
         """Have another process take over, as for other code."""
         self._wanted += 1
@@ -223,45 +263,51 @@ class SupervisedService:
         return self.reason if self._tried >= number else "is ending"
 
     async def run(self) -> None:
-        """Keep a process serving until the fleet ends; return when there is none any more."""
-        loop, ending, pause = asyncio.get_running_loop(), self.around.ending, 0.0
-        began = loop.time()
-        while not ending.is_set():
-            self.changed.clear()
-            wanted, reason = self._wanted, await self._try_another()
-            is_judged = not (self.changed.is_set() or ending.is_set())
-            if is_judged:
-                self._tried = wanted
-            if not reason:
-                began, self._tried = loop.time(), wanted
-                self._become("ready")
-            elif is_judged and self.serving is not None:
-                self._become("ready", reason)
-                self.around.tell(self.name, f"{reason}\nThe process before it serves on: mend it.")
-            if (serving := self.serving) is not None:
-                await first_of(ending, self.changed, serving.ended)
-                if not serving.ended.done():
-                    continue
-                self.serving = None
-                await self._retire(serving)
-                reason = serving.explain()
-                self._become("restarting", reason)
-            elif is_judged:
-                self._become("failed", reason)
-            if ending.is_set() or self.changed.is_set():
+        """Keep a process serving until it is to end; return when there is none any more."""
+        pause = 0.0
+        while not self.ending.is_set():
+            if self.changed.is_set() and self.serving is None:
+                self._become("starting")
+            began = time.monotonic()
+            reason = await self._have_one_serve()
+            if self.ending.is_set() or self.changed.is_set():
                 continue
-            is_steady = loop.time() - began > STEADY_TIME
+            is_steady = time.monotonic() - began > STEADY_TIME
             pause = FIRST_PAUSE if is_steady else min(max(FIRST_PAUSE, 2 * pause), LONGEST_PAUSE)
             self.around.tell(self.name, f"{reason}\nIt is started again in {pause:g} s.")
-            await first_of(ending, self.changed, seconds=pause)
-            self.restarts += not (ending.is_set() or self.changed.is_set())
-            began = loop.time()
+            await first_of(self.ending, self.changed, seconds=pause)
+            self.restarts += not (self.ending.is_set() or self.changed.is_set())
         self._become("draining")
         if self.serving is not None:
             self._retire(self.serving)
         await asyncio.gather(*self._retired)
         self.serving = None
+        self.listener.close()
         self._become("stopped")
+
+    async def _have_one_serve(self) -> str:
+        """Have another process take over, and wait; return why none serves, where that is so."""
+        self.changed.clear()
+        wanted, reason = self._wanted, await self._try_another()
+        is_judged = not (self.changed.is_set() or self.ending.is_set())
+        if is_judged or not reason:
+            self._tried = wanted
+        if not reason:
+            self._become("ready")
+        elif is_judged:
+            self._become("ready" if self.serving else "failed", reason)
+        if (serving := self.serving) is None:
+            return reason
+        if reason and is_judged:
+            self.around.tell(self.name, f"{reason}\nThe process before it serves on: mend it.")
+        await first_of(self.ending, self.changed, serving.ended)
+        if not serving.ended.done():
+            return ""
+        self.serving = None
+        await self._retire(serving)
+        reason = serving.explain(self.around.root)
+        self._become("restarting", reason)
+        return reason
 
     def _become(self, state: State, reason: str = "") -> None:
         if state != self.state or not reason:
@@ -275,15 +321,23 @@ class SupervisedService:
         try:
             await new.start(self)
         except OSError as error:  # too many processes, or open files
-            return f"cannot start: {error.strerror}"
+            return f"cannot start: {describe(error)}"
         self.coming = new
         around.changes.tell()
-        await first_of(around.ending, self.changed, new.serves, new.ended, seconds=READY_TIMEOUT)
+        waited = (self.ending, self.changed, new.serves, new.ended)
+        await first_of(*waited, seconds=min(SLOW_TIME, around.ready_timeout))
+        if not any(
+            each.is_set() if isinstance(each, asyncio.Event) else each.done() for each in waited
+        ):
+            around.tell(self.name, f"is not ready after {SLOW_TIME:g} s{new.last_lines()}")
+            await first_of(*waited, seconds=around.ready_timeout - SLOW_TIME)
         self.coming = None
         if not new.serves.is_set() or new.ended.done():
             is_late = not new.ended.done()
             await self._retire(new)
-            return f"is not ready after {READY_TIMEOUT:g} s" if is_late else new.explain()
+            if is_late:
+                return f"is not ready after {around.ready_timeout:g} s{new.last_lines()}"
+            return new.explain(around.root)
         old, self.serving = self.serving, new
         if old is not None:
             around.tell(self.name, f"reloaded, as process {new.process.pid}")

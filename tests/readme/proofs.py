@@ -72,6 +72,8 @@ IN_CI = ("make demo", "make test")
 
 _HERE = "tests/readme/test_commands.py"
 _NIX = "tests/nix/test_commands.py"
+_UP = "tests/scaffold/test_up_commands.py"
+_COMMANDED = f"{_UP}::test_a_fleet_in_the_background_is_asked_told_and_ended"
 
 IN_TESTS = {
     "git clone <this repository> fleet && cd fleet": (f"{_HERE}::clone", "<this repository>"),
@@ -92,6 +94,12 @@ IN_TESTS = {
         '"openapi-python-client", "generate", "--path"',
     ),
     "python -m scaffold up [SERVICE…]": ("tests/scaffold/test_up.py::start", '"scaffold", "up"'),
+    "python -m scaffold up --detach": (f"{_UP}::detached", '"up", "--detach"'),
+    "python -m scaffold ps": (_COMMANDED, 'get_json("ps")'),
+    "python -m scaffold logs [SERVICE…]": (_COMMANDED, 'get_json("logs", "user-service"'),
+    "python -m scaffold wait [SERVICE…]": (_COMMANDED, 'get_json("wait", "user_service")'),
+    "python -m scaffold restart [SERVICE…]": (_COMMANDED, 'get_json("restart", "user-service")'),
+    "python -m scaffold stop": (_COMMANDED, 'get_json("stop")'),
     "python -m db_manager shell [SERVICE]": (
         "tests/db_manager/test_shell.py::test_a_service_logs_in_with_its_own_rights",
         'copy.run("shell", "user-service"',

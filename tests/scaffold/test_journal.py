@@ -65,3 +65,17 @@ async def test_followers_get_what_is_kept_and_then_what_comes_of_the_services_th
     lines.add_line("user-service", "four")
 
     assert [each.message for each in await waiting] == ["three", "four"]
+
+
+async def test_a_follower_gets_the_last_line_and_ends_with_the_journal() -> None:
+    lines = Journal()
+    following = asyncio.create_task(_gather(lines))
+    await asyncio.sleep(0)
+    lines.add_news("fleet", "the last")
+    lines.close()
+
+    assert await following == ["the last"]
+
+
+async def _gather(lines: Journal) -> list[str]:
+    return [each.message async for found in lines.follow(0) for each in found]
