@@ -145,11 +145,11 @@ async def store_seeds(target: Target, seeds: Sequence[ServiceSeed], say: Say) ->
                 if roles.get(each.role):
                     await connection.execute(f'SET LOCAL ROLE "{each.role}"')
             names = each.seed.refers_to
-            try:
-                with told_by_file():
+            with told_by_file():
+                try:
                     done = await each.seed.store(work.transaction, [stored[name] for name in names])
-            except (ServiceError, asyncpg.PostgresError, DBAPIError) as error:
-                raise ManagerError(f"{each.place}: {explain_refusal(error)}") from error
+                except (ServiceError, asyncpg.PostgresError, DBAPIError) as error:
+                    raise ManagerError(f"{each.place}: {explain_refusal(error)}") from error
             stored[each.seed.resource] = done.ids
             present = len(done.ids) - done.added
             lines.append(
