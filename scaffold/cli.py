@@ -239,6 +239,12 @@ COMMANDS = {
         "Run the tests of all services, of some, or of what changed.",
         ("test", "test --changed", "test user-service -- -x -k username"),
     ),
+    "serve": LazyCommand(
+        "scaffold.commands.serve",
+        _DEPLOYMENT,
+        "Serve the services in one process, on a small server.",
+        ("serve", "serve user-service order-service"),
+    ),
     "demo": LazyCommand(
         "scaffold.demo.command",
         _CHECKS,

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextvars import Context
 from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,7 @@ from quart_fleet.asgi._http import (
 from quart_fleet.asgi._limits import BodyMemory
 from quart_fleet.conventions import PREFIX
 from quart_fleet.errors import ServiceError
-from quart_fleet.logs import CountedWarnings
+from quart_fleet.logs import CountedWarnings, outside_requests
 from quart_fleet.observation import (
     REQUEST,
     ObservedRequest,
@@ -189,8 +188,7 @@ class ServiceApplication(BoundedApplication):
         self.refusal_headers: dict[str, str] = {}
         self._ended: list[ObservedRequest] = []
         """Requests that observers have not been told of yet."""
-        self._apart = Context()
-        """Of no request."""
+        self._apart = outside_requests()
         self.running = 0
         """How many requests are being answered."""
         self._most_running: int = self.config.setdefault("MAX_RUNNING_REQUESTS", 1000)

@@ -9,7 +9,6 @@ runs to its end, and commits what it began.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Generator
 from contextlib import suppress
-from contextvars import Context
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -33,6 +32,7 @@ from werkzeug.sansio.utils import get_content_length
 from quart_fleet.asgi._limits import BodyMemory
 from quart_fleet.bounds import BOUND, DEADLINE_HEADER, Bound
 from quart_fleet.errors import UnavailableError
+from quart_fleet.logs import outside_requests
 from quart_fleet.observation import REQUEST, REQUEST_ID, ObservedRequest
 
 if TYPE_CHECKING:
@@ -459,7 +459,7 @@ class BoundedApplication(quart.Quart):
         if self._looking is not loop:
             self._looking = loop
             # It is of all requests, and keeps nothing of the first.
-            loop.call_later(LOOK_INTERVAL, self._look, loop, context=Context())
+            loop.call_later(LOOK_INTERVAL, self._look, loop, context=outside_requests())
         BOUND.set(bound)
         app: Any = self
         async with self.request_context(request) as context:

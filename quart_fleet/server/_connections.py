@@ -18,7 +18,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from quart_fleet.asgi._application import ServiceApplication
-from quart_fleet.logs import CountedWarnings
+from quart_fleet.logs import HOSTED, CountedWarnings
 from quart_fleet.observation import log_trouble
 
 if TYPE_CHECKING:
@@ -139,6 +139,8 @@ class Connections:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if files == resource.RLIM_INFINITY:
             files = sys.maxsize
+        if (hosted := HOSTED.get()) is not None:
+            files //= len(hosted.all)
         pools = 2 * config.get("DB_POOL_SIZE", 0)  # `Database.sessions()` has its own
         allowed = max(files - _RESERVE - pools, 10)
         self.most = min(config["MAX_CONNECTIONS"] or 10_000, allowed)

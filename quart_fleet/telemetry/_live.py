@@ -23,7 +23,7 @@ import orjson
 
 from quart_fleet import __version__
 from quart_fleet.conventions import PROBES
-from quart_fleet.logs import clean, escape
+from quart_fleet.logs import HOSTED, clean, escape
 from quart_fleet.observation import (
     DATABASE,
     ObservedCall,
@@ -276,7 +276,9 @@ class Live(Observer):
     @asynccontextmanager
     async def serving(self, folder: Path) -> AsyncIterator[None]:
         """Serve followers during a block, by a socket in this folder; raises OSError."""
-        path = folder / f"{os.getpid()}.sock"
+        hosted = HOSTED.get()
+        own = "" if hosted is None else f"-{self._app.config['SERVICE_PORT']}"
+        path = folder / f"{os.getpid()}{own}.sock"
         listener = _listen(path)
         server = await asyncio.start_unix_server(self._take, sock=listener, limit=_MOST_OF_A_HEAD)
         try:

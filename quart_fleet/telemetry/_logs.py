@@ -38,6 +38,7 @@ from structlog.typing import EventDict
 from quart_fleet.conventions import PROBES
 from quart_fleet.logs import (
     HIDDEN,
+    HOSTED,
     MOST_OF_A_PATH,
     CountedWarnings,
     clean,
@@ -104,18 +105,55 @@ _log = logging.getLogger("quart_fleet.server")
 def install_logs(app: "ServiceApplication") -> None:
     """Have this process write its log as LOG_LEVEL and LOG_FORMAT say, from now on.
 
-    Handlers that others add to the root logger get their records too.
+    Handlers that others add to the root logger get their records too. Where services share a
+    process, each has its own levels.
     """
-    config = app.config
+    config, hosted = app.config, HOSTED.get()
+    name = config.get("SERVICE_NAME", app.name)
+    app.logger.removeHandler(default_handler)  # which Quart's create_logger has given it
+    app.logger.setLevel(logging.NOTSET)
+    levels = {"": logging.DEBUG if app.debug else logging.INFO}
+    if config.get("LOG_LEVEL"):
+        levels |= read_levels(config["LOG_LEVEL"])
+    if hosted is None:
+        config["LOG_FORMAT"] = write_logs(name, config.get("LOG_FORMAT"), is_for_people=app.debug)
+    else:
+        hosted.name = clean(name, 100)
+        hosted.levels = dict.fromkeys(_SERVERS, logging.WARNING) | levels
+        together = [each for each in hosted.all if each.levels]
+        names = {name for each in together for name in each.levels}
+        levels = {name: min(each.find_level(name) for each in together) for name in names}
+    for logger, level in levels.items():
+        logging.getLogger(logger or None).setLevel(level)
+    if logging.getLogger(ACCESS).isEnabledFor(logging.INFO):
+        app.observers.add(access := AccessLog())
+
+        @app.after_serving
+        async def tell_what_was_counted() -> None:
+            access.tell()
+
+
+def write_logs(
+    service: str, log_format: str | None, *, is_for_people: bool = False, is_shared: bool = False
+) -> str:
+    """Have this process write its log, and return in which format.
+
+    Args:
+        service: the name in its lines, of those that are none of one of several services.
+        log_format: `console` or `json`; None is the first for people and on a terminal.
+        is_for_people: whether they read it, whatever it is written to.
+        is_shared: whether services share the process.
+    """
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
-    if config.get("LOG_FORMAT") is None:
-        config["LOG_FORMAT"] = "console" if app.debug or is_terminal else "json"
+    if log_format is None:
+        log_format = "console" if is_for_people or is_terminal else "json"
     formatter = LineFormatter(
-        config.get("SERVICE_NAME", app.name),
-        is_json=config["LOG_FORMAT"] == "json",
+        service,
+        is_json=log_format == "json",
         is_coloured=is_terminal
         and not os.environ.get("NO_COLOR")
         and os.environ.get("TERM") != "dumb",
+        is_shared=is_shared,
     )
     root = logging.getLogger()
     for handler in [*root.handlers]:
@@ -129,14 +167,11 @@ def install_logs(app: "ServiceApplication") -> None:
     ours.setFormatter(formatter)
     root.addHandler(ours)
     if folder := os.environ.get(COPIES):
-        root.addHandler(_Copy(folder, config.get("SERVICE_NAME", app.name)))
-    app.logger.removeHandler(default_handler)  # which Quart's create_logger has given it
-    app.logger.setLevel(logging.NOTSET)
-    root.setLevel(logging.DEBUG if app.debug else logging.INFO)
+        root.addHandler(_Copy(folder, service))
+    if is_shared:
+        for handler in root.handlers:
+            handler.addFilter(_ByService())
     take_in_libraries()
-    if config.get("LOG_LEVEL"):
-        for name, level in read_levels(config["LOG_LEVEL"]).items():
-            logging.getLogger(name or None).setLevel(level)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -150,12 +185,7 @@ def install_logs(app: "ServiceApplication") -> None:
     )
     logging.captureWarnings(True)
     log_what_is_not_caught()
-    if logging.getLogger(ACCESS).isEnabledFor(logging.INFO):
-        app.observers.add(access := AccessLog())
-
-        @app.after_serving
-        async def tell_what_was_counted() -> None:
-            access.tell()
+    return log_format
 
 
 def take_in_libraries() -> None:
@@ -213,6 +243,16 @@ class _ByRoot(logging.Filter):
         return False
 
 
+class _ByService(logging.Filter):
+    """Leaves out what is below the level of the service whose line it is."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is written; of no service's from INFO on."""
+        hosted = HOSTED.get()
+        level = logging.INFO if hosted is None else hosted.find_level(record.name)
+        return record.levelno >= level
+
+
 class AccessLog(Observer):
     """Logs each request when it was answered, or when its client has left."""
 
@@ -268,8 +308,15 @@ def _is_probe(request: ObservedRequest) -> bool:
 class LineFormatter(ProcessorFormatter):
     """Writes a record of `logging` or `structlog` in one line, or with a traceback below it."""
 
-    def __init__(self, service: str, *, is_json: bool, is_coloured: bool = False) -> None:
-        write: Any = Console(is_coloured=is_coloured)
+    def __init__(
+        self,
+        service: str,
+        *,
+        is_json: bool,
+        is_coloured: bool = False,
+        is_shared: bool = False,
+    ) -> None:
+        write: Any = Console(is_coloured=is_coloured, is_shared=is_shared)
         if is_json:
             write = JSONRenderer(serializer=lambda line, **_: orjson.dumps(line).decode())
         super().__init__(
@@ -304,7 +351,7 @@ class LineFormatter(ProcessorFormatter):
 
     def describe(self, request: ObservedRequest, stamp: str, process: int | None) -> EventDict:
         """Return what the access line of a request says, at this time."""
-        scope, sent = request.scope, request.id.decode("latin1")
+        scope, sent, hosted = request.scope, request.id.decode("latin1"), HOSTED.get()
         method, path, client = scope["method"], scope["path"], scope.get("client")
         event = f"{method} {path}"
         if not _is_plain(event):
@@ -318,7 +365,7 @@ class LineFormatter(ProcessorFormatter):
             "level": "debug" if _is_probe(request) else "info",
             "logger": ACCESS,
             "event": event,
-            "service": self._service,
+            "service": self._service if hosted is None else hosted.name,
             "pid": process,
             "request_id": clean(sent) if "://" in sent else sent,
             "route": request.rule,
@@ -346,12 +393,13 @@ class LineFormatter(ProcessorFormatter):
         return f"{self._stamp}{int((seconds - second) * 1e6):06d}Z"
 
     def _begin(self, record: logging.LogRecord, event: str) -> EventDict:
+        hosted = HOSTED.get()
         line: EventDict = {
             "timestamp": self.write_time(record.created),
             "level": record.levelname.lower(),
             "logger": clean(record.name, 200),
             "event": event,
-            "service": self._service,
+            "service": self._service if hosted is None else hosted.name,
             "pid": record.process,
         }
         if (request := find_request()) is not None:
@@ -495,12 +543,13 @@ def _shorten(text: str) -> str:
 class Console:
     """Writes a line for people: when, how grave, what, and then the rest as `name=value`."""
 
-    def __init__(self, *, is_coloured: bool) -> None:
+    def __init__(self, *, is_coloured: bool, is_shared: bool) -> None:
         self._is_coloured = is_coloured
+        self._is_shared = is_shared
 
     def __call__(self, _logger: object, _method: str, line: EventDict) -> str:
         """Return the line, and a traceback below it, whose lines are indented."""
-        del line["service"]
+        service = line.pop("service")
         if parent_process() is None:
             del line["pid"]
         if line["event"] == f"{line.get('method')} {line.get('path')}":
@@ -513,6 +562,7 @@ class Console:
         words = [
             self._paint(_DIM, f"{stamp[:10]} {stamp[11:23]}"),
             self._paint(_COLOURS.get(level, _RED), level.upper().ljust(8)),
+            *([self._paint(_DIM, service)] if self._is_shared else ()),
             self._paint(_BOLD, event),
             self._paint(_DIM, f"[{logger}]"),
             *(f"{self._paint(_DIM, _quoted(name) + '=')}{_quoted(line[name])}" for name in line),

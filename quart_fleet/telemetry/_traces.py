@@ -8,7 +8,7 @@ import logging
 import os
 import re
 from asyncio import AbstractEventLoop
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import Context, ContextVar
 from functools import cached_property, lru_cache
@@ -28,11 +28,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.util._decorator import _agnosticcontextmanager
 from sqlalchemy.exc import SQLAlchemyError
 
 from quart_fleet import __version__, observation
 from quart_fleet.errors import ConfigurationError
-from quart_fleet.logs import CountedWarnings, clean, escape
+from quart_fleet.logs import HOSTED, CountedWarnings, clean, escape
 from quart_fleet.observation import (
     ObservedCall,
     ObservedRequest,
@@ -102,7 +103,7 @@ class Traces(Observer):
     """
 
     def __init__(self, provider: TracerProvider | None = None) -> None:
-        self._start_span = trace.get_tracer("quart_fleet", __version__).start_span
+        self._start_span = trace.get_tracer("quart_fleet", __version__, provider or None).start_span
         self._propagator = propagate.get_global_textmap()
         observation.spans[:] = [_find_ids]
         sampler = getattr(provider, "sampler", None)
@@ -329,6 +330,7 @@ class Exports:
         log = logging.getLogger("opentelemetry")
         log.propagate = False
         log.handlers = [_Trouble(self.warnings, loop)]
+        hosted = HOSTED.get()
         if isinstance(trace.get_tracer_provider(), TracerProvider):
             return  # the service's own, or one that its process was started with
         try:
@@ -343,12 +345,46 @@ class Exports:
                 self.provider.add_span_processor(processor(exporter))
         except ValueError as error:
             raise ConfigurationError(f"OpenTelemetry cannot start: {error}") from None
-        trace.set_tracer_provider(self.provider)
+        if hosted is None:
+            trace.set_tracer_provider(self.provider)
+            return
+        hosted.spans = self.provider
+        if not isinstance(trace.get_tracer_provider(), _ByService):
+            trace.set_tracer_provider(_ByService())
 
     def end(self) -> None:
         """Send what has not been sent yet."""
         if self.provider is not None:
             self.provider.shutdown()
+
+
+class _ByService(trace.TracerProvider):
+    """The provider of a process that has several services: spans are made by that of each."""
+
+    def get_tracer(self, *arguments: Any, **options: Any) -> trace.Tracer:
+        """Return a tracer that may be kept: it asks at each span whose it is."""
+        return _TracerByService(arguments, options)
+
+
+class _TracerByService(trace.Tracer):
+    def __init__(self, arguments: Any, options: Any) -> None:
+        self._arguments, self._options = arguments, options
+
+    def _find(self) -> trace.Tracer:
+        hosted = HOSTED.get()
+        own = hosted.spans if hosted is not None else None
+        provider: trace.TracerProvider = own or trace.NoOpTracerProvider()
+        return provider.get_tracer(*self._arguments, **self._options)
+
+    def start_span(self, *arguments: Any, **options: Any) -> trace.Span:
+        """Start one of the service whose code runs."""
+        return self._find().start_span(*arguments, **options)
+
+    @_agnosticcontextmanager  # as there, since it may decorate a coroutine function too
+    def start_as_current_span(self, *arguments: Any, **options: Any) -> Iterator[trace.Span]:
+        """Start one that is the current one during a block."""
+        with self._find().start_as_current_span(*arguments, **options) as span:
+            yield span
 
 
 def load_exporter(name: str) -> Any:

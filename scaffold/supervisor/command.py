@@ -32,6 +32,7 @@ _MIGRATES: dict[bool | None, Literal["never", "first", "always"]] = {
 @click.command("up")
 @click.argument("names", metavar="[SERVICE]...", nargs=-1)
 @click.option("--detach", "-d", is_flag=True, help="Return when they are ready; they run on.")
+@click.option("--together", is_flag=True, help="Run all of them in one process, in less memory.")
 @click.option("--isolated", is_flag=True, help="Take free ports and a database of its own.")
 @click.option(
     "--migrate/--no-migrate",
@@ -57,6 +58,7 @@ def command(  # noqa: PLR0913 - one for each option
     *,
     names: tuple[str, ...],
     detach: bool,
+    together: bool,
     isolated: bool,
     migrates: bool | None,
     seed: bool,
@@ -75,6 +77,8 @@ def command(  # noqa: PLR0913 - one for each option
     """
     if as_json and not detach:
         raise click.UsageError("--json is for --detach; of a fleet that is up: ps --json.")
+    if together and isolated:
+        raise click.UsageError("--together is not for --isolated: each has a database role there.")
     workspace = Workspace.find(Path.cwd())
     place = Place.of(workspace.root)
     if place.is_up():
@@ -92,6 +96,7 @@ def command(  # noqa: PLR0913 - one for each option
         migrates=_MIGRATES[migrates],
         reload=not no_reload,
         seed=seed,
+        together=together,
         isolated=isolated,
         ready_timeout=ready_timeout,
         in_background=in_background,

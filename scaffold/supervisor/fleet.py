@@ -17,6 +17,7 @@ from scaffold.supervisor.ports import listen
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.screen import Screen
 from scaffold.supervisor.service import READY_TIMEOUT, SupervisedService, Surroundings
+from scaffold.supervisor.together import SharedProcess, SharingService
 from scaffold.workspace import Service, Workspace, find_shared_ports
 
 _ENVIRONMENT = {"LOG_FORMAT": "json", "PYTHONUNBUFFERED": "1"}
@@ -33,6 +34,8 @@ class Options:
     reload: bool = True
     seed: bool = False
     """Whether rows to begin with are stored before the services start."""
+    together: bool = False
+    """Whether all services have one process."""
     isolated: bool = False
     """Whether it takes ports and a database that are no other fleet's."""
     ready_timeout: float = READY_TIMEOUT
@@ -68,6 +71,8 @@ class Fleet:
         self.journal = Journal()
         self.services: dict[str, SupervisedService] = {}
         """By name."""
+        self._shared: SharedProcess | None = None
+        """The process of all of them, where they have one."""
         self._running = set[asyncio.Task[None]]()
         self._ending, self._hurry = asyncio.Event(), asyncio.Event()
         self._screen = screen
@@ -112,6 +117,10 @@ class Fleet:
         added = SupervisedService(
             service.called, service.folder, service.host, port, listener, self._around
         )
+        if self.options.together:
+            if self._shared is None or self._shared.ending.is_set():
+                self._shared = SharedProcess.of(self._around)
+            added = SharingService.of(added, self._shared)
         if service.called in self.services:
             self.services[service.called].end()
         self.services[service.called] = added
@@ -134,6 +143,8 @@ class Fleet:
             service.environment["DATABASE_URL"] = re.sub(
                 "//[^@]*@", f"//{role}@", self.database.url
             )
+        if isinstance(service, SharingService) and service.process.admit(service):
+            self.spawn(service.process.run())
         self.spawn(run())
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:

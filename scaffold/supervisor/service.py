@@ -44,18 +44,23 @@ _LAST_LINES_TIMEOUT = 1.0
 """Seconds for which output is read of a process that has ended."""
 
 _HANDING = """
-import os, sys
-listener, go = map(int, sys.argv[1:3])
+import fcntl, os, sys
+go, end = map(int, sys.argv[1:3])
 if not os.read(go, 1):
     sys.exit()
 os.close(go)
-if listener != 3:
-    os.dup2(listener, 3)
-    os.close(listener)
-os.execve(sys.executable, sys.argv[3:], {**os.environ, "LISTEN_PID": str(os.getpid())})
+given = [int(each) for each in sys.argv[3:end]]
+wanted = range(3, 3 + len(given))
+free = [fcntl.fcntl(each, fcntl.F_DUPFD, wanted.stop) for each in given]
+for each in {*given} - {*wanted}:
+    os.close(each)
+for each, number in zip(free, wanted):
+    os.dup2(each, number)
+    os.close(each)
+os.execve(sys.executable, sys.argv[end:], {**os.environ, "LISTEN_PID": str(os.getpid())})
 """
-"""Has Python go on in this process with a listener as its file 3, once it is told to: by then it is
-known to the reaper, whatever ends the supervisor."""
+"""Has Python go on in this process with listeners as its files from 3 on, once it is told to: by
+then it is known to the reaper, whatever ends the supervisor."""
 
 State = Literal["starting", "ready", "failed", "restarting", "draining", "stopped"]
 """`failed`: its last process ended before it was ready, and none serves; `restarting`: none serves
@@ -95,11 +100,15 @@ class Process(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self.serves = asyncio.Event()
+        self.failed = frozenset[str]()
+        """Of several services in it, the packages of those that could not start."""
+        self._refusal = ""
         self._said = deque[str](maxlen=100)
 
     async def start(self, service: "SupervisedService") -> None:
         """Start it; raises OSError."""
-        around, listener = service.around, service.listener.fileno()
+        self._service, around = service, service.around
+        listeners, command = service.listeners, service.command
         loop, address = asyncio.get_running_loop(), str(around.folder / f"{next(_numbers)}")
         reader = asyncio.StreamReader(limit=_LONGEST_LINE)
         with ExitStack() as files, ExitStack() as opened:
@@ -115,21 +124,20 @@ class Process(asyncio.DatagramProtocol):
                 lambda: self, local_addr=address, family=socket.AF_UNIX
             )
             opened.callback(self._hearing.close)
-            handing = (sys.executable, "-ISc", _HANDING, str(listener), str(waited))
+            given = map(str, (waited, 3 + len(listeners), *listeners))
             self.process = await asyncio.create_subprocess_exec(
-                *(*handing, sys.executable, "app.py"),
+                *(sys.executable, "-ISc", _HANDING, *given, *command),
                 cwd=service.folder,
                 env={
                     **around.environment,
-                    "SERVICE_PORT": str(service.port),
-                    "LISTEN_FDS": "1",
+                    "LISTEN_FDS": str(len(listeners)),
                     "NOTIFY_SOCKET": address,
-                    **service.environment,
+                    **service.variables,
                 },
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=written,
                 stderr=asyncio.subprocess.STDOUT,
-                pass_fds=[listener, waited],
+                pass_fds=[*listeners, waited],
                 start_new_session=True,
             )
             around.reaper.watch(self.process.pid)
@@ -140,11 +148,19 @@ class Process(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, _address: object) -> None:
         """Hear what the process says."""
-        if b"READY=1" in data.split(b"\n"):
-            self.serves.set()
+        lines = data.decode("utf-8", "replace").split("\n")
+        self._service.hear(self, dict(line.split("=", 1) for line in lines if "=" in line))
+
+    def refuse(self, reason: str) -> None:
+        """Have it end, since it is not to take over; the reason is then why it has ended."""
+        if not self._refusal:
+            self._refusal = reason
+            self._signal(signal.SIGTERM)
 
     def explain(self, root: Path) -> str:
         """Say how it has ended and what it has said last: of an exception, with its line in `root`."""
+        if self._refusal:
+            return self._refusal
         code = self.ended.result()
         if code >= 0:
             how = f"ended with exit code {code}"
@@ -199,7 +215,7 @@ class Process(asyncio.DatagramProtocol):
             if not line:
                 return
             text = line.decode("utf-8", "replace").rstrip("\r\n")
-            self._said.append(service.around.show(service.name, text))
+            self._said.append(service.show(text))
 
 
 @dataclass(eq=False)
@@ -238,6 +254,30 @@ class SupervisedService:
         """The id of the process that serves, or else of the one that is to serve next."""
         process = self.serving or self.coming
         return process.process.pid if process else None
+
+    @property
+    def listeners(self) -> list[int]:
+        """The files that its processes get."""
+        return [self.listener.fileno()]
+
+    @property
+    def command(self) -> list[str]:
+        """What its processes run."""
+        return [sys.executable, "app.py"]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What its processes are told besides the environment of all."""
+        return {"SERVICE_PORT": str(self.port), **self.environment}
+
+    def show(self, line: str) -> str:
+        """Show a line of a process; return what it says."""
+        return self.around.show(self.name, line)
+
+    def hear(self, process: Process, said: Mapping[str, str]) -> None:
+        """Take in what a process says of itself."""
+        if said.get("READY") == "1":
+            process.serves.set()
 
     @property
     def url(self) -> str:

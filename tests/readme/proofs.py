@@ -94,6 +94,10 @@ IN_TESTS = {
         '"openapi-python-client", "generate", "--path"',
     ),
     "python -m scaffold up [SERVICE…]": ("tests/scaffold/test_up.py::start", '"scaffold", "up"'),
+    "python -m scaffold serve [SERVICE…]": (
+        "tests/generated/test_together.py::test_a_name_is_a_service_or_its_package",
+        '"scaffold", "serve"',
+    ),
     "python -m scaffold up --detach": (f"{_UP}::detached", '"up", "--detach"'),
     "python -m scaffold ps": (_COMMANDED, 'get_json("ps")'),
     "python -m scaffold logs [SERVICE…]": (_COMMANDED, 'get_json("logs", "user-service"'),
