@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,46 +24,51 @@ STAGING = ".scaffold-"
 JOURNAL = "journal"
 
 
+def say_on_stderr(words: str) -> None:
+    """Tell a person, as a command does; a service tells its log instead."""
+    sys.stderr.write(f"{words}\n")
+
+
 @contextmanager
-def locked(root: Path) -> Iterator[None]:
+def locked(root: Path, say: Callable[[str], None] = say_on_stderr) -> Iterator[None]:
     """Let one process at a time write at `root`; the lock is on the folder, so no file is left."""
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            sys.stderr.write("Waiting for another scaffold that writes in this workspace\n")
+            say("Waiting for another scaffold that writes in this workspace")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
 
 
-def settle(root: Path) -> None:
+def settle(root: Path, say: Callable[[str], None] = say_on_stderr) -> None:
     """Undo what a killed generator left half-moved at `root`, once no process writes there.
 
     Nothing is done where the folder may not be written.
     """
     with suppress(OSError):
         if any(root.glob(f"{STAGING}*/{JOURNAL}")):
-            with locked(root):
-                undo_all(root)
+            with locked(root, say):
+                undo_all(root, say)
 
 
-def settle_services(path: Iterable[str]) -> None:
+def settle_services(path: Iterable[str], say: Callable[[str], None]) -> None:
     """Do so for the workspaces whose services are imported: their folder is on Python's `path`."""
     for folder in {Path(entry) for entry in path}:
         if folder.name == "services":
-            settle(folder.parent)
+            settle(folder.parent, say)
 
 
-def undo_all(root: Path) -> None:
+def undo_all(root: Path, say: Callable[[str], None] = say_on_stderr) -> None:
     """Undo what killed processes left at `root`; the caller holds its lock. Raises OSError."""
     left = sorted(path for path in root.glob(f"{STAGING}*") if path.is_dir())
     for staging in left:
         undo(staging)
     if left:
-        sys.stderr.write("Undid what an interrupted scaffold had left.\n")
+        say("Undid what an interrupted scaffold had left.")
 
 
 def undo(staging: Path) -> None:

@@ -239,6 +239,12 @@ COMMANDS = {
         "Serve the services in one process, on a small server.",
         ("serve", "serve user-service order-service"),
     ),
+    "test": LazyCommand(
+        "scaffold.commands.testing",
+        _CHECKS,
+        "Run the tests of all services, of some, or of what changed.",
+        ("test", "test --changed", "test user-service -- -x -k username"),
+    ),
     "demo": LazyCommand(
         "scaffold.demo.command",
         _CHECKS,

@@ -81,13 +81,14 @@ class Service:
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read the service in a folder, half-deleted or whole; raises UnreadableFileError."""
-        names, ports, own = [], [], read_settings(folder / ".env")
-        for path in (folder / name for name in _SETTINGS_FILES):
-            settings = read_settings(path)
+        names, ports = [], []
+        found = {name: read_settings(folder / name) for name in _SETTINGS_FILES}
+        own = found[".env"]
+        for file, settings in found.items():
             if name := settings.get("SERVICE_NAME"):
                 names.append(name.value)
             if port := settings.get("SERVICE_PORT"):
-                ports.append((port.value, f"{SERVICES}/{folder.name}/{path.name}:{port.line}"))
+                ports.append((port.value, f"{SERVICES}/{folder.name}/{file}:{port.line}"))
         port_text, port_place = ports[0] if ports else ("", "")
         is_port = port_text.isascii() and port_text.isdigit() and len(port_text) < 6
         return cls(

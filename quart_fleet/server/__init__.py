@@ -14,10 +14,10 @@ of that server then.
 
 import sys
 
-from quart_fleet.server._start import serve, start
+from quart_fleet.server._start import serve, start, untold
 from quart_fleet.unfinished import settle_services
 
 __all__ = ["serve", "start"]
 
 # An app.py imports this first, and then the service's own code, which may be half of two versions.
-settle_services(sys.path)
+settle_services(sys.path, untold.append)

@@ -204,7 +204,7 @@ class Connections:
 
     def write(self, status: int) -> bytes:
         """Return the whole answer of this status that closes its connection."""
-        for observer in self.app.observers:
+        for observer in self.app.observers.all:
             try:
                 observer.end_refused(status)
             except Exception:

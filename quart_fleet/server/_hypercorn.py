@@ -322,7 +322,10 @@ class BoundedConnection(TCPServer, Connection):
         """
         if isinstance(event, RawData):
             if not self.is_refused:
-                await super().protocol_send(event)
+                try:
+                    await super().protocol_send(event)
+                except OSError:  # hypercorn expects some of them, such as of a reset
+                    await self.protocol.handle(Closed())
         elif isinstance(event, Updated) and not event.idle:
             self._answered.clear()
         else:
@@ -331,6 +334,10 @@ class BoundedConnection(TCPServer, Connection):
                 self.measure()
             if isinstance(event, Closed) and not self.is_refused:
                 await self._close()
+
+    async def _close(self) -> None:
+        with suppress(OSError):  # of which hypercorn expects some: by it the connection has ended
+            await super()._close()
 
     async def _read_data(self) -> None:
         while not self.reader.at_eof():

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 SERVERS = ("uvicorn", "hypercorn")
 MAX_WORKERS = 128
 
+untold: list[str] = []
+"""What there was to tell before the process had its log."""
+
 _log = logging.getLogger("quart_fleet.server")
 
 
@@ -42,7 +45,7 @@ def start(factory: Callable[[], Quart]) -> Quart:
     try:
         app = factory()
     except ConfigurationError as error:
-        sys.exit(error.message)
+        sys.exit("\n".join([*untold, error.message]))
 
     if HOSTED.get() is None:
 
@@ -74,6 +77,8 @@ def start(factory: Callable[[], Quart]) -> Quart:
 
     believe_proxies(app)
     install_logs(cast("ServiceApplication", app))
+    while untold:
+        _log.warning(untold.pop(0))
     trace_where_asked(cast("ServiceApplication", app))
     return app
 

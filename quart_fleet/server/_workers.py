@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection, Pipe, wait
 from multiprocessing.process import BaseProcess
 from typing import NoReturn, cast
 
@@ -35,7 +34,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until a worker is started again after one that failed; each one more doubles them."""
 
 _log = logging.getLogger(__name__)
-_spawn = get_context("spawn")
 
 
 class Link:
@@ -66,7 +64,8 @@ class Link:
     def serving(self) -> None:
         """Say that connections are accepted."""
         if self._parent:
-            self._parent.send("serving")
+            with suppress(ConnectionError):  # it has been killed, and this process ends too
+                self._parent.send("serving")
         else:
             tell("READY=1")
 
@@ -295,9 +294,12 @@ class Workers:
         self._pause = self._next_start = 0.0
 
     def _start(self) -> _Worker:
-        ours, theirs = _spawn.Pipe()
+        # No process without workers imports it.
+        from quart_fleet.server._spawn import WorkerProcess  # noqa: PLC0415
+
+        ours, theirs = Pipe()
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to workers too
-        process = _spawn.Process(target=work, args=(self.run, self.path, self.listener, theirs))
+        process = WorkerProcess(target=work, args=(self.run, self.path, self.listener, theirs))
         process.start()
         signal.signal(signal.SIGINT, before)
         theirs.close()

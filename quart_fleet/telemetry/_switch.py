@@ -54,7 +54,7 @@ def trace_where_asked(app: "ServiceApplication") -> None:
             raise ConfigurationError(f"OpenTelemetry cannot start: {error}") from None
         else:
             exports = Exports(exporters, app.config["SERVICE_NAME"], get_running_loop())
-            app.observers.append(Traces(exports.provider))
+            app.observers.add(Traces(exports.provider))
         finally:
             if hosted is not None:  # of whose settings other services hear nothing
                 for name in os.environ.keys() - before.keys():

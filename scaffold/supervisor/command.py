@@ -40,6 +40,7 @@ _MIGRATES: dict[bool | None, Literal["never", "first", "always"]] = {
     default=None,
     help="Apply revisions that come later too; leave the database as it is.",
 )
+@click.option("--seed", is_flag=True, help="Store the rows to begin with that are missing.")
 @click.option("--no-reload", is_flag=True, help="Start no service anew when its files change.")
 @click.option(
     "--ready-timeout",
@@ -60,6 +61,7 @@ def command(  # noqa: PLR0913 - one for each option
     together: bool,
     isolated: bool,
     migrates: bool | None,
+    seed: bool,
     no_reload: bool,
     ready_timeout: float,
     as_json: bool,
@@ -94,6 +96,7 @@ def command(  # noqa: PLR0913 - one for each option
         migrates=_MIGRATES[migrates],
         reload=not no_reload,
         together=together,
+        seed=seed,
         isolated=isolated,
         ready_timeout=ready_timeout,
         in_background=in_background,

@@ -92,6 +92,15 @@ class Database:
             self._become("failed" if self._failure else "ready", self._failure)
             return self._failure
 
+    async def seed(self) -> str:
+        """Store the rows that services begin with; return why that fails, "" where it does not."""
+        async with self._one_at_a_time:
+            process = await self._run("seed", stderr=asyncio.subprocess.STDOUT)
+            said = await self._until_end(process, self._show_all(process))
+        return (said or f"seed ended with exit code {process.returncode}") * bool(
+            process.returncode
+        )
+
     async def look(self) -> None:
         """Ask it and the code for their revisions."""
         async with self._one_at_a_time:

@@ -34,6 +34,8 @@ class Options:
     reload: bool = True
     together: bool = False
     """Whether all services have one process."""
+    seed: bool = False
+    """Whether rows to begin with are stored before the services start."""
     isolated: bool = False
     """Whether it takes ports and a database that are no other fleet's."""
     ready_timeout: float = READY_TIMEOUT
@@ -54,6 +56,7 @@ class Fleet:
     ) -> None:
         self.workspace = workspace
         self.options = options
+        self.reaper = reaper
         self.folder = folder
         """A short path that is this user's alone and is removed at the end."""
         self.live = folder / "live"

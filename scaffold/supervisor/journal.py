@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from quart_fleet.conventions import PROBES
+
 FLEET, DATABASE = "fleet", "database"
 """What lines are of that are no service's."""
 MOST_LINES, MOST_CHARACTERS = 10_000, 16 * 1024 * 1024
@@ -54,6 +56,11 @@ class Entry:
     message: str
     fields: Mapping[str, Any]
     """What else the line says by name, as `request_id`, `status`, `duration_ms` or `exception`."""
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether a service says that it is well once more, which the page asks all the time."""
+        return self.level == "debug" and self.fields.get("path") in PROBES
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the command `logs --json` prints it."""
@@ -132,8 +139,10 @@ class Journal:
         fields: Mapping[str, Any],
         characters: int,
     ) -> Entry:
+        entry = Entry(self.last + 1, at, service, source, level, message, fields)
+        if entry.is_probe:  # which is no news
+            return entry
         self.last += 1
-        entry = Entry(self.last, at, service, source, level, message, fields)
         self._entries.append((entry, characters))
         self._characters += characters
         while len(self._entries) > MOST_LINES or self._characters > MOST_CHARACTERS:

@@ -11,6 +11,7 @@ from scaffold.signals import not_ignored
 from scaffold.supervisor import control, keys
 from scaffold.supervisor.fleet import Fleet, Options
 from scaffold.supervisor.journal import DATABASE
+from scaffold.supervisor.page.server import page_of
 from scaffold.supervisor.place import Place
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.screen import Screen
@@ -43,7 +44,7 @@ async def run(
 
 
 async def _prepare_database(fleet: Fleet, services: Sequence[Service]) -> None:
-    """Start the embedded server where there is no other one, and migrate."""
+    """Start the embedded server where there is no other one, migrate, and store rows."""
     database, options = fleet.database, fleet.options
     if options.isolated:
         for name in _OTHER_DATABASE:
@@ -56,6 +57,8 @@ async def _prepare_database(fleet: Fleet, services: Sequence[Service]) -> None:
     is_migrated = options.migrates == "never" or fleet.is_ending or not await database.migrate()
     if not (is_migrated or fleet.is_ending):
         raise ScaffoldError("The database is not migrated, and no service was started.")
+    if options.seed and not fleet.is_ending and await database.seed() and not fleet.is_ending:
+        raise ScaffoldError("Its rows are not stored, and no service was started.")
 
 
 async def _serve(fleet: Fleet, screen: Screen, stack: AsyncExitStack) -> None:
@@ -63,6 +66,7 @@ async def _serve(fleet: Fleet, screen: Screen, stack: AsyncExitStack) -> None:
     fleet.keys = not fleet.options.in_background and keys.has_keys()
     for service in list(fleet.services.values()):
         fleet.start(service)
+    await stack.enter_async_context(page_of(fleet))
     if fleet.keys:
         await stack.enter_async_context(keys.pressed(_actions(fleet)))
     tasks = [_announce(fleet, screen, began), *([watch(fleet)] if fleet.options.reload else [])]
@@ -89,7 +93,7 @@ async def _announce(fleet: Fleet, screen: Screen, began: float) -> None:
     if fleet.options.isolated:
         fleet.say(f"  their database: the embedded PostgreSQL in {fleet.workspace.postgres_folder}")
     if fleet.page:
-        fleet.say(f"  {fleet.page}  the page of the fleet")
+        fleet.say(f"  {fleet.page}  the page, and all of them behind one address")
     if fleet.keys:
         page = "o open the page, " if fleet.page else ""
         fleet.say(f"Keys: m migrate, r restart all, {page}q quit.")

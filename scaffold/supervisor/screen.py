@@ -33,6 +33,8 @@ class Screen:
 
     def show(self, entry: Entry) -> str:
         """Show an entry in a line of its own; return what it says without its time."""
+        if entry.is_probe:
+            return entry.message
         if entry.source == "supervisor":
             for line in entry.message.splitlines():
                 self._print(entry.service, line, entry.level or "")

@@ -1,7 +1,12 @@
 """How hypercorn's connections look at the heads of requests, and how they end."""
 
 import asyncio
+import errno
+import os
 import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
 import h11
 import pytest
@@ -119,10 +124,36 @@ def test_an_upgrade_that_opens_no_websocket_is_ignored(
     assert b"upgrade" not in dict(event.headers)
 
 
-async def test_a_connection_whose_tasks_have_ended_can_be_refused(app: ServiceApplication) -> None:
+@asynccontextmanager
+async def connected(
+    app: ServiceApplication, serve: Callable[[BoundedConnection], Awaitable[None]]
+) -> AsyncIterator[asyncio.StreamWriter]:
+    """A client of a server that does with its connection as is said."""
     bounds = ["MAX_HEAD_SIZE", "MAX_HEADERS", "MAX_CONNECTIONS", "HEAD_TIMEOUT", "SEND_TIMEOUT"]
     app.config.update(dict.fromkeys([*bounds, "KEEP_ALIVE_TIMEOUT"], 1000))
-    connections = Connections(app)
+    loop, wrapped, connections = (
+        asyncio.get_running_loop(),
+        wrap_app(app, 0, None),
+        Connections(app),
+    )
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        context = WorkerContext(None)
+        arguments: list[Any] = [connections, wrapped, loop, Config(), context, {}, reader, writer]
+        await serve(BoundedConnection(*arguments))
+
+    async with asyncio.timeout(TIMEOUT), app.test_app():
+        connections.start()
+        server = await loop.create_server(
+            lambda: asyncio.StreamReaderProtocol(CountingReader(), accept), "127.0.0.1", 0
+        )
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        yield writer
+        writer.close()
+        server.close()
+
+
+async def test_a_connection_whose_tasks_have_ended_can_be_refused(app: ServiceApplication) -> None:
     ended = asyncio.get_running_loop().create_future()
     body = asyncio.Event()
 
@@ -131,12 +162,7 @@ async def test_a_connection_whose_tasks_have_ended_can_be_refused(app: ServiceAp
         body.set()
         return str(len(await request.get_data()))
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert isinstance(reader, CountingReader)
-        loop, wrapped = asyncio.get_running_loop(), wrap_app(app, 0, None)
-        connection = BoundedConnection(
-            connections, wrapped, loop, Config(), WorkerContext(None), {}, reader, writer
-        )
+    async def serve(connection: BoundedConnection) -> None:
         await connection
         try:
             connection.refuse(408)
@@ -145,15 +171,36 @@ async def test_a_connection_whose_tasks_have_ended_can_be_refused(app: ServiceAp
         else:
             ended.set_result(connection.find_state()[0])
 
-    async with asyncio.timeout(TIMEOUT), app.test_app():
-        connections.start()
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(
-            lambda: asyncio.StreamReaderProtocol(CountingReader(), serve), "127.0.0.1", 0
-        )
-        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    async with connected(app, serve) as writer:
         writer.write(b"POST /body HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
         await body.wait()
         writer.close()
         assert await ended == REFUSED
-        server.close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTUNREACH])
+async def test_a_client_is_forgotten_by_whichever_error_it_is_lost(
+    app: ServiceApplication, number: int
+) -> None:
+    ended = asyncio.get_running_loop().create_future()
+    served = list[BoundedConnection]()
+
+    @app.get("/")
+    async def lose() -> str:
+        transport: Any = served[0].transport
+        transport._force_close(OSError(number, os.strerror(number)))  # as asyncio does
+        await asyncio.sleep(0)
+        return "an answer that no client gets"
+
+    async def serve(connection: BoundedConnection) -> None:
+        served.append(connection)
+        try:
+            await connection
+        except OSError as error:
+            ended.set_exception(error)
+        else:
+            ended.set_result(set(connection.all.open))
+
+    async with connected(app, serve) as writer:
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert not await ended

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.chassis.serving import TIMEOUT
+from tests.chassis.worker import KILLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,17 @@ def test_the_signal_to_end_waits_for_no_replacement(tmp_path: Path) -> None:
         started.wait_for("1 hang")
 
         assert started.end(signal.SIGTERM) == (0, "")
+
+
+def test_one_whose_parent_is_killed_as_it_starts_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KILLED, "")
+
+    with parent(tmp_path, 1, "die") as started:
+        assert started.end() == (-signal.SIGKILL, "")
+
+    assert (tmp_path / "0 die").exists()
 
 
 @pytest.mark.parametrize("hangups", [1, 2])

@@ -5,13 +5,19 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from itertools import count
+from multiprocessing import util
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.server._listener import listen
 from quart_fleet.server._workers import Link, Workers
+
+KILLED = "WORKERS_KILLED"
+"""Set where the parent is killed as soon as it has started its first worker."""
 
 app = SimpleNamespace(start_error=None)
 
@@ -47,9 +53,20 @@ def run(_app: ServiceApplication, _listener: socket.socket, link: Link) -> None:
         signal.pause()
 
 
+def start_and_be_killed(path: bytes, arguments: Sequence[Any], files: Sequence[int]) -> int:
+    """Start a process as multiprocessing does; after a worker, get no further."""
+    pid = _start(path, arguments, files)
+    if "--multiprocessing-fork" in arguments:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return pid
+
+
 if __name__ == "__main__":
     from tests.chassis import worker
 
+    if KILLED in os.environ:
+        _start = util.spawnv_passfds
+        util.spawnv_passfds = start_and_be_killed  # type: ignore[assignment]  # by its own name
     grace = 1.0
     Workers(
         worker.run, "tests.chassis.worker:app", listen("127.0.0.1", 0), int(sys.argv[1]), grace

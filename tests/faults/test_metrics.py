@@ -350,12 +350,12 @@ async def serve():
     app.config.update(HOST="127.0.0.1", METRICS_PORT=1)
     with _scrapes.measuring(app):
         for number in range(3_000):
-            for observer in app.observers:
+            for observer in app.observers.all:
                 statement = ObservedStatement(f"SELECT {number}", f"SELECT t{number}", 0, 1, None, None)
                 observer.end_statement(statement)
                 scope = {"method": "GET", "headers": []}
                 request = ObservedRequest(scope, b"a", rule=f"/{number}", status=200, is_whole=True)
-                observer.end_request(request)
+                observer.end_requests([request])
     counts = {}
     for family in _scrapes.WorkerFiles(folder).collect():
         for sample in family.samples:

@@ -50,6 +50,10 @@ TABLE = {
     "python -m db_manager lint": ["python -m db_manager lint"],
     "python -m db_manager history": ["python -m db_manager history"],
     "python -m db_manager sql": ["python -m db_manager sql"],
+    "python -m db_manager seed [SERVICE]": [
+        "python -m db_manager migrate",
+        "python -m db_manager seed order-service",
+    ],
     "python -m db_manager create-tables": [
         "python -m db_manager drop-tables --yes",
         "python -m db_manager create-tables",
@@ -100,6 +104,14 @@ IN_TESTS = {
     "python -m scaffold wait [SERVICE…]": (_COMMANDED, 'get_json("wait", "user_service")'),
     "python -m scaffold restart [SERVICE…]": (_COMMANDED, 'get_json("restart", "user-service")'),
     "python -m scaffold stop": (_COMMANDED, 'get_json("stop")'),
+    "python -m db_manager shell [SERVICE]": (
+        "tests/db_manager/test_shell.py::test_a_service_logs_in_with_its_own_rights",
+        'copy.run("shell", "user-service"',
+    ),
+    "python -m scaffold test [SERVICE…]": (
+        "tests/scaffold/test_chosen_tests.py::test_the_exit_code_is_that_of_pytest_which_gets_what_follows_two_dashes",
+        'scaffold(root, "test", "user-service"',
+    ),
     "python -m scaffold digests": (
         "tests/scaffold/test_digests.py::test_each_digest_is_renewed_wherever_it_is",
         'scaffold(pinned, "digests")',
@@ -108,7 +120,7 @@ IN_TESTS = {
         "tests/db_manager/test_branches.py::test_a_merge_is_the_way_out_of_two_heads",
         'branched.run("merge")',
     ),
-    "python -m db_manager postgres psql": (
+    "python -m db_manager shell": (
         f"{_HERE}::test_troubleshooting_with_psql_works",
         "{psql}",
     ),

@@ -157,6 +157,25 @@ def test_all_run_until_a_signal_and_nothing_is_left(fleet: Fleet, number: signal
 
 
 @pytest.mark.slow
+def test_rows_to_begin_with_are_stored_where_they_are_asked_for(fleet: Fleet) -> None:
+    seeds = fleet.workspace.root / "services/user_service/seeds.py"
+    text = seeds.read_text()
+    with fleet.up("--seed") as up:
+        up.until("database +product-service.product: 2 stored")
+        up.until("database +user-service.user: 2 stored")
+        up.until("2 services ready in ")
+        assert fleet.get(fleet.users, "/users/username/ada") == 200
+    try:
+        seeds.write_text(f"{text}\n1 / 0\n")
+        with fleet.up("--seed") as up:
+            up.until("ZeroDivisionError")
+            assert up.process.wait(90) == 1
+            assert up.left() == []
+    finally:
+        seeds.write_text(text)
+
+
+@pytest.mark.slow
 def test_nothing_is_left_where_it_is_killed(fleet: Fleet) -> None:
     with fleet.up() as up:
         up.until("2 services ready in ")
