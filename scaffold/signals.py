@@ -13,6 +13,10 @@ def not_ignored() -> list[signal.Signals]:
 class Interrupted(KeyboardInterrupt):
     """A signal asked the process to end."""
 
+    is_raised = False
+    """Whether one was: Python drops what is raised in a callback of its own, as imports have."""
+
     def __init__(self, number: int) -> None:
+        Interrupted.is_raised = True
         super().__init__(signal.Signals(number).name)
         self.number = number

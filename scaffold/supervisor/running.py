@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 from scaffold.errors import ScaffoldError
-from scaffold.signals import not_ignored
+from scaffold.signals import Interrupted, not_ignored
 from scaffold.supervisor import control, keys
 from scaffold.supervisor.fleet import Fleet, Options
 from scaffold.supervisor.journal import DATABASE
@@ -34,6 +34,8 @@ async def run(
         fleet = Fleet(workspace, options, place.folder, reaper, screen)
         for number in not_ignored():
             asyncio.get_running_loop().add_signal_handler(number, fleet.stop)
+        if Interrupted.is_raised:
+            fleet.stop()
         async with control.serving(fleet, place):
             async with AsyncExitStack() as stack:
                 stack.push_async_callback(fleet.end)

@@ -405,6 +405,18 @@ def test_a_terminal_that_is_closed_ends_the_fleet(fleet: Fleet) -> None:
     assert not Place.of(fleet.workspace.root).folder.exists()
 
 
+def test_a_signal_that_python_drops_while_it_imports_ends_the_fleet(fleet: Fleet) -> None:
+    drop = (
+        "import runpy, sys; from scaffold.signals import Interrupted; Interrupted(15); "
+        "sys.argv[1:] = ['up']; runpy.run_module('scaffold', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", drop], cwd=fleet.workspace.root, env=fleet.workspace.environment,
+        capture_output=True, text=True, timeout=TIMEOUT, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "Everything has ended.\n")
+
+
 def test_too_many_open_files_are_told_with_the_command_that_allows_more(fleet: Fleet) -> None:
     command = f"ulimit -n 14; exec {sys.executable} -m scaffold up"
     done = subprocess.run(
