@@ -30,7 +30,7 @@ OUTDATED := yes
 endif
 endif
 
-.PHONY: help install demo test test-all proofs faults lint types bench docs vendor lock install-with-uv install-with-pip
+.PHONY: help install demo test test-all proofs faults ends lint types bench docs vendor lock install-with-uv install-with-pip
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,9 @@ proofs: $(STAMP) ## random fleets and lives of workspaces, changes under load, a
 
 faults: $(STAMP) ## services under fire, with the full counts: an hour (FAULTS=, SEED=)
 	@FAULTS=$${FAULTS:-100} $(VENV) -m pytest -n auto --maxprocesses 2 -m faults tests/faults
+
+ends: $(STAMP) ## `up` ended in every way, at any moment, in the background: an hour (ENDS=, SEED=)
+	@ENDS=$${ENDS:-100} $(VENV) -m pytest -n 4 tests/scaffold/test_up_ends.py
 
 bench: $(STAMP) ## the speed of a generated service beside others (BENCH=--quick: in a minute)
 	@$(VENV) -m benchmarks $(BENCH)

@@ -16,6 +16,7 @@ from benchmarks import (
     report,
     restart,
     startup,
+    up,
     workers,
 )
 from benchmarks import instructions as counts
@@ -96,6 +97,14 @@ def observed_command(rounds: int, instructions: bool) -> None:
         observed.count()
     else:
         observed.show(rounds)
+
+
+@main.command(name="up")
+@click.option("--times", "times", default=5, show_default=True, help="How often what is started.")
+@click.option("--rounds", "rounds", default=5, show_default=True, help="How often what is asked.")
+def up_command(times: int, rounds: int) -> None:
+    """Measure the whole fleet up: ready, reloaded, its memory, what the supervisor costs."""
+    up.show(times, rounds)
 
 
 @main.command(name="growth")

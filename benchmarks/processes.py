@@ -39,7 +39,7 @@ class Server:
 
     def memory(self, field: str = "VmRSS") -> float:
         """Return the MiB that the process and its descendants hold, or held at most (VmHWM)."""
-        return sum(_memory_of(pid, field) for pid in self.pids)
+        return sum(memory_of(pid, field) for pid in self.pids)
 
 
 @contextmanager
@@ -132,7 +132,8 @@ def _descendants(pid: int) -> list[int]:
     return [*own, *(below for child in own for below in _descendants(child))]
 
 
-def _memory_of(pid: int, field: str) -> float:
+def memory_of(pid: int, field: str = "VmRSS") -> float:
+    """Return the MiB that one process holds; 0 where it has ended."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith(f"{field}:"):

@@ -1,5 +1,6 @@
 """The commands of `python -m db_manager`; what they need is imported when they run."""
 
+import asyncio
 import dataclasses
 import errno
 import json
@@ -254,6 +255,21 @@ def check(as_json: bool, wait: float) -> None:
 
 
 @commands.command()
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Again, until the input ends.",
+)
+@WAIT
+def activity(every: float | None, wait: float) -> None:
+    """Print, as a line of JSON, the database's size, connections and largest tables."""
+    from db_manager.activity import tell_activity  # noqa: PLC0415
+
+    asyncio.run(tell_activity(every, wait))
+
+
+@commands.command()
 @JSON
 def history(as_json: bool) -> None:
     """List the revisions, the newest first; no database is asked."""
@@ -327,12 +343,39 @@ def reset(yes: bool, name: str | None, lock_wait: float, wait: float) -> None:
     click.echo(f"Dropped {what}, then migrated to {', '.join(done.current) or 'nothing'}.")
 
 
+@commands.command()
+@click.argument("service", required=False)
+@WAIT
+def seed(service: str | None, wait: float) -> None:
+    """Store the rows that services begin with in development, as services/*/seeds.py have them.
+
+    Of all services, or of SERVICE and what its rows refer to: in one transaction, with the rights
+    of each service alone. What is there already stays as it is.
+    """
+    for line in open_manager_and(lambda manager: manager.seed(service), wait):
+        click.echo(line)
+
+
+@commands.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[SERVICE] [PSQL]...")
+def shell(arguments: tuple[str, ...]) -> None:
+    """Open psql on the database, or as SERVICE logs in to it, with no right but its own.
+
+    What follows are psql's own arguments, as -c 'SELECT 1'.
+    """
+    from db_manager.shell import open_shell  # noqa: PLC0415
+
+    is_named = bool(arguments) and not arguments[0].startswith("-")
+    service = arguments[0] if is_named else None
+    sys.exit(open_shell(service, arguments[is_named:]))
+
+
 commands.add_command(postgres)
 
 commands.sections = {
-    "See": ("status", "check", "lint", "history", "sql"),
+    "See": ("status", "check", "lint", "history", "sql", "activity"),
     "Change": ("migrate", "downgrade", "revision", "merge", "wait"),
-    "Development": ("create-tables", "drop-tables", "reset", "postgres"),
+    "Development": ("seed", "shell", "create-tables", "drop-tables", "reset", "postgres"),
 }
 
 

@@ -40,6 +40,7 @@ from db_manager.schema import (
     read_revisions,
     read_tables,
 )
+from db_manager.seeding import choose_seeds, store_seeds
 from db_manager.steps import is_remark, rename_steps
 from db_manager.workspace import get_workspace, told_by_file
 from quart_fleet.database.explanations import driver_error, reason_of
@@ -103,6 +104,20 @@ class DatabaseManager:
             if monotonic() >= deadline:
                 raise ManagerError(f"It was not migrated in time. {delay}")
             await asyncio.sleep(WAIT_INTERVAL)
+
+    async def seed(self, service: str | None) -> list[str]:
+        """Store the rows that a service, or all, begin with; return a line for each resource.
+
+        Raises ManagerError, with nothing stored.
+        """
+        if self._target.is_protected:
+            raise ManagerError(
+                f"PROTECTED is set, so that {self._target.place} gets no rows for development."
+            )
+        async with self._target.connect() as connection:
+            if delay := await self._find_delay(connection):
+                raise ManagerError(delay)
+        return await store_seeds(self._target, choose_seeds(service), self._say)
 
     async def migrate(
         self,

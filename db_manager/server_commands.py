@@ -2,9 +2,6 @@
 
 import dataclasses
 import json
-import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -80,13 +77,10 @@ def psql(arguments: tuple[str, ...]) -> None:
 
     ARGUMENTS are psql's own, as -c 'SELECT 1'.
     """
-    program = shutil.which("psql")
-    if program is None:
-        raise ManagerError("psql is not installed: it comes with PostgreSQL's client programs.")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    with _server() as server, server as url:
-        done = subprocess.run([program, url, *arguments], env=environment, check=False)  # noqa: S603
-    raise SystemExit(done.returncode)
+    from db_manager.shell import embedded_server, run_psql, without_pg  # noqa: PLC0415
+
+    with embedded_server() as url:
+        raise SystemExit(run_psql(url, arguments, without_pg()))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from db_manager.errors import ManagerError
+from quart_fleet.conventions import role_of
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.files import UnreadableFileError, parse_python, shown
 from quart_fleet.workspace import Workspace
@@ -19,6 +20,16 @@ def get_workspace() -> Workspace:
         return Workspace.find(Path.cwd())
     except ConfigurationError as error:
         raise ManagerError(error.message) from None
+
+
+def find_service(name: str) -> Path:
+    """Return the folder of a service, by any spelling of its name; raises ManagerError."""
+    folders = sorted(app.parent for app in get_workspace().root.glob("services/*/app.py"))
+    for folder in folders:
+        if role_of(folder.name) == role_of(name):
+            return folder
+    known = ", ".join(folder.name.replace("_", "-") for folder in folders) or "none"
+    raise ManagerError(f"There is no service {name!r}. Services: {known}.")
 
 
 @contextmanager

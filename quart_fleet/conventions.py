@@ -10,6 +10,9 @@ from pathlib import Path
 PREFIX = "/api/v1"
 """The path below which every service answers."""
 
+PROBES = frozenset({f"{PREFIX}/health", f"{PREFIX}/health/ready"})
+"""What is asked again and again, to see whether a service is well."""
+
 PAGES = "quart_fleet_docs"
 """The blueprint of the page of documentation; no resource is named so."""
 

@@ -279,6 +279,31 @@ def connect_arguments(url: str) -> dict[str, Any]:
     return {"dsn": str(bare), **arguments}
 
 
+def client_arguments(url: str) -> tuple[str, dict[str, str]]:
+    """Return a URL that `normalise` gave for PostgreSQL's own programs, and variables beside it.
+
+    Those have the password, which a list of processes would show, and what libpq's URLs have no
+    parameter for, or only newer ones. For the password of a client's key the programs ask.
+    """
+    address = _read(url)
+    parameters = {
+        name: value
+        for name, value in address.parameters.items()
+        if name not in ("pgbouncer", "sslpassword")
+    }
+    variables = {} if address.password is None else {"PGPASSWORD": address.password}
+    if negotiation := parameters.pop("sslnegotiation", None):
+        variables["PGSSLNEGOTIATION"] = negotiation
+    settings = SESSION_SETTINGS & parameters.keys() - {"options", "application_name"}
+    options = [parameters.pop("options", "")]
+    for name in sorted(settings):
+        value = re.sub(r"([\\\s])", r"\\\1", parameters.pop(name))
+        options.append(f"-c {name}={value}")
+    if any(options):
+        variables["PGOPTIONS"] = " ".join(filter(None, options))
+    return str(replace(address, password=None, parameters=parameters)), variables
+
+
 def pools_transactions(url: str) -> bool:
     """Return whether the URL says that a pooler of transactions is in between, as `pgbouncer=true`."""
     return _read(url).parameters.get("pgbouncer") == "true"

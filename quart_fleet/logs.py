@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Hashable, Mapping
-from contextvars import Context
+from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -47,6 +47,41 @@ _ADDRESS = re.compile(r"(?<![^\s\"'<>])[^\s\"'<>]+@")
 """To the last `@`, since a password may have more."""
 _URL_PASSWORD = re.compile(r"(://[^\s/?#@:\"'<>]*+:)(?!\d{1,5}[/?#]).*", re.DOTALL)
 """Of such an address; what looks like a port is none."""
+
+
+@dataclass(eq=False, slots=True)
+class HostedService:
+    """A service that shares its process and its event loop with others."""
+
+    name: str
+    """Its package's, and SERVICE_NAME from when that was read."""
+    all: "list[HostedService]"
+    """Those of the process."""
+    levels: dict[str, int] = field(default_factory=dict)
+    """Below which its lines are left out, by logger; "" is that of all others."""
+    metrics: Any = None
+    """Its registry, while what it measures is told at a port of all."""
+    spans: Any = None
+    """What its spans are made by."""
+
+    def find_level(self, logger: str) -> int:
+        """Return that of a logger, or of the nearest one above it."""
+        while logger and logger not in self.levels:
+            logger = logger.rpartition(".")[0]
+        return self.levels.get(logger, logging.INFO)
+
+
+HOSTED: ContextVar[HostedService | None] = ContextVar("hosted", default=None)
+"""The service whose code runs; None where a process has one alone, and in what concerns all."""
+
+
+def outside_requests() -> Context:
+    """Return a context of no request, in which lines are still of the service that asks for it."""
+    context, hosted = Context(), HOSTED.get()
+    if hosted is not None:
+        context.run(HOSTED.set, hosted)
+    return context
+
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _LOGGER = re.compile(r"[\w-]+(\.[\w-]+)*")
@@ -120,7 +155,8 @@ class CountedWarnings:
             return
         self._log.log(self._level, "%s", line, extra=fields)
         # Its number is said of no request: it is none's alone.
-        timer = asyncio.get_running_loop().call_later(INTERVAL, self._tell, kind, context=Context())
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(INTERVAL, self._tell, kind, context=outside_requests())
         self._kinds[kind] = _Kind(line, timer)
 
     def tell(self) -> None:

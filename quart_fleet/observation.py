@@ -6,12 +6,13 @@ request has an id for those of its log lines and calls alone that there are.
 
 import logging
 import re
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
 from secrets import token_hex
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from quart_fleet.bounds import BOUND
 
@@ -22,7 +23,8 @@ REQUEST_ID = b"x-request-id"
 """The header, as ASGI has it."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}")
 """One that is taken over: it is written into logs, and into what is searched for in them."""
-_TRACE_PARENT = re.compile(
+_TRACE_PARENT = b"traceparent"
+_PARENT = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
 """W3C's Trace Context, section 3.2.2."""
@@ -35,17 +37,22 @@ _log = logging.getLogger(__name__)
 _numbers = count(1)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
 class ObservedRequest:
-    """A request in progress, and what is known of it when it has been answered."""
+    """A request in progress, and what is known of it when it has been answered.
+
+    Made for every request: what is not given is a default of the class until it is known.
+    """
 
     scope: "HTTPScope"
     """ASGI's, with the client that a believed proxy names."""
     id: bytes
     """What X-Request-ID says, sent by the client or made here."""
+    trace_parent: bytes | None = None
+    """What the caller says of the trace that it is a part of."""
     started: float = field(default_factory=perf_counter)
     """Seconds, by `time.perf_counter`, as all times here."""
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, init=False)
     """From its head to the end of its answer."""
     rule: str | None = None
     """The path of its route, as `/api/v1/users/<id:record_id>`; None where there is no route."""
@@ -53,18 +60,29 @@ class ObservedRequest:
     """None where the client has left before its answer."""
     is_whole: bool = False
     """Whether the last part of its answer was sent."""
-    left: bool = False
+    left: bool = field(default=False, init=False)
     """Whether it is known that the client has left before all of its answer was sent."""
-    received: int = 0
+    received: int = field(default=0, init=False)
     """Bytes of its body."""
-    body: Any = None
+    body: Any = field(default=None, init=False)
     """What counts them while they come."""
-    sent: int = 0
+    sent: int = field(default=0, init=False)
     """Bytes of its answer's body."""
-    error: Exception | None = None
+    error: Exception | None = field(default=None, init=False)
     """What nothing has foreseen, where it was answered 500 or cut for it."""
-    span: Any = None
+    span: Any = field(default=None, init=False)
     """An observer's own."""
+
+    @classmethod
+    def begin(cls, scope: "HTTPScope") -> Self:
+        """Return the request that begins with these headers."""
+        sent = trace_parent = None
+        for name, value in scope["headers"]:
+            if name == REQUEST_ID:
+                sent = value
+            elif name == _TRACE_PARENT:
+                trace_parent = value
+        return cls(scope, identify(sent), trace_parent)
 
     @property
     def ended(self) -> str | None:
@@ -83,8 +101,9 @@ class ObservedRequest:
     @property
     def trace_id(self) -> str | None:
         """The trace that the caller says it is a part of."""
-        sent = dict(self.scope["headers"]).get(b"traceparent", b"")
-        found = _TRACE_PARENT.match(sent)
+        if self.trace_parent is None:
+            return None
+        found = _PARENT.match(self.trace_parent)
         return found[1].decode() if found else None
 
 
@@ -106,7 +125,7 @@ def find_request() -> ObservedRequest | None:
         observed, request = bound.observed, bound.request
         if observed is None:
             scope = bound.scope if request is None else request.scope
-            observed = ObservedRequest(scope, identify(dict(scope["headers"]).get(REQUEST_ID)))
+            observed = ObservedRequest.begin(scope)
             bound.observed = observed
         if request is not None and request.url_rule is not None:
             observed.rule = request.url_rule.rule
@@ -116,8 +135,11 @@ def find_request() -> ObservedRequest | None:
 class CurrentSpan(Protocol):
     """Finds what log lines say of the current span."""
 
-    def __call__(self) -> tuple[str, str] | None:
-        """Return the ids of its trace and of itself, in hexadecimal digits; None without one."""
+    def __call__(self, request: ObservedRequest | None) -> tuple[str, str] | None:
+        """Return the ids of its trace and of itself, in hexadecimal digits; None without one.
+
+        Where none is current, that of the request is.
+        """
         ...
 
 
@@ -125,12 +147,15 @@ spans: list[CurrentSpan] = []
 """One where this process makes spans."""
 
 
-def find_trace() -> tuple[str, str | None] | None:
-    """Return the ids of the current trace and span; where none are made, the caller's trace alone."""
+def find_trace(request: ObservedRequest | None = None) -> tuple[str, str | None] | None:
+    """Return the ids of the current trace and span; where none are made, the caller's trace alone.
+
+    Without a request they are those of the current one.
+    """
+    request = request or find_request()
     for find in spans:
-        if found := find():
+        if found := find(request):
             return found
-    request = find_request()
     trace_id = request.trace_id if request else None
     return (trace_id, None) if trace_id else None
 
@@ -177,15 +202,23 @@ class ObservedCall:
 class Observer:
     """Hears of what a process does: a derived class has those methods that it needs.
 
-    They are called in the midst of a request, and return soon. What they raise is logged: it keeps
-    nothing from its answer, and no other one from hearing of it.
+    They return soon. What they raise is logged: it keeps nothing from its answer, and no other one
+    from hearing of it.
     """
 
     def begin_request(self, request: ObservedRequest) -> None:
         """Nothing of it is known but its scope and its id."""
 
     def end_request(self, request: ObservedRequest) -> None:
-        """It was answered, or its client has left."""
+        """It was answered, or its client has left; it is the current one no more."""
+
+    def end_requests(self, requests: Sequence[ObservedRequest]) -> None:
+        """All of these have ended since the event loop began its turn."""
+        for request in requests:
+            try:
+                self.end_request(request)
+            except Exception:
+                log_trouble(self)
 
     def end_refused(self, status: int) -> None:
         """The server has answered in place of the application, which never heard of the request."""
@@ -198,6 +231,31 @@ class Observer:
 
     def end_call(self, call: ObservedCall) -> None:
         """It has ended, well or not."""
+
+
+class Observers:
+    """Those that hear of what a process does; of what is most frequent, those that want to."""
+
+    def __init__(self) -> None:
+        self.all: tuple[Observer, ...] = ()
+        self.of_begins: tuple[Observer, ...] = ()
+        self.of_statements: tuple[Observer, ...] = ()
+
+    def add(self, observer: Observer) -> None:
+        """Tell it from now on, after the others."""
+        self._keep([*self.all, observer])
+
+    def remove(self, observer: Observer) -> None:
+        """Tell it no more."""
+        self._keep([each for each in self.all if each is not observer])
+
+    def _keep(self, observers: Sequence[Observer]) -> None:
+        def have(method: str) -> tuple[Observer, ...]:
+            inherited = getattr(Observer, method)
+            return tuple(each for each in observers if getattr(type(each), method) != inherited)
+
+        self.all = tuple(observers)
+        self.of_begins, self.of_statements = have("begin_request"), have("end_statement")
 
 
 def log_trouble(observer: Observer) -> None:

@@ -33,10 +33,14 @@ from quart_fleet.conventions import SECRETS, is_host
 from quart_fleet.database_url import normalise, with_password
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.files import read_text
-from quart_fleet.logs import read_levels
+from quart_fleet.logs import HOSTED, read_levels
 
 SAMPLE_SECRET_KEY = "change-me"  # noqa: S105 - a placeholder that a running service refuses
 """The SECRET_KEY of `.env.example`; good for development only."""
+
+MOST_POOLED = 80
+"""Connections that the pools of all services in one process open by themselves: PostgreSQL allows
+100 by default, of which three are for its superuser."""
 
 _WORDS = {
     **dict.fromkeys(("int_parsing", "int_from_float", "int_parsing_size"), "write a whole number"),
@@ -102,11 +106,16 @@ class DatabaseSettings(BaseSettings):
             if dotenv and dotenv.exists():
                 _refuse_unreadable_line(dotenv)
             # `-sig`: with or without a byte order mark.
-            return cls(  # type: ignore[call-arg]  # pydantic-settings' own keywords
+            found = cls(  # type: ignore[call-arg]  # pydantic-settings' own keywords
                 _env_file=dotenv,
                 _env_file_encoding="utf-8-sig",
                 _secrets_dir=secrets if secrets.is_dir() else None,
             )
+            hosted = HOSTED.get()
+            if hosted is None or "db_pool_size" in found.model_fields_set:
+                return found
+            share = max(1, MOST_POOLED // len(hosted.all))
+            return found.model_copy(update={"db_pool_size": min(share, found.db_pool_size)})
         except ValidationError as error:
             reasons = cls._explain(error)
         except SettingsError as error:

@@ -20,7 +20,7 @@ from click.shell_completion import CompletionItem
 
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.output import escape_unprintable_text
-from scaffold.errors import ScaffoldError
+from scaffold.errors import ScaffoldError, describe
 from scaffold.signals import Interrupted, not_ignored
 
 _PROGRAM = "python -m scaffold"
@@ -35,12 +35,14 @@ class LazyCommand:
     help: str
     examples: tuple[str, ...] = ()
     """What follows `python -m scaffold`, at the end of the command's own --help."""
+    name: str = "command"
+    """Of the command, in its module."""
 
     def load(self) -> click.Command:
-        """Import the module and return its `command`."""
-        command = import_module(self.module).command
+        """Import the module and return its command."""
+        command = getattr(import_module(self.module), self.name)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{self.module}.command is no command")
+            raise TypeError(f"{self.module}.{self.name} is no command")
         command.epilog = _describe(self.examples)
         return command
 
@@ -194,7 +196,54 @@ COMMANDS = {
         "scaffold.supervisor.command",
         _SERVICES,
         "Run the services together, and each anew when its code changes.",
-        ("up", "up user-service order-service"),
+        ("up", "up user-service order-service", "up --detach"),
+    ),
+    "ps": LazyCommand(
+        "scaffold.supervisor.remote",
+        _SERVICES,
+        "Show the services that are up, and their database.",
+        ("ps", "ps --json"),
+        "ps",
+    ),
+    "logs": LazyCommand(
+        "scaffold.supervisor.remote",
+        _SERVICES,
+        "Show the last lines of services that are up.",
+        ("logs -f", "logs user-service --since 5m"),
+        "logs",
+    ),
+    "wait": LazyCommand(
+        "scaffold.supervisor.remote",
+        _SERVICES,
+        "Wait until services that are up serve.",
+        ("wait", "wait user-service --timeout 30"),
+        "wait",
+    ),
+    "restart": LazyCommand(
+        "scaffold.supervisor.remote",
+        _SERVICES,
+        "Have new processes of services take over.",
+        ("restart", "restart user-service"),
+        "restart",
+    ),
+    "stop": LazyCommand(
+        "scaffold.supervisor.remote",
+        _SERVICES,
+        "End the services that are up.",
+        ("stop",),
+        "stop",
+    ),
+    "test": LazyCommand(
+        "scaffold.commands.testing",
+        _CHECKS,
+        "Run the tests of all services, of some, or of what changed.",
+        ("test", "test --changed", "test user-service -- -x -k username"),
+    ),
+    "serve": LazyCommand(
+        "scaffold.commands.serve",
+        _DEPLOYMENT,
+        "Serve the services in one process, on a small server.",
+        ("serve", "serve user-service order-service"),
     ),
     "demo": LazyCommand(
         "scaffold.demo.command",
@@ -302,7 +351,9 @@ def _end(ctx: click.Context, error: BaseException) -> NoReturn:
         case Interrupted():
             message, exit_code = "Interrupted: nothing was written.", 128 + error.number
         case OSError() if error.errno != errno.EPIPE:  # then the reader has seen enough
-            message = f"{error.filename or 'The output is not whole'}: {error.strerror}"
+            is_output = error.filename is None and error.errno not in (errno.EMFILE, errno.ENFILE)
+            what = "The output is not whole" if is_output else error.filename
+            message = f"{what}: {describe(error)}" if what else describe(error)
         case ModuleNotFoundError() if error.name and not error.name.startswith("scaffold"):
             message = f"{error.name} is not installed: make install at the workspace's root."
         case _:

@@ -7,9 +7,8 @@ runs to its end, and commits what it began.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Awaitable, Generator
 from contextlib import suppress
-from contextvars import Context
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -33,7 +32,8 @@ from werkzeug.sansio.utils import get_content_length
 from quart_fleet.asgi._limits import BodyMemory
 from quart_fleet.bounds import BOUND, DEADLINE_HEADER, Bound
 from quart_fleet.errors import UnavailableError
-from quart_fleet.observation import REQUEST
+from quart_fleet.logs import outside_requests
+from quart_fleet.observation import REQUEST, REQUEST_ID, ObservedRequest
 
 if TYPE_CHECKING:
     from hypercorn.typing import (
@@ -93,10 +93,7 @@ class HTTPConnection:
             return
         except Exception as error:
             if not (self._app.debug or self._app.testing):
-                if observed is not None:
-                    observed.error = error
-                self._app.logger.exception("%s %s failed", request.method, request.path)
-                await self._app.refuse(500, send)
+                await self._fail(request, error, send)
                 return
             response = await traceback_response(error)
         finally:
@@ -105,19 +102,22 @@ class HTTPConnection:
         if isinstance(body, DataBody):
             body = body.data[body.begin : body.end]
         if isinstance(body, bytes) and len(body) <= SMALL and request.body.ended:
-            await send(_head_of(response))
+            head = _head_of(response)
+            if observed is not None:
+                note_head(observed, head)
+                observed.sent, observed.is_whole = len(body), True
+            await send(head)
             await send(_last_part(body))
             return
-        timeout = getattr(response, "timeout", ...)
-        with suppress(TimeoutError, asyncio.CancelledError):  # as above: the answer stays cut
-            async with asyncio.timeout(None if timeout is ... else cast("float | None", timeout)):
-                await send(_head_of(response))
-                if isinstance(body, bytes):
-                    await send(_part(body))
-                else:
-                    await _send_while_connected(body, request.body, receive, send)
-                await request.body.drop()  # the answer ends when the request has ended too
-                await send(_last_part())
+        if observed is not None:
+            send = noting(observed, send)
+        await _send_at_length(response, body, request.body, receive, send)
+
+    async def _fail(self, request: "Request", error: Exception, send: "ASGISendCallable") -> None:
+        if (observed := REQUEST.get()) is not None:
+            observed.error = error
+        self._app.logger.exception("%s %s failed", request.method, request.path)
+        await self._app.refuse(500, send)
 
 
 class LingeringConnection(ASGIHTTPConnection):
@@ -129,6 +129,8 @@ class LingeringConnection(ASGIHTTPConnection):
 
     async def __call__(self, receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
         ended, observed = asyncio.Event(), REQUEST.get()
+        if observed is not None:
+            send = noting(observed, send)
 
         async def receive_noting_end() -> "ASGIReceiveEvent":
             message = await receive()
@@ -457,7 +459,7 @@ class BoundedApplication(quart.Quart):
         if self._looking is not loop:
             self._looking = loop
             # It is of all requests, and keeps nothing of the first.
-            loop.call_later(LOOK_INTERVAL, self._look, loop, context=Context())
+            loop.call_later(LOOK_INTERVAL, self._look, loop, context=outside_requests())
         BOUND.set(bound)
         app: Any = self
         async with self.request_context(request) as context:
@@ -547,6 +549,50 @@ async def _push_nothing(path: str, headers: Headers) -> None:
 def _head_of(response: "ResponseTypes") -> "HTTPResponseStartEvent":
     headers = [(name.lower().encode(), value.encode()) for name, value in response.headers]
     return {"type": "http.response.start", "status": response.status_code, "headers": headers}
+
+
+async def _send_at_length(
+    response: "ResponseTypes",
+    body: Any,
+    request_body: "RequestBody",
+    receive: "ASGIReceiveCallable",
+    send: "ASGISendCallable",
+) -> None:
+    timeout = getattr(response, "timeout", ...)
+    # Cancelled at the end of the time that an ending process has: the answer stays cut.
+    with suppress(TimeoutError, asyncio.CancelledError):
+        async with asyncio.timeout(None if timeout is ... else cast("float | None", timeout)):
+            await send(_head_of(response))
+            if isinstance(body, bytes):
+                await send(_part(body))
+            else:
+                await _send_while_connected(body, request_body, receive, send)
+            await request_body.drop()  # the answer ends when the request has ended too
+            await send(_last_part())
+
+
+def note_head(observed: ObservedRequest, head: "HTTPResponseStartEvent") -> None:
+    """Note the status of an answer, and have the answer say the id of its request."""
+    observed.status = head["status"]
+    for name, _ in head["headers"]:
+        if name == REQUEST_ID:
+            return
+    head["headers"] = [*head["headers"], (REQUEST_ID, observed.id)]
+
+
+def noting(observed: ObservedRequest, send: "ASGISendCallable") -> "ASGISendCallable":
+    """Return what sends the parts of an answer, and notes what was sent."""
+
+    def send_noted(message: "ASGISendEvent") -> "Awaitable[None]":
+        if message["type"] == "http.response.start":
+            message = message.copy()  # which may be that of many answers
+            note_head(observed, message)
+        elif message["type"] == "http.response.body":
+            observed.sent += len(message.get("body", b""))
+            observed.is_whole = not message.get("more_body", False)
+        return send(message)
+
+    return send_noted
 
 
 def _part(data: bytes) -> "HTTPResponseBodyEvent":

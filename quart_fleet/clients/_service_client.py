@@ -44,7 +44,7 @@ from quart_fleet.observation import (
     REQUEST,
     REQUEST_ID,
     ObservedCall,
-    Observer,
+    Observers,
     find_request,
     log_trouble,
 )
@@ -99,7 +99,7 @@ class Clients:
         self.envelope = envelope
         self.services: list[ServiceClient] = []
         """What calls each of them, with the state of its circuits and the outcomes of its calls."""
-        self.observers: Sequence[Observer] = getattr(app, "observers", ())
+        self.observers: Observers = getattr(app, "observers", None) or Observers()
         app.extensions.setdefault(CLIENTS, []).append(self)
         self._config = config
         self._folder = Path(app.root_path)
@@ -398,7 +398,7 @@ class ServiceClient:
         observed = ObservedCall(
             self.service, operation.method, operation.template, REQUEST.get(), target=path
         )
-        for observer in self._clients.observers:
+        for observer in self._clients.observers.all:
             try:
                 observer.begin_call(observed, headers)
             except Exception:
@@ -408,7 +408,7 @@ class ServiceClient:
         finally:
             observed.seconds = perf_counter() - observed.started
             self.outcomes[observed.outcome] += 1
-            for observer in self._clients.observers:
+            for observer in self._clients.observers.all:
                 try:
                     observer.end_call(observed)
                 except Exception:

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,7 +36,7 @@ from quart_fleet.database.explanations import (
 )
 from quart_fleet.database_url import accepts_standby, number_of_hosts, place_of
 from quart_fleet.errors import ConfigurationError, DatabaseUnavailableError
-from quart_fleet.observation import Observer
+from quart_fleet.observation import Observers
 from quart_fleet.postgres import EmbeddedPostgresError
 from quart_fleet.settings import DatabaseSettings
 
@@ -414,7 +414,7 @@ class Database:
 
     def __init__(self, config: DatabaseSettings, server: DatabaseServer | None = None) -> None:
         self.url = config.database_url
-        self.observers: Sequence[Observer] = ()
+        self.observers = Observers()
         """Those that hear of each statement."""
         self._config = config
         self._server = server

@@ -1,7 +1,7 @@
 """The base of the repositories: what every table answers, in plain Core statements."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar, cast
 
@@ -159,6 +159,22 @@ class SQLAlchemyRepository(ABC, Generic[EntityT, ModelT]):
             return await self._stored(row, entity)
         except (asyncpg.PostgresError, ValidationFailedError) as error:
             self._refuse(error, values, entity)
+
+    def unique_values(self, entity: EntityT) -> list[dict[str, object]]:
+        """Return what no other may have of an entity: values by column, null being equal to nothing."""
+        row = self._to_row(entity)
+        keys = [(field,) for field in self.unique_fields]
+        every = [{name: row.get(name) for name in key} for key in (*keys, *self.unique_sets)]
+        return [key for key in every if None not in key.values()]
+
+    async def find_any(self, keys: Sequence[Mapping[str, object]]) -> int | None:
+        """Return the id of the first entity that has one of these `unique_values`, or None."""
+        for key in keys:
+            fields = tuple(key)
+            find = self._statements.find_together.get(fields) or self._statements.find_by[fields[0]]
+            if row := await self._transaction.fetch_first(find, key):
+                return int(row["id"])
+        return None
 
     async def update(self, entity: EntityT) -> EntityT:
         """Store the entity's values; raises NotFoundError, AlreadyExistsError and other refusals."""

@@ -169,7 +169,7 @@ def tell_of(sql: str, started: float, error: BaseException | None, database: "Da
     ended = ObservedStatement(
         sql, summarise(sql), started, seconds, error, REQUEST.get(), database.place
     )
-    for observer in database.observers:
+    for observer in database.observers.of_statements:
         try:
             observer.end_statement(ended)
         except Exception:
@@ -182,7 +182,7 @@ def telling_of(connection: asyncpg.Connection, database: "Database") -> Iterator
 
     asyncpg logs neither prepared statements nor cursors nor COPY.
     """
-    if not database.observers:
+    if not database.observers.of_statements:
         yield
         return
 

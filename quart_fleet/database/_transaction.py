@@ -82,7 +82,7 @@ class Transaction:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._observers = database.observers
+        self._observers = database.observers.of_statements
         self._state = _State.FRESH
         self._bound = BOUND.get()
         self.afterwards: Callable[[], Awaitable[None]] | None = None

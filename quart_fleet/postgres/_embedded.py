@@ -55,10 +55,11 @@ class EmbeddedPostgres:
 
     async def __aenter__(self) -> str:
         import asyncio  # noqa: PLC0415 - importing this module must stay cheap
+        import contextvars  # noqa: PLC0415
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
         thread = ThreadPoolExecutor(1)
-        entering = thread.submit(self.__enter__)
+        entering = thread.submit(contextvars.copy_context().run, self.__enter__)
         thread.shutdown(wait=False)
         try:
             return await asyncio.wrap_future(entering)

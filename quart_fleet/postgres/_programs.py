@@ -142,6 +142,12 @@ def get_programs(account: Account, major: int | None = None) -> Programs:
     )
 
 
+def find_client(name: str) -> str | None:
+    """Return a client's program, as psql: that on PATH, or one beside a server's programs, or None."""
+    others = (folder / name for folder, _ in _candidates())
+    return shutil.which(name) or next((str(each) for each in others if _is_program(each)), None)
+
+
 def _candidates() -> Iterator[tuple[Path, str]]:
     if setting := os.environ.get(SETTING):
         yield Path(setting).expanduser().absolute(), SETTING

@@ -18,7 +18,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from quart_fleet.asgi._application import ServiceApplication
-from quart_fleet.logs import CountedWarnings
+from quart_fleet.logs import HOSTED, CountedWarnings
 from quart_fleet.observation import log_trouble
 
 if TYPE_CHECKING:
@@ -139,6 +139,8 @@ class Connections:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if files == resource.RLIM_INFINITY:
             files = sys.maxsize
+        if (hosted := HOSTED.get()) is not None:
+            files //= len(hosted.all)
         pools = 2 * config.get("DB_POOL_SIZE", 0)  # `Database.sessions()` has its own
         allowed = max(files - _RESERVE - pools, 10)
         self.most = min(config["MAX_CONNECTIONS"] or 10_000, allowed)
@@ -202,7 +204,7 @@ class Connections:
 
     def write(self, status: int) -> bytes:
         """Return the whole answer of this status that closes its connection."""
-        for observer in self.app.observers:
+        for observer in self.app.observers.all:
             try:
                 observer.end_refused(status)
             except Exception:

@@ -8,12 +8,27 @@ from contextlib import contextmanager
 from multiprocessing import parent_process
 from threading import current_thread, main_thread
 
+from quart_fleet.telemetry._logs import log_of_its_task
+
 DRAIN_SIGNAL = signal.SIGURG
 """Asks a process to drain. Ignored by default: it may be sent to a whole container, whatever
 server runs there and with however many workers. Servers use SIGUSR1 themselves."""
 
 _GC_THRESHOLD = 10_000
 """New objects between two collections: those of a few dozen requests in flight are in use."""
+
+
+@contextmanager
+def running_process(drain: Callable[[], None]) -> Iterator[None]:
+    """Do during a block what a process does once, whatever number of services it has."""
+    asyncio.get_running_loop().set_exception_handler(log_of_its_task)
+    with (
+        collecting_requests_only(),
+        draining_on_signal(drain),
+        ending_on_hangup(),
+        ending_with_parent(),
+    ):
+        yield
 
 
 @contextmanager

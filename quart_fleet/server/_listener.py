@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from quart_fleet.conventions import is_served
+from quart_fleet.conventions import PREFIX, is_served
 from quart_fleet.errors import ConfigurationError
 
 BACKLOG = 2048
@@ -64,6 +64,11 @@ def listen(host: str, port: int, variable: str = "SERVICE_PORT") -> socket.socke
     # Its connections inherit it.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT)
     return listener
+
+
+def written_for_people(host: str, port: int) -> str:
+    """Return the URL of a service's routes, by which a browser on this machine reaches it."""
+    return f"http://{'localhost' if host in LOOPBACKS else in_url(host)}:{port}{PREFIX}/"
 
 
 def in_url(host: str) -> str:

@@ -11,6 +11,8 @@ import signal
 import socket
 from collections.abc import Mapping
 from contextlib import closing, suppress
+from contextvars import copy_context
+from functools import partial
 from threading import Thread
 from typing import Any, Self
 from urllib.parse import quote
@@ -67,7 +69,8 @@ class Registration:
         """Whether the registry may know of the service."""
         self._loop = asyncio.new_event_loop()
         self._leaving = asyncio.Event()
-        self._thread = Thread(target=self._run, name="registration", daemon=True)
+        run = partial(copy_context().run, self._run)
+        self._thread = Thread(target=run, name="registration", daemon=True)
 
     def __enter__(self) -> Self:
         if self._address is None and _is_local(self._host) and not _is_local(self._registry.host):

@@ -17,19 +17,14 @@ from typing import TYPE_CHECKING, cast
 from quart import Quart
 
 from quart_fleet import __version__
-from quart_fleet.conventions import PREFIX
 from quart_fleet.errors import ConfigurationError
-from quart_fleet.server._lifecycle import (
-    collecting_requests_only,
-    draining_on_signal,
-    ending_on_hangup,
-    ending_with_parent,
-)
-from quart_fleet.server._listener import SCRAPES, in_url, listen
+from quart_fleet.logs import HOSTED
+from quart_fleet.server._lifecycle import draining_on_signal, running_process
+from quart_fleet.server._listener import SCRAPES, listen, written_for_people
 from quart_fleet.server._proxies import believe_proxies
 from quart_fleet.server._supervised import find_listener
 from quart_fleet.server._workers import Link, Workers, refuse_start, run_quietly
-from quart_fleet.telemetry._logs import install_logs, log_of_its_task
+from quart_fleet.telemetry._logs import install_logs
 from quart_fleet.telemetry._switch import trace_where_asked
 
 if TYPE_CHECKING:
@@ -38,8 +33,6 @@ if TYPE_CHECKING:
 
 SERVERS = ("uvicorn", "hypercorn")
 MAX_WORKERS = 128
-_LOCAL = ("127.0.0.1", "0.0.0.0", "::", "::1")  # noqa: S104 - only compared with
-"""Hosts that a browser on this machine reaches as localhost."""
 
 untold: list[str] = []
 """What there was to tell before the process had its log."""
@@ -54,17 +47,12 @@ def start(factory: Callable[[], Quart]) -> Quart:
     except ConfigurationError as error:
         sys.exit("\n".join([*untold, error.message]))
 
-    @app.while_serving
-    async def run_process() -> AsyncGenerator[None, None]:
-        drain = cast("ServiceApplication", app).drain
-        asyncio.get_running_loop().set_exception_handler(log_of_its_task)
-        with (
-            collecting_requests_only(),
-            draining_on_signal(drain),
-            ending_on_hangup(),
-            ending_with_parent(),
-        ):
-            yield
+    if HOSTED.get() is None:
+
+        @app.while_serving
+        async def run_process() -> AsyncGenerator[None, None]:
+            with running_process(cast("ServiceApplication", app).drain):
+                yield
 
     folder: Path | None = app.config.get("LIVE_FOLDER")
     if folder is not None and app.debug:
@@ -154,8 +142,6 @@ def _serve_until_ended(app: Quart, path: str, server: str, workers: int) -> None
     name, host, port, metrics = (
         app.config[key] for key in ("SERVICE_NAME", "HOST", "SERVICE_PORT", "METRICS_PORT")
     )
-    shown = "localhost" if host in _LOCAL else in_url(host)
-
     service = cast("ServiceApplication", app)
     _end_quietly_until_served(app)
     try:
@@ -165,7 +151,7 @@ def _serve_until_ended(app: Quart, path: str, server: str, workers: int) -> None
         scrapes = listen(host, metrics, "METRICS_PORT") if metrics and handed is None else None
     except ConfigurationError as error:
         refuse_start(app, error.message)
-    words = f"{name} on http://{shown}:{port}{PREFIX}/"
+    words = f"{name} on {written_for_people(host, port)}"
     if app.config["LOG_FORMAT"] == "json":
         _log.info(words)
     else:

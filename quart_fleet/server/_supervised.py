@@ -19,22 +19,39 @@ def find_listener() -> socket.socket | None:
 
     Raises ConfigurationError where it was started with something else, or with several.
     """
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
-        return None  # none, or for the parent of this process
-    for name in ("LISTEN_PID", "LISTEN_FDNAMES"):
-        os.environ.pop(name, None)
-    count = os.environ.pop("LISTEN_FDS", "0")
-    try:
-        listener = socket.socket(fileno=_FIRST)
-        is_listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    except OSError:
-        count, is_listening = "0", 0
-    if count != "1" or not is_listening:
+    count, found = os.environ.get("LISTEN_FDS", "0"), find_listeners()
+    if found is not None and len(found) != 1:
         raise ConfigurationError(
             f"LISTEN_FDS={count}: hand over one socket that listens (for systemd: one ListenStream)"
         )
-    listener.set_inheritable(False)
-    return listener
+    return found[0][1] if found else None
+
+
+def find_listeners() -> list[tuple[str, socket.socket]] | None:
+    """Return the listeners that this process was started with, by their names, None without.
+
+    Raises ConfigurationError where one of them does not listen.
+    """
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return None  # none, or for the parent of this process
+    del os.environ["LISTEN_PID"]
+    names = os.environ.pop("LISTEN_FDNAMES", "").split(":")
+    count = os.environ.pop("LISTEN_FDS", "0")
+    found = []
+    for number in range(int(count) if count.isdecimal() else 0):
+        try:
+            listener = socket.socket(fileno=_FIRST + number)
+            is_listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        except OSError:
+            is_listening = 0
+        if not is_listening:
+            raise ConfigurationError(
+                f"LISTEN_FDS={count}: hand over one socket that listens (for systemd: one "
+                f"ListenStream) for each service: file {_FIRST + number} is none"
+            )
+        listener.set_inheritable(False)
+        found.append((names[number] if number < len(names) else "", listener))
+    return found
 
 
 def tell(state: str) -> None:

@@ -7,8 +7,7 @@ import asyncio
 import signal
 import socket
 import sys
-from contextlib import suppress
-from contextvars import Context
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from types import FrameType
 from typing import Any, cast
@@ -19,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.asgi._http import SMALL
+from quart_fleet.logs import HOSTED, outside_requests
 from quart_fleet.server._connections import (
     ANSWER,
     BODY,
@@ -205,7 +205,8 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         if self.pipeline:
             self._running, app = self.pipeline.pop()
             # In no context of the request before, which called this.
-            task = self.loop.create_task(self._running.run_asgi(app), context=Context())
+            running = self._running.run_asgi(app)
+            task = self.loop.create_task(running, context=outside_requests())
             task.add_done_callback(self.tasks.discard)
             self.tasks.add(task)
         elif self._refusal is not None:
@@ -323,6 +324,10 @@ class BoundedServer(uvicorn.Server):
         self._seen: list[int] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]  # a generator there
+        """Handle signals, unless they are for several servers of this process."""
+        return super().capture_signals() if HOSTED.get() is None else nullcontext()
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End in good order at the first signal, at once at the second; the third one kills."""
         if self._link.is_second(sig, self._seen):
@@ -345,7 +350,8 @@ class BoundedServer(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         self._all.start()
         await super().startup(sockets)
-        self._link.serving()
+        if self.started:
+            self._link.serving()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain: take what the kernel has accepted, answer, close."""
@@ -369,6 +375,15 @@ def run_uvicorn(app: ServiceApplication, listener: socket.socket, link: Link) ->
     """Serve with uvicorn, on uvloop and httptools, until SIGINT or SIGTERM."""
     # Having stopped in good order, uvicorn sends itself the signal once more.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    server = make_server(app, link)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(1)
+
+
+def make_server(app: ServiceApplication, link: Link) -> BoundedServer:
+    """Make uvicorn's server, as an application is to be served."""
     connections = Connections(app)
     config = uvicorn.Config(
         app,
@@ -381,8 +396,4 @@ def run_uvicorn(app: ServiceApplication, listener: socket.socket, link: Link) ->
         timeout_graceful_shutdown=app.config["GRACEFUL_TIMEOUT"],
         proxy_headers=False,  # the application reads them, under every server
     )
-    server = BoundedServer(config, connections, link)
-    with suppress(KeyboardInterrupt):
-        server.run(sockets=[listener])
-    if not server.started:
-        sys.exit(1)
+    return BoundedServer(config, connections, link)

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from quart_fleet import __version__
-from quart_fleet.logs import clean, escape
+from quart_fleet.conventions import PROBES
+from quart_fleet.logs import HOSTED, clean, escape
 from quart_fleet.observation import (
     DATABASE,
     ObservedCall,
@@ -154,8 +155,15 @@ class Live(Observer):
         steps.add(steps.calls, told)
 
     def end_request(self, request: ObservedRequest) -> None:
-        """Tell of it, in detail where its steps were noted; of others where they failed."""
+        """Tell of it, in detail where its steps were noted; of others where they failed.
+
+        Probes of a service that is well are left out: the page that follows asks them itself.
+        """
         self._running -= 1
+        if request.rule in PROBES and request.status == 200:
+            if self._open.pop(request, None) is not None:
+                self._in_detail += 1
+            return
         self._ended += 1
         is_error = request.has_failed
         self._errors += is_error
@@ -166,7 +174,7 @@ class Live(Observer):
             return
         self._told += 1
         scope = request.scope
-        client, trace = scope.get("client"), find_trace()
+        client, trace = scope.get("client"), find_trace(request)
         told = {
             "time": round(time() - request.seconds, 6),
             "id": request.id.decode(),
@@ -257,7 +265,7 @@ class Live(Observer):
             timer = loop.call_at(due, tick, due, left - 1 if left else _TICKS - 1)
 
         tick(loop.time(), _TICKS - 1)
-        self._app.observers.append(self)
+        self._app.observers.add(self)
         try:
             yield
         finally:
@@ -268,7 +276,9 @@ class Live(Observer):
     @asynccontextmanager
     async def serving(self, folder: Path) -> AsyncIterator[None]:
         """Serve followers during a block, by a socket in this folder; raises OSError."""
-        path = folder / f"{os.getpid()}.sock"
+        hosted = HOSTED.get()
+        own = "" if hosted is None else f"-{self._app.config['SERVICE_PORT']}"
+        path = folder / f"{os.getpid()}{own}.sock"
         listener = _listen(path)
         server = await asyncio.start_unix_server(self._take, sock=listener, limit=_MOST_OF_A_HEAD)
         try:

@@ -9,6 +9,7 @@ import fcntl
 import logging
 import math
 import os
+import re
 import select
 import stat
 import struct
@@ -16,15 +17,16 @@ import sys
 import termios
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from contextvars import Context
+from functools import partial
 from itertools import islice
 from multiprocessing import parent_process
 from pathlib import Path
 from time import gmtime, monotonic, strftime, time
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import orjson
 import structlog
@@ -33,16 +35,24 @@ from structlog.processors import JSONRenderer
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict
 
-from quart_fleet.conventions import PREFIX
+from quart_fleet.conventions import PROBES
 from quart_fleet.logs import (
     HIDDEN,
+    HOSTED,
     MOST_OF_A_PATH,
     CountedWarnings,
     clean,
     is_secret,
     read_levels,
 )
-from quart_fleet.observation import ObservedRequest, Observer, find_request, find_trace
+from quart_fleet.observation import (
+    REQUEST,
+    ObservedRequest,
+    Observer,
+    find_request,
+    find_trace,
+    spans,
+)
 
 if TYPE_CHECKING:
     from quart_fleet.asgi._application import ServiceApplication
@@ -62,12 +72,13 @@ _ACCESS = "_quart_fleet_access"
 """A record's attribute: what an access line says."""
 COPIES = "QUART_FLEET_LOG_COPIES"
 """The variable by which tests have each process write its lines of JSON into a folder, too."""
+_is_plain = re.compile(rf"[ -9;<>-~]{{1,{MOST_OF_A_PATH}}}").fullmatch
+"""What is shown as it is, as nearly all paths are, for ASCII without `:` and `=` hides nothing."""
 _DEPTH = 6
 _MOST_OF_A_KEY = 100
 _ATOMIC = 4096
 """Bytes that a pipe takes whole (POSIX's PIPE_BUF is less on no system that serves here)."""
 _F_GETPIPE_SZ = 1032
-_PROBES = frozenset({f"{PREFIX}/health", f"{PREFIX}/health/ready"})
 _INVISIBLE = frozenset(vars(logging.makeLogRecord({}))) | {
     *("message", "asctime", "taskName", "color_message", _ACCESS, "_logger", "_name"),
 }
@@ -94,18 +105,55 @@ _log = logging.getLogger("quart_fleet.server")
 def install_logs(app: "ServiceApplication") -> None:
     """Have this process write its log as LOG_LEVEL and LOG_FORMAT say, from now on.
 
-    Handlers that others add to the root logger get their records too.
+    Handlers that others add to the root logger get their records too. Where services share a
+    process, each has its own levels.
     """
-    config = app.config
+    config, hosted = app.config, HOSTED.get()
+    name = config.get("SERVICE_NAME", app.name)
+    app.logger.removeHandler(default_handler)  # which Quart's create_logger has given it
+    app.logger.setLevel(logging.NOTSET)
+    levels = {"": logging.DEBUG if app.debug else logging.INFO}
+    if config.get("LOG_LEVEL"):
+        levels |= read_levels(config["LOG_LEVEL"])
+    if hosted is None:
+        config["LOG_FORMAT"] = write_logs(name, config.get("LOG_FORMAT"), is_for_people=app.debug)
+    else:
+        hosted.name = clean(name, 100)
+        hosted.levels = dict.fromkeys(_SERVERS, logging.WARNING) | levels
+        together = [each for each in hosted.all if each.levels]
+        names = {name for each in together for name in each.levels}
+        levels = {name: min(each.find_level(name) for each in together) for name in names}
+    for logger, level in levels.items():
+        logging.getLogger(logger or None).setLevel(level)
+    if logging.getLogger(ACCESS).isEnabledFor(logging.INFO):
+        app.observers.add(access := AccessLog())
+
+        @app.after_serving
+        async def tell_what_was_counted() -> None:
+            access.tell()
+
+
+def write_logs(
+    service: str, log_format: str | None, *, is_for_people: bool = False, is_shared: bool = False
+) -> str:
+    """Have this process write its log, and return in which format.
+
+    Args:
+        service: the name in its lines, of those that are none of one of several services.
+        log_format: `console` or `json`; None is the first for people and on a terminal.
+        is_for_people: whether they read it, whatever it is written to.
+        is_shared: whether services share the process.
+    """
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
-    if config.get("LOG_FORMAT") is None:
-        config["LOG_FORMAT"] = "console" if app.debug or is_terminal else "json"
+    if log_format is None:
+        log_format = "console" if is_for_people or is_terminal else "json"
     formatter = LineFormatter(
-        config.get("SERVICE_NAME", app.name),
-        is_json=config["LOG_FORMAT"] == "json",
+        service,
+        is_json=log_format == "json",
         is_coloured=is_terminal
         and not os.environ.get("NO_COLOR")
         and os.environ.get("TERM") != "dumb",
+        is_shared=is_shared,
     )
     root = logging.getLogger()
     for handler in [*root.handlers]:
@@ -113,21 +161,17 @@ def install_logs(app: "ServiceApplication") -> None:
         is_stock = type(handler) is logging.StreamHandler and handler.stream is sys.stderr
         if is_stock or isinstance(handler, LineHandler):
             root.removeHandler(handler)
-        elif isinstance(handler, _Copy):
-            root.removeHandler(handler)
+        if isinstance(handler, _Copy):
             handler.close()
     ours = LineHandler(sys.stderr)
     ours.setFormatter(formatter)
     root.addHandler(ours)
     if folder := os.environ.get(COPIES):
-        root.addHandler(_Copy(folder, config.get("SERVICE_NAME", app.name)))
-    app.logger.removeHandler(default_handler)  # which Quart's create_logger has given it
-    app.logger.setLevel(logging.NOTSET)
-    root.setLevel(logging.DEBUG if app.debug else logging.INFO)
+        root.addHandler(_Copy(folder, service))
+    if is_shared:
+        for handler in root.handlers:
+            handler.addFilter(_ByService())
     take_in_libraries()
-    if config.get("LOG_LEVEL"):
-        for name, level in read_levels(config["LOG_LEVEL"]).items():
-            logging.getLogger(name or None).setLevel(level)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -141,23 +185,7 @@ def install_logs(app: "ServiceApplication") -> None:
     )
     logging.captureWarnings(True)
     log_what_is_not_caught()
-    if logging.getLogger(ACCESS).isEnabledFor(logging.INFO):
-        app.observers.append(access := AccessLog())
-
-        @app.after_serving
-        async def tell_what_was_counted() -> None:
-            access.tell()
-
-
-class _Copy(logging.FileHandler):
-    """Writes the lines once more, for those who hold them to what is promised of each."""
-
-    def __init__(self, folder: str, service: str) -> None:
-        super().__init__(Path(folder, f"{os.getpid()}.log"), encoding="utf-8")
-        self.setFormatter(LineFormatter(service, is_json=True))
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's
-        """Leave it: that a disk is full is tried too."""
+    return log_format
 
 
 def take_in_libraries() -> None:
@@ -215,49 +243,56 @@ class _ByRoot(logging.Filter):
         return False
 
 
+class _ByService(logging.Filter):
+    """Leaves out what is below the level of the service whose line it is."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is written; of no service's from INFO on."""
+        hosted = HOSTED.get()
+        level = logging.INFO if hosted is None else hosted.find_level(record.name)
+        return record.levelno >= level
+
+
 class AccessLog(Observer):
     """Logs each request when it was answered, or when its client has left."""
 
     def __init__(self) -> None:
         self._logger = logging.getLogger(ACCESS)
-        self._logs_probes = self._logger.isEnabledFor(logging.DEBUG)
         self._refused = CountedWarnings(self._logger, logging.INFO)
-        self._began = time()
-        self._record = vars(logging.LogRecord(ACCESS, logging.INFO, "", 0, "%s %s", (), None))
 
-    def end_request(self, request: ObservedRequest) -> None:
-        """Log it; probes of a service that is well only at the level DEBUG."""
-        scope, status, level = request.scope, request.status, logging.INFO
-        path, client = scope["path"], scope.get("client")
-        if path in _PROBES and status == 200:
-            if not self._logs_probes:
+    def end_requests(self, requests: Sequence[ObservedRequest]) -> None:
+        """Log each; probes of a service that is well only at the level DEBUG."""
+        hosted = HOSTED.get()
+        least = logging.DEBUG if hosted is None else hosted.find_level(ACCESS)
+        if least > logging.DEBUG or not self._logger.isEnabledFor(logging.DEBUG):
+            if least > logging.INFO or not self._logger.isEnabledFor(logging.INFO):
                 return
-            level = logging.DEBUG
-        method, path = self._plain(scope["method"], 20), self._plain(path, MOST_OF_A_PATH)
-        fields: dict[str, Any] = {
-            "method": method,
-            "path": path,
-            "status": status,
-            "duration_ms": round(request.seconds * 1000, 3),
-            "bytes_received": request.received,
-            "bytes_sent": request.sent,
-            "client": None if client is None else self._plain(client[0], 64),
-        }
-        if ended := request.ended:
-            fields["ended"] = ended
-        record = logging.LogRecord.__new__(logging.LogRecord)  # whose own costs two microseconds
-        now = time()
-        vars(record).update(
-            self._record,
-            created=now,
-            msecs=int(now * 1000) % 1000,
-            relativeCreated=(now - self._began) * 1000,
-            levelno=level,
-            levelname=logging.getLevelName(level),
-            args=(method, path),
-            **{_ACCESS: fields},
+            requests = [each for each in requests if not _is_probe(each)]
+        if not self._is_heard_elsewhere():
+            for handler in logging.root.handlers:
+                cast("LineHandler", handler).tell(requests)
+            return
+        for request in requests:
+            level = logging.DEBUG if _is_probe(request) else logging.INFO
+            known = {"name": ACCESS, "levelno": level, "levelname": logging.getLevelName(level)}
+            said = {"msg": "%s %s", "args": (request.scope["method"], request.scope["path"])}
+            token = REQUEST.set(request)
+            self._logger.handle(logging.makeLogRecord({**known, **said, _ACCESS: request}))
+            REQUEST.reset(token)
+
+    def _is_heard_elsewhere(self) -> bool:
+        """Whether others than our handlers want a record, which costs more than all of the line."""
+        logger: logging.Logger | None = self._logger
+        while logger is not None and logger is not logging.root:
+            if logger.filters or logger.handlers or not logger.propagate:
+                return True
+            logger = logger.parent
+        return any(
+            not isinstance(handler, LineHandler)
+            or handler.level
+            or not all(isinstance(each, _ByService) for each in handler.filters)
+            for handler in logging.root.handlers
         )
-        self._logger.handle(record)
 
     def end_refused(self, status: int) -> None:
         """Log one of each minute: what comes so is often a flood."""
@@ -268,17 +303,24 @@ class AccessLog(Observer):
         """Log now how many were refused."""
         self._refused.tell()
 
-    def _plain(self, text: str, most: int) -> str:
-        if len(text) > most or not text.isascii() or not text.isprintable() or "=" in text:
-            return clean(text, most)
-        return clean(text) if ":" in text else text
+
+def _is_probe(request: ObservedRequest) -> bool:
+    """Whether it was a probe, of a service that is well."""
+    return request.scope["path"] in PROBES and request.status == 200
 
 
 class LineFormatter(ProcessorFormatter):
     """Writes a record of `logging` or `structlog` in one line, or with a traceback below it."""
 
-    def __init__(self, service: str, *, is_json: bool, is_coloured: bool = False) -> None:
-        write: Any = Console(is_coloured=is_coloured)
+    def __init__(
+        self,
+        service: str,
+        *,
+        is_json: bool,
+        is_coloured: bool = False,
+        is_shared: bool = False,
+    ) -> None:
+        write: Any = Console(is_coloured=is_coloured, is_shared=is_shared)
         if is_json:
             write = JSONRenderer(serializer=lambda line, **_: orjson.dumps(line).decode())
         super().__init__(
@@ -287,18 +329,23 @@ class LineFormatter(ProcessorFormatter):
             pass_foreign_args=True,
         )
         self._service = clean(service, 100)
+        self.encode: Callable[[EventDict], bytes] = (
+            partial(orjson.dumps, option=orjson.OPT_APPEND_NEWLINE)
+            if is_json
+            else lambda line: f"{write(None, '', line)}\n".encode(errors="backslashreplace")
+        )
+        """Returns a line as it is written, with its end."""
         self._write: Callable[[object, str, EventDict], str] = write
         self._second = 0
         self._stamp = ""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return it without a line break at its end; of what was logged nothing raises here."""
-        access = vars(record).get(_ACCESS)
+        request = vars(record).get(_ACCESS)
         try:
-            if access is None:
+            if request is None:
                 return super().format(record)
-            line = self._begin(record, f"{access['method']} {access['path']}")
-            line.update(access)
+            line = self.describe(request, self.write_time(record.created), record.process)
         except Exception as error:  # of what was logged
             name, kind = clean(record.name, 200), type(error).__name__
             line = self._begin(record, f"A line of {name} cannot be written: {kind}")
@@ -306,28 +353,65 @@ class LineFormatter(ProcessorFormatter):
                 line["exception"] = write_exception(record.exc_info, line.get("request_id"))
         return self._write(None, "", line)
 
-    def _begin(self, record: logging.LogRecord, event: str) -> EventDict:
-        second = int(record.created)
+    def describe(self, request: ObservedRequest, stamp: str, process: int | None) -> EventDict:
+        """Return what the access line of a request says, at this time."""
+        scope, sent, hosted = request.scope, request.id.decode("latin1"), HOSTED.get()
+        method, path, client = scope["method"], scope["path"], scope.get("client")
+        event = f"{method} {path}"
+        if not _is_plain(event):
+            method, path = clean(method, 20), clean(path, MOST_OF_A_PATH)
+            event = f"{method} {path}"
+        address = client[0] if client else None
+        if address is not None and not _is_plain(address):
+            address = clean(address, 64)
+        line: EventDict = {
+            "timestamp": stamp,
+            "level": "debug" if _is_probe(request) else "info",
+            "logger": ACCESS,
+            "event": event,
+            "service": self._service if hosted is None else hosted.name,
+            "pid": process,
+            "request_id": clean(sent) if "://" in sent else sent,
+            "route": request.rule,
+            "method": method,
+            "path": path,
+            "status": request.status,
+            "duration_ms": round(request.seconds * 1000, 3),
+            "bytes_received": request.received,
+            "bytes_sent": request.sent,
+            "client": address,
+        }
+        if request.rule is None:
+            del line["route"]
+        if not request.is_whole or request.left:
+            line["ended"] = request.ended
+        if spans or request.trace_parent is not None:
+            _note_trace(line, request)
+        return line
+
+    def write_time(self, seconds: float) -> str:
+        """Return a time since 1970 as RFC 3339 has it, in UTC."""
+        second = int(seconds)
         if second != self._second:
             self._second, self._stamp = second, strftime("%Y-%m-%dT%H:%M:%S.", gmtime(second))
+        return f"{self._stamp}{int((seconds - second) * 1e6):06d}Z"
+
+    def _begin(self, record: logging.LogRecord, event: str) -> EventDict:
+        hosted = HOSTED.get()
         line: EventDict = {
-            "timestamp": f"{self._stamp}{int((record.created - second) * 1e6):06d}Z",
+            "timestamp": self.write_time(record.created),
             "level": record.levelname.lower(),
-            "logger": record.name if record.name == ACCESS else clean(record.name, 200),
+            "logger": clean(record.name, 200),
             "event": event,
-            "service": self._service,
+            "service": self._service if hosted is None else hosted.name,
             "pid": record.process,
         }
         if (request := find_request()) is not None:
-            line["request_id"] = sent = request.id.decode("latin1")
-            if "://" in sent:
-                line["request_id"] = clean(sent)
+            sent = request.id.decode("latin1")
+            line["request_id"] = clean(sent) if "://" in sent else sent
             if request.rule is not None:
                 line["route"] = request.rule
-        if trace := find_trace():
-            line["trace_id"], span = trace
-            if span is not None:
-                line["span_id"] = span
+        _note_trace(line, request)
         return line
 
     def _gather(self, _logger: object, _method: str, told: EventDict) -> EventDict:
@@ -357,6 +441,13 @@ class LineFormatter(ProcessorFormatter):
         if stack is not None:
             line["stack"] = _in_lines(to_text(stack))
         return line
+
+
+def _note_trace(line: EventDict, request: ObservedRequest | None) -> None:
+    if trace := find_trace(request):
+        line["trace_id"], span = trace
+        if span is not None:
+            line["span_id"] = span
 
 
 def fill(message: str, args: Any) -> str:
@@ -456,12 +547,13 @@ def _shorten(text: str) -> str:
 class Console:
     """Writes a line for people: when, how grave, what, and then the rest as `name=value`."""
 
-    def __init__(self, *, is_coloured: bool) -> None:
+    def __init__(self, *, is_coloured: bool, is_shared: bool) -> None:
         self._is_coloured = is_coloured
+        self._is_shared = is_shared
 
     def __call__(self, _logger: object, _method: str, line: EventDict) -> str:
         """Return the line, and a traceback below it, whose lines are indented."""
-        del line["service"]
+        service = line.pop("service")
         if parent_process() is None:
             del line["pid"]
         if line["event"] == f"{line.get('method')} {line.get('path')}":
@@ -474,6 +566,7 @@ class Console:
         words = [
             self._paint(_DIM, f"{stamp[:10]} {stamp[11:23]}"),
             self._paint(_COLOURS.get(level, _RED), level.upper().ljust(8)),
+            *([self._paint(_DIM, service)] if self._is_shared else ()),
             self._paint(_BOLD, event),
             self._paint(_DIM, f"[{logger}]"),
             *(f"{self._paint(_DIM, _quoted(name) + '=')}{_quoted(line[name])}" for name in line),
@@ -517,14 +610,33 @@ class LineHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record; what cannot be written is lost."""
+        with suppress(Exception):  # there is no stderr, it was closed, or the line has no text
+            self._put(f"{self.format(record)}\n".encode(errors="backslashreplace"))
+
+    def tell(self, requests: Iterable[ObservedRequest]) -> None:
+        """Write access lines of which there are no records, as many at once as a pipe takes whole."""
+        formatter, data, count = cast("LineFormatter", self.formatter), b"", 0
+        stamp, process = formatter.write_time(time()), os.getpid()
+        self.acquire()
         try:
-            data = f"{self.format(record)}\n".encode(errors="backslashreplace")
-            if self._unwritten or self._lost:
-                self.go_on()
-            if self._unwritten or self._lost or not self._write(data):
-                self._lost += 1
-        except Exception:  # there is no stderr, it was closed, or the line has no text
+            for request in requests:
+                line = formatter.encode(formatter.describe(request, stamp, process))
+                if len(data) + len(line) > _ATOMIC:
+                    self._put(data, count)
+                    data, count = b"", 0
+                data, count = data + line, count + 1
+            self._put(data, count)
+        except Exception:  # as above
             return
+        finally:
+            self.release()
+
+    def _put(self, data: bytes, count: int = 1) -> None:
+        """Write a number of lines, or lose them."""
+        if self._unwritten or self._lost:
+            self.go_on()
+        if self._unwritten or self._lost or not self._write(data):
+            self._lost += count
 
     def go_on(self) -> None:
         """Write what was left of a line, and how many were lost, where there is room again."""
@@ -593,3 +705,18 @@ class LineHandler(logging.Handler):
         except OSError:
             return False
         return size <= (most - int(held[0])) // 2
+
+
+class _Copy(LineHandler):
+    """Writes the lines once more, for those who hold them to what is promised of each."""
+
+    def __init__(self, folder: str, service: str) -> None:
+        path = Path(folder, f"{os.getpid()}.log")
+        self._file = path.open("a", encoding="utf-8")
+        super().__init__(self._file)
+        self.setFormatter(LineFormatter(service, is_json=True))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()

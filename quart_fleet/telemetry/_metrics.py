@@ -8,9 +8,13 @@ import errno
 import gc
 import logging
 import os
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import repeat
 from time import perf_counter
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -101,6 +105,17 @@ class _Children(dict[tuple[str, ...], T], Generic[T]):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+class _Histogram(Histogram):
+    """One that counts many values at once."""
+
+    def observe_all(self, amounts: Sequence[float]) -> None:
+        """Count each value in the first bucket whose bound it does not exceed."""
+        self._sum.inc(sum(amounts))
+        bounds = repeat(self._upper_bounds)
+        for number, count in Tally(map(bisect_left, bounds, amounts)).items():
+            self._buckets[number].inc(count)
+
+
 class _Process:
     """What prometheus-client tells of this process, as values that are added up over processes."""
 
@@ -144,10 +159,9 @@ class Metrics(Observer):
         # As many series again, which Prometheus does not need.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # has no types
         counter = partial(Counter, registry=registry)
-        histogram = partial(Histogram, registry=registry, buckets=DURATIONS)
+        histogram = partial(_Histogram, registry=registry, buckets=DURATIONS)
         gauge = partial(Gauge, registry=registry, multiprocess_mode="livesum")
         self._app = app
-        self._running = 0
         requests = counter(
             "http_requests_total", "Requests that were answered.", ["method", "route", "status"]
         )
@@ -157,13 +171,10 @@ class Metrics(Observer):
             ["method", "route"],
         )
 
-        def count(
-            method: str, route: str, status: str
-        ) -> tuple[Callable[[], None], Callable[[float], None]]:
+        def count(method: str, route: str, status: str) -> tuple[Counter, _Histogram]:
             # Failures are told from 0 on: Prometheus sees no rise in what begins with its first.
             requests.labels(method, route, FAILED)
-            observe = durations.labels(method, route).observe
-            return requests.labels(method, route, status).inc, observe
+            return requests.labels(method, route, status), durations.labels(method, route)
 
         self._requests = _Children(MOST_ROUTES, (None, OTHER, None), count)
         self._in_progress = gauge("http_requests_in_progress", "Requests that are being answered.")
@@ -180,9 +191,9 @@ class Metrics(Observer):
         statements = histogram(
             "db_statement_duration_seconds", "From a statement to its answer.", ["statement"]
         )
-        self._statements = _Children[Callable[[float], None]](
-            MOST_STATEMENTS, (OTHER,), lambda summary: statements.labels(summary).observe
-        )
+        self._statements = _Children[_Histogram](MOST_STATEMENTS, (OTHER,), statements.labels)
+        self._ended_statements = defaultdict[str, list[float]](list)
+        """Seconds of those that are not counted yet."""
         errors = counter("db_statement_errors_total", "Statements that failed.", ["sqlstate"])
         self._errors = _Children[Callable[[], None]](
             MOST_STATES, (OTHER,), lambda sqlstate: errors.labels(sqlstate).inc
@@ -233,39 +244,46 @@ class Metrics(Observer):
             for generation in range(3):
                 self._collections.labels(str(generation))
 
-    def begin_request(self, _: ObservedRequest) -> None:
-        """Count it as one in progress."""
-        self._running += 1
-
-    def end_request(self, request: ObservedRequest) -> None:
-        """Count it by its route and what came of it."""
-        self._running -= 1
-        method = request.scope["method"]
-        if request.has_failed:
-            status = FAILED
-        else:
-            status = NONE if request.status is None else _CLASSES.get(request.status, OTHER)
-        count, observe = self._requests[
-            method if method in _METHODS else OTHER, request.rule or "", status
-        ]
-        count()
-        observe(request.seconds)
-        if request.received:
-            self._received.inc(request.received)
-        if request.sent:
-            self._sent.inc(request.sent)
+    def end_requests(self, requests: Sequence[ObservedRequest]) -> None:
+        """Count them by their routes and what came of them."""
+        self._count_statements()
+        received = sent = 0
+        ended = defaultdict[tuple[str, str, str], list[float]](list)
+        for request in requests:
+            method = request.scope["method"]
+            if request.has_failed:
+                status = FAILED
+            else:
+                status = NONE if request.status is None else _CLASSES.get(request.status, OTHER)
+            key = method if method in _METHODS else OTHER, request.rule or "", status
+            ended[key].append(request.seconds)
+            received += request.received
+            sent += request.sent
+        for key, seconds in ended.items():
+            counter, durations = self._requests[key]
+            counter.inc(len(seconds))
+            durations.observe_all(seconds)
+        if received:
+            self._received.inc(received)
+        if sent:
+            self._sent.inc(sent)
 
     def end_refused(self, status: int) -> None:
         """Count an answer of the server's own."""
         self._refused.labels(str(status)).inc()
 
     def end_statement(self, statement: ObservedStatement) -> None:
-        """Count it by what it does with which table."""
-        self._statements[(statement.summary,)](statement.seconds)
+        """Count it by what it does with which table, soon."""
+        self._ended_statements[statement.summary].append(statement.seconds)
         if statement.error is not None:
             sqlstate = getattr(statement.error, "sqlstate", None)
             is_one = isinstance(sqlstate, str) and len(sqlstate) == 5
             self._errors[(str(sqlstate) if is_one else NONE,)]()
+
+    def _count_statements(self) -> None:
+        while self._ended_statements:
+            summary, seconds = self._ended_statements.popitem()
+            self._statements[(summary,)].observe_all(seconds)
 
     def end_call(self, call: ObservedCall) -> None:
         """Count it by its operation and what came of it."""
@@ -291,7 +309,8 @@ class Metrics(Observer):
 
     def sample(self) -> None:
         """Tell what has a size now, and the garbage collected since the last time."""
-        self._in_progress.set(self._running)
+        self._in_progress.set(self._app.running)
+        self._count_statements()
         database: Database | None = self._app.extensions.get(DATABASE)
         if database is not None:
             counts = database.count_connections()
@@ -328,7 +347,7 @@ class Metrics(Observer):
 
         tick(loop.time())
         gc.callbacks.append(self.note_collection)
-        self._app.observers.append(self)
+        self._app.observers.add(self)
         try:
             yield
         finally:

@@ -13,7 +13,7 @@ import socket
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -35,6 +35,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from quart_fleet import __version__
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.files import parse_toml
+from quart_fleet.logs import HOSTED, HostedService
 from quart_fleet.server._listener import SCRAPES, listen
 from quart_fleet.telemetry._metrics import Metrics
 from quart_fleet.workspace import PROJECT_FILE, Workspace
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable by which prometheus-client finds the folder of its files."""
+TOGETHER = "METRICS_PORT"
+"""The variable by which several services of one process tell their metrics at one port."""
 _PREFIX = "quart-fleet-metrics-"
 MOST_CLIENTS = 16
 """Connections that are answered at a time, each by a thread; one more ends the oldest."""
@@ -77,6 +80,16 @@ def measuring(app: "ServiceApplication") -> Iterator[None]:
     listener = app.extensions.get(SCRAPES)
     is_worker = SCRAPES not in app.extensions and folder.name.startswith(_PREFIX)
     registry, address = CollectorRegistry(), (app.config["HOST"], app.config["METRICS_PORT"])
+    hosted = HOSTED.get()
+    if hosted is not None and TOGETHER in os.environ:
+        with Metrics(app, registry).installed():
+            registry.register(_Build(app))
+            hosted.metrics = registry
+            try:
+                yield
+            finally:
+                hosted.metrics = None
+        return
     if is_worker:
         try:
             _reserve(folder, f"{os.getpid()}.db")
@@ -107,6 +120,23 @@ def measuring(app: "ServiceApplication") -> Iterator[None]:
         registry.register(_Others())
         with Endpoint(registry, address, listener):
             yield
+
+
+@contextmanager
+def telling_together(services: Sequence[HostedService]) -> Iterator[None]:
+    """Serve during a block what the services of this process measure, at METRICS_PORT of all of them.
+
+    Raises ConfigurationError.
+    """
+    port = os.environ[TOGETHER]
+    if not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise ConfigurationError(f"{TOGETHER}: write a number from 1 to 65535")
+    registry = CollectorRegistry()
+    registry.register(_Services(services))
+    registry.register(_Others())
+    address = os.environ.get("HOST") or "127.0.0.1", int(port)
+    with Endpoint(registry, address, listen(*address, TOGETHER)):
+        yield
 
 
 @contextmanager
@@ -239,6 +269,27 @@ class _Others:
         for family in REGISTRY.collect():
             if family.name != "python_gc_collections":
                 yield family
+
+
+class _Services:
+    """The metrics of several services, each by the label that Prometheus has for what it asks."""
+
+    def __init__(self, services: Sequence[HostedService]) -> None:
+        self._services = services
+
+    def collect(self) -> Iterable[Metric]:
+        """Return those of the services that measure, and of each family all samples together."""
+        families: dict[str, Metric] = {}
+        for service in self._services:
+            registry: CollectorRegistry | None = service.metrics
+            for each in registry.collect() if registry is not None else ():
+                own = Metric(each.name, each.documentation, each.type)
+                family = families.setdefault(each.name, own)
+                family.samples += [
+                    sample._replace(labels={**sample.labels, "job": service.name})
+                    for sample in each.samples
+                ]
+        return families.values()
 
 
 class _Sums:

@@ -11,6 +11,7 @@ from dotenv import dotenv_values
 from quart_fleet.conventions import SECRETS
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.files import read_text
+from quart_fleet.logs import HOSTED
 
 if TYPE_CHECKING:
     from quart_fleet.asgi._application import ServiceApplication
@@ -33,9 +34,13 @@ def trace_where_asked(app: "ServiceApplication") -> None:
     exporters = list(dict.fromkeys(name.strip().lower() for name in named if name.strip()))
     if is_disabled or not exporters or "none" in exporters:
         return
-    os.environ.update(variables)  # which alone OpenTelemetry reads
+    hosted = HOSTED.get()
+    if hosted is None:
+        os.environ.update(variables)  # which alone OpenTelemetry reads
 
     async def begin() -> None:
+        before = dict(os.environ)
+        os.environ.update(variables)
         try:
             # Nothing of it is imported where no traces are asked for.
             from quart_fleet.telemetry._traces import Exports, Traces  # noqa: PLC0415
@@ -47,8 +52,13 @@ def trace_where_asked(app: "ServiceApplication") -> None:
             ) from None
         except ValueError as error:  # of OTEL_PROPAGATORS
             raise ConfigurationError(f"OpenTelemetry cannot start: {error}") from None
-        exports = Exports(exporters, app.config["SERVICE_NAME"], get_running_loop())
-        app.observers.append(Traces(exports.provider))
+        else:
+            exports = Exports(exporters, app.config["SERVICE_NAME"], get_running_loop())
+            app.observers.add(Traces(exports.provider))
+        finally:
+            if hosted is not None:  # of whose settings other services hear nothing
+                for name in os.environ.keys() - before.keys():
+                    del os.environ[name]
 
         @app.after_serving
         async def end() -> None:

@@ -8,10 +8,10 @@ import logging
 import os
 import re
 from asyncio import AbstractEventLoop
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import Context, ContextVar
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.metadata import entry_points
 from random import getrandbits
 from time import time_ns
@@ -28,13 +28,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.util._decorator import _agnosticcontextmanager
 from sqlalchemy.exc import SQLAlchemyError
 
 from quart_fleet import __version__, observation
 from quart_fleet.errors import ConfigurationError
-from quart_fleet.logs import CountedWarnings, clean, escape
+from quart_fleet.logs import HOSTED, CountedWarnings, clean, escape
 from quart_fleet.observation import (
-    REQUEST,
     ObservedCall,
     ObservedRequest,
     ObservedStatement,
@@ -79,6 +79,21 @@ def take_id() -> int:
     return _DRAWN.get() or getrandbits(128)
 
 
+class _Dropped(trace.NonRecordingSpan):
+    """The span of a request whose trace is not sampled: the rest of its ids is made for who asks."""
+
+    def __init__(self, trace_id: int) -> None:
+        self._trace_id = trace_id
+
+    @cached_property
+    def _context(self) -> trace.SpanContext:  # type: ignore[override]  # of which more is not known
+        return trace.SpanContext(self._trace_id, getrandbits(64), is_remote=False)
+
+
+_CURRENT = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, _ROOT)))
+"""The key under which a context has its current span."""
+
+
 class Traces(Observer):
     """Makes a span of each request, each statement and each call.
 
@@ -88,7 +103,7 @@ class Traces(Observer):
     """
 
     def __init__(self, provider: TracerProvider | None = None) -> None:
-        self._start_span = trace.get_tracer("quart_fleet", __version__).start_span
+        self._start_span = trace.get_tracer("quart_fleet", __version__, provider or None).start_span
         self._propagator = propagate.get_global_textmap()
         observation.spans[:] = [_find_ids]
         sampler = getattr(provider, "sampler", None)
@@ -107,28 +122,28 @@ class Traces(Observer):
         method = scope["method"] if scope["method"] in _METHODS else "HTTP"
         # Without what is current in the server's task: a request has no other parent than it says.
         context, drawn = _ROOT, None
-        if self._bound is None or not _W3C.isdisjoint(dict(scope["headers"])):
+        if self._bound is None or any(name in _W3C for name, _ in scope["headers"]):
             context = self._propagator.extract(scope["headers"], _ROOT, _HEADERS)
         else:
             # As the sampler does, in a third of the time: nearly all requests end here.
             drawn = getrandbits(128)
             if drawn & TraceIdRatioBased.TRACE_ID_LIMIT >= self._bound:
-                ids = trace.SpanContext(drawn, getrandbits(64), is_remote=False)
-                span: trace.Span = trace.NonRecordingSpan(ids)
-                request.span = span, contexts.attach(trace.set_span_in_context(span, _ROOT))
+                request.span = _Dropped(drawn)
+                contexts.attach(contexts.Context({_CURRENT: request.span}))
                 return
         _DRAWN.set(drawn)
         span = self._start_span(method, context, SpanKind.SERVER)
         _DRAWN.set(None)
-        request.span = span, contexts.attach(trace.set_span_in_context(span, context))
+        request.span = span
+        contexts.attach(trace.set_span_in_context(span, context))
         if span.is_recording():
             span.set_attributes(attributes_of(request))
 
     def end_request(self, request: ObservedRequest) -> None:
         """Say what came of it: only what this service has failed in is an error of its."""
-        span, token = request.span
-        contexts.detach(token)
-        request.span = span, None  # a token holds its context, which holds the request
+        span = request.span
+        if span is None or type(span) is _Dropped:
+            return
         if span.is_recording():
             if request.rule is not None:
                 method = request.scope["method"]
@@ -147,7 +162,8 @@ class Traces(Observer):
 
     def end_statement(self, statement: ObservedStatement) -> None:
         """Make a span of what has ended just now."""
-        if _is_dropped(trace.get_current_span()):
+        current = contexts.get_current().get(_CURRENT)
+        if type(current) is _Dropped or _is_dropped(trace.get_current_span()):
             return
         end = time_ns()
         start = end - int(statement.seconds * 1e9)
@@ -211,12 +227,11 @@ class Traces(Observer):
         span.end()
 
 
-def _find_ids() -> tuple[str, str] | None:
+def _find_ids(request: ObservedRequest | None) -> tuple[str, str] | None:
     """Return the ids of the current span, as log lines have them."""
     context = trace.get_current_span().get_span_context()
-    request = REQUEST.get()
     if not context.is_valid and request is not None and request.span is not None:
-        context = request.span[0].get_span_context()
+        context = request.span.get_span_context()
     if not context.is_valid:
         return None
     return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
@@ -315,6 +330,7 @@ class Exports:
         log = logging.getLogger("opentelemetry")
         log.propagate = False
         log.handlers = [_Trouble(self.warnings, loop)]
+        hosted = HOSTED.get()
         if isinstance(trace.get_tracer_provider(), TracerProvider):
             return  # the service's own, or one that its process was started with
         try:
@@ -329,12 +345,46 @@ class Exports:
                 self.provider.add_span_processor(processor(exporter))
         except ValueError as error:
             raise ConfigurationError(f"OpenTelemetry cannot start: {error}") from None
-        trace.set_tracer_provider(self.provider)
+        if hosted is None:
+            trace.set_tracer_provider(self.provider)
+            return
+        hosted.spans = self.provider
+        if not isinstance(trace.get_tracer_provider(), _ByService):
+            trace.set_tracer_provider(_ByService())
 
     def end(self) -> None:
         """Send what has not been sent yet."""
         if self.provider is not None:
             self.provider.shutdown()
+
+
+class _ByService(trace.TracerProvider):
+    """The provider of a process that has several services: spans are made by that of each."""
+
+    def get_tracer(self, *arguments: Any, **options: Any) -> trace.Tracer:
+        """Return a tracer that may be kept: it asks at each span whose it is."""
+        return _TracerByService(arguments, options)
+
+
+class _TracerByService(trace.Tracer):
+    def __init__(self, arguments: Any, options: Any) -> None:
+        self._arguments, self._options = arguments, options
+
+    def _find(self) -> trace.Tracer:
+        hosted = HOSTED.get()
+        own = hosted.spans if hosted is not None else None
+        provider: trace.TracerProvider = own or trace.NoOpTracerProvider()
+        return provider.get_tracer(*self._arguments, **self._options)
+
+    def start_span(self, *arguments: Any, **options: Any) -> trace.Span:
+        """Start one of the service whose code runs."""
+        return self._find().start_span(*arguments, **options)
+
+    @_agnosticcontextmanager  # as there, since it may decorate a coroutine function too
+    def start_as_current_span(self, *arguments: Any, **options: Any) -> Iterator[trace.Span]:
+        """Start one that is the current one during a block."""
+        with self._find().start_as_current_span(*arguments, **options) as span:
+            yield span
 
 
 def load_exporter(name: str) -> Any:

@@ -2,7 +2,6 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import Context
 from hashlib import sha256
 from time import monotonic, perf_counter
 from typing import Literal, cast
@@ -15,6 +14,7 @@ from quart_fleet.conventions import PREFIX
 from quart_fleet.database import Database
 from quart_fleet.dto import ResponseDTO
 from quart_fleet.errors import DatabaseUnavailableError, UnavailableError
+from quart_fleet.logs import outside_requests
 from quart_fleet.web._envelope import Answer, Envelope
 from quart_fleet.web._routes import Blueprint, Declared, declared_of
 
@@ -76,7 +76,7 @@ class Probe:
         if kept is None or not is_kept or kept.get_loop() is not loop:
             self._asked = now
             # In a context of its own: it is no part of the request that happens to be the first.
-            self._answer = kept = loop.create_task(self._ping(), context=Context())
+            self._answer = kept = loop.create_task(self._ping(), context=outside_requests())
         answer = await asyncio.shield(kept)
         if isinstance(answer, DatabaseUnavailableError):
             raise DatabaseUnavailableError from answer.__cause__
@@ -130,7 +130,7 @@ def add_document(app: Quart, endpoint: str) -> None:
         """Answer the OpenAPI document of all routes."""
         if _DOCUMENT not in app.extensions:
             maker = ThreadPoolExecutor(1)
-            app.extensions[_DOCUMENT] = maker.submit(make_document, app)
+            app.extensions[_DOCUMENT] = maker.submit(outside_requests().run, make_document, app)
             maker.shutdown(wait=False)
         text, tag = await asyncio.shield(asyncio.wrap_future(app.extensions[_DOCUMENT]))
         response = Response(text, content_type="application/json")

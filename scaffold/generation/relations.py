@@ -1,6 +1,6 @@
 """What the fields of a resource refer to, and what has to be stored before one of it can be."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -69,38 +69,6 @@ class Target(ResourceName):
             and not isinstance(one.default, Generated)
         )
 
-    def further_rows(self, counts: Mapping[str, int]) -> list[dict[str, Any]]:
-        """Return in what each row of tests after the second differs from it, by the fields' names.
-
-        Args:
-            counts: how many rows there are of each resource, its own among them.
-        """
-        description, count = self.description, counts[self.singular]
-        fields = {one.name: one for one in description.fields}
-        uniques, cleared = list[tuple[str, ...]](), dict[str, Any]()
-        for names in description.unique_sets:
-            optional = [name for name in names if fields[name].optional]
-            cleared |= dict.fromkeys(optional[:1])
-            uniques += [] if optional else [names]
-        states = {action.field for action in description.actions}
-        values = {
-            name: [initial_of(fields[name])]
-            if name in states
-            else distinct_samples(fields[name], counts.get(fields[name].type.target, count))
-            for name in dict.fromkeys(name for names in uniques for name in names)
-        }
-        two = [
-            {name: found[number % len(found)] for name, found in values.items()}
-            for number in (0, 1)
-        ]
-        found = distinct_rows(values, uniques, count, two)
-        if len(found) < count - 2:
-            raise MisuseError(
-                f"{count} {self.plural_label_lower} were not found whose unique values differ. "
-                "Want fewer of them, or let more values differ."
-            )
-        return [cleared | row for row in found]
-
 
 @dataclass(frozen=True, slots=True)
 class Relations:
@@ -118,10 +86,53 @@ class Relations:
     """Whether a row is not deleted while others refer to it."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """How many rows tests store of each of `stored_first`, by its name."""
+    totals: Mapping[str, int] = field(default_factory=dict)
+    """How many rows of each the whole fleet refers to, where these are more than two."""
+
+    later: frozenset[str] = frozenset()
+    """Resources of other services that refer to this one too, and are seeded after it."""
 
     def get(self, name: str) -> Target:
         """Return the resource of this name that a field refers to."""
         return next(one for one in self.targets if one.singular == name)
+
+
+def further_rows(
+    description: ResourceDescription, counts: Mapping[str, int], singular: str
+) -> list[dict[str, Any]]:
+    """Return in what each row of samples after the second differs from it, by the fields' names.
+
+    Args:
+        description: of the resource.
+        counts: how many rows there are of each resource, two where it is not named.
+        singular: its name.
+    """
+    count = counts.get(singular, 2)
+    if count <= 2:
+        return []
+    fields = {one.name: one for one in description.fields}
+    uniques, cleared = list[tuple[str, ...]](), dict[str, Any]()
+    for names in description.unique_sets:
+        optional = [name for name in names if fields[name].optional]
+        cleared |= dict.fromkeys(optional[:1])
+        uniques += [] if optional else [names]
+    states = {action.field for action in description.actions}
+    values = {
+        name: [initial_of(fields[name])]
+        if name in states
+        else distinct_samples(fields[name], counts.get(fields[name].type.target, count))
+        for name in dict.fromkeys(name for names in uniques for name in names)
+    }
+    two = [
+        {name: found[number % len(found)] for name, found in values.items()} for number in (0, 1)
+    ]
+    found = distinct_rows(values, uniques, count, two)
+    if len(found) < count - 2:
+        raise MisuseError(
+            f"{count} {names_of(description).plural_label_lower} were not found whose unique values differ. "
+            "Want fewer of them, or let more values differ."
+        )
+    return [cleared | row for row in found]
 
 
 def prefix_of(service: ServiceName, names: ResourceName) -> str:
@@ -170,7 +181,41 @@ def relate(fleet: FleetDescription) -> dict[str, Relations]:
             name in kept_by_others,
             _counted(name, before, {one: each for one, (*_, each) in described.items()}),
         )
-    return related
+    totals = dict[str, int]()
+    for each in related.values():
+        totals |= {
+            name: max(count, totals.get(name, 0))
+            for name, count in each.counts.items()
+            if count > 2
+        }
+    later = find_later({one: each for one, (*_, each) in described.items()}, kept)
+    return {name: replace(each, totals=totals, later=later[name]) for name, each in related.items()}
+
+
+def find_later(
+    described: Mapping[str, ResourceDescription], kept: Mapping[str, Sequence[str]]
+) -> dict[str, frozenset[str]]:
+    """Return what of other services, by each resource's name, cannot be there before it.
+
+    Args:
+        described: the resources, by name.
+        kept: what each needs of tables, in which there is no circle.
+    """
+    edges = {name: dict.fromkeys(needs) for name, needs in kept.items()}
+    found = {name: set[str]() for name in described}
+    foreign = [
+        (name, one)
+        for name, resource in described.items()
+        for each in (resource, *resource.parts)
+        for one in each.fields
+        if one.type.service and not one.type.has_foreign_key and one.type.target in described
+    ]
+    for name, one in sorted(foreign, key=lambda each: each[1].optional):
+        if name in _reached(one.type.target, edges):
+            found[name].add(one.type.target)
+        else:
+            edges[name][one.type.target] = None
+    return {name: frozenset(each) for name, each in found.items()}
 
 
 def without_references(description: ResourceDescription, targets: Set[str]) -> ResourceDescription:
@@ -237,7 +282,7 @@ def _named(resource: ResourceDescription) -> list[str]:
     return list(dict.fromkeys(each.target for each in kinds if each.name in ("ref", "many")))
 
 
-def _reached(start: str, edges: Mapping[str, Mapping[str, bool]]) -> set[str]:
+def _reached(start: str, edges: Mapping[str, Iterable[str]]) -> set[str]:
     """Return a resource and all that it leads to."""
     found, ahead = set[str](), [start]
     while ahead:

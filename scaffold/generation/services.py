@@ -21,9 +21,10 @@ from scaffold.generation.fields import (
     spell_in_sql,
 )
 from scaffold.generation.fleet import PlannedService
-from scaffold.generation.relations import Target
+from scaffold.generation.relations import Target, further_rows
 from scaffold.generation.render import TEMPLATES, Files, render, render_tree
 from scaffold.generation.samples import samples_of
+from scaffold.generation.seeds import SeedWords
 from scaffold.generation.shipped import MODEL, SERVICE, shipped_resource
 from scaffold.generation.tables import Table, quoted
 from scaffold.language.description import Value
@@ -748,7 +749,8 @@ class StoredWords:
     @property
     def lines(self) -> list[str]:
         """What stores them."""
-        target, further = self.target, self.target.further_rows(self.counts)
+        target = self.target
+        further = further_rows(target.description, self.counts, target.singular)
         if self.is_own:
             add = f"    await work.{target.plural}.add"
             return [
@@ -808,7 +810,7 @@ class StoredWords:
         """The classes of the words by which further rows differ."""
         if not self.is_own:
             return []
-        further = self.target.further_rows(self.counts)
+        further = further_rows(self.target.description, self.counts, self.target.singular)
         fields = self._resource.fields.fields
         return [
             one.enum
@@ -938,6 +940,9 @@ def render_service(service: PlannedService, project: str, base: str, root: Path 
             else "",
         }
         tree |= render_tree("composition", composition)
+    if service.resources:
+        seeds = [SeedWords.of(one) for one in service.resources]
+        tree |= render_tree("seeds", words | {"seeds": seeds})
     tree |= render_clients(clients, words, tree)
     for resource in service.resources:
         resource_words = words | describe_resource(resource, service.name.typed)

@@ -1,35 +1,108 @@
-"""`python -m scaffold up`: the fleet running, on this machine, until Ctrl-C."""
+"""`python -m scaffold up`: the fleet running on this machine, until Ctrl-C or in the background."""
 
 import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from scaffold.commands.environment import make_missing
 from scaffold.errors import ScaffoldError
-from scaffold.supervisor.fleet import Options, run
-from scaffold.workspace import Service, Workspace, find_shared_ports
+from scaffold.supervisor.fleet import Options, refuse_shared_ports
+from scaffold.supervisor.place import Place
+from scaffold.supervisor.remote import ask, refuse_failed, show
+from scaffold.supervisor.running import run
+from scaffold.supervisor.service import READY_TIMEOUT
+from scaffold.workspace import Service, Workspace
+
+_POLL_INTERVAL = 0.05
+_MIGRATES: dict[bool | None, Literal["never", "first", "always"]] = {
+    None: "first",
+    True: "always",
+    False: "never",
+}
 
 
 @click.command("up")
 @click.argument("names", metavar="[SERVICE]...", nargs=-1)
-@click.option("--no-migrate", is_flag=True, help="Leave the database as it is.")
+@click.option("--detach", "-d", is_flag=True, help="Return when they are ready; they run on.")
+@click.option("--together", is_flag=True, help="Run all of them in one process, in less memory.")
+@click.option("--isolated", is_flag=True, help="Take free ports and a database of its own.")
+@click.option(
+    "--migrate/--no-migrate",
+    "migrates",
+    default=None,
+    help="Apply revisions that come later too; leave the database as it is.",
+)
+@click.option("--seed", is_flag=True, help="Store the rows to begin with that are missing.")
 @click.option("--no-reload", is_flag=True, help="Start no service anew when its files change.")
-def command(names: tuple[str, ...], no_migrate: bool, no_reload: bool) -> None:
+@click.option(
+    "--ready-timeout",
+    type=click.FloatRange(min=0.1),
+    default=READY_TIMEOUT,
+    metavar="SECONDS",
+    show_default=True,
+    help="How long a process may take until it serves.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="With --detach, print the result for a program."
+)
+@click.option("--in-background", is_flag=True, hidden=True)
+def command(  # noqa: PLR0913 - one for each option
+    *,
+    names: tuple[str, ...],
+    detach: bool,
+    together: bool,
+    isolated: bool,
+    migrates: bool | None,
+    seed: bool,
+    no_reload: bool,
+    ready_timeout: float,
+    as_json: bool,
+    in_background: bool,
+) -> None:
     """Run services together until Ctrl-C: all, or those that are named.
 
     What is missing is made first: each .env, the embedded PostgreSQL unless DATABASE_URL names
     another, and the newest revision of the database. A service whose process ends is started
     again. One whose files change is followed by another process on the same socket, so that no
-    request is lost; where that does not start, the one before it serves on.
+    request is lost; where that does not start, the one before it serves on. Services that are
+    added or removed are taken up.
     """
+    if as_json and not detach:
+        raise click.UsageError("--json is for --detach; of a fleet that is up: ps --json.")
+    if together and isolated:
+        raise click.UsageError("--together is not for --isolated: each has a database role there.")
     workspace = Workspace.find(Path.cwd())
+    place = Place.of(workspace.root)
+    if place.is_up():
+        _join(place, names, detach=detach, migrates=bool(migrates), as_json=as_json)
+        return
     services = _choose(workspace.services(), names)
-    if shared := find_shared_ports(services):
-        raise ScaffoldError("\n".join(shared))
+    if not isolated:
+        refuse_shared_ports(services)
     make_missing(workspace)
-    asyncio.run(run(workspace, services, Options(not no_migrate, not no_reload)))
+    if detach and not in_background:
+        _detach(place, as_json)
+        return
+    options = Options(
+        packages=frozenset(each.package for each in services) if names else frozenset(),
+        migrates=_MIGRATES[migrates],
+        reload=not no_reload,
+        seed=seed,
+        together=together,
+        isolated=isolated,
+        ready_timeout=ready_timeout,
+        in_background=in_background,
+    )
+    with place.held() as lock:
+        asyncio.run(run(workspace, services, options, place, lock))
 
 
 def _choose(services: list[Service], names: tuple[str, ...]) -> list[Service]:
@@ -43,7 +116,56 @@ def _choose(services: list[Service], names: tuple[str, ...]) -> list[Service]:
             raise ScaffoldError(f"There is no service {name!r}.{hint}")
     chosen = [by_name[name] for name in dict.fromkeys(names)] or services
     for each in chosen:
-        if each.missing or each.port is None:
-            what = ", ".join(each.missing) or "a port in its settings.py"
-            raise ScaffoldError(f"{each.called} cannot run: it has no {what}.")
+        each.refuse_half()
     return chosen
+
+
+def _join(
+    place: Place, names: tuple[str, ...], *, detach: bool, migrates: bool, as_json: bool
+) -> None:
+    """Say that the fleet is up and where; in the background, that is all that was wanted.
+
+    Raises ScaffoldError where it is not what was wanted.
+    """
+    if migrates:
+        migrated = ask(place, "migrate")
+        if migrated["failed"]:
+            raise ScaffoldError(f"The revisions cannot be applied: {migrated['failed']}")
+    if not detach:
+        show(ask(place, "ps"))
+        if not migrates:
+            raise ScaffoldError("The fleet is up already. To end it: python -m scaffold stop")
+        return
+    found = ask(place, "wait", services=names)
+    show(found, as_json=as_json)
+    refuse_failed(found, names)
+
+
+def _detach(place: Place, as_json: bool) -> None:
+    """Have another process run the fleet, and return when its services serve."""
+    # What it says until then, which is shown where it ends.
+    found = None
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(  # noqa: S603 - this very command
+            [sys.executable, "-m", "scaffold", *sys.argv[1:], "--in-background"],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            while process.poll() is None and not place.is_up():
+                time.sleep(_POLL_INTERVAL)
+            with suppress(ScaffoldError):  # it has ended: what it has said tells why
+                found = ask(place, "wait")
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+        if found is None or found["ending"]:
+            process.wait()
+            said.seek(0)
+            sys.stderr.write(said.read().decode("utf-8", "replace"))
+            sys.exit(process.returncode or 1)
+    show(found, as_json=as_json)
+    refuse_failed(found)

@@ -1,28 +1,25 @@
-"""The services of a workspace, up together: their database, their processes, and the end of all."""
+"""A fleet that is up: what is known of it, and what it can be told."""
 
 import asyncio
 import os
-import signal
-import sys
-import tempfile
+import re
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
+from quart_fleet.conventions import role_of
 from scaffold.errors import ScaffoldError
-from scaffold.signals import not_ignored
+from scaffold.supervisor.database import Database
+from scaffold.supervisor.journal import DATABASE, FLEET, Changes, Journal
 from scaffold.supervisor.ports import listen
-from scaffold.supervisor.processes import TERMINATION_TIMEOUT
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.screen import Screen
-from scaffold.supervisor.service import SupervisedService, Surroundings, first_of
-from scaffold.supervisor.watching import watch
-from scaffold.workspace import Service, Workspace
+from scaffold.supervisor.service import READY_TIMEOUT, SupervisedService, Surroundings
+from scaffold.supervisor.together import SharedProcess, SharingService
+from scaffold.workspace import Service, Workspace, find_shared_ports
 
-_DATABASE = "database"
-"""The name by which lines of it are shown."""
 _ENVIRONMENT = {"LOG_FORMAT": "json", "PYTHONUNBUFFERED": "1"}
 
 
@@ -30,135 +27,243 @@ _ENVIRONMENT = {"LOG_FORMAT": "json", "PYTHONUNBUFFERED": "1"}
 class Options:
     """What the caller chose."""
 
-    migrate: bool = True
+    packages: frozenset[str] = frozenset()
+    """Of the services that are to be up; all without any."""
+    migrates: Literal["never", "first", "always"] = "first"
+    """Whether pending revisions are applied: before the services start, or whenever there are some."""
     reload: bool = True
+    seed: bool = False
+    """Whether rows to begin with are stored before the services start."""
+    together: bool = False
+    """Whether all services have one process."""
+    isolated: bool = False
+    """Whether it takes ports and a database that are no other fleet's."""
+    ready_timeout: float = READY_TIMEOUT
+    """Seconds that a process of a service gets until it serves."""
+    in_background: bool = False
+    """Whether nothing is shown once the services serve, or one does not start."""
 
 
-class Database:
-    """The commands of the database manager, and the embedded server where there is no other."""
+class Fleet:
+    """The services of a workspace, up together.
 
-    def __init__(self, root: Path, reaper: Reaper, screen: Screen, ending: asyncio.Event) -> None:
-        self._root = root
-        self._reaper = reaper
+    All of it belongs to the event loop of the supervisor. `changes` counts each change of what is
+    known here; the lines of the services are in `journal`, which counts its own.
+    """
+
+    def __init__(
+        self, workspace: Workspace, options: Options, folder: Path, reaper: Reaper, screen: Screen
+    ) -> None:
+        self.workspace = workspace
+        self.options = options
+        self.reaper = reaper
+        self.folder = folder
+        """A short path that is this user's alone and is removed at the end."""
+        self.live = folder / "live"
+        """Where each process of a service can be followed by a socket: LIVE_FOLDER."""
+        self.since = time.time()
+        """In seconds since 1970."""
+        self.page: str | None = None
+        """The address of the page, where there is one."""
+        self.keys = False
+        """Whether it is told what to do by keys of a terminal."""
+        self.changes = Changes()
+        self.journal = Journal()
+        self.services: dict[str, SupervisedService] = {}
+        """By name."""
+        self._shared: SharedProcess | None = None
+        """The process of all of them, where they have one."""
+        self._running = set[asyncio.Task[None]]()
+        self._ending, self._hurry = asyncio.Event(), asyncio.Event()
         self._screen = screen
-        self._ending = ending
-        self._server: asyncio.subprocess.Process | None = None
+        self._told: tuple[tuple[str, str], ...] = ()
+        """The pending revisions of which it has been told."""
+        self.live.mkdir(mode=0o700)
+        self.environment = {**os.environ, **_ENVIRONMENT, "LIVE_FOLDER": str(self.live)}
+        """Of all processes; what is set here is for those that start later."""
+        self._around = Surroundings(
+            workspace.root, reaper, self._hurry, folder, self.environment, options.ready_timeout,
+            self.changes, lambda name, line: screen.show(self.journal.add_line(name, line)), self.tell,
+        )  # fmt: skip
+        self.database = Database(
+            workspace.root, reaper, self.environment,
+            lambda line: self.tell(DATABASE, line, "info"), self._ending, self.changes,
+        )  # fmt: skip
 
-    async def start(self) -> None:
-        """Run the embedded server until `end`; raises ScaffoldError."""
-        self._server = await self._run("postgres", "run")
-        assert self._server.stdout is not None
-        beginning = asyncio.create_task(self._server.stdout.readline())
-        await first_of(beginning, self._ending)
-        if self._ending.is_set():
-            beginning.cancel()
+    @property
+    def is_ready(self) -> bool:
+        """Whether each of the services serves."""
+        return all(each.state == "ready" for each in self.services.values())
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it has been told to end."""
+        return self._ending.is_set()
+
+    def is_settled(self, names: Collection[str]) -> bool:
+        """Whether all of these services serve, or one does not start."""
+        states = [each.state for name, each in self.services.items() if name in names]
+        return "failed" in states or all(each == "ready" for each in states)
+
+    def add(self, service: Service) -> SupervisedService:
+        """Have a service up, which gets a port that is free where the fleet is isolated.
+
+        One that is up by its name is replaced. Raises ScaffoldError, which names the program that
+        has the port.
+        """
+        service.refuse_half()
+        listener = listen(service, is_free=self.options.isolated)
+        port = listener.getsockname()[1]
+        added = SupervisedService(
+            service.called, service.folder, service.host, port, listener, self._around
+        )
+        if self.options.together:
+            if self._shared is None or self._shared.ending.is_set():
+                self._shared = SharedProcess.of(self._around)
+            added = SharingService.of(added, self._shared)
+        if service.called in self.services:
+            self.services[service.called].end()
+        self.services[service.called] = added
+        if self.options.isolated:
+            self.environment[f"{service.package.upper()}_URL"] = f"http://127.0.0.1:{port}"
+        self.changes.tell()
+        return added
+
+    def start(self, service: SupervisedService) -> None:
+        """Have the processes of a service run until it or the fleet is told to end."""
+
+        async def run() -> None:
+            await service.run()
+            if self.services.get(service.name) is service and not self.is_ending:
+                del self.services[service.name]
+                self.changes.tell()
+
+        if self.options.isolated and self.database.url:
+            role = role_of(service.folder.name)
+            service.environment["DATABASE_URL"] = re.sub(
+                "//[^@]*@", f"//{role}@", self.database.url
+            )
+        if isinstance(service, SharingService) and service.process.admit(service):
+            self.spawn(service.process.run())
+        self.spawn(run())
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the rest; the fleet does not end before it has."""
+        task = asyncio.create_task(coroutine)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Return when something is so that changes tell of, or the fleet is told to end."""
+        while not (is_so() or self.is_ending):
+            await self.changes.after(self.changes.number)
+
+    def find_service(self, package: str) -> SupervisedService | None:
+        """Return the service of a folder below services/, or None where it is not up."""
+        return next((each for each in self.services.values() if each.folder.name == package), None)
+
+    async def restart(self, name: str) -> str:
+        """Have another process of a service take over; return why it does not, "" if it does.
+
+        Raises KeyError for a service that is not of the fleet.
+        """
+        return await self.services[name].restart()
+
+    async def migrate(self) -> str:
+        """Apply pending revisions; return why that fails, "" if it does not."""
+        reason = await self.database.migrate()
+        if reason and not self.is_ending:
+            self.tell(DATABASE, "The migration fails; the services go on as they are.", "error")
+        if not self.is_ending:
+            await self.database.look()
+            self._told = self.database.pending
+        return reason
+
+    async def look_at_revisions(self) -> None:
+        """Tell of revisions that are pending, and apply them where that is wanted."""
+        await self.database.look()
+        pending = self.database.pending
+        if self.is_ending or not pending or pending == self._told:
             return
-        said = beginning.result().decode("utf-8", "replace").strip()
-        if not said.startswith("postgresql://"):
-            self._screen.show(_DATABASE, said)
-            await self._show(self._server)
-            raise ScaffoldError("The embedded PostgreSQL does not start.")
+        self._told = pending
+        names = "\n".join(f"  {number} {message}" for number, message in pending)
+        count = "1 revision is" if len(pending) == 1 else f"{len(pending)} revisions are"
+        if self.options.migrates == "always":
+            self.tell(DATABASE, f"{count} applied:\n{names}", "info")
+            await self.migrate()
+            return
+        how = "m applies" if self.keys else "python -m scaffold up --migrate applies"
+        them = "it" if len(pending) == 1 else "them"
+        self.tell(DATABASE, f"{count} pending, {how} {them}:\n{names}")
 
-    async def migrate(self) -> None:
-        """Bring the database to its newest revision; raises ScaffoldError."""
-        process = await self._run("migrate")
-        showing = asyncio.create_task(self._show(process))
-        await first_of(showing, self._ending)
-        if self._ending.is_set():
-            await self._stop(process)
-        await showing
-        self._reaper.unwatch(process.pid)
-        if process.returncode and not self._ending.is_set():
-            raise ScaffoldError("The database is not migrated, and no service was started.")
+    def stop(self) -> None:
+        """End all services; told once more, end at once those that still run."""
+        (self._hurry if self.is_ending else self._ending).set()
+        for each in self.services.values():
+            each.end()
+        self.changes.tell()
+
+    async def ended(self) -> None:
+        """Return when it has been told to end."""
+        await self._ending.wait()
 
     async def end(self) -> None:
-        """Let the embedded server go, which stops when no other process uses it."""
-        if self._server is not None:
-            assert self._server.stdin is not None
-            self._server.stdin.close()
-            await self._stop(self._server)
-            self._reaper.unwatch(self._server.pid)
+        """End all services and the database; return when none is left."""
+        if not self.is_ending:
+            self.stop()
+        while self._running:
+            await asyncio.gather(*self._running)
+        for each in self.services.values():
+            each.listener.close()
+        await self.database.end()
 
-    async def _run(self, *arguments: str) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "db_manager", *arguments),
-            cwd=self._root,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-        self._reaper.watch(process.pid)
-        return process
+    def describe(self) -> dict[str, Any]:
+        """Return what is known of it, as `ps --json` prints it."""
+        return {
+            "root": str(self.workspace.root),
+            "pid": os.getpid(),
+            "since": self.since,
+            "isolated": self.options.isolated,
+            "page": self.page,
+            "ready": self.is_ready,
+            "ending": self.is_ending,
+            "database": {
+                "state": self.database.state,
+                "reason": self.database.reason,
+                "address": self.database.address,
+                "embedded": self.database.is_embedded,
+                "current": list(self.database.current),
+                "heads": list(self.database.heads),
+                "pending": [
+                    {"id": number, "message": message} for number, message in self.database.pending
+                ],
+            },
+            "services": [
+                {
+                    "name": each.name,
+                    "port": each.port,
+                    "url": each.url,
+                    "state": each.state,
+                    "since": each.since,
+                    "pid": each.pid,
+                    "restarts": each.restarts,
+                    "reason": each.reason,
+                }
+                for each in self.services.values()
+            ],
+        }
 
-    async def _show(self, process: asyncio.subprocess.Process) -> None:
-        """Show what a command says until it ends."""
-        assert process.stdout is not None
-        async for line in process.stdout:
-            self._screen.show(_DATABASE, line.decode("utf-8", "replace").rstrip())
-        await process.wait()
+    def tell(self, name: str, message: str, level: str = "warning") -> None:
+        """Show and keep what has become of a service or of the database."""
+        self._screen.show(self.journal.add_news(name, message, level))
 
-    async def _stop(self, process: asyncio.subprocess.Process) -> None:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.terminate()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(TERMINATION_TIMEOUT):
-                    await process.wait()
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-async def run(workspace: Workspace, services: Sequence[Service], options: Options) -> None:
-    """Have the services up until a signal; raises ScaffoldError, with nothing left running."""
-    began, ending, hurry = time.monotonic(), asyncio.Event(), asyncio.Event()
-
-    def end() -> None:
-        (hurry if ending.is_set() else ending).set()
-
-    for number in not_ignored():
-        asyncio.get_running_loop().add_signal_handler(number, end)
-    screen = Screen([_DATABASE, *(each.called for each in services)])
-    environment = {**os.environ, **_ENVIRONMENT}
-    with ExitStack() as stack:
-        listeners = [stack.enter_context(listen(each)) for each in services]
-        reaper = stack.enter_context(Reaper())
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fleet-")))
-        reaper.watch(folder)
-        around = Surroundings(reaper, ending, hurry, folder, environment, screen.show, screen.tell)
-        supervised = [
-            SupervisedService(each.called, each.folder, each.port or 0, listener, around)
-            for each, listener in zip(services, listeners, strict=True)
-        ]
-        database = Database(workspace.root, reaper, screen, ending)
-        try:
-            # Where none of them has another one.
-            if not environment.get("DATABASE_URL") and not any(
-                each.has_database for each in services
-            ):
-                await database.start()
-            if options.migrate and not ending.is_set():
-                await database.migrate()
-            async with asyncio.TaskGroup() as group:
-                for each in supervised:
-                    group.create_task(each.run())
-                if options.reload:
-                    group.create_task(watch(workspace.root, supervised, ending))
-                announcing = group.create_task(_announce(supervised, screen, began))
-                await ending.wait()
-                announcing.cancel()
-                screen.say("Stopping ... (once more ends what still runs at once)")
-        finally:
-            await database.end()
-    screen.say("Everything has ended.")
+    def say(self, message: str) -> None:
+        """Show and keep a line about the fleet."""
+        self.journal.add_news(FLEET, message)
+        self._screen.say(message)
 
 
-async def _announce(services: Sequence[SupervisedService], screen: Screen, began: float) -> None:
-    """Say when all of them serve for the first time, and where."""
-    for each in services:
-        await each.is_ready.wait()
-    count = "1 service" if len(services) == 1 else f"{len(services)} services"
-    screen.say(f"{count} ready in {time.monotonic() - began:.1f} s:")
-    for each in services:
-        screen.say(f"  http://localhost:{each.port}/api/v1/  {each.name}")
-    screen.say("Ctrl-C ends them.")
+def refuse_shared_ports(services: Collection[Service]) -> None:
+    """Raise ScaffoldError where two services have one port."""
+    if shared := find_shared_ports(services):
+        raise ScaffoldError("\n".join(shared))

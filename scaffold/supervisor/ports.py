@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quart_fleet.conventions import is_served
-from scaffold.errors import ScaffoldError
+from scaffold.errors import ScaffoldError, describe
 from scaffold.workspace import Service
 
 _HOST = "127.0.0.1"
@@ -66,18 +66,23 @@ def _reserve(port: int) -> tuple[socket.socket, socket.socket]:
     raise ScaffoldError(f"Port {port} is in use, and {_REPLACEMENTS} others tried in its place.")
 
 
-def listen(service: Service) -> socket.socket:
-    """Listen where a service does; raises ScaffoldError, which names the program that does already."""
-    port, place = service.port or ANY, service.port_place.partition(":")[0]
+def listen(service: Service, *, is_free: bool = False) -> socket.socket:
+    """Listen where a service does, or where it is free; raises ScaffoldError.
+
+    The error names the program that listens there already.
+    """
+    port, place = ANY if is_free else service.port or ANY, service.port_place.partition(":")[0]
     try:
-        if is_served(port, "::1" if ":" in service.host else _HOST):
+        if port != ANY and is_served(port, "::1" if ":" in service.host else _HOST):
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         family = socket.AF_INET6 if ":" in service.host else socket.AF_INET
         return socket.create_server((service.host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        owner = _find_owner(port) if error.errno == errno.EADDRINUSE else ""
+        what = f"{service.called} cannot listen on {service.host}:{port}: {describe(error)}"
+        if error.errno != errno.EADDRINUSE:
+            raise ScaffoldError(f"{what}.") from None
         raise ScaffoldError(
-            f"{service.called} cannot listen on {service.host}:{port}: {error.strerror}{owner}.\n"
+            f"{what}{_find_owner(port)}.\n"
             f"End that program, or give the service another port in {place}."
         ) from None
 

@@ -29,6 +29,10 @@ class Reaper:
     Runs inside `with`. Where the reaper itself is killed, only its help is lost.
     """
 
+    def __init__(self, *held: int) -> None:
+        """Take descriptors that the reaper keeps open, so that their locks last until its end."""
+        self._held = held
+
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(  # noqa: S603 - this very file
             [sys.executable, "-SP", str(Path(__file__).resolve())],
@@ -36,6 +40,7 @@ class Reaper:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            pass_fds=self._held,
             bufsize=0,
             start_new_session=True,
         )
@@ -78,10 +83,17 @@ def reap(lines: Iterable[str]) -> None:
         _signal(each, signal.SIGKILL)
     for folder in (Path(each) for each in left if not each.isdecimal()):
         end = time.monotonic() + _REMOVAL_TIMEOUT
-        # A server that is just ending may still write there.
-        while folder.exists() and time.monotonic() < end:
-            shutil.rmtree(folder, ignore_errors=True)
-            time.sleep(_POLL_INTERVAL)
+        # A server that is just ending may still write there. A folder of this name that is there
+        # after the removal is another's.
+        while time.monotonic() < end:
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                if isinstance(error, FileNotFoundError) and error.filename == str(folder):
+                    break
+                time.sleep(_POLL_INTERVAL)
+            else:
+                break
 
 
 def _signal(session: int, number: int) -> bool:

@@ -7,21 +7,27 @@ sd_listen_fds(3), sd_notify(3).
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from scaffold.errors import describe
+from scaffold.supervisor.journal import Changes
 from scaffold.supervisor.reaper import Reaper
 
 READY_TIMEOUT = 120.0
-"""Seconds that a process gets until it serves."""
+"""Seconds that a process gets until it serves, unless it is said otherwise."""
+SLOW_TIME = 15.0
+"""Seconds after which it is told that a process does not serve yet."""
 DRAIN_TIMEOUT = 40.0
 """Seconds from SIGTERM to SIGKILL: a service's own GRACEFUL_TIMEOUT is 30."""
 STEADY_TIME = 10.0
@@ -30,22 +36,35 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until a process is started again; each one more that ends before STEADY_TIME doubles them."""
 _LONGEST_LINE = 1024 * 1024
 """Bytes of a line of output."""
+_SHOWN_LINES = 5
+"""Of a process that is not ready."""
+_FRAME, _EXCEPTION = re.compile(r'\s*File "(.+)", line (\d+)'), re.compile(r"[A-Za-z_][\w.]*(:|$)")
+"""Lines of a traceback: a place, and the last one."""
 _LAST_LINES_TIMEOUT = 1.0
 """Seconds for which output is read of a process that has ended."""
 
 _HANDING = """
-import os, sys
-listener, go = map(int, sys.argv[1:3])
+import fcntl, os, sys
+go, end = map(int, sys.argv[1:3])
 if not os.read(go, 1):
     sys.exit()
 os.close(go)
-if listener != 3:
-    os.dup2(listener, 3)
-    os.close(listener)
-os.execve(sys.executable, sys.argv[3:], {**os.environ, "LISTEN_PID": str(os.getpid())})
+given = [int(each) for each in sys.argv[3:end]]
+wanted = range(3, 3 + len(given))
+free = [fcntl.fcntl(each, fcntl.F_DUPFD, wanted.stop) for each in given]
+for each in {*given} - {*wanted}:
+    os.close(each)
+for each, number in zip(free, wanted):
+    os.dup2(each, number)
+    os.close(each)
+os.execve(sys.executable, sys.argv[end:], {**os.environ, "LISTEN_PID": str(os.getpid())})
 """
-"""Has Python go on in this process with a listener as its file 3, once it is told to: by then it is
-known to the reaper, whatever ends the supervisor."""
+"""Has Python go on in this process with listeners as its files from 3 on, once it is told to: by
+then it is known to the reaper, whatever ends the supervisor."""
+
+State = Literal["starting", "ready", "failed", "restarting", "draining", "stopped"]
+"""`failed`: its last process ended before it was ready, and none serves; `restarting`: none serves
+since one that did has ended. Either is started again by and by."""
 
 _numbers = count()
 
@@ -54,14 +73,18 @@ _numbers = count()
 class Surroundings:
     """What all services of a fleet share."""
 
+    root: Path
+    """The workspace's."""
     reaper: Reaper
-    ending: asyncio.Event
-    """Set when all are to end."""
     hurry: asyncio.Event
     """Set when they are to end at once."""
     folder: Path
     """Where they say that they serve: a short path."""
     environment: Mapping[str, str]
+    ready_timeout: float
+    """Seconds that a process gets until it serves."""
+    changes: Changes
+    """Counts each change of a service's state."""
     show: Callable[[str, str], str]
     """Takes the name of a service and a line of its output; returns what it says."""
     tell: Callable[[str, str], None]
@@ -77,11 +100,15 @@ class Process(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self.serves = asyncio.Event()
-        self._said = deque[str](maxlen=15)
+        self.failed = frozenset[str]()
+        """Of several services in it, the packages of those that could not start."""
+        self._refusal = ""
+        self._said = deque[str](maxlen=100)
 
     async def start(self, service: "SupervisedService") -> None:
         """Start it; raises OSError."""
-        around, listener = service.around, service.listener.fileno()
+        self._service, around = service, service.around
+        listeners, command = service.listeners, service.command
         loop, address = asyncio.get_running_loop(), str(around.folder / f"{next(_numbers)}")
         reader = asyncio.StreamReader(limit=_LONGEST_LINE)
         with ExitStack() as files, ExitStack() as opened:
@@ -97,20 +124,20 @@ class Process(asyncio.DatagramProtocol):
                 lambda: self, local_addr=address, family=socket.AF_UNIX
             )
             opened.callback(self._hearing.close)
-            handing = (sys.executable, "-ISc", _HANDING, str(listener), str(waited))
+            given = map(str, (waited, 3 + len(listeners), *listeners))
             self.process = await asyncio.create_subprocess_exec(
-                *(*handing, sys.executable, "app.py"),
+                *(sys.executable, "-ISc", _HANDING, *given, *command),
                 cwd=service.folder,
                 env={
                     **around.environment,
-                    "SERVICE_PORT": str(service.port),
-                    "LISTEN_FDS": "1",
+                    "LISTEN_FDS": str(len(listeners)),
                     "NOTIFY_SOCKET": address,
+                    **service.variables,
                 },
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=written,
                 stderr=asyncio.subprocess.STDOUT,
-                pass_fds=[listener, waited],
+                pass_fds=[*listeners, waited],
                 start_new_session=True,
             )
             around.reaper.watch(self.process.pid)
@@ -121,11 +148,19 @@ class Process(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, _address: object) -> None:
         """Hear what the process says."""
-        if b"READY=1" in data.split(b"\n"):
-            self.serves.set()
+        lines = data.decode("utf-8", "replace").split("\n")
+        self._service.hear(self, dict(line.split("=", 1) for line in lines if "=" in line))
 
-    def explain(self) -> str:
-        """Say how it has ended, and what it has said last."""
+    def refuse(self, reason: str) -> None:
+        """Have it end, since it is not to take over; the reason is then why it has ended."""
+        if not self._refusal:
+            self._refusal = reason
+            self._signal(signal.SIGTERM)
+
+    def explain(self, root: Path) -> str:
+        """Say how it has ended and what it has said last: of an exception, with its line in `root`."""
+        if self._refusal:
+            return self._refusal
         code = self.ended.result()
         if code >= 0:
             how = f"ended with exit code {code}"
@@ -133,7 +168,21 @@ class Process(asyncio.DatagramProtocol):
             how = f"was ended by {signal.Signals(-code).name}"
         else:
             how = f"was ended by signal {-code}"
-        return f"{how}: {self._said[-1].strip()}" if self._said else how
+        if not self._said:
+            return how
+        last = self._said[-1].strip()
+        if _EXCEPTION.match(last):
+            for line in reversed(self._said):
+                found = _FRAME.match(line)
+                if found and Path(found[1]).is_relative_to(root):
+                    last = f"{Path(found[1]).relative_to(root)}:{found[2]}: {last}"
+                    break
+        return f"{how}: {last}"
+
+    def last_lines(self) -> str:
+        """Return what it has said last, to follow a sentence."""
+        lines = [f"\n  {each}" for each in self._said][-_SHOWN_LINES:]
+        return f"; its last lines:{''.join(lines)}" if lines else ", and has said nothing"
 
     async def end(self, around: Surroundings) -> None:
         """Have it answer what it has been asked, and end; what it has started ends with it."""
@@ -166,7 +215,7 @@ class Process(asyncio.DatagramProtocol):
             if not line:
                 return
             text = line.decode("utf-8", "replace").rstrip("\r\n")
-            self._said.append(service.around.show(service.name, text))
+            self._said.append(service.show(text))
 
 
 @dataclass(eq=False)
@@ -175,44 +224,136 @@ class SupervisedService:
 
     name: str
     folder: Path
+    host: str
     port: int
     listener: socket.socket
     around: Surroundings
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables of its own."""
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set where it is to end."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set where another process is wanted, as for other code."""
-    is_ready: asyncio.Event = field(default_factory=asyncio.Event)
+    state: State = "starting"
+    since: float = field(default_factory=time.time)
+    """When it came into this state, or its process began to serve, in seconds since 1970."""
+    restarts: int = 0
+    """How often it was started again because its process had ended by itself, or was not ready."""
+    reason: str = ""
+    """Why its last process ended or is not ready; empty where that one serves."""
     serving: Process | None = None
+    coming: Process | None = None
+    """The process that is to serve next."""
+    _wanted: int = 0
+    _tried: int = 0
+    """The last of the wanted processes that serves, or does not start."""
     _retired: "set[asyncio.Task[None]]" = field(default_factory=set)
 
+    @property
+    def pid(self) -> int | None:
+        """The id of the process that serves, or else of the one that is to serve next."""
+        process = self.serving or self.coming
+        return process.process.pid if process else None
+
+    @property
+    def listeners(self) -> list[int]:
+        """The files that its processes get."""
+        return [self.listener.fileno()]
+
+    @property
+    def command(self) -> list[str]:
+        """What its processes run."""
+        return [sys.executable, "app.py"]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What its processes are told besides the environment of all."""
+        return {"SERVICE_PORT": str(self.port), **self.environment}
+
+    def show(self, line: str) -> str:
+        """Show a line of a process; return what it says."""
+        return self.around.show(self.name, line)
+
+    def hear(self, process: Process, said: Mapping[str, str]) -> None:
+        """Take in what a process says of itself."""
+        if said.get("READY") == "1":
+            process.serves.set()
+
+    @property
+    def url(self) -> str:
+        """Where its API begins, for a program of this machine."""
+        return f"http://localhost:{self.port}/api/v1/"
+
+    def end(self) -> None:
+        """Have it end once what it has been asked is answered."""
+        self.ending.set()
+        self.around.changes.tell()
+
+    def want_another(self) -> None:
+        """Have another process take over, as for other code."""
+        self._wanted += 1
+        self.changed.set()
+
+    async def restart(self) -> str:
+        """Have another process take over; return why it does not once that is known, "" if it does."""
+        self.want_another()
+        number, changes = self._wanted, self.around.changes
+        while self._tried < number and self.state not in ("draining", "stopped"):
+            await changes.after(changes.number)
+        return self.reason if self._tried >= number else "is ending"
+
     async def run(self) -> None:
-        """Keep a process serving until the fleet ends; return when there is none any more."""
-        loop, ending, pause = asyncio.get_running_loop(), self.around.ending, 0.0
-        began = loop.time()
-        while not ending.is_set():
-            self.changed.clear()
-            reason = await self._try_another()
-            if not reason:
-                began = loop.time()
-            elif self.serving is not None and not self.changed.is_set():
-                self.around.tell(self.name, f"{reason}\nThe process before it serves on: mend it.")
-            if (serving := self.serving) is not None:
-                await first_of(ending, self.changed, serving.ended)
-                if not serving.ended.done():
-                    continue
-                self.serving = None
-                await self._retire(serving)
-                reason = serving.explain()
-            self.is_ready.clear()
-            if ending.is_set() or self.changed.is_set():
+        """Keep a process serving until it is to end; return when there is none any more."""
+        pause = 0.0
+        while not self.ending.is_set():
+            if self.changed.is_set() and self.serving is None:
+                self._become("starting")
+            began = time.monotonic()
+            reason = await self._have_one_serve()
+            if self.ending.is_set() or self.changed.is_set():
                 continue
-            is_steady = loop.time() - began > STEADY_TIME
+            is_steady = time.monotonic() - began > STEADY_TIME
             pause = FIRST_PAUSE if is_steady else min(max(FIRST_PAUSE, 2 * pause), LONGEST_PAUSE)
             self.around.tell(self.name, f"{reason}\nIt is started again in {pause:g} s.")
-            await first_of(ending, self.changed, seconds=pause)
-            began = loop.time()
+            await first_of(self.ending, self.changed, seconds=pause)
+            self.restarts += not (self.ending.is_set() or self.changed.is_set())
+        self._become("draining")
         if self.serving is not None:
             self._retire(self.serving)
         await asyncio.gather(*self._retired)
+        self.serving = None
+        self.listener.close()
+        self._become("stopped")
+
+    async def _have_one_serve(self) -> str:
+        """Have another process take over, and wait; return why none serves, where that is so."""
+        self.changed.clear()
+        wanted, reason = self._wanted, await self._try_another()
+        is_judged = not (self.changed.is_set() or self.ending.is_set())
+        if is_judged or not reason:
+            self._tried = wanted
+        if not reason:
+            self._become("ready")
+        elif is_judged:
+            self._become("ready" if self.serving else "failed", reason)
+        if (serving := self.serving) is None:
+            return reason
+        if reason and is_judged:
+            self.around.tell(self.name, f"{reason}\nThe process before it serves on: mend it.")
+        await first_of(self.ending, self.changed, serving.ended)
+        if not serving.ended.done():
+            return ""
+        self.serving = None
+        await self._retire(serving)
+        reason = serving.explain(self.around.root)
+        self._become("restarting", reason)
+        return reason
+
+    def _become(self, state: State, reason: str = "") -> None:
+        if state != self.state or not reason:
+            self.since = time.time()
+        self.state, self.reason = state, reason
+        self.around.changes.tell()
 
     async def _try_another(self) -> str:
         """Have another process take over, and return why it does not; "" where it does."""
@@ -220,14 +361,23 @@ class SupervisedService:
         try:
             await new.start(self)
         except OSError as error:  # too many processes, or open files
-            return f"cannot start: {error.strerror}"
-        await first_of(around.ending, self.changed, new.serves, new.ended, seconds=READY_TIMEOUT)
+            return f"cannot start: {describe(error)}"
+        self.coming = new
+        around.changes.tell()
+        waited = (self.ending, self.changed, new.serves, new.ended)
+        left = around.ready_timeout
+        if left > SLOW_TIME and not await first_of(*waited, seconds=SLOW_TIME):
+            around.tell(self.name, f"is not ready after {SLOW_TIME:g} s{new.last_lines()}")
+            left -= SLOW_TIME
+        await first_of(*waited, seconds=left)
+        self.coming = None
         if not new.serves.is_set() or new.ended.done():
             is_late = not new.ended.done()
             await self._retire(new)
-            return f"is not ready after {READY_TIMEOUT:g} s" if is_late else new.explain()
+            if is_late:
+                return f"is not ready after {around.ready_timeout:g} s{new.last_lines()}"
+            return new.explain(around.root)
         old, self.serving = self.serving, new
-        self.is_ready.set()
         if old is not None:
             around.tell(self.name, f"reloaded, as process {new.process.pid}")
             self._retire(old)
@@ -242,13 +392,14 @@ class SupervisedService:
 
 async def first_of(
     *waited: "asyncio.Event | asyncio.Task[Any]", seconds: float | None = None
-) -> None:
-    """Return when one of these is set or done, or after as many seconds."""
+) -> bool:
+    """Return when one of these is set or done, or after as many seconds; say whether one is."""
     tasks = [
         asyncio.create_task(each.wait()) if isinstance(each, asyncio.Event) else each
         for each in waited
     ]
-    await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for task, each in zip(tasks, waited, strict=True):
         if isinstance(each, asyncio.Event):
             task.cancel()
+    return bool(done)

@@ -1,4 +1,4 @@
-"""Which services have other code than their processes: their files are looked at again and again.
+"""What changes in the workspace of a fleet that is up: its files are looked at again and again.
 
 Looking costs less than a millisecond for each service, works on every file system, and needs no
 limit of the system raised.
@@ -6,49 +6,176 @@ limit of the system raised.
 
 import asyncio
 import os
-from collections.abc import Sequence
+import re
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from quart_fleet.errors import ConfigurationError
+from quart_fleet.unfinished import JOURNAL, STAGING
+from scaffold.commands.environment import make_missing
+from scaffold.errors import ScaffoldError
+from scaffold.supervisor.fleet import Fleet, refuse_shared_ports
+from scaffold.supervisor.journal import FLEET
 from scaffold.supervisor.service import SupervisedService
+from scaffold.workspace import SERVICES, Service
 
 INTERVAL = 0.25
 """Seconds."""
-_SUFFIXES = (".py", ".env", ".toml", ".html")
+REMOTE_INTERVAL = 1.0
+"""Seconds, where each look asks another machine."""
+_PENDING_INTERVAL = 15.0
+"""Seconds until the database is asked again whether it still lacks revisions."""
+_SUFFIXES = (".py", ".env", ".toml")
+"""Of files that a process reads once. A template is read anew where DEBUG is on."""
 _UNREAD = frozenset({"tests", "__pycache__", "migrations", "build", "dist", "node_modules"})
 """Folders that no running service reads."""
+_ABSENT = (FileNotFoundError, NotADirectoryError, PermissionError)
+"""Of what has just been removed, or is not for this user."""
+_MODULES = ("__init__.py", "app.py", "bootstrap.py")
+"""Of a service that can run."""
+_REMOTE = re.compile(r"nfs|cifs|smb|9p|afs|ceph|virtiofs|fuse\.sshfs|vboxsf|fuse\.glusterfs")
+"""What the names of file systems begin with whose files another machine changes."""
 
 State = dict[str, tuple[int, int]]
 """By path, when a file was changed, in nanoseconds, and its bytes."""
 
 
-async def watch(root: Path, services: Sequence[SupervisedService], ending: asyncio.Event) -> None:
-    """Have services start anew where files changed: its own one, or all for `shared/`."""
-    places = {each: (each.folder, root / "shared") for each in services}
-    known = {folder: look(folder) for folders in places.values() for folder in folders}
-    while not ending.is_set():
-        await asyncio.sleep(INTERVAL)
-        changed = set[Path]()
-        for folder, before in known.items():
-            now = look(folder)
-            if now != before:
-                known[folder] = now
-                changed.add(folder)
-        for service, folders in places.items():
-            if not changed.isdisjoint(folders):
-                service.changed.set()
+async def watch(fleet: Fleet) -> None:
+    """Look until the fleet ends, and have it take up what has changed."""
+    root, interval = fleet.workspace.root, INTERVAL
+    if kind := find_remote(root):
+        interval = REMOTE_INTERVAL
+        fleet.say(
+            f"The workspace is on a network folder ({kind}): it is looked at once a second, and "
+            "what another machine changes may be seen some seconds late."
+        )
+    elif os.statvfs(root).f_flag & os.ST_RDONLY:
+        fleet.say("The workspace is on a read-only file system: it is looked at all the same.")
+    looks, before, asked = _Looks(fleet), dict[Path, State](), time.monotonic()
+    while not fleet.is_ending:
+        await asyncio.sleep(interval if before else 0)
+        try:
+            now = await asyncio.to_thread(looks.take)
+        except OSError:  # as where too many files are open: the next look tells
+            continue
+        if any(root.glob(f"{STAGING}*/{JOURNAL}")):
+            continue  # a command is moving files
+        changed = {folder for folder, state in now.items() if state != before.get(folder)}
+        if before:
+            await looks.take_up(changed, now)
+            # What is pending may be applied by another program.
+            is_due = fleet.database.pending and time.monotonic() > asked + _PENDING_INTERVAL
+            if is_due or fleet.workspace.versions in changed:
+                asked = time.monotonic()
+                fleet.spawn(fleet.look_at_revisions())
+        before = now
+
+
+class _Looks:
+    """The folders of a workspace that matter to a fleet, and what was found in them so far."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._services = fleet.workspace.root / SERVICES
+        self._shared = fleet.workspace.root / "shared"
+        self._gone: set[Path] = set()
+        """Folders of services that were not whole at the last look."""
+        self._refused: dict[Path, State] = {}
+        """Folders whose service cannot be up, as they were then."""
+
+    def take(self) -> dict[Path, State]:
+        """Return the state of each folder that matters; raises OSError where that is not known."""
+        with os.scandir(self._services) as entries:
+            folders = [Path(each.path) for each in entries if each.is_dir()]
+        return {
+            each: look(each) for each in (*folders, self._shared, self._fleet.workspace.versions)
+        }
+
+    async def take_up(self, changed: set[Path], now: Mapping[Path, State]) -> None:
+        """Start, end and replace services, and their processes."""
+        fleet, packages = self._fleet, self._fleet.options.packages
+        whole = {
+            folder
+            for folder, state in now.items()
+            if folder.parent == self._services
+            and all(str(folder / module) in state for module in _MODULES)
+        }
+        for service in list(fleet.services.values()):
+            if service.folder not in whole:
+                if service.folder in self._gone and not service.ending.is_set():
+                    fleet.tell(service.name, "is removed: its folder is gone, or not whole")
+                    service.end()
+                self._gone.add(service.folder)
+                continue
+            self._gone.discard(service.folder)
+            if service.folder in changed and self._is_elsewhere(service):
+                if await self._add(service.folder, now[service.folder]):
+                    service.end()
+            elif not changed.isdisjoint((service.folder, self._shared)):
+                service.want_another()
+        for folder in sorted(whole):
+            is_wanted = not packages or folder.name in packages
+            if (
+                is_wanted
+                and fleet.find_service(folder.name) is None
+                and self._refused.get(folder) != now[folder]
+                and not fleet.is_ending
+            ):
+                await self._add(folder, now[folder])
+
+    def _is_elsewhere(self, service: SupervisedService) -> bool:
+        """Whether its files give a service another port or host than it has."""
+        with suppress(ConfigurationError, OSError):
+            found = Service.read(service.folder)
+            is_read = found.port is not None and not self._fleet.options.isolated
+            return is_read and (found.host, found.port) != (service.host, service.port)
+        return False
+
+    async def _add(self, folder: Path, state: State) -> bool:
+        """Have the service of a folder up; where that cannot be, say why, once."""
+        fleet = self._fleet
+        try:
+            await asyncio.to_thread(make_missing, fleet.workspace)
+            added, others = Service.read(folder), fleet.services.values()
+            refuse_shared_ports(
+                [*(Service.read(each.folder) for each in others if each.folder != folder), added]
+            )
+            service = fleet.add(added)
+        except (ScaffoldError, ConfigurationError, OSError) as error:
+            self._refused[folder] = state
+            fleet.tell(FLEET, str(error), "error")
+            return False
+        self._refused.pop(folder, None)
+        fleet.start(service)
+        fleet.tell(service.name, f"is added: {service.url}", "info")
+        return True
 
 
 def look(folder: Path | str) -> State:
-    """Return the files of a folder that a service runs on."""
+    """Return the files of a folder that a service runs on; raises OSError where that is not known."""
     found = State()
-    with suppress(OSError):  # it has just been removed
-        for entry in os.scandir(folder):
+    with suppress(*_ABSENT), os.scandir(folder) as entries:
+        for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in _UNREAD and not entry.name.startswith("."):
                     found |= look(entry.path)
             elif entry.name.endswith(_SUFFIXES):
-                with suppress(OSError):
+                with suppress(*_ABSENT):
                     about = entry.stat()
                     found[entry.path] = about.st_mtime_ns, about.st_size
     return found
+
+
+def find_remote(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+    """Return the kind of file system that a folder is on, "" unless it is another machine's."""
+    kind, longest = "", -1
+    with suppress(OSError):
+        for line in mounts.read_text("utf-8", errors="replace").splitlines():
+            _, mounted, name, *_ = line.split(" ")
+            # Spaces and the like are written in octal there.
+            at = re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), mounted)
+            if folder.is_relative_to(at) and len(at) >= longest:
+                kind, longest = name, len(at)
+    return kind if _REMOTE.match(kind) else ""

@@ -17,6 +17,7 @@ from quart_fleet.database_url import (
     REFUSED,
     SESSION_SETTINGS,
     SYNONYMS,
+    client_arguments,
     connect_arguments,
     describe,
     normalise,
@@ -332,3 +333,36 @@ def test_as_many_ports_as_hosts_are_given_or_one() -> None:
     assert describe(normalise("postgresql://a,b/shop?port=1,2")) == "shop at a:1,b:2"
     with pytest.raises(PydanticCustomError, match="as many as hosts"):
         normalise("postgresql://a,b/shop?port=1,2,3")
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "variables"),
+    [
+        (
+            "postgresql+asyncpg://app:s%40cret@db:5433/shop?sslmode=require&pgbouncer=true",
+            "postgresql://app@db:5433/shop?sslmode=require",
+            {"PGPASSWORD": "s@cret"},
+        ),
+        (
+            "postgresql://app@a,b/shop?sslmode=require&sslnegotiation=direct&sslpassword=s3cret",
+            "postgresql://app@a,b/shop?sslmode=require",
+            {"PGSSLNEGOTIATION": "direct"},
+        ),
+        (
+            "postgresql://app@localhost/shop?password=s3cret&schema=my%20own&role=reader",
+            "postgresql://app@localhost/shop?sslmode=disable",
+            {"PGPASSWORD": "s3cret", "PGOPTIONS": '-c role=reader -c search_path="my\\ own"'},
+        ),
+        (
+            "postgresql://app@localhost/shop?options=-c%20jit%3Doff&application_name=me",
+            "postgresql://app@localhost/shop?application_name=me&sslmode=disable",
+            {"PGOPTIONS": "-c jit=off"},
+        ),
+    ],
+)
+def test_programs_get_what_they_understand_and_secrets_beside_it(
+    url: str, address: str, variables: dict[str, str]
+) -> None:
+    found, beside = client_arguments(normalise(url))
+
+    assert (found, beside) == (address, variables)

@@ -97,7 +97,7 @@ async def _answers(port: int, process: Process) -> None:
     async with asyncio.timeout(TIMEOUT):
         while process.returncode is None:
             with suppress(OSError):
-                await exchange(port, spell("GET", "/api/v1/health"))
+                await exchange(port, spell("GET", "/api/v1/"))
                 return
             await asyncio.sleep(0.02)
     raise AssertionError("the service ended")
@@ -224,7 +224,7 @@ async def test_one_that_does_not_read_holds_nothing_and_hears_what_it_has_missed
         await loop.sock_connect(follower, str(path))
         await loop.sock_sendall(follower, FOLLOW % b"")
         text = await loop.sock_recv(follower, 100)
-        [live] = app.observers
+        [live] = app.observers.all
         assert isinstance(live, Live)
         for number in range(count):
             await client.get(f"/{'a' * 400}{number}")
@@ -298,7 +298,7 @@ async def test_a_socket_that_cannot_be_made_is_a_line_of_the_log(
 ) -> None:
     folder.chmod(0o777)
     async with followed(app, folder):
-        assert app.observers == []
+        assert app.observers.all == ()
     async with followed(app, folder / "a" / "b"):
         pass
     async with followed(app, folder / ("a" * 150)):

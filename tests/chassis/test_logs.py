@@ -465,14 +465,16 @@ def test_the_audit_joins_lines_with_what_clients_were_answered(
 ) -> None:
     handler, access = Kept(), logging.getLogger(ACCESS)
     access.addHandler(handler)
+    access.setLevel(logging.INFO)
     is_right = (status, request_id, event[:6]) == (200, "of-the-test", "GET /x")
     token = REQUEST.set(replace(OBSERVED, status=200))
 
-    AccessLog().end_request(replace(OBSERVED, status=200))
+    AccessLog().end_requests([replace(OBSERVED, status=200)])
     handler.handle(logging.LogRecord("x", 20, "", 0, event, (), None))
 
     REQUEST.reset(token)
     access.removeHandler(handler)
+    access.setLevel(logging.NOTSET)
     with nullcontext() if is_right else pytest.raises(AssertionError):
         audit_lines("\n".join(handler.lines), [(status, request_id)])
 

@@ -55,7 +55,7 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 def metrics(app: ServiceApplication, registry: CollectorRegistry) -> Metrics:
     metrics = Metrics(app, registry)
-    app.observers.append(metrics)
+    app.observers.add(metrics)
 
     @app.route("/things/<int:thing_id>", methods=["GET", "PUT"])
     async def thing(thing_id: int) -> tuple[str, int]:
@@ -95,6 +95,7 @@ async def ask(app: ServiceApplication, method: str, path: str, body: bytes = b""
         pass
 
     await answer(app, method, path, receive, send, length=len(body))
+    app.tell_ended()
 
 
 async def test_requests_are_counted_by_method_route_and_class(
@@ -143,7 +144,8 @@ async def test_an_answer_that_is_cut_is_no_good_one(
     end: str, ended: str | None, status: str,
 ) -> None:  # fmt: skip
     app, observer, begun = kind(__name__, static_folder=None), Ended(), asyncio.Event()
-    app.observers += [Metrics(app, registry), observer]
+    app.observers.add(Metrics(app, registry))
+    app.observers.add(observer)
 
     async def parts() -> AsyncIterator[str]:
         yield "first"
@@ -180,6 +182,7 @@ async def test_an_answer_that_is_cut_is_no_good_one(
     await asyncio.wait([task], timeout=10)
 
     assert (task.cancelled() or task.exception() is None) == (end != "raises")
+    app.tell_ended()
     (request,) = observer.requests
     assert (request.status, request.ended, request.has_failed) == (200, ended, status == "5xx")
     assert value(registry, REQUESTS, method="GET", route="/", status=status) == 1
@@ -190,7 +193,7 @@ async def test_bodies_are_counted_that_are_sent(
     kind: type[ServiceApplication], registry: CollectorRegistry
 ) -> None:
     app = kind(__name__, static_folder=None)
-    app.observers.append(Metrics(app, registry))
+    app.observers.add(Metrics(app, registry))
 
     @app.route("/", methods=["GET", "POST"])
     async def echo() -> str:
@@ -199,6 +202,7 @@ async def test_bodies_are_counted_that_are_sent(
     for method in ("GET", "HEAD"):
         await ask(app, method, "/")
     await ask(app, "POST", "/", b"123")
+    app.tell_ended()
 
     assert value(registry, "http_request_body_bytes_total") == 3
     assert value(registry, "http_response_body_bytes_total") == 10
@@ -268,16 +272,16 @@ def test_what_others_can_make_many_of_is_bounded(
         call = ObservedCall("user-service", "GET", f"/api/v1/{number}", None)
         metrics.end_call(call)
         request = ObservedRequest(cast("Any", {"method": "GET"}), b"a", rule=f"/{number}")
-        metrics.end_request(request)
+        metrics.end_requests([request])
     for status in (200, 503):
         scope = cast("Any", {"method": "PUT"})
-        metrics.end_request(
-            ObservedRequest(scope, b"a", rule="/" + "a" * 100, status=status, is_whole=True)
+        metrics.end_requests(
+            [ObservedRequest(scope, b"a", rule="/" + "a" * 100, status=status, is_whole=True)]
         )
     metrics.end_statement(observed_statement("A" * 10_000))
     for odd in (None, 7, "too long", "é"):
         metrics.end_statement(observed_statement("x", failed(odd)))
-    metrics.end_request(ObservedRequest(cast("Any", {"method": "GET"}), b"a", status=12_345))
+    metrics.end_requests([ObservedRequest(cast("Any", {"method": "GET"}), b"a", status=12_345)])
 
     series: dict[str, int] = {}
     for family in registry.collect():
@@ -337,13 +341,13 @@ async def test_the_loop_and_the_garbage_are_measured_while_it_is_installed(
     metrics = Metrics(app, registry)
 
     with metrics.installed():
-        assert app.observers == [metrics]
+        assert app.observers.all == (metrics,)
         before = value(registry, "event_loop_lag_seconds_count")
         gc.collect()
         metrics.sample()
 
     assert before == 1
-    assert app.observers == []
+    assert not app.observers.all
     assert metrics.note_collection not in gc.callbacks
     assert (value(registry, "python_gc_collections_total", generation="2") or 0) >= 1
     assert (value(registry, "python_gc_duration_seconds_count") or 0) >= 1
@@ -380,10 +384,10 @@ class Told(Observer):
 
 @pytest.fixture
 def told(database: Database) -> Iterator[Told]:
-    told, before = Told(), database.observers
-    database.observers = [told]
+    told = Told()
+    database.observers.add(told)
     yield told
-    database.observers = before
+    database.observers.remove(told)
 
 
 @pytest.mark.asyncio(loop_scope="session")

@@ -20,7 +20,17 @@ def test_only_what_services_run_on_is_sent(lived_in: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [".env", ".env.local", ".secrets", ".git", ".venv", ".postgres", "__pycache__", "tests"],
+    [
+        ".env",
+        ".env.local",
+        ".secrets",
+        ".git",
+        ".venv",
+        ".postgres",
+        "__pycache__",
+        "tests",
+        "seeds.py",
+    ],
 )
 def test_no_secret_and_no_trace_of_work_is_sent(name: str, lived_in: Path) -> None:
     assert list(lived_in.rglob(name)), "the test has nothing to find"

@@ -22,6 +22,9 @@ _PRODUCTION |= {"LOG_FORMAT": "json"}  # which the end of each service is audite
 """The pool is small, so that many services share the run's server and requests wait for it."""
 _MODE = {name: os.environ[name] for name in ("QUART_FLEET_PLAIN",) if name in os.environ}
 """Whether Quart's own HTTP classes serve: the run of this suite says it for every service."""
+_START = os.environ.get("CONTRACT_START", "alone")
+"""How services start that get no options: `alone`, by their app.py, or `together`, as one of several
+in a process may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,12 @@ async def running(
     options: Sequence[str] = (),
     *,
     folder: Path | None = None,
+    beside: bool = False,
 ) -> AsyncIterator[RunningService]:
     """Start the user service of a workspace as its README says, and stop it at the end.
 
-    It starts in its own folder, or in another.
+    It starts in its own folder, or in another; as `CONTRACT_START` says where it gets no options.
+    Or it starts beside all other services of the workspace, in one process.
     """
     port, home = reserve_port(), workspace / "services" / "user_service"
     environment = {
@@ -72,9 +77,17 @@ async def running(
         **_MODE,
         **(settings or {}),
     }
+    if beside:
+        (home / ".env").write_text(f"SERVICE_PORT={environment.pop('SERVICE_PORT')}\n")
+    command, cwd = [str(home / "app.py"), *options], folder or home
+    if beside or (_START == "together" and not options and folder is None):
+        command, cwd = (
+            ["-m", "quart_fleet.server", *([] if beside else ["user-service"])],
+            workspace,
+        )
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, home / "app.py", *options, cwd=folder or home,
+            sys.executable, *command, cwd=cwd,
             env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
         )  # fmt: skip
     service = RunningService(port, log, process.pid)

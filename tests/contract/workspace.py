@@ -24,6 +24,13 @@ def generate(folder: Path) -> Path:
     return folder
 
 
+def add_service(workspace: Path, folder: Path, name: str, port: int) -> Path:
+    """Copy the workspace with all of it, and add a service that has no resource."""
+    shutil.copytree(workspace, folder)
+    _run_scaffold(folder, name, str(port), "--bare")
+    return folder
+
+
 def _run_scaffold(folder: Path, *arguments: str) -> None:
     command = [sys.executable, "-m", "scaffold", *arguments]
     environment = os.environ | {"PYTHONPATH": python_path(folder)}

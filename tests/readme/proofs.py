@@ -50,6 +50,11 @@ TABLE = {
     "python -m db_manager lint": ["python -m db_manager lint"],
     "python -m db_manager history": ["python -m db_manager history"],
     "python -m db_manager sql": ["python -m db_manager sql"],
+    "python -m db_manager activity": ["python -m db_manager activity"],
+    "python -m db_manager seed [SERVICE]": [
+        "python -m db_manager migrate",
+        "python -m db_manager seed order-service",
+    ],
     "python -m db_manager create-tables": [
         "python -m db_manager drop-tables --yes",
         "python -m db_manager create-tables",
@@ -68,6 +73,8 @@ IN_CI = ("make demo", "make test")
 
 _HERE = "tests/readme/test_commands.py"
 _NIX = "tests/nix/test_commands.py"
+_UP = "tests/scaffold/test_up_commands.py"
+_COMMANDED = f"{_UP}::test_a_fleet_in_the_background_is_asked_told_and_ended"
 
 IN_TESTS = {
     "git clone <this repository> fleet && cd fleet": (f"{_HERE}::clone", "<this repository>"),
@@ -88,6 +95,24 @@ IN_TESTS = {
         '"openapi-python-client", "generate", "--path"',
     ),
     "python -m scaffold up [SERVICE…]": ("tests/scaffold/test_up.py::start", '"scaffold", "up"'),
+    "python -m scaffold serve [SERVICE…]": (
+        "tests/generated/test_together.py::test_a_name_is_a_service_or_its_package",
+        '"scaffold", "serve"',
+    ),
+    "python -m scaffold up --detach": (f"{_UP}::detached", '"up", "--detach"'),
+    "python -m scaffold ps": (_COMMANDED, 'get_json("ps")'),
+    "python -m scaffold logs [SERVICE…]": (_COMMANDED, 'get_json("logs", "user-service"'),
+    "python -m scaffold wait [SERVICE…]": (_COMMANDED, 'get_json("wait", "user_service")'),
+    "python -m scaffold restart [SERVICE…]": (_COMMANDED, 'get_json("restart", "user-service")'),
+    "python -m scaffold stop": (_COMMANDED, 'get_json("stop")'),
+    "python -m db_manager shell [SERVICE]": (
+        "tests/db_manager/test_shell.py::test_a_service_logs_in_with_its_own_rights",
+        'copy.run("shell", "user-service"',
+    ),
+    "python -m scaffold test [SERVICE…]": (
+        "tests/scaffold/test_chosen_tests.py::test_the_exit_code_is_that_of_pytest_which_gets_what_follows_two_dashes",
+        'scaffold(root, "test", "user-service"',
+    ),
     "python -m scaffold digests": (
         "tests/scaffold/test_digests.py::test_each_digest_is_renewed_wherever_it_is",
         'scaffold(pinned, "digests")',
@@ -96,7 +121,7 @@ IN_TESTS = {
         "tests/db_manager/test_branches.py::test_a_merge_is_the_way_out_of_two_heads",
         'branched.run("merge")',
     ),
-    "python -m db_manager postgres psql": (
+    "python -m db_manager shell": (
         f"{_HERE}::test_troubleshooting_with_psql_works",
         "{psql}",
     ),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Queue
 from secrets import token_hex
+from typing import Self
 
 import httpx
 import pytest
@@ -22,17 +23,41 @@ import pytest
 from tests.ports import reserve_port
 from tests.workspace import GeneratedWorkspace
 
-_MARK = "UP_UNDER_TEST"
+MARK = "UP_UNDER_TEST"
 TIMEOUT = 90.0
 """Seconds."""
 
 
 @dataclass
-class Up:
+class Marked:
+    """Processes that have a variable in common, whatever became of their parents."""
+
+    mark: str
+
+    def left(self) -> list[str]:
+        """Return what still runs of it after it has had time to end."""
+        end = time.monotonic() + 30
+        while (found := self.processes()) and time.monotonic() < end:
+            time.sleep(0.1)
+        return [*found.values()]
+
+    def processes(self) -> dict[int, str]:
+        """Return what runs of it, by its id."""
+        mark = f"{MARK}={self.mark}".encode()
+        found = {}
+        for path in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if mark in (path / "environ").read_bytes().split(b"\0"):
+                    words = (path / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found[int(path.name)] = words.decode()
+        return found
+
+
+@dataclass
+class Up(Marked):
     """`python -m scaffold up` as it runs, and the lines that it has written."""
 
     process: subprocess.Popen[str]
-    mark: str
     lines: list[str] = field(default_factory=list)
     _new: "Queue[str]" = field(default_factory=Queue)
 
@@ -62,24 +87,6 @@ class Up:
         self.process.send_signal(number)
         return self.process.wait(TIMEOUT)
 
-    def left(self) -> list[str]:
-        """Return what still runs of it after it has had time to end."""
-        end = time.monotonic() + 30
-        while (found := self.processes()) and time.monotonic() < end:
-            time.sleep(0.1)
-        return [*found.values()]
-
-    def processes(self) -> dict[int, str]:
-        """Return what runs of it, by its id."""
-        mark = f"{_MARK}={self.mark}".encode()
-        found = {}
-        for path in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if mark in (path / "environ").read_bytes().split(b"\0"):
-                    words = (path / "cmdline").read_bytes().replace(b"\0", b" ")
-                    found[int(path.name)] = words.decode()
-        return found
-
 
 def start(
     workspace: GeneratedWorkspace, arguments: Sequence[str], environment: Mapping[str, str]
@@ -97,13 +104,21 @@ class Fleet:
     users: int
     products: int
 
+    @classmethod
+    def make(cls, root: Path) -> Self:
+        users, products = reserve_port(), reserve_port()
+        workspace = GeneratedWorkspace.make(
+            root, f"user-service {users}", f"product-service {products}"
+        )
+        return cls(workspace, users, products)
+
     @contextmanager
     def up(self, *arguments: str, **variables: str) -> Iterator[Up]:
         mark = token_hex()
-        environment = self.workspace.environment | {_MARK: mark} | variables
+        environment = self.workspace.environment | {MARK: mark} | variables
         process = start(self.workspace, arguments, environment)
         assert process.stdout is not None
-        up = Up(process, mark)
+        up = Up(mark, process)
         try:
             yield up
         finally:
@@ -120,12 +135,7 @@ class Fleet:
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    users, products = reserve_port(), reserve_port()
-    root = tmp_path_factory.mktemp("up") / "fleet"
-    workspace = GeneratedWorkspace.make(
-        root, f"user-service {users}", f"product-service {products}"
-    )
-    return Fleet(workspace, users, products)
+    return Fleet.make(tmp_path_factory.mktemp("up") / "fleet")
 
 
 @pytest.mark.parametrize(
@@ -144,6 +154,25 @@ def test_all_run_until_a_signal_and_nothing_is_left(fleet: Fleet, number: signal
         assert up.end(number) == 0
         assert up.left() == []
         up.until("Everything has ended.")
+
+
+@pytest.mark.slow
+def test_rows_to_begin_with_are_stored_where_they_are_asked_for(fleet: Fleet) -> None:
+    seeds = fleet.workspace.root / "services/user_service/seeds.py"
+    text = seeds.read_text()
+    with fleet.up("--seed") as up:
+        up.until("database +product-service.product: 2 stored")
+        up.until("database +user-service.user: 2 stored")
+        up.until("2 services ready in ")
+        assert fleet.get(fleet.users, "/users/username/ada") == 200
+    try:
+        seeds.write_text(f"{text}\n1 / 0\n")
+        with fleet.up("--seed") as up:
+            up.until("ZeroDivisionError")
+            assert up.process.wait(90) == 1
+            assert up.left() == []
+    finally:
+        seeds.write_text(text)
 
 
 @pytest.mark.slow
@@ -228,12 +257,14 @@ def test_what_all_share_starts_all_anew_and_a_test_none(fleet: Fleet) -> None:
     with fleet.up() as up:
         up.until("2 services ready in ")
         (services / "user_service/tests/test_more.py").write_text("")
+        (services / "user_service/templates").mkdir()
+        (services / "user_service/templates/mail.html").write_text("")
         source = shared.read_text()
         shared.write_text(f"{source}\n")
-        found = {up.until("reloaded").split()[0] for _ in range(2)}
+        found = [up.until("reloaded").split()[0] for _ in range(2)]
         shared.write_text(source)
 
-    assert found == {"user-service", "product-service"}
+    assert sorted(found) == ["product-service", "user-service"]
 
 
 def test_a_port_that_another_program_has_is_named_with_it(fleet: Fleet) -> None:

@@ -1,0 +1,143 @@
+"""The commands that a fleet that is up takes by its socket: a line of JSON asks, lines of it answer.
+
+The socket is in a folder of this user alone, which is all the protection that it needs. What is
+answered is what the commands print with --json; `control.schema.json` says what is in it.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from difflib import get_close_matches
+from typing import Any
+
+from scaffold.supervisor.fleet import Fleet
+from scaffold.supervisor.journal import DATABASE, FLEET
+from scaffold.supervisor.place import Place
+
+VERSION = 1
+"""Of what is asked and answered: what is added to it does not change it."""
+
+_LAST_LINES_TIMEOUT = 1.0
+"""Seconds in which those who follow get what comes last."""
+
+Answer = dict[str, Any]
+_Write = Callable[[Answer], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(fleet: Fleet, place: Place) -> AsyncIterator[None]:
+    """Take commands for a fleet during a block."""
+    clients = set[asyncio.Task[None]]()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        clients.add(task)
+
+        async def write(answer: Answer) -> None:
+            writer.write(json.dumps(answer).encode() + b"\n")
+            await writer.drain()
+
+        try:
+            # Cancelled at the end of the fleet: asyncio's streams log it.
+            with suppress(OSError, ValueError, asyncio.CancelledError):
+                asked = json.loads(await reader.readline())
+                async with asyncio.TaskGroup() as group:
+                    answering = group.create_task(Asked(fleet, asked, write).answer())
+                    leaving = group.create_task(reader.read())
+                    leaving.add_done_callback(lambda _: answering.cancel())
+                    answering.add_done_callback(lambda _: leaving.cancel())
+        finally:
+            clients.discard(task)
+            writer.close()
+
+    server = await asyncio.start_unix_server(take, str(place.socket))
+    try:
+        yield
+    finally:
+        server.close()
+        fleet.journal.close()
+        if clients:
+            await asyncio.wait(clients, timeout=_LAST_LINES_TIMEOUT)
+        for each in clients:
+            each.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+
+
+class Asked:
+    """A command as it was asked, and its answer."""
+
+    def __init__(self, fleet: Fleet, asked: Answer, write: _Write) -> None:
+        self.fleet = fleet
+        self.asked = asked
+        self.write = write
+        self.named = list[str]()
+        """What it names: services, and what else lines may be of."""
+
+    async def answer(self) -> None:
+        """Do what is asked, or say why not."""
+        commands = {
+            each.__name__: each
+            for each in (self.ps, self.logs, self.wait, self.restart, self.migrate, self.stop)
+        }
+        known = {each.folder.name: name for name, each in self.fleet.services.items()}
+        others = (FLEET, DATABASE) if self.asked["command"] == "logs" else ()
+        known |= {name: name for name in (*self.fleet.services, *others)}
+        for name in self.asked.get("services", ()):
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                await self.write({"error": f"No service {name!r} is up.{hint}"})
+                return
+            self.named.append(known[name])
+        if self.asked["command"] in commands:
+            await commands[self.asked["command"]]()
+        else:
+            await self.write({"error": "The fleet is up by a version without this command."})
+
+    @property
+    def services(self) -> list[str]:
+        """The services that it names, all without any."""
+        return [each for each in self.named or self.fleet.services if each in self.fleet.services]
+
+    def describe(self) -> Answer:
+        """Return what is known of the fleet."""
+        return {"version": VERSION, "up": True, **self.fleet.describe()}
+
+    async def ps(self) -> None:
+        """Tell what is known of the fleet."""
+        await self.write(self.describe())
+
+    async def logs(self) -> None:
+        """Tell the lines that are kept, and then what comes, where that is asked."""
+        since, follow = float(self.asked.get("since") or 0), bool(self.asked.get("follow"))
+        async for entries in self.fleet.journal.follow(0, self.named, is_endless=follow):
+            for each in entries:
+                if each.time >= since:
+                    await self.write({"version": VERSION, **each.to_json()})
+
+    async def wait(self) -> None:
+        """Tell it once services serve, one does not start, or time is up."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.asked.get("timeout")):
+                await self.fleet.until(lambda: self.fleet.is_settled(self.services))
+        await self.write(self.describe())
+
+    async def restart(self) -> None:
+        """Have new processes of services take over, and tell which do not."""
+        services = self.services
+        reasons = await asyncio.gather(*map(self.fleet.restart, services))
+        failed = {name: why for name, why in zip(services, reasons, strict=True) if why}
+        await self.write(self.describe() | {"failed": failed})
+
+    async def migrate(self) -> None:
+        """Apply pending revisions, and tell why that fails."""
+        await self.write({"failed": await self.fleet.migrate(), **self.describe()})
+
+    async def stop(self) -> None:
+        """End the fleet; the end of the connection comes after that of all services."""
+        self.fleet.stop()
+        await self.write(self.describe())
+        async for _ in self.fleet.journal.follow(self.fleet.journal.last):
+            pass

@@ -1,0 +1,187 @@
+"""The database of a fleet that is up: its server, where it is embedded, and its revisions."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from scaffold.errors import ScaffoldError, describe
+from scaffold.supervisor.journal import Changes
+from scaffold.supervisor.processes import TERMINATION_TIMEOUT
+from scaffold.supervisor.reaper import Reaper
+from scaffold.supervisor.service import first_of
+
+Said = TypeVar("Said")
+State = Literal["starting", "ready", "migrating", "failed", "stopped"]
+
+
+class Database:
+    """The commands of the database manager, and the embedded server where there is no other."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what it shares with the services
+        self,
+        root: Path,
+        reaper: Reaper,
+        environment: Mapping[str, str],
+        show: Callable[[str], None],
+        ending: asyncio.Event,
+        changes: Changes,
+    ) -> None:
+        self.state: State = "starting"
+        self.reason = ""
+        """Why it is not as it should be, in one line."""
+        self.url = ""
+        """Of the embedded server, for its superuser; empty where the database is another one."""
+        self.address: str | None = None
+        """Where it is, without its password; None until it is known."""
+        self.is_embedded = False
+        self.current: tuple[str, ...] = ()
+        """The revisions that it is at."""
+        self.heads: tuple[str, ...] = ()
+        """The newest revisions of the code."""
+        self.pending: tuple[tuple[str, str], ...] = ()
+        """Revisions that it lacks, in their order: id and message."""
+        self._root = root
+        self._reaper = reaper
+        self._environment = environment
+        self._show = show
+        self._ending = ending
+        self._changes = changes
+        self._one_at_a_time = asyncio.Lock()
+        self._failure = ""
+        """Why the last migration failed."""
+        self._server: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Run the embedded server until `end`; raises ScaffoldError."""
+        self.is_embedded = True
+        self._server = await self._run("postgres", "run", stderr=asyncio.subprocess.STDOUT)
+        assert self._server.stdout is not None
+        beginning = asyncio.create_task(self._server.stdout.readline())
+        await first_of(beginning, self._ending)
+        if self._ending.is_set():
+            beginning.cancel()
+            return
+        said = beginning.result().decode("utf-8", "replace").strip()
+        if not said.startswith("postgresql://"):
+            self._show(said)
+            await self._show_all(self._server)
+            raise ScaffoldError("The embedded PostgreSQL does not start.")
+        self.url = said
+
+    async def migrate(self) -> str:
+        """Bring it to its newest revision; return why that fails, "" where it does not."""
+        async with self._one_at_a_time:
+            self._become("migrating")
+            try:
+                process = await self._run("migrate", stderr=asyncio.subprocess.STDOUT)
+            except OSError as error:
+                self._failure = f"migrate cannot start: {describe(error)}"
+                self._show(self._failure)
+            else:
+                said = await self._until_end(process, self._show_all(process))
+                self._failure = said if process.returncode else ""
+            if self._ending.is_set():
+                return "The fleet is ending."
+            self._become("failed" if self._failure else "ready", self._failure)
+            return self._failure
+
+    async def seed(self) -> str:
+        """Store the rows that services begin with; return why that fails, "" where it does not."""
+        async with self._one_at_a_time:
+            process = await self._run("seed", stderr=asyncio.subprocess.STDOUT)
+            said = await self._until_end(process, self._show_all(process))
+        return (said or f"seed ended with exit code {process.returncode}") * bool(
+            process.returncode
+        )
+
+    async def look(self) -> None:
+        """Ask it and the code for their revisions."""
+        async with self._one_at_a_time:
+            try:
+                process = await self._run("status", "--json", stderr=asyncio.subprocess.DEVNULL)
+                assert process.stdout is not None
+                text = await self._until_end(process, process.stdout.read())
+            except OSError as error:
+                self._become(self.state, f"db_manager status cannot start: {describe(error)}")
+                return
+        if self._ending.is_set():
+            return
+        try:
+            found: dict[str, Any] = json.loads(text.decode("utf-8", "replace"))
+        except ValueError:  # it says what is wrong with the code elsewhere
+            self._become(self.state, f"db_manager status ended with exit code {process.returncode}")
+            return
+        self.address = found["database"]
+        self.current, self.heads = tuple(found["current"]), tuple(found["heads"])
+        self.pending = tuple((each["id"], each["message"]) for each in found["pending"])
+        if found["server_version"] is None:
+            self._become("failed", found["problem"] or "")
+        else:
+            self._become("ready", self._failure or found["problem"] or "")
+
+    async def end(self) -> None:
+        """Let the embedded server go, which stops when no other process uses it."""
+        async with self._one_at_a_time:
+            if self._server is not None:
+                assert self._server.stdin is not None
+                self._server.stdin.close()
+                await self._stop(self._server)
+                self._reaper.unwatch(self._server.pid)
+            self._become("stopped")
+
+    def _become(self, state: State, reason: str = "") -> None:
+        self.state, self.reason = state, reason
+        self._changes.tell()
+
+    async def _run(self, *arguments: str, stderr: int) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "db_manager", *arguments),
+            cwd=self._root,
+            env=self._environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        self._reaper.watch(process.pid)
+        return process
+
+    async def _until_end(
+        self, process: asyncio.subprocess.Process, reading: Coroutine[Any, Any, Said]
+    ) -> Said:
+        """Return what a command says, once it or the fleet has ended."""
+        task = asyncio.create_task(reading)
+        await first_of(task, self._ending)
+        if self._ending.is_set():
+            await self._stop(process)
+        said = await task
+        await process.wait()
+        self._reaper.unwatch(process.pid)
+        return said
+
+    async def _show_all(self, process: asyncio.subprocess.Process) -> str:
+        """Show what a command says until it ends; return its error, or else its last line."""
+        assert process.stdout is not None
+        said = ""
+        async for line in process.stdout:
+            text = line.decode("utf-8", "replace").rstrip()
+            self._show(text)
+            said = f"{said} {text.strip()}" if said.startswith("Error:") else text.strip() or said
+        await process.wait()
+        return said.removeprefix("Error:").strip()
+
+    async def _stop(self, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TERMINATION_TIMEOUT):
+                    await process.wait()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,259 @@
+"""One address for a front end: each path leads to the service that the cluster's Ingress sends it to.
+
+Bodies go through in both directions as they come; none is held whole.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import aiohttp
+import orjson
+from multidict import CIMultiDict
+from yarl import URL
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+
+IDLE_TIMEOUT = 60.0
+"""Seconds in which nothing goes in either direction, as an Ingress has by default."""
+_CONNECT_TIMEOUT = 5.0
+_OF_A_CONNECTION = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade"}
+    | {b"transfer-encoding", b"proxy-authenticate", b"proxy-authorization"}
+)
+"""Headers that are about a connection, and go no further (RFC 9110, section 7.6.1)."""
+_OURS = frozenset(
+    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port"}
+    | {b"x-forwarded-proto", b"x-real-ip", b"expect"}
+)
+"""Headers that a client may not say of itself, and what the server has answered already."""
+_OF_THE_CLIENT = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
+"""What aiohttp would add."""
+_SANDBOX = (
+    b"content-security-policy",
+    b"sandbox allow-downloads allow-forms allow-popups allow-scripts",
+)
+"""A service's HTML is of no origin, so that it cannot read the page or use its token."""
+
+Header = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where a request goes."""
+
+    service: str
+    host: str
+    port: int
+    why_not: str = ""
+    """Why it cannot answer now."""
+
+
+class _Left(Exception):  # noqa: N818 - is no error
+    """The client has left before its body was there."""
+
+
+class Gateway:
+    """Sends requests on to services; `async with` it."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            # A connection for each request: none is lost when a process takes over from another.
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=_OF_THE_CLIENT,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def answer(
+        self,
+        upstream: Upstream,
+        target: bytes,
+        scope: "HTTPScope",
+        receive: "ASGIReceiveCallable",
+        send: "ASGISendCallable",
+    ) -> None:
+        """Answer a request with what a service answers at a target: its path with its query."""
+        headers = list(scope["headers"])
+        if any(name == b"service-worker" for name, _ in headers):
+            await refuse(send, headers, 403, "No script of a service may control the page")
+            return
+        if upstream.why_not:
+            await refuse(send, headers, 502, f"{upstream.service} is not there: {upstream.why_not}")
+            return
+        is_read = asyncio.Event()
+        if not _has_body(headers):
+            is_read.set()
+
+        async def leave() -> None:
+            await is_read.wait()
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        leaving = asyncio.create_task(leave())
+        sending = asyncio.create_task(
+            self._send_on(upstream, target, scope, receive, send, is_read)
+        )
+        try:
+            await asyncio.wait({leaving, sending}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+        finally:
+            leaving.cancel()
+            sending.cancel()
+            await asyncio.gather(leaving, sending, return_exceptions=True)
+
+    async def _send_on(  # noqa: PLR0913, PLR0917 - an ASGI request, and where it goes
+        self,
+        upstream: Upstream,
+        target: bytes,
+        scope: "HTTPScope",
+        receive: "ASGIReceiveCallable",
+        send: "ASGISendCallable",
+        is_read: asyncio.Event,
+    ) -> None:
+        assert self._session is not None
+        loop, headers = asyncio.get_running_loop(), list(scope["headers"])
+        has_begun = False
+        host = f"[{upstream.host}]" if ":" in upstream.host else upstream.host
+        try:
+            async with asyncio.timeout(IDLE_TIMEOUT) as idle:
+
+                def go_on() -> None:
+                    if not idle.expired():
+                        idle.reschedule(loop.time() + IDLE_TIMEOUT)
+
+                async with self._session.request(
+                    scope["method"],
+                    URL(f"http://{host}:{upstream.port}{quote_target(target)}", encoded=True),
+                    headers=headers_for(scope),
+                    data=read_body(receive, is_read, go_on) if _has_body(headers) else None,
+                    allow_redirects=False,
+                ) as response:
+                    answered = [*_without_hops(response.raw_headers), _SANDBOX]
+                    await send(
+                        {
+                            "type": "http.response.start",
+                            "status": response.status,
+                            "headers": answered,
+                            "trailers": False,
+                        }
+                    )
+                    has_begun = True
+                    async for chunk in response.content.iter_any():
+                        go_on()
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except _Left:
+            return
+        except TimeoutError:
+            if has_begun:  # cut off, so that the client does not take it for whole
+                raise
+            what = f"{upstream.service} has not answered within {IDLE_TIMEOUT:g} s"
+            await refuse(send, headers, 504, what)
+        except (aiohttp.ClientError, OSError):
+            if has_begun:
+                raise
+            await refuse(send, headers, 502, f"{upstream.service} does not answer")
+
+
+async def refuse(
+    send: "ASGISendCallable", headers: Iterable[Header], status: int, message: str
+) -> None:
+    """Answer with an error in the envelope of the contract."""
+    body = orjson.dumps({"message": message, "success": False}) + b"\n"
+    origin = next((value for name, value in headers if name == b"origin"), None)
+    cors = [
+        (b"access-control-allow-origin", origin or b"*"),
+        *[(b"vary", b"Origin")] * bool(origin),
+    ]
+    length = (b"content-length", str(len(body)).encode())
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(b"content-type", b"application/json"), length, *cors],
+            "trailers": False,
+        }
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def read_body(
+    receive: "ASGIReceiveCallable", is_read: asyncio.Event, go_on: Callable[[], None]
+) -> AsyncIterator[bytes]:
+    """Give a body as it comes; raises where the client leaves before its end."""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise _Left
+        go_on()
+        if message["body"]:
+            yield message["body"]
+        if not message["more_body"]:
+            is_read.set()
+            return
+
+
+def _has_body(headers: Iterable[Header]) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in headers
+    )
+
+
+def headers_for(scope: "HTTPScope") -> "CIMultiDict[str]":
+    """Return the client's headers, and those in which an Ingress tells of it."""
+    found = CIMultiDict[str]()
+    for name, value in _without_hops(scope["headers"]):
+        if name.lower() not in _OURS:
+            found.add(name.decode("latin-1"), _text(value))
+    client, host = scope.get("client"), found.get("Host", "")
+    port = host.rpartition(":")[2] if not host.endswith("]") else ""
+    found["X-Forwarded-For"] = found["X-Real-IP"] = client[0] if client else "127.0.0.1"
+    found["X-Forwarded-Host"] = host
+    found["X-Forwarded-Port"] = port if port.isdigit() else "80"
+    found["X-Forwarded-Proto"] = scope["scheme"]
+    return found
+
+
+def _without_hops(headers: Iterable[Header]) -> list[Header]:
+    """Return headers without those of the connection, which it may name itself."""
+    headers = list(headers)
+    named = {
+        token.strip().lower()
+        for name, value in headers
+        if name.lower() == b"connection"
+        for token in value.split(b",")
+    } - {b"host", b"content-length", b"content-type"}
+    return [
+        (name, value)
+        for name, value in headers
+        if name.lower() not in _OF_A_CONNECTION and name.lower() not in named
+    ]
+
+
+def _text(value: bytes) -> str:
+    """Return a header's value as text that aiohttp writes as the same bytes, where there is one."""
+    with suppress(UnicodeDecodeError):
+        return value.decode()
+    return value.decode("latin-1")
+
+
+def quote_target(target: bytes) -> str:
+    """Return a path with its query, what is no ASCII of it as percent-encoded bytes."""
+    return "".join(
+        chr(each) if 0x20 < each < 0x7F and each != 0x23 else f"%{each:02X}" for each in target
+    )

@@ -1,0 +1,141 @@
+"""Where a fleet that is up is found: a short folder of this user's, named by the workspace's real path.
+
+The supervisor holds a lock of the folder, and so does its reaper until what a killed one left has
+ended and the folder is gone: whatever the lock is free of can be replaced.
+"""
+
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from socket import AF_UNIX
+from socket import socket as Socket  # noqa: N812 - the name is that of a field
+
+from scaffold.errors import ScaffoldError
+
+_SOCKET = "control.sock"
+_LEFT_TIMEOUT = 60.0
+"""Seconds in which what a killed supervisor left must have ended."""
+_POLL_INTERVAL = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The folder of a workspace's fleet, which need not be there."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, root: Path) -> "Place":
+        """Return that of a workspace."""
+        name = sha256(os.fsencode(root.resolve())).hexdigest()[:12]
+        # Not TMPDIR, which differs between shells: each has to find the same.
+        shared = Path("/tmp")  # noqa: S108 - the folder in it is private, and its owner is checked
+        is_usable = os.access(shared, os.W_OK | os.X_OK)
+        parent = shared if is_usable else Path(tempfile.gettempdir())
+        return cls(parent / f"fleet-{os.geteuid()}-{name}")
+
+    @property
+    def socket(self) -> Path:
+        """Where the supervisor takes commands."""
+        return self.folder / _SOCKET
+
+    def find_connection(self) -> Socket | None:
+        """Connect to the supervisor, or return None where none takes commands.
+
+        Raises ScaffoldError for a folder that is not this user's alone.
+        """
+        if not self._is_there():
+            return None
+        connection = Socket(AF_UNIX)
+        try:
+            connection.connect(str(self.socket))
+        except OSError:
+            connection.close()
+            return None
+        return connection
+
+    def is_up(self) -> bool:
+        """Whether a supervisor takes commands; raises ScaffoldError as `find_connection`."""
+        if connection := self.find_connection():
+            connection.close()
+        return connection is not None
+
+    @contextmanager
+    def held(self) -> Iterator[int]:
+        """Have the folder, empty, during a block; gives the descriptor whose copies hold its lock.
+
+        Raises ScaffoldError where a fleet is up already, or the folder cannot be used. Removing the
+        folder is the reaper's.
+        """
+        lock = self._lock()
+        try:
+            for entry in self.folder.iterdir():  # of a supervisor that was killed with its reaper
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            yield lock
+        finally:
+            os.close(lock)
+
+    def is_free(self) -> bool:
+        """Whether nothing is left of a supervisor."""
+        with suppress(FileNotFoundError):
+            lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            finally:
+                os.close(lock)
+        return True
+
+    def _lock(self) -> int:
+        end = time.monotonic() + _LEFT_TIMEOUT
+        while True:
+            try:
+                self.folder.mkdir(mode=0o700, exist_ok=True)
+            except OSError as error:
+                raise ScaffoldError(f"{self.folder} cannot be made: {error.strerror}.") from None
+            self._is_there()
+            with suppress(FileNotFoundError):  # it has just been removed
+                lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if os.path.samestat(os.fstat(lock), self.folder.stat()):
+                        kept, lock = lock, -1
+                        return kept
+                except BlockingIOError:
+                    if self.is_up():
+                        raise ScaffoldError(
+                            "The fleet is up already: see python -m scaffold ps."
+                        ) from None
+                finally:
+                    if lock >= 0:
+                        os.close(lock)
+            if time.monotonic() > end:
+                raise ScaffoldError(
+                    f"What a fleet that was killed left does not end: see {self.folder}."
+                )
+            time.sleep(_POLL_INTERVAL)
+
+    def _is_there(self) -> bool:
+        """Whether the folder exists; raises ScaffoldError where it is not this user's alone."""
+        try:
+            found = self.folder.lstat()
+        except FileNotFoundError:
+            return False
+        if (
+            not stat.S_ISDIR(found.st_mode)
+            or found.st_uid != os.geteuid()
+            or found.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+        ):
+            raise ScaffoldError(
+                f"{self.folder} is not a folder of this user alone. Remove it, or have it removed."
+            )
+        return True

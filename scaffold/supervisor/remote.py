@@ -1,0 +1,203 @@
+"""The commands for a fleet that is up: `ps`, `logs`, `wait`, `restart` and `stop`."""
+
+import json
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scaffold.errors import ScaffoldError
+from scaffold.supervisor.control import VERSION
+from scaffold.supervisor.journal import FLEET, Entry
+from scaffold.supervisor.place import Place
+from scaffold.supervisor.screen import Screen
+from scaffold.workspace import Workspace
+
+_NOT_UP = "The fleet is not up here. To start it: python -m scaffold up"
+_POLL_INTERVAL = 0.1
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+"""Seconds."""
+
+Answer = dict[str, Any]
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result for a program.")
+
+
+@click.command()
+@_JSON
+def ps(as_json: bool) -> None:
+    """Show the services that are up: state, port, process; and their database. Exit 1 if none is."""
+    place = Place.of(Workspace.find(Path.cwd()).root)
+    if as_json and not place.is_up():
+        click.echo(json.dumps({"version": VERSION, "up": False}))
+        raise SystemExit(1)
+    show(ask(place, "ps"), as_json=as_json)
+
+
+@click.command()
+@click.argument("names", metavar="[SERVICE]...", nargs=-1)
+@click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until the fleet ends.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    callback=lambda _context, _option, text: _read_since(text),
+    help="From then on: 30s, 5m, 2h ago, or a time as 2026-11-30T10:00:00.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print each line for a program, as JSON.")
+def logs(names: tuple[str, ...], follow: bool, since: float, as_json: bool) -> None:
+    """Show the last lines of the services that are up, the oldest first: of all, or those named."""
+    place = Place.of(Workspace.find(Path.cwd()).root)
+    screen = Screen([FLEET, *(each["name"] for each in ask(place, "ps")["services"])])
+    with suppress(KeyboardInterrupt):  # which is how following ends
+        for answer in _answers(place, "logs", services=names, follow=follow, since=since):
+            if as_json:
+                click.echo(json.dumps(answer))
+            else:
+                del answer["version"]
+                screen.show(Entry(**answer))
+
+
+@click.command()
+@click.argument("names", metavar="[SERVICE]...", nargs=-1)
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), default=120, metavar="SECONDS", show_default=True
+)
+@_JSON
+def wait(names: tuple[str, ...], timeout: float, as_json: bool) -> None:
+    """Wait until the services serve: all, or those named. Exit 1 where one does not start.
+
+    A fleet that is only about to be up is waited for too.
+    """
+    place, end = Place.of(Workspace.find(Path.cwd()).root), time.monotonic() + timeout
+    while not place.is_up():
+        if time.monotonic() > end:
+            raise ScaffoldError(_NOT_UP)
+        time.sleep(_POLL_INTERVAL)
+    found = ask(place, "wait", services=names, timeout=max(0.0, end - time.monotonic()))
+    show(found, as_json=as_json)
+    refuse_failed(found, names)
+
+
+@click.command()
+@click.argument("names", metavar="[SERVICE]...", nargs=-1)
+@_JSON
+def restart(names: tuple[str, ...], as_json: bool) -> None:
+    """Have new processes take over, without losing a request: of all services, or those named."""
+    found = ask(Place.of(Workspace.find(Path.cwd()).root), "restart", services=names)
+    show(found, as_json=as_json)
+    if found["failed"]:
+        raise ScaffoldError("\n".join(f"{name} {why}" for name, why in found["failed"].items()))
+
+
+@click.command()
+@_JSON
+def stop(as_json: bool) -> None:
+    """End the fleet, once what the services have been asked is answered; twice, end it at once."""
+    place = Place.of(Workspace.find(Path.cwd()).root)
+    if place.is_up():
+        ask(place, "stop")
+        while not place.is_free():
+            time.sleep(_POLL_INTERVAL)
+        was_up = True
+    else:
+        was_up = False
+    if as_json:
+        click.echo(json.dumps({"version": VERSION, "up": False, "stopped": was_up}))
+    else:
+        click.echo("Stopped." if was_up else "It was not up.")
+
+
+def ask(place: Place, command: str, **arguments: Any) -> Answer:
+    """Ask the fleet for something, and return its one answer; raises ScaffoldError."""
+    for answer in _answers(place, command, **arguments):
+        return answer
+    raise ScaffoldError("The fleet has ended meanwhile.")
+
+
+def _answers(place: Place, command: str, **arguments: Any) -> Iterator[Answer]:
+    connection = place.find_connection()
+    if connection is None:
+        raise ScaffoldError(_NOT_UP)
+    with connection, connection.makefile("rwb") as file:
+        file.write(json.dumps({"command": command, **arguments}).encode() + b"\n")
+        file.flush()
+        for line in file:
+            answer: Answer = json.loads(line)
+            if "error" in answer:
+                raise ScaffoldError(answer["error"])
+            yield answer
+
+
+def show(found: Answer, *, as_json: bool = False) -> None:
+    """Print what is known of a fleet."""
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    now = time.time()
+    rows = [("SERVICE", "STATE", "FOR", "ADDRESS", "PROCESS", "RESTARTS")]
+    rows += [
+        (each["name"], each["state"], _describe_age(now - each["since"]), each["url"],
+         str(each["pid"] or "-"), str(each["restarts"]))
+        for each in found["services"]
+    ]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
+    for each in found["services"]:
+        if each["reason"]:
+            click.echo(f"\n{each['name']} {each['reason']}")
+    database = found["database"]
+    where = database["address"] or ("embedded" if database["embedded"] else "not asked yet")
+    revision = f", at {', '.join(database['current'])}" if database["current"] else ""
+    click.echo(f"\nDatabase: {database['state']}, {where}{revision}")
+    if database["reason"]:
+        click.echo(f"  {database['reason']}")
+    for each in database["pending"]:
+        click.echo(f"  pending: {each['id']} {each['message']}")
+    if found["page"]:
+        click.echo(f"Page: {found['page']}")
+    click.echo(
+        f"Up for {_describe_age(now - found['since'])}, by process {found['pid']}. "
+        "python -m scaffold logs -f shows what it does, stop ends it."
+    )
+
+
+def refuse_failed(found: Answer, names: Sequence[str] = ()) -> None:
+    """Raise ScaffoldError, which names the services that do not serve: of all, or of these."""
+    wanted = {each.replace("_", "-") for each in names}
+    bad = [
+        f"{each['name']} is {each['state']}" + (f": it {each['reason']}" if each["reason"] else "")
+        for each in found["services"]
+        if each["state"] != "ready" and (not wanted or each["name"].replace("_", "-") in wanted)
+    ]
+    if bad:
+        raise ScaffoldError("\n".join(bad))
+
+
+def _describe_age(seconds: float) -> str:
+    """Return a duration in its largest unit, as 5 m."""
+    unit, size = next(
+        ((unit, size) for unit, size in reversed(_UNITS.items()) if seconds >= size), ("s", 1)
+    )
+    return f"{seconds / size:.0f} {unit}"
+
+
+def _read_since(text: str | None) -> float:
+    """Return a time in seconds since 1970, of an age or a date."""
+    if text is None:
+        return 0.0
+    if age := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text):
+        return time.time() - float(age[1]) * _UNITS[age[2] or "s"]
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        raise click.BadParameter(
+            "say how long ago, as 30s, 5m, 2h, or when, as 2026-11-30T10:00:00"
+        ) from None

@@ -1,0 +1,89 @@
+"""The page of a fleet in this process, without processes of services."""
+
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+from aiohttp import web
+
+from scaffold.supervisor.fleet import Fleet, Options
+from scaffold.supervisor.page.server import page_of
+from scaffold.supervisor.reaper import Reaper
+from scaffold.supervisor.screen import Screen
+from scaffold.supervisor.service import SupervisedService
+from scaffold.workspace import Workspace
+
+
+@contextmanager
+def made_fleet(root: Path) -> Iterator[Fleet]:
+    """Make a fleet of which nothing runs."""
+    with ExitStack() as stack:
+        reaper = stack.enter_context(Reaper())
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="page-")))
+        yield Fleet(Workspace(root), Options(), folder, reaper, Screen(["database", "fleet"]))
+
+
+@dataclass
+class Served:
+    """A fleet, and a client of its page."""
+
+    fleet: Fleet
+    client: httpx.AsyncClient
+    token: str = ""
+
+    async def events(self, count: int, **headers: str) -> list[tuple[str, Any]]:
+        """Return the first events that a page gets."""
+        found: list[tuple[str, Any]] = []
+        async with self.client.stream("GET", "/_fleet/events", headers=headers) as response:
+            assert response.status_code == 200
+            text = ""
+            async for more in response.aiter_text():
+                *events, text = (text + more).split("\n\n")
+                for event in events:
+                    kind, _, data = event.removeprefix("event: ").partition("\ndata: ")
+                    if data:
+                        found.append((kind, json.loads(data)))
+                if len(found) >= count:
+                    return found[:count]
+        return found
+
+
+def service_at(fleet: Fleet, name: str, listener: socket.socket) -> SupervisedService:
+    """Make a service that has no process of its own."""
+    port = listener.getsockname()[1]
+    around = fleet._around  # of what it shares, nothing is asked here
+    return SupervisedService(name, fleet.workspace.root, "127.0.0.1", port, listener, around)
+
+
+@asynccontextmanager
+async def served(root: Path, **services: web.Application) -> AsyncIterator[Served]:
+    """Serve the page of a fleet whose services are these applications."""
+    with made_fleet(root) as fleet:
+        runners = []
+        for name, application in services.items():
+            listener = socket.create_server(("127.0.0.1", 0))
+            runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=1)
+            await runner.setup()
+            await web.SockSite(runner, listener).start()
+            runners.append(runner)
+            fleet.services[name] = service_at(fleet, name, listener)
+        try:
+            async with (
+                page_of(fleet, 0) as address,
+                httpx.AsyncClient(base_url=address or "", timeout=30) as client,
+            ):
+                page = (await client.get("/")).text
+                assert address
+                token = page.partition('fleet-token" content="')[2].partition('"')[0]
+                yield Served(fleet, client, token)
+        finally:
+            for runner in runners:
+                await runner.cleanup()
+            for service in fleet.services.values():
+                service.listener.close()

@@ -1,0 +1,178 @@
+"""What a web site that the user visits, a log and a slow reader cannot do to the page."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from scaffold.supervisor.page.broadcast import MOST_FOLLOWERS
+from tests.page.served import served
+
+OWN = ("/", "/_fleet/events", "/_fleet/logs", "/_fleet/assets/main.js", "/api/v1/users")
+
+
+@pytest.mark.parametrize("path", OWN)
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.nip.io", ""]
+)
+async def test_a_name_that_was_made_to_lead_here_is_refused(
+    tmp_path: Path, path: str, host: str
+) -> None:
+    async with served(tmp_path) as page:
+        answer = await page.client.get(path, headers={"Host": host})
+
+    assert answer.status_code == 403
+    assert page.token not in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:3"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+async def test_another_site_gets_nothing_and_changes_nothing(
+    tmp_path: Path, headers: dict[str, str]
+) -> None:
+    async with served(tmp_path) as page:
+        heard = await page.client.get("/_fleet/events", headers=headers)
+        found = await page.client.get("/_fleet/logs", headers=headers)
+        migrated = await page.client.post(
+            "/_fleet/migrate", headers=headers | {"X-Fleet-Token": page.token}
+        )
+
+    assert [each.status_code for each in (heard, found, migrated)] == [403, 403, 403]
+    assert not [name for name in heard.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("token", ["", "x", "ä"])
+async def test_what_changes_something_wants_the_token(tmp_path: Path, token: str) -> None:
+    async with served(tmp_path) as page:
+        answers = [
+            await page.client.post(path, headers={b"X-Fleet-Token": token.encode()})
+            for path in ("/_fleet/migrate", "/_fleet/services/user-service/restart")
+        ]
+
+    assert [each.status_code for each in answers] == [403, 403]
+
+
+async def test_the_page_is_framed_by_none_and_runs_no_script_but_its_own(tmp_path: Path) -> None:
+    async with served(tmp_path) as page:
+        answers = [await page.client.get(path) for path in OWN[:-1] if "events" not in path]
+
+    for answer in answers:
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "require-trusted-types-for 'script'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+async def test_a_log_of_any_kind_is_told_within_bounds_and_without_passwords(
+    tmp_path: Path,
+) -> None:
+    lines = [
+        "<script>alert(1)</script>\u2028\u0000",
+        "x" * 1_000_000,
+        json.dumps({"event": "half \ud800", "level": "info", "password": "hunter2", "n": [1]}),
+        json.dumps({"event": "x", **{f"field{number}": "y" * 50_000 for number in range(200)}}),
+        "could not reach postgresql://app:hunter2@db.example/app",
+    ]
+    async with served(tmp_path) as page:
+        for line in lines:
+            page.fleet.journal.add_line("user-service", line)
+        [(kind, hello)] = await page.events(1)
+        found = (await page.client.get("/_fleet/logs")).json()
+
+    told = hello["lines"]
+    assert kind == "hello"
+    assert told == found
+    assert told[0]["message"] == lines[0]
+    assert len(told[1]["message"]) < 5000
+    assert (told[2]["message"], told[2]["fields"]["password"]) == ("half ?", "***")
+    assert len(json.dumps(told[3])) < 1_000_000
+    assert "hunter2" not in json.dumps(told)
+
+
+async def test_a_page_hears_at_once_how_much_was_left_out(tmp_path: Path) -> None:
+    async with served(tmp_path) as page:
+        hearing = asyncio.create_task(page.events(4))
+        await asyncio.sleep(0.5)
+        for number in range(5000):
+            page.fleet.journal.add_line("user-service", f"line {number}")
+        events = await hearing
+
+    [told] = [event for kind, event in events if kind == "lines"]
+    assert told["lines"][-1]["message"] == "line 4999"
+    assert len(told["lines"]) + told["omitted"] == 5000
+    assert len(told["lines"]) <= 100
+
+
+async def test_a_page_that_reads_nothing_costs_nothing_and_does_not_hold_up_others(
+    tmp_path: Path,
+) -> None:
+    async with served(tmp_path) as page:
+        url = page.client.base_url
+        _, writer = await asyncio.open_connection(url.host, url.port)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(b"GET /_fleet/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        for number in range(20_000):
+            page.fleet.journal.add_line("user-service", f"{number} " + "x" * 500)
+            if not number % 1000:
+                await asyncio.sleep(0)
+        events = await page.events(3)
+        writer.close()
+
+    assert events[0][0] == "hello"
+    assert len(events) == 3
+
+
+async def test_no_more_pages_are_told_than_the_bound(tmp_path: Path) -> None:
+    async with served(tmp_path) as page:
+        url = page.client.base_url
+        opened = [await asyncio.open_connection(url.host, url.port) for _ in range(MOST_FOLLOWERS)]
+        for _, writer in opened:
+            writer.write(b"GET /_fleet/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        heads = [await reader.readuntil(b"\r\n\r\n") for reader, _ in opened]
+        for reader, _ in opened:
+            await reader.readuntil(b"event: hello")
+        refused = await page.client.get("/_fleet/events")
+        for _, writer in opened:
+            writer.close()
+        await asyncio.sleep(0.5)
+        events = await page.events(1)
+
+    assert {head.split()[1] for head in heads} == {b"200"}
+    assert refused.status_code == 503
+    assert events
+
+
+async def test_logs_are_searched_by_words_service_level_and_request(tmp_path: Path) -> None:
+    async with served(tmp_path) as page:
+        journal = page.fleet.journal
+        journal.add_line(
+            "a-service", json.dumps({"event": "One", "level": "info", "request_id": "r1"})
+        )
+        journal.add_line(
+            "b-service", json.dumps({"event": "Two", "level": "error", "request_id": "r1"})
+        )
+        journal.add_line("b-service", "three")
+
+        async def search(**asked: str) -> list[str]:
+            found = await page.client.get("/_fleet/logs", params=asked)
+            return [each["message"] for each in found.json()]
+
+        assert await search() == ["One", "Two", "three"]
+        assert await search(q="REQUEST_ID=r1 tw") == ["Two"]
+        assert await search(services="a-service") == ["One"]
+        assert await search(level="warning") == ["Two"]
+        assert await search(request="r1") == ["One", "Two"]
+        assert await search(before="3") == ["One", "Two"]

@@ -1,0 +1,137 @@
+"""A fleet that is up in one process: each service as if it had its own."""
+
+import json
+import os
+import re
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.scaffold.test_up import TIMEOUT, Fleet, Up
+from tests.scaffold.test_up_commands import Detached
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    return Fleet.make(tmp_path_factory.mktemp("together") / "fleet")
+
+
+def servers(up: Up) -> list[str]:
+    return [each for each in up.processes().values() if "quart_fleet.server" in each]
+
+
+def app_of(fleet: Fleet, package: str) -> Path:
+    return fleet.workspace.root / "services" / package / "app.py"
+
+
+def test_all_have_one_process_and_lines_of_their_own(fleet: Fleet) -> None:
+    with fleet.up("--together") as up:
+        up.until("2 services ready in ")
+        assert len(servers(up)) == 1
+        assert fleet.get(fleet.users, "/users") == fleet.get(fleet.products, "/products") == 200
+        up.until(r"user-service +\S+ GET /api/v1/users 200")
+        up.until(r"product-service +\S+ GET /api/v1/products 200")
+
+        assert up.end(signal.SIGINT) == 0
+        assert up.left() == []
+        up.until("Everything has ended.")
+
+
+def test_other_code_takes_over_for_all_and_no_request_is_lost(fleet: Fleet) -> None:
+    app = app_of(fleet, "user_service")
+    source = app.read_text()
+    statuses: list[int] = []
+    is_over = False
+
+    def ask(port: int) -> None:
+        while not is_over:
+            statuses.append(fleet.get(port))
+
+    with fleet.up("--together") as up:
+        up.until("2 services ready in ")
+        asking = [
+            threading.Thread(target=ask, args=(port,)) for port in (fleet.users, fleet.products) * 2
+        ]
+        for each in asking:
+            each.start()
+        try:
+            for number in range(2):
+                app.write_text(f"{source}# {number}\n")
+                up.until("fleet +reloaded")
+        finally:
+            is_over = True
+            app.write_text(source)
+            for each in asking:
+                each.join()
+
+    assert set(statuses) == {200}
+    assert len(statuses) > 10
+
+
+def test_code_that_does_not_start_leaves_the_process_before_it(fleet: Fleet) -> None:
+    app = app_of(fleet, "user_service")
+    source = app.read_text()
+    with fleet.up("--together") as up:
+        up.until("2 services ready in ")
+        try:
+            app.write_text(f"{source}\nthis is no Python\n")
+            up.until("fleet +user_service: SyntaxError: invalid syntax")
+            up.until("The process before it serves on")
+            assert fleet.get(fleet.users, "/users") == fleet.get(fleet.products) == 200
+        finally:
+            app.write_text(source)
+        up.until("fleet +reloaded")
+
+
+def test_one_that_cannot_start_is_told_of_while_the_others_serve(fleet: Fleet) -> None:
+    detached = Detached.of(fleet.workspace)
+    app = app_of(fleet, "user_service")
+    source = app.read_text()
+    try:
+        app.write_text(f"{source}\nthis is no Python\n")
+        detached.run("up", "--together", "--detach", code=1)
+        found = {each["name"]: each for each in detached.get_json("ps")["services"]}
+        assert fleet.get(fleet.products, "/products") == 200
+        app.write_text(source)
+        end = time.monotonic() + TIMEOUT
+        mended = detached.get_json("ps")
+        while not mended["ready"] and time.monotonic() < end:
+            mended = detached.get_json("ps")
+    finally:
+        app.write_text(source)
+        detached.run("stop")
+
+    assert found["product-service"]["state"] == "ready"
+    assert found["user-service"]["state"] == "failed"
+    assert "SyntaxError" in found["user-service"]["reason"]
+    assert {each["state"] for each in mended["services"]} == {"ready"}
+    assert len({each["pid"] for each in mended["services"]}) == 1
+    assert detached.left() == []
+
+
+def test_a_process_that_ends_is_followed_by_another(fleet: Fleet) -> None:
+    detached = Detached.of(fleet.workspace)
+    try:
+        before = json.loads(detached.run("up", "--together", "--detach", "--json")[0])
+        killed = before["services"][0]["pid"]
+        os.kill(killed, signal.SIGKILL)
+        assert fleet.get(fleet.users) == fleet.get(fleet.products) == 200
+        after = detached.get_json("wait")
+        lines, _ = detached.run("logs", "fleet")
+    finally:
+        detached.run("stop")
+
+    assert {each["pid"] for each in after["services"]} != {killed}
+    assert re.search("was ended by SIGKILL", lines)
+    assert detached.left() == []
+
+
+def test_it_is_not_for_an_isolated_fleet(fleet: Fleet) -> None:
+    with fleet.up("--together", "--isolated") as up:
+        assert up.process.wait(60) == 2
+        up.until("--together is not for --isolated")
