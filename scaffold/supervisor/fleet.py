@@ -3,11 +3,14 @@
 import asyncio
 import os
 import re
+import socket
 import time
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from dotenv import dotenv_values
 
 from quart_fleet.conventions import role_of
 from scaffold.errors import ScaffoldError
@@ -138,11 +141,14 @@ class Fleet:
                 del self.services[service.name]
                 self.changes.tell()
 
-        if self.options.isolated and self.database.url:
+        if self.options.isolated:
             role = role_of(service.folder.name)
-            service.environment["DATABASE_URL"] = re.sub(
-                "//[^@]*@", f"//{role}@", self.database.url
-            )
+            url = re.sub("//[^@]*@", f"//{role}@", self.database.url)
+            service.environment["DATABASE_URL"] = url
+            settings = {**dotenv_values(service.folder / ".env"), **self.environment}
+            if settings.get("METRICS_PORT"):
+                with socket.create_server(("127.0.0.1", 0)) as free:
+                    service.environment["METRICS_PORT"] = str(free.getsockname()[1])
         if isinstance(service, SharingService) and service.process.admit(service):
             self.spawn(service.process.run())
         self.spawn(run())

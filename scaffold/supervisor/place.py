@@ -4,6 +4,7 @@ The supervisor holds a lock of the folder, and so does its reaper until what a k
 ended and the folder is gone: whatever the lock is free of can be replaced.
 """
 
+import errno
 import fcntl
 import os
 import shutil
@@ -72,16 +73,24 @@ class Place:
     def held(self) -> Iterator[int]:
         """Have the folder, empty, during a block; gives the descriptor whose copies hold its lock.
 
-        Raises ScaffoldError where a fleet is up already, or the folder cannot be used. Removing the
-        folder is the reaper's.
+        Raises ScaffoldError where a fleet is up already, or the folder cannot be used. The reaper
+        removes the folder, or else this does.
         """
-        lock = self._lock()
+        lock = -1
         try:
+            lock = self._lock()
             for entry in self.folder.iterdir():  # of a supervisor that was killed with its reaper
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
             yield lock
         finally:
-            os.close(lock)
+            with suppress(OSError, ScaffoldError):
+                # As where a signal came before the reaper knew of the folder.
+                if lock < 0 and self._is_there():
+                    lock = self._take()
+                if os.path.samestat(os.fstat(lock), self.folder.stat()):
+                    shutil.rmtree(self.folder)
+            if lock >= 0:
+                os.close(lock)
 
     def is_free(self) -> bool:
         """Whether nothing is left of a supervisor."""
@@ -103,26 +112,32 @@ class Place:
             except OSError as error:
                 raise ScaffoldError(f"{self.folder} cannot be made: {error.strerror}.") from None
             self._is_there()
-            with suppress(FileNotFoundError):  # it has just been removed
-                lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if os.path.samestat(os.fstat(lock), self.folder.stat()):
-                        kept, lock = lock, -1
-                        return kept
-                except BlockingIOError:
-                    if self.is_up():
-                        raise ScaffoldError(
-                            "The fleet is up already: see python -m scaffold ps."
-                        ) from None
-                finally:
-                    if lock >= 0:
-                        os.close(lock)
+            try:
+                return self._take()
+            except FileNotFoundError:  # it has just been removed
+                pass
+            except BlockingIOError:
+                if self.is_up():
+                    raise ScaffoldError(
+                        "The fleet is up already: see python -m scaffold ps."
+                    ) from None
             if time.monotonic() > end:
                 raise ScaffoldError(
                     f"What a fleet that was killed left does not end: see {self.folder}."
                 )
             time.sleep(_POLL_INTERVAL)
+
+    def _take(self) -> int:
+        """Return the lock of the folder that is there; raises OSError where it is another's."""
+        lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(lock), self.folder.stat()):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        except BaseException:
+            os.close(lock)
+            raise
+        return lock
 
     def _is_there(self) -> bool:
         """Whether the folder exists; raises ScaffoldError where it is not this user's alone."""

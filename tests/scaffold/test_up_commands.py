@@ -311,12 +311,17 @@ def test_an_isolated_copy_has_ports_and_a_database_of_its_own(fleet: Fleet, tmp_
         # With its data, which are not this user's where the tests are root's.
         subprocess.run(["cp", "-a", fleet.workspace.root, copy.root], check=True)
         for each in (*copy.root.glob("services/*/.env"),):
-            each.write_text(f"{each.read_text()}\nDATABASE_URL=postgresql://127.0.0.1:1/other\n")
+            other = "DATABASE_URL=postgresql://127.0.0.1:1/other\nMETRICS_PORT=9464\n"
+            each.write_text(f"{each.read_text()}\n{other}")
         with detached(copy, "--isolated") as (_, isolated):
             assert isolated["isolated"]
             ports = {each["name"]: each["port"] for each in isolated["services"]}
             assert not {fleet.users, fleet.products} & set(ports.values())
             assert isolated["database"]["embedded"]
+            for each in isolated["services"]:
+                variables = Path(f"/proc/{each['pid']}/environ").read_bytes().split(b"\0")
+                metrics = [one for one in variables if one.startswith(b"METRICS_PORT=")]
+                assert metrics not in ([], [b"METRICS_PORT=9464"])
             user = {"username": "ada", "email": "ada@example.com"}
             url = f"http://127.0.0.1:{ports['user-service']}/api/v1/users"
             assert httpx.post(url, json=user, timeout=TIMEOUT).status_code == 201

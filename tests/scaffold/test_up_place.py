@@ -37,6 +37,25 @@ def test_a_place_is_held_by_one_and_what_a_killed_one_left_is_gone(tmp_path: Pat
             with pytest.raises(ScaffoldError, match="up already"), place.held():
                 pass
     assert place.is_free()
+    assert not place.folder.exists()
+
+
+def test_a_signal_before_the_reaper_knows_of_a_place_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Place(tmp_path / "fleet")
+    with pytest.raises(KeyboardInterrupt), place.held():
+        raise KeyboardInterrupt
+    assert not place.folder.exists()
+
+    def interrupt(*_: object) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "lstat", interrupt)  # when it has been made
+    with pytest.raises(KeyboardInterrupt), place.held():
+        pass
+    assert not place.folder.exists()
 
 
 def test_the_folder_of_a_fleet_is_this_users_alone(tmp_path: Path) -> None:
@@ -46,6 +65,8 @@ def test_the_folder_of_a_fleet_is_this_users_alone(tmp_path: Path) -> None:
     place.folder.chmod(0o755)
     with pytest.raises(ScaffoldError, match="is not a folder of this user alone"):
         place.is_up()
+    with pytest.raises(ScaffoldError, match="is not a folder of this user alone"), place.held():
+        pass
     place.folder.rmdir()
     place.folder.symlink_to(tmp_path)
     with pytest.raises(ScaffoldError, match="is not a folder of this user alone"), place.held():
