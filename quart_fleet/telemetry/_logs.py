@@ -262,8 +262,10 @@ class AccessLog(Observer):
 
     def end_requests(self, requests: Sequence[ObservedRequest]) -> None:
         """Log each; probes of a service that is well only at the level DEBUG."""
-        if not self._logger.isEnabledFor(logging.DEBUG):
-            if not self._logger.isEnabledFor(logging.INFO):
+        hosted = HOSTED.get()
+        least = logging.DEBUG if hosted is None else hosted.find_level(ACCESS)
+        if least > logging.DEBUG or not self._logger.isEnabledFor(logging.DEBUG):
+            if least > logging.INFO or not self._logger.isEnabledFor(logging.INFO):
                 return
             requests = [each for each in requests if not _is_probe(each)]
         if not self._is_heard_elsewhere():
@@ -286,7 +288,9 @@ class AccessLog(Observer):
                 return True
             logger = logger.parent
         return any(
-            handler.filters or handler.level or not isinstance(handler, LineHandler)
+            not isinstance(handler, LineHandler)
+            or handler.level
+            or not all(isinstance(each, _ByService) for each in handler.filters)
             for handler in logging.root.handlers
         )
 
