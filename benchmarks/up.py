@@ -244,7 +244,7 @@ def serving(pid: int) -> list[int]:
     found = []
     for child in children(pid):
         words = Path(f"/proc/{child}/cmdline").read_text().split("\0")
-        if any(each.endswith("app.py") or each == "serve" for each in words):
+        if any(each.endswith("app.py") or each == "quart_fleet.server" for each in words):
             found.append(child)
     return found
 
