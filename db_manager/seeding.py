@@ -129,24 +129,36 @@ async def store_seeds(target: Target, seeds: Sequence[ServiceSeed], say: Say) ->
                 each["rolname"]: each["is_ours"]
                 for each in await connection.fetch(_ROLES, [each.role for each in seeds])
             }
-        for role in (each for each, is_ours in roles.items() if not is_ours):
-            say(f"As the owner of the database, who may not act as {role}.")
+        lent = []
+        for role in [each for each, is_ours in roles.items() if not is_ours]:
+            try:
+                async with work.savepoint(), work.transaction.connection() as connection:
+                    await connection.execute(f'GRANT "{role}" TO CURRENT_USER')
+            except asyncpg.PostgresError as error:
+                say(f"With the rights of the owner, not of {role} ({reason_of(error)}).")
+            else:
+                roles[role] = True
+                lent.append(role)
         for each in seeds:
             async with work.transaction.connection() as connection:
                 await connection.execute("RESET ROLE")
                 if roles.get(each.role):
                     await connection.execute(f'SET LOCAL ROLE "{each.role}"')
             names = each.seed.refers_to
-            try:
-                with told_by_file():
+            with told_by_file():
+                try:
                     done = await each.seed.store(work.transaction, [stored[name] for name in names])
-            except (ServiceError, asyncpg.PostgresError, DBAPIError) as error:
-                raise ManagerError(f"{each.place}: {explain_refusal(error)}") from error
+                except (ServiceError, asyncpg.PostgresError, DBAPIError) as error:
+                    raise ManagerError(f"{each.place}: {explain_refusal(error)}") from error
             stored[each.seed.resource] = done.ids
             present = len(done.ids) - done.added
             lines.append(
                 f"{each}: {done.added} stored" + f", {present} there before" * bool(present)
             )
+        async with work.transaction.connection() as connection:
+            await connection.execute("RESET ROLE")
+            for role in lent:
+                await connection.execute(f'REVOKE "{role}" FROM CURRENT_USER')
         await work.commit()
     return lines
 

@@ -147,8 +147,12 @@ spans: list[CurrentSpan] = []
 """One where this process makes spans."""
 
 
-def find_trace(request: ObservedRequest | None) -> tuple[str, str | None] | None:
-    """Return the ids of the current trace and span; where none are made, the caller's trace alone."""
+def find_trace(request: ObservedRequest | None = None) -> tuple[str, str | None] | None:
+    """Return the ids of the current trace and span; where none are made, the caller's trace alone.
+
+    Without a request they are those of the current one.
+    """
+    request = request or find_request()
     for find in spans:
         if found := find(request):
             return found

@@ -20,7 +20,7 @@ from click.shell_completion import CompletionItem
 
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.output import escape_unprintable_text
-from scaffold.errors import ScaffoldError
+from scaffold.errors import ScaffoldError, describe
 from scaffold.signals import Interrupted, not_ignored
 
 _PROGRAM = "python -m scaffold"
@@ -233,17 +233,17 @@ COMMANDS = {
         ("stop",),
         "stop",
     ),
-    "serve": LazyCommand(
-        "scaffold.commands.serve",
-        _DEPLOYMENT,
-        "Serve the services in one process, on a small server.",
-        ("serve", "serve user-service order-service"),
-    ),
     "test": LazyCommand(
         "scaffold.commands.testing",
         _CHECKS,
         "Run the tests of all services, of some, or of what changed.",
         ("test", "test --changed", "test user-service -- -x -k username"),
+    ),
+    "serve": LazyCommand(
+        "scaffold.commands.serve",
+        _DEPLOYMENT,
+        "Serve the services in one process, on a small server.",
+        ("serve", "serve user-service order-service"),
     ),
     "demo": LazyCommand(
         "scaffold.demo.command",
@@ -351,7 +351,9 @@ def _end(ctx: click.Context, error: BaseException) -> NoReturn:
         case Interrupted():
             message, exit_code = "Interrupted: nothing was written.", 128 + error.number
         case OSError() if error.errno != errno.EPIPE:  # then the reader has seen enough
-            message = f"{error.filename or 'The output is not whole'}: {error.strerror}"
+            is_output = error.filename is None and error.errno not in (errno.EMFILE, errno.ENFILE)
+            what = "The output is not whole" if is_output else error.filename
+            message = f"{what}: {describe(error)}" if what else describe(error)
         case ModuleNotFoundError() if error.name and not error.name.startswith("scaffold"):
             message = f"{error.name} is not installed: make install at the workspace's root."
         case _:

@@ -189,7 +189,6 @@ class ServiceApplication(BoundedApplication):
         self._ended: list[ObservedRequest] = []
         """Requests that observers have not been told of yet."""
         self._apart = outside_requests()
-        """Of no request."""
         self.running = 0
         """How many requests are being answered."""
         self._most_running: int = self.config.setdefault("MAX_RUNNING_REQUESTS", 1000)

@@ -41,6 +41,6 @@ def make_missing(workspace: Workspace, *, dry_run: bool = False) -> Plan:
         if not dry_run:
             transaction.apply(plan)
             script = workspace.root / _SCRIPT
-            if script.exists():
+            if script.exists() and script.stat().st_mode & 0o444 != 0o444:
                 script.chmod(script.stat().st_mode | 0o444)
     return plan

@@ -10,9 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from scaffold.errors import ScaffoldError
+from scaffold.errors import ScaffoldError, describe
 from scaffold.supervisor.journal import Changes
-from scaffold.supervisor.ports import describe
 from scaffold.supervisor.processes import TERMINATION_TIMEOUT
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.service import first_of

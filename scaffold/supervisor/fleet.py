@@ -32,10 +32,10 @@ class Options:
     migrates: Literal["never", "first", "always"] = "first"
     """Whether pending revisions are applied: before the services start, or whenever there are some."""
     reload: bool = True
-    together: bool = False
-    """Whether all services have one process."""
     seed: bool = False
     """Whether rows to begin with are stored before the services start."""
+    together: bool = False
+    """Whether all services have one process."""
     isolated: bool = False
     """Whether it takes ports and a database that are no other fleet's."""
     ready_timeout: float = READY_TIMEOUT

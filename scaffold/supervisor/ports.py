@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quart_fleet.conventions import is_served
-from scaffold.errors import ScaffoldError
+from scaffold.errors import ScaffoldError, describe
 from scaffold.workspace import Service
 
 _HOST = "127.0.0.1"
@@ -86,14 +85,6 @@ def listen(service: Service, *, is_free: bool = False) -> socket.socket:
             f"{what}{_find_owner(port)}.\n"
             f"End that program, or give the service another port in {place}."
         ) from None
-
-
-def describe(error: OSError) -> str:
-    """Say why something of the system's cannot be had; of too many open files, with the remedy."""
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return f"{error.strerror}, of which {most} are allowed: ulimit -n {max(1024, 2 * most)}"
-    return error.strerror or str(error)
 
 
 def _find_owner(port: int) -> str:

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -52,12 +53,13 @@ def logs(names: tuple[str, ...], follow: bool, since: float, as_json: bool) -> N
     """Show the last lines of the services that are up, the oldest first: of all, or those named."""
     place = Place.of(Workspace.find(Path.cwd()).root)
     screen = Screen([FLEET, *(each["name"] for each in ask(place, "ps")["services"])])
-    for answer in _answers(place, "logs", services=names, follow=follow, since=since):
-        if as_json:
-            click.echo(json.dumps(answer))
-        else:
-            del answer["version"]
-            screen.show(Entry(**answer))
+    with suppress(KeyboardInterrupt):  # which is how following ends
+        for answer in _answers(place, "logs", services=names, follow=follow, since=since):
+            if as_json:
+                click.echo(json.dumps(answer))
+            else:
+                del answer["version"]
+                screen.show(Entry(**answer))
 
 
 @click.command()

@@ -1,6 +1,8 @@
 """A fleet from its first process to its last: started, told of, and ended."""
 
 import asyncio
+import os
+import sys
 import time
 import webbrowser
 from collections.abc import Callable, Sequence
@@ -115,8 +117,11 @@ def _actions(fleet: Fleet) -> dict[str, Callable[[], None]]:
             each.want_another()
 
     def open_page() -> None:
-        if fleet.page:
+        has_windows = sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY"} & {*os.environ}
+        if fleet.page and has_windows:  # else a browser would take this terminal
             asyncio.get_running_loop().run_in_executor(None, webbrowser.open, fleet.page)
+        elif fleet.page:
+            fleet.say(f"The page is at {fleet.page}")
 
     return {
         "m": lambda: fleet.spawn(migrate()),

@@ -20,8 +20,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
+from scaffold.errors import describe
 from scaffold.supervisor.journal import Changes
-from scaffold.supervisor.ports import describe
 from scaffold.supervisor.reaper import Reaper
 
 READY_TIMEOUT = 120.0
@@ -365,12 +365,11 @@ class SupervisedService:
         self.coming = new
         around.changes.tell()
         waited = (self.ending, self.changed, new.serves, new.ended)
-        await first_of(*waited, seconds=min(SLOW_TIME, around.ready_timeout))
-        if not any(
-            each.is_set() if isinstance(each, asyncio.Event) else each.done() for each in waited
-        ):
+        left = around.ready_timeout
+        if left > SLOW_TIME and not await first_of(*waited, seconds=SLOW_TIME):
             around.tell(self.name, f"is not ready after {SLOW_TIME:g} s{new.last_lines()}")
-            await first_of(*waited, seconds=around.ready_timeout - SLOW_TIME)
+            left -= SLOW_TIME
+        await first_of(*waited, seconds=left)
         self.coming = None
         if not new.serves.is_set() or new.ended.done():
             is_late = not new.ended.done()
@@ -393,13 +392,14 @@ class SupervisedService:
 
 async def first_of(
     *waited: "asyncio.Event | asyncio.Task[Any]", seconds: float | None = None
-) -> None:
-    """Return when one of these is set or done, or after as many seconds."""
+) -> bool:
+    """Return when one of these is set or done, or after as many seconds; say whether one is."""
     tasks = [
         asyncio.create_task(each.wait()) if isinstance(each, asyncio.Event) else each
         for each in waited
     ]
-    await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for task, each in zip(tasks, waited, strict=True):
         if isinstance(each, asyncio.Event):
             task.cancel()
+    return bool(done)

@@ -7,6 +7,7 @@ limit of the system raised.
 import asyncio
 import os
 import re
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +25,10 @@ INTERVAL = 0.25
 """Seconds."""
 REMOTE_INTERVAL = 1.0
 """Seconds, where each look asks another machine."""
-_SUFFIXES = (".py", ".env", ".toml", ".html")
+_PENDING_INTERVAL = 15.0
+"""Seconds until the database is asked again whether it still lacks revisions."""
+_SUFFIXES = (".py", ".env", ".toml")
+"""Of files that a process reads once. A template is read anew where DEBUG is on."""
 _UNREAD = frozenset({"tests", "__pycache__", "migrations", "build", "dist", "node_modules"})
 """Folders that no running service reads."""
 _ABSENT = (FileNotFoundError, NotADirectoryError, PermissionError)
@@ -49,19 +53,22 @@ async def watch(fleet: Fleet) -> None:
         )
     elif os.statvfs(root).f_flag & os.ST_RDONLY:
         fleet.say("The workspace is on a read-only file system: it is looked at all the same.")
-    looks, before = _Looks(fleet), dict[Path, State]()
+    looks, before, asked = _Looks(fleet), dict[Path, State](), time.monotonic()
     while not fleet.is_ending:
         await asyncio.sleep(interval if before else 0)
-        if any(root.glob(f"{STAGING}*/{JOURNAL}")):
-            continue  # a command is moving files
         try:
             now = await asyncio.to_thread(looks.take)
         except OSError:  # as where too many files are open: the next look tells
             continue
+        if any(root.glob(f"{STAGING}*/{JOURNAL}")):
+            continue  # a command is moving files
         changed = {folder for folder, state in now.items() if state != before.get(folder)}
         if before:
             await looks.take_up(changed, now)
-            if fleet.workspace.versions in changed:
+            # What is pending may be applied by another program.
+            is_due = fleet.database.pending and time.monotonic() > asked + _PENDING_INTERVAL
+            if is_due or fleet.workspace.versions in changed:
+                asked = time.monotonic()
                 fleet.spawn(fleet.look_at_revisions())
         before = now
 
@@ -120,7 +127,7 @@ class _Looks:
 
     def _is_elsewhere(self, service: SupervisedService) -> bool:
         """Whether its files give a service another port or host than it has."""
-        with suppress(ConfigurationError):
+        with suppress(ConfigurationError, OSError):
             found = Service.read(service.folder)
             is_read = found.port is not None and not self._fleet.options.isolated
             return is_read and (found.host, found.port) != (service.host, service.port)

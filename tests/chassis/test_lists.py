@@ -292,6 +292,7 @@ async def nodes_of(work: Recorded, sent: tuple[object, ...]) -> list[dict[str, A
     return nodes
 
 
+@pytest.mark.slow
 async def test_every_order_is_read_from_an_index(app: ServiceApplication, work: Recorded) -> None:
     async with work.connection() as connection:
         await connection.execute(FILL, MANY)

@@ -231,6 +231,48 @@ async def test_each_service_has_no_rights_but_its_own_and_all_is_undone_where_on
         file.write_text(text)
 
 
+LENT = """
+[lent-service]
+port = 8081
+
+[lent-service.thing]
+name = "str:unique"
+"""
+
+
+async def test_an_owner_who_made_the_roles_acts_as_them_and_keeps_no_membership(
+    tmp_path: Path, fresh_database_url: str
+) -> None:
+    workspace = GeneratedWorkspace.describe(tmp_path / "fleet", LENT)
+    (tmp_path / "roles").mkdir()
+    (tmp_path / "roles/lent_service").write_text("s3cret")
+    url = fresh_database_url
+    name = url.partition("?")[0].rpartition("/")[2]
+    owner = f"owner_of_{name}"
+    own_url = url.replace("//postgres@", f"//{owner}@")
+    await fetch(url, f'CREATE ROLE "{owner}" LOGIN CREATEROLE')
+    await fetch(url, f'ALTER DATABASE "{name}" OWNER TO "{owner}"')
+    try:
+        migrate = ("-m", "db_manager", "migrate", "--roles", str(tmp_path / "roles"))
+        workspace.python(*migrate, DATABASE_URL=own_url)
+        members = "SELECT * FROM pg_auth_members ORDER BY roleid, member"
+        before = await fetch(url, members)
+        await fetch(own_url, "REVOKE INSERT ON things FROM lent_service")
+
+        assert "permission denied for table things" in refuse(workspace, own_url)
+
+        await fetch(own_url, "GRANT INSERT ON things TO lent_service")
+        assert seed(workspace, own_url) == ["lent-service.thing: 2 stored"]
+        assert await fetch(url, members) == before
+    finally:
+        for role in ("lent_service", owner):
+            await fetch(url, f'REASSIGN OWNED BY "{role}" TO postgres')
+            await fetch(url, f'DROP OWNED BY "{role}"')
+        await fetch(url, f'ALTER DATABASE "{name}" OWNER TO postgres')
+        await fetch(url, "DROP ROLE lent_service")
+        await fetch(url, f'DROP ROLE "{owner}"')
+
+
 async def test_what_is_protected_or_not_migrated_gets_no_rows(
     workspace: GeneratedWorkspace, url: str, fresh_database_url: str
 ) -> None:

@@ -17,7 +17,7 @@ from tests.contract import (
     test_values,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.many]
 
 _MODULES = (
     test_answers,

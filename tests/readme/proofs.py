@@ -50,6 +50,7 @@ TABLE = {
     "python -m db_manager lint": ["python -m db_manager lint"],
     "python -m db_manager history": ["python -m db_manager history"],
     "python -m db_manager sql": ["python -m db_manager sql"],
+    "python -m db_manager activity": ["python -m db_manager activity"],
     "python -m db_manager seed [SERVICE]": [
         "python -m db_manager migrate",
         "python -m db_manager seed order-service",

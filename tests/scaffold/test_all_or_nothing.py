@@ -94,6 +94,7 @@ def test_a_failure_at_any_step_leaves_what_was(place: Path, fault: str) -> None:
         assert picture(place) == before
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_is_undone_by_its_guard(place: Path) -> None:
     before = picture(place)
 

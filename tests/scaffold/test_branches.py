@@ -85,6 +85,7 @@ def assert_both_are_composed(repository: Path) -> None:
     assert waits["order-service"] == waits["product-service"] == expected
 
 
+@pytest.mark.slow
 def test_two_branches_that_each_add_a_service_merge_by_themselves(repository: Path) -> None:
     branch_with(repository, "order-service", "8081")
     branch_with(repository, "product-service", "8082")

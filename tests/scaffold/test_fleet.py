@@ -71,6 +71,7 @@ def test_applying_twice_changes_nothing(fleet: Path) -> None:
     assert picture(fleet) == before
 
 
+@pytest.mark.slow
 def test_an_edited_description_generates_what_a_new_one_would(
     fresh: Path, fleet: Path, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from tests.scaffold.commands import REPOSITORY, done, picture, refused, run, sca
     [
         ("json", "a module of Python"),
         ("sys", "a module of Python"),
-        ("test", "a module of Python"),
+        ("calendar", "a module of Python"),
         ("quart", "an installed package"),
         ("shared", "a part of the workspace"),
         ("tests", "a part of the workspace"),

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -23,8 +24,8 @@ import pytest
 
 from scaffold.supervisor import control
 from scaffold.supervisor.place import Place
-from scaffold.supervisor.watching import find_remote
-from tests.scaffold.test_up import MARK, TIMEOUT, Fleet, Marked
+from tests.ports import reserve_port
+from tests.scaffold.test_up import MARK, TIMEOUT, Fleet, Marked, Up
 from tests.workspace import GeneratedWorkspace
 
 pytestmark = pytest.mark.slow
@@ -174,6 +175,20 @@ def test_a_service_that_does_not_start_is_named_with_its_line(fleet: Fleet) -> N
         assert running.left() == []
 
 
+def test_a_service_that_is_never_ready_is_shown_with_its_last_lines(fleet: Fleet) -> None:
+    app = fleet.workspace.root / "services/user_service/app.py"
+    source = app.read_text()
+    app.write_text("print('asleep', flush=True)\nimport time\ntime.sleep(600)\n")
+    try:
+        with fleet.up("user-service", "--ready-timeout", "3") as up:
+            up.until("user-service +is not ready after 3 s; its last lines:")
+            up.until("user-service +asleep")
+            assert "asleep" in Detached.of(fleet.workspace).run("ps")[0]
+            assert up.end(signal.SIGINT) == 0
+    finally:
+        app.write_text(source)
+
+
 def test_a_start_in_the_background_that_fails_says_why_and_leaves_nothing(fleet: Fleet) -> None:
     running = Detached.of(fleet.workspace)
     nowhere = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -208,6 +223,25 @@ def test_services_that_come_and_go_are_taken_up(fleet: Fleet) -> None:
         until({"user-service", "product-service"})
         running.run("wait")
         assert fleet.get(fleet.products) == 200
+
+
+def test_what_is_generated_meanwhile_is_taken_up(tmp_path: Path) -> None:
+    fleet, mails = Fleet.make(tmp_path / "fleet"), reserve_port()
+    generate = ("-m", "scaffold")
+    with detached(fleet.workspace, "--migrate") as (running, _):
+        fleet.workspace.python(*generate, "resource", "product-service", "shelf", "aisle:str(9)")
+        fleet.workspace.python(*generate, "mail-service", str(mails), "--bare")
+        deadline = time.monotonic() + TIMEOUT
+        while fleet.get(fleet.products, "/shelves") != 200:
+            assert time.monotonic() < deadline, running.run("logs")[0]
+            time.sleep(0.2)
+        while "mail-service" not in running.run("ps")[0]:
+            assert time.monotonic() < deadline
+        running.run("wait")
+        assert fleet.get(mails) == 200
+        fleet.workspace.python(*generate, "remove", "mail-service")
+        while "mail-service" in running.run("ps")[0]:
+            assert time.monotonic() < deadline
 
 
 def test_a_killed_fleet_is_followed_by_another_at_once(fleet: Fleet) -> None:
@@ -339,7 +373,7 @@ runpy.run_module("scaffold", run_name="__main__", alter_sys=True)
 def test_keys_of_a_terminal_restart_and_end_the_fleet(fleet: Fleet) -> None:
     terminal = Terminal(fleet.workspace, "user-service")
     try:
-        terminal.until("Keys: m migrate, r restart all, q quit.")
+        terminal.until("Keys: m migrate, r restart all, o open the page, q quit.")
         assert "\x1b[" in terminal.shown  # colours
         terminal.press("r")
         terminal.until("reloaded, as process")
@@ -366,27 +400,41 @@ def test_a_terminal_that_is_closed_ends_the_fleet(fleet: Fleet) -> None:
     assert not Place.of(fleet.workspace.root).folder.exists()
 
 
-def test_the_folder_of_a_fleet_is_this_users_alone(tmp_path: Path) -> None:
-    place = Place(tmp_path / "fleet")
-    assert not place.is_up()
-    place.folder.mkdir(mode=0o755)
-    place.folder.chmod(0o755)
-    with pytest.raises(Exception, match="is not a folder of this user alone"):
-        place.is_up()
-    place.folder.rmdir()
-    place.folder.symlink_to(tmp_path)
-    with pytest.raises(Exception, match="is not a folder of this user alone"), place.held():
-        pass
+def test_too_many_open_files_are_told_with_the_command_that_allows_more(fleet: Fleet) -> None:
+    command = f"ulimit -n 14; exec {sys.executable} -m scaffold up"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=fleet.workspace.root, env=fleet.workspace.environment,
+        capture_output=True, text=True, timeout=TIMEOUT, check=False,
+    )  # fmt: skip
+    expected = "Error: Too many open files, of which 14 are allowed: ulimit -n 1024\n"
+    assert (done.returncode, done.stderr) == (1, expected)
 
 
-def test_a_network_folder_is_known_by_its_file_system(tmp_path: Path) -> None:
-    mounts = tmp_path / "mounts"
-    mounts.write_text(
-        "/dev/sda1 / ext4 rw 0 0\nserver:/home /home/my\\040files nfs4 rw 0 0\n"
-        "tmpfs /home/my\\040files/tmp tmpfs rw 0 0\n"
-    )
-    found = [
-        find_remote(Path(each), mounts)
-        for each in ("/work", "/home/my files/fleet", "/home/my files/tmp/fleet")
-    ]
-    assert found == ["", "nfs4", ""]
+def test_a_read_only_folder_is_looked_at_and_said_to_be_one(
+    fleet: Fleet, database_url: str
+) -> None:
+    root = shlex.quote(str(fleet.workspace.root))
+    bind = f"mount --bind {root} {root} && mount -o remount,ro,bind {root} && cd {root}"
+    unshare = ["unshare", "--mount", "sh", "-c"]
+    if subprocess.run([*unshare, bind], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount")
+    fleet.workspace.python("-m", "scaffold", "env")
+    variables = {"DATABASE_URL": database_url, MARK: token_hex()}
+    process = subprocess.Popen(
+        [*unshare, f"{bind} && exec {sys.executable} -m scaffold up"],
+        env=fleet.workspace.environment | variables,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    up = Up(variables[MARK], process)
+    try:
+        up.until("on a read-only file system")
+        up.until("2 services ready in ")
+        assert up.end(signal.SIGINT) == 0
+    finally:
+        process.kill()
+        process.wait()
+        left = up.left()
+        up.reading.join()
+        assert process.stdout is not None
+        process.stdout.close()
+        assert left == []

@@ -159,6 +159,7 @@ def test_what_was_not_edited_is_then_what_the_newer_version_makes(
     assert done(run_by(REPOSITORY, old, "upgrade")) == "✓ Nothing to write.\n"
 
 
+@pytest.mark.slow
 def test_edits_of_every_kind_are_kept(old: Path) -> None:
     before = {path.name for path in (old / "db_manager/migrations/versions").iterdir()}
     append(old / ENTITY, PRAISE)

@@ -98,7 +98,7 @@ class Sources:
         if service is None:
             return None
         why_not = ""
-        if service.serving is None and service.state not in ("starting", "restarting"):
+        if service.state in ("failed", "draining", "stopped"):  # in others one comes soon
             why_not = service.reason.partition("\n")[0] or service.state
         return Upstream(name, _EVERYWHERE.get(service.host, service.host), service.port, why_not)
 
@@ -121,7 +121,7 @@ class Sources:
             number = self._fleet.changes.number
             is_behind = False
             for service in list(self._fleet.services.values()):
-                if service.serving is None or self._asked_of.get(service.name) == service.pid:
+                if service.state != "ready" or self._asked_of.get(service.name, 0) == service.pid:
                     continue
                 pid = service.pid
                 if not await self._read_document(session, service):
@@ -194,7 +194,7 @@ class Sources:
         self, session: aiohttp.ClientSession, service: "SupervisedService"
     ) -> tuple[bool, str]:
         """Ask a service whether it is ready; return what it says of itself, too."""
-        if service.serving is None:
+        if service.state != "ready":
             return False, "no process serves"
         try:
             async with session.get(self._address(service, "health/ready")) as response:

@@ -16,6 +16,7 @@ export function open(title, content, draws = null) {
     h("div", { class: "body" }, content),
   );
   drawer.hidden = false;
+  delete drawer.dataset.request;
   document.body.classList.add("looking");
   update = draws;
   draws?.();

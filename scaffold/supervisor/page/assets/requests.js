@@ -10,6 +10,11 @@ const MOST_ROWS = 200;
 export function showRequests() {
   const render = once(draw);
   for (const kind of ["begin", "requests"]) on(kind, render);
+  // One that is looked at may not be whole yet: each service tells of it when it has answered.
+  on("requests", (added) => {
+    const looked = added.find((each) => location.hash === `#request/${encodeURIComponent(each.id)}`);
+    if (looked) showRequest(looked.id);
+  });
   for (const id of ["request-search", "request-service", "request-failed"]) {
     find(id).addEventListener("input", render);
     find(id).addEventListener("change", render);
@@ -70,14 +75,15 @@ function row(request, caller) {
 
 /** Show in the drawer what each service has done for a request. */
 export async function showRequest(id) {
-  open("Request", h("p", { class: "empty" }, "…"));
+  if (find("drawer").dataset.request !== id) open("Request", h("p", { class: "empty" }, "…"));
+  find("drawer").dataset.request = id;
   const [found, lines] = await Promise.all([
     ask(`/_fleet/requests/${encodeURIComponent(id)}`),
     ask(`/_fleet/logs?request=${encodeURIComponent(id)}`),
   ]);
   if (location.hash !== `#request/${encodeURIComponent(id)}`) return; // another one by now
   if (!found.length && !lines.length) {
-    open("Request", h("p", { class: "empty" }, "It is not kept any more."));
+    open("Request", h("p", { class: "empty" }, "It has not been told yet, or is not kept any more."));
     return;
   }
   const first = found[0];
@@ -96,6 +102,7 @@ export async function showRequest(id) {
     lines.length ? h("h3", {}, "Lines of the log") : null,
     h("ol", { class: "list lines" }, lines.map((each) => line(each))),
   ]);
+  find("drawer").dataset.request = id;
 }
 
 function spans(request, begin, length) {
