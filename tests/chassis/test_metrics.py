@@ -347,7 +347,7 @@ async def test_the_loop_and_the_garbage_are_measured_while_it_is_installed(
         metrics.sample()
 
     assert before == 1
-    assert app.observers.all == ()
+    assert not app.observers.all
     assert metrics.note_collection not in gc.callbacks
     assert (value(registry, "python_gc_collections_total", generation="2") or 0) >= 1
     assert (value(registry, "python_gc_duration_seconds_count") or 0) >= 1
