@@ -4,6 +4,7 @@ its supervisor costs a service that is asked as much as it can answer."""
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from urllib.request import urlopen
 
 from benchmarks import report, wire
 from benchmarks.environment import ROOT
@@ -244,7 +244,7 @@ def serving(pid: int) -> list[int]:
     found = []
     for child in children(pid):
         words = Path(f"/proc/{child}/cmdline").read_text().split("\0")
-        if any(each.endswith("app.py") or each == "serve" for each in words):
+        if any(each.endswith("app.py") or each == "quart_fleet.server" for each in words):
             found.append(child)
     return found
 
@@ -275,6 +275,7 @@ def _cost(fleet: Fleet, rounds: int) -> dict[str, list[Measurement]]:
                 if Path(f"/proc/{pid}/cwd").resolve() == folder.resolve()
             ]
             pin(served, cores.server)
+            pin(supervisor.process.pid, cores.load)
             servers = {"alone": single, "up": Served(supervisor.process, fleet.ports[0], served)}
             for each in servers.values():
                 measure(each, GET, 1)
@@ -314,13 +315,19 @@ def _await(supervisor: Server, port: int, path: str) -> None:
 @contextmanager
 def opened_page(port: int) -> Iterator[None]:
     """Read, during a block, all that the page is told."""
-    with urlopen(f"http://127.0.0.1:{port}{_EVENTS}", timeout=TIMEOUT) as told:
+    follower = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+    follower.sendall(wire.encode("GET", _EVENTS))
 
-        def read() -> None:
-            with suppress(OSError, ValueError):
-                while told.read1(65_536):
-                    pass
+    def read() -> None:
+        with suppress(OSError):
+            while follower.recv(65_536):
+                pass
 
-        thread = threading.Thread(target=read, daemon=True)
-        thread.start()
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    try:
         yield
+    finally:
+        follower.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        follower.close()

@@ -34,7 +34,7 @@ let
 
   # Left out are the tests of what a sandbox has not: Nix, a git history, a package index.
   pytest = toString [
-    "python -m pytest -q -p no:cacheprovider -p nix.selection"
+    "python -m pytest -q -n auto --maxprocesses 4 -p no:cacheprovider -p nix.selection"
     "--ignore=tests/nix"
     "--ignore=tests/readme"
     "--ignore=tests/containers/test_image.py"

@@ -73,7 +73,8 @@ class Screen:
         if self.is_silent:
             return
         # Control codes in a service's output do not reach the terminal.
-        line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+        if not line.isprintable():
+            line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
         shown = f"{name:{self._width}}"
         if self._is_coloured:
             if name not in self._colours:

@@ -6,6 +6,7 @@ sd_listen_fds(3), sd_notify(3).
 """
 
 import asyncio
+import fcntl
 import os
 import re
 import signal
@@ -40,6 +41,8 @@ _SHOWN_LINES = 5
 """Of a process that is not ready."""
 _FRAME, _EXCEPTION = re.compile(r'\s*File "(.+)", line (\d+)'), re.compile(r"[A-Za-z_][\w.]*(:|$)")
 """Lines of a traceback: a place, and the last one."""
+_PIPE_SIZE = 1024 * 1024
+"""Bytes of output that may wait for the supervisor: the most that Linux gives without a right."""
 _LAST_LINES_TIMEOUT = 1.0
 """Seconds for which output is read of a process that has ended."""
 
@@ -115,6 +118,9 @@ class Process(asyncio.DatagramProtocol):
             (output, written), (waited, go) = os.pipe(), os.pipe()
             for file in (written, waited, go):
                 files.callback(os.close, file)
+            # Where it is full a service waits, and then loses lines.
+            with suppress(AttributeError, OSError):  # Linux, and within what one user may have
+                fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
             # A pipe of our own: asyncio's wait for the end of its process until none has its pipe.
             self._output, _ = await loop.connect_read_pipe(
                 lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(output, "rb", 0)

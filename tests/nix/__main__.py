@@ -2,7 +2,7 @@
 
 PYTHON is the folder of an interpreter with nixpkgs' versions of all packages. As in nixpkgs, the
 framework need not be installed there: it is found on PYTHONPATH. It runs nearly every test once
-more, one after the other: too long for a test among them.
+more: too long for a test among them.
 """
 
 import sys

@@ -137,7 +137,9 @@ def test_a_crash_is_shown_and_so_is_the_next_process(fleet: Up, page: Page) -> N
 
     page.wait_for("window.seen.includes('restarting')")
     reason = page.evaluate(row("order-service", ".reason") + ".textContent")
+    width = page.evaluate("document.documentElement.scrollWidth")
     page.wait_for(row("order-service") + ".dataset.state === 'ready'")
+    assert width <= 1280
     assert "SIGKILL" in reason
     assert int(page.evaluate(row("order-service", ".cell-pid") + ".textContent")) != pid
 

@@ -15,6 +15,7 @@ from scaffold.supervisor.page.sources import Sources
 from scaffold.supervisor.page.view import (
     MOST_LINES,
     MOST_REQUESTS,
+    cut,
     describe_entry,
     describe_fleet,
     describe_request,
@@ -109,7 +110,7 @@ class Broadcast:
         requests = islice(self._sources.following.after(0), MOST_REQUESTS)
         lines = self._fleet.journal.after(max(0, self._fleet.journal.last - MOST_LINES))
         return {
-            "name": self._fleet.workspace.root.name,
+            "name": cut(self._fleet.workspace.root.name, 100),
             "fleet": describe_fleet(self._fleet, self._sources),
             "requests": [describe_request(each) for each in requests][::-1],
             "lines": [describe_entry(each) for each in lines],

@@ -5,6 +5,7 @@ bounded, whatever they tell.
 """
 
 import asyncio
+from asyncio import LimitOverrunError
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -212,7 +213,7 @@ class Following:
                         self._add(service, pid, event, len(fields[b"data"]))
                     elif kind == b"lost":
                         self.lost += int(event["events"])
-            except (OSError, ValueError, LookupError, EOFError, asyncio.LimitOverrunError):
+            except (OSError, ValueError, TypeError, LookupError, EOFError, LimitOverrunError):
                 await asyncio.sleep(_INTERVAL)
             finally:
                 writer.close()

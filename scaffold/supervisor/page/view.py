@@ -32,7 +32,8 @@ def describe_fleet(fleet: Fleet, sources: "Sources", seconds: int = MOST_SECONDS
     """Return the state of everything; of each service the last seconds."""
     following = sources.following
     told = fleet.describe()
-    told["database"]["reason"] = hide(told["database"]["reason"] or "")
+    del told["root"]  # which may be no text
+    told["database"]["reason"] = cut(hide(told["database"]["reason"] or ""), _LONGEST_MESSAGE)
     told["database"]["activity"] = sources.activity
     told["database"]["statements"] = [
         {
@@ -68,7 +69,7 @@ def describe_service(
         "since": service.since,
         "pid": service.pid,
         "restarts": service.restarts,
-        "reason": hide(service.reason),
+        "reason": cut(hide(service.reason), _LONGEST_MESSAGE),
         "ready": is_ready,
         "health": says,
         "framework": max((each.framework for each in processes.values()), default=None),

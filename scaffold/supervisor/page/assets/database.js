@@ -83,7 +83,7 @@ function draw() {
         table("Connections of services", "", ["Service", "In use", "Idle", "Waiting", "Limit"],
           pools.map(({ name, pool }) => [name, ...[pool.lent, pool.idle, pool.waiting, pool.limit].map(String)]), "No service has told yet."),
         table("Largest tables", "", ["Table", "Rows", "Size"],
-          (activity?.tables ?? []).map((each) => [each.name, `≈ ${count(each.rows)}`, bytes(each.size)]), "No table yet."))),
+          (activity?.tables ?? []).map((each) => [each.name, `≈ ${count(each.rows)}`, bytes(each.size)]), activity ? "No table yet." : "The database is asked …"))),
   ].filter(Boolean));
 }
 

@@ -82,7 +82,7 @@ function makeRow(name) {
       const told = numbers(seconds, now);
       const lines = steps(seconds, now);
       for (const { metric, value, line, cell } of metrics) {
-        write(value, WRITERS[metric](told[metric]));
+        write(value, service.processes || seconds.length ? WRITERS[metric](told[metric]) : "–");
         draw(line, lines[metric]);
         if (metric === "errors") cell.dataset.some = told.errors > 0;
       }
