@@ -102,6 +102,45 @@ async def test_a_log_of_any_kind_is_told_within_bounds_and_without_passwords(
     assert "hunter2" not in json.dumps(told)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "could not reach postgresql://app:hun/ter2@db.example/app",
+        "could not reach postgresql://app:hun@ter2@db.example/app",
+        "refused: password=ter2",
+        "Traceback\n  login(password='a\nter2')",
+        "Authorization: Bearer ter2",
+        "x" * 3990 + " postgresql://app:ter2@db.example/app",
+        json.dumps({"event": "x", "pwd": "ter2"}),
+        json.dumps({"event": "x", "credential": "ter2", "jwt": "ter2", "session_id": "ter2"}),
+        json.dumps({"event": "x", "private_key": ["ter2"]}),
+        json.dumps({"event": "x", "asked": {"password": ["ter2", {"a": "ter2"}]}}),
+        json.dumps({"event": "x", "asked": [{"private key": {"a": "ter2"}}]}),
+        json.dumps({"event": "x", "level": "password=ter2"}),
+        json.dumps({"event": "x", "x" * 200 + "password": "ter2"}),
+    ],
+)
+async def test_no_secret_is_told(tmp_path: Path, line: str) -> None:
+    async with served(tmp_path) as page:
+        page.fleet.journal.add_line("user-service", line)
+        [(_, hello)] = await page.events(1)
+        found = await page.client.get("/_fleet/logs")
+
+    assert "ter2" not in json.dumps(hello)
+    assert "ter2" not in found.text
+    assert len(found.json()) == 1
+
+
+@pytest.mark.parametrize("level", ["\ud800", "x" * 1_000_000, "in\ud800fo" * 100])
+async def test_a_level_of_any_kind_is_told_within_bounds(tmp_path: Path, level: str) -> None:
+    async with served(tmp_path) as page:
+        page.fleet.journal.add_line("user-service", json.dumps({"event": "x", "level": level}))
+        [(_, hello)] = await page.events(1)
+
+    assert hello["lines"][0]["message"] == "x"
+    assert len(hello["lines"][0]["level"]) < 200
+
+
 async def test_a_page_hears_at_once_how_much_was_left_out(tmp_path: Path) -> None:
     async with served(tmp_path) as page:
         hearing = asyncio.create_task(page.events(4))
