@@ -1,5 +1,6 @@
 """What the page shows of a fleet, in the form in which it is sent: bounded, and without a secret."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 MOST_LINES, MOST_REQUESTS = 400, 200
 """That a page gets when it is opened, of the last ones."""
-MOST_MATCHES = 300
+MOST_MATCHES = 600
+"""As many as a page shows at a time."""
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 _LONGEST_NAME, _LONGEST_MESSAGE, _LONGEST_FIELD, _MOST_FIELDS = 100, 4000, 16_000, 40
 """Characters; a field may be the traceback of an exception."""
@@ -47,17 +49,27 @@ def describe_fleet(fleet: Fleet, sources: "Sources", seconds: int = MOST_SECONDS
     ]
     told["templates"] = sources.templates
     told["lost"] = following.lost
+    members = Counter(pid for each in following.services.values() for pid in each.processes)
     told["services"] = [
-        describe_service(each, following.services.get(each.name), sources.health, seconds)
+        describe_service(each, following.services.get(each.name), sources.health, members, seconds)
         for each in fleet.services.values()
     ]
     return told
 
 
 def describe_service(
-    service: SupervisedService, activity: Activity | None, health: Health, seconds: int
+    service: SupervisedService,
+    activity: Activity | None,
+    health: Health,
+    members: Mapping[int, int],
+    seconds: int,
 ) -> dict[str, Any]:
-    """Return what is known of a service."""
+    """Return what is known of a service.
+
+    Args:
+        members: how many services are in a process, by its id.
+        seconds: how many of the last ones.
+    """
     processes = activity.processes if activity else {}
     is_ready, says = health.get(service.name, (None, ""))
     pools = [each.pool for each in processes.values() if each.pool]
@@ -73,7 +85,12 @@ def describe_service(
         "health": cut(says),
         "framework": max((each.framework for each in processes.values()), default=None),
         "processes": len(processes),
-        "memory": sum(each.memory or 0 for each in processes.values()) or None,
+        "memory": sum(each.memory or 0 for pid, each in processes.items() if members[pid] == 1)
+        or None,
+        "shared_memory": sum(
+            each.memory or 0 for pid, each in processes.items() if members[pid] > 1
+        )
+        or None,
         "running": sum(each.running for each in processes.values()),
         "lag": max((each.lag for each in processes.values()), default=None),
         "pool": {name: sum(pool[name] for pool in pools) for name in pools[0]} if pools else None,
