@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from scaffold.errors import ScaffoldError
 from scaffold.signals import Interrupted, not_ignored
 from scaffold.supervisor import control, keys
+from scaffold.supervisor.database import VARIABLES
 from scaffold.supervisor.fleet import Fleet, Options
 from scaffold.supervisor.journal import DATABASE
 from scaffold.supervisor.page.server import page_of
@@ -19,9 +20,6 @@ from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.screen import Screen
 from scaffold.supervisor.watching import watch
 from scaffold.workspace import Service, Workspace
-
-_OTHER_DATABASE = ("DATABASE_URL", "DATABASE_PASSWORD", "DATABASE_POOLER")
-"""Variables that an isolated fleet does not hand on."""
 
 
 async def run(
@@ -41,28 +39,33 @@ async def run(
                 stack.push_async_callback(fleet.end)
                 for each in services:
                     fleet.add(each)
-                await _prepare_database(fleet, services)
+                await _prepare_database(fleet)
                 if not fleet.is_ending:
                     await _serve(fleet, screen, stack)
             fleet.say("Everything has ended.")
 
 
-async def _prepare_database(fleet: Fleet, services: Sequence[Service]) -> None:
+async def _prepare_database(fleet: Fleet) -> None:
     """Start the embedded server where there is no other one, migrate, and store rows."""
     database, options = fleet.database, fleet.options
     if options.isolated:
-        for name in _OTHER_DATABASE:
+        for name in VARIABLES:
             fleet.environment.pop(name, None)
-    has_another = fleet.environment.get("DATABASE_URL") or any(
-        each.has_database for each in services
-    )
-    if options.isolated or not has_another:
+    if options.isolated or not (database.named or {}).get("DATABASE_URL"):
         await database.start()
+    if options.isolated:
+        database.named = {"DATABASE_URL": database.url}
     is_migrated = options.migrates == "never" or fleet.is_ending or not await database.migrate()
     if not (is_migrated or fleet.is_ending):
-        raise ScaffoldError("The database is not migrated, and no service was started.")
+        raise ScaffoldError(
+            "The database is not migrated, and no service was started. Mend what it says, or leave "
+            "the database as it is: --no-migrate"
+        )
     if options.seed and not fleet.is_ending and await database.seed() and not fleet.is_ending:
-        raise ScaffoldError("Its rows are not stored, and no service was started.")
+        raise ScaffoldError(
+            "The rows to begin with are not stored, and no service was started. Mend what it says, "
+            "or start without --seed."
+        )
 
 
 async def _serve(fleet: Fleet, screen: Screen, stack: AsyncExitStack) -> None:
