@@ -138,7 +138,7 @@ def _join(
         return
     found = ask(place, "wait", services=names)
     show(found, as_json=as_json)
-    refuse_failed(found, names)
+    refuse_failed(found)
 
 
 def _detach(place: Place, as_json: bool) -> None:

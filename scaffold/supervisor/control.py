@@ -122,7 +122,8 @@ class Asked:
         with suppress(TimeoutError):
             async with asyncio.timeout(self.asked.get("timeout")):
                 await self.fleet.until(lambda: self.fleet.is_settled(self.services))
-        await self.write(self.describe())
+        waited = self.named or [*self.fleet.services]
+        await self.write(self.describe() | {"waited": waited})
 
     async def restart(self) -> None:
         """Have new processes of services take over, and tell which do not."""

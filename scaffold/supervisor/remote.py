@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -80,7 +80,7 @@ def wait(names: tuple[str, ...], timeout: float, as_json: bool) -> None:
         time.sleep(_POLL_INTERVAL)
     found = ask(place, "wait", services=names, timeout=max(0.0, end - time.monotonic()))
     show(found, as_json=as_json)
-    refuse_failed(found, names)
+    refuse_failed(found)
 
 
 @click.command()
@@ -169,13 +169,14 @@ def show(found: Answer, *, as_json: bool = False) -> None:
     )
 
 
-def refuse_failed(found: Answer, names: Sequence[str] = ()) -> None:
-    """Raise ScaffoldError, which names the services that do not serve: of all, or of these."""
-    wanted = {each.replace("_", "-") for each in names}
-    bad = [
-        f"{each['name']} is {each['state']}" + (f": it {each['reason']}" if each["reason"] else "")
-        for each in found["services"]
-        if each["state"] != "ready" and (not wanted or each["name"].replace("_", "-") in wanted)
+def refuse_failed(found: Answer) -> None:
+    """Raise ScaffoldError, which names the services that were waited for and do not serve."""
+    services = {each["name"]: each for each in found["services"]}
+    bad = [f"{name} is no longer up" for name in found["waited"] if name not in services]
+    bad += [
+        f"{name} is {each['state']}" + (f": it {each['reason']}" if each["reason"] else "")
+        for name, each in services.items()
+        if name in found["waited"] and each["state"] != "ready"
     ]
     if bad:
         raise ScaffoldError("\n".join(bad))
