@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from difflib import get_close_matches
 from typing import Any
 
+from scaffold.errors import describe
 from scaffold.supervisor.fleet import Fleet
 from scaffold.supervisor.journal import DATABASE, FLEET
 from scaffold.supervisor.place import Place
@@ -79,7 +80,9 @@ class Asked:
         """Do what is asked, or say why not."""
         commands = {
             each.__name__: each
-            for each in (self.ps, self.logs, self.wait, self.restart, self.migrate, self.stop)
+            for each in (
+                *(self.ps, self.logs, self.wait, self.restart, self.migrate, self.seed, self.stop),
+            )
         }
         known = {each.folder.name: name for name, each in self.fleet.services.items()}
         others = (FLEET, DATABASE) if self.asked["command"] == "logs" else ()
@@ -103,7 +106,19 @@ class Asked:
 
     def describe(self) -> Answer:
         """Return what is known of the fleet."""
-        return {"version": VERSION, "up": True, **self.fleet.describe()}
+        options = self.fleet.options
+        return {
+            "version": VERSION,
+            "up": True,
+            **self.fleet.describe(),
+            "options": {
+                "isolated": options.isolated,
+                "together": options.together,
+                "reload": options.reload,
+                "migrate": options.migrates,
+                "ready_timeout": options.ready_timeout,
+            },
+        }
 
     async def ps(self) -> None:
         """Tell what is known of the fleet."""
@@ -135,6 +150,14 @@ class Asked:
     async def migrate(self) -> None:
         """Apply pending revisions, and tell why that fails."""
         await self.write({"failed": await self.fleet.migrate(), **self.describe()})
+
+    async def seed(self) -> None:
+        """Store the rows to begin with that are missing, and tell why that fails."""
+        try:
+            failed = await self.fleet.database.seed()
+        except OSError as error:
+            failed = f"seed cannot start: {describe(error)}"
+        await self.write({"failed": failed, **self.describe()})
 
     async def stop(self) -> None:
         """End the fleet; the end of the connection comes after that of all services."""

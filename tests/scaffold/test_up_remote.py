@@ -56,3 +56,25 @@ def test_a_service_is_judged_by_whichever_of_its_names_it_was_waited_for(
         told = running.run("up", "--detach", "user_service", code=1)[1]
         assert told.startswith("Error: people is ")
     assert sorted(running.get_json("wait")["waited"]) == ["people", "product-service"]
+
+
+def test_an_option_of_a_second_start_is_followed_or_refused(
+    fleet: Fleet, running: Detached
+) -> None:
+    for option in ("--together", "--isolated", "--no-reload", "--no-migrate", "--ready-timeout=9"):
+        told = running.run("up", "--detach", option, code=1)[1]
+        assert f"with another choice than {option.partition('=')[0]}. " in told
+    told = running.run("up", "--detach", "--seed", "--together", "--no-reload", code=1)[1]
+    assert "than --together, --no-reload. To end it first: python -m scaffold stop" in told
+    assert "No service 'mails' is up." in running.run("up", "--seed", "mails", code=1)[1]
+    assert fleet.get(fleet.users, "/users/username/ada") == 404
+
+    running.run("up", "--detach", "--seed", "--ready-timeout=120")
+    assert fleet.get(fleet.users, "/users/username/ada") == 200
+    running.run("up", "--seed")
+
+    seeds = fleet.workspace.root / "services/user_service/seeds.py"
+    with replaced(seeds, f"{seeds.read_text()}\n1 / 0\n"):
+        told = running.run("up", "--detach", "--seed", code=1)[1]
+        assert told.startswith("Error: The rows cannot be stored: ")
+        assert "ZeroDivisionError" in told
