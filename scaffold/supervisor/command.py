@@ -5,7 +5,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from click.core import ParameterSource
 from scaffold.commands.environment import make_missing
 from scaffold.errors import ScaffoldError
 from scaffold.supervisor.fleet import Options, refuse_shared_ports
-from scaffold.supervisor.place import Place
+from scaffold.supervisor.place import Place, SilentError
 from scaffold.supervisor.remote import ask, refuse_failed, show
 from scaffold.supervisor.running import run
 from scaffold.supervisor.service import READY_TIMEOUT
@@ -197,11 +196,16 @@ def _detach(place: Place, as_json: bool) -> None:
         try:
             while process.poll() is None and not place.is_up():
                 time.sleep(_POLL_INTERVAL)
-            with suppress(ScaffoldError):  # it has ended: what it has said tells why
+            try:
                 found = ask(place, "wait")
-        except BaseException:
+            except ScaffoldError as error:
+                if isinstance(error, SilentError):
+                    raise
+                # It has ended: what it has said tells why.
+        except BaseException as error:
             process.terminate()
-            process.wait()
+            if not isinstance(error, SilentError):
+                process.wait()
             raise
         # Another one's fleet, which was a moment faster, may have other options.
         if found is None or found["ending"] or found["pid"] != process.pid:

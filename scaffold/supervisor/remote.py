@@ -14,12 +14,15 @@ import click
 from scaffold.errors import ScaffoldError
 from scaffold.supervisor.control import VERSION
 from scaffold.supervisor.journal import FLEET, Entry
-from scaffold.supervisor.place import Place
+from scaffold.supervisor.place import Place, SilentError
 from scaffold.supervisor.screen import Screen
 from scaffold.workspace import Workspace
 
 _NOT_UP = "The fleet is not up here. To start it: python -m scaffold up"
 _POLL_INTERVAL = 0.1
+_READ_BYTES = 256 * 1024
+_SILENCE = 1.0
+"""Seconds without an answer until the supervisor is asked whether it still gives any."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 """Seconds."""
 
@@ -100,7 +103,8 @@ def stop(as_json: bool) -> None:
     """End the fleet, once what the services have been asked is answered; twice, end it at once."""
     place = Place.of(Workspace.find(Path.cwd()).root)
     if place.is_up():
-        ask(place, "stop")
+        for _ in _answers(place, "stop"):
+            pass  # until its services have ended
         while not place.is_free():
             time.sleep(_POLL_INTERVAL)
         was_up = True
@@ -123,14 +127,39 @@ def _answers(place: Place, command: str, **arguments: Any) -> Iterator[Answer]:
     connection = place.find_connection()
     if connection is None:
         raise ScaffoldError(_NOT_UP)
-    with connection, connection.makefile("rwb") as file:
-        file.write(json.dumps({"command": command, **arguments}).encode() + b"\n")
-        file.flush()
-        for line in file:
-            answer: Answer = json.loads(line)
-            if "error" in answer:
-                raise ScaffoldError(answer["error"])
-            yield answer
+    if command != "ps":  # what is not answered must not be done later
+        _refuse_silent(place)
+    is_endless = bool(arguments.get("follow"))
+    with connection, suppress(ConnectionError):  # it was killed: what it has said counts
+        connection.settimeout(_SILENCE)
+        connection.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
+        text = b""
+        while True:
+            try:
+                read = connection.recv(_READ_BYTES)
+            except TimeoutError:
+                if not is_endless:
+                    _refuse_silent(place)
+                continue
+            if not read:  # of a line that was cut, nothing is known
+                return
+            *lines, text = (text + read).split(b"\n")
+            for line in lines:
+                answer: Answer = json.loads(line)
+                if "error" in answer:
+                    raise ScaffoldError(answer["error"])
+                yield answer
+
+
+def _refuse_silent(place: Place) -> None:
+    """Raise ScaffoldError where the supervisor is there and says nothing when it is asked."""
+    if connection := place.find_connection():
+        with connection, suppress(ConnectionError):
+            connection.sendall(b'{"command": "ps"}\n')
+            try:
+                connection.recv(1)
+            except TimeoutError:
+                raise SilentError(connection) from None
 
 
 def show(found: Answer, *, as_json: bool = False) -> None:

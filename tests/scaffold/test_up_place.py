@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scaffold.errors import ScaffoldError
-from scaffold.supervisor.place import Place
+from scaffold.supervisor.place import Place, SilentError
 from scaffold.supervisor.watching import find_remote
 
 
@@ -38,6 +38,20 @@ def test_a_place_is_held_by_one_and_what_a_killed_one_left_is_gone(tmp_path: Pat
                 pass
     assert place.is_free()
     assert not place.folder.exists()
+
+
+def test_a_supervisor_that_takes_no_call_is_said_to_be_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scaffold.supervisor.place.ANSWER_TIMEOUT", 0.2)
+    place = Place(tmp_path / "fleet")
+    with place.held(), socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place.socket))
+        listener.listen(0)
+        called = place.find_connection()
+        assert called is not None
+        with called, pytest.raises(SilentError, match="up, but its process does not answer"):
+            place.is_up()
 
 
 def test_a_signal_before_the_reaper_knows_of_a_place_leaves_none(

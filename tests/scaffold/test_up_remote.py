@@ -2,13 +2,17 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.scaffold.test_up import Fleet
+from tests.scaffold.test_up import TIMEOUT, Fleet
 from tests.scaffold.test_up_commands import Detached, detached
 
 pytestmark = pytest.mark.slow
@@ -40,6 +44,32 @@ def replaced(path: Path, text: str) -> Iterator[None]:
         yield
     finally:
         path.write_text(before)
+
+
+def follow(fleet: Fleet, *arguments: str) -> "subprocess.Popen[str]":
+    """Follow the lines of a fleet."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "scaffold", "logs", "-f", *arguments],
+        cwd=fleet.workspace.root, env=fleet.workspace.environment,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_a_line_that_is_cut_by_a_kill_is_left_out(fleet: Fleet) -> None:
+    app = fleet.workspace.root / "services/user_service/app.py"
+    text = f"for _ in range(50):\n    print('x' * 50_000, flush=True)\n{app.read_text()}"
+    with replaced(app, text), detached(fleet.workspace) as (_, said):
+        following = follow(fleet, "--json")  # whose output is not read: the rest waits for it
+        try:
+            assert following.stdout is not None
+            following.stdout.readline()
+            os.kill(said["pid"], signal.SIGKILL)
+            out, told = following.communicate(timeout=TIMEOUT)
+        finally:
+            following.kill()
+            following.wait()
+    assert (following.returncode, told) == (0, "")
+    assert 0 < out.count("x" * 50_000) < 50
 
 
 def test_a_service_is_judged_by_whichever_of_its_names_it_was_waited_for(
@@ -78,3 +108,26 @@ def test_an_option_of_a_second_start_is_followed_or_refused(
         told = running.run("up", "--detach", "--seed", code=1)[1]
         assert told.startswith("Error: The rows cannot be stored: ")
         assert "ZeroDivisionError" in told
+
+
+def products_of(found: Any) -> int:
+    """Return the id of the process of a service that no test here changes."""
+    return next(each["pid"] for each in found["services"] if each["name"] == "product-service")
+
+
+def test_a_suspended_fleet_is_awaited_for_seconds_and_does_nothing_of_it_later(
+    fleet: Fleet, running: Detached
+) -> None:
+    before = running.get_json("ps")
+    commands = ["ps", "logs", "up", "up --detach", "wait --timeout 5", "restart", "stop"]
+    os.kill(before["pid"], signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor() as pool:
+            told = [*pool.map(lambda words: running.run(*words.split(), code=1)[1], commands)]
+    finally:
+        os.kill(before["pid"], signal.SIGCONT)
+    for each in told:
+        assert f"process {before['pid']} does not answer. Where it is suspended, `fg` " in each
+    after = running.get_json("wait")
+    assert not after["ending"]
+    assert products_of(before) == products_of(after)
