@@ -1,7 +1,11 @@
 """The commands for a fleet that is up: `ps`, `logs`, `wait`, `restart` and `stop`."""
 
+import errno
 import json
+import os
 import re
+import select
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -55,7 +59,8 @@ def ps(as_json: bool) -> None:
 def logs(names: tuple[str, ...], follow: bool, since: float, as_json: bool) -> None:
     """Show the last lines of the services that are up, the oldest first: of all, or those named."""
     place = Place.of(Workspace.find(Path.cwd()).root)
-    screen = Screen([FLEET, *(each["name"] for each in ask(place, "ps")["services"])])
+    names_here = [FLEET, *(each["name"] for each in ask(place, "ps")["services"])]
+    screen = Screen(names_here, outlives=())
     with suppress(KeyboardInterrupt):  # which is how following ends
         for answer in _answers(place, "logs", services=names, follow=follow, since=since):
             if as_json:
@@ -130,17 +135,22 @@ def _answers(place: Place, command: str, **arguments: Any) -> Iterator[Answer]:
     if command != "ps":  # what is not answered must not be done later
         _refuse_silent(place)
     is_endless = bool(arguments.get("follow"))
-    with connection, suppress(ConnectionError):  # it was killed: what it has said counts
+    with connection:
         connection.settimeout(_SILENCE)
-        connection.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
+        with suppress(ConnectionError):
+            connection.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
         text = b""
         while True:
             try:
                 read = connection.recv(_READ_BYTES)
             except TimeoutError:
-                if not is_endless:
+                if is_endless:
+                    _refuse_unread()
+                else:
                     _refuse_silent(place)
                 continue
+            except ConnectionError:  # it was killed: what it has said counts
+                return
             if not read:  # of a line that was cut, nothing is known
                 return
             *lines, text = (text + read).split(b"\n")
@@ -149,6 +159,14 @@ def _answers(place: Place, command: str, **arguments: Any) -> Iterator[Answer]:
                 if "error" in answer:
                     raise ScaffoldError(answer["error"])
                 yield answer
+
+
+def _refuse_unread() -> None:
+    """Raise BrokenPipeError where nobody reads the output any more, as writing to it would."""
+    looking = select.poll()
+    looking.register(sys.stdout, 0)  # for errors alone
+    if any(what & (select.POLLERR | select.POLLHUP) for _, what in looking.poll(0)):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def _refuse_silent(place: Place) -> None:

@@ -19,10 +19,18 @@ _OF_ACCESS = frozenset({"method", "path", "status", "duration_ms", "bytes_receiv
 
 
 class Screen:
-    """Where lines are shown; a terminal that has gone is no trouble."""
+    """Where lines are shown.
 
-    def __init__(self, names: Iterable[str]) -> None:
+    Args:
+        names: what lines may be of.
+        outlives: the errors of an output that nobody reads any more which are no trouble.
+    """
+
+    def __init__(
+        self, names: Iterable[str], outlives: tuple[type[OSError], ...] = (OSError,)
+    ) -> None:
         names = list(names)
+        self._outlives = outlives
         self.is_silent = False
         self._is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         self._width = max(map(len, names))
@@ -81,5 +89,5 @@ class Screen:
                 self._colours[name] = next(self._next)
             shown = click.style(shown, fg=self._colours[name])
             line = click.style(line, fg=_LEVELS[level]) if level in _LEVELS else line
-        with suppress(OSError):
+        with suppress(*self._outlives):
             click.echo(f"{shown}  {line}", color=self._is_coloured)
