@@ -1,9 +1,13 @@
 """What a fleet that is up answers by its socket: of whom, to whom, and for how long it is awaited."""
 
+import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from scaffold.supervisor.place import Place
 from tests.scaffold.test_up import TIMEOUT, Fleet
 from tests.scaffold.test_up_commands import Detached, detached
 
@@ -72,6 +77,57 @@ def test_a_line_that_is_cut_by_a_kill_is_left_out(fleet: Fleet) -> None:
     assert 0 < out.count("x" * 50_000) < 50
 
 
+def test_nobody_who_reads_ends_what_writes(fleet: Fleet) -> None:
+    app = fleet.workspace.root / "services/user_service/app.py"
+    text = f"for each in range(2000):\n    print('line', each)\n{app.read_text()}"
+    with replaced(app, text), detached(fleet.workspace):
+        for options in ([], ["--json"]):
+            # One that has much to write, and one that waits for what may never come.
+            for arguments in ([], ["product-service"]):
+                following = follow(fleet, *options, *arguments)
+                assert following.stdout is not None
+                following.stdout.readline()
+                following.stdout.close()
+                assert following.wait(TIMEOUT) == 1
+                assert following.stderr is not None
+                assert following.stderr.read() == ""
+                following.stderr.close()
+
+
+def test_whoever_asks_wrongly_or_leaves_does_not_concern_the_fleet(fleet: Fleet) -> None:
+    place = Place.of(fleet.workspace.root)
+
+    def call(line: bytes) -> socket.socket:
+        connection = place.find_connection()
+        assert connection is not None
+        connection.sendall(line + b"\n")
+        return connection
+
+    with fleet.up("product-service") as up:
+        up.until("1 service ready in ")
+        for line in (
+            *(b"nonsense", b"[]", b"5", b"{}", b'{"command": 5}', b"[" * 50_000, b"\xff"),
+            *(b'{"command": "logs", "services": 5}', b'{"command": "logs", "services": [[]]}'),
+            *(b'{"command": "wait", "timeout": "x"}', b'{"command": "logs", "since": []}'),
+            *(b'{"command": "describe"}', b'{"command": "wait", "timeout": 1' + b"0" * 400 + b"}"),
+        ):
+            with call(line) as asked, asked.makefile() as answer:
+                assert "error" in json.loads(answer.readline()), line
+        with call(b"x" * 100_000) as asked:
+            assert select.select([asked], [], [], TIMEOUT)[0]
+        with call(b'{"command": "logs", "follow": true}') as asked:
+            assert select.select([asked], [], [], TIMEOUT)[0]  # and reads nothing of it
+        with call(b'{"command": "migrate"}'):
+            pass
+        running = Detached.of(fleet.workspace)
+        deadline = time.monotonic() + TIMEOUT
+        while running.get_json("ps")["database"]["state"] == "migrating":
+            assert time.monotonic() < deadline
+        assert up.end(signal.SIGINT) == 0
+        up.until("Everything has ended.")
+        assert "Traceback" not in "\n".join(up.lines)
+
+
 def test_a_service_is_judged_by_whichever_of_its_names_it_was_waited_for(
     fleet: Fleet, running: Detached
 ) -> None:
@@ -112,7 +168,9 @@ def test_an_option_of_a_second_start_is_followed_or_refused(
 
 def products_of(found: Any) -> int:
     """Return the id of the process of a service that no test here changes."""
-    return next(each["pid"] for each in found["services"] if each["name"] == "product-service")
+    services = {each["name"]: each for each in found["services"]}
+    pid: int = services["product-service"]["pid"]
+    return pid
 
 
 def test_a_suspended_fleet_is_awaited_for_seconds_and_does_nothing_of_it_later(
