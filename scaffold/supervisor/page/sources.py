@@ -237,7 +237,7 @@ class Sources:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "db_manager", *arguments),
                 cwd=self._fleet.workspace.root,
-                env=self._fleet.environment,
+                env=self._fleet.database.environment,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
