@@ -125,14 +125,13 @@ def show(times: int, rounds: int) -> None:
             note(f"{MANY} {title}, resident", [_memory(many, options)], "", "MiB")
         note("the supervisor of 20, resident", [_supervisor_memory(many)], "", "MiB")
         measured = _cost(few, rounds)
-    alone = measured.pop("alone")
-    for title, some in measured.items():
+    for title, (some, alone) in measured.items():
         for name, figure in _FIGURES.items():
             compared = ratio(some, alone, figure)
             rows.append([f"{title}, {name} to a service alone", compared.partition(" ")[0]])
             rows[-1] += [compared.partition(" ")[2], "at least 0.98" * (name == "requests/s")]
             found[f"{title}, {name}"] = [figure(each) for each in some]
-    found["alone, requests/s"] = [each.throughput for each in alone]
+            found[f"{title}, {name} of the service alone"] = [figure(each) for each in alone]
     print(f"{report.machine_line()}; load average {load_before} to {load_average()}\n")
     print(report.table(["", "median", "least to most", "goal"], rows))
     report.save("up", report.surroundings() | {"rounds": rounds, "found": found})
@@ -249,14 +248,14 @@ def serving(pid: int) -> list[int]:
     return found
 
 
-def _cost(fleet: Fleet, rounds: int) -> dict[str, list[Measurement]]:
-    """Ask a service that is up with its fleet, and the same alone, in turn."""
+def _cost(fleet: Fleet, rounds: int) -> dict[str, tuple[list[Measurement], list[Measurement]]]:
+    """Ask a service that is up with its fleet, and the same alone, in turn, round by round."""
     cores = Cores.divide()
     port = free_port()
     fleet.run("-m", "db_manager", "shell", "-qc", "TRUNCATE users RESTART IDENTITY CASCADE")
     fleet.run("-m", "db_manager", "shell", "-qc", insertion(100_000))
     fleet.run("-m", "db_manager", "shell", "-qc", "VACUUM ANALYZE users")
-    found: dict[str, list[Measurement]] = {"alone": [], "up": []}
+    found: dict[str, tuple[list[Measurement], list[Measurement]]] = {}
     # Its own lines, as many and as long, go to a file.
     settings = {"LOG_FORMAT": "json", "SERVICE_PORT": str(port)}
     folder = fleet.root / "services" / "user_service"
@@ -276,27 +275,27 @@ def _cost(fleet: Fleet, rounds: int) -> dict[str, list[Measurement]]:
             ]
             pin(served, cores.server)
             pin(supervisor.process.pid, cores.load)
-            servers = {"alone": single, "up": Served(supervisor.process, fleet.ports[0], served)}
-            for each in servers.values():
+            servers = Served(supervisor.process, fleet.ports[0], served), single
+            for each in servers:
                 measure(each, GET, 1)
-            _measure_in_turn(servers, found, rounds)
+            found["up"] = _measure_in_turn(servers, rounds)
             if page is not None:
                 with opened_page(int(page[1])):
-                    again: dict[str, list[Measurement]] = {"alone": [], "up": []}
-                    _measure_in_turn(servers, again, rounds)
-                found["up, with the page open"] = again["up"]
+                    found["up, with the page open"] = _measure_in_turn(servers, rounds)
         finally:
             stop(process)
     return found
 
 
 def _measure_in_turn(
-    servers: dict[str, Server], found: dict[str, list[Measurement]], rounds: int
-) -> None:
+    servers: tuple[Server, Server], rounds: int
+) -> tuple[list[Measurement], list[Measurement]]:
+    found: tuple[list[Measurement], list[Measurement]] = ([], [])
     for number in range(rounds):
         print(f"round {number + 1} of {rounds}", file=sys.stderr)
-        for title in [*servers] if number % 2 else [*servers][::-1]:
-            found[title].append(measure(servers[title], GET, SECONDS, seed=number + 1))
+        for each in (0, 1) if number % 2 else (1, 0):
+            found[each].append(measure(servers[each], GET, SECONDS, seed=number + 1))
+    return found
 
 
 def _await(supervisor: Server, port: int, path: str) -> None:

@@ -85,6 +85,11 @@ class ObservedRequest:
         return cls(scope, identify(sent), trace_parent)
 
     @property
+    def ago(self) -> float:
+        """How many seconds ago it has ended: observers hear of it some milliseconds later."""
+        return perf_counter() - self.started - self.seconds
+
+    @property
     def ended(self) -> str | None:
         """How it ended where its answer was not sent whole: `client left`, or `failed` for it."""
         if self.left or (self.status is None and self.error is None):

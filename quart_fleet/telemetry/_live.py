@@ -176,7 +176,7 @@ class Live(Observer):
         scope = request.scope
         client, trace = scope.get("client"), find_trace(request)
         told = {
-            "time": round(time() - request.seconds, 6),
+            "time": round(time() - request.ago - request.seconds, 6),
             "id": request.id.decode(),
             "trace_id": trace[0] if trace else None,
             "method": clean(scope["method"], _MOST_OF_A_TEXT),

@@ -80,7 +80,7 @@ def take_id() -> int:
 
 
 class _Dropped(trace.NonRecordingSpan):
-    """The span of a request whose trace is not sampled: the rest of its ids is made for who asks."""
+    """The span of a request whose trace is not sampled: the rest of its ids is made where they are asked for."""
 
     def __init__(self, trace_id: int) -> None:
         self._trace_id = trace_id
@@ -144,6 +144,7 @@ class Traces(Observer):
         span = request.span
         if span is None or type(span) is _Dropped:
             return
+        end = time_ns() - int(request.ago * 1e9)
         if span.is_recording():
             if request.rule is not None:
                 method = request.scope["method"]
@@ -152,13 +153,13 @@ class Traces(Observer):
             if request.status is not None:
                 span.set_attribute("http.response.status_code", request.status)
             if request.error is not None:
-                span.add_event("exception", describe(request.error))
+                span.add_event("exception", describe(request.error), end)
                 _fail(span, _name_of(type(request.error)))
             elif request.has_failed:
                 _fail(span, str(request.status) if request.is_whole else "cut")
             elif request.ended:
                 span.set_attribute("error.type", "disconnected")
-        span.end()
+        span.end(end)
 
     def end_statement(self, statement: ObservedStatement) -> None:
         """Make a span of what has ended just now."""

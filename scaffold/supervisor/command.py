@@ -5,17 +5,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
+from click.core import ParameterSource
 
 from scaffold.commands.environment import make_missing
 from scaffold.errors import ScaffoldError
 from scaffold.supervisor.fleet import Options, refuse_shared_ports
-from scaffold.supervisor.place import Place
+from scaffold.supervisor.place import Place, SilentError
 from scaffold.supervisor.remote import ask, refuse_failed, show
 from scaffold.supervisor.running import run
 from scaffold.supervisor.service import READY_TIMEOUT
@@ -82,7 +82,18 @@ def command(  # noqa: PLR0913 - one for each option
     workspace = Workspace.find(Path.cwd())
     place = Place.of(workspace.root)
     if place.is_up():
-        _join(place, names, detach=detach, migrates=bool(migrates), as_json=as_json)
+        is_given = click.get_current_context().get_parameter_source("ready_timeout")
+        wanted = {
+            "--together": ("together", True) if together else None,
+            "--isolated": ("isolated", True) if isolated else None,
+            "--no-reload": ("reload", False) if no_reload else None,
+            "--no-migrate": ("migrate", "never") if migrates is False else None,
+            "--ready-timeout": ("ready_timeout", ready_timeout)
+            if is_given is ParameterSource.COMMANDLINE
+            else None,
+        }
+        _refuse_others(place, names, {each: one for each, one in wanted.items() if one})
+        _join(place, names, detach=detach, migrates=bool(migrates), seed=seed, as_json=as_json)
         return
     services = _choose(workspace.services(), names)
     if not isolated:
@@ -120,8 +131,33 @@ def _choose(services: list[Service], names: tuple[str, ...]) -> list[Service]:
     return chosen
 
 
-def _join(
-    place: Place, names: tuple[str, ...], *, detach: bool, migrates: bool, as_json: bool
+def _refuse_others(
+    place: Place, names: tuple[str, ...], wanted: dict[str, tuple[str, Any]]
+) -> None:
+    """Raise ScaffoldError where the fleet that is up has other options or lacks a service.
+
+    Args:
+        place: of the fleet.
+        names: of services.
+        wanted: by the option as it is typed, its name among those of a fleet, and its value there.
+    """
+    found = ask(place, "ps", services=names).get("options", {})
+    others = [option for option, (name, value) in wanted.items() if found.get(name) != value]
+    if others:
+        raise ScaffoldError(
+            f"The fleet is up already, with another choice than {', '.join(others)}. "
+            "To end it first: python -m scaffold stop"
+        )
+
+
+def _join(  # noqa: PLR0913 - one for each option
+    place: Place,
+    names: tuple[str, ...],
+    *,
+    detach: bool,
+    migrates: bool,
+    seed: bool,
+    as_json: bool,
 ) -> None:
     """Say that the fleet is up and where; in the background, that is all that was wanted.
 
@@ -131,14 +167,18 @@ def _join(
         migrated = ask(place, "migrate")
         if migrated["failed"]:
             raise ScaffoldError(f"The revisions cannot be applied: {migrated['failed']}")
+    if seed:
+        seeded = ask(place, "seed")
+        if seeded["failed"]:
+            raise ScaffoldError(f"The rows cannot be stored: {seeded['failed']}")
     if not detach:
         show(ask(place, "ps"))
-        if not migrates:
+        if not (migrates or seed):
             raise ScaffoldError("The fleet is up already. To end it: python -m scaffold stop")
         return
     found = ask(place, "wait", services=names)
     show(found, as_json=as_json)
-    refuse_failed(found, names)
+    refuse_failed(found)
 
 
 def _detach(place: Place, as_json: bool) -> None:
@@ -156,13 +196,19 @@ def _detach(place: Place, as_json: bool) -> None:
         try:
             while process.poll() is None and not place.is_up():
                 time.sleep(_POLL_INTERVAL)
-            with suppress(ScaffoldError):  # it has ended: what it has said tells why
+            try:
                 found = ask(place, "wait")
-        except BaseException:
+            except ScaffoldError as error:
+                if isinstance(error, SilentError):
+                    raise
+                # It has ended: what it has said tells why.
+        except BaseException as error:
             process.terminate()
-            process.wait()
+            if not isinstance(error, SilentError):
+                process.wait()
             raise
-        if found is None or found["ending"]:
+        # Another one's fleet, which was a moment faster, may have other options.
+        if found is None or found["ending"] or found["pid"] != process.pid:
             process.wait()
             said.seek(0)
             sys.stderr.write(said.read().decode("utf-8", "replace"))

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from difflib import get_close_matches
 from typing import Any
 
+from scaffold.errors import describe
 from scaffold.supervisor.fleet import Fleet
 from scaffold.supervisor.journal import DATABASE, FLEET
 from scaffold.supervisor.place import Place
@@ -20,6 +21,9 @@ VERSION = 1
 
 _LAST_LINES_TIMEOUT = 1.0
 """Seconds in which those who follow get what comes last."""
+
+_WHOLE = ("restart", "migrate", "seed")
+"""What is done to its end, whether or not who asked has left."""
 
 Answer = dict[str, Any]
 _Write = Callable[[Answer], Awaitable[None]]
@@ -39,15 +43,18 @@ async def serving(fleet: Fleet, place: Place) -> AsyncIterator[None]:
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
 
+        line = b"?"
         try:
             # Cancelled at the end of the fleet: asyncio's streams log it.
-            with suppress(OSError, ValueError, asyncio.CancelledError):
-                asked = json.loads(await reader.readline())
-                async with asyncio.TaskGroup() as group:
-                    answering = group.create_task(Asked(fleet, asked, write).answer())
-                    leaving = group.create_task(reader.read())
-                    leaving.add_done_callback(lambda _: answering.cancel())
-                    answering.add_done_callback(lambda _: leaving.cancel())
+            with suppress(OSError, asyncio.CancelledError):
+                try:
+                    line = await reader.readline()
+                    asked = read_request(line)
+                except ValueError as fault:
+                    if line:  # else it only wants to know whether the fleet is up
+                        await write({"error": f"What is asked cannot be read: {fault}"})
+                    return
+                await Asked(fleet, asked, write).answer_to(reader)
         finally:
             clients.discard(task)
             writer.close()
@@ -65,6 +72,23 @@ async def serving(fleet: Fleet, place: Place) -> AsyncIterator[None]:
         await asyncio.gather(*clients, return_exceptions=True)
 
 
+def read_request(line: bytes) -> Answer:
+    """Return what a line asks; raises ValueError where it is no request."""
+    try:
+        asked = json.loads(line)
+    except RecursionError:
+        asked = None
+    if not isinstance(asked, dict) or not isinstance(asked.get("command"), str):
+        raise ValueError("it is no object with a command")
+    services = asked.setdefault("services", [])
+    if not isinstance(services, list) or not all(isinstance(each, str) for each in services):
+        raise ValueError("services are no list of names")
+    for name in ("since", "timeout"):
+        if not isinstance(asked.setdefault(name, None), int | float | None):
+            raise ValueError(f"{name} is no number")
+    return asked
+
+
 class Asked:
     """A command as it was asked, and its answer."""
 
@@ -75,16 +99,33 @@ class Asked:
         self.named = list[str]()
         """What it names: services, and what else lines may be of."""
 
+    async def answer_to(self, reader: asyncio.StreamReader) -> None:
+        """Do what is asked, as long as who asked is there, or say why it fails."""
+        tasks: list[asyncio.Task[Any]]
+        tasks = [asyncio.create_task(self.answer()), asyncio.create_task(reader.read())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if self.asked["command"] in _WHOLE:
+                await asyncio.wait(tasks[:1])
+        finally:
+            for each in tasks:
+                each.cancel()
+            for error in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(error, Exception) and not isinstance(error, OSError):
+                    await self.write({"error": f"It has failed: {type(error).__name__}: {error}"})
+
     async def answer(self) -> None:
         """Do what is asked, or say why not."""
         commands = {
             each.__name__: each
-            for each in (self.ps, self.logs, self.wait, self.restart, self.migrate, self.stop)
+            for each in (
+                *(self.ps, self.logs, self.wait, self.restart, self.migrate, self.seed, self.stop),
+            )
         }
         known = {each.folder.name: name for name, each in self.fleet.services.items()}
         others = (FLEET, DATABASE) if self.asked["command"] == "logs" else ()
         known |= {name: name for name in (*self.fleet.services, *others)}
-        for name in self.asked.get("services", ()):
+        for name in self.asked["services"]:
             if name not in known:
                 near = get_close_matches(name, known, n=1)
                 hint = f" Did you mean {near[0]}?" if near else ""
@@ -103,7 +144,19 @@ class Asked:
 
     def describe(self) -> Answer:
         """Return what is known of the fleet."""
-        return {"version": VERSION, "up": True, **self.fleet.describe()}
+        options = self.fleet.options
+        return {
+            "version": VERSION,
+            "up": True,
+            **self.fleet.describe(),
+            "options": {
+                "isolated": options.isolated,
+                "together": options.together,
+                "reload": options.reload,
+                "migrate": options.migrates,
+                "ready_timeout": options.ready_timeout,
+            },
+        }
 
     async def ps(self) -> None:
         """Tell what is known of the fleet."""
@@ -111,7 +164,7 @@ class Asked:
 
     async def logs(self) -> None:
         """Tell the lines that are kept, and then what comes, where that is asked."""
-        since, follow = float(self.asked.get("since") or 0), bool(self.asked.get("follow"))
+        since, follow = self.asked["since"] or 0, bool(self.asked.get("follow"))
         async for entries in self.fleet.journal.follow(0, self.named, is_endless=follow):
             for each in entries:
                 if each.time >= since:
@@ -120,9 +173,10 @@ class Asked:
     async def wait(self) -> None:
         """Tell it once services serve, one does not start, or time is up."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.asked.get("timeout")):
+            async with asyncio.timeout(self.asked["timeout"]):
                 await self.fleet.until(lambda: self.fleet.is_settled(self.services))
-        await self.write(self.describe())
+        waited = self.named or [*self.fleet.services]
+        await self.write(self.describe() | {"waited": waited})
 
     async def restart(self) -> None:
         """Have new processes of services take over, and tell which do not."""
@@ -134,6 +188,14 @@ class Asked:
     async def migrate(self) -> None:
         """Apply pending revisions, and tell why that fails."""
         await self.write({"failed": await self.fleet.migrate(), **self.describe()})
+
+    async def seed(self) -> None:
+        """Store the rows to begin with that are missing, and tell why that fails."""
+        try:
+            failed = await self.fleet.database.seed()
+        except OSError as error:
+            failed = f"seed cannot start: {describe(error)}"
+        await self.write({"failed": failed, **self.describe()})
 
     async def stop(self) -> None:
         """End the fleet; the end of the connection comes after that of all services."""

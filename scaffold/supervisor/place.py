@@ -9,6 +9,8 @@ import fcntl
 import os
 import shutil
 import stat
+import struct
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,15 +18,37 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from socket import AF_UNIX
+from socket import AF_UNIX, SOL_SOCKET
 from socket import socket as Socket  # noqa: N812 - the name is that of a field
 
 from scaffold.errors import ScaffoldError
 
+if sys.platform == "linux":
+    from socket import SO_PEERCRED
+
 _SOCKET = "control.sock"
 _LEFT_TIMEOUT = 60.0
 """Seconds in which what a killed supervisor left must have ended."""
+ANSWER_TIMEOUT = 5.0
+"""Seconds in which a supervisor that is not suspended takes a command, and says something."""
 _POLL_INTERVAL = 0.1
+
+
+class SilentError(ScaffoldError):
+    """A supervisor is there and takes no command, as where it is suspended."""
+
+    def __init__(self, connection: Socket | None = None) -> None:
+        """Name its process, which a connection tells on Linux."""
+        process, number = "its process", "its number"
+        if connection is not None and sys.platform == "linux":
+            size = struct.calcsize("3i")
+            peer = connection.getsockopt(SOL_SOCKET, SO_PEERCRED, size)
+            number = str(struct.unpack("3i", peer)[0])
+            process = f"process {number}"
+        super().__init__(
+            f"The fleet is up, but {process} does not answer. Where it is suspended, `fg` in its "
+            f"terminal has it go on; `kill -9 {number}` ends it."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +75,26 @@ class Place:
     def find_connection(self) -> Socket | None:
         """Connect to the supervisor, or return None where none takes commands.
 
-        Raises ScaffoldError for a folder that is not this user's alone.
+        Raises ScaffoldError for a folder that is not this user's alone, and SilentError.
         """
-        if not self._is_there():
-            return None
-        connection = Socket(AF_UNIX)
-        try:
-            connection.connect(str(self.socket))
-        except OSError:
-            connection.close()
-            return None
-        return connection
+        end = time.monotonic() + ANSWER_TIMEOUT
+        while self._is_there():
+            connection = Socket(AF_UNIX)
+            # Without a limit it would wait for a suspended one that many have called already.
+            connection.settimeout(ANSWER_TIMEOUT)
+            try:
+                connection.connect(str(self.socket))
+            except BlockingIOError:
+                connection.close()
+            except OSError:
+                connection.close()
+                return None
+            else:
+                return connection
+            if time.monotonic() > end:
+                raise SilentError
+            time.sleep(_POLL_INTERVAL)
+        return None
 
     def is_up(self) -> bool:
         """Whether a supervisor takes commands; raises ScaffoldError as `find_connection`."""

@@ -1,9 +1,13 @@
 """The commands for a fleet that is up: `ps`, `logs`, `wait`, `restart` and `stop`."""
 
+import errno
 import json
+import os
 import re
+import select
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -14,12 +18,15 @@ import click
 from scaffold.errors import ScaffoldError
 from scaffold.supervisor.control import VERSION
 from scaffold.supervisor.journal import FLEET, Entry
-from scaffold.supervisor.place import Place
+from scaffold.supervisor.place import Place, SilentError
 from scaffold.supervisor.screen import Screen
 from scaffold.workspace import Workspace
 
 _NOT_UP = "The fleet is not up here. To start it: python -m scaffold up"
 _POLL_INTERVAL = 0.1
+_READ_BYTES = 256 * 1024
+_SILENCE = 1.0
+"""Seconds without an answer until the supervisor is asked whether it still gives any."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 """Seconds."""
 
@@ -52,7 +59,8 @@ def ps(as_json: bool) -> None:
 def logs(names: tuple[str, ...], follow: bool, since: float, as_json: bool) -> None:
     """Show the last lines of the services that are up, the oldest first: of all, or those named."""
     place = Place.of(Workspace.find(Path.cwd()).root)
-    screen = Screen([FLEET, *(each["name"] for each in ask(place, "ps")["services"])])
+    names_here = [FLEET, *(each["name"] for each in ask(place, "ps")["services"])]
+    screen = Screen(names_here)
     with suppress(KeyboardInterrupt):  # which is how following ends
         for answer in _answers(place, "logs", services=names, follow=follow, since=since):
             if as_json:
@@ -80,7 +88,7 @@ def wait(names: tuple[str, ...], timeout: float, as_json: bool) -> None:
         time.sleep(_POLL_INTERVAL)
     found = ask(place, "wait", services=names, timeout=max(0.0, end - time.monotonic()))
     show(found, as_json=as_json)
-    refuse_failed(found, names)
+    refuse_failed(found)
 
 
 @click.command()
@@ -100,7 +108,8 @@ def stop(as_json: bool) -> None:
     """End the fleet, once what the services have been asked is answered; twice, end it at once."""
     place = Place.of(Workspace.find(Path.cwd()).root)
     if place.is_up():
-        ask(place, "stop")
+        for _ in _answers(place, "stop"):
+            pass  # until its services have ended
         while not place.is_free():
             time.sleep(_POLL_INTERVAL)
         was_up = True
@@ -123,14 +132,52 @@ def _answers(place: Place, command: str, **arguments: Any) -> Iterator[Answer]:
     connection = place.find_connection()
     if connection is None:
         raise ScaffoldError(_NOT_UP)
-    with connection, connection.makefile("rwb") as file:
-        file.write(json.dumps({"command": command, **arguments}).encode() + b"\n")
-        file.flush()
-        for line in file:
-            answer: Answer = json.loads(line)
-            if "error" in answer:
-                raise ScaffoldError(answer["error"])
-            yield answer
+    if command != "ps":  # what is not answered must not be done later
+        _refuse_silent(place)
+    is_endless = bool(arguments.get("follow"))
+    with connection:
+        connection.settimeout(_SILENCE)
+        with suppress(ConnectionError):
+            connection.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
+        text = b""
+        while True:
+            try:
+                read = connection.recv(_READ_BYTES)
+            except TimeoutError:
+                if is_endless:
+                    _refuse_unread()
+                else:
+                    _refuse_silent(place)
+                continue
+            except ConnectionError:  # it was killed: what it has said counts
+                return
+            if not read:  # of a line that was cut, nothing is known
+                return
+            *lines, text = (text + read).split(b"\n")
+            for line in lines:
+                answer: Answer = json.loads(line)
+                if "error" in answer:
+                    raise ScaffoldError(answer["error"])
+                yield answer
+
+
+def _refuse_unread() -> None:
+    """Raise BrokenPipeError where nobody reads the output any more, as writing to it would."""
+    looking = select.poll()
+    looking.register(sys.stdout, 0)  # for errors alone
+    if any(what & (select.POLLERR | select.POLLHUP) for _, what in looking.poll(0)):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def _refuse_silent(place: Place) -> None:
+    """Raise ScaffoldError where the supervisor is there and says nothing when it is asked."""
+    if connection := place.find_connection():
+        with connection, suppress(ConnectionError):
+            connection.sendall(b'{"command": "ps"}\n')
+            try:
+                connection.recv(1)
+            except TimeoutError:
+                raise SilentError(connection) from None
 
 
 def show(found: Answer, *, as_json: bool = False) -> None:
@@ -169,13 +216,14 @@ def show(found: Answer, *, as_json: bool = False) -> None:
     )
 
 
-def refuse_failed(found: Answer, names: Sequence[str] = ()) -> None:
-    """Raise ScaffoldError, which names the services that do not serve: of all, or of these."""
-    wanted = {each.replace("_", "-") for each in names}
-    bad = [
-        f"{each['name']} is {each['state']}" + (f": it {each['reason']}" if each["reason"] else "")
-        for each in found["services"]
-        if each["state"] != "ready" and (not wanted or each["name"].replace("_", "-") in wanted)
+def refuse_failed(found: Answer) -> None:
+    """Raise ScaffoldError, which names the services that were waited for and do not serve."""
+    services = {each["name"]: each for each in found["services"]}
+    bad = [f"{name} is no longer up" for name in found["waited"] if name not in services]
+    bad += [
+        f"{name} is {each['state']}" + (f": it {each['reason']}" if each["reason"] else "")
+        for name, each in services.items()
+        if name in found["waited"] and each["state"] != "ready"
     ]
     if bad:
         raise ScaffoldError("\n".join(bad))

@@ -51,17 +51,22 @@ async def watch(fleet: Fleet) -> None:
             f"The workspace is on a network folder ({kind}): it is looked at once a second, and "
             "what another machine changes may be seen some seconds late."
         )
-    elif os.statvfs(root).f_flag & os.ST_RDONLY:
-        fleet.say("The workspace is on a read-only file system: it is looked at all the same.")
+    else:
+        with suppress(OSError):
+            if os.statvfs(root).f_flag & os.ST_RDONLY:
+                fleet.say(
+                    "The workspace is on a read-only file system: it is looked at all the same."
+                )
     looks, before, asked = _Looks(fleet), dict[Path, State](), time.monotonic()
     while not fleet.is_ending:
         await asyncio.sleep(interval if before else 0)
         try:
             now = await asyncio.to_thread(looks.take)
+            is_moving = any(root.glob(f"{STAGING}*/{JOURNAL}"))
         except OSError:  # as where too many files are open: the next look tells
             continue
-        if any(root.glob(f"{STAGING}*/{JOURNAL}")):
-            continue  # a command is moving files
+        if is_moving:
+            continue  # files, as a command does
         changed = {folder for folder, state in now.items() if state != before.get(folder)}
         if before:
             await looks.take_up(changed, now)

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import sys
+import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -260,6 +261,19 @@ async def test_requests_that_are_too_many_are_counted_and_failed_ones_told(
     assert (second["requests"], second["errors"], second["told"]) == (200, 1, 51)
     assert (second["p50"], second["p99"]) == (0.099, 0.197)
     assert live._open == {}
+
+
+async def test_a_request_is_told_with_the_time_when_it_came(app: ServiceApplication) -> None:
+    """Observers are told of it later, with others."""
+    live = Live(app)
+    live.begin_request(request := _request())
+    request.started -= 100
+    request.seconds = 1.0
+
+    live.end_request(request)
+
+    [(_, text)] = live._requests
+    assert 95 < time.time() - json.loads(text.split(b"data: ")[1])["time"] < 105
 
 
 async def test_steps_of_a_request_have_a_bound(app: ServiceApplication) -> None:

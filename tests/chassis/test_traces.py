@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from quart_fleet import observation
 from quart_fleet.testing import NewDatabase
 from tests.chassis.serving import TIMEOUT
 from tests.ports import reserve_port
@@ -25,6 +27,13 @@ from tests.requirement import require_module
 
 require_module("opentelemetry")
 
+from opentelemetry.sdk.trace import TracerProvider  # noqa: E402 - of the extra
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: E402
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import (  # noqa: E402
+    InMemorySpanExporter,
+)
+
+from quart_fleet.telemetry._traces import Traces  # noqa: E402
 from tests.chassis.otlp import Collector, Span, collecting  # noqa: E402 - of the extra
 
 ROOT = Path(__file__).parents[2]
@@ -583,3 +592,28 @@ def test_each_process_sends_its_own_and_the_last_of_them(
     served = [span for span in collector.find(service=name, kind="SERVER") if "things" in span.name]
     assert sorted(span.id for span in served) == sorted(each["trace"][1] for each in asked)
     assert len({span.instance for span in served}) == processes
+
+
+def test_a_span_ends_when_its_request_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Observers are told of it later, with others."""
+    monkeypatch.setattr(observation, "spans", [])
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    traces = Traces()
+    monkeypatch.setattr(traces, "_start_span", provider.get_tracer("tests").start_span)
+    scope: Any = {
+        "method": "GET",
+        "path": "/",
+        "scheme": "http",
+        "http_version": "1.1",
+        "headers": [],
+    }
+    request = observation.ObservedRequest(scope, b"id")
+
+    copy_context().run(traces.begin_request, request)
+    request.started -= 100
+    request.seconds = 1.0
+    traces.end_request(request)
+
+    (span,) = exporter.get_finished_spans()
+    assert 94 < time.time() - (span.end_time or 0) / 1e9 < 104

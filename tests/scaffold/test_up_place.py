@@ -1,14 +1,20 @@
 """Where a fleet that is up is found, and what kind of folder its workspace is in."""
 
+import asyncio
+import errno
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from scaffold.errors import ScaffoldError
-from scaffold.supervisor.place import Place
-from scaffold.supervisor.watching import find_remote
+from scaffold.supervisor.place import Place, SilentError
+from scaffold.supervisor.watching import find_remote, watch
+from scaffold.workspace import Workspace
 
 
 def test_a_workspace_has_one_place_by_whatever_path_it_is_reached(tmp_path: Path) -> None:
@@ -38,6 +44,20 @@ def test_a_place_is_held_by_one_and_what_a_killed_one_left_is_gone(tmp_path: Pat
                 pass
     assert place.is_free()
     assert not place.folder.exists()
+
+
+def test_a_supervisor_that_takes_no_call_is_said_to_be_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scaffold.supervisor.place.ANSWER_TIMEOUT", 0.2)
+    place = Place(tmp_path / "fleet")
+    with place.held(), socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place.socket))
+        listener.listen(0)
+        called = place.find_connection()
+        assert called is not None
+        with called, pytest.raises(SilentError, match="up, but its process does not answer"):
+            place.is_up()
 
 
 def test_a_signal_before_the_reaper_knows_of_a_place_leaves_none(
@@ -84,3 +104,21 @@ def test_a_network_folder_is_known_by_its_file_system(tmp_path: Path) -> None:
         for each in ("/work", "/home/my files/fleet", "/home/my files/tmp/fleet")
     ]
     assert found == ["", "nfs4", ""]
+
+
+def test_a_look_for_which_too_many_files_are_open_is_followed_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "services").mkdir()
+    fleet = SimpleNamespace(workspace=Workspace(tmp_path), is_ending=False)
+    looks = 0
+
+    def refuse(_path: Path, _pattern: str) -> Iterator[Path]:
+        nonlocal looks
+        looks += 1
+        fleet.is_ending = looks > 2
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(Path, "glob", refuse)
+    asyncio.run(watch(cast("Any", fleet)))
+    assert looks == 3
