@@ -26,7 +26,7 @@ from quart_fleet.errors import ConfigurationError
 from quart_fleet.logs import HOSTED, MOST, HostedService
 from quart_fleet.server._lifecycle import running_process
 from quart_fleet.server._listener import listen, written_for_people
-from quart_fleet.server._supervised import find_listeners, tell
+from quart_fleet.server._supervised import find_listeners, tell, tell_stopping
 from quart_fleet.server._uvicorn import BoundedServer, make_server
 from quart_fleet.server._workers import FIRST_PAUSE, LONGEST_PAUSE, STEADY_TIME, Link
 from quart_fleet.telemetry._logs import write_logs
@@ -183,7 +183,8 @@ class _Fleet:
     def _take(self, number: int) -> None:
         """End in good order at the first signal, at once at the second; the third one kills."""
         if not self._signals:
-            tell("STOPPING=1")
+            apps = [each.app for each in self.services if each.app is not None]
+            tell_stopping(max((each.config["GRACEFUL_TIMEOUT"] for each in apps), default=0))
         self._signals.append(number)
         self.ending.set()
         self._settled.set()

@@ -164,6 +164,8 @@ class Database:
         self.address = found["database"]
         self.current, self.heads = tuple(found["current"]), tuple(found["heads"])
         self.pending = tuple((each["id"], each["message"]) for each in found["pending"])
+        if not self.pending:  # as where the file of a bad one is gone
+            self._failure = ""
         if found["server_version"] is None:
             self._become("failed", found["problem"] or "")
         else:

@@ -30,7 +30,7 @@ READY_TIMEOUT = 120.0
 SLOW_TIME = 15.0
 """Seconds after which it is told that a process does not serve yet."""
 DRAIN_TIMEOUT = 40.0
-"""Seconds from SIGTERM to SIGKILL: a service's own GRACEFUL_TIMEOUT is 30."""
+"""Seconds from SIGTERM to SIGKILL, where a process does not say that it takes longer."""
 STEADY_TIME = 10.0
 """Seconds after whose serving a process that ends by itself is followed by another one soon."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -106,6 +106,8 @@ class Process(asyncio.DatagramProtocol):
         self.failed = frozenset[str]()
         """Of several services in it, the packages of those that could not start."""
         self._refusal = ""
+        self._drain_time = 0.0
+        """Seconds that it takes to end, as it says then: by its GRACEFUL_TIMEOUT."""
         self._said = deque[str](maxlen=100)
 
     async def start(self, service: "SupervisedService") -> None:
@@ -158,7 +160,10 @@ class Process(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, _address: object) -> None:
         """Hear what the process says."""
         lines = data.decode("utf-8", "replace").split("\n")
-        self._service.hear(self, dict(line.split("=", 1) for line in lines if "=" in line))
+        said = dict(line.split("=", 1) for line in lines if "=" in line)
+        with suppress(ValueError, KeyError):
+            self._drain_time = float(said["EXTEND_TIMEOUT_USEC"]) / 1e6
+        self._service.hear(self, said)
 
     def refuse(self, reason: str) -> None:
         """Have it end, since it is not to take over; the reason is then why it has ended."""
@@ -197,7 +202,9 @@ class Process(asyncio.DatagramProtocol):
         """Have it answer what it has been asked, and end; what it has started ends with it."""
         if not self.ended.done():
             self._signal(signal.SIGTERM)
-            await first_of(self.ended, around.hurry, seconds=DRAIN_TIMEOUT)
+            began, left = time.monotonic(), DRAIN_TIMEOUT
+            while left > 0 and not await first_of(self.ended, around.hurry, seconds=left):
+                left = began + self._drain_time - time.monotonic()
         self._signal(signal.SIGKILL)
         await self.ended
         around.reaper.unwatch(self.process.pid)

@@ -144,9 +144,13 @@ class _Looks:
         try:
             await asyncio.to_thread(make_missing, fleet.workspace)
             added, others = Service.read(folder), fleet.services.values()
-            refuse_shared_ports(
-                [*(Service.read(each.folder) for each in others if each.folder != folder), added]
-            )
+            if not fleet.options.isolated:  # each has a free one there
+                refuse_shared_ports(
+                    [
+                        *(Service.read(each.folder) for each in others if each.folder != folder),
+                        added,
+                    ]
+                )
             service = fleet.add(added)
         except (ScaffoldError, ConfigurationError, OSError) as error:
             self._refused[folder] = state
