@@ -107,12 +107,18 @@ def clean(text: str, most: int = MOST) -> str:
         text = f"{text[:most]}@"  # which may be in the midst of a URL's password
     if not (text.isascii() and text.isprintable()):
         text = _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+    text = hide(text)
+    if length > most:
+        text = f"{text.removesuffix('@')[:most]}... ({length} characters)"
+    return text
+
+
+def hide(text: str) -> str:
+    """Return a text, of any number of lines, with what `clean` hides hidden."""
     if "://" in text:
         text = _ADDRESS.sub(lambda found: _URL_PASSWORD.sub(rf"\g<1>{HIDDEN}@", found[0]), text)
     if _SECRET_NAME.search(text):
         text = _SECRET_TEXT.sub(rf"\g<1>{HIDDEN}", _COOKIES.sub(rf"\g<1>{HIDDEN}", text))
-    if length > most:
-        text = f"{text.removesuffix('@')[:most]}... ({length} characters)"
     return text
 
 

@@ -26,7 +26,7 @@ _SETTINGS_FILES = ("settings.py", ".env", ".env.example")
 """Where a service says its name and port; the first file that says it counts. Services of 0.1.0
 have no settings.py."""
 _SETTING = re.compile(
-    r"^[ \t]*(?:export[ \t]+)?(SERVICE_NAME|SERVICE_PORT|HOST|DATABASE_URL)(?:[ \t]*:[ \t]*\w+)?"
+    r"^[ \t]*(?:export[ \t]+)?(SERVICE_NAME|SERVICE_PORT|HOST)(?:[ \t]*:[ \t]*\w+)?"
     r"[ \t]*=[ \t]*[\"']?([^\"'\s#]+)",
     re.MULTILINE | re.IGNORECASE,
 )
@@ -48,7 +48,7 @@ class Setting:
 
 
 def read_settings(path: Path) -> dict[str, Setting]:
-    """Return what a file sets of name, address and database, by variable; nothing where it is missing.
+    """Return what a file sets of name and address, by variable; nothing where it is missing.
 
     Raises UnreadableFileError.
     """
@@ -75,8 +75,6 @@ class Service:
     """Files that a service cannot do without and that are gone."""
     host: str = _HOST
     """Where it listens."""
-    has_database: bool = False
-    """Whether its own .env names a database server."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -103,7 +101,6 @@ class Service:
                 if not (folder / name).is_file()
             ),
             host=own["HOST"].value if "HOST" in own else _HOST,
-            has_database="DATABASE_URL" in own,
         )
 
     @property

@@ -347,12 +347,13 @@ def _rules_of_framework(services: tuple[str, ...]) -> list[Rule]:
             forbids=("shared", "scaffold", *services),
         ),
         Rule(
-            says="scaffold imports of quart_fleet only conventions, errors, files, output, patterns, "
+            says="scaffold imports of quart_fleet only conventions, errors, files, logs, output, patterns, "
             "revisions, times, unfinished and workspace",
             binds=("scaffold",),
             forbids=("quart_fleet",),
             allows=(
                 "quart_fleet.errors",
+                "quart_fleet.logs",
                 "quart_fleet.patterns",
                 "quart_fleet.workspace",
                 *_PLAIN,

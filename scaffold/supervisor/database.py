@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping
@@ -10,14 +11,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from dotenv import dotenv_values
+
+from quart_fleet.conventions import SECRETS
 from scaffold.errors import ScaffoldError, describe
 from scaffold.supervisor.journal import Changes
 from scaffold.supervisor.processes import TERMINATION_TIMEOUT
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.service import first_of
+from scaffold.workspace import Service
 
 Said = TypeVar("Said")
 State = Literal["starting", "ready", "migrating", "failed", "stopped"]
+VARIABLES = ("DATABASE_URL", "DATABASE_PASSWORD", "DATABASE_POOLER")
+"""Where a database is."""
 
 
 class Database:
@@ -46,6 +53,8 @@ class Database:
         """The newest revisions of the code."""
         self.pending: tuple[tuple[str, str], ...] = ()
         """Revisions that it lacks, in their order: id and message."""
+        self.named: dict[str, str] | None = None
+        """What the services read of where it is, from their .env or their folder of secrets."""
         self._root = root
         self._reaper = reaper
         self._environment = environment
@@ -56,6 +65,41 @@ class Database:
         self._failure = ""
         """Why the last migration failed."""
         self._server: asyncio.subprocess.Process | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """That of the database manager, which reads no .env: it finds what the services find."""
+        return {**self._environment, **(self.named or {})}
+
+    def admit(self, service: Service, *, any_login: bool) -> None:
+        """Take in where a service finds it; raises ScaffoldError where that is another database.
+
+        Services may have logins of their own where none of them has to be the owner's.
+        """
+        own = dotenv_values(service.folder / ".env", encoding="utf-8-sig")
+        secrets, named = self._environment.get("SECRETS_DIR") or SECRETS, dict[str, str]()
+        for name in VARIABLES:
+            value = self._environment.get(name) or own.get(name)
+            if not value:
+                with suppress(OSError, UnicodeDecodeError):
+                    value = Path(secrets, name).read_text("utf-8").strip()
+            if value:
+                named[name] = value
+        first = named if self.named is None else self.named
+        if any_login:
+            urls = [
+                re.sub("//[^@]*@", "//", each.get("DATABASE_URL", "")) for each in (first, named)
+            ]
+            is_same = urls[0] == urls[1]
+        else:
+            is_same = first == named
+        if not is_same:
+            raise ScaffoldError(
+                f"The .env of {service.called} names another database, or another login, than that "
+                "of another service. A fleet has one: set DATABASE_URL for this command to that of "
+                "the owner of the tables."
+            )
+        self.named = first
 
     async def start(self) -> None:
         """Run the embedded server until `end`; raises ScaffoldError."""
@@ -143,7 +187,7 @@ class Database:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "db_manager", *arguments),
             cwd=self._root,
-            env=self._environment,
+            env=self.environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=stderr,

@@ -112,9 +112,12 @@ class Fleet:
         """Have a service up, which gets a port that is free where the fleet is isolated.
 
         One that is up by its name is replaced. Raises ScaffoldError, which names the program that
-        has the port.
+        has the port, or where its database is not that of the others.
         """
         service.refuse_half()
+        if not self.options.isolated:
+            needs_owner = self.options.migrates != "never" or self.options.seed
+            self.database.admit(service, any_login=not needs_owner)
         listener = listen(service, is_free=self.options.isolated)
         port = listener.getsockname()[1]
         added = SupervisedService(
@@ -145,7 +148,10 @@ class Fleet:
             role = role_of(service.folder.name)
             url = re.sub("//[^@]*@", f"//{role}@", self.database.url)
             service.environment["DATABASE_URL"] = url
-            settings = {**dotenv_values(service.folder / ".env"), **self.environment}
+            settings = {
+                **dotenv_values(service.folder / ".env", encoding="utf-8-sig"),
+                **self.environment,
+            }
             if settings.get("METRICS_PORT"):
                 with socket.create_server(("127.0.0.1", 0)) as free:
                     service.environment["METRICS_PORT"] = str(free.getsockname()[1])

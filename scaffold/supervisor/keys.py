@@ -31,16 +31,18 @@ async def pressed(actions: Mapping[str, Callable[[], None]]) -> AsyncIterator[No
             pressed = b""
         if not pressed:  # the terminal has gone
             loop.remove_reader(terminal)
-        for key in pressed.decode("ascii", "ignore"):
-            if key in actions:
-                actions[key]()
+        # More at once is a pasted text, or what a key as an arrow sends.
+        if (key := pressed.decode("ascii", "ignore")) in actions:
+            actions[key]()
 
     def listen() -> None:
         """Begin, or go on after the shell had the terminal; in the background, wait."""
         loop.remove_reader(terminal)
         if has_keys():
             with suppress(termios.error):
-                tty.setcbreak(terminal)
+                # At once: a paused terminal would be waited for.
+                tty.setcbreak(terminal, termios.TCSANOW)
+                termios.tcflush(terminal, termios.TCIFLUSH)
                 loop.add_reader(terminal, read)
 
     before = termios.tcgetattr(terminal)
@@ -53,4 +55,4 @@ async def pressed(actions: Mapping[str, Callable[[], None]]) -> AsyncIterator[No
         loop.remove_reader(terminal)
         if has_keys():
             with suppress(termios.error):
-                termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+                termios.tcsetattr(terminal, termios.TCSANOW, before)

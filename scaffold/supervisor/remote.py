@@ -60,7 +60,7 @@ def logs(names: tuple[str, ...], follow: bool, since: float, as_json: bool) -> N
     """Show the last lines of the services that are up, the oldest first: of all, or those named."""
     place = Place.of(Workspace.find(Path.cwd()).root)
     names_here = [FLEET, *(each["name"] for each in ask(place, "ps")["services"])]
-    screen = Screen(names_here, outlives=())
+    screen = Screen(names_here)
     with suppress(KeyboardInterrupt):  # which is how following ends
         for answer in _answers(place, "logs", services=names, follow=follow, since=since):
             if as_json:

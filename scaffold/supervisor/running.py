@@ -2,38 +2,45 @@
 
 import asyncio
 import os
+import signal
 import sys
 import time
 import webbrowser
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from scaffold.errors import ScaffoldError
 from scaffold.signals import Interrupted, not_ignored
 from scaffold.supervisor import control, keys
+from scaffold.supervisor.database import VARIABLES
 from scaffold.supervisor.fleet import Fleet, Options
 from scaffold.supervisor.journal import DATABASE
 from scaffold.supervisor.page.server import page_of
 from scaffold.supervisor.place import Place
 from scaffold.supervisor.reaper import Reaper
-from scaffold.supervisor.screen import Screen
+from scaffold.supervisor.screen import Output, Screen
+from scaffold.supervisor.service import SLOW_TIME
 from scaffold.supervisor.watching import watch
 from scaffold.workspace import Service, Workspace
-
-_OTHER_DATABASE = ("DATABASE_URL", "DATABASE_PASSWORD", "DATABASE_POOLER")
-"""Variables that an isolated fleet does not hand on."""
 
 
 async def run(
     workspace: Workspace, services: Sequence[Service], options: Options, place: Place, lock: int
 ) -> None:
     """Have the services up until a signal; raises ScaffoldError, with nothing left running."""
-    screen = Screen([DATABASE, *(each.called for each in services)])
-    with Reaper(lock) as reaper:
+    files = (each.fileno() if each else -1 for each in (sys.stdout, sys.stderr))  # or closed
+    with Output(*files) as output, Reaper(lock) as reaper:
+        screen = Screen([DATABASE, *(each.called for each in services)], output.write)
         reaper.watch(place.folder)
         fleet = Fleet(workspace, options, place.folder, reaper, screen)
+
+        def end(number: signal.Signals) -> None:
+            # Of a closed terminal the shell tells, and the kernel once more: nobody hurries.
+            if not (number == signal.SIGHUP and fleet.is_ending):
+                fleet.stop()
+
         for number in not_ignored():
-            asyncio.get_running_loop().add_signal_handler(number, fleet.stop)
+            asyncio.get_running_loop().add_signal_handler(number, end, number)
         if Interrupted.is_raised:
             fleet.stop()
         async with control.serving(fleet, place):
@@ -41,28 +48,33 @@ async def run(
                 stack.push_async_callback(fleet.end)
                 for each in services:
                     fleet.add(each)
-                await _prepare_database(fleet, services)
+                await _prepare_database(fleet)
                 if not fleet.is_ending:
                     await _serve(fleet, screen, stack)
             fleet.say("Everything has ended.")
 
 
-async def _prepare_database(fleet: Fleet, services: Sequence[Service]) -> None:
+async def _prepare_database(fleet: Fleet) -> None:
     """Start the embedded server where there is no other one, migrate, and store rows."""
     database, options = fleet.database, fleet.options
     if options.isolated:
-        for name in _OTHER_DATABASE:
+        for name in VARIABLES:
             fleet.environment.pop(name, None)
-    has_another = fleet.environment.get("DATABASE_URL") or any(
-        each.has_database for each in services
-    )
-    if options.isolated or not has_another:
+    if options.isolated or not (database.named or {}).get("DATABASE_URL"):
         await database.start()
+    if options.isolated:
+        database.named = {"DATABASE_URL": database.url}
     is_migrated = options.migrates == "never" or fleet.is_ending or not await database.migrate()
     if not (is_migrated or fleet.is_ending):
-        raise ScaffoldError("The database is not migrated, and no service was started.")
+        raise ScaffoldError(
+            "The database is not migrated, and no service was started. Mend what it says, or leave "
+            "the database as it is: --no-migrate"
+        )
     if options.seed and not fleet.is_ending and await database.seed() and not fleet.is_ending:
-        raise ScaffoldError("Its rows are not stored, and no service was started.")
+        raise ScaffoldError(
+            "The rows to begin with are not stored, and no service was started. Mend what it says, "
+            "or start without --seed."
+        )
 
 
 async def _serve(fleet: Fleet, screen: Screen, stack: AsyncExitStack) -> None:
@@ -83,15 +95,21 @@ async def _serve(fleet: Fleet, screen: Screen, stack: AsyncExitStack) -> None:
 
 
 async def _announce(fleet: Fleet, screen: Screen, began: float) -> None:
-    """Say when all of them serve for the first time, and where; tell of pending revisions."""
-    await fleet.until(lambda: fleet.is_settled(fleet.services))
-    screen.is_silent = fleet.options.in_background
-    if not fleet.is_ready:
-        await fleet.look_at_revisions()
-        await fleet.until(lambda: fleet.is_ready)
-    services = list(fleet.services.values())
-    count = "1 service" if len(services) == 1 else f"{len(services)} services"
-    fleet.say(f"{count} ready in {time.monotonic() - began:.1f} s:")
+    """Say where the fleet is, even where a service does not start, and when all of them serve."""
+
+    def count(number: int) -> str:
+        return "1 service" if number == 1 else f"{number} services"
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(SLOW_TIME):
+            await fleet.until(lambda: fleet.is_settled(fleet.services))
+    services, is_ready = list(fleet.services.values()), fleet.is_ready
+    ready = "{} ready in {:.1f} s"
+    if is_ready:
+        fleet.say(f"{ready.format(count(len(services)), time.monotonic() - began)}:")
+    else:
+        missing = count(sum(each.state != "ready" for each in services))
+        fleet.say(f"{count(len(services))}, without {missing} so far:")
     for each in services:
         fleet.say(f"  {each.url}  {each.name}")
     if fleet.options.isolated:
@@ -104,8 +122,12 @@ async def _announce(fleet: Fleet, screen: Screen, began: float) -> None:
     else:
         ends = "python -m scaffold stop" if fleet.options.in_background else "Ctrl-C"
         fleet.say(f"{ends} ends them.")
-    if not fleet.database.heads:
-        await fleet.look_at_revisions()
+    await fleet.until(lambda: fleet.is_settled(fleet.services))
+    screen.is_silent = fleet.options.in_background
+    await fleet.look_at_revisions()
+    if not is_ready:
+        await fleet.until(lambda: fleet.is_ready)
+        fleet.say(f"{ready.format(count(len(fleet.services)), time.monotonic() - began)}.")
 
 
 def _actions(fleet: Fleet) -> dict[str, Callable[[], None]]:

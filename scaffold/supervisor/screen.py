@@ -1,37 +1,115 @@
 """The lines of all services as one stream: in columns on a terminal, plain elsewhere."""
 
 import os
+import select
 import sys
-from collections.abc import Iterable
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import cycle
+from itertools import cycle, groupby
+from operator import itemgetter
+from typing import Self
 
 import click
 
-from scaffold.supervisor.journal import Entry
+from scaffold.supervisor.journal import MOST_CHARACTERS, MOST_LINES, Entry
 
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta")
 _LEVELS = {"warning": "yellow", "error": "red", "critical": "red"}
 _OWN = frozenset({"exception", "stack", "route"})
 """Fields of an entry that are shown in a place of their own, or not at all."""
 _OF_ACCESS = frozenset({"method", "path", "status", "duration_ms", "bytes_received", "client"})
+_CHUNK = 16 * 1024
+"""Bytes that are written at a time."""
+_LAST_LINES_TIMEOUT = 1.0
+"""Seconds for which the end waits where nothing is read of what is left to write."""
+
+
+class Output:
+    """Where the supervisor writes lines, which never waits for a reader; runs inside `with`.
+
+    A terminal that is paused, or a pipe that is not read, gets as many lines as the journal keeps,
+    and then how many were left out. One that has gone is no trouble.
+    """
+
+    def __init__(self, out: int, error: int) -> None:
+        """Take the descriptors of the standard output and of the standard error."""
+        self._files = (out, error)
+        self._lines = deque[tuple[bool, str]]()
+        """Each with whether it is for the standard error."""
+        self._characters = self._left_out = self._written = 0
+        self._is_over = False
+        self._changed = threading.Condition()
+        # Not waited for at the end of the process: it may never be.
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._is_over = True
+            self._changed.notify()
+        written = -1
+        while self._thread.is_alive() and written != self._written:
+            written = self._written
+            self._thread.join(_LAST_LINES_TIMEOUT)
+
+    def write(self, line: str, is_error: bool) -> None:
+        """Have a line written by and by."""
+        with self._changed:
+            if len(self._lines) >= MOST_LINES or self._characters > MOST_CHARACTERS:
+                self._left_out += 1
+                return
+            self._lines.append((is_error, line))
+            self._characters += len(line)
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._lines or self._is_over)
+                if not self._lines:
+                    return
+                lines, left_out = self._lines, self._left_out
+                self._lines, self._characters, self._left_out = deque(), 0, 0
+            if left_out:
+                said = f"{left_out} lines are left out here: python -m scaffold logs has the last ones."
+                lines.append((True, said))
+            for is_error, group in groupby(lines, itemgetter(0)):
+                with suppress(OSError):
+                    self._write(self._files[is_error], "".join(f"{line}\n" for _, line in group))
+
+    def _write(self, file: int, text: str) -> None:
+        left = memoryview(text.encode("utf-8", "replace"))
+        while left:
+            try:
+                left = left[os.write(file, left[:_CHUNK]) :]
+                self._written += 1
+            except BlockingIOError:  # by another program that has the same terminal
+                select.select([], [file], [])
+
+
+def echo(line: str, is_error: bool) -> None:
+    """Write a line at once; raises OSError where nobody reads it."""
+    click.echo(line, err=is_error)
 
 
 class Screen:
     """Where lines are shown.
 
     Args:
-        names: what lines may be of.
-        outlives: the errors of an output that nobody reads any more which are no trouble.
+        names: of the services.
+        write: takes a line, and whether it is for the standard error.
     """
 
-    def __init__(
-        self, names: Iterable[str], outlives: tuple[type[OSError], ...] = (OSError,)
-    ) -> None:
+    def __init__(self, names: Iterable[str], write: Callable[[str, bool], None] = echo) -> None:
         names = list(names)
-        self._outlives = outlives
         self.is_silent = False
+        self._write = write
         self._is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         self._width = max(map(len, names))
         self._colours: dict[str, str] = {}
@@ -74,8 +152,7 @@ class Screen:
         """Show a line about the fleet."""
         if self.is_silent:
             return
-        with suppress(OSError):
-            click.echo(line, err=True)
+        self._write(line, True)
 
     def _print(self, name: str, line: str, level: str = "") -> None:
         if self.is_silent:
@@ -89,5 +166,4 @@ class Screen:
                 self._colours[name] = next(self._next)
             shown = click.style(shown, fg=self._colours[name])
             line = click.style(line, fg=_LEVELS[level]) if level in _LEVELS else line
-        with suppress(*self._outlives):
-            click.echo(f"{shown}  {line}", color=self._is_coloured)
+        self._write(f"{shown}  {line}", False)

@@ -115,15 +115,18 @@ class Process(asyncio.DatagramProtocol):
         loop, address = asyncio.get_running_loop(), str(around.folder / f"{next(_numbers)}")
         reader = asyncio.StreamReader(limit=_LONGEST_LINE)
         with ExitStack() as files, ExitStack() as opened:
-            (output, written), (waited, go) = os.pipe(), os.pipe()
-            for file in (written, waited, go):
+            output, written = os.pipe()
+            files.callback(os.close, written)
+            reading = opened.enter_context(os.fdopen(output, "rb", 0))
+            waited, go = os.pipe()
+            for file in (waited, go):
                 files.callback(os.close, file)
             # Where it is full a service waits, and then loses lines.
             with suppress(AttributeError, OSError):  # Linux, and within what one user may have
                 fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
             # A pipe of our own: asyncio's wait for the end of its process until none has its pipe.
             self._output, _ = await loop.connect_read_pipe(
-                lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(output, "rb", 0)
+                lambda: asyncio.StreamReaderProtocol(reader), reading
             )
             opened.callback(self._output.close)
             self._hearing, _ = await loop.create_datagram_endpoint(

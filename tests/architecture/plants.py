@@ -59,7 +59,7 @@ SHARED = "shared imports neither db_manager nor scaffold nor a service"
 MANAGER = "db_manager imports neither shared nor scaffold nor a service"
 SCAFFOLD = "scaffold imports neither shared nor db_manager nor a service: it runs their commands"
 SCAFFOLD_CHASSIS = (
-    "scaffold imports of quart_fleet only conventions, errors, files, output, patterns, "
+    "scaffold imports of quart_fleet only conventions, errors, files, logs, output, patterns, "
     "revisions, times, unfinished and workspace"
 )
 LANGUAGE, GENERATION, REVISIONS, ENGINE = (

@@ -44,7 +44,8 @@ from . import entities
     "shared/utils/planted.py": "from quart_fleet import database, dto, errors, web\n",
     "quart_fleet/server/planted.py": "from quart_fleet import asgi, web\n",
     "scaffold/planted.py": """
-from quart_fleet import conventions, errors, files, output, patterns, revisions, times, workspace
+from quart_fleet import conventions, errors, files, logs, output, patterns, revisions, times
+from quart_fleet import workspace
 """,
     "db_manager/planted.py": "from quart_fleet import database, settings, workspace\n",
 }

@@ -1,9 +1,10 @@
 """The page of a fleet in this process, without processes of services."""
 
+import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,6 +53,64 @@ class Served:
                 if len(found) >= count:
                     return found[:count]
         return found
+
+
+class LiveProcess:
+    """Tells of itself as a process of a service does."""
+
+    def __init__(self, path: Path, service: str, pid: int) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(str(path))
+        self._begin = {"service": service, "pid": pid, "framework": "9.9"}
+        self._told = asyncio.Queue[tuple[str, dict[str, Any]]]()
+
+    def request(self, request_id: str) -> None:
+        """Tell of a request."""
+        self._told.put_nowait((
+            "request",
+            {
+                "time": 1.0, "id": request_id, "trace_id": None, "method": "GET", "path": "/x",
+                "rule": None, "status": 200, "seconds": 0.1, "received": 0, "sent": 0,
+                "client": None, "statements": [], "calls": [], "omitted": 0,
+            },
+        ))  # fmt: skip
+
+    def second(self, memory: int) -> None:
+        """Tell of a second."""
+        self._told.put_nowait((
+            "second",
+            {
+                "time": 1, "requests": 0, "errors": 0, "p50": None, "p99": None, "running": 0,
+                "lag": 0.0, "memory": memory, "pool": None,
+            },
+        ))  # fmt: skip
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Answer during a block."""
+
+        answering = set[asyncio.Task[None]]()
+
+        def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            answering.add(asyncio.create_task(answer(reader, writer)))
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with closing(writer), suppress(OSError, EOFError):
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                kind, told = "process", self._begin
+                while True:
+                    writer.write(f"event: {kind}\ndata: {json.dumps(told)}\n\n".encode())
+                    kind, told = await self._told.get()
+
+        server = await asyncio.start_unix_server(begin, sock=self.socket)
+        try:
+            yield
+        finally:
+            server.close()
+            for task in answering:
+                task.cancel()
+            await asyncio.gather(*answering, return_exceptions=True)
 
 
 def service_at(fleet: Fleet, name: str, listener: socket.socket) -> SupervisedService:

@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -183,16 +184,19 @@ async def test_a_service_that_is_not_there_is_a_502_in_the_envelope(
     page.fleet.services["order-service"] = service_at(page.fleet, "order-service", deaf_socket)
     refused = await page.client.get("/api/v1/orders/echo", headers=origin)
     page.fleet.services["order-service"] = service
-    service.state, service.reason = "failed", "ended with exit code 1\nmore"
+    service.state, service.reason = "failed", "ended with password=ter2"
     failed = await page.client.get("/api/v1/orders/echo", headers=origin)
+    tried = await page.client.get(
+        "/_fleet/to/order-service/x", headers={"X-Fleet-Token": page.token}
+    )
 
     for answer, message in (
         (refused, "order-service does not answer"),
-        (failed, "order-service is not there: ended with exit code 1"),
+        (failed, "order-service does not run: see the page"),
+        (tried, "order-service does not run: see the page"),
     ):
         assert answer.status_code == 502
         assert answer.json() == {"message": message, "success": False}
-        assert answer.headers["Access-Control-Allow-Origin"] == "http://a.example"
 
 
 async def test_a_service_that_does_not_answer_is_a_504_in_the_envelope(
@@ -205,6 +209,26 @@ async def test_a_service_that_does_not_answer_is_a_504_in_the_envelope(
     assert "user-service has not answered" in answer.json()["message"]
     async with asyncio.timeout(30):
         await users.left.wait()
+
+
+async def test_a_service_that_takes_no_connection_is_a_504_of_the_time_that_was_waited(
+    tmp_path: Path, users: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "CONNECT_TIMEOUT", 0.2)
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):  # which it never takes: there is no room for another
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        async with served(tmp_path, **{"user-service": users.app}) as page:
+            page.fleet.services["user-service"] = service_at(page.fleet, "user-service", listener)
+            answer = await page.client.get(
+                "/_fleet/to/user-service/x", headers={"X-Fleet-Token": page.token}
+            )
+
+    assert answer.status_code == 504
+    assert answer.json()["message"] == "user-service has not taken the connection within 0.2 s"
 
 
 async def test_an_answer_that_breaks_off_is_not_made_whole(page: Served) -> None:

@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scaffold.supervisor.page.broadcast import MOST_FOLLOWERS
-from tests.page.served import served
+from scaffold.supervisor.page.server import page_of
+from tests.page.served import LiveProcess, made_fleet, served, service_at
 
 OWN = ("/", "/_fleet/events", "/_fleet/logs", "/_fleet/assets/main.js", "/api/v1/users")
 
@@ -48,6 +52,111 @@ async def test_another_site_gets_nothing_and_changes_nothing(
 
     assert [each.status_code for each in (heard, found, migrated)] == [403, 403, 403]
     assert not [name for name in heard.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", ""])
+async def test_another_site_learns_nothing_of_services(
+    tmp_path: Path, deaf_socket: socket.socket, origin: str
+) -> None:
+    paths = (
+        "/api/v1/users",
+        "/api/v1/other",
+        "/_fleet/to/user-service/x",
+        "/_fleet/to/other/x",
+        "/_fleet/to/user-service",
+    )
+    async with served(tmp_path) as page:
+        service = service_at(page.fleet, "user-service", deaf_socket)
+        page.fleet.services["user-service"] = service
+        (tmp_path / "openapi.json").write_text('{"paths": {"/api/v1/users": {}}}')
+        service.state, service.reason = "failed", "password=ter2"
+        headers = {"Origin": origin} if origin else {}
+        answers = [await page.client.get(path, headers=headers) for path in paths]
+
+    assert not [
+        name
+        for answer in answers
+        for name in answer.headers
+        if name.startswith("access-control") or "ter2" in answer.text
+    ]
+    assert {answer.status_code for answer in answers[2:]} == {403}
+
+
+async def test_a_reason_is_told_without_secrets(tmp_path: Path) -> None:
+    """As is one of what is asked for: there is no database manager here, as the reason says."""
+    (tmp_path / "db_manager.py").write_text(
+        "raise SystemExit('postgresql://app:ter2@db.example/app refuses: password=ter2')"
+    )
+    async with served(tmp_path) as page:
+        asked = await page.client.get("/_fleet/migrations")
+        applied = await page.client.post("/_fleet/migrate", headers={"X-Fleet-Token": page.token})
+
+    assert [answer.status_code for answer in (asked, applied)] == [409, 409]
+    for answer in (asked, applied):
+        assert "refuses" in answer.text
+        assert "ter2" not in answer.text
+
+
+@pytest.mark.parametrize("request_id", ["a/b", "..", "a//b", "/", "~=:@+"])
+async def test_a_request_of_any_id_is_told(tmp_path: Path, request_id: str) -> None:
+    async with served(tmp_path) as page:
+        process = LiveProcess(page.fleet.live / "7.sock", "user-service", 7)
+        process.request(request_id)
+        async with process.listening(), asyncio.timeout(30):
+            found: list[Any] = []
+            while not found:
+                answer = await page.client.get("/_fleet/requests", params={"id": request_id})
+                found = answer.json()
+                await asyncio.sleep(0.05)
+
+    assert [each["id"] for each in found] == [request_id]
+
+
+async def test_a_process_that_does_not_listen_yet_is_followed_later(
+    tmp_path: Path, deaf_socket: socket.socket
+) -> None:
+    async with served(tmp_path) as page:
+        page.fleet.services["user-service"] = service_at(page.fleet, "user-service", deaf_socket)
+        process = LiveProcess(page.fleet.live / "7.sock", "user-service", 7)
+        await page.events(4)  # by then it was tried
+        async with process.listening(), asyncio.timeout(30):
+            while not (await page.events(2))[0][1]["fleet"]["services"][0]["processes"]:
+                pass
+
+
+async def test_the_memory_of_a_process_that_services_share_is_none_of_theirs(
+    tmp_path: Path, deaf_socket: socket.socket
+) -> None:
+    pids = {"a-service": 7, "b-service": 7, "c-service": 8}
+    async with served(tmp_path) as page, AsyncExitStack() as stack:
+        for name, pid in pids.items():
+            page.fleet.services[name] = service_at(page.fleet, name, deaf_socket)
+            process = LiveProcess(page.fleet.live / f"{name}.sock", name, pid)
+            process.second(memory=pid * 1000)
+            await stack.enter_async_context(process.listening())
+        async with asyncio.timeout(30):
+            told: list[dict[str, Any]] = []
+            while not told or not all(each["seconds"] for each in told):
+                told = (await page.events(1))[0][1]["fleet"]["services"]
+                await asyncio.sleep(0.1)
+
+    memory = {each["name"]: (each["memory"], each["shared_memory"]) for each in told}
+    assert memory == {
+        "a-service": (None, 7000),
+        "b-service": (None, 7000),
+        "c-service": (8000, None),
+    }
+
+
+async def test_the_page_of_another_fleet_is_not_woken(tmp_path: Path) -> None:
+    with made_fleet(tmp_path) as fleet, socket.create_server(("127.0.0.1", 0)) as other:
+        other.setblocking(False)
+        port = other.getsockname()[1]
+        async with page_of(fleet, port) as address:
+            assert address
+            assert not address.endswith(f":{port}/")
+        with pytest.raises(BlockingIOError):
+            other.accept()
 
 
 @pytest.mark.parametrize("token", ["", "x", "ä"])
@@ -100,6 +209,45 @@ async def test_a_log_of_any_kind_is_told_within_bounds_and_without_passwords(
     assert (told[2]["message"], told[2]["fields"]["password"]) == ("half ?", "***")
     assert len(json.dumps(told[3])) < 1_000_000
     assert "hunter2" not in json.dumps(told)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "could not reach postgresql://app:hun/ter2@db.example/app",
+        "could not reach postgresql://app:hun@ter2@db.example/app",
+        "refused: password=ter2",
+        "Traceback\n  login(password='a\nter2')",
+        "Authorization: Bearer ter2",
+        "x" * 3990 + " postgresql://app:ter2@db.example/app",
+        json.dumps({"event": "x", "pwd": "ter2"}),
+        json.dumps({"event": "x", "credential": "ter2", "jwt": "ter2", "session_id": "ter2"}),
+        json.dumps({"event": "x", "private_key": ["ter2"]}),
+        json.dumps({"event": "x", "asked": {"password": ["ter2", {"a": "ter2"}]}}),
+        json.dumps({"event": "x", "asked": [{"private key": {"a": "ter2"}}]}),
+        json.dumps({"event": "x", "level": "password=ter2"}),
+        json.dumps({"event": "x", "x" * 200 + "password": "ter2"}),
+    ],
+)
+async def test_no_secret_is_told(tmp_path: Path, line: str) -> None:
+    async with served(tmp_path) as page:
+        page.fleet.journal.add_line("user-service", line)
+        [(_, hello)] = await page.events(1)
+        found = await page.client.get("/_fleet/logs")
+
+    assert "ter2" not in json.dumps(hello)
+    assert "ter2" not in found.text
+    assert len(found.json()) == 1
+
+
+@pytest.mark.parametrize("level", ["\ud800", "x" * 1_000_000, "in\ud800fo" * 100])
+async def test_a_level_of_any_kind_is_told_within_bounds(tmp_path: Path, level: str) -> None:
+    async with served(tmp_path) as page:
+        page.fleet.journal.add_line("user-service", json.dumps({"event": "x", "level": level}))
+        [(_, hello)] = await page.events(1)
+
+    assert hello["lines"][0]["message"] == "x"
+    assert len(hello["lines"][0]["level"]) < 200
 
 
 async def test_a_page_hears_at_once_how_much_was_left_out(tmp_path: Path) -> None:

@@ -175,6 +175,44 @@ def test_rows_to_begin_with_are_stored_where_they_are_asked_for(fleet: Fleet) ->
         seeds.write_text(text)
 
 
+@contextmanager
+def named_by_env(fleet: Fleet, **urls: str) -> Iterator[None]:
+    """Have the .env of services name a database during a block."""
+    fleet.workspace.python("-m", "scaffold", "env")
+    files = {fleet.workspace.root / f"services/{name}/.env": url for name, url in urls.items()}
+    texts = {file: file.read_text() for file in files}
+    try:
+        for file, url in files.items():
+            file.write_text(f"{texts[file]}\nDATABASE_URL={url}\n")
+        yield
+    finally:
+        for file, text in texts.items():
+            file.write_text(text)
+
+
+@pytest.mark.slow
+def test_the_database_that_every_env_names_is_the_one_that_is_migrated(
+    fleet: Fleet, fresh_database_url: str
+) -> None:
+    with (
+        named_by_env(fleet, user_service=fresh_database_url, product_service=fresh_database_url),
+        fleet.up("--seed") as up,
+    ):
+        up.until("database +user-service.user: 2 stored")
+        up.until("2 services ready in ")
+        assert fleet.get(fleet.users, "/users/username/ada") == 200
+        assert not [each for each in up.processes().values() if "postgres run" in each]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("other", [{}, {"user_service": "postgresql://else@127.0.0.1:1/fleet"}])
+def test_services_of_several_databases_are_refused(fleet: Fleet, other: dict[str, str]) -> None:
+    named = {"product_service": "postgresql://owner@127.0.0.1:1/fleet"} | other
+    with named_by_env(fleet, **named), fleet.up() as up:
+        assert up.process.wait(TIMEOUT) == 1
+        up.until("The .env of user-service names another database, or another login, than")
+
+
 @pytest.mark.slow
 def test_nothing_is_left_where_it_is_killed(fleet: Fleet) -> None:
     with fleet.up() as up:

@@ -313,7 +313,7 @@ def test_an_isolated_copy_has_ports_and_a_database_of_its_own(fleet: Fleet, tmp_
         for each in (*copy.root.glob("services/*/.env"),):
             other = "DATABASE_URL=postgresql://127.0.0.1:1/other\nMETRICS_PORT=9464\n"
             each.write_text(f"{each.read_text()}\n{other}")
-        with detached(copy, "--isolated") as (_, isolated):
+        with detached(copy, "--isolated", "--seed") as (_, isolated):
             assert isolated["isolated"]
             ports = {each["name"]: each["port"] for each in isolated["services"]}
             assert not {fleet.users, fleet.products} & set(ports.values())
@@ -322,9 +322,8 @@ def test_an_isolated_copy_has_ports_and_a_database_of_its_own(fleet: Fleet, tmp_
                 variables = Path(f"/proc/{each['pid']}/environ").read_bytes().split(b"\0")
                 metrics = [one for one in variables if one.startswith(b"METRICS_PORT=")]
                 assert metrics not in ([], [b"METRICS_PORT=9464"])
-            user = {"username": "ada", "email": "ada@example.com"}
-            url = f"http://127.0.0.1:{ports['user-service']}/api/v1/users"
-            assert httpx.post(url, json=user, timeout=TIMEOUT).status_code == 201
+            url = f"http://127.0.0.1:{ports['user-service']}/api/v1/users/username/ada"
+            assert httpx.get(url, timeout=TIMEOUT).status_code == 200
             theirs = f"http://127.0.0.1:{fleet.users}/api/v1/users"
             assert httpx.get(theirs, timeout=TIMEOUT).json()["data"] == []
             assert running.get_json("ps")["pid"] == said["pid"] != isolated["pid"]

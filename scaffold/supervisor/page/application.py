@@ -25,7 +25,7 @@ from scaffold.errors import ScaffoldError
 from scaffold.supervisor.page.broadcast import Broadcast
 from scaffold.supervisor.page.gateway import Gateway, refuse
 from scaffold.supervisor.page.sources import Sources
-from scaffold.supervisor.page.view import describe_entry, describe_steps, find_entries
+from scaffold.supervisor.page.view import cut, describe_entry, describe_steps, find_entries
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
@@ -113,7 +113,7 @@ class PageApplication(Quart):
             ("GET", f"{OWN}/assets/<name>", self.show_asset),
             ("GET", f"{OWN}/events", self.tell),
             ("GET", f"{OWN}/logs", self.search_logs),
-            ("GET", f"{OWN}/requests/<request_id>", self.show_request),
+            ("GET", f"{OWN}/requests", self.show_request),
             ("GET", f"{OWN}/services/<name>/document", self.show_document),
             ("POST", f"{OWN}/services/<name>/restart", self.restart),
             ("GET", f"{OWN}/migrations", self.show_migrations),
@@ -130,7 +130,7 @@ class PageApplication(Quart):
         headers = dict(scope["headers"])
         if not _LOOPBACK.fullmatch(headers.get(b"host", b"").decode("latin-1")):
             # The name of a site may lead to this machine: DNS rebinding.
-            await refuse(send, scope["headers"], 403, "Ask by the name localhost")
+            await refuse(send, 403, "Ask by the name localhost")
             return
         path = scope["path"]
         target = scope["raw_path"] + (
@@ -138,12 +138,12 @@ class PageApplication(Quart):
         )
         if path.startswith(TO):
             name, _, _ = path.removeprefix(TO).partition("/")
+            if not self.is_ours(headers):
+                await refuse(send, 403, "Only the page may ask")
+                return
             upstream = self.sources.find_service(name)
-            if upstream is None or not self.is_ours(headers):
-                status = 403 if upstream else 404
-                await refuse(
-                    send, (), status, "Only the page may ask" if upstream else "No such service"
-                )
+            if upstream is None:
+                await refuse(send, 404, "No such service")
                 return
             target = b"/" + target.removeprefix(TO.encode()).partition(b"/")[2]
             scope["headers"] = [
@@ -155,7 +155,7 @@ class PageApplication(Quart):
         else:
             upstream = self.sources.find_upstream(path)
             if upstream is None:
-                await refuse(send, scope["headers"], 404, "Endpoint not found")
+                await refuse(send, 404, "Endpoint not found")
                 return
         await self.gateway.answer(upstream, target, scope, receive, send)
 
@@ -204,9 +204,10 @@ class PageApplication(Quart):
         found = find_entries(self.fleet.journal, request.args)
         return _json([describe_entry(each) for each in found])
 
-    async def show_request(self, request_id: str) -> Response:
-        """Answer what each service has done for a request."""
-        return _json(describe_steps(self.sources.following.find(request_id)))
+    async def show_request(self) -> Response:
+        """Answer what each service has done for a request; no path has each `id` as a part."""
+        found = self.sources.following.find(request.args.get("id", ""))
+        return _json(describe_steps(found))
 
     async def show_document(self, name: str) -> Response:
         """Answer the OpenAPI document of a service."""
@@ -218,7 +219,7 @@ class PageApplication(Quart):
         """Have another process of a service take over."""
         if name not in self.fleet.services:
             abort(404, "No such service")
-        reason = await self.fleet.restart(name)
+        reason = cut(await self.fleet.restart(name))
         return _json({"reason": reason}, 409 if reason else 200)
 
     async def show_migrations(self) -> Response:
@@ -227,11 +228,11 @@ class PageApplication(Quart):
         try:
             return _json({"sql": await self.sources.read_pending_sql()})
         except ScaffoldError as error:
-            abort(409, str(error))
+            abort(409, cut(str(error)))
 
     async def migrate(self) -> Response:
         """Apply the pending migrations."""
-        reason = await self.fleet.migrate()
+        reason = cut(await self.fleet.migrate())
         return _json({"reason": reason}, 409 if reason else 200)
 
 

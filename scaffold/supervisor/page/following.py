@@ -180,8 +180,9 @@ class Following:
                 for path in self._folder.glob("*.sock"):
                     with suppress(OSError):  # it has just ended
                         found.add((str(path), path.stat().st_ino))
-            for gone in self._followed.keys() - found:
-                self._followed.pop(gone).cancel()
+            for known, task in [*self._followed.items()]:
+                if known not in found or task.done():  # one that did not listen yet is tried again
+                    self._followed.pop(known).cancel()
             for new in found - self._followed.keys():
                 self._followed[new] = asyncio.create_task(self._follow(new[0]))
             await asyncio.sleep(_INTERVAL)

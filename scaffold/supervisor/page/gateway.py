@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 IDLE_TIMEOUT = 60.0
 """Seconds in which nothing goes in either direction, as an Ingress has by default."""
-_CONNECT_TIMEOUT = 5.0
+CONNECT_TIMEOUT = 5.0
 _OF_A_CONNECTION = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade"}
     | {b"transfer-encoding", b"proxy-authenticate", b"proxy-authorization"}
@@ -48,8 +48,8 @@ class Upstream:
     service: str
     host: str
     port: int
-    why_not: str = ""
-    """Why it cannot answer now."""
+    is_there: bool = True
+    """Whether a process serves, or comes soon."""
 
 
 class _Left(Exception):  # noqa: N818 - is no error
@@ -66,7 +66,7 @@ class Gateway:
         self._session = aiohttp.ClientSession(
             # A connection for each request: none is lost when a process takes over from another.
             connector=aiohttp.TCPConnector(limit=0, force_close=True),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=_OF_THE_CLIENT,
@@ -88,10 +88,10 @@ class Gateway:
         """Answer a request with what a service answers at a target: its path with its query."""
         headers = list(scope["headers"])
         if any(name == b"service-worker" for name, _ in headers):
-            await refuse(send, headers, 403, "No script of a service may control the page")
+            await refuse(send, 403, "No script of a service may control the page")
             return
-        if upstream.why_not:
-            await refuse(send, headers, 502, f"{upstream.service} is not there: {upstream.why_not}")
+        if not upstream.is_there:  # its reason is for the page alone: any site may ask here
+            await refuse(send, 502, f"{upstream.service} does not run: see the page")
             return
         is_read = asyncio.Event()
         if not _has_body(headers):
@@ -125,8 +125,7 @@ class Gateway:
         is_read: asyncio.Event,
     ) -> None:
         assert self._session is not None
-        loop, headers = asyncio.get_running_loop(), list(scope["headers"])
-        has_begun = False
+        loop, has_begun = asyncio.get_running_loop(), False
         host = f"[{upstream.host}]" if ":" in upstream.host else upstream.host
         try:
             async with asyncio.timeout(IDLE_TIMEOUT) as idle:
@@ -139,7 +138,9 @@ class Gateway:
                     scope["method"],
                     URL(f"http://{host}:{upstream.port}{quote_target(target)}", encoded=True),
                     headers=headers_for(scope),
-                    data=read_body(receive, is_read, go_on) if _has_body(headers) else None,
+                    data=read_body(receive, is_read, go_on)
+                    if _has_body(scope["headers"])
+                    else None,
                     allow_redirects=False,
                 ) as response:
                     answered = [*_without_hops(response.raw_headers), _SANDBOX]
@@ -158,33 +159,29 @@ class Gateway:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except _Left:
             return
+        except aiohttp.ServerTimeoutError:
+            what = f"{upstream.service} has not taken the connection within {CONNECT_TIMEOUT:g} s"
+            await refuse(send, 504, what)
         except TimeoutError:
             if has_begun:  # cut off, so that the client does not take it for whole
                 raise
             what = f"{upstream.service} has not answered within {IDLE_TIMEOUT:g} s"
-            await refuse(send, headers, 504, what)
+            await refuse(send, 504, what)
         except (aiohttp.ClientError, OSError):
             if has_begun:
                 raise
-            await refuse(send, headers, 502, f"{upstream.service} does not answer")
+            await refuse(send, 502, f"{upstream.service} does not answer")
 
 
-async def refuse(
-    send: "ASGISendCallable", headers: Iterable[Header], status: int, message: str
-) -> None:
-    """Answer with an error in the envelope of the contract."""
+async def refuse(send: "ASGISendCallable", status: int, message: str) -> None:
+    """Answer with an error in the envelope of the contract, which no other site can read."""
     body = orjson.dumps({"message": message, "success": False}) + b"\n"
-    origin = next((value for name, value in headers if name == b"origin"), None)
-    cors = [
-        (b"access-control-allow-origin", origin or b"*"),
-        *[(b"vary", b"Origin")] * bool(origin),
-    ]
     length = (b"content-length", str(len(body)).encode())
     await send(
         {
             "type": "http.response.start",
             "status": status,
-            "headers": [(b"content-type", b"application/json"), length, *cors],
+            "headers": [(b"content-type", b"application/json"), length],
             "trailers": False,
         }
     )

@@ -63,9 +63,11 @@ async def page_of(fleet: "Fleet", port: int = PORT) -> AsyncIterator[str | None]
 
 def _listen(port: int) -> socket.socket:
     for candidate in range(port, port + _PORTS_TRIED):
-        # A browser asks the address of IPv6 first, where another program may be.
-        if not is_served(candidate) and not is_served(candidate, "::1"):
-            with suppress(OSError, OverflowError):
+        with suppress(OSError, OverflowError):
+            # Not by asking first: another fleet's page would wake up.
+            _bound(candidate).close()
+            # A browser asks the address of IPv6 first, where another program may be.
+            if not is_served(candidate) and not is_served(candidate, "::1"):
                 return _bound(candidate)
     return _bound(0)
 

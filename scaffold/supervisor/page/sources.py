@@ -97,10 +97,9 @@ class Sources:
         service = self._fleet.services.get(name)
         if service is None:
             return None
-        why_not = ""
-        if service.state in ("failed", "draining", "stopped"):  # in others one comes soon
-            why_not = service.reason.partition("\n")[0] or service.state
-        return Upstream(name, _EVERYWHERE.get(service.host, service.host), service.port, why_not)
+        # In other states a process comes soon.
+        is_there = service.state not in ("failed", "draining", "stopped")
+        return Upstream(name, _EVERYWHERE.get(service.host, service.host), service.port, is_there)
 
     def find_upstream(self, path: str) -> Upstream | None:
         """Return where a path leads: the longest of the known ones that it is, or is below."""
@@ -232,7 +231,7 @@ class Sources:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "db_manager", *arguments),
             cwd=self._fleet.workspace.root,
-            env=self._fleet.environment,
+            env=self._fleet.database.environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=stderr,

@@ -1,9 +1,11 @@
 """What the page shows of a fleet, in the form in which it is sent: bounded, and without a secret."""
 
-import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from quart_fleet.logs import HIDDEN, hide, is_secret
 from scaffold.supervisor.fleet import Fleet
 from scaffold.supervisor.journal import Entry, Journal
 from scaffold.supervisor.page.following import MOST_SECONDS, Activity, Told
@@ -14,15 +16,14 @@ if TYPE_CHECKING:
 
 MOST_LINES, MOST_REQUESTS = 400, 200
 """That a page gets when it is opened, of the last ones."""
-MOST_MATCHES = 300
+MOST_MATCHES = 600
+"""As many as a page shows at a time."""
 _LEVELS = ("debug", "info", "warning", "error", "critical")
-_LONGEST_MESSAGE, _LONGEST_FIELD, _MOST_FIELDS = 4000, 16_000, 40
+_LONGEST_NAME, _LONGEST_MESSAGE, _LONGEST_FIELD, _MOST_FIELDS = 100, 4000, 16_000, 40
 """Characters; a field may be the traceback of an exception."""
+_DEPTH = 20
+"""Of what is in a field."""
 _MOST_STATEMENTS = 12
-_PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s/@]+(?=@)")
-_NAMES_SECRET = re.compile(
-    r"pass(word|wd)|secret|token|authorization|cookie|api_?key", re.IGNORECASE
-)
 
 Health = Mapping[str, tuple[bool, str]]
 """By service: whether it is ready, and what it says of itself."""
@@ -33,7 +34,7 @@ def describe_fleet(fleet: Fleet, sources: "Sources", seconds: int = MOST_SECONDS
     following = sources.following
     told = fleet.describe()
     del told["root"]  # which may be no text
-    told["database"]["reason"] = cut(hide(told["database"]["reason"] or ""), _LONGEST_MESSAGE)
+    told["database"]["reason"] = cut(told["database"]["reason"] or "")
     told["database"]["activity"] = sources.activity
     told["database"]["statements"] = [
         {
@@ -48,17 +49,27 @@ def describe_fleet(fleet: Fleet, sources: "Sources", seconds: int = MOST_SECONDS
     ]
     told["templates"] = sources.templates
     told["lost"] = following.lost
+    members = Counter(pid for each in following.services.values() for pid in each.processes)
     told["services"] = [
-        describe_service(each, following.services.get(each.name), sources.health, seconds)
+        describe_service(each, following.services.get(each.name), sources.health, members, seconds)
         for each in fleet.services.values()
     ]
     return told
 
 
 def describe_service(
-    service: SupervisedService, activity: Activity | None, health: Health, seconds: int
+    service: SupervisedService,
+    activity: Activity | None,
+    health: Health,
+    members: Mapping[int, int],
+    seconds: int,
 ) -> dict[str, Any]:
-    """Return what is known of a service."""
+    """Return what is known of a service.
+
+    Args:
+        members: how many services are in a process, by its id.
+        seconds: how many of the last ones.
+    """
     processes = activity.processes if activity else {}
     is_ready, says = health.get(service.name, (None, ""))
     pools = [each.pool for each in processes.values() if each.pool]
@@ -69,12 +80,17 @@ def describe_service(
         "since": service.since,
         "pid": service.pid,
         "restarts": service.restarts,
-        "reason": cut(hide(service.reason), _LONGEST_MESSAGE),
+        "reason": cut(service.reason),
         "ready": is_ready,
-        "health": says,
+        "health": cut(says),
         "framework": max((each.framework for each in processes.values()), default=None),
         "processes": len(processes),
-        "memory": sum(each.memory or 0 for each in processes.values()) or None,
+        "memory": sum(each.memory or 0 for pid, each in processes.items() if members[pid] == 1)
+        or None,
+        "shared_memory": sum(
+            each.memory or 0 for pid, each in processes.items() if members[pid] > 1
+        )
+        or None,
         "running": sum(each.running for each in processes.values()),
         "lag": max((each.lag for each in processes.values()), default=None),
         "pool": {name: sum(pool[name] for pool in pools) for name in pools[0]} if pools else None,
@@ -111,20 +127,18 @@ def describe_steps(found: Iterable[Told]) -> list[dict[str, Any]]:
 
 def describe_entry(entry: Entry) -> dict[str, Any]:
     """Return a line of the log; what is huge of it is cut."""
-    fields = {
-        cut(str(name), 100): (
-            "***" if _NAMES_SECRET.search(str(name)) else cut(hide(_written(value)), _LONGEST_FIELD)
-        )
-        for name, value in list(entry.fields.items())[:_MOST_FIELDS]
-    }
+    fields = _without_secrets(dict(islice(entry.fields.items(), _MOST_FIELDS)))
     return {
         "number": entry.number,
         "time": entry.time,
         "service": entry.service,
         "source": entry.source,
-        "level": entry.level,
-        "message": cut(hide(entry.message), _LONGEST_MESSAGE),
-        "fields": fields,
+        "level": None if entry.level is None else cut(entry.level, _LONGEST_NAME),
+        "message": cut(entry.message),
+        "fields": {
+            cut(name, _LONGEST_NAME): cut(str(value), _LONGEST_FIELD)
+            for name, value in fields.items()
+        },
     }
 
 
@@ -154,16 +168,32 @@ def find_entries(journal: Journal, asked: Mapping[str, str]) -> list[Entry]:
     return found[::-1]
 
 
-def hide(text: str) -> str:
-    """Return a text without the passwords of URLs in it."""
-    return _PASSWORD.sub(r"\1***", text) if "://" in text else text
+def cut(text: str, most: int = _LONGEST_MESSAGE) -> str:
+    """Return the beginning of a text, and how much more there is.
 
-
-def cut(text: str, most: int) -> str:
-    """Return the beginning of a text, and how much more there is; halves of characters replaced."""
+    Secrets are hidden as in the lines of services, and halves of characters replaced.
+    """
     text = text if text.isascii() else text.encode("utf-8", "replace").decode()
-    return text if len(text) <= most else f"{text[:most]}… ({len(text) - most} more characters)"
+    more = len(text) - most
+    if more <= 0:
+        return hide(text)
+    shown = hide(f"{text[:most]}@")  # which may be in the midst of a URL's password
+    return f"{shown.removesuffix('@')[:most]}… ({more} more characters)"
 
 
-def _written(value: object) -> str:
-    return value if isinstance(value, str) else str(value)
+def _without_secrets(value: Any, depth: int = 0) -> Any:
+    """Return a value of a line, without those in it that are named secrets."""
+    if not isinstance(value, dict | list):
+        return value
+    if depth == _DEPTH:
+        return "…"
+    if isinstance(value, list):
+        return [_without_secrets(each, depth + 1) for each in value]
+    return {
+        name: (
+            HIDDEN
+            if len(name) > _LONGEST_NAME or is_secret(name)
+            else _without_secrets(each, depth + 1)
+        )
+        for name, each in value.items()
+    }

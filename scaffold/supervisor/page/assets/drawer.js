@@ -24,6 +24,7 @@ export function open(title, content, draws = null) {
 
 export function close() {
   find("drawer").hidden = true;
+  delete find("drawer").dataset.request;
   document.body.classList.remove("looking");
   update = null;
 }

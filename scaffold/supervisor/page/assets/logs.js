@@ -1,6 +1,6 @@
 // The lines of all services in one list, with search; older ones are asked for.
 
-import { clock, find, h, once, short, write } from "./dom.js";
+import { clock, find, h, once, plural, short, write } from "./dom.js";
 import { ask, on, store } from "./store.js";
 
 const MOST_ROWS = 600;
@@ -8,15 +8,16 @@ const LEVELS = ["debug", "info", "warning", "error", "critical"];
 /** Shown in the line itself, or in a place of their own. */
 const APART = new Set(["request_id", "trace_id", "span_id", "exception", "stack", "route", "method", "path", "client", "bytes_received", "bytes_sent"]);
 
-/** Lines that the server has found for a search, older than those that were told. */
-let older = [];
+/** Lines that the server has found for a search, of all that are kept. */
+let found = [];
 let asked = 0;
 
 export function showLogs() {
   const list = find("log-list");
   const render = once(draw);
   const search = () => {
-    older = [];
+    found = [];
+    list.scrollTop = list.scrollHeight;
     render();
     clearTimeout(asked);
     asked = setTimeout(lookBack, 250);
@@ -26,13 +27,12 @@ export function showLogs() {
     find(id).addEventListener("change", search);
   }
   on("begin", () => {
-    older = [];
+    found = [];
     list.replaceChildren();
     render();
+    lookBack();
   });
-  on("lines", (added, omitted) => {
-    append(added, omitted);
-  });
+  on("lines", append);
   // What is not shown does not scroll.
   addEventListener("hashchange", () => requestAnimationFrame(() => {
     list.scrollTop = list.scrollHeight;
@@ -46,6 +46,9 @@ export function showLogs() {
 }
 
 const isAtEnd = (list) => list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+
+/** Say whether less than all lines are wanted. */
+const isSearch = () => ["log-search", "log-service", "log-level"].some((id) => find(id).value);
 
 function filter() {
   const words = find("log-search").value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -61,32 +64,44 @@ function filter() {
   };
 }
 
-/** Ask for lines that are older than those that the page has. */
+/** Ask for lines that the page was not told, or has no more. */
 async function lookBack() {
+  clearTimeout(asked);
+  asked = 0;
+  if (!isSearch()) return;
   const [q, service, level] = ["log-search", "log-service", "log-level"].map((id) => find(id).value);
-  if (!q && !service && !level) return;
-  const before = store.lines[0]?.number;
-  const query = new URLSearchParams({ q, services: service, level, ...(before ? { before } : {}) });
-  const found = await ask(`/_fleet/logs?${query}`).catch(() => []);
+  const query = new URLSearchParams({ q, services: service, level });
+  const told = await ask(`/_fleet/logs?${query}`).catch(() => found);
   if (q !== find("log-search").value || service !== find("log-service").value || level !== find("log-level").value) return;
-  older = found;
+  found = told;
   draw();
 }
 
 function draw() {
   const list = find("log-list");
-  const matching = [...older, ...store.lines].filter(filter()).slice(-MOST_ROWS);
-  list.replaceChildren(...matching.map((entry) => line(entry)));
-  list.scrollTop = list.scrollHeight;
+  const stays = isAtEnd(list);
+  const known = new Map([...found, ...store.lines].map((entry) => [entry.number, entry]));
+  const matching = [...known.values()].filter(filter()).sort((one, other) => one.number - other.number).slice(-MOST_ROWS);
+  list.replaceChildren(...rows(matching, 0));
+  if (stays) list.scrollTop = list.scrollHeight;
   tellEmpty();
+}
+
+/** Make the rows of lines, and between them of how many were left out; `last` was before them. */
+function rows(entries, last) {
+  const isWhole = !isSearch();
+  return entries.flatMap((entry) => {
+    const omitted = isWhole && last ? entry.number - last - 1 : 0;
+    last = entry.number;
+    return [...(omitted ? [h("li", { class: "omitted" }, `${plural(omitted, "more line")}; the search finds ${omitted === 1 ? "it" : "them"}`)] : []), line(entry)];
+  });
 }
 
 function append(added, omitted) {
   const list = find("log-list");
   const stays = isAtEnd(list);
-  const rows = added.filter(filter()).map((entry) => line(entry));
-  if (omitted && rows.length) rows.unshift(h("li", { class: "omitted" }, `${omitted} more lines; the search finds them`));
-  list.append(...rows);
+  list.append(...rows(added.filter(filter()), store.lines.at(-added.length - 1)?.number ?? 0));
+  if (omitted && isSearch() && !asked) asked = setTimeout(lookBack, 1000);
   // What is read is not moved: old lines leave when the newest ones are looked at.
   if (stays) while (list.childElementCount > MOST_ROWS) list.firstElementChild.remove();
   else while (list.childElementCount > 2 * MOST_ROWS) list.firstElementChild.remove();

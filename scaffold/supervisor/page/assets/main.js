@@ -12,8 +12,17 @@ import { begin, on, store } from "./store.js";
 
 const VIEWS = ["services", "requests", "logs", "routes", "database"];
 
+/** Decode a part of the address, which anyone may have written. */
+function decode(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 function go() {
-  const [what, ...names] = location.hash.slice(1).split("/").map(decodeURIComponent);
+  const [what, ...names] = location.hash.slice(1).split("/").map(decode);
   const isView = VIEWS.includes(what) || !what;
   if (isView) document.body.dataset.view = what || "services";
   for (const link of document.querySelectorAll(".nav a")) {
@@ -26,7 +35,7 @@ function go() {
     return;
   }
   if (!store.fleet) return; // once it is known
-  if (what === "request") showRequest(names[0]);
+  if (what === "request") showRequest(names.join("/"));
   else if (what === "service") showService(names[0]);
   else if (what === "route") showRoute(...names);
 }

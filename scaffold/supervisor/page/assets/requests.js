@@ -12,8 +12,8 @@ export function showRequests() {
   for (const kind of ["begin", "requests"]) on(kind, render);
   // One that is looked at may not be whole yet: each service tells of it when it has answered.
   on("requests", (added) => {
-    const looked = added.find((each) => location.hash === `#request/${encodeURIComponent(each.id)}`);
-    if (looked) showRequest(looked.id);
+    const looked = find("drawer").dataset.request;
+    if (looked !== undefined && added.some((each) => each.id === looked)) showRequest(looked);
   });
   for (const id of ["request-search", "request-service", "request-failed"]) {
     find(id).addEventListener("input", render);
@@ -30,17 +30,27 @@ function draw() {
   const failed = find("request-failed").checked;
   const callers = findCallers();
   const shown = [];
+  let next = 0; // the number of the one that came after
+  let omitted = 0;
+  const tellOmitted = () => {
+    if (omitted) shown.push(["", h("li", { class: "omitted" }, `${plural(omitted, "more request")}, too many at once to be told here`)]);
+    omitted = 0;
+  };
   for (let place = store.requests.length - 1; place >= 0 && shown.length < MOST_ROWS; place -= 1) {
     const request = store.requests[place];
+    if (next) omitted += next - request.number - 1;
+    next = request.number;
     if (service && request.service !== service) continue;
     if (failed && kind(request.status) !== "bad") continue;
     const text = `${request.method} ${request.path} ${request.rule} ${request.status} ${request.service} ${request.id}`.toLowerCase();
     if (!words.every((word) => text.includes(word))) continue;
     const caller = callers.get(request.id)?.find((each) => each.calls.includes(request.service));
     const known = `${request.number} ${caller?.service ?? ""}`;
+    tellOmitted();
     if (!rows.has(known)) rows.set(known, row(request, caller));
     shown.push([known, rows.get(known)]);
   }
+  tellOmitted();
   const list = find("request-list");
   const kept = new Set(shown.map(([known]) => known));
   for (const known of rows.keys()) if (!kept.has(known)) rows.delete(known);
@@ -75,21 +85,27 @@ function row(request, caller) {
 
 /** Show in the drawer what each service has done for a request. */
 export async function showRequest(id) {
-  if (find("drawer").dataset.request !== id) open("Request", h("p", { class: "empty" }, "…"));
-  find("drawer").dataset.request = id;
-  const [found, lines] = await Promise.all([
-    ask(`/_fleet/requests/${encodeURIComponent(id)}`),
-    ask(`/_fleet/logs?request=${encodeURIComponent(id)}`),
-  ]);
-  if (location.hash !== `#request/${encodeURIComponent(id)}`) return; // another one by now
+  if (find("drawer").dataset.request !== id) tell(id, h("p", { class: "empty" }, "…"));
+  let found;
+  let lines;
+  try {
+    [found, lines] = await Promise.all([
+      ask(`/_fleet/requests?id=${encodeURIComponent(id)}`),
+      ask(`/_fleet/logs?request=${encodeURIComponent(id)}`),
+    ]);
+  } catch (error) {
+    if (find("drawer").dataset.request === id) tell(id, h("pre", { class: "trouble" }, error.message));
+    return;
+  }
+  if (find("drawer").dataset.request !== id) return; // another one by now, or none
   if (!found.length && !lines.length) {
-    open("Request", h("p", { class: "empty" }, "It has not been told yet, or is not kept any more."));
+    tell(id, h("p", { class: "empty" }, "It has not been told yet, or is not kept any more."));
     return;
   }
   const first = found[0];
   const begin = first?.time ?? 0;
   const length = Math.max(...found.map((each) => each.time - begin + each.seconds), 0.000001);
-  open("Request", [
+  tell(id, [
     first ? h("p", { class: "title" }, h("span", { class: "method" }, first.method), h("span", { class: "path" }, first.path)) : null,
     h("dl", { class: "facts" },
       h("dt", {}, "Id"), h("dd", { class: "code" }, id),
@@ -102,6 +118,10 @@ export async function showRequest(id) {
     lines.length ? h("h3", {}, "Lines of the log") : null,
     h("ol", { class: "list lines" }, lines.map((each) => line(each))),
   ]);
+}
+
+function tell(id, content) {
+  open("Request", content);
   find("drawer").dataset.request = id;
 }
 

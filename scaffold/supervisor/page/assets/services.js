@@ -31,6 +31,9 @@ function update() {
   });
 }
 
+/** What a service has alone; or else what its process has, which is others' too. */
+const memory = (service) => (service.shared_memory ? `${bytes(service.shared_memory)} shared` : bytes(service.memory));
+
 function makeRow(name) {
   const state = h("span", { class: "state" });
   const reason = h("span", { class: "reason" });
@@ -66,7 +69,7 @@ function makeRow(name) {
       reason.hidden = !service.reason;
       write(cells.port, String(service.port));
       write(cells.pid, service.pid === null ? "–" : String(service.pid) + (service.processes > 1 ? ` +${service.processes - 1}` : ""));
-      write(cells.memory, bytes(service.memory));
+      write(cells.memory, memory(service));
       const readiness = service.ready === null ? "…" : service.ready ? "healthy" : service.health;
       write(cells.ready, readiness);
       cells.ready.dataset.ready = service.ready;
@@ -132,9 +135,9 @@ export function showService(name) {
       ["State", `${service.state}, for ${age(service.since)}`],
       ["Health", service.ready ? "healthy, and ready" : service.health || "…"],
       ["Address", `http://localhost:${service.port}/api/v1/`],
-      ["Process", service.pid === null ? "none" : `${service.pid}${service.processes > 1 ? `, ${service.processes} in all` : ""}`],
+      ["Process", service.pid === null ? "none" : `${service.pid}${service.processes > 1 ? `, ${service.processes} shared` : ""}`],
       ["Restarts", String(service.restarts)],
-      ["Memory", bytes(service.memory)],
+      ["Memory", memory(service)],
       ["In progress", plural(service.running, "request")],
       ["Event loop", service.lag === null ? "–" : service.lag < 0.001 ? "on time" : `${duration(service.lag)} late at most`],
       ["Connections", pool ? `${pool.lent} in use, ${pool.idle} idle, ${pool.waiting} waiting, of ${pool.limit}` : "–"],

@@ -1,0 +1,80 @@
+"""Parts of a fleet that is up, each by itself: its output, its files, the time that it gives."""
+
+import asyncio
+import os
+import re
+import resource
+import socket
+from pathlib import Path
+
+import pytest
+
+from scaffold.supervisor.journal import Changes
+from scaffold.supervisor.reaper import Reaper
+from scaffold.supervisor.screen import Output
+from scaffold.supervisor.service import Process, SupervisedService, Surroundings
+
+
+def test_output_that_is_not_read_waits_for_nobody_and_says_what_is_left_out() -> None:
+    out, written = os.pipe()
+    with Output(written, written) as output:
+        for number in range(40_000):
+            output.write(f"line {number}", False)
+    shown = left_out = 0
+    with os.fdopen(out) as lines:
+        while shown + left_out < 40_000:
+            line = next(lines)
+            if found := re.match(r"(\d+) lines are left out here", line):
+                left_out += int(found[1])
+            else:
+                assert line == f"line {shown + left_out}\n"
+                shown += 1
+    os.close(written)
+    assert shown >= 10_000
+    assert left_out > 0
+
+
+def test_output_that_has_gone_is_no_trouble() -> None:
+    out, written = os.pipe()
+    os.close(out)
+    with Output(-1, written) as output:
+        output.write("one", False)
+        output.write("two", True)
+    os.close(written)
+
+
+@pytest.mark.parametrize("room", range(8))
+async def test_a_process_that_cannot_start_leaves_no_file_open(tmp_path: Path, room: int) -> None:
+    def count() -> int:
+        return len([*Path("/proc/self/fd").iterdir()])
+
+    (tmp_path / "app.py").write_text("")
+    with Reaper() as reaper, socket.create_server(("127.0.0.1", 0)) as listener:
+        around = Surroundings(
+            tmp_path, reaper, asyncio.Event(), tmp_path, {}, 10.0, Changes(),
+            lambda _, line: line, lambda *_: None,
+        )  # fmt: skip
+        service = SupervisedService("one", tmp_path, "127.0.0.1", 1, listener, around)
+        limits, filled, before = resource.getrlimit(resource.RLIMIT_NOFILE), [], count()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before + 20, limits[1]))
+        try:
+            while True:
+                try:
+                    filled.append(os.dup(0))
+                except OSError:
+                    break
+            for _ in range(room):
+                os.close(filled.pop())
+            process = Process()
+            try:
+                await process.start(service)
+            except OSError:
+                await asyncio.sleep(0.01)  # asyncio closes a transport by and by
+            else:
+                await process.end(around)
+                await asyncio.sleep(0.01)
+        finally:
+            for each in filled:
+                os.close(each)
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert count() == before
