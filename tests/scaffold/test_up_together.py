@@ -127,7 +127,7 @@ def test_a_process_that_ends_is_followed_by_another(fleet: Fleet) -> None:
         detached.run("stop")
 
     assert {each["pid"] for each in after["services"]} != {killed}
-    assert re.search("was ended by SIGKILL", lines)
+    assert re.search("was ended by SIGKILL$", lines, re.MULTILINE)
     assert detached.left() == []
 
 
