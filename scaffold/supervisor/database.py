@@ -203,12 +203,14 @@ class Database:
     ) -> Said:
         """Return what a command says, once it or the fleet has ended."""
         task = asyncio.create_task(reading)
-        await first_of(task, self._ending)
-        if self._ending.is_set():
-            await self._stop(process)
-        said = await task
-        await process.wait()
-        self._reaper.unwatch(process.pid)
+        try:
+            await first_of(task, self._ending)
+        finally:  # where it is cancelled too, as what looks at revisions is at the end of the fleet
+            if not task.done():
+                await self._stop(process)
+            said = await task
+            await process.wait()
+            self._reaper.unwatch(process.pid)
         return said
 
     async def _show_all(self, process: asyncio.subprocess.Process) -> str:

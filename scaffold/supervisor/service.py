@@ -109,6 +109,8 @@ class Process(asyncio.DatagramProtocol):
         self._drain_time = 0.0
         """Seconds that it takes to end, as it says then: by its GRACEFUL_TIMEOUT."""
         self._said = deque[str](maxlen=100)
+        self._ends_well = False
+        """Whether the last of it is a line of the log that tells no error."""
 
     async def start(self, service: "SupervisedService") -> None:
         """Start it; raises OSError."""
@@ -182,9 +184,12 @@ class Process(asyncio.DatagramProtocol):
             how = f"was ended by {signal.Signals(-code).name}"
         else:
             how = f"was ended by signal {-code}"
-        if not self._said:
+        last = self._said[-1].strip() if self._said else ""
+        # A signal explains itself, so that a line of the log would only look like its cause.
+        if not last or (code < 0 and self._ends_well):
             return how
-        last = self._said[-1].strip()
+        if code < 0:
+            return f"{how}; its last line: {last}"
         if _EXCEPTION.match(last):
             for line in reversed(self._said):
                 found = _FRAME.match(line)
@@ -231,7 +236,9 @@ class Process(asyncio.DatagramProtocol):
             if not line:
                 return
             text = line.decode("utf-8", "replace").rstrip("\r\n")
-            self._said.append(service.show(text))
+            said = service.show(text)
+            self._said.append(said)
+            self._ends_well = said != text and not said.startswith(("error ", "critical "))
 
 
 @dataclass(eq=False)

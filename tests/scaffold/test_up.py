@@ -310,7 +310,7 @@ def test_a_process_that_ends_is_followed_by_another(fleet: Fleet) -> None:
         serving = next(each for each, words in up.processes().items() if "app.py" in words)
         os.kill(serving, signal.SIGKILL)
 
-        up.until("user-service +was ended by SIGKILL")
+        up.until("user-service +was ended by SIGKILL$")
         up.until(r"user-service +It is started again in 1 s")
         assert fleet.get(fleet.users) == 200  # it waits in the listener until then
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import scaffold.supervisor.service as service_module
-from scaffold.supervisor.journal import Changes
+from scaffold.supervisor.journal import Changes, Journal
 from scaffold.supervisor.reaper import Reaper
-from scaffold.supervisor.screen import Output
+from scaffold.supervisor.screen import Output, Screen
 from scaffold.supervisor.service import Process, SupervisedService, Surroundings
 
 
@@ -109,3 +109,33 @@ async def test_a_process_that_says_how_long_its_end_takes_is_given_that(
         await process.serves.wait()
         await process.end(around)
         assert process.explain(tmp_path) == "ended with exit code 7"
+
+
+@pytest.mark.parametrize(
+    ("last", "explained"),
+    [
+        ('{"event": "Using the database", "level": "info"}', "was ended by SIGKILL"),
+        ('{"event": "Slow", "level": "warning"}', "was ended by SIGKILL"),
+        (
+            '{"event": "No memory", "level": "error"}',
+            "was ended by SIGKILL; its last line: error No memory",
+        ),
+        ("no memory", "was ended by SIGKILL; its last line: no memory"),
+        ('{"not": "of the log"}', 'was ended by SIGKILL; its last line: {"not": "of the log"}'),
+    ],
+)
+async def test_a_signal_explains_itself(tmp_path: Path, last: str, explained: str) -> None:
+    (tmp_path / "app.py").write_text(
+        f"import os\nprint({last!r}, flush=True)\nos.kill(os.getpid(), 9)\n"
+    )
+    journal, screen = Journal(), Screen(["one"], lambda *_: None)
+    with Reaper() as reaper, socket.create_server(("127.0.0.1", 0)) as listener:
+        around = Surroundings(
+            tmp_path, reaper, asyncio.Event(), tmp_path, os.environ, 10.0, Changes(),
+            lambda name, line: screen.show(journal.add_line(name, line)), lambda *_: None,
+        )  # fmt: skip
+        process = Process()
+        await process.start(SupervisedService("one", tmp_path, "127.0.0.1", 1, listener, around))
+        await process.ended
+        assert process.explain(tmp_path) == explained
+        await process.end(around)

@@ -130,7 +130,7 @@ def test_a_process_that_ends_is_followed_by_another(fleet: Fleet) -> None:
 
     assert {each["pid"] for each in after["services"]} != {killed}
     assert {each["restarts"] for each in after["services"]} == {1}
-    assert re.search("was ended by SIGKILL", lines)
+    assert re.search("was ended by SIGKILL$", lines, re.MULTILINE)
     assert detached.left() == []
 
 
