@@ -13,6 +13,9 @@ PREFIX = "/api/v1"
 PROBES = frozenset({f"{PREFIX}/health", f"{PREFIX}/health/ready"})
 """What is asked again and again, to see whether a service is well."""
 
+ASKED_BY_PAGE = PROBES | {f"{PREFIX}/openapi.json"}
+"""What the page of a fleet that is up asks by itself."""
+
 PAGES = "quart_fleet_docs"
 """The blueprint of the page of documentation; no resource is named so."""
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from quart_fleet import __version__
-from quart_fleet.conventions import PROBES
+from quart_fleet.conventions import ASKED_BY_PAGE
 from quart_fleet.logs import HOSTED, clean, escape
 from quart_fleet.observation import (
     DATABASE,
@@ -157,10 +157,10 @@ class Live(Observer):
     def end_request(self, request: ObservedRequest) -> None:
         """Tell of it, in detail where its steps were noted; of others where they failed.
 
-        Probes of a service that is well are left out: the page that follows asks them itself.
+        Left out is what the page that follows asks itself, whoever asks it, while that goes well.
         """
         self._running -= 1
-        if request.rule in PROBES and request.status == 200:
+        if request.rule in ASKED_BY_PAGE and request.status == 200:
             if self._open.pop(request, None) is not None:
                 self._in_detail += 1
             return

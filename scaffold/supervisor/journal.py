@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from quart_fleet.conventions import PROBES
+from quart_fleet.conventions import ASKED_BY_PAGE, PROBES
 
 FLEET, DATABASE = "fleet", "database"
 """What lines are of that are no service's."""
@@ -58,9 +58,12 @@ class Entry:
     """What else the line says by name, as `request_id`, `status`, `duration_ms` or `exception`."""
 
     @property
-    def is_probe(self) -> bool:
-        """Whether a service says that it is well once more, which the page asks all the time."""
-        return self.level == "debug" and self.fields.get("path") in PROBES
+    def is_of_page(self) -> bool:
+        """Whether a service has answered, and well, what the page asks all the time."""
+        path = self.fields.get("path")
+        if path in PROBES:
+            return self.level == "debug"
+        return path in ASKED_BY_PAGE and self.fields.get("status") == 200
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the command `logs --json` prints it."""
@@ -140,7 +143,7 @@ class Journal:
         characters: int,
     ) -> Entry:
         entry = Entry(self.last + 1, at, service, source, level, message, fields)
-        if entry.is_probe:  # which is no news
+        if entry.is_of_page:  # which is no news
             return entry
         self.last += 1
         self._entries.append((entry, characters))

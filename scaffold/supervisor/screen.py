@@ -119,7 +119,7 @@ class Screen:
 
     def show(self, entry: Entry) -> str:
         """Show an entry in a line of its own; return what it says without its time."""
-        if entry.is_probe:
+        if entry.is_of_page:
             return entry.message
         if entry.source == "supervisor":
             for line in entry.message.splitlines():

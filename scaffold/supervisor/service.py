@@ -279,6 +279,11 @@ class SupervisedService:
         return process.process.pid if process else None
 
     @property
+    def is_taken_over(self) -> bool:
+        """Whether a process from which another one took over may answer still."""
+        return bool(self._retired)
+
+    @property
     def listeners(self) -> list[int]:
         """The files that its processes get."""
         return [self.listener.fileno()]
@@ -407,9 +412,13 @@ class SupervisedService:
         return ""
 
     def _retire(self, process: Process) -> "asyncio.Task[None]":
+        def note(ended: "asyncio.Task[None]") -> None:
+            self._retired.discard(ended)
+            self.around.changes.tell()
+
         retiring = asyncio.create_task(process.end(self.around))
         self._retired.add(retiring)
-        retiring.add_done_callback(self._retired.discard)
+        retiring.add_done_callback(note)
         return retiring
 
 

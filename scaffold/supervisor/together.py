@@ -141,6 +141,11 @@ class SharingService(SupervisedService):
         """The id of the process."""
         return self.process.pid
 
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether a process from which another one took over may answer still."""
+        return self.process.is_taken_over
+
     def become(self, state: State, reason: str) -> None:
         """Take over what has become of it in the process."""
         if (state, reason) != (self.state, self.reason):

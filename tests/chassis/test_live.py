@@ -242,6 +242,31 @@ async def test_one_that_does_not_read_holds_nothing_and_hears_what_it_has_missed
     assert all(set(each) == {"events"} and each["events"] > 0 for each in lost)
 
 
+async def test_what_the_page_asks_itself_is_neither_told_nor_counted(
+    app: ServiceApplication,
+) -> None:
+    live, client = Live(app), app.test_client()
+
+    @app.get("/api/v1/openapi.json")
+    async def document() -> tuple[str, int]:
+        return "", statuses.pop()
+
+    statuses = [200, 200, 500]
+    with live.observing():
+        for path in ("/api/v1/openapi.json", "/one", *2 * ("/api/v1/openapi.json",)):
+            await client.get(path)
+        app.tell_ended()
+        live.end_second()
+
+    told = [json.loads(text.split(b"data: ")[1]) for _, text in live._requests]
+    [second] = [json.loads(text.split(b"data: ")[1]) for _, text in live._seconds]
+    assert [(each["path"], each["status"]) for each in told] == [
+        ("/api/v1/openapi.json", 500),
+        ("/one", 200),
+    ]
+    assert (second["requests"], second["errors"], second["running"]) == (2, 1, 0)
+
+
 async def test_requests_that_are_too_many_are_counted_and_failed_ones_told(
     app: ServiceApplication,
 ) -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from aiohttp import web
 
+from scaffold.commands.routes import EVERY_SERVICE
 from scaffold.supervisor.page import gateway
 from tests.page.served import Served, served, service_at
 
@@ -141,6 +142,14 @@ async def test_the_longest_path_wins_and_no_other_leads_anywhere(page: Served) -
             404,
             {"message": "Endpoint not found", "success": False},
         )
+
+
+async def test_the_page_says_which_paths_lead_nowhere(page: Served) -> None:
+    hint = (await page.client.get("/")).text.partition("but for what every service has: ")[2]
+
+    named = hint.partition(".</p>")[0].split(", ")
+    assert sorted(named) == sorted(EVERY_SERVICE)
+    assert {(await page.client.get(path)).status_code for path in named} == {404}
 
 
 async def test_bodies_go_through_in_both_directions_as_they_come(

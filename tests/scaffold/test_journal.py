@@ -41,6 +41,27 @@ def test_a_line_of_a_log_is_read_and_any_other_one_kept() -> None:
     assert (read.source, own.source, own.number) == ("service", "supervisor", 5)
 
 
+@pytest.mark.parametrize(
+    ("path", "level", "status", "is_kept"),
+    [
+        ("/api/v1/openapi.json", "info", 200, False),
+        ("/api/v1/openapi.json", "info", 500, True),
+        ("/api/v1/health/ready", "debug", 200, False),
+        ("/api/v1/health/ready", "info", 503, True),
+        ("/api/v1/users", "info", 200, True),
+    ],
+)
+def test_what_the_page_asks_itself_is_no_line(
+    path: str, level: str, status: int, is_kept: bool
+) -> None:
+    lines = Journal()
+    told = LINE | {"event": f"GET {path}", "path": path, "level": level, "status": status}
+
+    lines.add_line("user-service", json.dumps(told))
+
+    assert bool(lines.after(0)) is is_kept
+
+
 def test_the_last_lines_are_kept(small: Journal) -> None:
     for number in range(5):
         small.add_line("user-service", str(number))

@@ -6,6 +6,7 @@ Documents and paths are read as soon as services are ready; the rest costs them 
 import asyncio
 import json
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -52,6 +53,8 @@ class Sources:
         """What the database is busy with."""
         self.documents: dict[str, Document] = {}
         """The OpenAPI document of each service."""
+        self.readings = Counter[str]()
+        """By service, how often its document was read."""
         self.paths: dict[str, str] = {}
         """The service that a path leads to."""
         self.templates: str | None = None
@@ -67,7 +70,10 @@ class Sources:
         async with (
             self.following.running(),
             aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=_TIMEOUT), cookie_jar=aiohttp.DummyCookieJar()
+                # Each connection is of one request: on a kept one, a process that ends may answer.
+                connector=aiohttp.TCPConnector(force_close=True),
+                timeout=aiohttp.ClientTimeout(total=_TIMEOUT),
+                cookie_jar=aiohttp.DummyCookieJar(),
             ) as session,
         ):
             for service in self._fleet.services.values():
@@ -122,11 +128,14 @@ class Sources:
             for service in list(self._fleet.services.values()):
                 if service.state != "ready" or self._asked_of.get(service.name, 0) == service.pid:
                     continue
-                pid = service.pid
+                # The process before it takes connections until it ends: then it is asked again.
+                pid, is_certain = service.pid, not service.is_taken_over
                 if not await self._read_document(session, service):
                     is_behind = True
                     continue
-                self._asked_of[service.name] = pid
+                if is_certain:
+                    self._asked_of[service.name] = pid
+                self.readings[service.name] += 1
                 self._find_paths()
             with suppress(TimeoutError):
                 async with asyncio.timeout(1.0 if is_behind else None):

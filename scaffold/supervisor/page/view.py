@@ -52,6 +52,7 @@ def describe_fleet(fleet: Fleet, sources: "Sources", seconds: int = MOST_SECONDS
     members = Counter(pid for each in following.services.values() for pid in each.processes)
     told["services"] = [
         describe_service(each, following.services.get(each.name), sources.health, members, seconds)
+        | {"document": sources.readings[each.name]}
         for each in fleet.services.values()
     ]
     return told

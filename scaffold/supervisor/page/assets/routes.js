@@ -6,7 +6,7 @@ import { ask, askService, on, store } from "./store.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 const documents = new Map();
-/** By service, the process whose document is known. */
+/** By service, the reading of its document that is known. */
 const known = new Map();
 
 export function showRoutes() {
@@ -21,9 +21,9 @@ export function showRoutes() {
 }
 
 async function load(render) {
-  const behind = store.fleet.services.filter((service) => known.get(service.name) !== service.pid);
+  const behind = store.fleet.services.filter((service) => known.get(service.name) !== service.document);
   for (const service of behind) {
-    known.set(service.name, service.pid);
+    known.set(service.name, service.document);
     try {
       documents.set(service.name, await ask(`/_fleet/services/${encodeURIComponent(service.name)}/document`));
       render();
