@@ -1,6 +1,7 @@
 """`python -m scaffold up`: the fleet running on this machine, until Ctrl-C or in the background."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -113,6 +114,7 @@ def command(  # noqa: PLR0913 - one for each option
         in_background=in_background,
     )
     with place.held() as lock:
+        os.dup(lock)  # until this process has gone, for which `stop` waits
         asyncio.run(run(workspace, services, options, place, lock))
 
 

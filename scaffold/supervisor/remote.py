@@ -108,10 +108,9 @@ def stop(as_json: bool) -> None:
     """End the fleet, once what the services have been asked is answered; twice, end it at once."""
     place = Place.of(Workspace.find(Path.cwd()).root)
     if place.is_up():
-        for _ in _answers(place, "stop"):
-            pass  # until its services have ended
-        while not place.is_free():
-            time.sleep(_POLL_INTERVAL)
+        with place.outlived():
+            for _ in _answers(place, "stop"):
+                pass  # until its services have ended
         was_up = True
     else:
         was_up = False

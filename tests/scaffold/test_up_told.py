@@ -58,3 +58,12 @@ def test_what_only_begins_is_ended_soon(fleet: Fleet) -> None:
             began = time.monotonic()
             assert up.end(signal.SIGINT) == 0
             assert time.monotonic() - began < 8
+
+
+def test_stop_returns_when_the_supervisor_has_gone(fleet: Fleet) -> None:
+    running = Detached.of(fleet.workspace)
+    for _ in range(3):
+        running.run("up", "--detach", "user-service")
+        running.run("stop")
+        left = [each for each in running.processes().values() if "scaffold" in each]
+        assert left == []
