@@ -1,6 +1,7 @@
 """`python -m scaffold up`: the fleet running on this machine, until Ctrl-C or in the background."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from scaffold.commands.environment import make_missing
 from scaffold.errors import ScaffoldError
 from scaffold.supervisor.fleet import Options, refuse_shared_ports
 from scaffold.supervisor.place import Place, SilentError
-from scaffold.supervisor.remote import ask, refuse_failed, show
+from scaffold.supervisor.remote import ask, refuse_failed, show, show_database
 from scaffold.supervisor.running import run
 from scaffold.supervisor.service import READY_TIMEOUT
 from scaffold.workspace import Service, Workspace
@@ -100,7 +101,7 @@ def command(  # noqa: PLR0913 - one for each option
         refuse_shared_ports(services)
     make_missing(workspace)
     if detach and not in_background:
-        _detach(place, as_json)
+        _detach(place, seed=seed, as_json=as_json)
         return
     options = Options(
         packages=frozenset(each.package for each in services) if names else frozenset(),
@@ -113,6 +114,7 @@ def command(  # noqa: PLR0913 - one for each option
         in_background=in_background,
     )
     with place.held() as lock:
+        os.dup(lock)  # until this process has gone, for which `stop` waits
         asyncio.run(run(workspace, services, options, place, lock))
 
 
@@ -163,6 +165,7 @@ def _join(  # noqa: PLR0913 - one for each option
 
     Raises ScaffoldError where it is not what was wanted.
     """
+    began = time.time()
     if migrates:
         migrated = ask(place, "migrate")
         if migrated["failed"]:
@@ -171,6 +174,8 @@ def _join(  # noqa: PLR0913 - one for each option
         seeded = ask(place, "seed")
         if seeded["failed"]:
             raise ScaffoldError(f"The rows cannot be stored: {seeded['failed']}")
+    if (migrates or seed) and not as_json:
+        show_database(place, began)
     if not detach:
         show(ask(place, "ps"))
         if not (migrates or seed):
@@ -181,8 +186,9 @@ def _join(  # noqa: PLR0913 - one for each option
     refuse_failed(found)
 
 
-def _detach(place: Place, as_json: bool) -> None:
+def _detach(place: Place, *, seed: bool, as_json: bool) -> None:
     """Have another process run the fleet, and return when its services serve."""
+    began = time.time()
     # What it says until then, which is shown where it ends.
     found = None
     with tempfile.TemporaryFile() as said:
@@ -213,5 +219,7 @@ def _detach(place: Place, as_json: bool) -> None:
             said.seek(0)
             sys.stderr.write(said.read().decode("utf-8", "replace"))
             sys.exit(process.returncode or 1)
+    if seed and not as_json:
+        show_database(place, began)
     show(found, as_json=as_json)
     refuse_failed(found)

@@ -175,6 +175,7 @@ class Asked:
         with suppress(TimeoutError):
             async with asyncio.timeout(self.asked["timeout"]):
                 await self.fleet.until(lambda: self.fleet.is_settled(self.services))
+                await self.fleet.database.look(is_first=True)
         waited = self.named or [*self.fleet.services]
         await self.write(self.describe() | {"waited": waited})
 

@@ -62,6 +62,8 @@ class Database:
         self._ending = ending
         self._changes = changes
         self._one_at_a_time = asyncio.Lock()
+        self._is_known = False
+        """Whether it was asked for its revisions."""
         self._failure = ""
         """Why the last migration failed."""
         self._server: asyncio.subprocess.Process | None = None
@@ -144,9 +146,12 @@ class Database:
             process.returncode
         )
 
-    async def look(self) -> None:
-        """Ask it and the code for their revisions."""
+    async def look(self, *, is_first: bool = False) -> None:
+        """Ask it and the code for their revisions: the first time alone, where that is enough."""
         async with self._one_at_a_time:
+            if is_first and (self._is_known or self._ending.is_set()):
+                return
+            self._is_known = True
             try:
                 process = await self._run("status", "--json", stderr=asyncio.subprocess.DEVNULL)
                 assert process.stdout is not None

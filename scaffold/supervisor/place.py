@@ -125,17 +125,19 @@ class Place:
             if lock >= 0:
                 os.close(lock)
 
-    def is_free(self) -> bool:
-        """Whether nothing is left of a supervisor."""
-        with suppress(FileNotFoundError):
+    @contextmanager
+    def outlived(self) -> Iterator[None]:
+        """After a block, wait until the supervisor that was there before it has gone, and its reaper."""
+        try:
             lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            finally:
-                os.close(lock)
-        return True
+        except FileNotFoundError:
+            yield
+            return
+        try:
+            yield
+            fcntl.flock(lock, fcntl.LOCK_SH)  # of the folder that is removed before they have gone
+        finally:
+            os.close(lock)
 
     def _lock(self) -> int:
         end = time.monotonic() + _LEFT_TIMEOUT

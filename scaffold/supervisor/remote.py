@@ -17,7 +17,7 @@ import click
 
 from scaffold.errors import ScaffoldError
 from scaffold.supervisor.control import VERSION
-from scaffold.supervisor.journal import FLEET, Entry
+from scaffold.supervisor.journal import DATABASE, FLEET, Entry
 from scaffold.supervisor.place import Place, SilentError
 from scaffold.supervisor.screen import Screen
 from scaffold.workspace import Workspace
@@ -108,10 +108,9 @@ def stop(as_json: bool) -> None:
     """End the fleet, once what the services have been asked is answered; twice, end it at once."""
     place = Place.of(Workspace.find(Path.cwd()).root)
     if place.is_up():
-        for _ in _answers(place, "stop"):
-            pass  # until its services have ended
-        while not place.is_free():
-            time.sleep(_POLL_INTERVAL)
+        with place.outlived():
+            for _ in _answers(place, "stop"):
+                pass  # until its services have ended
         was_up = True
     else:
         was_up = False
@@ -204,6 +203,9 @@ def show(found: Answer, *, as_json: bool = False) -> None:
     where = database["address"] or ("embedded" if database["embedded"] else "not asked yet")
     revision = f", at {', '.join(database['current'])}" if database["current"] else ""
     click.echo(f"\nDatabase: {database['state']}, {where}{revision}")
+    if found["isolated"]:
+        folder = Workspace(Path(found["root"])).postgres_folder
+        click.echo(f"  isolated: ports and a database of its own, in {folder}")
     if database["reason"]:
         click.echo(f"  {database['reason']}")
     for each in database["pending"]:
@@ -214,6 +216,14 @@ def show(found: Answer, *, as_json: bool = False) -> None:
         f"Up for {_describe_age(now - found['since'])}, by process {found['pid']}. "
         "python -m scaffold logs -f shows what it does, stop ends it."
     )
+
+
+def show_database(place: Place, since: float) -> None:
+    """Print what was said of the database from a time on, in seconds since 1970."""
+    screen = Screen([DATABASE])
+    for answer in _answers(place, "logs", services=[DATABASE], since=since):
+        del answer["version"]
+        screen.show(Entry(**answer))
 
 
 def refuse_failed(found: Answer) -> None:

@@ -1,5 +1,6 @@
 """What `up` and `stop` tell, in the background as at a terminal, and that it is so by then."""
 
+import re
 import shutil
 import signal
 import socket
@@ -58,3 +59,32 @@ def test_what_only_begins_is_ended_soon(fleet: Fleet) -> None:
             began = time.monotonic()
             assert up.end(signal.SIGINT) == 0
             assert time.monotonic() - began < 8
+
+
+def test_stop_returns_when_the_supervisor_has_gone(fleet: Fleet) -> None:
+    running = Detached.of(fleet.workspace)
+    for _ in range(3):
+        running.run("up", "--detach", "user-service")
+        running.run("stop")
+        left = [each for each in running.processes().values() if "scaffold" in each]
+        assert left == []
+
+
+@pytest.mark.parametrize("option", ["--isolated", "--together"])
+def test_up_in_the_background_tells_what_ps_tells_then(fleet: Fleet, option: str) -> None:
+    running = Detached.of(fleet.workspace)
+    try:
+        told = running.run("up", "--detach", "--seed", option)[0]
+        found = running.run("ps")[0]
+        again = running.run("up", "--detach", "--seed")[0]
+    finally:
+        running.run("stop")
+    database = next(line for line in found.splitlines() if line.startswith("Database: "))
+    assert re.fullmatch(r"Database: ready, postgres at \S+, at \w{12}", database)
+    assert database in told.splitlines()
+    isolated = f"in {fleet.workspace.root}/.postgres"
+    for each in (told, found):
+        assert (isolated in each) == (option == "--isolated")
+    for each in (told, again):
+        assert re.search("^database .*user", each, re.MULTILINE), each
+    assert running.left() == []
