@@ -168,8 +168,9 @@ def _serve_until_ended(app: Quart, path: str, server: str, workers: int) -> None
             registration = stack.enter_context(Registration(app.config))
             stack.enter_context(draining_on_signal(registration.leave))
             service.leave, end = registration.leave, registration.end
+        grace = app.config["GRACEFUL_TIMEOUT"]
         if workers > 1:
-            grace, settle = app.config["GRACEFUL_TIMEOUT"], None
+            settle = None
             if metrics:
                 from quart_fleet.telemetry._scrapes import collecting  # noqa: PLC0415 - as above
 
@@ -181,7 +182,7 @@ def _serve_until_ended(app: Quart, path: str, server: str, workers: int) -> None
             Workers(run, path, listener, workers, grace, end, settle, supervised).serve()
         else:
             service.extensions[SCRAPES] = scrapes
-            link = Link(leave=end, is_supervised=handed is not None)
+            link = Link(leave=end, is_supervised=handed is not None, grace=grace)
             run_quietly(run, service, listener, link)
 
 

@@ -10,6 +10,8 @@ from contextlib import suppress
 
 from quart_fleet.errors import ConfigurationError
 
+END_TIMEOUT = 20.0
+"""Seconds that a process gets to close its database, after those of its requests."""
 _FIRST = 3
 """The file that the first listener has (SD_LISTEN_FDS_START)."""
 
@@ -55,7 +57,7 @@ def find_listeners() -> list[tuple[str, socket.socket]] | None:
 
 
 def tell(state: str) -> None:
-    """Say `READY=1` or `STOPPING=1` at NOTIFY_SOCKET, where there is one."""
+    """Say a state such as `READY=1` at NOTIFY_SOCKET, where there is one."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
@@ -64,3 +66,8 @@ def tell(state: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):
         sender.connect(address)
         sender.sendall(state.encode())
+
+
+def tell_stopping(grace: float) -> None:
+    """Say that this process ends, and how long that may take where requests get `grace` seconds."""
+    tell(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={(grace + END_TIMEOUT) * 1e6:.0f}")

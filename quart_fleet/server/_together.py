@@ -26,7 +26,7 @@ from quart_fleet.errors import ConfigurationError
 from quart_fleet.logs import HOSTED, MOST, HostedService
 from quart_fleet.server._lifecycle import running_process
 from quart_fleet.server._listener import listen, written_for_people
-from quart_fleet.server._supervised import find_listeners, tell
+from quart_fleet.server._supervised import find_listeners, tell, tell_stopping
 from quart_fleet.server._uvicorn import BoundedServer, make_server
 from quart_fleet.server._workers import FIRST_PAUSE, LONGEST_PAUSE, STEADY_TIME, Link
 from quart_fleet.telemetry._logs import write_logs
@@ -40,6 +40,7 @@ _FLEET = "fleet"
 _OF_ONE = ("SERVICE_NAME", "SERVICE_PORT", "PORT")
 """Variables that say something else of each service."""
 _MOST_FILES = 65_536
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 _log = logging.getLogger("quart_fleet.server")
 
@@ -50,6 +51,10 @@ def serve_together(names: Sequence[str]) -> None:
     Ends the process with its exit code: 1 where none of them could start. Raises
     ConfigurationError where it is called wrongly.
     """
+    for number in _ENDING:
+        # Nothing is open until there is a loop, which has handlers of its own; an exception in the
+        # midst of a service's imports is none that ends a process in good order.
+        signal.signal(number, lambda _number, _frame: os._exit(0))
     packages = _choose(Workspace.find(Path.cwd()), names)
     if len(packages) > 1:
         for name in _OF_ONE:
@@ -129,7 +134,7 @@ class _Fleet:
     async def run(self) -> bool:
         """Serve until a signal; return whether any service could start."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _ENDING:
             loop.add_signal_handler(number, self._take, number)
         with ExitStack() as stack:
             if os.environ.get("METRICS_PORT"):
@@ -165,7 +170,7 @@ class _Fleet:
         if not others and not self._settled.is_set():
             self._settled.set()
             if serving and count > 1:
-                Context().run(_log.info, "%s", said)  # of all, and no one's own
+                Context().run(_log.info, "%s", said)  # of all, not of one
         lines = [
             *(["READY=1"] if len(serving) == count else ()),
             f"STATUS={said}",
@@ -183,7 +188,8 @@ class _Fleet:
     def _take(self, number: int) -> None:
         """End in good order at the first signal, at once at the second; the third one kills."""
         if not self._signals:
-            tell("STOPPING=1")
+            apps = [each.app for each in self.services if each.app is not None]
+            tell_stopping(max((each.config["GRACEFUL_TIMEOUT"] for each in apps), default=0))
         self._signals.append(number)
         self.ending.set()
         self._settled.set()

@@ -18,14 +18,12 @@ from typing import NoReturn, cast
 from quart import Quart
 
 from quart_fleet.asgi._application import ServiceApplication
-from quart_fleet.server._supervised import tell
+from quart_fleet.server._supervised import END_TIMEOUT, tell, tell_stopping
 
 START_TIMEOUT = 120.0
 """Seconds that a worker gets until it serves."""
 CLOSE_TIMEOUT = 5.0
 """Seconds that a worker gets to let go of the listener."""
-END_TIMEOUT = 20.0
-"""Seconds that a worker gets to close its database, after those of its requests."""
 CUT_TIMEOUT = 5.0
 """Seconds that it gets to end at once, at a second signal."""
 STEADY_TIME = 10.0
@@ -45,9 +43,12 @@ class Link:
         leave: Callable[[], None] | None = None,
         *,
         is_supervised: bool = False,
+        grace: float = 0,
     ) -> None:
         self._parent = parent
         self._leave = leave
+        self._grace = grace
+        """Seconds that running requests get."""
         self._is_supervised = is_supervised
         """Whether the listener is a supervisor's, for the next process to go on with."""
 
@@ -75,7 +76,7 @@ class Link:
         The parent of workers does it for them.
         """
         if self._parent is None:
-            tell("STOPPING=1")
+            tell_stopping(self._grace)
         if self._leave is not None:
             await asyncio.to_thread(self._leave)
 
@@ -196,7 +197,7 @@ class Workers:
                 if not self._signals:
                     self._wait([each.process.sentinel for each in self._all()], pause)
         finally:
-            tell("STOPPING=1")
+            tell_stopping(self.grace)
             if self.leave is not None:
                 self.leave()
             self._end()

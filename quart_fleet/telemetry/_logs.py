@@ -192,6 +192,8 @@ def take_in_libraries() -> None:
     """Have those libraries write as all others that have handlers and levels of their own."""
     # Else SQLAlchemy, where it echoes, and finds no handler, makes one.
     logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
+    # Each event loop tells at DEBUG which selector it uses.
+    logging.getLogger("asyncio").setLevel(logging.INFO)
     for name in _SERVERS:
         logger = logging.getLogger(name)
         if not any(isinstance(each, _ByRoot) for each in logger.filters):

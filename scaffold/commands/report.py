@@ -23,6 +23,7 @@ def print_result(service: PlannedService, change: Change) -> None:
     click.echo("\nNext:")
     for line in _next_commands(root, service):
         click.echo(f"  {line}")
+    click.echo("\nOr all services, with their database: python -m scaffold up")
     is_listed = compose.LIST in change.plan.writes
     composition = change.composition
     if composition.files and not is_listed and not composition.uses(service.name.package):

@@ -1,7 +1,9 @@
 """`python -m scaffold test`: the tests of services, by name or by what changed against git."""
 
+import ast
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -9,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any, cast
 
 import click
 
@@ -29,10 +32,9 @@ _UNTESTED = (
     *("docs/*", "deploy/*", "nix/*", "flake.*", "mkdocs.yml"),
 )
 """Patterns of what no test of a service runs on."""
-_IMPORT = re.compile(
-    r"^[ \t]*(?:from[ \t]+(shared[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]+)|import[ \t]+(shared[\w.]*))",
-    re.MULTILINE,
-)
+_MODULE = re.compile(r"shared(\.\w+)+")
+_TEST_FILES = ("test_*.py", "*_test.py")
+"""Patterns of files of tests, unless the workspace has others."""
 _WORKERS = ("-n", "--numprocesses", "no:xdist", "--dist")
 """Arguments of pytest by which its caller chooses the processes."""
 
@@ -94,9 +96,12 @@ def run_tests(
 ) -> None:
     """Become pytest, unless there is no test; raises ScaffoldError."""
     paths = []
+    settings = settings_of(root)
     for path, reason in chosen.items():
         place = root / path
-        has_tests = place.is_file() or any(place.rglob("test_*.py"))
+        has_tests = place.is_file() or any(
+            is_test_file(each, settings) for each in place.rglob("*.py")
+        )
         paths += [path] * has_tests
         if reason:
             click.echo(reason if has_tests else f"{reason}; it has no tests", err=True)
@@ -118,9 +123,33 @@ def run_tests(
 
 def roots_of(workspace: Workspace) -> list[str]:
     """Return the folders that pytest looks into by itself."""
-    tool = parse_toml(workspace.root / "pyproject.toml").get("tool", {})
-    found = tool.get("pytest", {}).get("ini_options", {}).get("testpaths", [SERVICES])
-    return [found] if isinstance(found, str) else [*found]
+    root = workspace.root
+    named = words_of(settings_of(root).get("testpaths", [SERVICES])) or ["."]
+    found = (
+        sorted(os.path.relpath(path, root) for path in root.glob(each))
+        if set(each) & set("*?[") and not Path(each).is_absolute()
+        else [os.path.normpath(each)]
+        for each in named
+    )
+    return [*dict.fromkeys(path for paths in found for path in paths)]
+
+
+def settings_of(root: Path) -> Mapping[str, Any]:
+    """Return pytest's settings of a workspace."""
+    tool = parse_toml(root / "pyproject.toml").get("tool", {}).get("pytest", {})
+    settings: Mapping[str, Any] = tool.get("ini_options", tool)
+    return settings
+
+
+def words_of(setting: object) -> list[str]:
+    """Return the parts of a setting of pytest that is a list, or a text of words."""
+    return shlex.split(setting) if isinstance(setting, str) else [*cast("Iterable[str]", setting)]
+
+
+def is_test_file(path: PurePath, settings: Mapping[str, Any]) -> bool:
+    """Whether pytest looks for tests in a file."""
+    patterns = words_of(settings.get("python_files", _TEST_FILES))
+    return path.suffix == ".py" and any(map(path.match, patterns))
 
 
 def choose_changed(
@@ -143,7 +172,8 @@ def choose_changed(
         changes.everything = "git has no commit yet"
     if changes.untested:
         click.echo(f"No test depends on {shorten(changes.untested)}.", err=True)
-    roots = [one for one in roots_of(workspace) if one != SERVICES] if is_whole else []
+    others = (one for one in roots_of(workspace) if Path(one).parts[:1] != (SERVICES,))
+    roots = [*others] if is_whole else []
     if changes.everything and is_whole:
         return {one: f"{one}: {changes.everything}" for one in roots_of(workspace)}
     chosen = {}
@@ -271,7 +301,7 @@ class Changes:
         elif path.startswith(f"{self.workspace.migrations}/"):
             self.add_revision(path)
         elif first == _TESTS:
-            is_test = PurePosixPath(path).match("test_*.py")
+            is_test = is_test_file(PurePosixPath(path), settings_of(self.workspace.root))
             if (self.workspace.root / path).is_file() or not is_test:
                 self.tests.append(path if is_test else _TESTS)
         else:
@@ -327,39 +357,70 @@ class Changes:
             self.untested.append(path)
 
     def find_imports(self) -> dict[str, set[str]]:
-        """Return all that each service imports of shared/, by the service's package."""
+        """Return all that each service imports of shared/, by its package, and so do other tests."""
         if self._imports is None:
             root = self.workspace.root
-            between = {
+            modules = {
                 ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(
                     ".__init__"
-                ): imports_of([path])
+                ): path
                 for path in (root / _SHARED).rglob("*.py")
             }
+            between = {name: imports_of([path], modules) for name, path in modules.items()}
             self._imports = {}
-            for service in self.workspace.services():
-                found, ahead = set[str](), imports_of(service.folder.rglob("*.py"))
+            folders = {each.package: each.folder for each in self.workspace.services()}
+            for package, folder in (*folders.items(), (_TESTS, root / _TESTS)):
+                found, ahead = set[str](), imports_of(folder.rglob("*.py"), modules)
                 while ahead:
                     module = ahead.pop()
                     if module not in found:
                         found.add(module)
                         ahead |= between.get(module, set())
-                self._imports[service.package] = found
+                self._imports[package] = found
         return self._imports
 
 
-def imports_of(paths: Iterable[Path]) -> set[str]:
-    """Return the modules of shared/ that files import, and the packages that these are in."""
+def imports_of(paths: Iterable[Path], modules: Mapping[str, Path]) -> set[str]:
+    """Return the modules of shared/ that files may import, and the packages that these are in.
 
-    def read() -> Iterator[str]:
-        for path in paths:
-            for module, names, plain in _IMPORT.findall(path.read_text("utf-8", "replace")):
-                yield module or plain
-                # What is imported from a package may be a module of it.
-                yield from (f"{module}.{name}" for name in re.findall(r"\w+", names))
+    A name in a string counts, as `import_module` takes one; of a file that cannot be parsed, all do.
+
+    Args:
+        paths: of the files, any of which may be a module of shared/ itself.
+        modules: of shared/, by their names.
+    """
+    packages = {
+        path: name if path.stem == "__init__" else name.rpartition(".")[0]
+        for name, path in modules.items()
+    }
+
+    def read(path: Path) -> Iterator[str]:
+        try:
+            tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError, RecursionError):
+            yield from modules
+            return
+        for node in ast.walk(tree):
+            match node:
+                case ast.Import():
+                    yield from (each.name for each in node.names)
+                case ast.ImportFrom():
+                    module = node.module or ""
+                    if node.level:
+                        above = packages.get(path, "").split(".")
+                        above = above[: len(above) - node.level + 1]
+                        module = ".".join([*above, *([module] * bool(module))])
+                    yield module
+                    # What is imported from a package may be a module of it.
+                    yield from (f"{module}.{each.name}" for each in node.names)
+                    if any(each.name == "*" for each in node.names):
+                        yield from (name for name in modules if name.startswith(f"{module}."))
+                case ast.Constant(value=str(text)) if _MODULE.fullmatch(text):
+                    yield text
 
     return {
         ".".join(parts[:end])
-        for parts in (name.split(".") for name in read())
+        for parts in (name.split(".") for path in paths for name in read(path))
         for end in range(1, len(parts) + 1)
+        if parts[0] == _SHARED
     }

@@ -164,6 +164,8 @@ class Database:
         self.address = found["database"]
         self.current, self.heads = tuple(found["current"]), tuple(found["heads"])
         self.pending = tuple((each["id"], each["message"]) for each in found["pending"])
+        if not self.pending:  # as where the file of a bad one is gone
+            self._failure = ""
         if found["server_version"] is None:
             self._become("failed", found["problem"] or "")
         else:
@@ -201,12 +203,14 @@ class Database:
     ) -> Said:
         """Return what a command says, once it or the fleet has ended."""
         task = asyncio.create_task(reading)
-        await first_of(task, self._ending)
-        if self._ending.is_set():
-            await self._stop(process)
-        said = await task
-        await process.wait()
-        self._reaper.unwatch(process.pid)
+        try:
+            await first_of(task, self._ending)
+        finally:  # where it is cancelled too, as what looks at revisions is at the end of the fleet
+            if not task.done():
+                await self._stop(process)
+            said = await task
+            await process.wait()
+            self._reaper.unwatch(process.pid)
         return said
 
     async def _show_all(self, process: asyncio.subprocess.Process) -> str:

@@ -7,14 +7,14 @@ import sys
 import time
 import webbrowser
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 
 from scaffold.errors import ScaffoldError
 from scaffold.signals import Interrupted, not_ignored
 from scaffold.supervisor import control, keys
 from scaffold.supervisor.database import VARIABLES
 from scaffold.supervisor.fleet import Fleet, Options
-from scaffold.supervisor.journal import DATABASE
+from scaffold.supervisor.journal import DATABASE, FLEET
 from scaffold.supervisor.page.server import page_of
 from scaffold.supervisor.place import Place
 from scaffold.supervisor.reaper import Reaper
@@ -23,13 +23,15 @@ from scaffold.supervisor.service import SLOW_TIME
 from scaffold.supervisor.watching import watch
 from scaffold.workspace import Service, Workspace
 
+_ENDED = "Everything has ended."
+
 
 async def run(
     workspace: Workspace, services: Sequence[Service], options: Options, place: Place, lock: int
 ) -> None:
     """Have the services up until a signal; raises ScaffoldError, with nothing left running."""
     files = (each.fileno() if each else -1 for each in (sys.stdout, sys.stderr))  # or closed
-    with Output(*files) as output, Reaper(lock) as reaper:
+    with Output(*files) as output, ExitStack() as last, Reaper(lock) as reaper:
         screen = Screen([DATABASE, *(each.called for each in services)], output.write)
         reaper.watch(place.folder)
         fleet = Fleet(workspace, options, place.folder, reaper, screen)
@@ -51,7 +53,8 @@ async def run(
                 await _prepare_database(fleet)
                 if not fleet.is_ending:
                     await _serve(fleet, screen, stack)
-            fleet.say("Everything has ended.")
+            fleet.journal.add_news(FLEET, _ENDED)
+        last.callback(screen.say, _ENDED)  # by when the reaper has ended too
 
 
 async def _prepare_database(fleet: Fleet) -> None:

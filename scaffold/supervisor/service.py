@@ -30,7 +30,7 @@ READY_TIMEOUT = 120.0
 SLOW_TIME = 15.0
 """Seconds after which it is told that a process does not serve yet."""
 DRAIN_TIMEOUT = 40.0
-"""Seconds from SIGTERM to SIGKILL: a service's own GRACEFUL_TIMEOUT is 30."""
+"""Seconds from SIGTERM to SIGKILL, where a process does not say that it takes longer."""
 STEADY_TIME = 10.0
 """Seconds after whose serving a process that ends by itself is followed by another one soon."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -106,7 +106,11 @@ class Process(asyncio.DatagramProtocol):
         self.failed = frozenset[str]()
         """Of several services in it, the packages of those that could not start."""
         self._refusal = ""
+        self._drain_time = 0.0
+        """Seconds that it takes to end, as it says then: by its GRACEFUL_TIMEOUT."""
         self._said = deque[str](maxlen=100)
+        self._ends_well = False
+        """Whether the last of it is a line of the log that tells no error."""
 
     async def start(self, service: "SupervisedService") -> None:
         """Start it; raises OSError."""
@@ -158,7 +162,10 @@ class Process(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, _address: object) -> None:
         """Hear what the process says."""
         lines = data.decode("utf-8", "replace").split("\n")
-        self._service.hear(self, dict(line.split("=", 1) for line in lines if "=" in line))
+        said = dict(line.split("=", 1) for line in lines if "=" in line)
+        with suppress(ValueError, KeyError):
+            self._drain_time = float(said["EXTEND_TIMEOUT_USEC"]) / 1e6
+        self._service.hear(self, said)
 
     def refuse(self, reason: str) -> None:
         """Have it end, since it is not to take over; the reason is then why it has ended."""
@@ -177,9 +184,12 @@ class Process(asyncio.DatagramProtocol):
             how = f"was ended by {signal.Signals(-code).name}"
         else:
             how = f"was ended by signal {-code}"
-        if not self._said:
+        last = self._said[-1].strip() if self._said else ""
+        # A signal explains itself, so that a line of the log would only look like its cause.
+        if not last or (code < 0 and self._ends_well):
             return how
-        last = self._said[-1].strip()
+        if code < 0:
+            return f"{how}; its last line: {last}"
         if _EXCEPTION.match(last):
             for line in reversed(self._said):
                 found = _FRAME.match(line)
@@ -197,7 +207,9 @@ class Process(asyncio.DatagramProtocol):
         """Have it answer what it has been asked, and end; what it has started ends with it."""
         if not self.ended.done():
             self._signal(signal.SIGTERM)
-            await first_of(self.ended, around.hurry, seconds=DRAIN_TIMEOUT)
+            began, left = time.monotonic(), DRAIN_TIMEOUT
+            while left > 0 and not await first_of(self.ended, around.hurry, seconds=left):
+                left = began + self._drain_time - time.monotonic()
         self._signal(signal.SIGKILL)
         await self.ended
         around.reaper.unwatch(self.process.pid)
@@ -224,7 +236,9 @@ class Process(asyncio.DatagramProtocol):
             if not line:
                 return
             text = line.decode("utf-8", "replace").rstrip("\r\n")
-            self._said.append(service.show(text))
+            said = service.show(text)
+            self._said.append(said)
+            self._ends_well = said != text and not said.startswith(("error ", "critical "))
 
 
 @dataclass(eq=False)

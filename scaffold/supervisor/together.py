@@ -27,6 +27,8 @@ class SharedProcess(SupervisedService):
     members: "list[SharingService]" = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when its last process has ended."""
+    _counted: int = 0
+    """Of its restarts, those that are counted for each service too."""
     _refusals: dict[str, str] = field(default_factory=dict)
     """Why services could not start, as they have said last, by their packages."""
 
@@ -75,6 +77,7 @@ class SharedProcess(SupervisedService):
                     if told.get("level") == "critical":
                         reason = str(told.get("event")).partition(AGAIN)[0]
                         self._refusals[each.folder.name] = reason
+                        each.restarts += 1
                         self._tell_members()
                     return self.around.show(each.name, line)
         return self.around.show(self.name, line)
@@ -109,7 +112,9 @@ class SharedProcess(SupervisedService):
 
     def _tell_members(self) -> None:
         failed = self.serving.failed if self.serving is not None else ()
+        again, self._counted = self.restarts - self._counted, self.restarts
         for each in self.members:
+            each.restarts += again
             if self.state == "ready" and each.folder.name in failed:
                 each.become("failed", self._why(each.folder.name))
             else:

@@ -15,7 +15,7 @@ from pathlib import Path
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.unfinished import JOURNAL, STAGING
 from scaffold.commands.environment import make_missing
-from scaffold.errors import ScaffoldError
+from scaffold.errors import ScaffoldError, describe
 from scaffold.supervisor.fleet import Fleet, refuse_shared_ports
 from scaffold.supervisor.journal import FLEET
 from scaffold.supervisor.service import SupervisedService
@@ -58,8 +58,10 @@ async def watch(fleet: Fleet) -> None:
                     "The workspace is on a read-only file system: it is looked at all the same."
                 )
     looks, before, asked = _Looks(fleet), dict[Path, State](), time.monotonic()
+    pause = 0.0
     while not fleet.is_ending:
-        await asyncio.sleep(interval if before else 0)
+        await asyncio.sleep(pause)
+        pause = interval
         try:
             now = await asyncio.to_thread(looks.take)
             is_moving = any(root.glob(f"{STAGING}*/{JOURNAL}"))
@@ -69,7 +71,10 @@ async def watch(fleet: Fleet) -> None:
             continue  # files, as a command does
         changed = {folder for folder, state in now.items() if state != before.get(folder)}
         if before:
-            await looks.take_up(changed, now)
+            try:
+                await looks.take_up(changed, now)
+            except OSError as error:
+                fleet.tell(FLEET, f"A change is not taken up: {describe(error)}", "error")
             # What is pending may be applied by another program.
             is_due = fleet.database.pending and time.monotonic() > asked + _PENDING_INTERVAL
             if is_due or fleet.workspace.versions in changed:
@@ -144,9 +149,13 @@ class _Looks:
         try:
             await asyncio.to_thread(make_missing, fleet.workspace)
             added, others = Service.read(folder), fleet.services.values()
-            refuse_shared_ports(
-                [*(Service.read(each.folder) for each in others if each.folder != folder), added]
-            )
+            if not fleet.options.isolated:  # each has a free one there
+                refuse_shared_ports(
+                    [
+                        *(Service.read(each.folder) for each in others if each.folder != folder),
+                        added,
+                    ]
+                )
             service = fleet.add(added)
         except (ScaffoldError, ConfigurationError, OSError) as error:
             self._refused[folder] = state

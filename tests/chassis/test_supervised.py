@@ -37,7 +37,10 @@ class Supervisor:
 
     def start(self, count: int = 1) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "tests.chassis.supervised", *self._options]
-        environment = {**os.environ, "LISTEN_FDS": str(count), "NOTIFY_SOCKET": str(self._address)}
+        environment = {
+            **os.environ, "LISTEN_FDS": str(count), "NOTIFY_SOCKET": str(self._address),
+            "GRACEFUL_TIMEOUT": "47",
+        }  # fmt: skip
         given = self.listener.fileno()
         return subprocess.Popen(
             [sys.executable, "-ISc", HANDING, str(given), *command],
@@ -102,7 +105,9 @@ async def test_one_takes_over_from_another_and_no_request_is_lost(
             stack.callback(new.kill)
             assert await asyncio.to_thread(supervising.hear) == "READY=1"
             await asyncio.to_thread(end, old)
-            assert supervising.hear() == "STOPPING=1"
+            # Of its requests, and for the end of its database.
+            microseconds = (47 + 20) * 1_000_000
+            assert supervising.hear() == f"STOPPING=1\nEXTEND_TIMEOUT_USEC={microseconds}"
             old = new
         is_over = True
         counts = await asyncio.gather(*asking)

@@ -183,6 +183,23 @@ def test_each_line_says_its_service_and_all_drain(fleet: Fleet) -> None:
     assert others == {"fleet", *(each.replace("_", "-") for each in SERVICES)}
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_services_are_imported_ends_it_quietly(
+    fleet: Fleet, tmp_path: Path, number: signal.Signals
+) -> None:
+    importing = tmp_path / "importing"
+    os.mkfifo(importing)
+    wait = f"open({str(importing)!r}, 'w').close()\n__import__('time').sleep({TIMEOUT})\n"
+    with (
+        fleet.changed("order_service/app.py", wait),
+        fleet.together(LOG_FORMAT="json") as together,
+    ):
+        importing.read_text()
+        together.process.send_signal(number)
+        assert together.process.wait(TIMEOUT) == 0
+        assert "Traceback" not in together.log.read_text()
+
+
 @pytest.mark.parametrize(
     ("path", "text", "reason"),
     [

@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import os
 import socket
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scaffold.supervisor.page import sources
 from scaffold.supervisor.page.broadcast import MOST_FOLLOWERS
 from scaffold.supervisor.page.server import page_of
 from tests.page.served import LiveProcess, made_fleet, served, service_at
@@ -146,6 +149,49 @@ async def test_the_memory_of_a_process_that_services_share_is_none_of_theirs(
         "b-service": (None, 7000),
         "c-service": (8000, None),
     }
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="asks as another user")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::ffff:127.0.0.1"])
+@pytest.mark.parametrize(("user", "answers"), [(0, True), (54321, False)])
+async def test_another_user_of_the_machine_gets_nothing(
+    tmp_path: Path, host: str, user: int, answers: bool
+) -> None:
+    asks = (
+        "import socket, sys\n"
+        "with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as client:\n"
+        "    client.sendall(b'GET / HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n')\n"
+        "    print(client.recv(100))\n"
+    )
+    async with served(tmp_path) as page:
+        process = await asyncio.create_subprocess_exec(
+            *("/usr/bin/env", "python3", "-c", asks, host, str(page.client.base_url.port)),
+            user=user, cwd="/", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        told, error = await process.communicate()
+
+    assert (b"200 OK" in told) is answers
+    assert answers or b" 403 " in told, error
+
+
+async def test_the_database_is_asked_again_where_its_manager_did_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_PAUSE", 0.1)
+    root = tmp_path / "workspace"
+    async with served(root) as page:
+        page.fleet.database.state = "ready"
+        await page.events(3)  # while its folder is not there
+        asked = await page.client.get("/_fleet/migrations")
+        root.mkdir()
+        (root / "db_manager.py").write_text("print('{\"size\": 7}', flush=True); input()")
+        async with asyncio.timeout(30):
+            told = None
+            while not told:
+                told = (await page.events(3))[0][1]["fleet"]["database"]["activity"]
+
+    assert (asked.status_code, "does not start" in asked.text) == (409, True)
+    assert told == {"size": 7}
 
 
 async def test_the_page_of_another_fleet_is_not_woken(tmp_path: Path) -> None:

@@ -136,6 +136,71 @@ def test_what_an_edit_concerns_is_tested(path: str, chosen: Sequence[str], root:
     assert all(found.values())
 
 
+IMPORTS = [
+    "from .base import Base",
+    "from . import base",
+    "from ..models import base",
+    "from .. import models\nfrom . import base",
+    "import os, shared.models.base",
+    "import shared.models.base as base, os",
+    "from shared.models import *",
+    "from os import (\n    path,  # )\n)\nfrom shared.models import (  # (\n    base\n)",
+    "if True: from shared.models import base",
+    "from shared.models import \\\n    base",
+    "from importlib import import_module\nimport_module('shared.models.base')",
+    "this is no Python",
+]
+"""Of which each imports shared/models/base.py, or may."""
+
+
+@pytest.mark.parametrize("imports", IMPORTS)
+def test_a_module_is_imported_however_that_is_written(imports: str, root: Path) -> None:
+    (root / "shared/models/mixins.py").write_text(f"{imports}\n")
+    (root / "shared/models/product.py").write_text("")
+    (root / "services/page_service/views.py").write_text("import os, shared.models.mixins\n")
+    commit(root)
+    edit(root, "shared/models/base.py")
+
+    assert set(choose(root)) == {_USER, _PAGE}
+
+
+def test_a_module_that_only_the_workspaces_own_tests_import_has_them_run(root: Path) -> None:
+    edit(root, "tests/test_all.py")
+    (root / "tests/helpers.py").write_text("from shared import extra\n")
+    (root / "shared/extra.py").write_text("")
+    (root / "pyproject.toml").write_text(
+        _FILES["pyproject.toml"].replace("['services']", "'services tests'")
+    )
+    commit(root)
+    edit(root, "shared/extra.py")
+
+    assert set(choose(root)) == {"tests"}
+
+
+SETTINGS = [
+    ("", "services/page_service/tests/page_test.py"),
+    ("testpaths = 'services checks'", "checks/test_more.py"),
+    ("testpaths = ['services/*/checks', 'other']", "services/page_service/checks/test_more.py"),
+    ("testpaths = './services/**/checks'", "services/page_service/checks/test_more.py"),
+    ("testpaths = []", "anywhere/test_more.py"),
+    ("python_files = 'check_*.py'", "services/page_service/tests/check_more.py"),
+    ("python_files = ['*_spec.py', 'test_*.py']", "services/page_service/tests/a_spec.py"),
+]
+
+
+@pytest.mark.parametrize(("settings", "path"), SETTINGS)
+def test_a_test_that_pytest_finds_is_run(settings: str, path: str, tmp_path: Path) -> None:
+    kept = "[tool.scaffold]\n[tool.pytest.ini_options]\nasyncio_default_fixture_loop_scope = 'session'\n"
+    (tmp_path / "pyproject.toml").write_text(f"{kept}{settings}\n")
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text("def test_it():\n    assert 0 == 1\n")
+
+    completed = scaffold(tmp_path, "test", "--", "-n0", "-q", "-p", "no:cacheprovider")
+
+    assert "1 failed" in completed.stdout, completed.stderr
+    assert completed.returncode == 1
+
+
 def test_the_index_and_what_is_gone_count_as_much_as_the_working_tree(root: Path) -> None:
     edit(root, "services/user_service/app.py")
     git(root, "add", "-A")

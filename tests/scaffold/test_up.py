@@ -157,6 +157,80 @@ def test_all_run_until_a_signal_and_nothing_is_left(fleet: Fleet, number: signal
 
 
 @pytest.mark.slow
+def test_a_terminal_that_is_closed_does_not_cut_a_request(fleet: Fleet) -> None:
+    app = fleet.workspace.root / "services/user_service/app.py"
+    source = app.read_text()
+    slow = (
+        '\n\n@app.get("/slow")\nasync def slow() -> str:\n    import asyncio\n\n'
+        '    print("asked", flush=True)\n    await asyncio.sleep(3)\n    return "answered"\n'
+    )
+    statuses = list[int]()
+
+    def ask() -> None:
+        url = f"http://127.0.0.1:{fleet.users}/slow"
+        statuses.append(httpx.get(url, timeout=TIMEOUT).status_code)
+
+    asking = threading.Thread(target=ask)
+    try:
+        app.write_text(source.replace("\nif __name__", f"{slow}\n\nif __name__"))
+        with fleet.up("user-service") as up:
+            up.until("1 service ready in ")
+            asking.start()
+            up.until("user-service +asked")
+            up.process.send_signal(signal.SIGHUP)  # of the shell
+            up.until("Stopping")
+            assert up.end(signal.SIGHUP) == 0  # of the kernel
+    finally:
+        app.write_text(source)
+    asking.join()
+    assert statuses == [200]
+
+
+@pytest.mark.slow
+def test_output_that_nobody_reads_holds_nothing_up(fleet: Fleet) -> None:
+    app = fleet.workspace.root / "services/user_service/app.py"
+    source, mark = app.read_text(), token_hex()
+    environment = fleet.workspace.environment | {MARK: mark}
+    try:
+        app.write_text(f"print(*['word ' * 20] * 30_000, sep='\\n', flush=True)\n{source}")
+        process = start(fleet.workspace, ["user-service"], environment)
+        wait = [sys.executable, "-m", "scaffold", "wait", "--timeout", "60"]
+        subprocess.run(
+            wait, cwd=fleet.workspace.root, env=environment, timeout=TIMEOUT, check=True,
+            capture_output=True,
+        )  # fmt: skip
+        assert fleet.get(fleet.users) == 200
+        up = Up(mark, process)
+        up.until(r"\d+ lines are left out here: python -m scaffold logs has the last ones\.")
+        assert up.end(signal.SIGINT) == 0
+        assert up.left() == []
+    finally:
+        app.write_text(source)
+        process.kill()
+        process.wait()
+        up.reading.join()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.mark.slow
+def test_where_it_is_and_what_ends_it_is_said_where_one_does_not_start(fleet: Fleet) -> None:
+    app = fleet.workspace.root / "services/user_service/app.py"
+    source = app.read_text()
+    try:
+        app.write_text(f"{source}\nthis is no Python\n")
+        with fleet.up() as up:
+            up.until("2 services, without ")
+            up.until(rf"http://localhost:{fleet.products}/api/v1/  product-service")
+            up.until("the page, and all of them")
+            up.until("Ctrl-C ends them")
+            app.write_text(source)
+            up.until("2 services ready in ")
+    finally:
+        app.write_text(source)
+
+
+@pytest.mark.slow
 def test_rows_to_begin_with_are_stored_where_they_are_asked_for(fleet: Fleet) -> None:
     seeds = fleet.workspace.root / "services/user_service/seeds.py"
     text = seeds.read_text()
@@ -236,7 +310,7 @@ def test_a_process_that_ends_is_followed_by_another(fleet: Fleet) -> None:
         serving = next(each for each, words in up.processes().items() if "app.py" in words)
         os.kill(serving, signal.SIGKILL)
 
-        up.until("user-service +was ended by SIGKILL")
+        up.until("user-service +was ended by SIGKILL$")
         up.until(r"user-service +It is started again in 1 s")
         assert fleet.get(fleet.users) == 200  # it waits in the listener until then
 

@@ -304,6 +304,13 @@ def test_a_revision_that_fails_leaves_the_services_and_is_told(fleet: Fleet) -> 
             assert found["services"] == said["services"]
             assert "division by zero" in found["database"]["reason"]
             assert found["database"]["current"] == heads
+
+            later.unlink()
+            deadline = time.monotonic() + TIMEOUT
+            while (database := running.get_json("ps")["database"])["pending"]:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            assert (database["state"], database["reason"]) == ("ready", "")
     finally:
         later.unlink(missing_ok=True)
 

@@ -5,16 +5,29 @@ import os
 import re
 import resource
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+import scaffold.supervisor.service as service_module
 from scaffold.supervisor.control import Answer, Asked
-from scaffold.supervisor.journal import Changes
+from scaffold.supervisor.journal import Changes, Journal
 from scaffold.supervisor.reaper import Reaper
-from scaffold.supervisor.screen import Output
+from scaffold.supervisor.screen import Output, Screen
 from scaffold.supervisor.service import Process, SupervisedService, Surroundings
 from tests.page.served import made_fleet, service_at
+
+
+@contextmanager
+def surroundings(folder: Path, reaper: Reaper) -> Iterator[tuple[SupervisedService, Surroundings]]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        around = Surroundings(
+            folder, reaper, asyncio.Event(), folder, {}, 10.0, Changes(),
+            lambda _, line: line, lambda *_: None,
+        )  # fmt: skip
+        yield SupervisedService("one", folder, "127.0.0.1", 1, listener, around), around
 
 
 def test_output_that_is_not_read_waits_for_nobody_and_says_what_is_left_out() -> None:
@@ -78,12 +91,7 @@ async def test_a_process_that_cannot_start_leaves_no_file_open(tmp_path: Path, r
         return len([*Path("/proc/self/fd").iterdir()])
 
     (tmp_path / "app.py").write_text("")
-    with Reaper() as reaper, socket.create_server(("127.0.0.1", 0)) as listener:
-        around = Surroundings(
-            tmp_path, reaper, asyncio.Event(), tmp_path, {}, 10.0, Changes(),
-            lambda _, line: line, lambda *_: None,
-        )  # fmt: skip
-        service = SupervisedService("one", tmp_path, "127.0.0.1", 1, listener, around)
+    with Reaper() as reaper, surroundings(tmp_path, reaper) as (service, around):
         limits, filled, before = resource.getrlimit(resource.RLIMIT_NOFILE), [], count()
         resource.setrlimit(resource.RLIMIT_NOFILE, (before + 20, limits[1]))
         try:
@@ -107,3 +115,56 @@ async def test_a_process_that_cannot_start_leaves_no_file_open(tmp_path: Path, r
                 os.close(each)
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         assert count() == before
+
+
+async def test_a_process_that_says_how_long_its_end_takes_is_given_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "DRAIN_TIMEOUT", 0.2)
+    (tmp_path / "app.py").write_text(
+        "import os, signal, socket, sys, time\n\n\n"
+        "def tell(state):\n"
+        "    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:\n"
+        "        sender.sendto(state, os.environ['NOTIFY_SOCKET'])\n\n\n"
+        "def end(*_):\n"
+        "    tell(b'STOPPING=1\\nEXTEND_TIMEOUT_USEC=60000000')\n"
+        "    time.sleep(0.6)\n"
+        "    sys.exit(7)\n\n\n"
+        "signal.signal(signal.SIGTERM, end)\ntell(b'READY=1')\nsignal.pause()\n"
+    )
+    with Reaper() as reaper, surroundings(tmp_path, reaper) as (service, around):
+        process = Process()
+        await process.start(service)
+        await process.serves.wait()
+        await process.end(around)
+        assert process.explain(tmp_path) == "ended with exit code 7"
+
+
+@pytest.mark.parametrize(
+    ("last", "explained"),
+    [
+        ('{"event": "Using the database", "level": "info"}', "was ended by SIGKILL"),
+        ('{"event": "Slow", "level": "warning"}', "was ended by SIGKILL"),
+        (
+            '{"event": "No memory", "level": "error"}',
+            "was ended by SIGKILL; its last line: error No memory",
+        ),
+        ("no memory", "was ended by SIGKILL; its last line: no memory"),
+        ('{"not": "of the log"}', 'was ended by SIGKILL; its last line: {"not": "of the log"}'),
+    ],
+)
+async def test_a_signal_explains_itself(tmp_path: Path, last: str, explained: str) -> None:
+    (tmp_path / "app.py").write_text(
+        f"import os\nprint({last!r}, flush=True)\nos.kill(os.getpid(), 9)\n"
+    )
+    journal, screen = Journal(), Screen(["one"], lambda *_: None)
+    with Reaper() as reaper, socket.create_server(("127.0.0.1", 0)) as listener:
+        around = Surroundings(
+            tmp_path, reaper, asyncio.Event(), tmp_path, os.environ, 10.0, Changes(),
+            lambda name, line: screen.show(journal.add_line(name, line)), lambda *_: None,
+        )  # fmt: skip
+        process = Process()
+        await process.start(SupervisedService("one", tmp_path, "127.0.0.1", 1, listener, around))
+        await process.ended
+        assert process.explain(tmp_path) == explained
+        await process.end(around)

@@ -109,16 +109,29 @@ def test_a_network_folder_is_known_by_its_file_system(tmp_path: Path) -> None:
 def test_a_look_for_which_too_many_files_are_open_is_followed_by_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "services").mkdir()
-    fleet = SimpleNamespace(workspace=Workspace(tmp_path), is_ending=False)
+    (tmp_path / "services/user_service").mkdir(parents=True)
+    told = list[str]()
+    fleet = SimpleNamespace(
+        workspace=Workspace(tmp_path), is_ending=False, database=SimpleNamespace(pending=()),
+        tell=lambda *news: told.append(news[1]),
+    )  # fmt: skip
     looks = 0
 
     def refuse(_path: Path, _pattern: str) -> Iterator[Path]:
         nonlocal looks
         looks += 1
-        fleet.is_ending = looks > 2
+        if looks < 3:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return iter(())
+
+    async def refuse_change(*_: object) -> None:
+        fleet.is_ending = looks > 4
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(Path, "glob", refuse)
+    monkeypatch.setattr("scaffold.supervisor.watching._Looks.take_up", refuse_change)
     asyncio.run(watch(cast("Any", fleet)))
-    assert looks == 3
+
+    assert looks == 5
+    assert len(told) == 2
+    assert "A change is not taken up: Too many open files, of which " in told[0]

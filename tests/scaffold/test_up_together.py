@@ -109,6 +109,8 @@ def test_one_that_cannot_start_is_told_of_while_the_others_serve(fleet: Fleet) -
     assert found["product-service"]["state"] == "ready"
     assert found["user-service"]["state"] == "failed"
     assert "SyntaxError" in found["user-service"]["reason"]
+    restarts = {each["name"]: each["restarts"] for each in mended["services"]}
+    assert restarts["product-service"] == 0 < restarts["user-service"]
     assert {each["state"] for each in mended["services"]} == {"ready"}
     assert len({each["pid"] for each in mended["services"]}) == 1
     assert detached.left() == []
@@ -127,7 +129,8 @@ def test_a_process_that_ends_is_followed_by_another(fleet: Fleet) -> None:
         detached.run("stop")
 
     assert {each["pid"] for each in after["services"]} != {killed}
-    assert re.search("was ended by SIGKILL", lines)
+    assert {each["restarts"] for each in after["services"]} == {1}
+    assert re.search("was ended by SIGKILL$", lines, re.MULTILINE)
     assert detached.left() == []
 
 

@@ -7,18 +7,23 @@ besides, which only the page can read.
 """
 
 import asyncio
+import os
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from hmac import compare_digest
 from importlib.resources import files
+from pathlib import Path
 from secrets import token_urlsafe
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import uvicorn
 from quart import Quart, Response, abort, request
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from werkzeug.exceptions import HTTPException
 
 from scaffold.errors import ScaffoldError
@@ -39,6 +44,8 @@ TO = f"{OWN}/to/"
 _END_TIMEOUT = 2
 """Seconds that requests have at the end of the fleet."""
 _TOKEN = "X-Fleet-Token"  # noqa: S105 - the name of a header
+_USERS = {0, os.geteuid(), int(os.environ.get("SUDO_UID", "0"))}
+"""That may ask: root, whoever has the fleet up, and who has become root for it."""
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 _MEDIA = {
     ".html": "text/html",
@@ -59,6 +66,48 @@ _HEADERS = {
 }
 
 
+class _Protocol(HttpToolsProtocol):
+    """Has each request know its connection."""
+
+    @cached_property
+    def is_allowed(self) -> bool:
+        """Whether it is of this user or root: another one of the machine can open its ports too.
+
+        It is looked up once, and not for what services answer, whose ports are as open.
+        """
+        peer = self.transport.get_extra_info("peername")
+        return find_user(peer, self.transport.get_extra_info("sockname")) in _USERS
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["connection"] = self  # type: ignore[typeddict-unknown-key]
+
+
+def find_user(client: tuple[str, int], server: tuple[str, int]) -> int | None:
+    """Return whose the client's end of a connection within this machine is.
+
+    It is this user's where the system does not tell, and nobody's where it is closed already.
+    """
+    ends = [
+        f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
+        for host, port in (client, server)
+    ]
+    mapped = f"{int.from_bytes(bytes((0, 0, 255, 255)), sys.byteorder):08X}".rjust(24, "0")
+    for name, before in (("tcp", ""), ("tcp6", mapped)):  # an IPv6 socket may ask by IPv4
+        try:
+            lines = Path("/proc/net", name).read_text(encoding="ascii").splitlines()
+        except OSError:
+            if not before:
+                return os.geteuid()
+            continue
+        wanted = f" {before}{ends[0]} {before}{ends[1]} "
+        for line in lines:
+            if wanted in line:
+                fields = line.split()
+                return int(fields[7]) if fields[9] != "0" else None
+    return None
+
+
 class _Server(uvicorn.Server):
     """A server that leaves signals to the supervisor."""
 
@@ -73,7 +122,7 @@ async def serve(fleet: "Fleet", listener: socket.socket) -> None:
     async with sources.running(), Gateway() as gateway:
         app = PageApplication(fleet, sources, gateway)
         config = uvicorn.Config(
-            app, http="httptools", ws="none", lifespan="off", proxy_headers=False,
+            app, http=_Protocol, ws="none", lifespan="off", proxy_headers=False,
             server_header=False, date_header=False, access_log=False, log_config=None,
             log_level="critical", timeout_graceful_shutdown=_END_TIMEOUT,
         )  # fmt: skip
@@ -128,11 +177,16 @@ class PageApplication(Quart):
             await self._page_asgi(scope, receive, send)
             return
         headers = dict(scope["headers"])
+        path = scope["path"]
+        is_own, refusal = path == "/" or path.startswith(f"{OWN}/"), ""
         if not _LOOPBACK.fullmatch(headers.get(b"host", b"").decode("latin-1")):
             # The name of a site may lead to this machine: DNS rebinding.
-            await refuse(send, 403, "Ask by the name localhost")
+            refusal = "Ask by the name localhost"
+        elif is_own and not cast("Any", scope)["connection"].is_allowed:
+            refusal = "Another user of this machine has the fleet up"
+        if refusal:
+            await refuse(send, 403, refusal)
             return
-        path = scope["path"]
         target = scope["raw_path"] + (
             b"?" + scope["query_string"] if scope["query_string"] else b""
         )
@@ -149,7 +203,7 @@ class PageApplication(Quart):
             scope["headers"] = [
                 each for each in scope["headers"] if each[0] != _TOKEN.lower().encode()
             ]
-        elif path == "/" or path.startswith(f"{OWN}/"):
+        elif is_own:
             await self._page_asgi(scope, receive, send)
             return
         else:

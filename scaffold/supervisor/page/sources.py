@@ -223,10 +223,12 @@ class Sources:
         while True:
             await self.wanted.wait()
             if self._fleet.database.state not in ("starting", "stopped"):
-                async with self._managing("activity", "--every", f"{_INTERVAL:g}") as process:
-                    assert process.stdout is not None
-                    while self.wanted.is_set() and (line := await process.stdout.readline()):
-                        with suppress(ValueError):
+                with suppress(
+                    ScaffoldError, ValueError
+                ):  # or a line is too long; it is asked again
+                    async with self._managing("activity", "--every", f"{_INTERVAL:g}") as process:
+                        assert process.stdout is not None
+                        while self.wanted.is_set() and (line := await process.stdout.readline()):
                             self.activity = json.loads(line)
                 self.activity = None
             if self.wanted.is_set():
@@ -236,16 +238,22 @@ class Sources:
     async def _managing(
         self, *arguments: str, stderr: int = asyncio.subprocess.DEVNULL
     ) -> AsyncIterator[asyncio.subprocess.Process]:
-        """Run a command of the database manager, which ends with the block."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "db_manager", *arguments),
-            cwd=self._fleet.workspace.root,
-            env=self._fleet.database.environment,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=stderr,
-            start_new_session=True,
-        )
+        """Run a command of the database manager, which ends with the block.
+
+        Raises ScaffoldError where it does not start.
+        """
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "db_manager", *arguments),
+                cwd=self._fleet.workspace.root,
+                env=self._fleet.database.environment,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        except OSError as error:  # too many open files
+            raise ScaffoldError(f"db_manager does not start: {error.strerror}.") from error
         reaper = self._fleet.reaper
         reaper.watch(process.pid)
         try:
