@@ -157,7 +157,7 @@ class Live(Observer):
     def end_request(self, request: ObservedRequest) -> None:
         """Tell of it, in detail where its steps were noted; of others where they failed.
 
-        Left out is what the page that follows asks itself, whoever asks it, while that goes well.
+        Left out is what the page that follows asks itself, whichever client asks it, while that goes well.
         """
         self._running -= 1
         if request.rule in ASKED_BY_PAGE and request.status == 200:

@@ -162,7 +162,7 @@ def _answers(place: Place, command: str, **arguments: Any) -> Iterator[Answer]:
 
 
 def _refuse_unread() -> None:
-    """Raise BrokenPipeError where nobody reads the output any more, as writing to it would."""
+    """Raise BrokenPipeError where the reader of the output has left, as writing to it would."""
     looking = select.poll()
     looking.register(sys.stdout, 0)  # for errors alone
     if any(what & (select.POLLERR | select.POLLHUP) for _, what in looking.poll(0)):

@@ -37,7 +37,7 @@ async def run(
         fleet = Fleet(workspace, options, place.folder, reaper, screen)
 
         def end(number: signal.Signals) -> None:
-            # Of a closed terminal the shell tells, and the kernel once more: nobody hurries.
+            # Of a closed terminal the shell tells, and the kernel once more: that is no hurry.
             if not (number == signal.SIGHUP and fleet.is_ending):
                 fleet.stop()
 

@@ -94,7 +94,7 @@ class Output:
 
 
 def echo(line: str, is_error: bool) -> None:
-    """Write a line at once; raises OSError where nobody reads it."""
+    """Write a line at once; raises OSError where its reader has left."""
     click.echo(line, err=is_error)
 
 

@@ -45,7 +45,7 @@ _END_TIMEOUT = 2
 """Seconds that requests have at the end of the fleet."""
 _TOKEN = "X-Fleet-Token"  # noqa: S105 - the name of a header
 _USERS = {0, os.geteuid(), int(os.environ.get("SUDO_UID", "0"))}
-"""That may ask: root, whoever has the fleet up, and who has become root for it."""
+"""That may ask: root, the user who has the fleet up, and the one who has become root for it."""
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 _MEDIA = {
     ".html": "text/html",
@@ -86,7 +86,7 @@ class _Protocol(HttpToolsProtocol):
 def find_user(client: tuple[str, int], server: tuple[str, int]) -> int | None:
     """Return whose the client's end of a connection within this machine is.
 
-    It is this user's where the system does not tell, and nobody's where it is closed already.
+    It is this user's where the system does not tell, and of no user where it is closed already.
     """
     ends = [
         f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"

@@ -12,7 +12,7 @@ import { begin, on, store } from "./store.js";
 
 const VIEWS = ["services", "requests", "logs", "routes", "database"];
 
-/** Decode a part of the address, which anyone may have written. */
+/** Decode a part of the address, which a stranger may have written. */
 function decode(text) {
   try {
     return decodeURIComponent(text);
