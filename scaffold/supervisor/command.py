@@ -125,8 +125,9 @@ def _choose(services: list[Service], names: tuple[str, ...]) -> list[Service]:
     for name in names:
         if name not in by_name:
             near = get_close_matches(name, by_name, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise ScaffoldError(f"There is no service {name!r}.{hint}")
+            known = ", ".join(each.called for each in services)
+            hint = f"Did you mean {by_name[near[0]].called}?" if near else f"There are: {known}."
+            raise ScaffoldError(f"There is no service {name!r}. {hint}")
     chosen = [by_name[name] for name in dict.fromkeys(names)] or services
     for each in chosen:
         each.refuse_half()

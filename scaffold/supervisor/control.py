@@ -128,7 +128,8 @@ class Asked:
         for name in self.asked["services"]:
             if name not in known:
                 near = get_close_matches(name, known, n=1)
-                hint = f" Did you mean {near[0]}?" if near else ""
+                names = ", ".join(dict.fromkeys(known.values()))
+                hint = f" Did you mean {known[near[0]]}?" if near else f" There are: {names}."
                 await self.write({"error": f"No service {name!r} is up.{hint}"})
                 return
             self.named.append(known[name])

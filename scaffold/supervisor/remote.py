@@ -187,7 +187,7 @@ def show(found: Answer, *, as_json: bool = False) -> None:
     now = time.time()
     rows = [("SERVICE", "STATE", "FOR", "ADDRESS", "PROCESS", "RESTARTS")]
     rows += [
-        (each["name"], each["state"], _describe_age(now - each["since"]), each["url"],
+        (each["name"], _describe_state(each), _describe_age(now - each["since"]), each["url"],
          str(each["pid"] or "-"), str(each["restarts"]))
         for each in found["services"]
     ]  # fmt: skip
@@ -237,6 +237,12 @@ def refuse_failed(found: Answer) -> None:
     ]
     if bad:
         raise ScaffoldError("\n".join(bad))
+
+
+def _describe_state(service: Answer) -> str:
+    """Return a state, in which an older process may serve since the newer one did not start."""
+    is_behind = service["state"] == "ready" and service["reason"]
+    return "ready (older code)" if is_behind else str(service["state"])
 
 
 def _describe_age(seconds: float) -> str:

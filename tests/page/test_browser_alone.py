@@ -56,6 +56,30 @@ async def test_the_search_finds_lines_that_were_left_out(tmp_path: Path) -> None
     assert browser.complaints == []
 
 
+async def test_code_that_does_not_start_is_shown_whole_though_an_older_process_serves(
+    tmp_path: Path, deaf_socket: socket.socket
+) -> None:
+    why = f"{'ended with exit code 1: ' * 9}services/user_service/app.py:7: SyntaxError: x"
+    async with shown(tmp_path) as (page, browser):
+        service = page.fleet.services["user-service"] = service_at(
+            page.fleet, "user-service", deaf_socket
+        )
+        service.state, service.reason = "ready", why
+        page.fleet.changes.tell()
+        row = "document.querySelector('tr[data-service=\"user-service\"] {}')"
+        state, reason = row.format(".state"), row.format(".reason")
+        wanted = f"{state}?.innerText === 'ready (older code)' && {state}.dataset.state"
+        assert await asyncio.to_thread(browser.wait_for, wanted) == "behind"
+        assert await asyncio.to_thread(browser.evaluate, f"{reason}.innerText") == why
+        shown_whole = f"{reason}.scrollWidth <= {reason}.clientWidth"
+        assert await asyncio.to_thread(browser.evaluate, shown_whole)
+        summary = "document.querySelector('#summary')"
+        told = await asyncio.to_thread(browser.evaluate, f"{summary}.innerText")
+
+    assert told.startswith("1 of 1 ready (1 with older code)")
+    assert browser.complaints == []
+
+
 async def test_requests_that_were_left_out_are_counted(tmp_path: Path) -> None:
     rows = "[...document.querySelectorAll('#request-list li')]"
     left_out = f"{rows}.filter(e => e.className === 'omitted').map(e => parseInt(e.innerText))"

@@ -393,7 +393,7 @@ def test_a_port_that_another_program_has_is_named_with_it(fleet: Fleet) -> None:
     ("name", "expected"),
     [
         ("user-servce", "There is no service 'user-servce'. Did you mean user-service?"),
-        ("nothing", "There is no service 'nothing'."),
+        ("nothing", "There is no service 'nothing'. There are: product-service, user-service."),
     ],
 )
 def test_a_name_that_no_service_has_is_refused(fleet: Fleet, name: str, expected: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import select
 import shlex
 import signal
@@ -169,6 +170,8 @@ def test_a_service_that_does_not_start_is_named_with_its_line(fleet: Fleet) -> N
         _, told = running.run("restart", "user-service", code=1)
         assert place in told
         assert fleet.get(fleet.users) == 200  # by the process before
+        assert re.search(r"user-service +ready \(older code\) ", running.run("ps")[0])
+        assert {each["state"] for each in running.get_json("ps")["services"]} == {"ready"}
     finally:
         app.write_text(source)
         running.run("stop")

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 import scaffold.supervisor.service as service_module
+from scaffold.supervisor.control import Answer, Asked
 from scaffold.supervisor.journal import Changes, Journal
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.screen import Output, Screen
 from scaffold.supervisor.service import Process, SupervisedService, Surroundings
+from tests.page.served import made_fleet, service_at
 
 
 @contextmanager
@@ -45,6 +47,33 @@ def test_output_that_is_not_read_waits_for_nobody_and_says_what_is_left_out() ->
     os.close(written)
     assert shown >= 10_000
     assert left_out > 0
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "hint"),
+    [
+        ("logs", "orders", "Did you mean order-service?"),
+        ("restart", "order_servce", "Did you mean order-service?"),
+        ("restart", "nope", "There are: order-service, people."),
+        ("logs", "nope", "There are: order-service, people, fleet, database."),
+    ],
+)
+async def test_a_name_that_no_service_has_is_answered_with_those_that_there_are(
+    tmp_path: Path, command: str, name: str, hint: str
+) -> None:
+    told = list[Answer]()
+
+    async def write(answer: Answer) -> None:
+        told.append(answer)
+
+    with made_fleet(tmp_path) as fleet, socket.create_server(("127.0.0.1", 0)) as listener:
+        for package, called in (("order_service", "order-service"), ("user_service", "people")):
+            service = service_at(fleet, called, listener)
+            service.folder = tmp_path / package
+            fleet.services[called] = service
+        await Asked(fleet, {"command": command, "services": [name]}, write).answer()
+
+    assert told == [{"error": f"No service {name!r} is up. {hint}"}]
 
 
 def test_output_that_has_gone_is_no_trouble() -> None:

@@ -7,7 +7,7 @@ import { close } from "./drawer.js";
 import { showLogs } from "./logs.js";
 import { showRequest, showRequests } from "./requests.js";
 import { showRoute, showRoutes } from "./routes.js";
-import { showService, showServices } from "./services.js";
+import { isBehind, showService, showServices } from "./services.js";
 import { begin, on, store } from "./store.js";
 
 const VIEWS = ["services", "requests", "logs", "routes", "database"];
@@ -52,8 +52,9 @@ function summarise() {
   }
   const ready = services.filter((service) => service.state === "ready").length;
   const summary = find("summary");
-  summary.dataset.bad = ready < services.length;
-  write(summary, `${ready} of ${services.length} ready · ${rate(requests)} requests/s · ${plural(errors, "error")}`);
+  const behind = services.filter(isBehind).length;
+  summary.dataset.bad = ready < services.length || behind > 0;
+  write(summary, `${ready} of ${services.length} ready${behind ? ` (${behind} with older code)` : ""} · ${rate(requests)} requests/s · ${plural(errors, "error")}`);
   const title = ready < services.length ? `${services.length - ready} not ready – ${store.name}` : store.name;
   if (document.title !== title) document.title = title;
   write(find("name"), store.name);

@@ -34,6 +34,10 @@ function update() {
 /** What a service has alone; or else what its process has, which is others' too. */
 const memory = (service) => (service.shared_memory ? `${bytes(service.shared_memory)} shared` : bytes(service.memory));
 
+/** Whether an older process serves, since the newer one did not start. */
+export const isBehind = (service) => service.state === "ready" && service.reason !== "";
+const stateOf = (service) => (isBehind(service) ? "ready (older code)" : service.state);
+
 function makeRow(name) {
   const state = h("span", { class: "state" });
   const reason = h("span", { class: "reason" });
@@ -63,8 +67,8 @@ function makeRow(name) {
     element,
     update(service) {
       element.dataset.state = service.state;
-      state.dataset.state = service.state;
-      write(state, service.state);
+      state.dataset.state = isBehind(service) ? "behind" : service.state;
+      write(state, stateOf(service));
       write(reason, service.reason.split("\n")[0]);
       reason.hidden = !service.reason;
       write(cells.port, String(service.port));
@@ -132,7 +136,7 @@ export function showService(name) {
     const { pool } = service;
     const { database } = store.fleet;
     const told = [
-      ["State", `${service.state}, for ${age(service.since)}`],
+      ["State", `${stateOf(service)}, for ${age(service.since)}`],
       ["Health", service.ready ? "healthy, and ready" : service.health || "…"],
       ["Address", `http://localhost:${service.port}/api/v1/`],
       ["Process", service.pid === null ? "none" : `${service.pid}${service.processes > 1 ? `, ${service.processes} shared` : ""}`],
