@@ -211,7 +211,7 @@ class Database:
         try:
             await first_of(task, self._ending)
         finally:  # where it is cancelled too, as what looks at revisions is at the end of the fleet
-            if not task.done():
+            if self._ending.is_set() or not task.done():
                 await self._stop(process)
             said = await task
             await process.wait()
