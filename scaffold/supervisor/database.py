@@ -18,7 +18,7 @@ from scaffold.errors import ScaffoldError, describe
 from scaffold.supervisor.journal import Changes
 from scaffold.supervisor.processes import TERMINATION_TIMEOUT
 from scaffold.supervisor.reaper import Reaper
-from scaffold.supervisor.service import first_of
+from scaffold.supervisor.service import LAST_LINES_TIMEOUT, first_of
 from scaffold.workspace import Service
 
 Said = TypeVar("Said")
@@ -130,7 +130,7 @@ class Database:
                 self._failure = f"migrate cannot start: {describe(error)}"
                 self._show(self._failure)
             else:
-                said = await self._until_end(process, self._show_all(process))
+                said = await self._until_end(process, self._show_all(process), "")
                 self._failure = said if process.returncode else ""
             if self._ending.is_set():
                 return "The fleet is ending."
@@ -141,7 +141,7 @@ class Database:
         """Store the rows that services begin with; return why that fails, "" where it does not."""
         async with self._one_at_a_time:
             process = await self._run("seed", stderr=asyncio.subprocess.STDOUT)
-            said = await self._until_end(process, self._show_all(process))
+            said = await self._until_end(process, self._show_all(process), "")
         return (said or f"seed ended with exit code {process.returncode}") * bool(
             process.returncode
         )
@@ -155,7 +155,7 @@ class Database:
             try:
                 process = await self._run("status", "--json", stderr=asyncio.subprocess.DEVNULL)
                 assert process.stdout is not None
-                text = await self._until_end(process, process.stdout.read())
+                text = await self._until_end(process, self._read_all(process), b"")
             except OSError as error:
                 self._become(self.state, f"db_manager status cannot start: {describe(error)}")
                 return
@@ -204,19 +204,20 @@ class Database:
         return process
 
     async def _until_end(
-        self, process: asyncio.subprocess.Process, reading: Coroutine[Any, Any, Said]
+        self, process: asyncio.subprocess.Process, reading: Coroutine[Any, Any, Said], nothing: Said
     ) -> Said:
-        """Return what a command says, once it or the fleet has ended."""
+        """Return what a command says, once it or the fleet has ended; then perhaps `nothing`."""
         task = asyncio.create_task(reading)
         try:
             await first_of(task, self._ending)
         finally:  # where it is cancelled too, as what looks at revisions is at the end of the fleet
             if self._ending.is_set() or not task.done():
                 await self._stop(process)
-            said = await task
-            await process.wait()
+                # What it has started may have its output for longer.
+                await asyncio.wait([task], timeout=LAST_LINES_TIMEOUT)
+                task.cancel()
             self._reaper.unwatch(process.pid)
-        return said
+        return nothing if task.cancelled() or not task.done() else await task
 
     async def _show_all(self, process: asyncio.subprocess.Process) -> str:
         """Show what a command says until it ends; return its error, or else its last line."""
@@ -228,6 +229,12 @@ class Database:
             said = f"{said} {text.strip()}" if said.startswith("Error:") else text.strip() or said
         await process.wait()
         return said.removeprefix("Error:").strip()
+
+    async def _read_all(self, process: asyncio.subprocess.Process) -> bytes:
+        assert process.stdout is not None
+        text = await process.stdout.read()
+        await process.wait()
+        return text
 
     async def _stop(self, process: asyncio.subprocess.Process) -> None:
         if process.returncode is None:

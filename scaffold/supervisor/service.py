@@ -43,7 +43,7 @@ _FRAME, _EXCEPTION = re.compile(r'\s*File "(.+)", line (\d+)'), re.compile(r"[A-
 """Lines of a traceback: a place, and the last one."""
 _PIPE_SIZE = 1024 * 1024
 """Bytes of output that may wait for the supervisor: the most that Linux gives without a right."""
-_LAST_LINES_TIMEOUT = 1.0
+LAST_LINES_TIMEOUT = 1.0
 """Seconds for which output is read of a process that has ended."""
 
 _HANDING = """
@@ -223,7 +223,7 @@ class Process(asyncio.DatagramProtocol):
     async def _wait(self, following: "asyncio.Task[None]") -> int:
         code = await self.process.wait()
         # What it has started may hold its output for longer.
-        await asyncio.wait([following], timeout=_LAST_LINES_TIMEOUT)
+        await asyncio.wait([following], timeout=LAST_LINES_TIMEOUT)
         following.cancel()
         return code
 

@@ -367,6 +367,7 @@ class Terminal:
             time.sleep(0.05)
 
     def press(self, key: str) -> None:
+        self.shown = ""  # what comes next is of this key
         os.write(self._terminal, key.encode())
 
     def close(self) -> None:
