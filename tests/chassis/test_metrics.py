@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -143,6 +144,8 @@ async def test_an_answer_that_is_cut_is_no_good_one(
     kind: type[ServiceApplication], registry: CollectorRegistry,
     end: str, ended: str | None, status: str,
 ) -> None:  # fmt: skip
+    if (kind, end) == (ServiceApplication, "lasts") and version("quart").startswith("0.23"):
+        pytest.skip("Quart's own class waits for its client here since 0.23.1")
     app, observer, begun = kind(__name__, static_folder=None), Ended(), asyncio.Event()
     app.observers.add(Metrics(app, registry))
     app.observers.add(observer)
