@@ -140,7 +140,7 @@ class Ended(Observer):
         ("is whole", None, "2xx"),
     ],
 )
-async def test_an_answer_that_is_cut_is_no_good_one(
+async def test_an_answer_that_is_cut_is_no_good_one(  # noqa: C901 - one end after another
     kind: type[ServiceApplication], registry: CollectorRegistry,
     end: str, ended: str | None, status: str,
 ) -> None:  # fmt: skip
