@@ -203,22 +203,10 @@ class ServiceApplication(BoundedApplication):
         if scope["type"] != "http":
             await super().asgi_app(scope, receive, send)
             return
-        if self.observers.all:
-            await self._answer_observed(scope, receive, send)
-        else:
+        if not self.observers.all:
             await self._answer(scope, receive, send)
-
-    async def _answer_observed(
-        self, scope: "HTTPScope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
-    ) -> None:
-        """Answer with the request's id, and tell those that observe it when it begins and ends."""
-        observed = ObservedRequest.begin(scope)
-        REQUEST.set(observed)
-        for observer in self.observers.of_begins:
-            try:
-                observer.begin_request(observed)
-            except Exception:
-                log_trouble(observer)
+            return
+        observed = self._begin(scope)
         try:
             await self._answer(scope, receive, send)
         except Exception as error:
@@ -226,6 +214,17 @@ class ServiceApplication(BoundedApplication):
             raise
         finally:
             self._note_end(observed)
+
+    def _begin(self, scope: "HTTPScope") -> ObservedRequest:
+        """Tell of a request, which is the current one from now on."""
+        observed = ObservedRequest(scope)
+        REQUEST.set(observed)
+        for observer in self.observers.of_begins:
+            try:
+                observer.begin_request(observed)
+            except Exception:
+                log_trouble(observer)
+        return observed
 
     def _note_end(self, observed: ObservedRequest) -> None:
         """Tell of a request soon, or of all that have ended when they are many.
