@@ -32,11 +32,13 @@ def start() -> None:
 @postgres.command()
 def run() -> None:
     """Run the server until Ctrl-C, SIGTERM or the end of the input; print its URL."""
-    with _server() as server, server as url:
-        click.echo(url)
-        with suppress(KeyboardInterrupt):
-            for _ in sys.stdin:  # which is not read: only its end counts
-                pass
+    with _server() as server:
+        with server as url:
+            click.echo(url)
+            with suppress(KeyboardInterrupt):
+                for _ in sys.stdin:  # which is not read: only its end counts
+                    pass
+        server.await_end()
 
 
 @postgres.command()

@@ -85,6 +85,10 @@ class EmbeddedPostgres:
         """Stop the server at once, even if it has clients; without a server, do nothing."""
         self._server.stop()
 
+    def await_end(self) -> None:
+        """Wait until the server that this process has left is stopped, unless others use it."""
+        self._server.await_end()
+
     def status(self) -> "ServerStatus":
         """Return what can be said about the server without changing anything."""
         return self._server.status()

@@ -20,6 +20,7 @@ from quart_fleet.postgres._locks import (
     find_folder,
     is_held,
     open_lock,
+    opened,
     take_exclusive,
     take_shared,
 )
@@ -59,6 +60,16 @@ def end_lease(layout: Layout, lease: int) -> None:
             ensure_reaper(layout)
     finally:
         os.close(lease)
+
+
+def await_end(layout: Layout) -> None:
+    """Wait until the reaper has stopped the server, unless others hold a lease."""
+    for _ in attempts(_STOP_TIMEOUT):
+        if not is_held(layout.reaper):
+            return
+        with opened(layout.lease) as lease:
+            if not take_exclusive(lease) and take_shared(lease):
+                return
 
 
 def ensure_reaper(layout: Layout) -> None:
@@ -144,3 +155,4 @@ def watch(layout: Layout) -> None:
 
 if __name__ == "__main__":
     watch(Layout.of(Path(sys.argv[1])))
+    os._exit(0)  # at once: what waits for it sees no process that is left

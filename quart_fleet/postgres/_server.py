@@ -30,7 +30,7 @@ from quart_fleet.postgres._postmaster import (
     shut_down,
     unpin,
 )
-from quart_fleet.postgres._reaper import end_lease, take_lease
+from quart_fleet.postgres._reaper import await_end, end_lease, take_lease
 
 _START_TIMEOUT = 60
 _YOUNG = 60
@@ -101,6 +101,10 @@ class Server:
     def leave(self, lease: int) -> None:
         """End the lease."""
         end_lease(self.layout, lease)
+
+    def await_end(self) -> None:
+        """Wait until the server has stopped after its last client, unless others use it."""
+        await_end(self.layout)
 
     def pin(self) -> None:
         """Keep the server running without clients; the caller holds a lease."""

@@ -181,8 +181,8 @@ class Database:
         async with self._one_at_a_time:
             if self._server is not None:
                 assert self._server.stdin is not None
-                self._server.stdin.close()
-                await self._stop(self._server)
+                self._server.stdin.close()  # which ends it, once PostgreSQL has stopped
+                await self._stop(self._server, TERMINATION_TIMEOUT)
                 self._reaper.unwatch(self._server.pid)
             self._become("stopped")
 
@@ -236,7 +236,10 @@ class Database:
         await process.wait()
         return text
 
-    async def _stop(self, process: asyncio.subprocess.Process) -> None:
+    async def _stop(self, process: asyncio.subprocess.Process, patience: float = 0.0) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await process.wait()
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.terminate()

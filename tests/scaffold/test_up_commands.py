@@ -26,6 +26,7 @@ import pytest
 from scaffold.supervisor import control
 from scaffold.supervisor.place import Place
 from tests.ports import reserve_port
+from tests.postgres.owner import find_users_of
 from tests.scaffold.test_up import MARK, TIMEOUT, Fleet, Marked, Up
 from tests.workspace import GeneratedWorkspace
 
@@ -98,6 +99,7 @@ def detached(workspace: GeneratedWorkspace, *arguments: str) -> Iterator[tuple[D
         running.run("stop")
         left = running.left()
         assert left == []
+        assert find_users_of(workspace.root / ".postgres") == set()
         assert not Place.of(workspace.root).folder.exists()
 
 
