@@ -32,7 +32,7 @@ from quart_fleet.database.explanations import (
     driver_error,
     is_lost,
     is_server_unavailable,
-    note_rights,
+    note_remedy,
     was_not_carried_out,
     was_rolled_back,
 )
@@ -319,7 +319,7 @@ class Transaction:
             failed = error
             if self._state is not _State.OPEN:
                 self._state = _State.UNSETTLED
-            note_rights(error)
+            note_remedy(error)
             if is_server_unavailable(error, self._connection):
                 self._database.give_up(self._connection, error)
                 raise DatabaseUnavailableError from error

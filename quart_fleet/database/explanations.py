@@ -252,12 +252,20 @@ def _explain_tls(error: ssl.SSLError, place: str) -> str:
     )
 
 
-def note_rights(error: BaseException) -> None:
-    """Add what to do to an error of a role that lacks a right; logs and pytest show it."""
+def note_remedy(error: BaseException) -> None:
+    """Add what to do to an error of a role that lacks a right, or of a database that lacks a table.
+
+    Logs and pytest show it.
+    """
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         error.add_note(
             "A service may use the tables of the models that name it, as by __table_args__ = "
             '{"info": {"service": "user-service"}}. After a change there: python -m db_manager migrate'
+        )
+    elif isinstance(error, asyncpg.UndefinedTableError | asyncpg.UndefinedColumnError):
+        error.add_note(
+            "A database may lack what a model has until its revisions are applied: "
+            "python -m db_manager migrate"
         )
 
 

@@ -47,6 +47,17 @@ async def test_a_write_without_commit_is_undone(database: Database) -> None:
     assert await count(database) == 0
 
 
+@pytest.mark.parametrize("sql", ["SELECT 1 FROM nothing", "SELECT nothing FROM users"])
+async def test_what_no_revision_has_made_yet_is_told_with_its_remedy(
+    sql: str, database: Database
+) -> None:
+    async with Transaction(database) as transaction:
+        with pytest.raises(asyncpg.PostgresError, match="does not exist") as raised:
+            await transaction.fetch(Statement(text(sql)))
+
+    assert "python -m db_manager migrate" in raised.value.__notes__[0]
+
+
 async def test_a_write_after_a_commit_needs_a_commit_of_its_own(
     database: Database,
 ) -> None:
