@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import quart
 from quart import Response
-from quart.asgi import ASGIHTTPConnection
+from quart.asgi import ASGIHTTPConnection, ASGIWebsocketConnection
 from quart.debug import traceback_response
 from quart.routing import QuartMap
 from quart.wrappers.base import BaseRequestWebsocket
@@ -179,6 +179,22 @@ class LingeringConnection(ASGIHTTPConnection):
             return message
 
         await super().handle_messages(request, receive_bounded, *answering)
+
+
+class WebsocketConnection(ASGIWebsocketConnection):
+    """Quart's own, which has ended when the handler has, as up to Quart 0.22.
+
+    From then on it would wait for the client to leave, whose handshake may have been refused.
+    """
+
+    async def __call__(self, receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
+        if not TAKES_CONTEXT:
+            await super().__call__(receive, send)
+            return
+        websocket = self._create_websocket_from_scope(send)
+        handling = asyncio.ensure_future(self.handle_websocket(websocket, send))
+        receiving = cast("Any", self).handle_messages(websocket, receive, handling)
+        await _first_of(handling, asyncio.ensure_future(receiving))
 
 
 class RequestBody:

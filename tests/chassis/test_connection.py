@@ -3,11 +3,21 @@
 import asyncio
 from typing import Any, cast
 
-from quart import Blueprint, Request, Response, g, request, request_finished
+import pytest
+from quart import (
+    Blueprint,
+    Request,
+    Response,
+    abort,
+    g,
+    request,
+    request_finished,
+    websocket,
+)
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from quart_fleet.asgi._application import ServiceApplication
-from tests.chassis.serving import Serve, exchange, spell
+from tests.chassis.serving import TIMEOUT, Serve, exchange, spell
 
 
 async def test_what_quart_has_for_a_request_is_there(app: ServiceApplication, serve: Serve) -> None:
@@ -149,3 +159,39 @@ async def test_a_request_that_is_cut_while_it_is_torn_down_is_refused(
     await asyncio.wait([task])
 
     assert [message.get("status") for message in sent] == [503, None]
+
+
+@pytest.mark.parametrize("path", ["/ends", "/fails", "/refuses"])
+async def test_a_websocket_has_ended_with_its_handler_though_its_client_stays(
+    each_app: ServiceApplication, serve: Serve, path: str
+) -> None:
+    ended = asyncio.Event()
+
+    @each_app.websocket("/ends")
+    async def end() -> None:
+        await websocket.send("hello")
+
+    @each_app.websocket("/fails")
+    async def fail() -> None:
+        raise RuntimeError
+
+    @each_app.websocket("/refuses")
+    async def refuse() -> None:
+        abort(403)
+
+    async def note_end(*given: Any) -> None:
+        await inner(*given)
+        ended.set()
+
+    inner, each_app.asgi_app = each_app.asgi_app, note_end  # type: ignore[method-assign, assignment]
+    opening = [
+        "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ]  # fmt: skip
+    async with serve(each_app) as port, asyncio.timeout(TIMEOUT):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(spell("GET", path, *opening).replace(b"Connection: close\r\n", b""))
+        await ended.wait()
+        writer.close()
+
+    assert ended.is_set()
