@@ -9,10 +9,11 @@ import re
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import count
 from secrets import token_hex
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 from quart_fleet.bounds import BOUND
 
@@ -37,22 +38,18 @@ _log = logging.getLogger(__name__)
 _numbers = count(1)
 
 
-@dataclass(eq=False)
 class ObservedRequest:
     """A request in progress, and what is known of it when it has been answered.
 
-    Made for every request: what is not given is a default of the class until it is known.
+    Made for every request: what is not known yet is a default of the class.
+
+    Args:
+        scope: ASGI's, with the client that a believed proxy names.
     """
 
-    scope: "HTTPScope"
-    """ASGI's, with the client that a believed proxy names."""
-    id: bytes
-    """What X-Request-ID says, sent by the client or made here."""
     trace_parent: bytes | None = None
     """What the caller says of the trace that it is a part of."""
-    started: float = field(default_factory=perf_counter)
-    """Seconds, by `time.perf_counter`, as all times here."""
-    seconds: float = field(default=0.0, init=False)
+    seconds: float = 0.0
     """From its head to the end of its answer."""
     rule: str | None = None
     """The path of its route, as `/api/v1/users/<id:record_id>`; None where there is no route."""
@@ -60,29 +57,30 @@ class ObservedRequest:
     """None where the client has left before its answer."""
     is_whole: bool = False
     """Whether the last part of its answer was sent."""
-    left: bool = field(default=False, init=False)
+    left: bool = False
     """Whether it is known that the client has left before all of its answer was sent."""
-    received: int = field(default=0, init=False)
+    received: int = 0
     """Bytes of its body."""
-    body: Any = field(default=None, init=False)
+    body: Any = None
     """What counts them while they come."""
-    sent: int = field(default=0, init=False)
+    sent: int = 0
     """Bytes of its answer's body."""
-    error: Exception | None = field(default=None, init=False)
+    error: Exception | None = None
     """What nothing has foreseen, where it was answered 500 or cut for it."""
-    span: Any = field(default=None, init=False)
+    span: Any = None
     """An observer's own."""
 
-    @classmethod
-    def begin(cls, scope: "HTTPScope") -> Self:
-        """Return the request that begins with these headers."""
-        sent = trace_parent = None
+    def __init__(self, scope: "HTTPScope") -> None:
+        self.scope, sent = scope, None
         for name, value in scope["headers"]:
             if name == REQUEST_ID:
                 sent = value
             elif name == _TRACE_PARENT:
-                trace_parent = value
-        return cls(scope, identify(sent), trace_parent)
+                self.trace_parent = value
+        self.id = identify(sent)
+        """What X-Request-ID says, sent by the client or made here."""
+        self.started = perf_counter()
+        """In seconds, by `time.perf_counter`, as all times here."""
 
     @property
     def ago(self) -> float:
@@ -130,7 +128,7 @@ def find_request() -> ObservedRequest | None:
         observed, request = bound.observed, bound.request
         if observed is None:
             scope = bound.scope if request is None else request.scope
-            observed = ObservedRequest.begin(scope)
+            observed = ObservedRequest(scope)
             bound.observed = observed
         if request is not None and request.url_rule is not None:
             observed.rule = request.url_rule.rule
@@ -181,6 +179,24 @@ class ObservedStatement:
     """The database's name, and its server's host and port; a socket's folder has none."""
 
 
+_SUMMARY = re.compile(
+    r"\s*(?:(SELECT|DELETE)\b.*?\bFROM|(INSERT)\s+INTO|(UPDATE)(?:\s+ONLY)?)\s+([\w.\"]+)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@lru_cache(maxsize=1024)
+def summarise(sql: str) -> str:
+    """Return the command and the first table that a statement names, as `SELECT users`.
+
+    OpenTelemetry's semantic conventions call it `db.query.summary`.
+    """
+    if found := _SUMMARY.match(sql):
+        command = found[1] or found[2] or found[3]
+        return f"{command.upper()} {found[4]}"
+    return sql.split(None, 1)[0].upper() if sql.strip() else ""
+
+
 @dataclass(eq=False, slots=True)
 class ObservedCall:
     """A call of another service."""
@@ -204,12 +220,27 @@ class ObservedCall:
     """An observer's own."""
 
 
+EndedStatement = tuple[str, float, float, BaseException | None, ObservedRequest | None]
+"""`sql`, `started`, `seconds`, `error` and `request` of an ObservedStatement, which costs more."""
+
+
 class Observer:
     """Hears of what a process does: a derived class has those methods that it needs.
 
     They return soon. What they raise is logged: it keeps nothing from its answer, and no other one
     from hearing of it.
     """
+
+    ended_statements: list[EndedStatement] | None = None
+    """Where those are put that have ended, for an observer that takes them from there later."""
+
+    def take_statements(self) -> list[EndedStatement]:
+        """Return those that have ended since the last time."""
+        if not self.ended_statements:
+            return []
+        taken = self.ended_statements[:]
+        del self.ended_statements[: len(taken)]
+        return taken
 
     def begin_request(self, request: ObservedRequest) -> None:
         """Nothing of it is known but its scope and its id."""
@@ -229,7 +260,7 @@ class Observer:
         """The server has answered in place of the application, which never heard of the request."""
 
     def end_statement(self, statement: ObservedStatement) -> None:
-        """It has ended, well or not."""
+        """It has ended, well or not; not called of an observer that has `ended_statements`."""
 
     def begin_call(self, call: ObservedCall, headers: dict[str, str]) -> None:
         """It is about to be sent with these headers, to which more may be added."""
@@ -245,6 +276,9 @@ class Observers:
         self.all: tuple[Observer, ...] = ()
         self.of_begins: tuple[Observer, ...] = ()
         self.of_statements: tuple[Observer, ...] = ()
+        self.ended_statements: tuple[list[EndedStatement], ...] = ()
+        self.have_statements = False
+        """Whether statements are to be told of."""
 
     def add(self, observer: Observer) -> None:
         """Tell it from now on, after the others."""
@@ -261,6 +295,9 @@ class Observers:
 
         self.all = tuple(observers)
         self.of_begins, self.of_statements = have("begin_request"), have("end_statement")
+        lists = [each.ended_statements for each in observers]
+        self.ended_statements = tuple(each for each in lists if each is not None)
+        self.have_statements = bool(self.of_statements or self.ended_statements)
 
 
 def log_trouble(observer: Observer) -> None:

@@ -58,6 +58,8 @@ _HEALTH = f"{PREFIX}/health"
 _WITHOUT_BODY = (204, 304)
 SOON, MOST_AT_ONCE = 0.010, 32
 """Observers are told together of so many requests that have ended, or of all after so many seconds."""
+_CUT_TIMEOUT = 1.0
+"""Seconds that requests which were cut at the end get before what they use ends too."""
 _NOWHERE = "/ "
 """A path that no route has, for what is outside of the application's root, or no URL."""
 
@@ -203,22 +205,10 @@ class ServiceApplication(BoundedApplication):
         if scope["type"] != "http":
             await super().asgi_app(scope, receive, send)
             return
-        if self.observers.all:
-            await self._answer_observed(scope, receive, send)
-        else:
+        if not self.observers.all:
             await self._answer(scope, receive, send)
-
-    async def _answer_observed(
-        self, scope: "HTTPScope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
-    ) -> None:
-        """Answer with the request's id, and tell those that observe it when it begins and ends."""
-        observed = ObservedRequest.begin(scope)
-        REQUEST.set(observed)
-        for observer in self.observers.of_begins:
-            try:
-                observer.begin_request(observed)
-            except Exception:
-                log_trouble(observer)
+            return
+        observed = self._begin(scope)
         try:
             await self._answer(scope, receive, send)
         except Exception as error:
@@ -226,6 +216,17 @@ class ServiceApplication(BoundedApplication):
             raise
         finally:
             self._note_end(observed)
+
+    def _begin(self, scope: "HTTPScope") -> ObservedRequest:
+        """Tell of a request, which is the current one from now on."""
+        observed = ObservedRequest(scope)
+        REQUEST.set(observed)
+        for observer in self.observers.of_begins:
+            try:
+                observer.begin_request(observed)
+            except Exception:
+                log_trouble(observer)
+        return observed
 
     def _note_end(self, observed: ObservedRequest) -> None:
         """Tell of a request soon, or of all that have ended when they are many.
@@ -294,7 +295,10 @@ class ServiceApplication(BoundedApplication):
             self.refusals[status] = await self._write_refusal(status)
 
     async def shutdown(self) -> None:
-        """End, with nothing untold."""
+        """End once all that was cut has ended too, with nothing untold."""
+        deadline = perf_counter() + _CUT_TIMEOUT
+        while self.running and perf_counter() < deadline:  # noqa: ASYNC110 - there is hardly one
+            await asyncio.sleep(SOON)
         self.tell_ended()
         await super().shutdown()
 

@@ -93,16 +93,16 @@ def listeners_of(database: "Database") -> list[tuple[str, Callable[..., None]]]:
     """Return what tells the observers of a database of the statements of sessions."""
 
     def begin(*arguments: Any) -> None:
-        if database.observers.of_statements:
+        if database.observers.have_statements:
             arguments[4].started = perf_counter()
 
     def end(*arguments: Any) -> None:
-        if database.observers.of_statements:
+        if database.observers.have_statements:
             tell_of(arguments[2], arguments[4].started, None, database)
 
     def fail(failed: "ExceptionContext") -> None:
         started = getattr(failed.execution_context, "started", None)
-        if database.observers.of_statements and started is not None:
+        if database.observers.have_statements and started is not None:
             error = driver_error(failed.sqlalchemy_exception or failed.original_exception)
             tell_of(failed.statement or "", started, error, database)
 

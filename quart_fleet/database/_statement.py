@@ -5,12 +5,11 @@ compilation never changes. Measured on a service's read by id, running the compi
 asyncpg serves about twice as many requests.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import lru_cache, partial
+from functools import partial
 from itertools import chain
 from time import perf_counter
 from types import MappingProxyType
@@ -45,7 +44,7 @@ from sqlalchemy.sql.selectable import ForUpdateArg, SelectBase, TextualSelect
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
 
-from quart_fleet.observation import REQUEST, ObservedStatement, log_trouble
+from quart_fleet.observation import REQUEST, ObservedStatement, log_trouble, summarise
 
 if TYPE_CHECKING:
     from quart_fleet.database._engine import Database
@@ -145,33 +144,19 @@ class Statement:
         """By column, what converts a value that asyncpg does not give as it should be."""
 
 
-_SUMMARY = re.compile(
-    r"\s*(?:(SELECT|DELETE)\b.*?\bFROM|(INSERT)\s+INTO|(UPDATE)(?:\s+ONLY)?)\s+([\w.\"]+)",
-    re.IGNORECASE | re.DOTALL,
-)
-
-
-@lru_cache(maxsize=1024)
-def summarise(sql: str) -> str:
-    """Return the command and the first table that a statement names, as `SELECT users`.
-
-    OpenTelemetry's semantic conventions call it `db.query.summary`.
-    """
-    if found := _SUMMARY.match(sql):
-        command = found[1] or found[2] or found[3]
-        return f"{command.upper()} {found[4]}"
-    return sql.split(None, 1)[0].upper() if sql.strip() else ""
-
-
 def tell_of(sql: str, started: float, error: BaseException | None, database: "Database") -> None:
     """Tell the observers of a database of a statement that has just ended."""
-    seconds = perf_counter() - started
-    ended = ObservedStatement(
-        sql, summarise(sql), started, seconds, error, REQUEST.get(), database.place
+    seconds, request, observers = perf_counter() - started, REQUEST.get(), database.observers
+    for ended in observers.ended_statements:
+        ended.append((sql, started, seconds, error, request))
+    if not observers.of_statements:
+        return
+    statement = ObservedStatement(
+        sql, summarise(sql), started, seconds, error, request, database.place
     )
-    for observer in database.observers.of_statements:
+    for observer in observers.of_statements:
         try:
-            observer.end_statement(ended)
+            observer.end_statement(statement)
         except Exception:
             log_trouble(observer)
 
@@ -182,7 +167,7 @@ def telling_of(connection: asyncpg.Connection, database: "Database") -> Iterator
 
     asyncpg logs neither prepared statements nor cursors nor COPY.
     """
-    if not database.observers.of_statements:
+    if not database.observers.have_statements:
         yield
         return
 

@@ -82,7 +82,7 @@ class Transaction:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._observers = database.observers.of_statements
+        self._is_observed = database.observers.have_statements
         self._state = _State.FRESH
         self._bound = BOUND.get()
         self.afterwards: Callable[[], Awaitable[None]] | None = None
@@ -217,12 +217,12 @@ class Transaction:
         COPY to a file is an example. It raises the driver's own exceptions.
         """
         await self.begin()
-        observers, self._observers = self._observers, ()  # told of all of it by the driver
+        is_observed, self._is_observed = self._is_observed, False  # the driver tells of all of it
         try:
             with telling_of(self._connection, self._database):
                 yield self._connection
         finally:
-            self._observers = observers
+            self._is_observed = is_observed
 
     async def commit(self) -> None:
         """Keep what was written; raises RuntimeError where a failed statement has undone it."""
@@ -307,8 +307,8 @@ class Transaction:
 
     async def _send(self, method: str, *arguments: object, **options: object) -> Any:
         """Call a method of the connection, which is replaced first where it was lost before."""
-        observers, failed = self._observers, None
-        started = perf_counter() if observers else 0.0
+        failed = None
+        started = perf_counter() if self._is_observed else 0.0
         try:
             try:
                 answer = await getattr(self._connection, method)(*arguments, **options)
@@ -325,7 +325,7 @@ class Transaction:
                 raise DatabaseUnavailableError from error
             raise
         finally:
-            if observers:
+            if self._is_observed:
                 sql = f"COPY {arguments[0]}" if options else str(arguments[0])
                 tell_of(sql, started, failed, self._database)
         if self._state is _State.OPEN:
@@ -366,7 +366,7 @@ class Transaction:
                 self._connection.terminate()
                 raise
             finally:
-                if self._observers:
+                if self._is_observed:
                     tell_of(sql, started, failed, self._database)
 
 

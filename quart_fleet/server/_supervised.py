@@ -12,6 +12,8 @@ from quart_fleet.errors import ConfigurationError
 
 END_TIMEOUT = 20.0
 """Seconds that a process gets to close its database, after those of its requests."""
+CLOSED = "X_CLOSED=1"
+"""Told where this process accepts no more clients: they reach the one that has taken over."""
 _FIRST = 3
 """The file that the first listener has (SD_LISTEN_FDS_START)."""
 

@@ -26,7 +26,7 @@ from quart_fleet.errors import ConfigurationError
 from quart_fleet.logs import HOSTED, MOST, HostedService
 from quart_fleet.server._lifecycle import running_process
 from quart_fleet.server._listener import listen, written_for_people
-from quart_fleet.server._supervised import find_listeners, tell, tell_stopping
+from quart_fleet.server._supervised import CLOSED, find_listeners, tell, tell_stopping
 from quart_fleet.server._uvicorn import BoundedServer, make_server
 from quart_fleet.server._workers import FIRST_PAUSE, LONGEST_PAUSE, STEADY_TIME, Link
 from quart_fleet.telemetry._logs import write_logs
@@ -180,6 +180,11 @@ class _Fleet:
         ]
         tell("\n".join(lines))
 
+    def note_closed(self) -> None:
+        """Tell a supervisor, at the end, that no service accepts clients any more."""
+        if self.ending.is_set() and not any(each.is_listening for each in self.services):
+            tell(CLOSED)
+
     def _drain(self) -> None:
         for each in self.services:
             if each.app is not None:
@@ -214,7 +219,7 @@ class _Service(Link):
         self.port = 0
         self._loaded: ServiceApplication | str | None = None
         """Its application, or why there is none, until it is served."""
-        self.is_serving = self.has_failed = False
+        self.is_listening = self.is_serving = self.has_failed = False
         self._began = 0.0
 
     async def run(self) -> None:
@@ -282,7 +287,7 @@ class _Service(Link):
                 _log.error("Its server has ended by an exception", exc_info=True)
                 return f"{type(error).__name__}: {error}"[:MOST]
             finally:
-                self.app = self.server = None
+                self.app, self.server, self.is_listening = None, None, False
         if app.start_error is not None:
             return " ".join(app.start_error.split())
         return "It has ended by itself" if server.started else "Its start has failed"
@@ -301,7 +306,7 @@ class _Service(Link):
                         ".env of one of them"
                     )
             listener = listen(host, port)
-        self.port = port
+        self.port, self.is_listening = port, True
         _log.info("%s on %s", self.hosted.name, written_for_people(host, port))
         return listener
 
@@ -310,6 +315,11 @@ class _Service(Link):
         self._began = asyncio.get_running_loop().time()
         self.is_serving, self.has_failed = True, False
         self._fleet.change()
+
+    def closed(self) -> None:
+        """Note that the listener is closed."""
+        self.is_listening = False
+        self._fleet.note_closed()
 
     async def leave(self) -> None:
         """Have callers hear that it ends, before it does."""

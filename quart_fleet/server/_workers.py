@@ -18,7 +18,7 @@ from typing import NoReturn, cast
 from quart import Quart
 
 from quart_fleet.asgi._application import ServiceApplication
-from quart_fleet.server._supervised import END_TIMEOUT, tell, tell_stopping
+from quart_fleet.server._supervised import CLOSED, END_TIMEOUT, tell, tell_stopping
 
 START_TIMEOUT = 120.0
 """Seconds that a worker gets until it serves."""
@@ -90,6 +90,8 @@ class Link:
         """Say that the listener is closed here."""
         if self._parent:
             self._parent.close()
+        else:
+            tell(CLOSED)
 
 
 RunServer = Callable[[ServiceApplication, socket.socket, Link], None]
@@ -322,12 +324,16 @@ class Workers:
             worker.terminate()
         for worker in others:
             worker.wait_until_closed()
+        if not last:
+            tell(CLOSED)
         for worker in last:
             with suppress(OSError):  # it may have ended by itself
                 worker.link.send("last")
             worker.terminate()
         deadline, is_cut = time.monotonic() + self.grace + END_TIMEOUT, False
-        while alive := [each for each in alive if each.process.exitcode is None]:
+        while time.monotonic() < deadline and (
+            alive := [each for each in alive if each.process.exitcode is None]
+        ):
             for number in self._signals[handled:]:
                 handled += 1
                 is_second = number != signal.SIGHUP and Link().is_second(number, seen)
@@ -338,10 +344,7 @@ class Workers:
                 is_cut = True
                 for worker in alive:
                     worker.interrupt()
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            self._wait([each.process.sentinel for each in alive], left)
+            self._wait([each.process.sentinel for each in alive], deadline - time.monotonic())
         for worker in self._all():
             worker.process.kill()
             worker.process.join()

@@ -26,11 +26,12 @@ from quart_fleet.conventions import ASKED_BY_PAGE
 from quart_fleet.logs import HOSTED, clean, escape
 from quart_fleet.observation import (
     DATABASE,
+    EndedStatement,
     ObservedCall,
     ObservedRequest,
-    ObservedStatement,
     Observer,
     find_trace,
+    summarise,
 )
 from quart_fleet.telemetry._literals import without_literals
 
@@ -95,6 +96,7 @@ class Live(Observer):
 
     def __init__(self, app: "ServiceApplication") -> None:
         self._app = app
+        self.ended_statements: list[EndedStatement] = []
         self._last = 0
         """The number of the last event."""
         self._requests: deque[tuple[int, bytes]] = deque()
@@ -120,23 +122,23 @@ class Live(Observer):
             self._in_detail -= 1
             self._open[request] = _Steps()
 
-    def end_statement(self, statement: ObservedStatement) -> None:
-        """Add it to its request."""
-        request = statement.request
-        if request is None or (steps := self._open.get(request)) is None:
-            return
-        error: dict[str, Any] | None = None
-        if statement.error is not None:  # what it says may hold values
-            state = getattr(statement.error, "sqlstate", None)
-            error = {"type": type(statement.error).__name__, "sqlstate": state}
-        told = {
-            "at": _rounded(statement.started - request.started),
-            "seconds": _rounded(statement.seconds),
-            "summary": escape(statement.summary, _MOST_OF_A_TEXT),
-            "sql": escape(without_literals(statement.sql), _MOST_OF_A_STATEMENT),
-            "error": error,
-        }
-        steps.add(steps.statements, told)
+    def note_statements(self) -> None:
+        """Add those that have ended to their requests."""
+        for sql, started, seconds, error, request in self.take_statements():
+            if request is None or (steps := self._open.get(request)) is None:
+                continue
+            failed: dict[str, Any] | None = None
+            if error is not None:  # what it says may hold values
+                state = getattr(error, "sqlstate", None)
+                failed = {"type": type(error).__name__, "sqlstate": state}
+            told = {
+                "at": _rounded(started - request.started),
+                "seconds": _rounded(seconds),
+                "summary": escape(summarise(sql), _MOST_OF_A_TEXT),
+                "sql": escape(without_literals(sql), _MOST_OF_A_STATEMENT),
+                "error": failed,
+            }
+            steps.add(steps.statements, told)
 
     def end_call(self, call: ObservedCall) -> None:
         """Add it to its request."""
@@ -153,6 +155,11 @@ class Live(Observer):
             "attempts": call.attempts,
         }
         steps.add(steps.calls, told)
+
+    def end_requests(self, requests: Sequence[ObservedRequest]) -> None:
+        """Tell of them, with their statements."""
+        self.note_statements()
+        super().end_requests(requests)
 
     def end_request(self, request: ObservedRequest) -> None:
         """Tell of it, in detail where its steps were noted; of others where they failed.
@@ -207,6 +214,7 @@ class Live(Observer):
 
     def end_second(self) -> None:
         """Tell of the second that is over."""
+        self.note_statements()
         durations = sorted(self._durations)
         database = self._app.extensions.get(DATABASE)
         pool = None

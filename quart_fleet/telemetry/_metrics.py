@@ -31,10 +31,11 @@ from quart_fleet.asgi._application import REFUSALS
 from quart_fleet.observation import (
     CLIENTS,
     DATABASE,
+    EndedStatement,
     ObservedCall,
     ObservedRequest,
-    ObservedStatement,
     Observer,
+    summarise,
 )
 
 if TYPE_CHECKING:
@@ -192,8 +193,7 @@ class Metrics(Observer):
             "db_statement_duration_seconds", "From a statement to its answer.", ["statement"]
         )
         self._statements = _Children[_Histogram](MOST_STATEMENTS, (OTHER,), statements.labels)
-        self._ended_statements = defaultdict[str, list[float]](list)
-        """Seconds of those that are not counted yet."""
+        self.ended_statements: list[EndedStatement] = []
         errors = counter("db_statement_errors_total", "Statements that failed.", ["sqlstate"])
         self._errors = _Children[Callable[[], None]](
             MOST_STATES, (OTHER,), lambda sqlstate: errors.labels(sqlstate).inc
@@ -246,7 +246,7 @@ class Metrics(Observer):
 
     def end_requests(self, requests: Sequence[ObservedRequest]) -> None:
         """Count them by their routes and what came of them."""
-        self._count_statements()
+        self.count_statements()
         received = sent = 0
         ended = defaultdict[tuple[str, str, str], list[float]](list)
         for request in requests:
@@ -272,18 +272,17 @@ class Metrics(Observer):
         """Count an answer of the server's own."""
         self._refused.labels(str(status)).inc()
 
-    def end_statement(self, statement: ObservedStatement) -> None:
-        """Count it by what it does with which table, soon."""
-        self._ended_statements[statement.summary].append(statement.seconds)
-        if statement.error is not None:
-            sqlstate = getattr(statement.error, "sqlstate", None)
-            is_one = isinstance(sqlstate, str) and len(sqlstate) == 5
-            self._errors[(str(sqlstate) if is_one else NONE,)]()
-
-    def _count_statements(self) -> None:
-        while self._ended_statements:
-            summary, seconds = self._ended_statements.popitem()
-            self._statements[(summary,)].observe_all(seconds)
+    def count_statements(self) -> None:
+        """Count those that have ended by what they do with which table."""
+        told = defaultdict[str, list[float]](list)
+        for sql, _, seconds, error, _ in self.take_statements():
+            told[summarise(sql)].append(seconds)
+            if error is not None:
+                sqlstate = getattr(error, "sqlstate", None)
+                is_one = isinstance(sqlstate, str) and len(sqlstate) == 5
+                self._errors[(str(sqlstate) if is_one else NONE,)]()
+        for summary, each in told.items():
+            self._statements[(summary,)].observe_all(each)
 
     def end_call(self, call: ObservedCall) -> None:
         """Count it by its operation and what came of it."""
@@ -310,7 +309,7 @@ class Metrics(Observer):
     def sample(self) -> None:
         """Tell what has a size now, and the garbage collected since the last time."""
         self._in_progress.set(self._app.running)
-        self._count_statements()
+        self.count_statements()
         database: Database | None = self._app.extensions.get(DATABASE)
         if database is not None:
             counts = database.count_connections()

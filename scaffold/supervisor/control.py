@@ -172,9 +172,10 @@ class Asked:
                     await self.write({"version": VERSION, **each.to_json()})
 
     async def wait(self) -> None:
-        """Tell it once services serve, one does not start, or time is up."""
+        """Tell it once services serve as their files are now, one does not start, or time is up."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.asked["timeout"]):
+                await self.fleet.look()
                 await self.fleet.until(lambda: self.fleet.is_settled(self.services))
                 await self.fleet.database.look(is_first=True)
         waited = self.named or [*self.fleet.services]

@@ -19,7 +19,12 @@ from scaffold.supervisor.journal import DATABASE, FLEET, Changes, Journal
 from scaffold.supervisor.ports import listen
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.screen import Screen
-from scaffold.supervisor.service import READY_TIMEOUT, SupervisedService, Surroundings
+from scaffold.supervisor.service import (
+    READY_TIMEOUT,
+    SupervisedService,
+    Surroundings,
+    first_of,
+)
 from scaffold.supervisor.together import SharedProcess, SharingService
 from scaffold.workspace import Service, Workspace, find_shared_ports
 
@@ -71,6 +76,11 @@ class Fleet:
         self.keys = False
         """Whether it is told what to do by keys of a terminal."""
         self.changes = Changes()
+        self.look_wanted = asyncio.Event()
+        """Set where the files of the workspace are to be looked at without delay."""
+        self.looks_begun = 0
+        self.looks_done = Changes()
+        """Of those begun, the last whose changes are taken up."""
         self.journal = Journal()
         self.services: dict[str, SupervisedService] = {}
         """By name."""
@@ -104,9 +114,21 @@ class Fleet:
         return self._ending.is_set()
 
     def is_settled(self, names: Collection[str]) -> bool:
-        """Whether all of these services serve, or one does not start."""
-        states = [each.state for name, each in self.services.items() if name in names]
-        return "failed" in states or all(each == "ready" for each in states)
+        """Whether all of these services serve as they were last wanted, or one does not start."""
+        named = [each for name, each in self.services.items() if name in names]
+        states = [each.state for each in named]
+        is_tried = all(each.is_tried for each in named)
+        return is_tried and ("failed" in states or all(each == "ready" for each in states))
+
+    async def look(self) -> None:
+        """Return when all that has been changed by now in the workspace is taken up."""
+        if not self.options.reload:
+            return
+        begun = self.looks_begun
+        self.look_wanted.set()
+        looking = asyncio.create_task(self.looks_done.after(begun))
+        await first_of(self._ending, looking)
+        looking.cancel()
 
     def add(self, service: Service) -> SupervisedService:
         """Have a service up, which gets a port that is free where the fleet is isolated.

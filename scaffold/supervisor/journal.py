@@ -29,7 +29,11 @@ class Changes:
 
     def tell(self) -> None:
         """Count one more."""
-        self.number += 1
+        self.reach(self.number + 1)
+
+    def reach(self, number: int) -> None:
+        """Count up to this number."""
+        self.number = number
         told, self._next = self._next, asyncio.Event()
         told.set()
 

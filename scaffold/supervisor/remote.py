@@ -77,7 +77,7 @@ def logs(names: tuple[str, ...], follow: bool, since: float, as_json: bool) -> N
 )
 @_JSON
 def wait(names: tuple[str, ...], timeout: float, as_json: bool) -> None:
-    """Wait until the services serve: all, or those named. Exit 1 where one does not start.
+    """Wait until the services serve what the files say: all, or those named. Exit 1 where one fails.
 
     A fleet that is only about to be up is waited for too.
     """

@@ -43,6 +43,8 @@ _FRAME, _EXCEPTION = re.compile(r'\s*File "(.+)", line (\d+)'), re.compile(r"[A-
 """Lines of a traceback: a place, and the last one."""
 _PIPE_SIZE = 1024 * 1024
 """Bytes of output that may wait for the supervisor: the most that Linux gives without a right."""
+CLOSE_TIMEOUT = 5.0
+"""Seconds that a process gets to accept no more clients where another one has taken over."""
 LAST_LINES_TIMEOUT = 1.0
 """Seconds for which output is read of a process that has ended."""
 
@@ -103,6 +105,8 @@ class Process(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self.serves = asyncio.Event()
+        self.has_closed = asyncio.Event()
+        """Set where it accepts no more clients."""
         self.failed = frozenset[str]()
         """Of several services in it, the packages of those that could not start."""
         self._refusal = ""
@@ -165,6 +169,8 @@ class Process(asyncio.DatagramProtocol):
         said = dict(line.split("=", 1) for line in lines if "=" in line)
         with suppress(ValueError, KeyError):
             self._drain_time = float(said["EXTEND_TIMEOUT_USEC"]) / 1e6
+        if "X_CLOSED" in said:
+            self.has_closed.set()
         self._service.hear(self, said)
 
     def refuse(self, reason: str) -> None:
@@ -312,6 +318,11 @@ class SupervisedService:
         """Where its API begins, for a program of this machine."""
         return f"http://localhost:{self.port}/api/v1/"
 
+    @property
+    def is_tried(self) -> bool:
+        """Whether it is known of the process that was last wanted if it serves."""
+        return self._tried >= self._wanted
+
     def end(self) -> None:
         """Have it end once what it has been asked is answered."""
         self.ending.set()
@@ -409,6 +420,8 @@ class SupervisedService:
         if old is not None:
             around.tell(self.name, f"reloaded, as process {new.process.pid}")
             self._retire(old)
+            others = (self.ending, self.changed, new.ended, old.ended)
+            await first_of(old.has_closed, *others, seconds=CLOSE_TIMEOUT)
         return ""
 
     def _retire(self, process: Process) -> "asyncio.Task[None]":

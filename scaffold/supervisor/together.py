@@ -146,6 +146,11 @@ class SharingService(SupervisedService):
         """Whether a process from which another one took over may answer still."""
         return self.process.is_taken_over
 
+    @property
+    def is_tried(self) -> bool:
+        """Whether it is known of the process that was last wanted if it serves."""
+        return self.process.is_tried
+
     def become(self, state: State, reason: str) -> None:
         """Take over what has become of it in the process."""
         if (state, reason) != (self.state, self.reason):

@@ -18,7 +18,7 @@ from scaffold.commands.environment import make_missing
 from scaffold.errors import ScaffoldError, describe
 from scaffold.supervisor.fleet import Fleet, refuse_shared_ports
 from scaffold.supervisor.journal import FLEET
-from scaffold.supervisor.service import SupervisedService
+from scaffold.supervisor.service import SupervisedService, first_of
 from scaffold.workspace import SERVICES, Service
 
 INTERVAL = 0.25
@@ -60,7 +60,9 @@ async def watch(fleet: Fleet) -> None:
     looks, before, asked = _Looks(fleet), dict[Path, State](), time.monotonic()
     pause = 0.0
     while not fleet.is_ending:
-        await asyncio.sleep(pause)
+        await first_of(fleet.look_wanted, seconds=pause)
+        fleet.look_wanted.clear()
+        fleet.looks_begun += 1
         pause = interval
         try:
             now = await asyncio.to_thread(looks.take)
@@ -81,6 +83,7 @@ async def watch(fleet: Fleet) -> None:
                 asked = time.monotonic()
                 fleet.spawn(fleet.look_at_revisions())
         before = now
+        fleet.looks_done.reach(fleet.looks_begun)
 
 
 class _Looks:

@@ -11,7 +11,7 @@ bp = Blueprint("whoami", __name__)
 
 @bp.get("/pid")
 async def get_pid() -> dict[str, int]:
-    return {"pid": os.getpid()}
+    return {"pid": os.getpid(), "parent": os.getppid()}
 
 
 app = start(lambda: make_service(bp, {"SERVICE_NAME": "supervised-service"}))

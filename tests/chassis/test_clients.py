@@ -28,7 +28,7 @@ from quart_fleet.errors import (
     UnavailableError,
     ValidationFailedError,
 )
-from quart_fleet.observation import REQUEST, REQUEST_ID, ObservedRequest, identify
+from quart_fleet.observation import REQUEST, ObservedRequest
 from quart_fleet.settings import ServiceSettings, ServiceURL
 from tests.chassis.provider import CUT, Provider, answer, calling, refusal, success
 
@@ -62,7 +62,7 @@ def within_request(seconds: float, *headers: tuple[bytes, bytes]) -> Iterator[Bo
     scope = cast("Any", {"headers": headers})
     bound = Bound(asyncio.current_task(), SimpleNamespace(scope=scope), now, now + seconds)
     token = BOUND.set(bound)
-    observed = REQUEST.set(ObservedRequest(scope, identify(dict(headers).get(REQUEST_ID))))
+    observed = REQUEST.set(ObservedRequest(scope))
     try:
         yield bound
     finally:

@@ -18,11 +18,12 @@ from typing import Any
 import pytest
 
 from quart_fleet.asgi._application import ServiceApplication
-from quart_fleet.observation import ObservedCall, ObservedRequest, ObservedStatement
+from quart_fleet.observation import ObservedCall
 from quart_fleet.telemetry import _live
 from quart_fleet.telemetry._live import Live, followed
 from tests.chassis.serving import TIMEOUT
 from tests.contract.wire import exchange, spell
+from tests.observing import ended_statement, observed_request
 from tests.ports import reserve_port
 
 FOLLOW = b"GET / HTTP/1.1\r\nHost: live\r\n%s\r\n"
@@ -273,10 +274,10 @@ async def test_requests_that_are_too_many_are_counted_and_failed_ones_told(
     live = Live(app)
     for number in range(200):
         status = 500 if number == 150 else 200
-        live.begin_request(request := _request())
-        live.end_statement(ObservedStatement("SELECT 1", "SELECT", 0.0, 0.1, None, request))
+        live.begin_request(request := observed_request())
+        live.ended_statements.append(ended_statement("SELECT 1", request=request))
         request.status, request.seconds, request.is_whole = status, number / 1000, True
-        live.end_request(request)
+        live.end_requests([request])
     live.end_second()
 
     told = [json.loads(text.split(b"data: ")[1]) for _, text in live._requests]
@@ -291,7 +292,7 @@ async def test_requests_that_are_too_many_are_counted_and_failed_ones_told(
 async def test_a_request_is_told_with_the_time_when_it_came(app: ServiceApplication) -> None:
     """Observers are told of it later, with others."""
     live = Live(app)
-    live.begin_request(request := _request())
+    live.begin_request(request := observed_request())
     request.started -= 100
     request.seconds = 1.0
 
@@ -303,11 +304,11 @@ async def test_a_request_is_told_with_the_time_when_it_came(app: ServiceApplicat
 
 async def test_steps_of_a_request_have_a_bound(app: ServiceApplication) -> None:
     live = Live(app)
-    live.begin_request(request := _request())
+    live.begin_request(request := observed_request())
     for _ in range(150):
-        live.end_statement(ObservedStatement("SELECT 'x'", "SELECT", 0.0, 0.1, None, request))
+        live.ended_statements.append(ended_statement("SELECT 'x'", request=request))
         live.end_call(ObservedCall("other", "GET", "/", request))
-    live.end_request(request)
+    live.end_requests([request])
 
     [(_, text)] = live._requests
     told = json.loads(text.split(b"data: ")[1])
@@ -357,11 +358,6 @@ async def test_a_socket_of_a_process_that_was_killed_is_replaced(
 
     async with following(app, folder) as path:
         assert (await first(path, "process"))["pid"] == os.getpid()
-
-
-def _request() -> ObservedRequest:
-    scope: Any = {"method": "GET", "path": "/", "headers": [], "client": None}
-    return ObservedRequest(scope, b"id")
 
 
 def _faults(kind: str, *told: dict[str, Any]) -> list[str]:

@@ -7,7 +7,6 @@ import os
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import thread_time
@@ -19,7 +18,7 @@ import structlog
 
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.logs import HIDDEN, clean, escape, is_secret, read_levels
-from quart_fleet.observation import REQUEST, ObservedRequest
+from quart_fleet.observation import REQUEST
 from quart_fleet.settings import ServiceSettings
 from quart_fleet.telemetry._literals import without_literals
 from quart_fleet.telemetry._logs import (
@@ -31,6 +30,7 @@ from quart_fleet.telemetry._logs import (
     write_exception,
 )
 from tests.audit import audit, audit_lines
+from tests.observing import observed_request
 
 FORGED_JSON = '{"timestamp":"2026-01-01T00:00:00.000000Z","level":"info","event":"forged"}'
 FORGED_LINE = "2026-01-01 00:00:00.000 INFO     forged [quart_fleet.access]"
@@ -78,10 +78,7 @@ FORGERIES = [
     "/x'; level=critical\t\n",
 ]
 UNSAFE = [each[0] for each in (*BREAKS, *TERMINAL, *INVISIBLE)]
-OBSERVED = ObservedRequest(
-    {"path": "/x", "method": "GET", "client": ("192.0.2.1", 5), "headers": []},  # type: ignore[typeddict-item]
-    b"of-the-test",
-)
+OBSERVED = observed_request(b"of-the-test", path="/x", status=200)
 
 
 @pytest.mark.parametrize("character", UNSAFE, ids=ascii)
@@ -311,7 +308,7 @@ def test_an_exception_that_is_raised_again_has_its_trace_once_in_a_request() -> 
     error, kept = ValueError("x"), Kept()
 
     def written(request_id: bytes) -> str:
-        token = REQUEST.set(ObservedRequest(OBSERVED.scope, request_id))
+        token = REQUEST.set(observed_request(request_id))
         info = (ValueError, error, error.__traceback__)
         line = kept.format(logging.LogRecord("tests", logging.ERROR, "", 0, "x", (), info))
         REQUEST.reset(token)
@@ -467,9 +464,9 @@ def test_the_audit_joins_lines_with_what_clients_were_answered(
     access.addHandler(handler)
     access.setLevel(logging.INFO)
     is_right = (status, request_id, event[:6]) == (200, "of-the-test", "GET /x")
-    token = REQUEST.set(replace(OBSERVED, status=200))
+    token = REQUEST.set(OBSERVED)
 
-    AccessLog().end_requests([replace(OBSERVED, status=200)])
+    AccessLog().end_requests([OBSERVED])
     handler.handle(logging.LogRecord("x", 20, "", 0, event, (), None))
 
     REQUEST.reset(token)

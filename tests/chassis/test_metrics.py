@@ -42,6 +42,7 @@ from quart_fleet.observation import (
 from quart_fleet.server._listener import listen
 from quart_fleet.telemetry import _metrics, _scrapes
 from quart_fleet.telemetry._metrics import Metrics
+from tests.observing import ended_statement, observed_request
 from tests.ports import reserve_port
 
 REQUESTS = "http_requests_total"
@@ -246,10 +247,6 @@ async def test_100_000_paths_make_no_more_series_than_one(
     assert len(gc.get_objects()) - objects < 2_000
 
 
-def observed_statement(summary: str, error: BaseException | None = None) -> ObservedStatement:
-    return ObservedStatement(summary, summary, 0.0, 0.01, error, None)
-
-
 def test_what_others_can_make_many_of_is_bounded(
     metrics: Metrics, registry: CollectorRegistry
 ) -> None:
@@ -262,21 +259,18 @@ def test_what_others_can_make_many_of_is_bounded(
         return error
 
     for number in range(6_000):
-        metrics.end_statement(observed_statement(f"SELECT t{number}"))
-        metrics.end_statement(observed_statement("x", failed(f"{number:05}")))
+        metrics.ended_statements.append(ended_statement(f"SELECT 1 FROM t{number}"))
+        metrics.ended_statements.append(ended_statement("x", failed(f"{number:05}")))
         call = ObservedCall("user-service", "GET", f"/api/v1/{number}", None)
         metrics.end_call(call)
-        request = ObservedRequest(cast("Any", {"method": "GET"}), b"a", rule=f"/{number}")
-        metrics.end_requests([request])
+        metrics.end_requests([observed_request(rule=f"/{number}")])
     for status in (200, 503):
-        scope = cast("Any", {"method": "PUT"})
-        metrics.end_requests(
-            [ObservedRequest(scope, b"a", rule="/" + "a" * 100, status=status, is_whole=True)]
-        )
-    metrics.end_statement(observed_statement("A" * 10_000))
+        request = observed_request(method="PUT", rule="/" + "a" * 100, status=status, is_whole=True)
+        metrics.end_requests([request])
+    metrics.ended_statements.append(ended_statement("A" * 10_000))
     for odd in (None, 7, "too long", "é"):
-        metrics.end_statement(observed_statement("x", failed(odd)))
-    metrics.end_requests([ObservedRequest(cast("Any", {"method": "GET"}), b"a", status=12_345)])
+        metrics.ended_statements.append(ended_statement("x", failed(odd)))
+    metrics.end_requests([observed_request(status=12_345)])
 
     series: dict[str, int] = {}
     for family in registry.collect():
@@ -295,8 +289,9 @@ def test_what_others_can_make_many_of_is_bounded(
 
 
 def test_errors_are_told_by_their_sqlstate(metrics: Metrics, registry: CollectorRegistry) -> None:
-    metrics.end_statement(observed_statement("INSERT users", asyncpg.UniqueViolationError("a")))
-    metrics.end_statement(observed_statement("INSERT users", TimeoutError()))
+    metrics.ended_statements.append(ended_statement("INSERT", asyncpg.UniqueViolationError("a")))
+    metrics.ended_statements.append(ended_statement("INSERT", TimeoutError()))
+    metrics.count_statements()
 
     assert value(registry, "db_statement_errors_total", sqlstate="23505") == 1
     assert value(registry, "db_statement_errors_total", sqlstate="none") == 1
@@ -484,7 +479,8 @@ def get(path: str = "/metrics", method: str = "GET", *headers: str) -> bytes:
 def test_the_formats_are_those_that_the_client_accepts(
     metrics: Metrics, registry: CollectorRegistry
 ) -> None:
-    metrics.end_statement(observed_statement("SELECT users"))
+    metrics.ended_statements.append(ended_statement("SELECT 1 FROM users"))
+    metrics.count_statements()
     with endpoint(registry) as port:
         status, headers, plain = talk(port, get())
         _, packed, small = talk(port, get("/metrics", "GET", "Accept-Encoding: gzip"))

@@ -129,6 +129,31 @@ async def test_one_that_raises_keeps_nothing_from_its_answer_nor_others_from_hea
     assert "Raising raised" in caplog.text
 
 
+async def test_observers_are_told_of_what_is_cut_as_the_process_ends(
+    app: ServiceApplication, told: Told
+) -> None:
+    """It takes a moment to end, as where its transaction is rolled back."""
+    asked = asyncio.Event()
+
+    @app.get("/slow")
+    async def slow() -> str:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(20):
+                await asyncio.sleep(0)
+        return "never"
+
+    await app.startup()
+    asking = asyncio.ensure_future(app.test_client().get("/slow"))
+    await asked.wait()
+    asking.cancel()
+    await app.shutdown()
+
+    assert [each.status for each in told.ended] == [503]
+
+
 async def test_observers_are_told_of_a_request(app: ServiceApplication, told: Told) -> None:
     client = app.test_client()
 

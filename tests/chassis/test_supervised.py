@@ -67,6 +67,10 @@ def supervisor(folder: Path, *options: str) -> Iterator[Supervisor]:
 
 def end(process: subprocess.Popen[str]) -> str:
     process.terminate()
+    return wait_for(process)
+
+
+def wait_for(process: subprocess.Popen[str]) -> str:
     said, _ = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, said
     return said
@@ -104,10 +108,15 @@ async def test_one_takes_over_from_another_and_no_request_is_lost(
             new = stack.enter_context(supervising.start())
             stack.callback(new.kill)
             assert await asyncio.to_thread(supervising.hear) == "READY=1"
-            await asyncio.to_thread(end, old)
+            old.terminate()
             # Of its requests, and for the end of its database.
             microseconds = (47 + 20) * 1_000_000
-            assert supervising.hear() == f"STOPPING=1\nEXTEND_TIMEOUT_USEC={microseconds}"
+            stopping = await asyncio.to_thread(supervising.hear)
+            assert stopping == f"STOPPING=1\nEXTEND_TIMEOUT_USEC={microseconds}"
+            assert await asyncio.to_thread(supervising.hear) == "X_CLOSED=1"
+            async with aiohttp.ClientSession() as session, session.get(url) as answer:
+                assert old.pid not in (await answer.json()).values()
+            await asyncio.to_thread(wait_for, old)
             old = new
         is_over = True
         counts = await asyncio.gather(*asking)

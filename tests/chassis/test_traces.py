@@ -35,6 +35,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import (  # noqa: E4
 
 from quart_fleet.telemetry._traces import Traces  # noqa: E402
 from tests.chassis.otlp import Collector, Span, collecting  # noqa: E402 - of the extra
+from tests.observing import observed_request  # noqa: E402 - likewise
 
 ROOT = Path(__file__).parents[2]
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -601,14 +602,7 @@ def test_a_span_ends_when_its_request_does(monkeypatch: pytest.MonkeyPatch) -> N
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     traces = Traces()
     monkeypatch.setattr(traces, "_start_span", provider.get_tracer("tests").start_span)
-    scope: Any = {
-        "method": "GET",
-        "path": "/",
-        "scheme": "http",
-        "http_version": "1.1",
-        "headers": [],
-    }
-    request = observation.ObservedRequest(scope, b"id")
+    request = observed_request()
 
     copy_context().run(traces.begin_request, request)
     request.started -= 100

@@ -341,8 +341,8 @@ if sys.argv[1] == "full":
     (folder / "filler").write_bytes(b"a" * 3_500_000)
 
 from quart_fleet.asgi._application import LeanApplication
-from quart_fleet.observation import ObservedRequest, ObservedStatement
 from quart_fleet.telemetry import _scrapes
+from tests.observing import ended_statement, observed_request
 
 logging.basicConfig(format="%(message)s")
 
@@ -353,11 +353,9 @@ async def serve():
     with _scrapes.measuring(app):
         for number in range(3_000):
             for observer in app.observers.all:
-                statement = ObservedStatement(f"SELECT {number}", f"SELECT t{number}", 0, 1, None, None)
-                observer.end_statement(statement)
-                scope = {"method": "GET", "headers": []}
-                request = ObservedRequest(scope, b"a", rule=f"/{number}", status=200, is_whole=True)
-                observer.end_requests([request])
+                observer.ended_statements.append(ended_statement(f"SELECT 1 FROM t{number}"))
+                known = {"rule": f"/{number}", "status": 200, "is_whole": True}
+                observer.end_requests([observed_request(**known)])
     counts = {}
     for family in _scrapes.WorkerFiles(folder).collect():
         for sample in family.samples:

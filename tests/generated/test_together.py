@@ -168,6 +168,9 @@ def test_each_line_says_its_service_and_all_drain(fleet: Fleet) -> None:
             together.get("user_service")  # so that the one before has come
             together.process.terminate()
             together.until("STOPPING=1")
+            together.until("X_CLOSED=1")
+            with pytest.raises(httpx.ConnectError):
+                together.get("product_service")
             client.sendall(body[9:])
             client.settimeout(TIMEOUT)
             last = client.recv(65536)

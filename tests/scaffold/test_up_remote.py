@@ -144,6 +144,18 @@ def test_a_service_is_judged_by_whichever_of_its_names_it_was_waited_for(
     assert sorted(running.get_json("wait")["waited"]) == ["people", "product-service"]
 
 
+def test_code_that_was_changed_before_it_is_waited_for_answers(
+    fleet: Fleet, running: Detached
+) -> None:
+    app = fleet.workspace.root / "services/user_service/app.py"
+    route = '\n\n@app.get("/api/v1/new")\nasync def new() -> str:\n    return "new"\n'
+    with replaced(app, app.read_text().replace("\n\nif __name__", f"{route}\n\nif __name__")):
+        running.run("wait", "people")
+        assert fleet.get(fleet.users, "/new") == 200
+    running.run("wait")
+    assert fleet.get(fleet.users, "/new") == 404
+
+
 def test_an_option_of_a_second_start_is_followed_or_refused(
     fleet: Fleet, running: Detached
 ) -> None:
