@@ -25,6 +25,7 @@ REQUEST_ID = b"x-request-id"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}")
 """One that is taken over: it is written into logs, and into what is searched for in them."""
 _TRACE_PARENT = b"traceparent"
+_TRACE_CONTEXT = frozenset({_TRACE_PARENT, b"tracestate", b"baggage"})
 _PARENT = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
@@ -49,6 +50,8 @@ class ObservedRequest:
 
     trace_parent: bytes | None = None
     """What the caller says of the trace that it is a part of."""
+    has_trace_context: bool = False
+    """Whether the caller says anything of a trace, by the headers of W3C."""
     seconds: float = 0.0
     """From its head to the end of its answer."""
     rule: str | None = None
@@ -75,8 +78,10 @@ class ObservedRequest:
         for name, value in scope["headers"]:
             if name == REQUEST_ID:
                 sent = value
-            elif name == _TRACE_PARENT:
-                self.trace_parent = value
+            elif name in _TRACE_CONTEXT:
+                self.has_trace_context = True
+                if name == _TRACE_PARENT:
+                    self.trace_parent = value
         self.id = identify(sent)
         """What X-Request-ID says, sent by the client or made here."""
         self.started = perf_counter()
@@ -163,21 +168,14 @@ def find_trace(request: ObservedRequest | None = None) -> tuple[str, str | None]
     return (trace_id, None) if trace_id else None
 
 
-@dataclass(eq=False, slots=True)
-class ObservedStatement:
-    """A statement that the database has answered, or has not."""
+EndedStatement = tuple[str, float, float, BaseException | None, ObservedRequest | None]
+"""A statement that the database has answered, or has not; a plain tuple, for it is made most often.
 
-    sql: str
-    """With the literals that its author has written, and without other values."""
-    summary: str
-    """What it does with which table, as `SELECT users`: one of few."""
-    started: float
-    seconds: float
-    error: BaseException | None
-    request: ObservedRequest | None
-    place: tuple[str, str, int | None] = ("", "", None)
-    """The database's name, and its server's host and port; a socket's folder has none."""
-
+Its text, with the literals that its author has written and without other values; when it was sent,
+and the seconds until its answer; its error; the request that it is of.
+"""
+Place = tuple[str, str, int | None]
+"""A database's name, and its server's host and port; a socket's folder has none."""
 
 _SUMMARY = re.compile(
     r"\s*(?:(SELECT|DELETE)\b.*?\bFROM|(INSERT)\s+INTO|(UPDATE)(?:\s+ONLY)?)\s+([\w.\"]+)",
@@ -220,10 +218,6 @@ class ObservedCall:
     """An observer's own."""
 
 
-EndedStatement = tuple[str, float, float, BaseException | None, ObservedRequest | None]
-"""`sql`, `started`, `seconds`, `error` and `request` of an ObservedStatement, which costs more."""
-
-
 class Observer:
     """Hears of what a process does: a derived class has those methods that it needs.
 
@@ -259,7 +253,7 @@ class Observer:
     def end_refused(self, status: int) -> None:
         """The server has answered in place of the application, which never heard of the request."""
 
-    def end_statement(self, statement: ObservedStatement) -> None:
+    def end_statement(self, statement: EndedStatement, place: Place) -> None:
         """It has ended, well or not; not called of an observer that has `ended_statements`."""
 
     def begin_call(self, call: ObservedCall, headers: dict[str, str]) -> None:

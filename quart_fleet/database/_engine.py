@@ -36,7 +36,7 @@ from quart_fleet.database.explanations import (
 )
 from quart_fleet.database_url import accepts_standby, number_of_hosts, place_of
 from quart_fleet.errors import ConfigurationError, DatabaseUnavailableError
-from quart_fleet.observation import Observers
+from quart_fleet.observation import Observers, Place
 from quart_fleet.postgres import EmbeddedPostgresError
 from quart_fleet.settings import DatabaseSettings
 
@@ -435,7 +435,7 @@ class Database:
         return self._config.database_url is not None
 
     @cached_property
-    def place(self) -> tuple[str, str, int | None]:
+    def place(self) -> Place:
         """Its name, and its server's host and port."""
         return place_of(self.url or "postgresql://")
 

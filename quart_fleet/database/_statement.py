@@ -44,7 +44,7 @@ from sqlalchemy.sql.selectable import ForUpdateArg, SelectBase, TextualSelect
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
 
-from quart_fleet.observation import REQUEST, ObservedStatement, log_trouble, summarise
+from quart_fleet.observation import REQUEST, log_trouble
 
 if TYPE_CHECKING:
     from quart_fleet.database._engine import Database
@@ -147,16 +147,12 @@ class Statement:
 def tell_of(sql: str, started: float, error: BaseException | None, database: "Database") -> None:
     """Tell the observers of a database of a statement that has just ended."""
     seconds, request, observers = perf_counter() - started, REQUEST.get(), database.observers
+    statement = (sql, started, seconds, error, request)
     for ended in observers.ended_statements:
-        ended.append((sql, started, seconds, error, request))
-    if not observers.of_statements:
-        return
-    statement = ObservedStatement(
-        sql, summarise(sql), started, seconds, error, request, database.place
-    )
+        ended.append(statement)
     for observer in observers.of_statements:
         try:
-            observer.end_statement(statement)
+            observer.end_statement(statement, database.place)
         except Exception:
             log_trouble(observer)
 

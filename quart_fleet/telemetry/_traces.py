@@ -35,10 +35,12 @@ from quart_fleet import __version__, observation
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.logs import HOSTED, CountedWarnings, clean, escape
 from quart_fleet.observation import (
+    EndedStatement,
     ObservedCall,
     ObservedRequest,
-    ObservedStatement,
     Observer,
+    Place,
+    summarise,
 )
 from quart_fleet.telemetry._literals import without_literals
 
@@ -70,8 +72,6 @@ _HEADERS: Any = _Headers()
 
 _DRAWN: ContextVar[int | None] = ContextVar("drawn", default=None)
 """The id of the trace that is about to begin, where it is known."""
-_W3C = frozenset({b"traceparent", b"tracestate", b"baggage"})
-"""What is read of a request by the propagators that there are by default."""
 
 
 def take_id() -> int:
@@ -118,11 +118,9 @@ class Traces(Observer):
 
     def begin_request(self, request: ObservedRequest) -> None:
         """Continue the caller's trace, or begin one."""
-        scope = request.scope
-        method = scope["method"] if scope["method"] in _METHODS else "HTTP"
         # Without what is current in the server's task: a request has no other parent than it says.
-        context, drawn = _ROOT, None
-        if self._bound is None or any(name in _W3C for name, _ in scope["headers"]):
+        context, drawn, scope = _ROOT, None, request.scope
+        if self._bound is None or request.has_trace_context:
             context = self._propagator.extract(scope["headers"], _ROOT, _HEADERS)
         else:
             # As the sampler does, in a third of the time: nearly all requests end here.
@@ -131,6 +129,7 @@ class Traces(Observer):
                 request.span = _Dropped(drawn)
                 contexts.attach(contexts.Context({_CURRENT: request.span}))
                 return
+        method = scope["method"] if scope["method"] in _METHODS else "HTTP"
         _DRAWN.set(drawn)
         span = self._start_span(method, context, SpanKind.SERVER)
         _DRAWN.set(None)
@@ -139,10 +138,14 @@ class Traces(Observer):
         if span.is_recording():
             span.set_attributes(attributes_of(request))
 
+    def end_requests(self, requests: Sequence[ObservedRequest]) -> None:
+        """Say what came of those whose trace may be sampled."""
+        super().end_requests([each for each in requests if type(each.span) is not _Dropped])
+
     def end_request(self, request: ObservedRequest) -> None:
         """Say what came of it: only what this service has failed in is an error of its."""
         span = request.span
-        if span is None or type(span) is _Dropped:
+        if span is None:
             return
         end = time_ns() - int(request.ago * 1e9)
         if span.is_recording():
@@ -161,33 +164,32 @@ class Traces(Observer):
                 span.set_attribute("error.type", "disconnected")
         span.end(end)
 
-    def end_statement(self, statement: ObservedStatement) -> None:
+    def end_statement(self, statement: EndedStatement, place: Place) -> None:
         """Make a span of what has ended just now."""
         current = contexts.get_current().get(_CURRENT)
         if type(current) is _Dropped or _is_dropped(trace.get_current_span()):
             return
+        sql, _, seconds, error, _ = statement
+        (name, host, port), summary = place, summarise(sql)
         end = time_ns()
-        start = end - int(statement.seconds * 1e9)
-        name, host, port = statement.place
-        span = self._start_span(
-            statement.summary or "postgresql", None, SpanKind.CLIENT, start_time=start
-        )
+        start = end - int(seconds * 1e9)
+        span = self._start_span(summary or "postgresql", None, SpanKind.CLIENT, start_time=start)
         if span.is_recording():
             attributes: dict[str, Any] = {
                 "db.system.name": "postgresql",
                 "db.namespace": name,
-                "db.query.text": without_literals(statement.sql),
-                "db.query.summary": statement.summary,
+                "db.query.text": without_literals(sql),
+                "db.query.summary": summary,
                 "server.address": host,
             }
             if port is not None:
                 attributes["server.port"] = port
             span.set_attributes(attributes)
-            if statement.error is not None:
-                state = getattr(statement.error, "sqlstate", None)
+            if error is not None:
+                state = getattr(error, "sqlstate", None)
                 if state:
                     span.set_attribute("db.response.status_code", state)
-                _fail(span, state or _name_of(type(statement.error)))
+                _fail(span, state or _name_of(type(error)))
         span.end(end)
 
     def begin_call(self, call: ObservedCall, headers: dict[str, str]) -> None:

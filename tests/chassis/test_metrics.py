@@ -34,10 +34,11 @@ from quart_fleet.errors import DatabaseUnavailableError
 from quart_fleet.observation import (
     CLIENTS,
     DATABASE,
+    EndedStatement,
     ObservedCall,
     ObservedRequest,
-    ObservedStatement,
     Observer,
+    Place,
 )
 from quart_fleet.server._listener import listen
 from quart_fleet.telemetry import _metrics, _scrapes
@@ -362,14 +363,14 @@ async def test_a_semaphore_tells_who_waits() -> None:
 
 class Told(Observer):
     def __init__(self) -> None:
-        self.statements: list[ObservedStatement] = []
+        self.statements: list[EndedStatement] = []
 
-    def end_statement(self, statement: ObservedStatement) -> None:
+    def end_statement(self, statement: EndedStatement, place: Place) -> None:
         self.statements.append(statement)
 
     @property
     def texts(self) -> list[str]:
-        return [each.sql.strip() for each in self.statements]
+        return [sql.strip() for sql, *_ in self.statements]
 
 
 @pytest.fixture
@@ -393,8 +394,8 @@ class TestStatements:
             await asyncio.sleep(0)
 
         assert told.texts == ["SELECT $1::int", "SELECT 2", "SELECT 1 / $1::int"]
-        assert isinstance(told.statements[2].error, asyncpg.DivisionByZeroError)
-        assert all(each.seconds > 0 for each in told.statements)
+        assert isinstance(told.statements[2][3], asyncpg.DivisionByZeroError)
+        assert all(seconds > 0 for _, _, seconds, *_ in told.statements)
         async with database.connect() as connection:
             assert not connection._query_loggers or told.statements
 
@@ -406,8 +407,8 @@ class TestStatements:
 
         assert told.texts[-2:] == ["SELECT 7", "SELECT 1 / 0"]
         assert len([each for each in told.texts if each == "SELECT 7"]) == 1
-        assert told.statements[-2].error is None
-        assert isinstance(told.statements[-1].error, asyncpg.DivisionByZeroError)
+        assert told.statements[-2][3] is None
+        assert isinstance(told.statements[-1][3], asyncpg.DivisionByZeroError)
 
     async def test_of_a_session_that_is_cancelled(self, database: Database, told: Told) -> None:
         with pytest.raises((TimeoutError, DatabaseUnavailableError)):
@@ -415,7 +416,7 @@ class TestStatements:
                 await session.execute(text("SELECT pg_sleep(60)"))
 
         assert told.texts[-1] == "SELECT pg_sleep(60)"
-        assert told.statements[-1].error is not None
+        assert told.statements[-1][3] is not None
 
     async def test_of_a_transaction_and_what_is_inside(
         self, database: Database, told: Told
