@@ -22,6 +22,7 @@ from quart_fleet.asgi._http import (
     HTTPConnection,
     LingeringConnection,
     Request,
+    WebsocketConnection,
     has_large_body,
     noting,
 )
@@ -172,6 +173,7 @@ class ServiceApplication(BoundedApplication):
     """A Quart application that keeps the contract with Quart's own HTTP classes."""
 
     asgi_http_class: "type[ASGIHTTPProtocol]" = LingeringConnection
+    asgi_websocket_class = WebsocketConnection
     session_interface: SecureCookieSessionInterface = SecureCookieSessions()
     start_error: str | None = None
     """Why the application could not start, where the reason is a message for users."""

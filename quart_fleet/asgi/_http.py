@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import quart
 from quart import Response
-from quart.asgi import ASGIHTTPConnection
+from quart.asgi import ASGIHTTPConnection, ASGIWebsocketConnection
 from quart.debug import traceback_response
 from quart.routing import QuartMap
 from quart.wrappers.base import BaseRequestWebsocket
@@ -88,14 +88,15 @@ class HTTPConnection:
             observed.body = request.body
         try:
             response = await self._app.handle_request(request)
-        except asyncio.CancelledError:  # at the end of the time that an ending process has
-            await self._app.refuse(503, send)
-            return
         except Exception as error:
             if not (self._app.debug or self._app.testing):
                 await self._fail(request, error, send)
                 return
             response = await traceback_response(error)
+        # At the end of the time that an ending process has; in a group where Quart tore down.
+        except (asyncio.CancelledError, BaseExceptionGroup):
+            await self._app.refuse(503, send)
+            return
         finally:
             request.body.release()
         body = response.response if isinstance(response, Response) else response.get_data()
@@ -125,6 +126,9 @@ class LingeringConnection(ASGIHTTPConnection):
 
     A server that closes a connection with bytes unread resets it, and its client loses an answer
     not read yet (RFC 9112, section 9.6): that of 413, which comes before the end of the body.
+
+    From 0.23 on, Quart receives until the client leaves, behind an answer that was cut as well, and
+    holds all of a body that is too large. Here it does neither, with whichever Quart.
     """
 
     async def __call__(self, receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
@@ -149,7 +153,48 @@ class LingeringConnection(ASGIHTTPConnection):
                     await asyncio.wait_for(ended.wait(), LINGER_TIMEOUT)
             await send(message)
 
-        await super().__call__(receive_noting_end, send_last_at_end)
+        request = self._create_request_from_scope(send_last_at_end)
+        answering = asyncio.ensure_future(self.handle_request(request, send_last_at_end))
+        given = (answering,) if TAKES_CONTEXT else ()
+        receiving = self.handle_messages(request, receive_noting_end, *given)
+        await _first_of(answering, asyncio.ensure_future(receiving))
+
+    async def handle_messages(
+        self, request: quart.Request, receive: "ASGIReceiveCallable", *answering: Any
+    ) -> None:
+        """Give the body what it may hold, and receive the rest unread."""
+        come, most = 0, self.app.config["MAX_CONTENT_LENGTH"]
+
+        async def receive_bounded() -> "ASGIReceiveEvent":
+            nonlocal come
+            is_too_much = most is not None and come > most
+            if is_too_much:  # the body has the last part, and raises behind it
+                request.body._must_raise = RequestEntityTooLarge()
+            while (message := await receive())["type"] == "http.request" and is_too_much:
+                pass
+            if message["type"] == "http.request":
+                come += len(message.get("body", b""))
+                if most is not None and come > most:
+                    return {**message, "more_body": False}
+            return message
+
+        await super().handle_messages(request, receive_bounded, *answering)
+
+
+class WebsocketConnection(ASGIWebsocketConnection):
+    """Quart's own, which has ended when the handler has, as up to Quart 0.22.
+
+    From then on it would wait for the client to leave, whose handshake may have been refused.
+    """
+
+    async def __call__(self, receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
+        if not TAKES_CONTEXT:
+            await super().__call__(receive, send)
+            return
+        websocket = self._create_websocket_from_scope(send)
+        handling = asyncio.ensure_future(self.handle_websocket(websocket, send))
+        receiving = cast("Any", self).handle_messages(websocket, receive, handling)
+        await _first_of(handling, asyncio.ensure_future(receiving))
 
 
 class RequestBody:
@@ -618,13 +663,24 @@ async def _send_while_connected(
     leaving = asyncio.ensure_future(request_body.wait_for_disconnect(receive))
     sending = asyncio.ensure_future(send_parts())
     try:
-        ended, _ = await asyncio.wait((leaving, sending), return_when=asyncio.FIRST_COMPLETED)
-        if sending not in ended:
-            _note_left()
+        ended = await _first_of(leaving, sending)
     finally:
-        leaving.cancel()
-        sending.cancel()
-        await asyncio.gather(leaving, sending, return_exceptions=True)
         request_body.release()  # what has come meanwhile, which nobody reads any more
+    if sending not in ended:
+        _note_left()
     if sending in ended or not sending.cancelled():
         sending.result()  # one that was not cancelled here is no whole answer either
+
+
+async def _first_of(*tasks: "asyncio.Future[None]") -> "set[asyncio.Future[None]]":
+    """Return those that have ended first, or raise what they have; the others are cancelled."""
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in ended:
+        if not task.cancelled():
+            task.result()
+    return ended

@@ -21,3 +21,9 @@ def serve(request: pytest.FixtureRequest) -> Serve:
 @pytest.fixture
 def app() -> ServiceApplication:
     return LeanApplication(__name__, static_folder=None)
+
+
+@pytest.fixture(params=[LeanApplication, ServiceApplication])
+def each_app(request: pytest.FixtureRequest) -> ServiceApplication:
+    kind: type[ServiceApplication] = request.param
+    return kind(__name__, static_folder=None)

@@ -1,11 +1,23 @@
 """Requests and answers between a real server and the application."""
 
+import asyncio
+from typing import Any, cast
+
 import pytest
-from quart import Blueprint, Request, Response, g, request, request_finished
+from quart import (
+    Blueprint,
+    Request,
+    Response,
+    abort,
+    g,
+    request,
+    request_finished,
+    websocket,
+)
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from quart_fleet.asgi._application import LeanApplication, ServiceApplication
-from tests.chassis.serving import Serve, exchange, spell
+from quart_fleet.asgi._application import ServiceApplication
+from tests.chassis.serving import TIMEOUT, Serve, exchange, spell
 
 
 async def test_what_quart_has_for_a_request_is_there(app: ServiceApplication, serve: Serve) -> None:
@@ -52,12 +64,6 @@ async def test_no_client_says_where_it_is(app: ServiceApplication, serve: Serve)
         answer = await exchange(port, spell("GET", "/", "Remote-Addr: 192.0.2.1"))
 
     assert answer.endswith(b"\r\n\r\n127.0.0.1")
-
-
-@pytest.fixture(params=[LeanApplication, ServiceApplication])
-def each_app(request: pytest.FixtureRequest) -> ServiceApplication:
-    kind: type[ServiceApplication] = request.param
-    return kind(__name__, static_folder=None)
 
 
 async def test_a_whole_url_is_asked_for_as_its_path(
@@ -128,3 +134,64 @@ async def test_a_service_may_have_a_request_class_of_quarts(
         answer = await exchange(port, spell("POST", "/", "Content-Length: 2", body=b"ab"))
 
     assert answer.endswith(b"\r\n\r\nhello b'ab'")
+
+
+async def test_a_request_that_is_cut_while_it_is_torn_down_is_refused(
+    app: ServiceApplication,
+) -> None:
+    tearing, sent = asyncio.Event(), list[Any]()
+
+    @app.teardown_request
+    async def tear_down(_error: BaseException | None) -> None:
+        tearing.set()
+        await asyncio.Future()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "path": "/",
+        "raw_path": b"/", "query_string": b"", "headers": [], "client": ("127.0.0.1", 1),
+    }  # fmt: skip
+    task = asyncio.create_task(app(cast("Any", scope), cast("Any", None), send))
+    await tearing.wait()
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert [message.get("status") for message in sent] == [503, None]
+
+
+@pytest.mark.parametrize("path", ["/ends", "/fails", "/refuses"])
+async def test_a_websocket_has_ended_with_its_handler_though_its_client_stays(
+    each_app: ServiceApplication, serve: Serve, path: str
+) -> None:
+    ended = asyncio.Event()
+
+    @each_app.websocket("/ends")
+    async def end() -> None:
+        await websocket.send("hello")
+
+    @each_app.websocket("/fails")
+    async def fail() -> None:
+        raise RuntimeError
+
+    @each_app.websocket("/refuses")
+    async def refuse() -> None:
+        abort(403)
+
+    async def note_end(*given: Any) -> None:
+        await inner(*given)
+        ended.set()
+
+    inner, each_app.asgi_app = each_app.asgi_app, note_end  # type: ignore[method-assign, assignment]
+    opening = [
+        "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ]  # fmt: skip
+    async with serve(each_app) as port, asyncio.timeout(TIMEOUT):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(spell("GET", path, *opening).replace(b"Connection: close\r\n", b""))
+        await ended.wait()
+        writer.close()
+
+    assert ended.is_set()

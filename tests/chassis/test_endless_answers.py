@@ -33,7 +33,7 @@ async def test_a_request_is_finished_when_its_client_has_gone(
 
 
 async def test_an_endless_answer_ends_when_its_reader_has_gone(
-    app: ServiceApplication, serve: Serve
+    each_app: ServiceApplication, serve: Serve
 ) -> None:
     ended = asyncio.Event()
 
@@ -45,13 +45,13 @@ async def test_an_endless_answer_ends_when_its_reader_has_gone(
         finally:
             ended.set()
 
-    @app.get("/")
+    @each_app.get("/")
     async def stream() -> Response:
         response = Response(ticks())
         response.timeout = None
         return response
 
-    async with serve(app) as port, asyncio.timeout(TIMEOUT):
+    async with serve(each_app) as port, asyncio.timeout(TIMEOUT):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(spell("GET", "/"))
         await reader.readuntil(b"tick\n")
@@ -92,19 +92,40 @@ async def test_an_endless_answer_ends_so_where_no_handler_read_the_body(
     assert ended.is_set()
 
 
+async def test_an_answer_that_lasts_longer_than_its_timeout_is_cut_though_its_client_stays(
+    each_app: ServiceApplication, serve: Serve
+) -> None:
+    async def parts() -> AsyncIterator[str]:
+        yield "begun"
+        await asyncio.Future()
+
+    @each_app.get("/")
+    async def stream() -> Response:
+        response = Response(parts())
+        response.timeout = 0.1
+        return response
+
+    async with serve(each_app) as port:
+        answer = await exchange(port, spell("GET", "/"))
+
+    assert b"begun" in answer
+    assert not answer.endswith(b"0\r\n\r\n")
+    assert each_app.running == 0
+
+
 @pytest.mark.parametrize("error", [RuntimeError, asyncio.CancelledError])
 async def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one(
-    app: ServiceApplication, serve: Serve, error: type[BaseException]
+    each_app: ServiceApplication, serve: Serve, error: type[BaseException]
 ) -> None:
     async def broken() -> AsyncIterator[str]:
         yield "begun"
         raise error
 
-    @app.get("/")
+    @each_app.get("/")
     async def stream() -> Response:
         return Response(broken())
 
-    async with serve(app) as port:
+    async with serve(each_app) as port:
         answer = await exchange(port, spell("GET", "/"))
 
     assert b"begun" in answer

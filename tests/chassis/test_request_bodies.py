@@ -39,20 +39,48 @@ async def test_a_body_is_the_same_however_often_it_is_asked_for(
     assert answer.endswith(b"\r\n\r\n[b'ab', b'ab'] [b'ab']")
 
 
-async def test_a_body_that_was_too_large_stays_so(app: ServiceApplication, serve: Serve) -> None:
-    app.config["MAX_CONTENT_LENGTH"] = 4
+async def test_a_body_that_was_too_large_stays_so(
+    each_app: ServiceApplication, serve: Serve
+) -> None:
+    each_app.config["MAX_CONTENT_LENGTH"] = 4
 
-    @app.post("/")
+    @each_app.post("/")
     async def read_twice() -> str:
         with suppress(RequestEntityTooLarge):
             await request.body
         return str(await request.body)
 
     chunks = b"5\r\n12345\r\n0\r\n\r\n"
-    async with serve(app) as port:
+    async with serve(each_app) as port:
         answer = await exchange(port, spell("POST", "/", "Transfer-Encoding: chunked", body=chunks))
 
     assert answer.startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize("path", ["/whole", "/parts"])
+async def test_a_body_that_is_too_large_is_refused_before_its_end(
+    each_app: ServiceApplication, serve: Serve, path: str
+) -> None:
+    each_app.config["MAX_CONTENT_LENGTH"] = 4
+
+    @each_app.post("/whole")
+    async def read() -> str:
+        return str(await request.body)
+
+    @each_app.post("/parts")
+    async def read_parts() -> str:
+        return str([part async for part in request.body])
+
+    async with serve(each_app) as port, asyncio.timeout(TIMEOUT):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(spell("POST", path, "Transfer-Encoding: chunked", body=b"3\r\n123\r\n"))
+        writer.write(b"2\r\n45\r\n")
+        status = await reader.readline()
+        writer.write(b"3\r\n678\r\n0\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    assert b"413" in status
 
 
 async def test_a_form_is_read(app: ServiceApplication, serve: Serve) -> None:
