@@ -174,7 +174,14 @@ def following(folder: Path) -> Iterator[None]:
     [path] = folder.glob("*.sock")
     follower = socket.socket(socket.AF_UNIX)
     follower.connect(str(path))
-    follower.sendall(_FOLLOW)
+    with read_through(follower, _FOLLOW):
+        yield
+
+
+@contextmanager
+def read_through(follower: socket.socket, asked: bytes) -> Iterator[None]:
+    """Ask by a connection, and read in a thread all that is answered during a block."""
+    follower.sendall(asked)
 
     def read() -> None:
         with suppress(OSError):

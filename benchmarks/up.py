@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,7 +20,7 @@ from benchmarks.environment import ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.load import Measurement, measure
 from benchmarks.machine import Cores, load_average, pin
-from benchmarks.observed import ratio
+from benchmarks.observed import ratio, read_through
 from benchmarks.processes import (
     TIMEOUT,
     Server,
@@ -315,18 +314,5 @@ def _await(supervisor: Server, port: int, path: str) -> None:
 def opened_page(port: int) -> Iterator[None]:
     """Read, during a block, all that the page is told."""
     follower = socket.create_connection(("127.0.0.1", port), TIMEOUT)
-    follower.sendall(wire.encode("GET", _EVENTS))
-
-    def read() -> None:
-        with suppress(OSError):
-            while follower.recv(65_536):
-                pass
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    try:
+    with read_through(follower, wire.encode("GET", _EVENTS)):
         yield
-    finally:
-        follower.shutdown(socket.SHUT_RDWR)
-        thread.join()
-        follower.close()
