@@ -10,7 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError, web
+from yarl import URL
 
 from scaffold.commands.routes import EVERY_SERVICE
 from scaffold.supervisor.page import gateway
@@ -27,6 +28,7 @@ class Service:
         self.app.router.add_route("*", "/api/v1/{resource}/stream", self._stream)
         self.app.router.add_route("*", "/api/v1/{resource}/broken", self._broken)
         self.app.router.add_route("*", "/api/v1/{resource}/never", self._never)
+        self.app.router.add_get("/api/v1/{resource}/talk", self._talk)
         self.app.router.add_route("*", "/api/v1/health", self._echo)
         self.paths = paths
         self.received: list[bytes] = []
@@ -72,6 +74,20 @@ class Service:
         assert request.transport is not None
         request.transport.close()
         return answer
+
+    async def _talk(self, request: web.Request) -> web.WebSocketResponse:
+        joined = web.WebSocketResponse(protocols=["chat"])
+        await joined.prepare(request)
+        await joined.send_json([request.raw_path, request.headers["X-Forwarded-For"]])
+        async for message in joined:
+            if message.data == "end":
+                await joined.close(code=4001)
+            elif message.type is WSMsgType.BINARY:
+                await joined.send_bytes(message.data)
+            else:
+                await joined.send_str(message.data)
+        self.received.append(str(joined.close_code).encode())
+        return joined
 
     async def _never(self, request: web.Request) -> web.Response:
         try:
@@ -243,6 +259,51 @@ async def test_a_service_that_takes_no_connection_is_a_504_of_the_time_that_was_
 async def test_an_answer_that_breaks_off_is_not_made_whole(page: Served) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         await page.client.get("/api/v1/users/broken")
+
+
+async def test_a_websocket_is_joined_with_that_of_the_service(page: Served, users: Service) -> None:
+    url = URL(f"{page.client.base_url}api/v1/users/talk?a=%2F", encoded=True)
+    async with ClientSession() as session:
+        async with session.ws_connect(url, protocols=("other", "chat")) as joined:
+            first = await joined.receive_json()
+            await joined.send_str("é" * 100_000)
+            text = await joined.receive_str()
+            await joined.send_bytes(b"\x00\xff")
+            data = await joined.receive_bytes()
+            await joined.send_str("end")
+            ended = await joined.receive()
+            protocol = joined.protocol
+        async with session.ws_connect(url) as joined:
+            await joined.receive_json()
+            await joined.close(code=4002)
+
+    assert first == ["/api/v1/users/talk?a=%2F", "127.0.0.1"]
+    assert (protocol, text, data) == ("chat", "é" * 100_000, b"\x00\xff")
+    assert (ended.type, ended.data) == (WSMsgType.CLOSE, 4001)
+    deadline = time.monotonic() + 15
+    while users.received[1:] != [b"4002"]:
+        assert time.monotonic() < deadline, users.received
+        await asyncio.sleep(0.02)
+
+
+async def test_a_websocket_that_cannot_be_joined_is_refused(
+    page: Served, deaf_socket: socket.socket
+) -> None:
+    page.fleet.services["order-service"] = service_at(page.fleet, "order-service", deaf_socket)
+    found = []
+    for path, host in (
+        ("/api/v1/users/echo", "localhost"),
+        ("/api/v1/users/talk", "a.example"),
+        ("/api/v1/orders/talk", "localhost"),
+        ("/nowhere", "localhost"),
+        ("/_fleet/events", "localhost"),
+    ):
+        async with ClientSession(str(page.client.base_url)) as session:
+            with pytest.raises(WSServerHandshakeError) as raised:
+                await session.ws_connect(path, headers={"Host": host})
+        found.append(raised.value.status)
+
+    assert found == [207, 403, 502, 403, 403]
 
 
 async def test_html_of_a_service_is_of_no_origin(page: Served) -> None:

@@ -33,7 +33,13 @@ from scaffold.supervisor.page.sources import Sources
 from scaffold.supervisor.page.view import cut, describe_entry, describe_steps, find_entries
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+    from hypercorn.typing import (
+        ASGIReceiveCallable,
+        ASGISendCallable,
+        HTTPScope,
+        Scope,
+        WebsocketScope,
+    )
 
     from scaffold.supervisor.fleet import Fleet
 
@@ -122,7 +128,7 @@ async def serve(fleet: "Fleet", listener: socket.socket) -> None:
     async with sources.running(), Gateway() as gateway:
         app = PageApplication(fleet, sources, gateway)
         config = uvicorn.Config(
-            app, http=_Protocol, ws="none", lifespan="off", proxy_headers=False,
+            app, http=_Protocol, ws="wsproto", lifespan="off", proxy_headers=False,
             server_header=False, date_header=False, access_log=False, log_config=None,
             log_level="critical", timeout_graceful_shutdown=_END_TIMEOUT,
         )  # fmt: skip
@@ -173,9 +179,17 @@ class PageApplication(Quart):
     async def answer(
         self, scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
     ) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "http":
+            await self.lead(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self.join(scope, receive, send)
+        else:
             await self._page_asgi(scope, receive, send)
-            return
+
+    async def lead(
+        self, scope: "HTTPScope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
+    ) -> None:
+        """Have a request answered by the page, or by the service to which its path leads."""
         headers = dict(scope["headers"])
         path = scope["path"]
         is_own, refusal = path == "/" or path.startswith(f"{OWN}/"), ""
@@ -187,9 +201,7 @@ class PageApplication(Quart):
         if refusal:
             await refuse(send, 403, refusal)
             return
-        target = scope["raw_path"] + (
-            b"?" + scope["query_string"] if scope["query_string"] else b""
-        )
+        target = _target_of(scope)
         if path.startswith(TO):
             name, _, _ = path.removeprefix(TO).partition("/")
             if not self.is_ours(headers):
@@ -212,6 +224,17 @@ class PageApplication(Quart):
                 await refuse(send, 404, "Endpoint not found")
                 return
         await self.gateway.answer(upstream, target, scope, receive, send)
+
+    async def join(
+        self, scope: "WebsocketScope", receive: "ASGIReceiveCallable", send: "ASGISendCallable"
+    ) -> None:
+        """Join a WebSocket with that of the service to which its path leads; the page has none."""
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+        upstream = self.sources.find_upstream(scope["path"])
+        if upstream is None or not upstream.is_there or not _LOOPBACK.fullmatch(host):
+            await send({"type": "websocket.close", "code": 1000, "reason": None})  # which is a 403
+            return
+        await self.gateway.join(upstream, _target_of(scope), scope, receive, send)
 
     def is_ours(self, headers: dict[bytes, bytes]) -> bool:
         given = headers.get(_TOKEN.lower().encode(), b"")
@@ -288,6 +311,11 @@ class PageApplication(Quart):
         """Apply the pending migrations."""
         reason = cut(await self.fleet.migrate())
         return _json({"reason": reason}, 409 if reason else 200)
+
+
+def _target_of(scope: "HTTPScope | WebsocketScope") -> bytes:
+    query = scope["query_string"]
+    return scope["raw_path"] + (b"?" + query if query else b"")
 
 
 def _is_from_here(origin: str, host: str, site: str) -> bool:

@@ -1,13 +1,14 @@
 """One address for a front end: each path leads to the service that the cluster's Ingress sends it to.
 
-Bodies go through in both directions as they come; none is held whole.
+Bodies go through in both directions as they come, none of which is held whole, and so do the
+messages of WebSockets.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import aiohttp
 import orjson
@@ -15,11 +16,21 @@ from multidict import CIMultiDict
 from yarl import URL
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+    from hypercorn.typing import (
+        ASGIReceiveCallable,
+        ASGISendCallable,
+        HTTPScope,
+        WebsocketDisconnectEvent,
+        WebsocketScope,
+    )
 
 IDLE_TIMEOUT = 60.0
 """Seconds in which nothing goes in either direction, as an Ingress has by default."""
 CONNECT_TIMEOUT = 5.0
+MOST_OF_A_MESSAGE = 16 * 1024 * 1024
+"""Bytes of a message of a WebSocket, as much as a service takes."""
+_SENDABLE = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
+"""Codes with which an end may close a WebSocket (RFC 6455, section 7.4); the others say why none was sent."""
 _OF_A_CONNECTION = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade"}
     | {b"transfer-encoding", b"proxy-authenticate", b"proxy-authorization"}
@@ -50,6 +61,12 @@ class Upstream:
     port: int
     is_there: bool = True
     """Whether a process serves, or comes soon."""
+
+    @property
+    def place(self) -> str:
+        """Its host and port, as a URL has them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
 
 class _Left(Exception):  # noqa: N818 - is no error
@@ -115,6 +132,53 @@ class Gateway:
             sending.cancel()
             await asyncio.gather(leaving, sending, return_exceptions=True)
 
+    async def join(
+        self,
+        upstream: Upstream,
+        target: bytes,
+        scope: "WebsocketScope",
+        receive: "ASGIReceiveCallable",
+        send: "ASGISendCallable",
+    ) -> None:
+        """Join a client's WebSocket with that of a service, until either end closes it."""
+        assert self._session is not None
+
+        async def answer(message: Any) -> None:  # by the extension "websocket.http.response"
+            await send(cast("Any", {**message, "type": f"websocket.{message['type']}"}))
+
+        await receive()  # that it wants to connect
+        headers = headers_for(scope)
+        for name in [each for each in headers if each.lower().startswith("sec-websocket-")]:
+            headers.popall(name, None)
+        try:
+            joined = await self._session.ws_connect(
+                URL(f"ws://{upstream.place}{quote_target(target)}", encoded=True),
+                headers=headers,
+                protocols=scope["subprotocols"],
+                max_msg_size=MOST_OF_A_MESSAGE,
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            await refuse(answer, error.status, f"{upstream.service} opens no WebSocket here")
+        except aiohttp.ServerTimeoutError:
+            await refuse(answer, 504, _too_late(upstream))
+        except (aiohttp.ClientError, OSError):
+            await refuse(answer, 502, f"{upstream.service} does not answer")
+        else:
+            async with joined:
+                await send(
+                    {"type": "websocket.accept", "subprotocol": joined.protocol, "headers": []}
+                )
+                ends = [
+                    asyncio.create_task(each)
+                    for each in (_send_messages(receive, joined), _give_messages(joined, send))
+                ]
+                try:
+                    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for each in ends:
+                        each.cancel()
+                    await asyncio.gather(*ends, return_exceptions=True)
+
     async def _send_on(  # noqa: PLR0913, PLR0917 - an ASGI request, and where it goes
         self,
         upstream: Upstream,
@@ -126,7 +190,6 @@ class Gateway:
     ) -> None:
         assert self._session is not None
         loop, has_begun = asyncio.get_running_loop(), False
-        host = f"[{upstream.host}]" if ":" in upstream.host else upstream.host
         try:
             async with asyncio.timeout(IDLE_TIMEOUT) as idle:
 
@@ -136,7 +199,7 @@ class Gateway:
 
                 async with self._session.request(
                     scope["method"],
-                    URL(f"http://{host}:{upstream.port}{quote_target(target)}", encoded=True),
+                    URL(f"http://{upstream.place}{quote_target(target)}", encoded=True),
                     headers=headers_for(scope),
                     data=read_body(receive, is_read, go_on)
                     if _has_body(scope["headers"])
@@ -160,8 +223,7 @@ class Gateway:
         except _Left:
             return
         except aiohttp.ServerTimeoutError:
-            what = f"{upstream.service} has not taken the connection within {CONNECT_TIMEOUT:g} s"
-            await refuse(send, 504, what)
+            await refuse(send, 504, _too_late(upstream))
         except TimeoutError:
             if has_begun:  # cut off, so that the client does not take it for whole
                 raise
@@ -171,6 +233,36 @@ class Gateway:
             if has_begun:
                 raise
             await refuse(send, 502, f"{upstream.service} does not answer")
+
+
+async def _send_messages(
+    receive: "ASGIReceiveCallable", joined: aiohttp.ClientWebSocketResponse
+) -> None:
+    """Send on what a client says, and its end."""
+    while (message := await receive())["type"] == "websocket.receive":
+        text = message.get("text")
+        if text is not None:
+            await joined.send_str(text)
+        else:
+            await joined.send_bytes(message["bytes"] or b"")
+    code = cast("WebsocketDisconnectEvent", message)["code"]
+    await joined.close(code=code if code in _SENDABLE else 1001)
+
+
+async def _give_messages(joined: aiohttp.ClientWebSocketResponse, send: "ASGISendCallable") -> None:
+    """Give what a service says, and its end."""
+    async for message in joined:
+        is_text = message.type is aiohttp.WSMsgType.TEXT
+        text, data = (message.data, None) if is_text else (None, message.data)
+        await send({"type": "websocket.send", "text": text, "bytes": data})
+    code = joined.close_code or 1011
+    await send(
+        {"type": "websocket.close", "code": code if code in _SENDABLE else 1011, "reason": None}
+    )
+
+
+def _too_late(upstream: Upstream) -> str:
+    return f"{upstream.service} has not taken the connection within {CONNECT_TIMEOUT:g} s"
 
 
 async def refuse(send: "ASGISendCallable", status: int, message: str) -> None:
@@ -211,7 +303,7 @@ def _has_body(headers: Iterable[Header]) -> bool:
     )
 
 
-def headers_for(scope: "HTTPScope") -> "CIMultiDict[str]":
+def headers_for(scope: "HTTPScope | WebsocketScope") -> "CIMultiDict[str]":
     """Return the client's headers, and those in which an Ingress tells of it."""
     found = CIMultiDict[str]()
     for name, value in _without_hops(scope["headers"]):
@@ -222,7 +314,7 @@ def headers_for(scope: "HTTPScope") -> "CIMultiDict[str]":
     found["X-Forwarded-For"] = found["X-Real-IP"] = client[0] if client else "127.0.0.1"
     found["X-Forwarded-Host"] = host
     found["X-Forwarded-Port"] = port if port.isdigit() else "80"
-    found["X-Forwarded-Proto"] = scope["scheme"]
+    found["X-Forwarded-Proto"] = "http"  # by which the page is reached
     return found
 
 
