@@ -31,7 +31,7 @@ def start() -> None:
 
 @postgres.command()
 def run() -> None:
-    """Run the server until Ctrl-C, SIGTERM or the end of the input; print its URL."""
+    """Run the server until Ctrl-C or the end of the input, and end when it has; print its URL."""
     with _server() as server:
         with server as url:
             click.echo(url)

@@ -254,7 +254,7 @@ class Observer:
         """The server has answered in place of the application, which never heard of the request."""
 
     def end_statement(self, statement: EndedStatement, place: Place) -> None:
-        """It has ended, well or not; not called of an observer that has `ended_statements`."""
+        """It has ended, well or not."""
 
     def begin_call(self, call: ObservedCall, headers: dict[str, str]) -> None:
         """It is about to be sent with these headers, to which more may be added."""

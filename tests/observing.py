@@ -18,6 +18,7 @@ def observed_request(
         "client": ("192.0.2.1", 5),
     }
     request = ObservedRequest(scope)
+    assert known.keys() <= ObservedRequest.__annotations__.keys()
     vars(request).update(known)
     return request
 

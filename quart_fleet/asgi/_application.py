@@ -58,7 +58,7 @@ _HEALTH = f"{PREFIX}/health"
 _WITHOUT_BODY = (204, 304)
 SOON, MOST_AT_ONCE = 0.010, 32
 """Observers are told together of so many requests that have ended, or of all after so many seconds."""
-_CUT_TIMEOUT = 1.0
+_END_TIMEOUT = 1.0
 """Seconds that requests which were cut at the end get before what they use ends too."""
 _NOWHERE = "/ "
 """A path that no route has, for what is outside of the application's root, or no URL."""
@@ -296,7 +296,7 @@ class ServiceApplication(BoundedApplication):
 
     async def shutdown(self) -> None:
         """End once all that was cut has ended too, with nothing untold."""
-        deadline = perf_counter() + _CUT_TIMEOUT
+        deadline = perf_counter() + _END_TIMEOUT
         while self.running and perf_counter() < deadline:  # noqa: ASYNC110 - there is hardly one
             await asyncio.sleep(SOON)
         self.tell_ended()

@@ -93,9 +93,8 @@ class HTTPConnection:
                 await self._fail(request, error, send)
                 return
             response = await traceback_response(error)
-        # At the end of the time that an ending process has; in a group where Quart tore down.
-        except (asyncio.CancelledError, BaseExceptionGroup):
-            await self._app.refuse(503, send)
+        except (asyncio.CancelledError, BaseExceptionGroup) as error:
+            await self._cut(request, error, send)
             return
         finally:
             request.body.release()
@@ -114,11 +113,27 @@ class HTTPConnection:
             send = noting(observed, send)
         await _send_at_length(response, body, request.body, receive, send)
 
-    async def _fail(self, request: "Request", error: Exception, send: "ASGISendCallable") -> None:
+    async def _cut(
+        self, request: "Request", error: BaseException, send: "ASGISendCallable"
+    ) -> None:
+        """Answer at the end of the time that an ending process has, in an `except` clause."""
+        others = None
+        if isinstance(error, BaseExceptionGroup):  # Quart was tearing down
+            _, others = error.split(asyncio.CancelledError)
+        if others is None:
+            await self._app.refuse(503, send)
+        elif isinstance(others, Exception):
+            await self._fail(request, others, send, 503)
+        else:
+            raise error
+
+    async def _fail(
+        self, request: "Request", error: Exception, send: "ASGISendCallable", status: int = 500
+    ) -> None:
         if (observed := REQUEST.get()) is not None:
             observed.error = error
         self._app.logger.exception("%s %s failed", request.method, request.path)
-        await self._app.refuse(500, send)
+        await self._app.refuse(status, send)
 
 
 class LingeringConnection(ASGIHTTPConnection):
@@ -132,38 +147,41 @@ class LingeringConnection(ASGIHTTPConnection):
     """
 
     async def __call__(self, receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
-        ended, observed = asyncio.Event(), REQUEST.get()
-        if observed is not None:
-            send = noting(observed, send)
+        ended, has_begun, send_noted = asyncio.Event(), False, send
+        if (observed := REQUEST.get()) is not None:
+            send_noted, receive = noting(observed, send), _noting_received(observed, receive)
 
         async def receive_noting_end() -> "ASGIReceiveEvent":
             message = await receive()
-            if observed is not None:
-                if message["type"] == "http.request":
-                    observed.received += len(message.get("body", b""))
-                elif not observed.is_whole:
-                    observed.left = True
             if not message.get("more_body", False):
                 ended.set()
             return message
 
         async def send_last_at_end(message: "ASGISendEvent") -> None:
+            nonlocal has_begun
+            has_begun = True
             if message["type"] == "http.response.body" and not message.get("more_body", False):
                 with suppress(TimeoutError):
                     await asyncio.wait_for(ended.wait(), LINGER_TIMEOUT)
-            await send(message)
+            await send_noted(message)
 
         request = self._create_request_from_scope(send_last_at_end)
         answering = asyncio.ensure_future(self.handle_request(request, send_last_at_end))
-        given = (answering,) if TAKES_CONTEXT else ()
-        receiving = self.handle_messages(request, receive_noting_end, *given)
-        await _first_of(answering, asyncio.ensure_future(receiving))
+        receiving = self.handle_messages(request, receive_noting_end, *_no_task())
+        try:
+            await _first_of(answering, asyncio.ensure_future(receiving))
+        except asyncio.CancelledError:  # at the end of the time that an ending process has
+            if not has_begun:
+                await cast("ServiceApplication", self.app).refuse(503, send)
+            return
+        if not answering.cancelled():
+            answering.result()  # one that has failed as it was cancelled, too
 
     async def handle_messages(
         self, request: quart.Request, receive: "ASGIReceiveCallable", *answering: Any
     ) -> None:
         """Give the body what it may hold, and receive the rest unread."""
-        come, most = 0, self.app.config["MAX_CONTENT_LENGTH"]
+        come, most = 0, request.body._max_content_length
 
         async def receive_bounded() -> "ASGIReceiveEvent":
             nonlocal come
@@ -193,8 +211,18 @@ class WebsocketConnection(ASGIWebsocketConnection):
             return
         websocket = self._create_websocket_from_scope(send)
         handling = asyncio.ensure_future(self.handle_websocket(websocket, send))
-        receiving = cast("Any", self).handle_messages(websocket, receive, handling)
+        receiving = cast("Any", self).handle_messages(websocket, receive, *_no_task())
         await _first_of(handling, asyncio.ensure_future(receiving))
+        if not handling.cancelled():
+            handling.result()  # one that has failed as it was cancelled, too
+
+
+def _no_task() -> "tuple[asyncio.Future[None], ...]":
+    """Return what Quart may cancel, from 0.23 on, where a client leaves.
+
+    A handler that is cancelled twice does not come to the end of its `finally`.
+    """
+    return (asyncio.get_running_loop().create_future(),) if TAKES_CONTEXT else ()
 
 
 class RequestBody:
@@ -638,6 +666,22 @@ def noting(observed: ObservedRequest, send: "ASGISendCallable") -> "ASGISendCall
         return send(message)
 
     return send_noted
+
+
+def _noting_received(
+    observed: ObservedRequest, receive: "ASGIReceiveCallable"
+) -> "ASGIReceiveCallable":
+    """Return what receives, and notes what has come, and whether the client left before its answer."""
+
+    async def receive_noted() -> "ASGIReceiveEvent":
+        message = await receive()
+        if message["type"] == "http.request":
+            observed.received += len(message.get("body", b""))
+        elif not observed.is_whole:
+            observed.left = True
+        return message
+
+    return receive_noted
 
 
 def _part(data: bytes) -> "HTTPResponseBodyEvent":

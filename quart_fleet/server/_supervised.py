@@ -14,6 +14,8 @@ END_TIMEOUT = 20.0
 """Seconds that a process gets to close its database, after those of its requests."""
 CLOSED = "X_CLOSED=1"
 """Told where this process accepts no more clients: they reach the one that has taken over."""
+_TELL_TIMEOUT = 5.0
+"""Seconds that a supervisor gets to take what it is told: the system keeps few lines for it."""
 _FIRST = 3
 """The file that the first listener has (SD_LISTEN_FDS_START)."""
 
@@ -66,6 +68,7 @@ def tell(state: str) -> None:
     if address.startswith("@"):  # Linux's abstract addresses
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):
+        sender.settimeout(_TELL_TIMEOUT)
         sender.connect(address)
         sender.sendall(state.encode())
 

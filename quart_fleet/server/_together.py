@@ -287,7 +287,8 @@ class _Service(Link):
                 _log.error("Its server has ended by an exception", exc_info=True)
                 return f"{type(error).__name__}: {error}"[:MOST]
             finally:
-                self.app, self.server, self.is_listening = None, None, False
+                self.app = self.server = None
+                self.closed()
         if app.start_error is not None:
             return " ".join(app.start_error.split())
         return "It has ended by itself" if server.started else "Its start has failed"
@@ -318,8 +319,9 @@ class _Service(Link):
 
     def closed(self) -> None:
         """Note that the listener is closed."""
-        self.is_listening = False
-        self._fleet.note_closed()
+        if self.is_listening:
+            self.is_listening = False
+            self._fleet.note_closed()
 
     async def leave(self) -> None:
         """Have callers hear that it ends, before it does."""

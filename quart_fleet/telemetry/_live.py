@@ -158,8 +158,10 @@ class Live(Observer):
 
     def end_requests(self, requests: Sequence[ObservedRequest]) -> None:
         """Tell of them, with their statements."""
-        self.note_statements()
-        super().end_requests(requests)
+        try:
+            self.note_statements()
+        finally:
+            super().end_requests(requests)
 
     def end_request(self, request: ObservedRequest) -> None:
         """Tell of it, in detail where its steps were noted; of others where they failed.

@@ -246,7 +246,6 @@ class Metrics(Observer):
 
     def end_requests(self, requests: Sequence[ObservedRequest]) -> None:
         """Count them by their routes and what came of them."""
-        self.count_statements()
         received = sent = 0
         ended = defaultdict[tuple[str, str, str], list[float]](list)
         for request in requests:
@@ -267,6 +266,7 @@ class Metrics(Observer):
             self._received.inc(received)
         if sent:
             self._sent.inc(sent)
+        self.count_statements()
 
     def end_refused(self, status: int) -> None:
         """Count an answer of the server's own."""

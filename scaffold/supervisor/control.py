@@ -19,6 +19,8 @@ from scaffold.supervisor.place import Place
 VERSION = 1
 """Of what is asked and answered: what is added to it does not change it."""
 
+LOOK_TIMEOUT = 10.0
+"""Seconds after which it is said that files are not known: a command may leave them half moved."""
 _LAST_LINES_TIMEOUT = 1.0
 """Seconds in which those who follow get what comes last."""
 
@@ -96,6 +98,8 @@ class Asked:
         self.fleet = fleet
         self.asked = asked
         self.write = write
+        self.is_known = True
+        """Of those that are waited for: whether they have come to rest, with what the files say."""
         self.named = list[str]()
         """What it names: services, and what else lines may be of."""
 
@@ -116,6 +120,8 @@ class Asked:
 
     async def answer(self) -> None:
         """Do what is asked, or say why not."""
+        if self.asked["command"] == "wait":  # for what may only be about to be up, too
+            self.is_known = await self.fleet.look(LOOK_TIMEOUT)
         commands = {
             each.__name__: each
             for each in (
@@ -175,11 +181,11 @@ class Asked:
         """Tell it once services serve as their files are now, one does not start, or time is up."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.asked["timeout"]):
-                await self.fleet.look()
                 await self.fleet.until(lambda: self.fleet.is_settled(self.services))
                 await self.fleet.database.look(is_first=True)
+        self.is_known = self.is_known and self.fleet.is_settled(self.services)
         waited = self.named or [*self.fleet.services]
-        await self.write(self.describe() | {"waited": waited})
+        await self.write(self.describe() | {"waited": waited, "in_time": self.is_known})
 
     async def restart(self) -> None:
         """Have new processes of services take over, and tell which do not."""

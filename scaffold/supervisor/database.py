@@ -37,6 +37,7 @@ class Database:
         environment: Mapping[str, str],
         show: Callable[[str], None],
         ending: asyncio.Event,
+        hurry: asyncio.Event,
         changes: Changes,
     ) -> None:
         self.state: State = "starting"
@@ -59,7 +60,7 @@ class Database:
         self._reaper = reaper
         self._environment = environment
         self._show = show
-        self._ending = ending
+        self._ending, self._hurry = ending, hurry
         self._changes = changes
         self._one_at_a_time = asyncio.Lock()
         self._is_known = False
@@ -181,8 +182,12 @@ class Database:
         async with self._one_at_a_time:
             if self._server is not None:
                 assert self._server.stdin is not None
-                self._server.stdin.close()  # which ends it, once PostgreSQL has stopped
-                await self._stop(self._server, TERMINATION_TIMEOUT)
+                self._server.stdin.close()
+                if self.url:  # it has begun, and ends once PostgreSQL has stopped
+                    ended = asyncio.create_task(self._server.wait())
+                    await first_of(ended, self._hurry, seconds=TERMINATION_TIMEOUT)
+                    ended.cancel()
+                await self._stop(self._server)
                 self._reaper.unwatch(self._server.pid)
             self._become("stopped")
 
@@ -236,10 +241,7 @@ class Database:
         await process.wait()
         return text
 
-    async def _stop(self, process: asyncio.subprocess.Process, patience: float = 0.0) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                await process.wait()
+    async def _stop(self, process: asyncio.subprocess.Process) -> None:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.terminate()

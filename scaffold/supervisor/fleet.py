@@ -100,7 +100,8 @@ class Fleet:
         )  # fmt: skip
         self.database = Database(
             workspace.root, reaper, self.environment,
-            lambda line: self.tell(DATABASE, line, "info"), self._ending, self.changes,
+            lambda line: self.tell(DATABASE, line, "info"),
+            self._ending, self._hurry, self.changes,
         )  # fmt: skip
 
     @property
@@ -120,15 +121,19 @@ class Fleet:
         is_tried = all(each.is_tried for each in named)
         return is_tried and ("failed" in states or all(each == "ready" for each in states))
 
-    async def look(self) -> None:
-        """Return when all that has been changed by now in the workspace is taken up."""
+    async def look(self, seconds: float) -> bool:
+        """Return once all that has been changed by now in the workspace is taken up.
+
+        That is so where files are not looked at, too; it is not after as many seconds.
+        """
         if not self.options.reload:
-            return
-        begun = self.looks_begun
+            return True
         self.look_wanted.set()
-        looking = asyncio.create_task(self.looks_done.after(begun))
-        await first_of(self._ending, looking)
-        looking.cancel()
+        looking = asyncio.create_task(self.looks_done.after(self.looks_begun))
+        try:
+            return await first_of(self._ending, looking, seconds=seconds)
+        finally:
+            looking.cancel()
 
     def add(self, service: Service) -> SupervisedService:
         """Have a service up, which gets a port that is free where the fleet is isolated.

@@ -231,10 +231,12 @@ def refuse_failed(found: Answer) -> None:
     services = {each["name"]: each for each in found["services"]}
     bad = [f"{name} is no longer up" for name in found["waited"] if name not in services]
     bad += [
-        f"{name} is {each['state']}" + (f": it {each['reason']}" if each["reason"] else "")
+        f"{name} is {_describe_state(each)}" + (f": it {each['reason']}" if each["reason"] else "")
         for name, each in services.items()
-        if name in found["waited"] and each["state"] != "ready"
+        if name in found["waited"] and (each["state"] != "ready" or each["reason"])
     ]
+    if not (bad or found["in_time"]):
+        bad.append("It is not known in time whether what serves is what the files say")
     if bad:
         raise ScaffoldError("\n".join(bad))
 

@@ -443,8 +443,10 @@ async def first_of(
         asyncio.create_task(each.wait()) if isinstance(each, asyncio.Event) else each
         for each in waited
     ]
-    done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for task, each in zip(tasks, waited, strict=True):
-        if isinstance(each, asyncio.Event):
-            task.cancel()
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task, each in zip(tasks, waited, strict=True):
+            if isinstance(each, asyncio.Event):
+                task.cancel()
     return bool(done)

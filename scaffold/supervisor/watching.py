@@ -71,10 +71,13 @@ async def watch(fleet: Fleet) -> None:
             continue
         if is_moving:
             continue  # files, as a command does
-        changed = {folder for folder, state in now.items() if state != before.get(folder)}
+        is_whole, changed = (
+            True,
+            {folder for folder, state in now.items() if state != before.get(folder)},
+        )
         if before:
             try:
-                await looks.take_up(changed, now)
+                is_whole = await looks.take_up(changed, now)
             except OSError as error:
                 fleet.tell(FLEET, f"A change is not taken up: {describe(error)}", "error")
             # What is pending may be applied by another program.
@@ -83,7 +86,8 @@ async def watch(fleet: Fleet) -> None:
                 asked = time.monotonic()
                 fleet.spawn(fleet.look_at_revisions())
         before = now
-        fleet.looks_done.reach(fleet.looks_begun)
+        if is_whole:
+            fleet.looks_done.reach(fleet.looks_begun)
 
 
 class _Looks:
@@ -106,9 +110,12 @@ class _Looks:
             each: look(each) for each in (*folders, self._shared, self._fleet.workspace.versions)
         }
 
-    async def take_up(self, changed: set[Path], now: Mapping[Path, State]) -> None:
-        """Start, end and replace services, and their processes."""
-        fleet, packages = self._fleet, self._fleet.options.packages
+    async def take_up(self, changed: set[Path], now: Mapping[Path, State]) -> bool:
+        """Start, end and replace services, and their processes.
+
+        Return whether that is all: a folder that is not whole may be so at the next look.
+        """
+        fleet, packages, is_all = self._fleet, self._fleet.options.packages, True
         whole = {
             folder
             for folder, state in now.items()
@@ -120,6 +127,7 @@ class _Looks:
                 if service.folder in self._gone and not service.ending.is_set():
                     fleet.tell(service.name, "is removed: its folder is gone, or not whole")
                     service.end()
+                is_all = is_all and service.folder in self._gone
                 self._gone.add(service.folder)
                 continue
             self._gone.discard(service.folder)
@@ -137,6 +145,7 @@ class _Looks:
                 and not fleet.is_ending
             ):
                 await self._add(folder, now[folder])
+        return is_all
 
     def _is_elsewhere(self, service: SupervisedService) -> bool:
         """Whether its files give a service another port or host than it has."""

@@ -1,6 +1,7 @@
 """Requests and answers between a real server and the application."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
 import pytest
@@ -18,6 +19,13 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from quart_fleet.asgi._application import ServiceApplication
 from tests.chassis.serving import TIMEOUT, Serve, exchange, spell
+
+OPENING = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
 
 
 async def test_what_quart_has_for_a_request_is_there(app: ServiceApplication, serve: Serve) -> None:
@@ -125,15 +133,21 @@ async def test_a_service_may_have_a_request_class_of_quarts(
     class OwnRequest(Request):
         greeting = "hello"
 
+        def __init__(self, *given: Any, max_content_length: int, **others: Any) -> None:
+            super().__init__(*given, max_content_length=2 * max_content_length, **others)
+
     @app.post("/")
     async def show() -> str:
         return f"{request.greeting} {await request.body!r}"  # type: ignore[attr-defined]
 
-    app.request_class = OwnRequest
+    app.request_class = OwnRequest  # type: ignore[assignment]  # takes what Quart gives
+    app.config["MAX_CONTENT_LENGTH"] = 2
     async with serve(app) as port:
-        answer = await exchange(port, spell("POST", "/", "Content-Length: 2", body=b"ab"))
+        answer = await exchange(port, spell("POST", "/", "Content-Length: 4", body=b"abcd"))
+        refused = await exchange(port, spell("POST", "/", "Content-Length: 5", body=b"abcde"))
 
-    assert answer.endswith(b"\r\n\r\nhello b'ab'")
+    assert answer.endswith(b"\r\n\r\nhello b'abcd'")
+    assert refused.startswith(b"HTTP/1.1 413")
 
 
 async def test_a_request_that_is_cut_while_it_is_torn_down_is_refused(
@@ -184,14 +198,45 @@ async def test_a_websocket_has_ended_with_its_handler_though_its_client_stays(
         ended.set()
 
     inner, each_app.asgi_app = each_app.asgi_app, note_end  # type: ignore[method-assign, assignment]
-    opening = [
-        "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-    ]  # fmt: skip
     async with serve(each_app) as port, asyncio.timeout(TIMEOUT):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(spell("GET", path, *opening).replace(b"Connection: close\r\n", b""))
-        await ended.wait()
+        writer.write(spell("GET", path, *OPENING).replace(b"Connection: close\r\n", b""))
+        await ended.wait()  # or the time is up
         writer.close()
 
-    assert ended.is_set()
+
+@pytest.mark.parametrize("opening", [(), OPENING], ids=["a stream", "a WebSocket"])
+async def test_a_handler_whose_client_leaves_comes_to_the_end_of_its_cleanup(
+    each_app: ServiceApplication, serve: Serve, opening: Sequence[str]
+) -> None:
+    begun, done = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            done.set()
+
+    @each_app.get("/waits")
+    async def stream() -> Response:
+        async def parts() -> AsyncIterator[bytes]:
+            await wait()
+            yield b""
+
+        return Response(parts())
+
+    @each_app.websocket("/waits")
+    async def talk() -> None:
+        await websocket.accept()
+        await wait()
+
+    async with serve(each_app) as port, asyncio.timeout(TIMEOUT):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = spell("GET", "/waits", *opening)
+        writer.write(head.replace(b"Connection: close\r\n", b"") if opening else head)
+        await begun.wait()
+        writer.close()
+        await done.wait()  # or the time is up

@@ -130,12 +130,13 @@ async def test_one_that_raises_keeps_nothing_from_its_answer_nor_others_from_hea
 
 
 async def test_observers_are_told_of_what_is_cut_as_the_process_ends(
-    app: ServiceApplication, told: Told
+    each_app: ServiceApplication,
 ) -> None:
     """It takes a moment to end, as where its transaction is rolled back."""
-    asked = asyncio.Event()
+    asked, told = asyncio.Event(), Told()
+    each_app.observers.add(told)
 
-    @app.get("/slow")
+    @each_app.get("/slow")
     async def slow() -> str:
         asked.set()
         try:
@@ -145,13 +146,13 @@ async def test_observers_are_told_of_what_is_cut_as_the_process_ends(
                 await asyncio.sleep(0)
         return "never"
 
-    await app.startup()
-    asking = asyncio.ensure_future(app.test_client().get("/slow"))
+    await each_app.startup()
+    asking = asyncio.ensure_future(each_app.test_client().get("/slow"))
     await asked.wait()
     asking.cancel()
-    await app.shutdown()
+    await each_app.shutdown()
 
-    assert [each.status for each in told.ended] == [503]
+    assert [(each.status, each.has_failed) for each in told.ended] == [(503, True)]
 
 
 async def test_observers_are_told_of_a_request(app: ServiceApplication, told: Told) -> None:

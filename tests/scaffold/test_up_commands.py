@@ -240,13 +240,11 @@ def test_what_is_generated_meanwhile_is_taken_up(tmp_path: Path) -> None:
         while fleet.get(fleet.products, "/shelves") != 200:
             assert time.monotonic() < deadline, running.run("logs")[0]
             time.sleep(0.2)
-        while "mail-service" not in running.run("ps")[0]:
-            assert time.monotonic() < deadline
-        running.run("wait")
+        running.run("wait", "mail-service")
         assert fleet.get(mails) == 200
         fleet.workspace.python(*generate, "remove", "mail-service")
-        while "mail-service" in running.run("ps")[0]:
-            assert time.monotonic() < deadline
+        assert "mail-service" in running.run("wait", "mail-service", code=1)[1]
+        assert "mail-service" not in running.run("ps")[0]
 
 
 def test_a_killed_fleet_is_followed_by_another_at_once(fleet: Fleet) -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from scaffold.errors import ScaffoldError
+from scaffold.supervisor.journal import Changes
 from scaffold.supervisor.place import Place, SilentError
 from scaffold.supervisor.watching import find_remote, watch
 from scaffold.workspace import Workspace
@@ -111,6 +112,7 @@ def test_a_look_for_which_too_many_files_are_open_is_followed_by_another(
     fleet = SimpleNamespace(
         workspace=Workspace(tmp_path), is_ending=False, database=SimpleNamespace(pending=()),
         tell=lambda *news: told.append(news[1]),
+        look_wanted=asyncio.Event(), looks_begun=0, looks_done=Changes(),
     )  # fmt: skip
     looks = 0
 

@@ -156,6 +156,23 @@ def test_code_that_was_changed_before_it_is_waited_for_answers(
     assert fleet.get(fleet.users, "/new") == 404
 
 
+def test_what_is_waited_for_is_refused_where_older_code_serves_or_none_is_known_in_time(
+    fleet: Fleet, running: Detached
+) -> None:
+    app = fleet.workspace.root / "services/user_service/app.py"
+    with replaced(app, f"raise RuntimeError('no')\n{app.read_text()}"):
+        told = running.run("wait", "people", code=1)[1]
+        assert told.startswith("Error: people is ready (older code): it ended with exit code 1: ")
+        assert "RuntimeError: no" in told
+        assert fleet.get(fleet.users) == 200
+        running.run("wait", "product-service")
+    running.run("wait")
+    with replaced(app, f"import time\n\ntime.sleep(600)\n{app.read_text()}"):
+        told = running.run("wait", "people", "--timeout", "0.1", code=1)[1]
+        assert "It is not known in time" in told
+    running.run("wait")
+
+
 def test_an_option_of_a_second_start_is_followed_or_refused(
     fleet: Fleet, running: Detached
 ) -> None:
