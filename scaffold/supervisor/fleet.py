@@ -124,9 +124,9 @@ class Fleet:
     async def look(self, seconds: float) -> bool:
         """Return once all that has been changed by now in the workspace is taken up.
 
-        That is so where files are not looked at, too; it is not after as many seconds.
+        That is so where files are not looked at, too, or not yet; it is not after as many seconds.
         """
-        if not self.options.reload:
+        if not self.looks_begun:
             return True
         self.look_wanted.set()
         looking = asyncio.create_task(self.looks_done.after(self.looks_begun))

@@ -71,10 +71,8 @@ async def watch(fleet: Fleet) -> None:
             continue
         if is_moving:
             continue  # files, as a command does
-        is_whole, changed = (
-            True,
-            {folder for folder, state in now.items() if state != before.get(folder)},
-        )
+        changed = {folder for folder, state in now.items() if state != before.get(folder)}
+        is_whole = True
         if before:
             try:
                 is_whole = await looks.take_up(changed, now)
