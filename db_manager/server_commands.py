@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from select import select
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +17,9 @@ from db_manager.workspace import get_workspace
 
 if TYPE_CHECKING:
     from quart_fleet.postgres import EmbeddedPostgres
+
+_INTERVAL = 1.0
+"""Seconds between two looks at a server that runs."""
 
 
 @click.group(cls=Commands)
@@ -31,13 +36,21 @@ def start() -> None:
 
 @postgres.command()
 def run() -> None:
-    """Run the server until Ctrl-C or the end of the input, and end when it has; print its URL."""
+    """Run the server until Ctrl-C or the end of the input, and end when it has; print its URL.
+
+    Where the server ends before, as by `stop`, this ends with an error.
+    """
+    has_ended = False
     with _server() as server:
         with server as url:
             click.echo(url)
             with suppress(KeyboardInterrupt):
-                for _ in sys.stdin:  # which is not read: only its end counts
-                    pass
+                # What is read does not count, only its end.
+                while not select([sys.stdin], [], [], _INTERVAL)[0] or os.read(0, 4096):
+                    if has_ended := not server.is_running():
+                        break
+        if has_ended:
+            raise ManagerError(f"The embedded PostgreSQL has ended. Its log: {server.status().log}")
         server.await_end()
 
 

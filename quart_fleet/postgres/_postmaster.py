@@ -57,6 +57,12 @@ def find_unreachable_postmaster(layout: Layout) -> Postmaster | None:
     return postmaster if is_there and not layout.socket.exists() else None
 
 
+def has_postmaster(layout: Layout) -> bool:
+    """Whether a server of this folder runs, ready or not; cheap, as it connects to nothing."""
+    found = find_postmaster(layout)
+    return found is not None and _is_postgres(found.pid)
+
+
 def remove_stale_pid_file(layout: Layout) -> None:
     """Remove the file of a server that has ended; the caller holds the server's lock.
 

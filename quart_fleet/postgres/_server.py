@@ -24,6 +24,7 @@ from quart_fleet.postgres._postmaster import (
     end_unreachable,
     find_ready_postmaster,
     find_unreachable_postmaster,
+    has_postmaster,
     is_pin_of,
     is_pinned,
     pin,
@@ -121,6 +122,10 @@ class Server:
                 shut_down(self.layout, lock)
         finally:
             end_lease(self.layout, lease)
+
+    def is_running(self) -> bool:
+        """Whether it runs, ready or not; cheap enough to be asked again and again."""
+        return has_postmaster(self.layout)
 
     def status(self) -> ServerStatus:
         """Look at the server from outside."""

@@ -68,6 +68,8 @@ class Database:
         self._failure = ""
         """Why the last migration failed."""
         self._server: asyncio.subprocess.Process | None = None
+        self._has_begun = False
+        """Whether that has started the embedded server."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -106,7 +108,7 @@ class Database:
 
     async def start(self) -> None:
         """Run the embedded server until `end`; raises ScaffoldError."""
-        self.is_embedded = True
+        self.is_embedded, self._has_begun = True, False
         self._server = await self._run("postgres", "run", stderr=asyncio.subprocess.STDOUT)
         assert self._server.stdout is not None
         beginning = asyncio.create_task(self._server.stdout.readline())
@@ -119,7 +121,36 @@ class Database:
             self._show(said)
             await self._show_all(self._server)
             raise ScaffoldError("The embedded PostgreSQL does not start.")
-        self.url = said
+        self.url, self._has_begun = said, True
+
+    async def lost(self) -> str:
+        """Return why the embedded server has gone, once it has; "" where the fleet ends before."""
+        assert self._server is not None
+        ended = asyncio.create_task(self._server.wait())
+        await first_of(ended, self._ending)
+        ended.cancel()
+        if self._ending.is_set():
+            return ""
+        assert self._server.stdout is not None
+        said = b""
+        with suppress(TimeoutError):  # what it has started may have its output for longer
+            async with asyncio.timeout(LAST_LINES_TIMEOUT):
+                said = await self._server.stdout.read()
+        self._reaper.unwatch(self._server.pid)
+        why = " ".join(said.decode("utf-8", "replace").split()).removeprefix("Error: ")
+        self._become("failed", why or "The process that keeps the embedded PostgreSQL has ended.")
+        return self.reason
+
+    async def start_again(self) -> str:
+        """Run the embedded server again; return why that fails, "" where it does not."""
+        async with self._one_at_a_time:
+            try:
+                await self.start()
+            except (ScaffoldError, OSError) as error:
+                reason = describe(error) if isinstance(error, OSError) else str(error)
+                self._become("failed", reason)
+                return self.reason
+        return ""
 
     async def migrate(self) -> str:
         """Bring it to its newest revision; return why that fails, "" where it does not."""
@@ -183,7 +214,7 @@ class Database:
             if self._server is not None:
                 assert self._server.stdin is not None
                 self._server.stdin.close()
-                if self.url:  # it has begun, and ends once PostgreSQL has stopped
+                if self._has_begun:  # it ends once PostgreSQL has stopped
                     ended = asyncio.create_task(self._server.wait())
                     await first_of(ended, self._hurry, seconds=TERMINATION_TIMEOUT)
                     ended.cancel()

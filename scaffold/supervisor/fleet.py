@@ -20,7 +20,10 @@ from scaffold.supervisor.ports import listen
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.screen import Screen
 from scaffold.supervisor.service import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
     READY_TIMEOUT,
+    STEADY_TIME,
     SupervisedService,
     Surroundings,
     first_of,
@@ -217,6 +220,23 @@ class Fleet:
             await self.database.look()
             self._told = self.database.pending
         return reason
+
+    async def keep_database(self) -> None:
+        """Have the embedded server started again whenever it has gone, until the fleet ends."""
+        pause = 0.0
+        while not self.is_ending:
+            began, reason = time.monotonic(), await self.database.lost()
+            if time.monotonic() - began > STEADY_TIME:
+                pause = 0.0
+            while reason and not self.is_ending:
+                when = f"in {pause:g} s" if pause else "at once"
+                self.tell(DATABASE, f"{reason}\nIt is started again {when}.", "error")
+                await first_of(self._ending, seconds=pause)
+                pause = min(max(FIRST_PAUSE, 2 * pause), LONGEST_PAUSE)
+                reason = "" if self.is_ending else await self.database.start_again()
+            if not self.is_ending:
+                self.tell(DATABASE, "The embedded PostgreSQL runs again.", "info")
+                await self.look_at_revisions()
 
     async def look_at_revisions(self) -> None:
         """Tell of revisions that are pending, and apply them where that is wanted."""

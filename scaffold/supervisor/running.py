@@ -85,6 +85,8 @@ async def _serve(fleet: Fleet, screen: Screen, stack: AsyncExitStack) -> None:
     fleet.keys = not fleet.options.in_background and keys.has_keys()
     for service in list(fleet.services.values()):
         fleet.start(service)
+    if fleet.database.is_embedded:
+        fleet.spawn(fleet.keep_database())
     await stack.enter_async_context(page_of(fleet))
     if fleet.keys:
         await stack.enter_async_context(keys.pressed(_actions(fleet)))
