@@ -102,6 +102,9 @@ class Asked:
         """Of those that are waited for: whether they have come to rest, with what the files say."""
         self.named = list[str]()
         """What it names: services, and what else lines may be of."""
+        seconds = asked.get("timeout")
+        self.until = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        """When its time is up, by the clock of the loop."""
 
     async def answer_to(self, reader: asyncio.StreamReader) -> None:
         """Do what is asked, as long as who asked is there, or say why it fails."""
@@ -121,7 +124,10 @@ class Asked:
     async def answer(self) -> None:
         """Do what is asked, or say why not."""
         if self.asked["command"] == "wait":  # for what may only be about to be up, too
-            self.is_known = await self.fleet.look(LOOK_TIMEOUT)
+            self.is_known = False
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self.until):
+                    self.is_known = await self.fleet.look(LOOK_TIMEOUT)
         commands = {
             each.__name__: each
             for each in (
@@ -167,6 +173,7 @@ class Asked:
 
     async def ps(self) -> None:
         """Tell what is known of the fleet."""
+        await self.fleet.look_again()
         await self.write(self.describe())
 
     async def logs(self) -> None:
@@ -180,9 +187,10 @@ class Asked:
     async def wait(self) -> None:
         """Tell it once services serve as their files are now, one does not start, or time is up."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.asked["timeout"]):
+            async with asyncio.timeout_at(self.until):
                 await self.fleet.until(lambda: self.fleet.is_settled(self.services))
                 await self.fleet.database.look(is_first=True)
+                await self.fleet.look_again()
         self.is_known = self.is_known and self.fleet.is_settled(self.services)
         waited = self.named or [*self.fleet.services]
         await self.write(self.describe() | {"waited": waited, "in_time": self.is_known})

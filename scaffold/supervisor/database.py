@@ -198,15 +198,15 @@ class Database:
         except ValueError:  # it says what is wrong with the code elsewhere
             self._become(self.state, f"db_manager status ended with exit code {process.returncode}")
             return
+        if found["server_version"] is None:  # what was known of its revisions may still be so
+            self._become("failed", found["problem"] or "")
+            return
         self.address = found["database"]
         self.current, self.heads = tuple(found["current"]), tuple(found["heads"])
         self.pending = tuple((each["id"], each["message"]) for each in found["pending"])
         if not self.pending:  # as where the file of a bad one is gone
             self._failure = ""
-        if found["server_version"] is None:
-            self._become("failed", found["problem"] or "")
-        else:
-            self._become("ready", self._failure or found["problem"] or "")
+        self._become("ready", self._failure or found["problem"] or "")
 
     async def end(self) -> None:
         """Let the embedded server go, which stops when no other process uses it."""
@@ -262,7 +262,10 @@ class Database:
         async for line in process.stdout:
             text = line.decode("utf-8", "replace").rstrip()
             self._show(text)
-            said = f"{said} {text.strip()}" if said.startswith("Error:") else text.strip() or said
+            if said.startswith("Error:") and text.strip():
+                said += f"{'' if said.endswith(('.', ':', ';')) else '.'} {text.strip()}"
+            else:
+                said = text.strip() or said
         await process.wait()
         return said.removeprefix("Error:").strip()
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from dotenv import dotenv_values
 
 from quart_fleet.conventions import role_of
+from quart_fleet.revisions import History
 from scaffold.errors import ScaffoldError
 from scaffold.supervisor.database import Database
 from scaffold.supervisor.journal import DATABASE, FLEET, Changes, Journal
@@ -31,6 +32,9 @@ from scaffold.supervisor.service import (
 from scaffold.supervisor.together import SharedProcess, SharingService
 from scaffold.workspace import Service, Workspace, find_shared_ports
 
+ANSWER_TIMEOUT = 3.0
+"""Seconds for which who asks for the state of the database waits for its answer."""
+_HELD = "keeps older code until the revisions are applied"
 _ENVIRONMENT = {"LOG_FORMAT": "json", "PYTHONUNBUFFERED": "1"}
 
 
@@ -89,11 +93,20 @@ class Fleet:
         """By name."""
         self._shared: SharedProcess | None = None
         """The process of all of them, where they have one."""
-        self._running = set[asyncio.Task[None]]()
+        self._running = set[asyncio.Task[Any]]()
         self._ending, self._hurry = asyncio.Event(), asyncio.Event()
         self._screen = screen
         self._told: tuple[tuple[str, str], ...] = ()
         """The pending revisions of which it has been told."""
+        self._problem = ""
+        """What keeps the revisions from being known, or told of, as it was told last."""
+        self._is_unreadable = False
+        """Whether that is in the files of the revisions."""
+        self._revising = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
+        """Asks the database anew for who wants to know now."""
+        self.held = frozenset[str]()
+        """The services that keep older code until the revisions are applied."""
         self.live.mkdir(mode=0o700)
         self.environment = {**os.environ, **_ENVIRONMENT, "LIVE_FOLDER": str(self.live)}
         """Of all processes; what is set here is for those that start later."""
@@ -134,7 +147,10 @@ class Fleet:
         self.look_wanted.set()
         looking = asyncio.create_task(self.looks_done.after(self.looks_begun))
         try:
-            return await first_of(self._ending, looking, seconds=seconds)
+            while not await first_of(self._ending, looking, seconds=seconds):
+                if not self._revising.locked():  # else revisions are applied, however long
+                    return False
+            return True
         finally:
             looking.cancel()
 
@@ -189,11 +205,12 @@ class Fleet:
             self.spawn(service.process.run())
         self.spawn(run())
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something beside the rest; the fleet does not end before it has."""
         task = asyncio.create_task(coroutine)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        return task
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Return when something is so that changes tell of, or the fleet is told to end."""
@@ -211,14 +228,26 @@ class Fleet:
         """
         return await self.services[name].restart()
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether other code is to wait for its revisions, which are applied before it."""
+        is_due = bool(self.database.pending) or self._is_unreadable
+        return is_due and self.options.migrates == "always"
+
     async def migrate(self) -> str:
         """Apply pending revisions; return why that fails, "" if it does not."""
+        async with self._revising:
+            return await self._migrate()
+
+    async def _migrate(self) -> str:
         reason = await self.database.migrate()
         if reason and not self.is_ending:
             self.tell(DATABASE, "The migration fails; the services go on as they are.", "error")
         if not self.is_ending:
             await self.database.look()
             self._told = self.database.pending
+            if self.database.state == "failed":
+                self._problem = self.database.reason
         return reason
 
     async def keep_database(self) -> None:
@@ -238,19 +267,53 @@ class Fleet:
                 self.tell(DATABASE, "The embedded PostgreSQL runs again.", "info")
                 await self.look_at_revisions()
 
-    async def look_at_revisions(self) -> None:
-        """Tell of revisions that are pending, and apply them where that is wanted."""
-        await self.database.look()
-        pending = self.database.pending
-        if self.is_ending or not pending or pending == self._told:
+    async def look_again(self) -> None:
+        """Ask the database anew where its state may have changed without this fleet's doing."""
+        database = self.database
+        if self.is_ending or not (database.pending or database.state == "failed"):
             return
-        self._told = pending
+        if self._looking is None or self._looking.done():
+            self._looking = self.spawn(self.look_at_revisions())
+        await asyncio.wait([self._looking], timeout=ANSWER_TIMEOUT)
+
+    async def look_at_revisions(self, *, are_new: bool = False) -> None:
+        """Tell what has become of revisions, and apply those that are pending where that is wanted.
+
+        Those that have failed are tried again where their files are new, or the database is back.
+        """
+        async with self._revising:
+            database, before = self.database, self.database.current
+            was_failed = database.state == "failed"
+            await database.look()
+            if self.is_ending:
+                return
+            pending, told, was_told = database.pending, self._told, self._problem
+            is_failed = database.state == "failed"
+            faults = History.read(self.workspace.versions).faults if is_failed else ()
+            self._is_unreadable = bool(faults)
+            is_behind = bool(pending) and len(database.heads) == 1 and not is_failed
+            self._problem = "" if is_behind else database.reason
+            if self._problem not in ("", was_told):
+                self.tell(DATABASE, self._problem, "error")
+            if is_failed:
+                return
+            self._told = pending
+            is_wanted = are_new or was_failed or pending != told
+            if pending and is_wanted and self.options.migrates == "always":
+                await self._migrate()
+            elif pending and pending != told:
+                self._tell_pending()
+            elif told and not pending:
+                is_other = database.current != before
+                said = "The revisions are applied, by another program."
+                self.tell(
+                    DATABASE, said if is_other else "No revision is pending any more.", "info"
+                )
+
+    def _tell_pending(self) -> None:
+        pending = self.database.pending
         names = "\n".join(f"  {number} {message}" for number, message in pending)
         count = "1 revision is" if len(pending) == 1 else f"{len(pending)} revisions are"
-        if self.options.migrates == "always":
-            self.tell(DATABASE, f"{count} applied:\n{names}", "info")
-            await self.migrate()
-            return
         how = "m applies" if self.keys else "python -m scaffold up --migrate applies"
         them = "it" if len(pending) == 1 else "them"
         self.tell(DATABASE, f"{count} pending, {how} {them}:\n{names}")
@@ -306,7 +369,7 @@ class Fleet:
                     "since": each.since,
                     "pid": each.pid,
                     "restarts": each.restarts,
-                    "reason": each.reason,
+                    "reason": each.reason or _HELD * (each.name in self.held),
                 }
                 for each in self.services.values()
             ],

@@ -138,8 +138,8 @@ async def _announce(fleet: Fleet, screen: Screen, began: float) -> None:
 def _actions(fleet: Fleet) -> dict[str, Callable[[], None]]:
     """Return what the keys do."""
 
-    async def migrate() -> None:
-        await fleet.migrate()
+    def migrate() -> None:
+        fleet.spawn(fleet.migrate())
 
     def restart() -> None:
         for each in fleet.services.values():
@@ -153,7 +153,7 @@ def _actions(fleet: Fleet) -> dict[str, Callable[[], None]]:
             fleet.say(f"The page is at {fleet.page}")
 
     return {
-        "m": lambda: fleet.spawn(migrate()),
+        "m": migrate,
         "r": restart,
         "o": open_page,
         "q": fleet.stop,

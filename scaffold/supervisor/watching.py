@@ -57,34 +57,20 @@ async def watch(fleet: Fleet) -> None:
                 fleet.say(
                     "The workspace is on a read-only file system: it is looked at all the same."
                 )
-    looks, before, asked = _Looks(fleet), dict[Path, State](), time.monotonic()
-    pause = 0.0
+    looks, pause = _Looks(fleet), 0.0
     while not fleet.is_ending:
         await first_of(fleet.look_wanted, seconds=pause)
         fleet.look_wanted.clear()
         fleet.looks_begun += 1
         pause = interval
         try:
+            was_moving = looks.is_moving
             now = await asyncio.to_thread(looks.take)
-            is_moving = any(root.glob(f"{STAGING}*/{JOURNAL}"))
+            if was_moving or looks.is_moving:
+                continue
         except OSError:  # as where too many files are open: the next look tells
             continue
-        if is_moving:
-            continue  # files, as a command does
-        changed = {folder for folder, state in now.items() if state != before.get(folder)}
-        is_whole = True
-        if before:
-            try:
-                is_whole = await looks.take_up(changed, now)
-            except OSError as error:
-                fleet.tell(FLEET, f"A change is not taken up: {describe(error)}", "error")
-            # What is pending may be applied by another program.
-            is_due = fleet.database.pending and time.monotonic() > asked + _PENDING_INTERVAL
-            if is_due or fleet.workspace.versions in changed:
-                asked = time.monotonic()
-                fleet.spawn(fleet.look_at_revisions())
-        before = now
-        if is_whole:
+        if await looks.compare(now):
             fleet.looks_done.reach(fleet.looks_begun)
 
 
@@ -99,6 +85,17 @@ class _Looks:
         """Folders of services that were not whole at the last look."""
         self._refused: dict[Path, State] = {}
         """Folders whose service cannot be up, as they were then."""
+        self._before: dict[Path, State] = {}
+        """What is taken up, empty before the first look."""
+        self._held: dict[Path, State] = {}
+        """What is not, until revisions are applied."""
+        self._asked = time.monotonic()
+        """When the database was asked for its revisions."""
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether a command moves files: what it changes is taken up together."""
+        return any(self._fleet.workspace.root.glob(f"{STAGING}*/{JOURNAL}"))
 
     def take(self) -> dict[Path, State]:
         """Return the state of each folder that matters; raises OSError where that is not known."""
@@ -107,6 +104,47 @@ class _Looks:
         return {
             each: look(each) for each in (*folders, self._shared, self._fleet.workspace.versions)
         }
+
+    async def compare(self, now: dict[Path, State]) -> bool:
+        """Take up what differs from the look before, code after its revisions; return if all is."""
+        fleet, before, self._before = self._fleet, self._before, now
+        if not before:
+            return True
+        versions, database = fleet.workspace.versions, fleet.database
+        changed = {folder for folder, state in now.items() if state != before.get(folder)}
+        # What is pending, or out of reach, may be mended by another program.
+        is_open = database.pending or database.state == "failed"
+        are_new = versions in changed
+        if are_new or (is_open and time.monotonic() > self._asked + _PENDING_INTERVAL):
+            self._asked = time.monotonic()
+            looking = fleet.spawn(fleet.look_at_revisions(are_new=are_new))
+            if fleet.options.migrates == "always":
+                await asyncio.shield(looking)
+        waiting = {folder: now[folder] for folder in changed - {versions}}
+        if waiting and fleet.holds_back:
+            self._before = {**before, versions: now[versions]}
+            if waiting != self._held:
+                self._held = waiting
+                self.hold(changed)
+            return True
+        self._held = {}
+        fleet.held = frozenset()
+        try:
+            return await self.take_up(changed, now)
+        except OSError as error:
+            fleet.tell(FLEET, f"A change is not taken up: {describe(error)}", "error")
+            return True
+
+    def hold(self, changed: set[Path]) -> None:
+        """Tell that services keep the code that they have, since its revisions are not applied."""
+        fleet = self._fleet
+        fleet.held = frozenset(
+            each.name
+            for each in fleet.services.values()
+            if not changed.isdisjoint((each.folder, self._shared))
+        )
+        fleet.changes.tell()
+        fleet.tell(FLEET, "What has changed is taken up once the revisions are applied.")
 
     async def take_up(self, changed: set[Path], now: Mapping[Path, State]) -> bool:
         """Start, end and replace services, and their processes.
