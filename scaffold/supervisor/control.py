@@ -102,8 +102,7 @@ class Asked:
         """Of those that are waited for: whether they have come to rest, with what the files say."""
         self.named = list[str]()
         """What it names: services, and what else lines may be of."""
-        seconds = asked.get("timeout")
-        self.until = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        self.until: float | None = None
         """When its time is up, by the clock of the loop."""
 
     async def answer_to(self, reader: asyncio.StreamReader) -> None:
@@ -125,6 +124,8 @@ class Asked:
         """Do what is asked, or say why not."""
         if self.asked["command"] == "wait":  # for what may only be about to be up, too
             self.is_known = False
+            if self.asked["timeout"] is not None:
+                self.until = asyncio.get_running_loop().time() + self.asked["timeout"]
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self.until):
                     self.is_known = await self.fleet.look(LOOK_TIMEOUT)
