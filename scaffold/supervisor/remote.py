@@ -82,9 +82,13 @@ def wait(names: tuple[str, ...], timeout: float, as_json: bool) -> None:
     A fleet that is only about to be up is waited for too.
     """
     place, end = Place.of(Workspace.find(Path.cwd()).root), time.monotonic() + timeout
+    is_told = False
     while not place.is_up():
         if time.monotonic() > end:
             raise ScaffoldError(_NOT_UP)
+        if not is_told:
+            click.echo(f"{_NOT_UP}. It is waited for, {timeout:g} s at most.", err=True)
+            is_told = True
         time.sleep(_POLL_INTERVAL)
     found = ask(place, "wait", services=names, timeout=max(0.0, end - time.monotonic()))
     show(found, as_json=as_json)
