@@ -4,12 +4,15 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.scaffold.test_up import TIMEOUT, Fleet, Up
+from tests.scaffold.test_up import MARK, TIMEOUT, Fleet, Up
 from tests.scaffold.test_up_commands import Detached
 
 pytestmark = pytest.mark.slow
@@ -87,4 +90,78 @@ def test_up_in_the_background_tells_what_ps_tells_then(fleet: Fleet, option: str
         assert (isolated in each) == (option == "--isolated")
     for each in (told, again):
         assert re.search("^database .*user", each, re.MULTILINE), each
+    assert running.left() == []
+
+
+@pytest.mark.parametrize("options", [("--ready-timeout=80",) * 2, ("--together", "--no-reload")])
+def test_of_two_starts_at_one_moment_both_have_the_fleet_that_they_want_or_say_why_not(
+    fleet: Fleet, options: tuple[str, ...]
+) -> None:
+    running = Detached.of(fleet.workspace)
+
+    def begin(option: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "scaffold", "up", "--detach", option],
+            cwd=fleet.workspace.root, env=fleet.workspace.environment | {MARK: running.mark},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stderr
+
+    try:
+        with ThreadPoolExecutor() as pool:
+            ended = [*pool.map(begin, options)]
+        is_up = running.get_json("ps")["ready"]
+    finally:
+        running.run("stop")
+    refused = {
+        (1, f"Error: The fleet is up already, with another choice than {each}. "
+            "To end it first: python -m scaffold stop\n")
+        for each in options
+    }  # fmt: skip
+    assert is_up
+    assert ended.count((0, "")) == (2 if options[0] == options[1] else 1)
+    assert {*ended} - {(0, "")} <= refused
+    assert running.left() == []
+
+
+def test_waiting_for_what_is_not_up_is_told_and_is_no_writing(fleet: Fleet) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "scaffold", "wait"],
+        cwd=fleet.workspace.root, env=fleet.workspace.environment, stderr=subprocess.PIPE, text=True,
+    ) as waiting:  # fmt: skip
+        assert waiting.stderr is not None
+        told = waiting.stderr.readline()
+        waiting.terminate()
+        rest = waiting.stderr.read()
+
+    assert told == (
+        "The fleet is not up here. To start it: python -m scaffold up. "
+        "It is waited for, 120 s at most.\n"
+    )
+    assert rest == "Error: Interrupted.\n"
+    assert waiting.returncode == 128 + signal.SIGTERM
+
+
+def test_a_setting_that_cannot_be_used_is_told_whole(fleet: Fleet) -> None:
+    path, running = (
+        fleet.workspace.root / "services/user_service/.env",
+        Detached.of(fleet.workspace),
+    )
+    running.run("env")
+    before = path.read_text()
+    path.write_text(f"{before}\nDB_POOL_SIZE=many\n")
+    why = f"DB_POOL_SIZE: write a whole number. Set it in the environment or {path}."
+    try:
+        for option, how in (
+            ("--no-reload", "ended with exit code 1"), ("--together", "cannot start")
+        ):  # fmt: skip
+            told = running.run("up", "--detach", option, code=1)[1]
+            shown = running.run("ps")[0]
+            logged = running.run("logs", "--json")[0]
+            running.run("stop")
+            assert told == f"Error: user-service is failed: it {how}: {why}\n"
+            assert f"\nuser-service {how}: {why}\n" in shown
+            assert "DB_POOL_SIZE: write a whole number" in logged
+    finally:
+        path.write_text(before)
     assert running.left() == []
