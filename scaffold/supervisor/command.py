@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import click
 from click.core import ParameterSource
+from dotenv import dotenv_values
 
 from scaffold.commands.environment import make_missing
 from scaffold.errors import ScaffoldError
@@ -86,6 +87,8 @@ def command(  # noqa: PLR0913 - one for each option
         services = _choose(workspace.services(), names)
         if not isolated:
             refuse_shared_ports(services)
+        if not isolated and not together:
+            _refuse_shared_metrics(services)
         make_missing(workspace)
         options = Options(
             packages=frozenset(each.package for each in services) if names else frozenset(),
@@ -134,6 +137,26 @@ def _choose(services: list[Service], names: tuple[str, ...]) -> list[Service]:
     for each in chosen:
         each.refuse_half()
     return chosen
+
+
+def _refuse_shared_metrics(services: list[Service]) -> None:
+    """Raise ScaffoldError where two services have one METRICS_PORT, each in a process of its own."""
+    owners = dict[str, Service]()
+    given = os.environ.get("METRICS_PORT")
+    for service in services:
+        own = dotenv_values(service.folder / ".env", encoding="utf-8-sig").get("METRICS_PORT")
+        port = given or own
+        owner = owners.setdefault(port, service) if port else service
+        if owner is not service and given:
+            raise ScaffoldError(
+                f"METRICS_PORT is set in the environment, where {len(services)} services would have "
+                "one port: unset it, and set another one in the .env of each, or --together"
+            )
+        if owner is not service:
+            raise ScaffoldError(
+                f"METRICS_PORT={port} is that of {owner.called} and of {service.called}: set "
+                f"another one in {service.folder / '.env'}"
+            )
 
 
 def _refuse_others(

@@ -165,3 +165,29 @@ def test_a_setting_that_cannot_be_used_is_told_whole(fleet: Fleet) -> None:
     finally:
         path.write_text(before)
     assert running.left() == []
+
+
+def test_services_with_one_port_for_their_metrics_are_refused(fleet: Fleet) -> None:
+    running = Detached.of(fleet.workspace)
+    running.run("env")
+    paths = [fleet.workspace.root / f"services/{each}_service/.env" for each in ("product", "user")]
+    before = [path.read_text() for path in paths]
+
+    told = running.run("up", code=1, METRICS_PORT="9464")[1]
+    try:
+        for path in paths:
+            path.write_text(f"{path.read_text()}\nMETRICS_PORT=9464\n")
+        own = running.run("up", "--detach", code=1)[1]
+    finally:
+        for path, text in zip(paths, before, strict=True):
+            path.write_text(text)
+
+    assert told == (
+        "Error: METRICS_PORT is set in the environment, where 2 services would have one port: unset "
+        "it, and set another one in the .env of each, or --together\n"
+    )
+    assert own == (
+        "Error: METRICS_PORT=9464 is that of product-service and of user-service: set another one "
+        f"in {paths[1]}\n"
+    )
+    assert running.left() == []
