@@ -96,7 +96,10 @@ def _choose(workspace: Workspace, names: Sequence[str]) -> list[str]:
     chosen = [name.replace("-", "_") for name in names] or known
     for name in chosen:
         if name not in known:
-            raise ConfigurationError(f"There is no service {name!r}: {', '.join(known)}")
+            there = ", ".join(each.replace("_", "-") for each in known)
+            raise ConfigurationError(
+                f"There is no service {name.replace('_', '-')!r}. There are: {there}."
+            )
         if find_spec(name) is None:
             raise ConfigurationError(
                 f"{name} cannot be imported: install the workspace (make install), or set "

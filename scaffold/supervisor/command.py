@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +20,7 @@ from scaffold.supervisor.place import Place, SilentError
 from scaffold.supervisor.remote import ask, refuse_failed, show, show_database
 from scaffold.supervisor.running import run
 from scaffold.supervisor.service import READY_TIMEOUT
-from scaffold.workspace import Service, Workspace
+from scaffold.workspace import Service, Workspace, choose_services
 
 _POLL_INTERVAL = 0.05
 _MIGRATES: dict[bool | None, Literal["never", "first", "always"]] = {
@@ -84,7 +83,7 @@ def command(  # noqa: PLR0913 - one for each option
     workspace = Workspace.find(Path.cwd())
     place = Place.of(workspace.root)
     if not place.is_up():
-        services = _choose(workspace.services(), names)
+        services = choose_services(workspace, names)
         if not isolated:
             refuse_shared_ports(services)
         if not isolated and not together:
@@ -121,22 +120,6 @@ def command(  # noqa: PLR0913 - one for each option
     }
     _refuse_others(place, names, {each: one for each, one in wanted.items() if one})
     _join(place, names, detach=detach, migrates=bool(migrates), seed=seed, as_json=as_json)
-
-
-def _choose(services: list[Service], names: tuple[str, ...]) -> list[Service]:
-    if not services:
-        raise ScaffoldError("No service yet. Make one: python -m scaffold user-service 8081")
-    by_name = {each.called: each for each in services} | {each.package: each for each in services}
-    for name in names:
-        if name not in by_name:
-            near = get_close_matches(name, by_name, n=1)
-            known = ", ".join(each.called for each in services)
-            hint = f"Did you mean {by_name[near[0]].called}?" if near else f"There are: {known}."
-            raise ScaffoldError(f"There is no service {name!r}. {hint}")
-    chosen = [by_name[name] for name in dict.fromkeys(names)] or services
-    for each in chosen:
-        each.refuse_half()
-    return chosen
 
 
 def _refuse_shared_metrics(services: list[Service]) -> None:
