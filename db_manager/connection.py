@@ -24,7 +24,7 @@ from quart_fleet.database.explanations import (
     driver_error,
     explain,
 )
-from quart_fleet.database_url import connect_arguments, describe
+from quart_fleet.database_url import connect_arguments, describe, place_of
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.settings import DatabaseSettings
 
@@ -145,8 +145,8 @@ def load_config() -> DatabaseSettings:
 
 
 def uses_embedded_server() -> bool:
-    """Say whether no DATABASE_URL is set; raises ManagerError."""
-    return load_config().database_url is None
+    """Say whether no DATABASE_URL names another one; raises ManagerError."""
+    return _is_embedded(load_config().database_url)
 
 
 def address_of_database() -> str:
@@ -166,6 +166,16 @@ async def _embedded_server() -> AsyncIterator[str]:
         raise ManagerError(str(error)) from error
 
 
+def _is_embedded(url: str | None) -> bool:
+    """Whether it is the workspace's embedded server, named or not, as its superuser."""
+    if url is None or "host=" not in url:
+        return url is None
+    from quart_fleet.postgres import EmbeddedPostgres  # noqa: PLC0415
+
+    ours = EmbeddedPostgres(get_workspace().postgres_folder).url()
+    return url.partition("@")[0] == ours.partition("@")[0] and place_of(url) == place_of(ours)
+
+
 @asynccontextmanager
 async def _connected(
     url: str, config: DatabaseSettings, wait: float, retried: Retried
@@ -174,7 +184,7 @@ async def _connected(
     ours = config.model_copy(update={"db_echo": False, "db_pool_size": _POOL_SIZE})
     connector = Connector(url, ours)
     remedy = CORRECT if config.database_url else LOOK
-    is_embedded, is_protected = config.database_url is None, config.protected
+    is_embedded, is_protected = _is_embedded(config.database_url), config.protected
     target = Target(url, create_engine(connector, ours), remedy, is_embedded, is_protected)
     try:
         await _reach(target, monotonic() + wait, retried)

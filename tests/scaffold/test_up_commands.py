@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -318,8 +319,8 @@ def test_a_revision_that_fails_leaves_the_services_and_is_told(fleet: Fleet) -> 
 def test_an_isolated_copy_has_ports_and_a_database_of_its_own(fleet: Fleet, tmp_path: Path) -> None:
     copy = GeneratedWorkspace(tmp_path / "copy")
     with detached(fleet.workspace) as (running, said):
-        # With its data, which are not this user's where the tests are root's.
-        subprocess.run(["cp", "-a", fleet.workspace.root, copy.root], check=True)
+        ignored = shutil.ignore_patterns(".postgres")  # as by git worktree
+        shutil.copytree(fleet.workspace.root, copy.root, symlinks=True, ignore=ignored)
         for each in (*copy.root.glob("services/*/.env"),):
             other = "DATABASE_URL=postgresql://127.0.0.1:1/other\nMETRICS_PORT=9464\n"
             each.write_text(f"{each.read_text()}\n{other}")
