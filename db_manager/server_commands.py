@@ -44,10 +44,11 @@ def run() -> None:
     with _server() as server:
         with server as url:
             click.echo(url)
+            pid = server.find_pid()
             with suppress(KeyboardInterrupt):
                 # What is read does not count, only its end.
                 while not select([sys.stdin], [], [], _INTERVAL)[0] or os.read(0, 4096):
-                    if has_ended := not server.is_running():
+                    if has_ended := server.find_pid() != pid:
                         break
         if has_ended:
             raise ManagerError(f"The embedded PostgreSQL has ended. Its log: {server.status().log}")

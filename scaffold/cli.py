@@ -259,6 +259,11 @@ COMMANDS = {
     ),
 }
 
+_WRITING = frozenset(
+    {"apply", "client", "deploy", "digests", "env", "field", "init", "openapi", "remove"}
+    | {"resource", SERVICE, "templates", "undo", "upgrade"}
+)
+"""Which write all of their files, or none."""
 _OWN_OPTIONS = ("--help", "-h", "--version")
 
 
@@ -349,7 +354,9 @@ def _end(ctx: click.Context, error: BaseException) -> NoReturn:
             message = f"{error.format_message()}\nTry: {path} --help"
             exit_code = error.exit_code
         case Interrupted():
-            message, exit_code = "Interrupted: nothing was written.", 128 + error.number
+            is_writing = ctx.invoked_subcommand in _WRITING
+            message = f"Interrupted{': nothing was written' * is_writing}."
+            exit_code = 128 + error.number
         case OSError() if error.errno != errno.EPIPE:  # then the reader has seen enough
             is_output = error.filename is None and error.errno not in (errno.EMFILE, errno.ENFILE)
             what = "The output is not whole" if is_output else error.filename

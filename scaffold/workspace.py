@@ -2,9 +2,10 @@
 
 import ast
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Self
 
@@ -194,6 +195,38 @@ class Workspace(FrameworkWorkspace):
 def is_workspace(folder: Path) -> bool:
     """Whether the folder's project file has the scaffold's table; raises ConfigurationError."""
     return find_table(folder) is not None
+
+
+def choose_services(workspace: Workspace, names: Collection[str]) -> list[Service]:
+    """Return the services of these names or packages, all without any; raises ScaffoldError."""
+    services = workspace.services()
+    if not services:
+        raise ScaffoldError("No service yet. Make one: python -m scaffold user-service 8081")
+    by_name = {each.called: each for each in services} | {each.package: each for each in services}
+    for name in names:
+        if name not in by_name:
+            near = find_near(name, by_name)
+            known = ", ".join(each.called for each in services)
+            hint = f"Did you mean {by_name[near].called}?" if near else f"There are: {known}."
+            raise ScaffoldError(f"There is no service {name!r}. {hint}")
+    chosen = [by_name[name] for name in dict.fromkeys(names)] or services
+    for each in chosen:
+        each.refuse_half()
+    return chosen
+
+
+def find_near(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is meant, if one is near; that both end in `-service` says nothing."""
+
+    def shorten(each: str) -> str:
+        return each.replace("_", "-").removesuffix("-service")
+
+    stems = {shorten(each): each for each in known}
+    wholes = {f"{stem}-service": each for stem, each in stems.items()}
+    near = get_close_matches(shorten(name), stems, n=1)
+    # Where what is mistyped is the ending.
+    whole = get_close_matches(name.replace("_", "-"), wholes, n=1, cutoff=0.85)
+    return stems[near[0]] if near else wholes[whole[0]] if whole else None
 
 
 def next_free_port(port: int, services: Collection[Service]) -> int:

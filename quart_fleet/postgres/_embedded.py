@@ -89,9 +89,9 @@ class EmbeddedPostgres:
         """Wait until the server that this process has left is stopped, unless others use it."""
         self._server.await_end()
 
-    def is_running(self) -> bool:
-        """Whether the server runs, ready or not; cheap, as it connects to nothing."""
-        return self._server.is_running()
+    def find_pid(self) -> int | None:
+        """Return the server's process, ready or not; cheap, as it connects to nothing."""
+        return self._server.find_pid()
 
     def status(self) -> "ServerStatus":
         """Return what can be said about the server without changing anything."""

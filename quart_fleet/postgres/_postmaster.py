@@ -57,10 +57,10 @@ def find_unreachable_postmaster(layout: Layout) -> Postmaster | None:
     return postmaster if is_there and not layout.socket.exists() else None
 
 
-def has_postmaster(layout: Layout) -> bool:
-    """Whether a server of this folder runs, ready or not; cheap, as it connects to nothing."""
+def find_pid(layout: Layout) -> int | None:
+    """Return the process of the server, ready or not; cheap, as it connects to nothing."""
     found = find_postmaster(layout)
-    return found is not None and _is_postgres(found.pid)
+    return found.pid if found is not None and _is_postgres(found.pid) else None
 
 
 def remove_stale_pid_file(layout: Layout) -> None:

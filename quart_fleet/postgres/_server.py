@@ -22,9 +22,9 @@ from quart_fleet.postgres._locks import (
 from quart_fleet.postgres._postmaster import (
     Postmaster,
     end_unreachable,
+    find_pid,
     find_ready_postmaster,
     find_unreachable_postmaster,
-    has_postmaster,
     is_pin_of,
     is_pinned,
     pin,
@@ -123,9 +123,9 @@ class Server:
         finally:
             end_lease(self.layout, lease)
 
-    def is_running(self) -> bool:
-        """Whether it runs, ready or not; cheap enough to be asked again and again."""
-        return has_postmaster(self.layout)
+    def find_pid(self) -> int | None:
+        """Return its process, ready or not; cheap enough to be asked again and again."""
+        return find_pid(self.layout)
 
     def status(self) -> ServerStatus:
         """Look at the server from outside."""

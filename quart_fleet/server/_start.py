@@ -22,7 +22,7 @@ from quart_fleet.logs import HOSTED
 from quart_fleet.server._lifecycle import draining_on_signal, running_process
 from quart_fleet.server._listener import SCRAPES, listen, written_for_people
 from quart_fleet.server._proxies import believe_proxies
-from quart_fleet.server._supervised import find_listener
+from quart_fleet.server._supervised import find_listener, tell_refusal
 from quart_fleet.server._workers import Link, Workers, refuse_start, run_quietly
 from quart_fleet.telemetry._logs import install_logs
 from quart_fleet.telemetry._switch import trace_where_asked
@@ -45,6 +45,8 @@ def start(factory: Callable[[], Quart]) -> Quart:
     try:
         app = factory()
     except ConfigurationError as error:
+        if HOSTED.get() is None:
+            tell_refusal(error.message)
         sys.exit("\n".join([*untold, error.message]))
 
     if HOSTED.get() is None:

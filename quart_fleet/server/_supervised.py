@@ -9,6 +9,7 @@ import socket
 from contextlib import suppress
 
 from quart_fleet.errors import ConfigurationError
+from quart_fleet.logs import clean
 
 END_TIMEOUT = 20.0
 """Seconds that a process gets to close its database, after those of its requests."""
@@ -71,6 +72,18 @@ def tell(state: str) -> None:
         sender.settimeout(_TELL_TIMEOUT)
         sender.connect(address)
         sender.sendall(state.encode())
+
+
+def tell_refusal(reason: str) -> None:
+    """Say why this process ends without having served."""
+    tell(f"X_REFUSED={clean(in_one_line(reason))}")
+
+
+def in_one_line(reason: str) -> str:
+    """Return a reason of several lines, each of which is a sentence, in one."""
+    lines = [" ".join(line.split()) for line in reason.splitlines() if line.strip()]
+    ended = [line if line.endswith((".", ":", ",", ";")) else f"{line}." for line in lines[:-1]]
+    return " ".join([*ended, *lines[-1:]])
 
 
 def tell_stopping(grace: float) -> None:

@@ -12,6 +12,7 @@ import resource
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from contextvars import Context
@@ -26,7 +27,7 @@ from quart_fleet.errors import ConfigurationError
 from quart_fleet.logs import HOSTED, MOST, HostedService
 from quart_fleet.server._lifecycle import running_process
 from quart_fleet.server._listener import listen, written_for_people
-from quart_fleet.server._supervised import CLOSED, find_listeners, tell, tell_stopping
+from quart_fleet.server._supervised import CLOSED, find_listeners, in_one_line, tell, tell_stopping
 from quart_fleet.server._uvicorn import BoundedServer, make_server
 from quart_fleet.server._workers import FIRST_PAUSE, LONGEST_PAUSE, STEADY_TIME, Link
 from quart_fleet.telemetry._logs import write_logs
@@ -95,7 +96,10 @@ def _choose(workspace: Workspace, names: Sequence[str]) -> list[str]:
     chosen = [name.replace("-", "_") for name in names] or known
     for name in chosen:
         if name not in known:
-            raise ConfigurationError(f"There is no service {name!r}: {', '.join(known)}")
+            there = ", ".join(each.replace("_", "-") for each in known)
+            raise ConfigurationError(
+                f"There is no service {name.replace('_', '-')!r}. There are: {there}."
+            )
         if find_spec(name) is None:
             raise ConfigurationError(
                 f"{name} cannot be imported: install the workspace (make install), or set "
@@ -245,10 +249,10 @@ class _Service(Link):
             module = reload(sys.modules[name]) if name in sys.modules else import_module(name)
             self._loaded = cast("ServiceApplication", module.app)
         except SystemExit as refusal:  # as `start` does where settings cannot be used
-            self._loaded = " ".join(str(refusal.code).split())
+            self._loaded = in_one_line(str(refusal.code))
         except Exception as error:
             _log.error("It cannot be imported", exc_info=True)
-            self._loaded = f"{type(error).__name__}: {error}"[:MOST]
+            self._loaded = f"It cannot be imported: {_describe(error)}"[:MOST]
 
     async def _serve(self) -> str:
         """Serve until the end of the process, or return why it does not."""
@@ -260,7 +264,7 @@ class _Service(Link):
         try:
             listener = self._listen(app)
         except ConfigurationError as error:
-            return " ".join(error.message.split())
+            return in_one_line(error.message)
         self.app = app
         with ExitStack() as stack:
             stack.callback(listener.close)
@@ -290,7 +294,7 @@ class _Service(Link):
                 self.app = self.server = None
                 self.closed()
         if app.start_error is not None:
-            return " ".join(app.start_error.split())
+            return in_one_line(app.start_error)
         return "It has ended by itself" if server.started else "Its start has failed"
 
     def _listen(self, app: "ServiceApplication") -> socket.socket:
@@ -327,3 +331,17 @@ class _Service(Link):
         """Have callers hear that it ends, before it does."""
         if self._leave is not None:
             await asyncio.to_thread(self._leave)
+
+
+def _describe(error: Exception) -> str:
+    """Return what an exception says, after its place in the workspace where it has one."""
+    told = traceback.TracebackException.from_exception(error)
+    places = [(each.filename, each.lineno) for each in told.stack]
+    if isinstance(error, SyntaxError) and error.filename:
+        places.append((error.filename, error.lineno))
+    root, place = Workspace.find(Path.cwd()).root, ""
+    for name, line in places:
+        path = Path(name)
+        if path.is_relative_to(root) and "site-packages" not in path.parts:
+            place = f"{path.relative_to(root)}:{line}: "
+    return place + [*told.format_exception_only()][-1].strip()

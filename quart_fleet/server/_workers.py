@@ -18,7 +18,7 @@ from typing import NoReturn, cast
 from quart import Quart
 
 from quart_fleet.asgi._application import ServiceApplication
-from quart_fleet.server._supervised import CLOSED, END_TIMEOUT, tell, tell_stopping
+from quart_fleet.server._supervised import CLOSED, END_TIMEOUT, tell, tell_refusal, tell_stopping
 
 START_TIMEOUT = 120.0
 """Seconds that a worker gets until it serves."""
@@ -124,6 +124,7 @@ def run_quietly(
 
 def refuse_start(app: Quart, reason: str) -> NoReturn:
     """End the process with the reason why it cannot serve, and no traceback."""
+    tell_refusal(reason)
     if app.config.get("LOG_FORMAT") == "json":
         _log.critical("%s", reason)
         sys.exit(1)

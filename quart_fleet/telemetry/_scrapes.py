@@ -12,6 +12,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -61,6 +62,8 @@ TIMEOUT = 5.0
 """Seconds that a client may send nothing, or take nothing."""
 RETRY = 1.0
 """Seconds between two looks at whether a port that another process has is free."""
+TOLD_AFTER = 10.0
+"""Seconds after which it is told that another process has the port: one that is taken over ends soon."""
 _RESERVED = {"counter": 1 << 18, "histogram": 1 << 20, "gauge_livesum": 1 << 16}
 """Bytes that the files of a worker have from the start, by the kind of their values."""
 _MOST_AROUND_A_KEY = 32
@@ -118,7 +121,7 @@ def measuring(app: "ServiceApplication") -> Iterator[None]:
             return
         registry.register(_Build(app))
         registry.register(_Others())
-        with Endpoint(registry, address, listener):
+        with Endpoint(registry, address, listener, is_told=SCRAPES not in app.extensions):
             yield
 
 
@@ -383,6 +386,7 @@ class Endpoint:
         registry: what is told.
         address: the host and the port.
         listener: of this address; without one it listens as soon as no other process does.
+        is_told: whether it is told already that another process has the address.
     """
 
     def __init__(
@@ -390,10 +394,13 @@ class Endpoint:
         registry: CollectorRegistry,
         address: tuple[str, int],
         listener: socket.socket | None = None,
+        *,
+        is_told: bool = False,
     ) -> None:
         self._renderings = _Renderings(registry)
         self._address = address
         self._listener = listener
+        self._is_told = is_told
         self._clients: deque[socket.socket] = deque()
         self._free = threading.BoundedSemaphore(MOST_CLIENTS)
         self._ended = threading.Event()
@@ -410,11 +417,20 @@ class Endpoint:
             self._listener.close()
 
     def _run(self) -> None:
+        began = time.monotonic()
         while not self._ended.is_set():
             if self._listener is None:
-                with suppress(ConfigurationError):
+                try:
                     self._listener = listen(*self._address, "METRICS_PORT")
-                self._ended.wait(RETRY if self._listener is None else 0)
+                except ConfigurationError as error:
+                    if not self._is_told and time.monotonic() - began >= TOLD_AFTER:
+                        self._is_told = True
+                        _log.warning(
+                            "No metrics of process %d yet, METRICS_PORT: %s. Where services have "
+                            "it in common, set another one in the .env of each",
+                            *(os.getpid(), error.message.splitlines()[0].rstrip(".")),
+                        )
+                    self._ended.wait(RETRY)
                 continue
             try:
                 client, address = self._listener.accept()

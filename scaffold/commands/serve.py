@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from scaffold.workspace import Workspace
+from scaffold.workspace import Workspace, choose_services
 
 
 @click.command("serve")
@@ -18,5 +18,7 @@ def command(names: tuple[str, ...]) -> None:
     named, and tried again; the others serve. This is `python -m quart_fleet.server`, which needs
     no scaffold.
     """
-    os.chdir(Workspace.find(Path.cwd()).root)
-    os.execv(sys.executable, [sys.executable, "-m", "quart_fleet.server", *names])  # noqa: S606
+    workspace = Workspace.find(Path.cwd())
+    packages = [each.package for each in choose_services(workspace, names)] if names else []
+    os.chdir(workspace.root)
+    os.execv(sys.executable, [sys.executable, "-m", "quart_fleet.server", *packages])  # noqa: S606

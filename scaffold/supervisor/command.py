@@ -6,12 +6,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 from click.core import ParameterSource
+from dotenv import dotenv_values
 
 from scaffold.commands.environment import make_missing
 from scaffold.errors import ScaffoldError
@@ -20,7 +20,7 @@ from scaffold.supervisor.place import Place, SilentError
 from scaffold.supervisor.remote import ask, refuse_failed, show, show_database
 from scaffold.supervisor.running import run
 from scaffold.supervisor.service import READY_TIMEOUT
-from scaffold.workspace import Service, Workspace
+from scaffold.workspace import Service, Workspace, choose_services
 
 _POLL_INTERVAL = 0.05
 _MIGRATES: dict[bool | None, Literal["never", "first", "always"]] = {
@@ -82,56 +82,64 @@ def command(  # noqa: PLR0913 - one for each option
         raise click.UsageError("--together is not for --isolated: each has a database role there.")
     workspace = Workspace.find(Path.cwd())
     place = Place.of(workspace.root)
-    if place.is_up():
-        is_given = click.get_current_context().get_parameter_source("ready_timeout")
-        wanted = {
-            "--together": ("together", True) if together else None,
-            "--isolated": ("isolated", True) if isolated else None,
-            "--no-reload": ("reload", False) if no_reload else None,
-            "--no-migrate": ("migrate", "never") if migrates is False else None,
-            "--ready-timeout": ("ready_timeout", ready_timeout)
-            if is_given is ParameterSource.COMMANDLINE
-            else None,
-        }
-        _refuse_others(place, names, {each: one for each, one in wanted.items() if one})
-        _join(place, names, detach=detach, migrates=bool(migrates), seed=seed, as_json=as_json)
-        return
-    services = _choose(workspace.services(), names)
-    if not isolated:
-        refuse_shared_ports(services)
-    make_missing(workspace)
-    if detach and not in_background:
-        _detach(place, seed=seed, as_json=as_json)
-        return
-    options = Options(
-        packages=frozenset(each.package for each in services) if names else frozenset(),
-        migrates=_MIGRATES[migrates],
-        reload=not no_reload,
-        seed=seed,
-        together=together,
-        isolated=isolated,
-        ready_timeout=ready_timeout,
-        in_background=in_background,
-    )
-    with place.held() as lock:
-        os.dup(lock)  # until this process has gone, for which `stop` waits
-        asyncio.run(run(workspace, services, options, place, lock))
+    if not place.is_up():
+        services = choose_services(workspace, names)
+        if not isolated:
+            refuse_shared_ports(services)
+        if not isolated and not together:
+            _refuse_shared_metrics(services)
+        make_missing(workspace)
+        options = Options(
+            packages=frozenset(each.package for each in services) if names else frozenset(),
+            migrates=_MIGRATES[migrates],
+            reload=not no_reload,
+            seed=seed,
+            together=together,
+            isolated=isolated,
+            ready_timeout=ready_timeout,
+            in_background=in_background,
+        )
+        if not detach or in_background:
+            with place.held() as lock:
+                os.dup(lock)  # until this process has gone, for which `stop` waits
+                asyncio.run(run(workspace, services, options, place, lock))
+            return
+        if _detach(place, seed=seed, as_json=as_json):
+            return
+    elif in_background:
+        raise ScaffoldError("The fleet is up already: see python -m scaffold ps.")
+    is_given = click.get_current_context().get_parameter_source("ready_timeout")
+    wanted = {
+        "--together": ("together", True) if together else None,
+        "--isolated": ("isolated", True) if isolated else None,
+        "--no-reload": ("reload", False) if no_reload else None,
+        "--no-migrate": ("migrate", "never") if migrates is False else None,
+        "--ready-timeout": ("ready_timeout", ready_timeout)
+        if is_given is ParameterSource.COMMANDLINE
+        else None,
+    }
+    _refuse_others(place, names, {each: one for each, one in wanted.items() if one})
+    _join(place, names, detach=detach, migrates=bool(migrates), seed=seed, as_json=as_json)
 
 
-def _choose(services: list[Service], names: tuple[str, ...]) -> list[Service]:
-    if not services:
-        raise ScaffoldError("No service yet. Make one: python -m scaffold user-service 8081")
-    by_name = {each.called: each for each in services} | {each.package: each for each in services}
-    for name in names:
-        if name not in by_name:
-            near = get_close_matches(name, by_name, n=1)
-            known = ", ".join(each.called for each in services)
-            hint = f"Did you mean {by_name[near[0]].called}?" if near else f"There are: {known}."
-            raise ScaffoldError(f"There is no service {name!r}. {hint}")
-    chosen = [by_name[name] for name in dict.fromkeys(names)] or services
-    for each in chosen:
-        each.refuse_half()
-    return chosen
+def _refuse_shared_metrics(services: list[Service]) -> None:
+    """Raise ScaffoldError where two services have one METRICS_PORT, each in a process of its own."""
+    owners = dict[str, Service]()
+    given = os.environ.get("METRICS_PORT")
+    for service in services:
+        own = dotenv_values(service.folder / ".env", encoding="utf-8-sig").get("METRICS_PORT")
+        port = given or own
+        owner = owners.setdefault(port, service) if port else service
+        if owner is not service and given:
+            raise ScaffoldError(
+                f"METRICS_PORT is set in the environment, where {len(services)} services would have "
+                "one port: unset it, and set another one in the .env of each, or --together"
+            )
+        if owner is not service:
+            raise ScaffoldError(
+                f"METRICS_PORT={port} is that of {owner.called} and of {service.called}: set "
+                f"another one in {service.folder / '.env'}"
+            )
 
 
 def _refuse_others(
@@ -187,8 +195,11 @@ def _join(  # noqa: PLR0913 - one for each option
     refuse_failed(found)
 
 
-def _detach(place: Place, *, seed: bool, as_json: bool) -> None:
-    """Have another process run the fleet, and return when its services serve."""
+def _detach(place: Place, *, seed: bool, as_json: bool) -> bool:
+    """Have another process run the fleet, and return when its services serve.
+
+    False where the fleet that is up is that of another command, which was a moment faster.
+    """
     began = time.time()
     # What it says until then, which is shown where it ends.
     found = None
@@ -201,22 +212,26 @@ def _detach(place: Place, *, seed: bool, as_json: bool) -> None:
             start_new_session=True,
         )
         try:
-            while process.poll() is None and not place.is_up():
+            while process.poll() is None and (found is None or found["ending"]):
                 time.sleep(_POLL_INTERVAL)
-            try:
-                found = ask(place, "wait")
-            except ScaffoldError as error:
-                if isinstance(error, SilentError):
+                try:
+                    found = ask(place, "wait") if place.is_up() else None
+                except SilentError:
                     raise
-                # It has ended: what it has said tells why.
+                except ScaffoldError:  # it has ended: what it has said tells why
+                    found = None
         except BaseException as error:
             process.terminate()
             if not isinstance(error, SilentError):
                 process.wait()
             raise
-        # Another one's fleet, which was a moment faster, may have other options.
-        if found is None or found["ending"] or found["pid"] != process.pid:
+        if found is None and place.is_up():
+            found = ask(place, "wait")
+        if found and found["pid"] != process.pid and not found["ending"]:
+            process.terminate()
             process.wait()
+            return False
+        if found is None or found["ending"]:
             said.seek(0)
             sys.stderr.write(said.read().decode("utf-8", "replace"))
             sys.exit(process.returncode or 1)
@@ -224,3 +239,4 @@ def _detach(place: Place, *, seed: bool, as_json: bool) -> None:
         show_database(place, began)
     show(found, as_json=as_json)
     refuse_failed(found)
+    return True

@@ -8,13 +8,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from difflib import get_close_matches
 from typing import Any
 
 from scaffold.errors import describe
 from scaffold.supervisor.fleet import Fleet
 from scaffold.supervisor.journal import DATABASE, FLEET
 from scaffold.supervisor.place import Place
+from scaffold.workspace import find_near
 
 VERSION = 1
 """Of what is asked and answered: what is added to it does not change it."""
@@ -85,7 +85,7 @@ def read_request(line: bytes) -> Answer:
     services = asked.setdefault("services", [])
     if not isinstance(services, list) or not all(isinstance(each, str) for each in services):
         raise ValueError("services are no list of names")
-    for name in ("since", "timeout"):
+    for name in ("since", "timeout", "lines"):
         if not isinstance(asked.setdefault(name, None), int | float | None):
             raise ValueError(f"{name} is no number")
     return asked
@@ -140,9 +140,9 @@ class Asked:
         known |= {name: name for name in (*self.fleet.services, *others)}
         for name in self.asked["services"]:
             if name not in known:
-                near = get_close_matches(name, known, n=1)
+                near = find_near(name, known)
                 names = ", ".join(dict.fromkeys(known.values()))
-                hint = f" Did you mean {known[near[0]]}?" if near else f" There are: {names}."
+                hint = f" Did you mean {known[near]}?" if near else f" There are: {names}."
                 await self.write({"error": f"No service {name!r} is up.{hint}"})
                 return
             self.named.append(known[name])
@@ -179,11 +179,16 @@ class Asked:
 
     async def logs(self) -> None:
         """Tell the lines that are kept, and then what comes, where that is asked."""
-        since, follow = self.asked["since"] or 0, bool(self.asked.get("follow"))
-        async for entries in self.fleet.journal.follow(0, self.named, is_endless=follow):
-            for each in entries:
-                if each.time >= since:
-                    await self.write({"version": VERSION, **each.to_json()})
+        since, lines, journal = self.asked["since"] or 0, self.asked["lines"], self.fleet.journal
+        last = journal.last
+        kept = [each for each in journal.after(0, self.named) if each.time >= since]
+        for each in kept if lines is None else kept[max(0, len(kept) - int(lines)) :]:
+            await self.write({"version": VERSION, **each.to_json()})
+        if self.asked.get("follow"):
+            async for entries in journal.follow(last, self.named):
+                for each in entries:
+                    if each.time >= since:
+                        await self.write({"version": VERSION, **each.to_json()})
 
     async def wait(self) -> None:
         """Tell it once services serve as their files are now, one does not start, or time is up."""

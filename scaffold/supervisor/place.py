@@ -47,7 +47,7 @@ class SilentError(ScaffoldError):
             process = f"process {number}"
         super().__init__(
             f"The fleet is up, but {process} does not answer. Where it is suspended, `fg` in its "
-            f"terminal has it go on; `kill -9 {number}` ends it."
+            f"terminal or `kill -CONT {number}` has it go on; `kill -9 {number}` ends it."
         )
 
 

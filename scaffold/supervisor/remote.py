@@ -27,6 +27,7 @@ _POLL_INTERVAL = 0.1
 _READ_BYTES = 256 * 1024
 _SILENCE = 1.0
 """Seconds without an answer until the supervisor is asked whether it still gives any."""
+_LAST_LINES = 100
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 """Seconds."""
 
@@ -55,14 +56,26 @@ def ps(as_json: bool) -> None:
     callback=lambda _context, _option, text: _read_since(text),
     help="From then on: 30s, 5m, 2h ago, or a time as 2026-11-30T10:00:00.",
 )
+@click.option(
+    "--lines",
+    "-n",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help=f"As many of the last ones; {_LAST_LINES} without --since.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print each line for a program, as JSON.")
-def logs(names: tuple[str, ...], follow: bool, since: float, as_json: bool) -> None:
+def logs(
+    names: tuple[str, ...], follow: bool, since: float, lines: int | None, as_json: bool
+) -> None:
     """Show the last lines of the services that are up, the oldest first: of all, or those named."""
     place = Place.of(Workspace.find(Path.cwd()).root)
     names_here = [FLEET, *(each["name"] for each in ask(place, "ps")["services"])]
     screen = Screen(names_here)
     with suppress(KeyboardInterrupt):  # which is how following ends
-        for answer in _answers(place, "logs", services=names, follow=follow, since=since):
+        most = _LAST_LINES if lines is None and not since else lines
+        for answer in _answers(
+            place, "logs", services=names, follow=follow, since=since, lines=most
+        ):
             if as_json:
                 click.echo(json.dumps(answer))
             else:
@@ -82,9 +95,13 @@ def wait(names: tuple[str, ...], timeout: float, as_json: bool) -> None:
     A fleet that is only about to be up is waited for too.
     """
     place, end = Place.of(Workspace.find(Path.cwd()).root), time.monotonic() + timeout
+    is_told = False
     while not place.is_up():
         if time.monotonic() > end:
             raise ScaffoldError(_NOT_UP)
+        if not is_told:
+            click.echo(f"{_NOT_UP}. It is waited for, {timeout:g} s at most.", err=True)
+            is_told = True
         time.sleep(_POLL_INTERVAL)
     found = ask(place, "wait", services=names, timeout=max(0.0, end - time.monotonic()))
     show(found, as_json=as_json)

@@ -110,6 +110,8 @@ class Process(asyncio.DatagramProtocol):
         self.failed = frozenset[str]()
         """Of several services in it, the packages of those that could not start."""
         self._refusal = ""
+        self._explanation = ""
+        """Why it does not serve, as it says itself."""
         self._drain_time = 0.0
         """Seconds that it takes to end, as it says then: by its GRACEFUL_TIMEOUT."""
         self._said = deque[str](maxlen=100)
@@ -169,6 +171,8 @@ class Process(asyncio.DatagramProtocol):
         said = dict(line.split("=", 1) for line in lines if "=" in line)
         with suppress(ValueError, KeyError):
             self._drain_time = float(said["EXTEND_TIMEOUT_USEC"]) / 1e6
+        if not self.serves.is_set():
+            self._explanation = said.get("X_REFUSED", self._explanation)
         if "X_CLOSED" in said:
             self.has_closed.set()
         self._service.hear(self, said)
@@ -190,6 +194,8 @@ class Process(asyncio.DatagramProtocol):
             how = f"was ended by {signal.Signals(-code).name}"
         else:
             how = f"was ended by signal {-code}"
+        if self._explanation and code >= 0:
+            return f"{how}: {self._explanation}"
         last = self._said[-1].strip() if self._said else ""
         # A signal explains itself, so that a line of the log would only look like its cause.
         if not last or (code < 0 and self._ends_well):
@@ -199,7 +205,8 @@ class Process(asyncio.DatagramProtocol):
         if _EXCEPTION.match(last):
             for line in reversed(self._said):
                 found = _FRAME.match(line)
-                if found and Path(found[1]).is_relative_to(root):
+                is_ours = found and "site-packages" not in Path(found[1]).parts
+                if found and is_ours and Path(found[1]).is_relative_to(root):
                     last = f"{Path(found[1]).relative_to(root)}:{found[2]}: {last}"
                     break
         return f"{how}: {last}"

@@ -31,6 +31,8 @@ class SharedProcess(SupervisedService):
     """Of its restarts, those that are counted for each service too."""
     _refusals: dict[str, str] = field(default_factory=dict)
     """Why services could not start, as they have said last, by their packages."""
+    _refused: tuple[str, frozenset[str]] = ("", frozenset())
+    """Why a process was refused, and the packages of those that could not start in it."""
 
     @classmethod
     def of(cls, around: Surroundings) -> Self:
@@ -76,7 +78,10 @@ class SharedProcess(SupervisedService):
                 if told.get("service") in (each.name, each.folder.name):
                     if told.get("level") == "critical":
                         reason = str(told.get("event")).partition(AGAIN)[0]
-                        self._refusals[each.folder.name] = reason
+                        what = reason.removeprefix("It ")
+                        self._refusals[each.folder.name] = (
+                            what if what != reason else f"cannot start: {reason}"
+                        )
                         each.restarts += 1
                         self._tell_members()
                     return self.around.show(each.name, line)
@@ -93,11 +98,14 @@ class SharedProcess(SupervisedService):
         process.failed = frozenset(said["X_FAILED"].split())
         if said.get("READY") == "1":
             process.serves.set()
-        elif not said["X_STARTING"] and said["X_SERVING"] and not process.serves.is_set():
-            if self.serving is None:
+        elif not said["X_STARTING"] and process.failed and not process.serves.is_set():
+            if said["X_SERVING"] and self.serving is None:
                 process.serves.set()
             else:
-                process.refuse("; ".join(f"{each}: {self._why(each)}" for each in process.failed))
+                names = self._names_of(process.failed)
+                reason = "; ".join(f"{name} {self._why(each)}" for each, name in names.items())
+                self._refused = reason, process.failed
+                process.refuse(reason)
         if self.serving is process:
             self._tell_members()
 
@@ -117,8 +125,18 @@ class SharedProcess(SupervisedService):
             each.restarts += again
             if self.state == "ready" and each.folder.name in failed:
                 each.become("failed", self._why(each.folder.name))
+            elif self.reason and self.reason == self._refused[0]:
+                names = self._names_of(self._refused[1])
+                is_own = each.folder.name in names
+                others = f"waits for {', '.join(names.values())}, which cannot start"
+                each.become(self.state, self._why(each.folder.name) if is_own else others)
             else:
                 each.become(self.state, self.reason)
+
+    def _names_of(self, packages: frozenset[str]) -> dict[str, str]:
+        return {
+            each.folder.name: each.name for each in self.members if each.folder.name in packages
+        }
 
     def _why(self, package: str) -> str:
         return self._refusals.get(package, "cannot start")
@@ -162,7 +180,8 @@ class SharingService(SupervisedService):
 
     async def restart(self) -> str:
         """Have another process take over; return why it does not, "" if it does."""
-        return await self.process.restart()
+        reason = await self.process.restart()
+        return self.reason if reason == self.process.reason else reason
 
     async def run(self) -> None:
         """Be served by the process until it is to end."""

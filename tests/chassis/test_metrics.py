@@ -710,6 +710,29 @@ def test_thousands_of_restarts_leave_no_files(files: Files, ended: int) -> None:
     assert files.read()["a_total", ""] == 2_000
 
 
+def test_a_port_that_another_process_keeps_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_scrapes, "TOLD_AFTER", 0.0)
+    monkeypatch.setattr(_scrapes, "RETRY", 0.01)
+    registry = CollectorRegistry()
+    with listen("127.0.0.1", 0) as taken:
+        address = taken.getsockname()
+        with (
+            _scrapes.Endpoint(registry, address),
+            _scrapes.Endpoint(registry, address, is_told=True),
+        ):
+            end = time.monotonic() + 30
+            while not caplog.messages and time.monotonic() < end:
+                time.sleep(0.01)
+            time.sleep(0.1)
+
+    assert caplog.messages == [
+        f"No metrics of process {os.getpid()} yet, METRICS_PORT: Port {address[1]} is in use. Where "
+        "services have it in common, set another one in the .env of each"
+    ]
+
+
 def test_the_folder_of_a_parent_that_was_killed_is_removed_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

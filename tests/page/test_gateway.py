@@ -15,6 +15,7 @@ from yarl import URL
 
 from scaffold.commands.routes import EVERY_SERVICE
 from scaffold.supervisor.page import gateway
+from scaffold.supervisor.service import State
 from tests.page.served import Served, served, service_at
 
 
@@ -206,7 +207,10 @@ async def test_a_service_that_is_not_there_is_a_502_in_the_envelope(
 ) -> None:
     service = page.fleet.services["order-service"]
     origin = {"Origin": "http://a.example"}
-    page.fleet.services["order-service"] = service_at(page.fleet, "order-service", deaf_socket)
+    deaf = page.fleet.services["order-service"] = service_at(
+        page.fleet, "order-service", deaf_socket
+    )
+    deaf.state = "ready"
     refused = await page.client.get("/api/v1/orders/echo", headers=origin)
     page.fleet.services["order-service"] = service
     service.state, service.reason = "failed", "ended with password=ter2"
@@ -222,6 +226,74 @@ async def test_a_service_that_is_not_there_is_a_502_in_the_envelope(
     ):
         assert answer.status_code == 502
         assert answer.json() == {"message": message, "success": False}
+
+
+@pytest.fixture
+async def waiting(page: Served) -> AsyncIterator[socket.socket]:
+    """The socket of a service that is about to be started again, with room for those who wait."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        service = service_at(page.fleet, "order-service", listener)
+        service.state = "restarting"
+        page.fleet.services["order-service"] = service
+        yield listener
+
+
+@pytest.mark.parametrize("before", ["restarting", "ready"])
+async def test_a_request_that_waits_for_a_process_is_released_when_none_comes(
+    page: Served, waiting: socket.socket, before: State
+) -> None:
+    """`ready`: the supervisor may not know yet that the process has ended."""
+    service = page.fleet.services["order-service"]
+    service.state = before
+    path = "/api/v1/orders/echo"
+    asking = [
+        asyncio.create_task(page.client.request(method, path, content=body))
+        for method, body in (("GET", b""), ("POST", b"body"))
+    ]
+    with ExitStack() as stack:
+        if before == "ready":
+            for _ in asking:
+                taken, _ = await asyncio.get_running_loop().sock_accept(waiting)
+                stack.enter_context(taken)
+        else:
+            await asyncio.wait(asking, timeout=0.2)
+        service.state = "failed"
+        page.fleet.changes.tell()
+        async with asyncio.timeout(30):
+            answers = await asyncio.gather(*asking)
+
+    told = {"message": "order-service does not run: see the page", "success": False}
+    assert [(each.status_code, each.json()) for each in answers] == [(502, told)] * 2
+
+
+@pytest.mark.parametrize("body", [b"", b"body"])
+async def test_of_a_client_that_leaves_before_a_process_comes_nothing_is_carried_out(
+    page: Served, waiting: socket.socket, body: bytes
+) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        await page.client.post("/api/v1/orders/echo", content=body, timeout=0.2)
+    staying = asyncio.create_task(page.client.post("/api/v1/orders/echo", content=b"stays"))
+    await asyncio.wait([staying], timeout=0.2)
+    page.fleet.services["order-service"].state = "ready"
+    page.fleet.changes.tell()
+    loop = asyncio.get_running_loop()
+    seen = b""
+    async with asyncio.timeout(30):
+        while b"stays" not in seen:
+            taken, _ = await loop.sock_accept(waiting)
+            with taken:
+                while read := await loop.sock_recv(taken, 65536):
+                    seen += read
+                    if seen.endswith(b"stays"):
+                        answer = b"HTTP/1.1 204 No Content\r\n\r\n"
+                        await loop.sock_sendall(taken, answer)
+                        break
+        answered = await staying
+
+    assert answered.status_code == 204
+    assert seen.endswith(b"\r\n\r\nstays")
+    assert seen.count(b"POST ") == 1
 
 
 async def test_a_service_that_does_not_answer_is_a_504_in_the_envelope(
@@ -247,7 +319,9 @@ async def test_a_service_that_takes_no_connection_is_a_504_of_the_time_that_was_
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
         async with served(tmp_path, **{"user-service": users.app}) as page:
-            page.fleet.services["user-service"] = service_at(page.fleet, "user-service", listener)
+            service = service_at(page.fleet, "user-service", listener)
+            service.state = "ready"
+            page.fleet.services["user-service"] = service
             answer = await page.client.get(
                 "/_fleet/to/user-service/x", headers={"X-Fleet-Token": page.token}
             )
@@ -289,7 +363,10 @@ async def test_a_websocket_is_joined_with_that_of_the_service(page: Served, user
 async def test_a_websocket_that_cannot_be_joined_is_refused(
     page: Served, deaf_socket: socket.socket
 ) -> None:
-    page.fleet.services["order-service"] = service_at(page.fleet, "order-service", deaf_socket)
+    deaf = page.fleet.services["order-service"] = service_at(
+        page.fleet, "order-service", deaf_socket
+    )
+    deaf.state = "ready"
     found = []
     for path, host in (
         ("/api/v1/users/echo", "localhost"),

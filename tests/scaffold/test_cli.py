@@ -3,6 +3,7 @@
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -176,3 +177,15 @@ def test_colours_are_for_terminals_that_want_them(
     assert (colour in output, b"\x1b" in output) == (coloured, coloured)
     redirected = run(workspace, *command)
     assert "\x1b" not in redirected.stdout + redirected.stderr
+
+
+def test_ctrl_c_while_modules_are_imported_shows_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "scaffold", "ps"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")

@@ -1,6 +1,7 @@
 """Parts of a fleet that is up, each by itself: its output, its files, the time that it gives."""
 
 import asyncio
+import json
 import os
 import re
 import resource
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import scaffold.supervisor.service as service_module
-from scaffold.supervisor.control import Answer, Asked
+from scaffold.supervisor.control import Answer, Asked, read_request
 from scaffold.supervisor.journal import Changes, Journal
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.screen import Output, Screen
@@ -55,6 +56,8 @@ def test_output_that_is_not_read_waits_for_nobody_and_says_what_is_left_out() ->
         ("logs", "orders", "Did you mean order-service?"),
         ("restart", "order_servce", "Did you mean order-service?"),
         ("restart", "nope", "There are: order-service, people."),
+        ("restart", "invoice-service", "There are: order-service, people."),
+        ("restart", "oder-service", "Did you mean order-service?"),
         ("logs", "nope", "There are: order-service, people, fleet, database."),
     ],
 )
@@ -74,6 +77,33 @@ async def test_a_name_that_no_service_has_is_answered_with_those_that_there_are(
         await Asked(fleet, {"command": command, "services": [name]}, write).answer()
 
     assert told == [{"error": f"No service {name!r} is up. {hint}"}]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"lines": 2}, ["8", "9"]),
+        ({"lines": 0}, []),
+        ({"lines": 20}, [*"0123456789"]),
+        ({}, [*"0123456789"]),
+        ({"since": 4e9}, []),
+    ],
+)
+async def test_as_many_of_the_last_lines_are_told_as_are_wanted(
+    tmp_path: Path, asked: Answer, expected: list[str]
+) -> None:
+    told = list[str]()
+
+    async def write(answer: Answer) -> None:
+        told.append(answer["message"])
+
+    with made_fleet(tmp_path) as fleet:
+        for number in range(10):
+            fleet.journal.add_news("fleet", str(number))
+        line = json.dumps({"command": "logs", **asked}).encode()
+        await Asked(fleet, read_request(line), write).answer()
+
+    assert told == expected
 
 
 def test_output_that_has_gone_is_no_trouble() -> None:

@@ -195,6 +195,19 @@ def test_an_option_of_a_second_start_is_followed_or_refused(
         assert "ZeroDivisionError" in told
 
 
+def test_the_last_lines_are_shown_and_more_where_that_is_asked(
+    fleet: Fleet, running: Detached
+) -> None:
+    for _ in range(110):
+        fleet.get(fleet.users, "/users")
+    counts = [
+        len(running.get_json("logs", *options))
+        for options in ((), ("-n", "7"), ("--since", "1h", "--lines", "3"), ("--lines", "104"))
+    ]
+    assert counts == [100, 7, 3, 104]
+    assert len(running.get_json("logs", "--since", "1h")) > 110
+
+
 def products_of(found: Any) -> int:
     """Return the id of the process of a service that no test here changes."""
     services = {each["name"]: each for each in found["services"]}
@@ -214,7 +227,9 @@ def test_a_suspended_fleet_is_awaited_for_seconds_and_does_nothing_of_it_later(
     finally:
         os.kill(before["pid"], signal.SIGCONT)
     for each in told:
-        assert f"process {before['pid']} does not answer. Where it is suspended, `fg` " in each
+        pid = before["pid"]
+        assert f"process {pid} does not answer. Where it is suspended, `fg` " in each
+        assert f"or `kill -CONT {pid}` has it go on; `kill -9 {pid}` ends it." in each
     after = running.get_json("wait")
     assert not after["ending"]
     assert products_of(before) == products_of(after)

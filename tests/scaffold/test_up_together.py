@@ -74,18 +74,28 @@ def test_other_code_takes_over_for_all_and_no_request_is_lost(fleet: Fleet) -> N
 
 
 def test_code_that_does_not_start_leaves_the_process_before_it(fleet: Fleet) -> None:
+    detached = Detached.of(fleet.workspace)
     app = app_of(fleet, "user_service")
     source = app.read_text()
     with fleet.up("--together") as up:
         up.until("2 services ready in ")
         try:
             app.write_text(f"{source}\nthis is no Python\n")
-            up.until("fleet +user_service: SyntaxError: invalid syntax")
+            line = len(source.splitlines()) + 2
+            place = f"services/user_service/app.py:{line}: SyntaxError: invalid syntax"
+            up.until(f"fleet +user-service cannot be imported: {place}$")
             up.until("The process before it serves on")
             assert fleet.get(fleet.users, "/users") == fleet.get(fleet.products) == 200
+            found = {each["name"]: each for each in detached.get_json("ps")["services"]}
+            _, told = detached.run("restart", "user-service", code=1)
         finally:
             app.write_text(source)
         up.until("fleet +reloaded")
+    assert {each["state"] for each in found.values()} == {"ready"}
+    assert found["user-service"]["reason"] == f"cannot be imported: {place}"
+    waits = "waits for user-service, which cannot start"
+    assert found["product-service"]["reason"] == waits
+    assert told == f"Error: user-service cannot be imported: {place}\n"
 
 
 def test_one_that_cannot_start_is_told_of_while_the_others_serve(fleet: Fleet) -> None:
@@ -94,7 +104,7 @@ def test_one_that_cannot_start_is_told_of_while_the_others_serve(fleet: Fleet) -
     source = app.read_text()
     try:
         app.write_text(f"{source}\nthis is no Python\n")
-        detached.run("up", "--together", "--detach", code=1)
+        _, told = detached.run("up", "--together", "--detach", code=1)
         found = {each["name"]: each for each in detached.get_json("ps")["services"]}
         assert fleet.get(fleet.products, "/products") == 200
         app.write_text(source)
@@ -108,7 +118,10 @@ def test_one_that_cannot_start_is_told_of_while_the_others_serve(fleet: Fleet) -
 
     assert found["product-service"]["state"] == "ready"
     assert found["user-service"]["state"] == "failed"
-    assert "SyntaxError" in found["user-service"]["reason"]
+    place = f"services/user_service/app.py:{len(source.splitlines()) + 2}: SyntaxError: "
+    assert found["user-service"]["reason"].startswith(f"cannot be imported: {place}")
+    assert told.startswith(f"Error: user-service is failed: it cannot be imported: {place}")
+    assert found["product-service"]["reason"] == ""
     restarts = {each["name"]: each["restarts"] for each in mended["services"]}
     assert restarts["product-service"] == 0 < restarts["user-service"]
     assert {each["state"] for each in mended["services"]} == {"ready"}

@@ -4,12 +4,15 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.scaffold.test_up import TIMEOUT, Fleet, Up
+from tests.scaffold.test_up import MARK, TIMEOUT, Fleet, Up
 from tests.scaffold.test_up_commands import Detached
 
 pytestmark = pytest.mark.slow
@@ -88,3 +91,110 @@ def test_up_in_the_background_tells_what_ps_tells_then(fleet: Fleet, option: str
     for each in (told, again):
         assert re.search("^database .*user", each, re.MULTILINE), each
     assert running.left() == []
+
+
+@pytest.mark.parametrize("options", [("--ready-timeout=80",) * 2, ("--together", "--no-reload")])
+def test_of_two_starts_at_one_moment_both_have_the_fleet_that_they_want_or_say_why_not(
+    fleet: Fleet, options: tuple[str, ...]
+) -> None:
+    running = Detached.of(fleet.workspace)
+
+    def begin(option: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "scaffold", "up", "--detach", option],
+            cwd=fleet.workspace.root, env=fleet.workspace.environment | {MARK: running.mark},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stderr
+
+    try:
+        with ThreadPoolExecutor() as pool:
+            ended = [*pool.map(begin, options)]
+        is_up = running.get_json("ps")["ready"]
+    finally:
+        running.run("stop")
+    refused = {
+        (1, f"Error: The fleet is up already, with another choice than {each}. "
+            "To end it first: python -m scaffold stop\n")
+        for each in options
+    }  # fmt: skip
+    assert is_up
+    assert ended.count((0, "")) == (2 if options[0] == options[1] else 1)
+    assert {*ended} - {(0, "")} <= refused
+    assert running.left() == []
+
+
+def test_waiting_for_what_is_not_up_is_told_and_is_no_writing(fleet: Fleet) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "scaffold", "wait"],
+        cwd=fleet.workspace.root, env=fleet.workspace.environment, stderr=subprocess.PIPE, text=True,
+    ) as waiting:  # fmt: skip
+        assert waiting.stderr is not None
+        told = waiting.stderr.readline()
+        waiting.terminate()
+        rest = waiting.stderr.read()
+
+    assert told == (
+        "The fleet is not up here. To start it: python -m scaffold up. "
+        "It is waited for, 120 s at most.\n"
+    )
+    assert rest == "Error: Interrupted.\n"
+    assert waiting.returncode == 128 + signal.SIGTERM
+
+
+def test_a_setting_that_cannot_be_used_is_told_whole(fleet: Fleet) -> None:
+    path, running = (
+        fleet.workspace.root / "services/user_service/.env",
+        Detached.of(fleet.workspace),
+    )
+    running.run("env")
+    before = path.read_text()
+    path.write_text(f"{before}\nDB_POOL_SIZE=many\n")
+    why = f"DB_POOL_SIZE: write a whole number. Set it in the environment or {path}."
+    try:
+        for option, how in (
+            ("--no-reload", "ended with exit code 1"), ("--together", "cannot start")
+        ):  # fmt: skip
+            told = running.run("up", "--detach", option, code=1)[1]
+            shown = running.run("ps")[0]
+            logged = running.run("logs", "--json")[0]
+            running.run("stop")
+            assert told == f"Error: user-service is failed: it {how}: {why}\n"
+            assert f"\nuser-service {how}: {why}\n" in shown
+            assert "DB_POOL_SIZE: write a whole number" in logged
+    finally:
+        path.write_text(before)
+    assert running.left() == []
+
+
+def test_services_with_one_port_for_their_metrics_are_refused(fleet: Fleet) -> None:
+    running = Detached.of(fleet.workspace)
+    running.run("env")
+    paths = [fleet.workspace.root / f"services/{each}_service/.env" for each in ("product", "user")]
+    before = [path.read_text() for path in paths]
+
+    told = running.run("up", code=1, METRICS_PORT="9464")[1]
+    try:
+        for path in paths:
+            path.write_text(f"{path.read_text()}\nMETRICS_PORT=9464\n")
+        own = running.run("up", "--detach", code=1)[1]
+    finally:
+        for path, text in zip(paths, before, strict=True):
+            path.write_text(text)
+
+    assert told == (
+        "Error: METRICS_PORT is set in the environment, where 2 services would have one port: unset "
+        "it, and set another one in the .env of each, or --together\n"
+    )
+    assert own == (
+        "Error: METRICS_PORT=9464 is that of product-service and of user-service: set another one "
+        f"in {paths[1]}\n"
+    )
+    assert running.left() == []
+
+
+def test_a_service_that_cannot_be_served_is_named_as_elsewhere(fleet: Fleet) -> None:
+    told = Detached.of(fleet.workspace).run("serve", "user-service", "nope", code=1)[1]
+    assert told == (
+        "Error: There is no service 'nope'. There are: product-service, user-service.\n"
+    )

@@ -231,7 +231,7 @@ class PageApplication(Quart):
         """Join a WebSocket with that of the service to which its path leads; the page has none."""
         host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
         upstream = self.sources.find_upstream(scope["path"])
-        if upstream is None or not upstream.is_there or not _LOOPBACK.fullmatch(host):
+        if upstream is None or not _LOOPBACK.fullmatch(host):
             await send({"type": "websocket.close", "code": 1000, "reason": None})  # which is a 403
             return
         await self.gateway.join(upstream, _target_of(scope), scope, receive, send)

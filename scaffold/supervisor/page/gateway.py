@@ -5,7 +5,7 @@ messages of WebSockets.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from hypercorn.typing import (
         ASGIReceiveCallable,
         ASGISendCallable,
+        ASGISendEvent,
         HTTPScope,
         WebsocketDisconnectEvent,
         WebsocketScope,
     )
+
+    from scaffold.supervisor.service import State
 
 IDLE_TIMEOUT = 60.0
 """Seconds in which nothing goes in either direction, as an Ingress has by default."""
@@ -59,14 +62,30 @@ class Upstream:
     service: str
     host: str
     port: int
-    is_there: bool = True
-    """Whether a process serves, or comes soon."""
+    state: Callable[[], "State"]
+    change: Callable[[], Awaitable[object]]
+    """Returns after another change of any service's state."""
 
     @property
     def place(self) -> str:
         """Its host and port, as a URL has them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+    async def until(self, *states: "State") -> "State":
+        """Return its state as soon as that is one of these."""
+        while (state := self.state()) not in states:
+            await self.change()
+        return state
+
+    async def ready(self) -> None:
+        """Return as soon as a process serves; raises _Gone where none comes soon."""
+        if await self.until("ready", "failed", "draining", "stopped") != "ready":
+            raise _Gone
+
+
+class _Gone(ConnectionError):  # noqa: N818 - it is said in words
+    """No process of a service serves, or comes soon."""
 
 
 class _Left(Exception):  # noqa: N818 - is no error
@@ -107,9 +126,13 @@ class Gateway:
         if any(name == b"service-worker" for name, _ in headers):
             await refuse(send, 403, "No script of a service may control the page")
             return
-        if not upstream.is_there:  # its reason is for the page alone: any site may ask here
-            await refuse(send, 502, f"{upstream.service} does not run: see the page")
-            return
+        has_begun = False
+
+        async def note(message: "ASGISendEvent") -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
         is_read = asyncio.Event()
         if not _has_body(headers):
             is_read.set()
@@ -121,16 +144,24 @@ class Gateway:
 
         leaving = asyncio.create_task(leave())
         sending = asyncio.create_task(
-            self._send_on(upstream, target, scope, receive, send, is_read)
+            self._send_on(upstream, target, scope, receive, note, is_read)
         )
+        # What waits in its backlog then would wait in vain.
+        failing = asyncio.create_task(upstream.until("failed"))
+        tasks = {leaving, sending, failing}
         try:
-            await asyncio.wait({leaving, sending}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            is_cut = not (leaving.done() or sending.done() or has_begun)
+            if not is_cut:
+                await asyncio.wait({leaving, sending}, return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
                 sending.result()
         finally:
-            leaving.cancel()
-            sending.cancel()
-            await asyncio.gather(leaving, sending, return_exceptions=True)
+            for each in tasks:
+                each.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if is_cut:
+            await refuse(send, *_explain(_Gone(), upstream))
 
     async def join(
         self,
@@ -151,18 +182,18 @@ class Gateway:
         for name in [each for each in headers if each.lower().startswith("sec-websocket-")]:
             headers.popall(name, None)
         try:
-            joined = await self._session.ws_connect(
-                URL(f"ws://{upstream.place}{quote_target(target)}", encoded=True),
-                headers=headers,
-                protocols=scope["subprotocols"],
-                max_msg_size=MOST_OF_A_MESSAGE,
-            )
+            async with asyncio.timeout(IDLE_TIMEOUT):
+                await upstream.ready()
+                joined = await self._session.ws_connect(
+                    URL(f"ws://{upstream.place}{quote_target(target)}", encoded=True),
+                    headers=headers,
+                    protocols=scope["subprotocols"],
+                    max_msg_size=MOST_OF_A_MESSAGE,
+                )
         except aiohttp.WSServerHandshakeError as error:
             await refuse(answer, error.status, f"{upstream.service} opens no WebSocket here")
-        except aiohttp.ServerTimeoutError:
-            await refuse(answer, 504, _too_late(upstream))
-        except (aiohttp.ClientError, OSError):
-            await refuse(answer, 502, f"{upstream.service} does not answer")
+        except (aiohttp.ClientError, OSError) as error:
+            await refuse(answer, *_explain(error, upstream))
         else:
             async with joined:
                 await send(
@@ -197,6 +228,9 @@ class Gateway:
                     if not idle.expired():
                         idle.reschedule(loop.time() + IDLE_TIMEOUT)
 
+                # Of a client that leaves meanwhile, nothing waits for the process that comes.
+                await upstream.ready()
+                go_on()
                 async with self._session.request(
                     scope["method"],
                     URL(f"http://{upstream.place}{quote_target(target)}", encoded=True),
@@ -222,17 +256,10 @@ class Gateway:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except _Left:
             return
-        except aiohttp.ServerTimeoutError:
-            await refuse(send, 504, _too_late(upstream))
-        except TimeoutError:
+        except (aiohttp.ClientError, OSError) as error:
             if has_begun:  # cut off, so that the client does not take it for whole
                 raise
-            what = f"{upstream.service} has not answered within {IDLE_TIMEOUT:g} s"
-            await refuse(send, 504, what)
-        except (aiohttp.ClientError, OSError):
-            if has_begun:
-                raise
-            await refuse(send, 502, f"{upstream.service} does not answer")
+            await refuse(send, *_explain(error, upstream))
 
 
 async def _send_messages(
@@ -261,8 +288,17 @@ async def _give_messages(joined: aiohttp.ClientWebSocketResponse, send: "ASGISen
     )
 
 
-def _too_late(upstream: Upstream) -> str:
-    return f"{upstream.service} has not taken the connection within {CONNECT_TIMEOUT:g} s"
+def _explain(error: BaseException, upstream: Upstream) -> tuple[int, str]:
+    """Return the status and the message of an error before the service has answered."""
+    match error:
+        case _Gone():  # its reason is for the page alone: any site may ask here
+            return 502, f"{upstream.service} does not run: see the page"
+        case aiohttp.ServerTimeoutError():
+            what = "has not taken the connection"
+            return 504, f"{upstream.service} {what} within {CONNECT_TIMEOUT:g} s"
+        case TimeoutError():
+            return 504, f"{upstream.service} has not answered within {IDLE_TIMEOUT:g} s"
+    return 502, f"{upstream.service} does not answer"
 
 
 async def refuse(send: "ASGISendCallable", status: int, message: str) -> None:

@@ -28,7 +28,7 @@ from scaffold.workspace import DOCUMENT
 
 if TYPE_CHECKING:
     from scaffold.supervisor.fleet import Fleet
-    from scaffold.supervisor.service import SupervisedService
+    from scaffold.supervisor.service import State, SupervisedService
 
 _INTERVAL, _PAUSE = 3.0, 10.0
 """Seconds between two questions to a service or to the database; after the database has refused."""
@@ -103,9 +103,14 @@ class Sources:
         service = self._fleet.services.get(name)
         if service is None:
             return None
-        # In other states a process comes soon.
-        is_there = service.state not in ("failed", "draining", "stopped")
-        return Upstream(name, _EVERYWHERE.get(service.host, service.host), service.port, is_there)
+
+        def state() -> "State":  # a process that is taken over may answer still
+            is_awaited = service.state == "failed" and service.is_taken_over
+            return "restarting" if is_awaited else service.state
+
+        changes = self._fleet.changes
+        host = _EVERYWHERE.get(service.host, service.host)
+        return Upstream(name, host, service.port, state, lambda: changes.after(changes.number))
 
     def find_upstream(self, path: str) -> Upstream | None:
         """Return where a path leads: the longest of the known ones that it is, or is below."""
