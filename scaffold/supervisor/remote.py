@@ -61,7 +61,7 @@ def ps(as_json: bool) -> None:
     "-n",
     type=click.IntRange(min=0),
     metavar="N",
-    help=f"As many of the last ones; {_LAST_LINES} without --since.",
+    help=f"As many of the last ones; without --since and --json, {_LAST_LINES}.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print each line for a program, as JSON.")
 def logs(
@@ -72,7 +72,7 @@ def logs(
     names_here = [FLEET, *(each["name"] for each in ask(place, "ps")["services"])]
     screen = Screen(names_here)
     with suppress(KeyboardInterrupt):  # which is how following ends
-        most = _LAST_LINES if lines is None and not since else lines
+        most = _LAST_LINES if lines is None and not (since or as_json) else lines
         for answer in _answers(
             place, "logs", services=names, follow=follow, since=since, lines=most
         ):
