@@ -30,7 +30,7 @@ VARIABLES = ("DATABASE_URL", "DATABASE_PASSWORD", "DATABASE_POOLER")
 class Database:
     """The commands of the database manager, and the embedded server where there is no other."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what it shares with the services
+    def __init__(  # noqa: PLR0913 - what it shares with the services
         self,
         root: Path,
         reaper: Reaper,

@@ -136,7 +136,7 @@ class Journal:
         self.is_closed = True
         self.changes.tell()
 
-    def _add(  # noqa: PLR0913, PLR0917 - what an entry has, and its size
+    def _add(  # noqa: PLR0913 - what an entry has, and its size
         self,
         at: float,
         service: str,

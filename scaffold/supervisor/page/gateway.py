@@ -210,7 +210,7 @@ class Gateway:
                         each.cancel()
                     await asyncio.gather(*ends, return_exceptions=True)
 
-    async def _send_on(  # noqa: PLR0913, PLR0917 - an ASGI request, and where it goes
+    async def _send_on(  # noqa: PLR0913 - an ASGI request, and where it goes
         self,
         upstream: Upstream,
         target: bytes,
