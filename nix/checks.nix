@@ -38,6 +38,11 @@ let
     "--ignore=tests/nix"
     "--ignore=tests/readme"
     "--ignore=tests/containers/test_image.py"
+    # Their sockets have longer paths in a sandbox than the system takes, or want another user.
+    "--ignore=tests/chassis/test_supervised.py"
+    "--ignore=tests/generated/test_together.py"
+    "--ignore=tests/page"
+    "--ignore-glob=tests/scaffold/test_up_*.py"
   ];
   withPooler = tools.all ++ [ pkgs.pgbouncer ];
 in
