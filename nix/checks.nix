@@ -42,7 +42,7 @@ let
     "--ignore=tests/chassis/test_supervised.py"
     "--ignore=tests/generated/test_together.py"
     "--ignore=tests/page"
-    "--ignore-glob=tests/scaffold/test_up_*.py"
+    "--ignore-glob='tests/scaffold/test_up_*.py'"
   ];
   withPooler = tools.all ++ [ pkgs.pgbouncer ];
 in
