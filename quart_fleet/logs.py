@@ -29,24 +29,42 @@ _SECRETS = (
     r"|(?:api|private|access|signing|encryption)[_-]?key|session[_-]?id"
 )
 """What the name of a secret contains."""
-_SECRET_NAME = re.compile(rf"{_SECRETS}|^auth$", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    rf"{_SECRETS}|signature|^(?:auth|creds?|otp|pass|passcode|pin|sid)$|auth[_-]?(?:header|key)",
+    re.IGNORECASE,
+)
 # Strangers choose these texts, so each takes time in proportion to its length: a match begins only
 # where a word does, what is repeated is not tried again shorter, and what does not end is a secret
 # to the end of the text.
+_STRING = (
+    r"""[bfru]{0,2}+(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|'(?:[^'\\]|\\.)*+(?:'|\\?\Z)"""
+    r"""|\\++["'](?:[^\\]|\\++(?!["'\\]))*+(?:\\++["']|\Z))"""
+)
+_BRACKETS = r"(?!)"
+for _ in range(4):  # what is nested deeper hides the rest of the text
+    _BRACKETS = (
+        rf"""[(\[{{](?:{_STRING}|{_BRACKETS}|[^()\[\]{{}}"'\\]|\\++(?!["'\\]))*+"""
+        r"""(?:[)\]}]|[\s\S]*+)"""
+    )
 _SECRET_TEXT = re.compile(
-    # `password=…`, `"password": "…"`, `('password', '…')`, `Authorization: Bearer …`
-    rf"""((?<![\w-])(?=[\w-]*?(?:{_SECRETS}))[\w-]++"""
-    r"""(?:\\*+["']?\s*+(?:=>?|:(?!//))\s*+|\\*+["']\s*+,\s*+(?=b?\\*+["'])))"""
-    r"""(?:b?"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|b?'(?:[^'\\]|\\.)*+(?:'|\\?\Z)"""
-    r"""|b?\\++["'](?:[^\\]|\\++(?!["'\\]))*+(?:\\++["']|\Z)"""
-    r"""|(?:Basic|Bearer|Digest|Negotiate|Token)\s++[^\s,;'"]++|[^\s,;&)\]}}'"]++)""",
+    # `password=…`, `"password": "…"`, `('password', '…')`, `(name, password)=(…)`, `Bearer …`
+    rf"""((?<![\w-])(?:(?=[\w-]*?(?:{_SECRETS}))[\w-]++"""
+    r"""(?:\\*+["']?\s*+(?:=>?|:(?!//))\s*+|\\*+["']\s*+,\s*+(?=b?\\*+["'])"""
+    r"""|(?:, [\w", ]{0,200}+)?\)=(?=\())"""
+    r"""|bearer\s++(?=\S{6})))"""
+    rf"""(?:{_STRING}|[\w.]*+{_BRACKETS}"""
+    r"""|(?:Basic|Bearer|Digest|Negotiate|Token)\s++[^\s,;'"]++|[^\s,;&)\]}'"]++)""",
     re.IGNORECASE,
 )
-_COOKIES = re.compile(r"(cookie\s*+:\s*+).+", re.IGNORECASE)
-_ADDRESS = re.compile(r"(?<![^\s\"'<>])[^\s\"'<>]+@")
-"""To the last `@`, since a password may have more."""
-_URL_PASSWORD = re.compile(r"(://[^\s/?#@:\"'<>]*+:)(?!\d{1,5}[/?#]).*", re.DOTALL)
-"""Of such an address; what looks like a port is none."""
+_HEADERS = re.compile(r"((?:authorization|cookie)\s*+[:=]\s*+).+", re.IGNORECASE)
+"""Whose values have more than one word."""
+_ROW = re.compile(r"(Failing row contains \()(?:.*?(?=\)\.(?:\s|\\n|\Z))|.*)", re.DOTALL)
+"""What PostgreSQL says of a row that it refuses."""
+_ADDRESS = re.compile(r"(?<!\S)\S+@")
+_URL_PASSWORD = re.compile(
+    r"""((?:\\*+/){2}[^\s/?#@:"'<>\\]*+:)(?!\d{1,5}[/?#"'<>])[^@]*+@(?:[^"'<>]*@)?"""
+)
+"""Of such an address, to the last `@` before a quote; what looks like a port is none."""
 
 
 @dataclass(eq=False, slots=True)
@@ -115,10 +133,12 @@ def clean(text: str, most: int = MOST) -> str:
 
 def hide(text: str) -> str:
     """Return a text, of any number of lines, with what `clean` hides hidden."""
-    if "://" in text:
+    if "@" in text and "/" in text:
         text = _ADDRESS.sub(lambda found: _URL_PASSWORD.sub(rf"\g<1>{HIDDEN}@", found[0]), text)
     if _SECRET_NAME.search(text):
-        text = _SECRET_TEXT.sub(rf"\g<1>{HIDDEN}", _COOKIES.sub(rf"\g<1>{HIDDEN}", text))
+        text = _SECRET_TEXT.sub(rf"\g<1>{HIDDEN}", _HEADERS.sub(rf"\g<1>{HIDDEN}", text))
+    if "Failing row" in text:
+        text = _ROW.sub(rf"\g<1>{HIDDEN}", text)
     return text
 
 

@@ -193,7 +193,7 @@ class _Looks:
 
     async def _add(self, folder: Path, state: State) -> bool:
         """Have the service of a folder up; where that cannot be, say why, once."""
-        fleet = self._fleet
+        fleet, before = self._fleet, self._fleet.find_service(folder.name)
         try:
             await asyncio.to_thread(make_missing, fleet.workspace)
             added, others = Service.read(folder), fleet.services.values()
@@ -211,7 +211,7 @@ class _Looks:
             return False
         self._refused.pop(folder, None)
         fleet.start(service)
-        fleet.tell(service.name, f"is added: {service.url}", "info")
+        fleet.tell(service.name, f"is {'moved' if before else 'added'}: {service.url}", "info")
         return True
 
 
