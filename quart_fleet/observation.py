@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import count
 from secrets import token_hex
 from time import perf_counter
@@ -176,23 +175,6 @@ and the seconds until its answer; its error; the request that it is of.
 """
 Place = tuple[str, str, int | None]
 """A database's name, and its server's host and port; a socket's folder has none."""
-
-_SUMMARY = re.compile(
-    r"\s*(?:(SELECT|DELETE)\b.*?\bFROM|(INSERT)\s+INTO|(UPDATE)(?:\s+ONLY)?)\s+([\w.\"]+)",
-    re.IGNORECASE | re.DOTALL,
-)
-
-
-@lru_cache(maxsize=1024)
-def summarise(sql: str) -> str:
-    """Return the command and the first table that a statement names, as `SELECT users`.
-
-    OpenTelemetry's semantic conventions call it `db.query.summary`.
-    """
-    if found := _SUMMARY.match(sql):
-        command = found[1] or found[2] or found[3]
-        return f"{command.upper()} {found[4]}"
-    return sql.split(None, 1)[0].upper() if sql.strip() else ""
 
 
 @dataclass(eq=False, slots=True)

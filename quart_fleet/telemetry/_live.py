@@ -31,9 +31,8 @@ from quart_fleet.observation import (
     ObservedRequest,
     Observer,
     find_trace,
-    summarise,
 )
-from quart_fleet.telemetry._literals import without_literals
+from quart_fleet.telemetry._statements import summarise, without_literals
 
 if TYPE_CHECKING:
     from quart_fleet.asgi._application import ServiceApplication

@@ -35,8 +35,8 @@ from quart_fleet.observation import (
     ObservedCall,
     ObservedRequest,
     Observer,
-    summarise,
 )
+from quart_fleet.telemetry._statements import summarise
 
 if TYPE_CHECKING:
     from quart_fleet.asgi._application import ServiceApplication

@@ -40,9 +40,8 @@ from quart_fleet.observation import (
     ObservedRequest,
     Observer,
     Place,
-    summarise,
 )
-from quart_fleet.telemetry._literals import without_literals
+from quart_fleet.telemetry._statements import summarise, without_literals
 
 _METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}

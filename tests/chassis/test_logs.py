@@ -20,7 +20,6 @@ from quart_fleet.errors import ConfigurationError
 from quart_fleet.logs import HIDDEN, clean, escape, is_secret, read_levels
 from quart_fleet.observation import REQUEST
 from quart_fleet.settings import ServiceSettings
-from quart_fleet.telemetry._literals import without_literals
 from quart_fleet.telemetry._logs import (
     ACCESS,
     AccessLog,
@@ -29,6 +28,7 @@ from quart_fleet.telemetry._logs import (
     make_plain,
     write_exception,
 )
+from quart_fleet.telemetry._statements import summarise, without_literals
 from tests.audit import audit, audit_lines
 from tests.observing import observed_request
 
@@ -221,11 +221,66 @@ def test_a_field_named_a_secret_is_hidden(name: str, logger: logging.Logger) -> 
         ("postgresql://app@db/shop", None),
         ("postgresql://db/shop?user=a&password=p4ss&sslmode=require", "postgresql://db/shop?user=a&password=***&sslmode=require"),
         ("host=db password='a b' user=x", "host=db password=*** user=x"),
+        ("postgresql://u:it's-hunter2@h/d", "postgresql://u:***@h/d"),
+        ('a "postgresql://u:hun<\"ter2@h/d"', 'a "postgresql://u:***@h/d"'),
+        ("//u:hunter2@h/d", "//u:***@h/d"),
+        (r"http:\/\/u:hunter2@h", r"http:\/\/u:***@h"),
+        ('["http://u:hunter2@h","x@y"]', '["http://u:***@h","x@y"]'),
+        ('["http://h:8081","x@y"]', None),
     ],
 )  # fmt: skip
 def test_a_password_inside_of_an_address_is_hidden(text: str, shown: str | None) -> None:
     assert clean(text) == (text if shown is None else shown)
     assert make_plain({"url": [text]}, [100]) == {"url": [text if shown is None else shown]}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("{'password': ['hunter2'], 'id': 1}", "{'password': ***, 'id': 1}"),
+        ('{"tokens": {"a": "hun}ter2"}, "id": 1}', '{"tokens": ***, "id": 1}'),
+        ('{\\"tokens\\": [\\"hun]ter2\\"], \\"id\\": 1}', '{\\"tokens\\": ***, \\"id\\": 1}'),
+        ('{"credentials": ("u", [{"a": ["hunter2"]}]), "id": 1}', '{"credentials": ***, "id": 1}'),
+        ('{"secrets": [[[[["hunter2"]]]]], "id": 1}', '{"secrets": ***'),
+        ("User(passwords=('a', 'hunter2'), id=1)", "User(passwords=***, id=1)"),
+        ("password=SecretStr('hunter2') id=1", "password=*** id=1"),
+        ("{'api_key': u'hunter2'}", "{'api_key': ***}"),
+        ("sent Bearer hunter2 to it", "sent Bearer *** to it"),
+        ("Authorization: ApiKey hunter2", "Authorization: ***"),
+        ("Authorization: AWS4 Credential=a, Signature=hunter2", "Authorization: ***"),
+        ("Cookie=a; b=hunter2", "Cookie=***"),
+        ("Key (api_token)=(hunter2) already exists.", "Key (api_token)=*** already exists."),
+        ("Key (token, id)=(hunter2, 1) already", "Key (token, id)=*** already"),
+        ("Failing row contains (1, it's (hunter2)). more", "Failing row contains (***). more"),
+        ("a user's token is (not) good: x@y", None),
+    ],
+)  # fmt: skip
+def test_a_secret_of_any_form_is_hidden_as_a_whole(text: str, shown: str | None) -> None:
+    assert clean(text) == (text if shown is None else shown)
+
+
+@pytest.mark.parametrize(
+    ("sql", "summary"),
+    [
+        ("SELECT id FROM users WHERE id = $1", "SELECT users"),
+        ("/* by hand */ select * from only public.users", "SELECT public.users"),
+        ("SELECT extract(epoch FROM created_at) FROM users", "SELECT users"),
+        ("SELECT a IS NOT DISTINCT FROM b FROM \"my users\"", 'SELECT "my users"'),
+        ("SELECT 'sent from hunter2' AS note", "SELECT"),
+        ("SELECT $$a from hunter2$$", "SELECT"),
+        ("SELECT n FROM (SELECT 1) AS x", "SELECT"),
+        ("WITH new AS (INSERT INTO logs VALUES (1) RETURNING id) DELETE FROM users", "DELETE users"),
+        ("INSERT INTO users (a) SELECT a FROM others", "INSERT users"),
+        ("UPDATE ONLY users SET a = 1 FROM others", "UPDATE users"),
+        ("DELETE FROM users", "DELETE users"),
+        ("REVOKE ALL ON users FROM somebody", "REVOKE"),
+        ("BEGIN;", "BEGIN"),
+        ("-- nothing", ""),
+        ("(SELECT 1 FROM a) UNION SELECT 2 FROM b", "SELECT b"),
+    ],
+)  # fmt: skip
+def test_a_statement_is_called_by_its_command_and_its_table(sql: str, summary: str) -> None:
+    assert summarise(sql) == summary
 
 
 def test_a_password_at_the_end_of_what_is_shown_is_hidden_before_the_cut() -> None:

@@ -35,3 +35,32 @@ def without_literals(sql: str) -> str:
         sql,
     )
     return escape(" ".join(text.split()), _MOST)
+
+
+_WORD = re.compile(r'[()]|(?:[\w$.]|"(?:[^"]|"")*")+')
+_COMMANDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE")
+
+
+@lru_cache(maxsize=1024)
+def summarise(sql: str) -> str:
+    """Return the command and the first table that a statement names, as `SELECT users`.
+
+    OpenTelemetry's semantic conventions call it `db.query.summary`. What stands in parentheses
+    names none.
+    """
+    command, before, depth, is_next = "", "", 0, False
+    for word in _WORD.findall(without_literals(sql)):
+        keyword = word.upper()
+        if word in ("(", ")"):
+            if is_next:
+                break
+            depth += 1 if word == "(" else -1
+        elif not command or (command == "WITH" and depth == 0 and keyword in _COMMANDS):
+            command, is_next = keyword, keyword == "UPDATE"
+        elif depth == 0:
+            if is_next and keyword not in ("LATERAL", "ONLY"):
+                return f"{command} {word}"
+            is_start = keyword == "INTO" or (keyword == "FROM" and before != "DISTINCT")
+            is_next = is_next or (is_start and command in _COMMANDS)
+        before = keyword
+    return command
