@@ -44,6 +44,8 @@ def audit(text: str) -> dict[str, Any]:
     if line["logger"] == "quart_fleet.access" and "path" in line:
         for key, kind in ACCESS.items():
             assert isinstance(line.get(key), kind), (key, text)
+    if _ASKED.match(line["event"]):
+        assert line.get("request_id"), text
     return line
 
 
@@ -69,7 +71,6 @@ def audit_lines(text: str, answers: Iterable[Answered] = ()) -> list[dict[str, A
     assert not missing, missing
     for line in lines:
         if found := _ASKED.match(line["event"]):
-            assert line.get("request_id"), line
             assert not asked or found[0] in asked[line["request_id"]], line
     return lines
 

@@ -21,6 +21,7 @@ from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.observation import ObservedCall
 from quart_fleet.telemetry import _live
 from quart_fleet.telemetry._live import Live, followed
+from tests.audit import COPIES
 from tests.chassis.serving import TIMEOUT
 from tests.contract.wire import exchange, spell
 from tests.observing import ended_statement, observed_request
@@ -80,7 +81,7 @@ async def running(database_url: str, *options: str, **settings: str) -> AsyncIte
     """A service as a process, at this port."""
     port = reserve_port()
     environment = {
-        "PATH": os.environ["PATH"], "HOME": "/", "DATABASE_URL": database_url, "DEBUG": "True",
+        "PATH": os.environ["PATH"], COPIES: os.environ[COPIES], "HOME": "/", "DATABASE_URL": database_url, "DEBUG": "True",
         "SERVICE_PORT": str(port), "DB_POOL_SIZE": "2", **settings,
     }  # fmt: skip
     process = await asyncio.create_subprocess_exec(

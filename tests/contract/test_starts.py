@@ -11,6 +11,7 @@ import pytest
 
 from quart_fleet import __version__
 from quart_fleet.conventions import PREFIX
+from tests.audit import COPIES
 from tests.ports import reserve_port
 from tests.workspace import python_path
 
@@ -25,6 +26,7 @@ def refused(workspace: Path, *options: str, **settings: str) -> list[str]:
     """Start the service, which must not go on; return what it said."""
     environment = {
         "PATH": os.environ["PATH"],
+        COPIES: os.environ[COPIES],
         "PYTHONPATH": python_path(workspace),
         **settings,
     }
@@ -52,6 +54,7 @@ def test_an_interrupt_ends_a_service_that_has_only_begun_to_serve(
 ) -> None:
     environment = {
         "PATH": os.environ["PATH"],
+        COPIES: os.environ[COPIES],
         "PYTHONPATH": python_path(workspace),
         "DATABASE_URL": database_url,
         "SECRET_KEY": "of the tests",
@@ -209,7 +212,12 @@ def test_the_version_is_told_without_serving(workspace: Path, port: int) -> None
     ended = subprocess.run(
         [sys.executable, "app.py", "--version"],
         cwd=workspace / "services" / "user_service",
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": python_path(workspace), "DEBUG": "True"}
+        env={
+            "PATH": os.environ["PATH"],
+            COPIES: os.environ[COPIES],
+            "PYTHONPATH": python_path(workspace),
+            "DEBUG": "True",
+        }
         | {"SERVICE_PORT": str(port)},  # which is taken
         capture_output=True,
         text=True,

@@ -19,6 +19,7 @@ import pytest
 import pytest_asyncio
 
 from quart_fleet.testing import NewDatabase
+from tests.audit import COPIES
 from tests.containers.dockerfile import read_stages
 from tests.contract.wire import TIMEOUT, exchange, spell
 from tests.deploy.cluster import Hook, Pod, balancing
@@ -103,6 +104,7 @@ async def _running(fleet: Path, database_url: str, options: list[str]) -> AsyncI
     port = reserve_port()
     settings = image.get("ENV").settings | {
         "PATH": os.environ["PATH"],
+        COPIES: os.environ[COPIES],
         "PYTHONPATH": python_path(fleet),
         "HOME": os.environ.get("HOME", "/"),
         "SECRET_KEY": "of the tests",

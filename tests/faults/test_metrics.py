@@ -14,6 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from quart_fleet.asgi._application import MOST_AT_ONCE
+from tests.audit import COPIES
 from tests.contract.service import RunningService, running
 from tests.contract.test_workers import listens
 from tests.contract.wire import TIMEOUT, exchange, spell
@@ -174,6 +175,7 @@ def refused(workspace: Path, *options: str, **settings: str) -> list[str]:
     """Start the service, which must not go on; return what it said."""
     environment = {
         "PATH": os.environ["PATH"],
+        COPIES: os.environ[COPIES],
         "PYTHONPATH": python_path(workspace),
         "DEBUG": "True",
         "SERVICE_PORT": str(reserve_port()),
@@ -243,6 +245,7 @@ async def test_workers_of_another_server_go_on_where_one_has_the_port(
     port, own = reserve_port(), reserve_port()
     environment = {
         "PATH": os.environ["PATH"],
+        COPIES: os.environ[COPIES],
         "PYTHONPATH": python_path(workspace),
         "DATABASE_URL": database_url,
         "SECRET_KEY": "of the tests",
@@ -296,6 +299,7 @@ async def test_nothing_but_the_temporary_folder_is_written(
     folder.mkdir()
     environment = {
         "PATH": os.environ["PATH"],
+        COPIES: os.environ[COPIES],
         "PYTHONPATH": python_path(workspace),
         "PYTHONDONTWRITEBYTECODE": "1",
         "DATABASE_URL": database_url,
@@ -383,7 +387,7 @@ def test_a_worker_goes_on_where_its_files_have_no_more_room(
     mount = 'mount --make-rprivate / && mount -t tmpfs -o size=4m tmpfs "$TMPDIR" && exec "$@"'
     ended = subprocess.run(
         ["unshare", "-m", "sh", "-c", mount, "sh", sys.executable, "-c", _WORKER, room],
-        env={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)},
+        env={"PATH": os.environ["PATH"], COPIES: os.environ[COPIES], "TMPDIR": str(tmp_path)},
         capture_output=True, text=True, check=False, timeout=TIMEOUT,
     )  # fmt: skip
 
@@ -399,6 +403,7 @@ def test_a_folder_that_is_full_is_refused(server: str, workspace: Path, tmp_path
     """Else the system would kill a worker whose file has no room for what is written."""
     environment = {
         "PATH": os.environ["PATH"],
+        COPIES: os.environ[COPIES],
         "PYTHONPATH": python_path(workspace),
         "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
         "SECRET_KEY": "of the tests",
