@@ -89,7 +89,7 @@ class Semaphore:
         if not self._has_timer:
             self._end_long_waits(loop)
         if bound := BOUND.get():
-            bound.is_waiting = True
+            bound.waits.add(permit)
         try:
             await permit
         except asyncio.CancelledError:
@@ -98,7 +98,7 @@ class Semaphore:
             raise
         finally:
             if bound:
-                bound.is_waiting = False
+                bound.waits.discard(permit)
 
     def refuse(self) -> None:
         """End every wait as if its timeout were over."""
@@ -289,7 +289,7 @@ class ConnectionPool:
         opened, opening = self._opened, asyncio.ensure_future(self._connect())
         self._opening.add(opening)
         if bound := BOUND.get():
-            bound.is_waiting = True
+            bound.waits.add(opening)
         try:
             connection = await opening
         except asyncio.CancelledError:
@@ -300,7 +300,7 @@ class ConnectionPool:
         finally:
             self._opening.discard(opening)
             if bound:
-                bound.is_waiting = False
+                bound.waits.discard(opening)
         if opened is not self._opened:  # all were retired in the meantime
             connection.terminate()
             return await self._open()

@@ -59,8 +59,8 @@ def _tell_unavailable(context: "ExceptionContext") -> None:
     """Raise DatabaseUnavailableError in place of what SQLAlchemy would raise of a server's absence."""
     if context.is_pre_ping:  # of a connection that is replaced
         return
-    if context.execution_context is not None:
-        _end_statement()
+    if bound := BOUND.get():
+        bound.waits.discard(context.execution_context)
     error = context.sqlalchemy_exception or context.original_exception
     cause = driver_error(error)
     if context.is_disconnect or is_server_unavailable(cause):
@@ -70,15 +70,16 @@ def _tell_unavailable(context: "ExceptionContext") -> None:
 def _begin_statement(*arguments: Any) -> None:
     """Say in the request's bound what a session is at; all but a SELECT of SQLAlchemy's may write."""
     if bound := BOUND.get():
-        compiled = getattr(arguments[4], "compiled", None)
+        context = arguments[4]
+        compiled = getattr(context, "compiled", None)
         if not isinstance(getattr(compiled, "statement", None), SelectBase):
             bound.has_written = True
-        bound.is_waiting = True
+        bound.waits.add(context)
 
 
-def _end_statement(*_: Any) -> None:
+def _end_statement(*arguments: Any) -> None:
     if bound := BOUND.get():
-        bound.is_waiting = False
+        bound.waits.discard(arguments[4])
 
 
 LISTENERS: dict[str, Callable[..., None]] = {
