@@ -91,7 +91,7 @@ LISTENERS: dict[str, Callable[..., None]] = {
 
 
 def listeners_of(database: "Database") -> list[tuple[str, Callable[..., None]]]:
-    """Return what tells the observers of a database of the statements of sessions."""
+    """Return what tells a database and its observers of the statements of sessions."""
 
     def begin(*arguments: Any) -> None:
         if database.observers.have_statements:
@@ -103,8 +103,9 @@ def listeners_of(database: "Database") -> list[tuple[str, Callable[..., None]]]:
 
     def fail(failed: "ExceptionContext") -> None:
         started = getattr(failed.execution_context, "started", None)
+        error = driver_error(failed.sqlalchemy_exception or failed.original_exception)
+        database.note_full_disk(error)
         if database.observers.have_statements and started is not None:
-            error = driver_error(failed.sqlalchemy_exception or failed.original_exception)
             tell_of(failed.statement or "", started, error, database)
 
     return [("before_cursor_execute", begin), ("after_cursor_execute", end), ("handle_error", fail)]
