@@ -29,8 +29,8 @@ class Bound:
     """When it is to be answered at the latest, by the same clock."""
     deadline: float = float("inf")
     """When its caller waits no more."""
-    is_waiting: bool = field(default=False, init=False)
-    """For a connection or the answer of a read: nothing is lost where that is cut."""
+    waits: set[object] = field(default_factory=set, init=False)
+    """Those in progress for a connection or the answer of a read: nothing is lost where they are cut."""
     has_written: bool = field(default=False, init=False)
     """A write was sent: the request is finished, whether its client waits for it or not."""
     observed: Any = field(default=None, init=False)

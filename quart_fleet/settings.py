@@ -343,9 +343,15 @@ class ServiceSettings(DatabaseSettings):
         return self
 
 
+_CUT_URL = re.compile(r"DATABASE_URL\s*=\s*[\w+]+://[^#@]*\s#.*@", re.IGNORECASE)
+"""An address in whose password python-dotenv takes a comment to begin."""
+
+
 def _refuse_unreadable_line(dotenv: Path) -> None:
-    """Refuse what python-dotenv would skip with a warning; the line itself may be a secret."""
+    """Refuse what python-dotenv would skip or cut; the line itself may be a secret."""
     for binding in parse_stream(StringIO(read_text(dotenv))):
+        place = f"{dotenv}, line {binding.original.line}"
         if binding.error:
-            place = f"{dotenv}, line {binding.original.line}"
             raise ConfigurationError(f"{place} cannot be read: expected NAME=value")
+        if binding.key and _CUT_URL.search(binding.original.string):
+            raise ConfigurationError(f"{place}: ` #` begins a comment. Write {binding.key}='...'")

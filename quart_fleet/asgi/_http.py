@@ -611,7 +611,7 @@ async def _watch(bound: Bound, request: Request) -> None:
     """End a request whose client has left, where it does nothing but wait or read."""
     await request.body.wait_for_disconnect(request.receive)
     bound.has_left = True
-    if bound.is_waiting and not bound.has_written:
+    if bound.waits and not bound.has_written:
         bound.end(ClientDisconnected())
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence, Set
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,7 @@ from quart_fleet.settings import ServiceSettings
 from quart_fleet.workspace import Workspace
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _log = logging.getLogger("quart_fleet.clients")
 
@@ -313,8 +314,7 @@ class ServiceClient:
                 is sent under its name.
             body: sent without the fields that are not set.
         """
-        data, _ = await self._call(operation, values, query, body)
-        return data
+        return await self._call(operation, values, query, body, lambda data, _: data)
 
     async def page(
         self,
@@ -324,11 +324,17 @@ class ServiceClient:
         query: Mapping[str, object] = _NONE,
     ) -> ListPage[T]:
         """Call an operation that answers a page of a list; it raises as `call` does."""
-        items, headers = await self._call(operation, values, query, None)
-        target, _, rest = headers.get("Link", "").partition(">")  # RFC 8288
-        after = URL(target.lstrip(" <")).query.get("after") if "next" in rest else None
-        total = headers.get("X-Total-Count", "")
-        return ListPage(items, after, int(total) if total.isdecimal() else None)
+
+        def read(items: list[T], headers: Mapping[str, str]) -> ListPage[T]:
+            target, _, rest = headers.get("Link", "").partition(">")  # RFC 8288
+            total = headers.get("X-Total-Count", "")
+            try:
+                after = URL(target.lstrip(" <")).query.get("after") if "next" in rest else None
+                return ListPage(items, after, int(total) if total.isdecimal() else None)
+            except ValueError as error:
+                raise UnexpectedAnswerError(f"{operation} was answered a page: {error}") from None
+
+        return await self._call(operation, values, query, None, read)
 
     async def _call(
         self,
@@ -336,9 +342,10 @@ class ServiceClient:
         values: Mapping[str, object],
         query: Mapping[str, object],
         body: BaseModel | Mapping[str, object] | None,
-    ) -> tuple[T, Mapping[str, str]]:
-        """Return the data of the answer, and its headers."""
-        path = operation.path(values)
+        read: Callable[[T, Mapping[str, str]], R],
+    ) -> R:
+        """Return what is read of the answer's data and headers."""
+        path, wait = operation.path(values), object()
         begun, bound = asyncio.get_running_loop().time(), BOUND.get()
         end = begun + self._timeout
         if bound is not None and bound.task is None:
@@ -346,7 +353,7 @@ class ServiceClient:
         if bound is not None:
             end = min(end, bound.ends - RESERVE)
             if operation.method == "GET":
-                bound.is_waiting = True
+                bound.waits.add(wait)
             else:
                 bound.has_written = True
         headers, written = _propagated_context(), None
@@ -358,7 +365,7 @@ class ServiceClient:
                 else orjson.dumps(body, default=spell, option=orjson.OPT_PASSTHROUGH_DATETIME)
             )
         pairs = [
-            (name, spell(one) or "null")
+            (name, "null" if (text := spell(one)) is None else text)
             for name, each in query.items()
             if each is not None
             for one in (each if isinstance(each, list | tuple) else [each])
@@ -370,7 +377,7 @@ class ServiceClient:
                     async with asyncio.timeout_at(end):
                         if not self._is_located.is_set():  # the registry has not been asked yet
                             await self._is_located.wait()
-                        answered = await self._attempt_until(operation, call)
+                        answered = await self._attempt_until(operation, call, read)
                         observed.outcome = "answered"
                         return answered
                 except TimeoutError:
@@ -388,7 +395,7 @@ class ServiceClient:
                     raise
         finally:
             if bound is not None:
-                bound.is_waiting = False
+                bound.waits.discard(wait)
 
     @contextmanager
     def _observing(
@@ -440,8 +447,8 @@ class ServiceClient:
         return missing
 
     async def _attempt_until(
-        self, operation: Operation[T], call: _Call
-    ) -> tuple[T, Mapping[str, str]]:
+        self, operation: Operation[T], call: _Call, read: Callable[[T, Mapping[str, str]], R]
+    ) -> R:
         """Return what the first attempt brings that does not fail, where it may be repeated at all.
 
         The breaker is told once what came of the call: of its last attempt that ended.
@@ -457,7 +464,7 @@ class ServiceClient:
                         trial.turn_to(instance)
                         status, body, headers = await self._exchange(operation, call, instance)
                     trial.is_working = True
-                    return operation.open(status, body, self._clients.envelope), headers
+                    return read(operation.open(status, body, self._clients.envelope), headers)
                 except CallFailedError as failed:
                     trial.note(failed)
                     is_sent = not isinstance(failed, NotSentError)

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from socket import gaierror
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol, Self
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -89,7 +90,7 @@ class Semaphore:
         if not self._has_timer:
             self._end_long_waits(loop)
         if bound := BOUND.get():
-            bound.is_waiting = True
+            bound.waits.add(permit)
         try:
             await permit
         except asyncio.CancelledError:
@@ -98,7 +99,7 @@ class Semaphore:
             raise
         finally:
             if bound:
-                bound.is_waiting = False
+                bound.waits.discard(permit)
 
     def refuse(self) -> None:
         """End every wait as if its timeout were over."""
@@ -289,7 +290,7 @@ class ConnectionPool:
         opened, opening = self._opened, asyncio.ensure_future(self._connect())
         self._opening.add(opening)
         if bound := BOUND.get():
-            bound.is_waiting = True
+            bound.waits.add(opening)
         try:
             connection = await opening
         except asyncio.CancelledError:
@@ -300,7 +301,7 @@ class ConnectionPool:
         finally:
             self._opening.discard(opening)
             if bound:
-                bound.is_waiting = False
+                bound.waits.discard(opening)
         if opened is not self._opened:  # all were retired in the meantime
             connection.terminate()
             return await self._open()
@@ -379,6 +380,9 @@ SHORT_CLOSE_TIMEOUT = 0.5
 """Seconds that a connection gets to end in good order after its request has ended."""
 PING_TIMEOUT = 2.0
 """Seconds that a probe of readiness takes at most."""
+FULL_DISK_MEMORY = 10.0
+"""Seconds that a full disk is remembered: readiness writes nothing that would tell of it. One statement
+takes no process out of service that is asked three times, and without requests it comes back."""
 
 _IS_WRITABLE = "SELECT 1 WHERE current_setting('transaction_read_only') = 'off'"
 """Has one row or none, which its status tells."""
@@ -428,6 +432,7 @@ class Database:
         )
         self._engine: AsyncEngine | None = None
         self._joined_engine: AsyncEngine | None = None
+        self._full_until = 0.0
 
     @property
     def is_configured(self) -> bool:
@@ -487,6 +492,7 @@ class Database:
         The next one may lead to the new primary server. A pooler loses statements, or gives one
         that was prepared before a migration to all that prepare it anew.
         """
+        self.note_full_disk(error)
         if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
             connection.terminate()
             if number_of_hosts(self.url or "postgresql://") > 1:
@@ -498,6 +504,11 @@ class Database:
             connection.terminate()
             if self._connector.prepare_nothing(error):
                 self._pool.retire()
+
+    def note_full_disk(self, error: BaseException | None) -> None:
+        """Remember for a while that the server had no space, where this says so."""
+        if isinstance(error, asyncpg.DiskFullError):
+            self._full_until = monotonic() + FULL_DISK_MEMORY
 
     def keep(self, task: "asyncio.Task[None]") -> None:
         """Let a task go on in the background, until the database is closed."""
@@ -539,8 +550,11 @@ class Database:
     async def ping(self) -> None:
         """Ask the server whether it can be written; raises DatabaseUnavailableError, soon.
 
-        One that only reads, as after a failover, is enough where the URL asks for a standby.
+        One that only reads, as after a failover, is enough where the URL asks for a standby. One
+        that had no space for a statement of this process cannot be written for a while.
         """
+        if monotonic() < self._full_until:
+            raise DatabaseUnavailableError from asyncpg.DiskFullError("a statement had no space")
         try:
             async with asyncio.timeout(PING_TIMEOUT):
                 connection = await self.acquire()

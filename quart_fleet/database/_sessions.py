@@ -60,8 +60,8 @@ def _tell_unavailable(context: "ExceptionContext") -> None:
     """Raise DatabaseUnavailableError in place of what SQLAlchemy would raise of a server's absence."""
     if context.is_pre_ping:  # of a connection that is replaced
         return
-    if context.execution_context is not None:
-        _end_statement()
+    if bound := BOUND.get():
+        bound.waits.discard(context.execution_context)
     error = context.sqlalchemy_exception or context.original_exception
     cause = driver_error(error)
     if context.is_disconnect or is_server_unavailable(cause):
@@ -71,15 +71,16 @@ def _tell_unavailable(context: "ExceptionContext") -> None:
 def _begin_statement(*arguments: Any) -> None:
     """Say in the request's bound what a session is at; all but a SELECT of SQLAlchemy's may write."""
     if bound := BOUND.get():
-        compiled = getattr(arguments[4], "compiled", None)
+        context = arguments[4]
+        compiled = getattr(context, "compiled", None)
         if not isinstance(getattr(compiled, "statement", None), SelectBase):
             bound.has_written = True
-        bound.is_waiting = True
+        bound.waits.add(context)
 
 
-def _end_statement(*_: Any) -> None:
+def _end_statement(*arguments: Any) -> None:
     if bound := BOUND.get():
-        bound.is_waiting = False
+        bound.waits.discard(arguments[4])
 
 
 LISTENERS: dict[str, Callable[..., None]] = {
@@ -91,7 +92,7 @@ LISTENERS: dict[str, Callable[..., None]] = {
 
 
 def listeners_of(database: "Database") -> list[tuple[str, Callable[..., None]]]:
-    """Return what tells the observers of a database of the statements of sessions."""
+    """Return what tells a database and its observers of the statements of sessions."""
 
     def begin(*arguments: Any) -> None:
         if database.observers.have_statements:
@@ -103,8 +104,9 @@ def listeners_of(database: "Database") -> list[tuple[str, Callable[..., None]]]:
 
     def fail(failed: "ExceptionContext") -> None:
         started = getattr(failed.execution_context, "started", None)
+        error = driver_error(failed.sqlalchemy_exception or failed.original_exception)
+        database.note_full_disk(error)
         if database.observers.have_statements and started is not None:
-            error = driver_error(failed.sqlalchemy_exception or failed.original_exception)
             tell_of(failed.statement or "", started, error, database)
 
     return [("before_cursor_execute", begin), ("after_cursor_execute", end), ("handle_error", fail)]

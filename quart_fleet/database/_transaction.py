@@ -239,7 +239,7 @@ class Transaction:
             if statement.effect is Effect.WRITE:
                 bound.has_written = True
             else:
-                bound.is_waiting = True
+                bound.waits.add(self)
         try:
             if self._state is not _State.OPEN:
                 if statement.effect is Effect.READ:
@@ -255,7 +255,7 @@ class Transaction:
                 return await self._send(method, statement.sql, *arguments)
         finally:
             if bound:
-                bound.is_waiting = False
+                bound.waits.discard(self)
 
     async def begin(self) -> None:
         """Have what follows kept together by `commit`; in autocommit, raises RuntimeError."""

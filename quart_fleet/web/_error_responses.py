@@ -95,6 +95,7 @@ class ErrorResponses:
             kind = (type(cause).__name__, getattr(cause, "sqlstate", None), error.message)
             line = f"{_asked()}: {escape(error.message)}: {escape(repr(cause))}"
             self._warnings.warn(kind, line)
+        if status in (429, 503):
             seconds = getattr(error, "retry_after", UnavailableError.retry_after)
             response.headers["Retry-After"] = str(seconds)
         return response

@@ -38,6 +38,11 @@ async def say() -> str:
     return ""
 
 
+@bp.post("/count")
+async def count_parts() -> str:
+    return str(sum([len(part) async for part in request.body]))
+
+
 @bp.get("/task/<int:number>")
 async def begin_task(number: int) -> str:
     async def go_on() -> None:
@@ -120,6 +125,7 @@ async def say_much(count: int) -> str:
 NAMES = ("LOG_LEVEL", "LOG_FORMAT", "SERVICE_PORT", "DEBUG", "SERVICE_NAME", "TRUSTED_PROXIES")
 settings = {name: os.environ[name] for name in NAMES if name in os.environ}
 app = start(lambda: make_service(bp, settings))
+app.config["BODY_TIMEOUT"] = float(os.environ.get("BODY_TIMEOUT", "60"))
 
 if __name__ == "__main__":
     serve(app, "tests.chassis.talking:app")

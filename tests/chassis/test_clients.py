@@ -120,7 +120,7 @@ async def test_no_value_leads_to_another_path(path: str, values: dict[str, objec
         await client.call(Operation("GET", "/users/", User))
         await client.call(BY_NAME, {"username": "..."})
 
-    assert not bound.is_waiting
+    assert not bound.waits
     assert [each.path for each in provider.received] == [
         "/api/v1/users/",
         "/api/v1/users/username/...",
@@ -213,6 +213,34 @@ async def test_an_answer_that_cannot_be_read_is_unavailable(sent: bytes) -> None
 
     assert "/api/v1/users/{user_id}" in str(failed.value.__cause__)
     assert [each.path for each in provider.received] == ["/api/v1/users/7"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        'Link: <http://[bad>; rel="next"',
+        'Link: <http://users:99999999/api/v1/users?after=7>; rel="next"',
+        f"X-Total-Count: {'9' * 5000}",
+    ],
+    ids=["address", "port", "count"],
+)
+async def test_a_page_whose_headers_cannot_be_read_is_unavailable(header: str) -> None:
+    provider = Provider([answer(200, b'{"data":[],"success":true}', header)])
+    async with provider.listening(), calling(provider.url) as client:
+        for _ in range(5):
+            with pytest.raises(UnavailableError, match="The user-service is unavailable"):
+                await client.page(LIST)
+
+        assert client.instances[0].breaker.state == "open"
+        assert client.outcomes["unexpected"] == 5
+
+
+async def test_an_empty_text_is_asked_for_as_such_and_none_as_null() -> None:
+    provider = Provider([success(b"[]")])
+    async with provider.listening(), calling(provider.url) as client:
+        await client.call(LIST, query={"code": ["", None, "x"], "q": "", "limit": None})
+
+    assert provider.received[0].path == "/api/v1/users?code=&code=null&code=x&q="
 
 
 async def test_a_get_is_sent_again_where_its_answer_was_lost() -> None:
@@ -315,13 +343,32 @@ async def test_a_request_is_not_ended_in_the_midst_of_what_is_written() -> None:
         with within_request(5) as reading:
             task = asyncio.create_task(client.call(GET, {"user_id": 7}))
             await asyncio.sleep(0)
-            assert reading.is_waiting
+            assert reading.waits
             await task
         with within_request(5) as writing:
             await client.call(PUT, {"user_id": 7})
 
-    assert (reading.is_waiting, reading.has_written) == (False, False)
+    assert (reading.waits, reading.has_written) == (set(), False)
     assert writing.has_written
+
+
+async def test_a_request_waits_until_the_last_of_its_calls_has_ended() -> None:
+    answered = asyncio.Event()
+
+    async def hold() -> bytes:
+        await answered.wait()
+        return ADA
+
+    provider = Provider([ADA, hold])
+    async with provider.listening(), calling(provider.url) as client:
+        with within_request(5) as bound:
+            calls = [asyncio.create_task(client.call(GET, {"user_id": 7})) for _ in range(2)]
+            await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+            while_one_is_left = len(bound.waits)
+            answered.set()
+            await asyncio.gather(*calls)
+
+    assert (while_one_is_left, bound.waits) == (1, set())
 
 
 async def test_a_request_says_in_its_calls_where_it_belongs() -> None:

@@ -150,6 +150,32 @@ def test_an_unreadable_line_of_the_dotenv_is_refused_by_its_place_alone(
     )
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://app:4711 #s3cret@db/shop", "postgresql://a:b c\t#@d"]
+)
+def test_a_password_that_would_be_cut_in_the_dotenv_is_refused(tmp_path: Path, url: str) -> None:
+    """What is left of it would be a host and a port, which messages show."""
+    with pytest.raises(ConfigurationError) as refusal:
+        load(tmp_path, f"DEBUG=True\nDATABASE_URL={url}\n")
+
+    assert refusal.value.message == (
+        f"{tmp_path / '.env'}, line 2: ` #` begins a comment. Write DATABASE_URL='...'"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "DATABASE_URL=postgresql://app:4711@db/shop # as ada@example.com says",
+        "DATABASE_URL='postgresql://app:4711 #s3cret@db/shop'",
+        "DATABASE_URL=postgresql://db/shop # of the tests",
+        "# DATABASE_URL=postgresql://app:4711 #s3cret@db/shop",
+    ],
+)
+def test_other_comments_of_the_dotenv_are_read_as_such(tmp_path: Path, line: str) -> None:
+    load(tmp_path, f"TESTING=True\n{line}\n")
+
+
 def test_a_dotenv_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"\xff\xfe\n")
 

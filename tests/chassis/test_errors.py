@@ -39,6 +39,12 @@ class LostError(ServiceError):
     """An owner's, without a status."""
 
 
+class QuotaError(ServiceError):
+    """An owner's, that says when to come again."""
+
+    retry_after = 60
+
+
 INTERNAL: dict[str, object] = {"message": "Internal server error"}
 ANSWERS: list[tuple[Exception, int, dict[str, object]]] = [
     (InvalidRequestError("Unclear"), 400, {"message": "Unclear"}),
@@ -85,3 +91,23 @@ async def test_an_error_has_the_status_of_its_nearest_base(
 
     assert response.status_code == status
     assert await response.get_json() == {"success": False} | answer
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [(QuotaError("Wait"), "60"), (PaymentError("Wait"), "1"), (UnavailableError("Wait"), "1")],
+)
+async def test_an_error_of_too_many_requests_says_when_to_come_again(
+    error: Exception, seconds: str
+) -> None:
+    bp = Blueprint("errors", __name__)
+
+    @bp.get("/error")
+    async def fail() -> str:
+        raise error
+
+    client = make_service(bp, statuses={QuotaError: 429, PaymentError: 429}).test_client()
+
+    response = await client.get("/api/v1/error")
+
+    assert response.headers["Retry-After"] == seconds

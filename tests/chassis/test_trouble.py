@@ -106,6 +106,25 @@ async def test_what_the_database_cannot_do_now_is_503_and_says_when_to_come_back
     assert [record.exc_info for record in lines] == [None]
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_database_that_had_no_space_is_not_ready_for_a_while(
+    way: Way, database_url: str
+) -> None:
+    async with Database(config(database_url)) as database:
+        with pytest.raises(DatabaseUnavailableError):
+            await way(database, "53200")
+        await database.ping()
+        with pytest.raises(DatabaseUnavailableError):
+            await way(database, "53100")
+
+        with pytest.raises(DatabaseUnavailableError) as refused:
+            await database.ping()
+
+        assert isinstance(refused.value.__cause__, asyncpg.DiskFullError)
+        database._full_until = 0  # the while is over
+        await database.ping()
+
+
 @pytest.mark.parametrize("code", ["42601", "42P01", "55P02", "25P02", "XX000"])
 @pytest.mark.parametrize("way", ["by_transaction", "by_connection", "by_session"])
 async def test_a_mistake_of_the_code_is_500(way: str, code: str, app: Quart) -> None:

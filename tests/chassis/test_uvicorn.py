@@ -5,6 +5,7 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
@@ -295,6 +296,33 @@ async def test_a_body_that_pauses_while_it_is_read_part_by_part_has_a_limit(
     async with service.connect() as (reader, writer):
         writer.write(b"POST /parts HTTP/1.1\r\nContent-Length: 3\r\n" + HOST + b"\r\n{}")
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_where_answers_are_too_much_those_that_take_nothing_end_first(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not those that are slow, though what waits for them changes seldom."""
+    connections = service.connections
+    most = connections.app.bodies.most
+    ended = list[str]()
+    clients = [
+        SimpleNamespace(
+            unsent=most * 2 // 5,
+            unsent_since=unsent_since,
+            untaken_since=untaken_since,
+            transport=SimpleNamespace(abort=partial(ended.append, name)),
+        )
+        for name, unsent_since, untaken_since in [
+            ("slow", 90.0, 99.9),
+            ("stuck", 95.0, 95.0),
+            ("quick", 99.9, 99.9),
+        ]
+    ]
+    monkeypatch.setattr(connections, "open", clients)
+
+    connections._end_unread(100.0)
+
+    assert ended == ["stuck"]
 
 
 async def test_one_connection_that_cannot_be_looked_at_keeps_no_other_open(

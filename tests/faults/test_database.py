@@ -312,12 +312,16 @@ async def test_a_full_disk_is_503_until_there_is_space(
                     if refused.status != 201:
                         break
             read, _ = await ask(service.port, path=f"{USERS}/page")
+            await asyncio.sleep(INTERVAL)  # for which an answer of readiness is kept
+            ready, _ = await ask(service.port, path=READY)
             (disk / "ballast").unlink()
             answer, _ = await ask(service.port, "POST", USERS, person(f"space{service.port}"))
             await connection.execute("DROP TABLE filler")
             await connection.execute("ALTER TABLE users SET TABLESPACE pg_default")
             await connection.execute("DROP TABLESPACE small")
+        await works_again(service.port)
 
+    assert ready.status == 503
     assert (refused.status, refused.find("Retry-After")) == (503, "1")
     assert (read.status, answer.status) == (200, 201)
     assert service.log.read_text().count("DiskFullError") <= 2

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from quart_fleet.database._engine import Database
+from tests.chassis.test_logged_services import logged
 from tests.contract.service import RunningService, running
 from tests.contract.wire import TIMEOUT, Answer, exchange, spell
 
@@ -398,3 +399,43 @@ async def test_a_client_that_waits_with_its_sending_side_closed_is_asked_whether
 
     assert interim.status == 100
     assert Answer.read(b"HTTP/1.1" + interim.body.partition(b"HTTP/1.1")[2]).status == 201
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
+async def test_a_body_has_its_time_and_one_that_is_read_part_by_part_each_part(
+    server: str, tmp_path: Path
+) -> None:
+    """`/say` awaits the whole of it, and `/count` its parts."""
+    with logged(tmp_path / "log", "--server", server, BODY_TIMEOUT="2") as client:
+        port = client.base_url.port
+        assert port is not None
+        statuses = {
+            (path, kind): await dribble(port, path, count, pause)
+            for path in ("/say", "/count")
+            for kind, count, pause in [("soon", 3, 0.2), ("slow", 20, 0.2), ("pausing", 3, 60.0)]
+        }
+
+    assert statuses == {
+        ("/say", "soon"): 200,
+        ("/say", "slow"): 408,
+        ("/say", "pausing"): 408,
+        ("/count", "soon"): 200,
+        ("/count", "slow"): 200,
+        ("/count", "pausing"): 408,
+    }
+
+
+async def dribble(port: int, path: str, count: int, pause: float) -> int:
+    """Send a body in so many parts, with pauses, until there is an answer; return its status."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answer = asyncio.ensure_future(reader.read())
+    writer.write(spell("POST", f"/api/v1{path}", {"Content-Length": str(count)}))
+    for _ in range(count):
+        writer.write(b"x")
+        await asyncio.wait([answer], timeout=pause)
+        if answer.done():
+            break
+    status = Answer.read(await answer).status
+    writer.close()
+    return status

@@ -305,6 +305,38 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_ended(
     assert "took no byte" in (tmp_path / "log").read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("is_draining", [False, True], ids=["serving", "draining"])
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_client_that_is_slow_gets_all_of_its_answer(
+    *,
+    is_draining: bool,
+    server: str,
+    workspace: Path,
+    database_url: str,
+    database: Database,
+    tmp_path: Path,
+) -> None:
+    """It takes some all the time, while the system asks the process for more once in seconds."""
+    await fill(database_url, 10_000)
+    limit, loop, received = {"SEND_TIMEOUT": 1}, asyncio.get_running_loop(), b""
+    async with (
+        serving(server, workspace, database_url, tmp_path / "log", **limit) as service,
+        connected(service.port, 1, spell("GET", USERS)) as (client,),
+        asyncio.timeout(TIMEOUT),
+    ):
+        for number in range(80):
+            received += await loop.sock_recv(client, 2048)
+            if is_draining and number == 0:
+                os.kill(service.pid, signal.SIGTERM)
+            await asyncio.sleep(0.1)
+        while part := await loop.sock_recv(client, 65536):
+            received += part
+
+    assert received.endswith(b"0\r\n\r\n")
+    assert received.count(b'"username"') == 10_000
+
+
 def count_connections(service: RunningService) -> int:
     """Return how many clients the process holds (proc_pid_net(5), by the local port)."""
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
