@@ -42,6 +42,8 @@ UNDECLARED = "x-undeclared"
 """Marks an operation whose controller does not say what it answers."""
 MISMATCH = "x-mismatch"
 """Says of an operation what its controller answers in place of what it declares."""
+UNSEEN = "x-unseen"
+"""Says of an operation what its controller's source does not show, as a status that is computed."""
 _JSON = "application/json"
 _MERGE_PATCH = "A JSON Merge Patch (RFC 7396), which is taken as application/merge-patch+json too"
 _IMPLIED = frozenset({"HEAD", "OPTIONS"})
@@ -202,6 +204,8 @@ class _Operation:
     """By status, the name and the message of each."""
     headers: dict[str, Any] = field(default_factory=dict)
     """Of successes."""
+    unseen: str | None = None
+    """What the source does not show of its answers."""
 
 
 class _Document:
@@ -282,7 +286,10 @@ class _Document:
 
     def read_answers(self, operation: _Operation, raises: tuple[type[ServiceError], ...]) -> None:
         """Note what may be answered: by the controller's statements, its parameters and the chassis."""
-        *decorators, found = map(statements_of, decorators_of(operation.served))
+        chain = decorators_of(operation.served)
+        met = frozenset(each.__code__ for each in chain if inspect.isfunction(each))
+        *decorators, found = (statements_of(each, met=met) for each in chain)
+        operation.unseen = found.unseen
         raised = [kind for one in (*decorators, found) for kind in one.raised]
         refused = [each for one in decorators for each in one.answers if each.status >= 400]
         for each in (*found.answers, *refused):
@@ -364,6 +371,8 @@ class _Document:
             written["description"] = text
         if not operation.is_declared:
             written[UNDECLARED] = True
+        elif operation.unseen and not operation.media_type:
+            written[UNSEEN] = operation.unseen
         if mismatch := find_mismatch(operation.handler):
             written[MISMATCH] = mismatch
         if parameters := [*self.path_parameters(operation), *self.query_parameters(operation)]:

@@ -382,6 +382,24 @@ async def test_a_controller_without_a_declaration_is_marked(document: Document) 
     assert marked == ["GET /api/v1/undeclared"]
 
 
+async def test_a_status_that_is_computed_is_marked() -> None:
+    routes = Blueprint("sums", __name__)
+
+    @routes.post("/sums")
+    async def create() -> Answer[int]:
+        return Envelope.success(1, status=201 if BOX.id else 200)
+
+    @routes.put("/sums")
+    async def update() -> Answer[int]:
+        return Envelope.success(1, status=int(BOX.label))
+
+    operations = operations_of(await describe(make_service(routes)))
+    marked = {key: each["x-unseen"] for key, each in operations.items() if "x-unseen" in each}
+
+    assert {"200", "201"} <= operations["POST /api/v1/sums"]["responses"].keys()
+    assert marked == {"PUT /api/v1/sums": "the status of Envelope.success(...)"}
+
+
 async def test_what_a_list_can_be_asked_for_is_named(document: Document) -> None:
     parameters = {
         each["name"]: each["schema"]
