@@ -256,7 +256,7 @@ def compare_answers(old: Operation, new: Operation) -> Iterator[str]:
     before, after = old.answers(), new.answers()
     schemas = Schemas(new.document, old.document, is_request=False)
     yield from compare_statuses(
-        before.keys(), after.keys() - _ASKED_FOR, old.errors(), new.errors()
+        before.keys() - _ASKED_FOR, after.keys() - _ASKED_FOR, old.errors(), new.errors()
     )
     for status in sorted(before.keys() & after.keys()):
         headers = [one.headers(answers[status]) for one, answers in ((old, before), (new, after))]
