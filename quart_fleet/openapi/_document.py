@@ -42,6 +42,8 @@ UNDECLARED = "x-undeclared"
 """Marks an operation whose controller does not say what it answers."""
 MISMATCH = "x-mismatch"
 """Says of an operation what its controller answers in place of what it declares."""
+UNSEEN = "x-unseen"
+"""Says of an operation what its controller's source does not show, as a status that is computed."""
 _JSON = "application/json"
 _MERGE_PATCH = "A JSON Merge Patch (RFC 7396), which is taken as application/merge-patch+json too"
 _IMPLIED = frozenset({"HEAD", "OPTIONS"})
@@ -86,6 +88,8 @@ _HEADERS: dict[int, dict[str, Any]] = {
 _LINK = {"Link": {"description": "The next page's address (RFC 8288); absent from the last page", "schema": {"type": "string"}}}  # fmt: skip
 _TOTAL = {"X-Total-Count": {"description": "The number of all, where `count=true` asks for it", "schema": {"type": "integer"}}}  # fmt: skip
 _LOCATION = {"Location": {"description": "Where it is now", "schema": {"type": "string"}}}
+_ETAG = {"ETag": {"description": "Its version, for If-None-Match", "schema": {"type": "string"}}}
+_REDIRECTIONS = (301, 302, 303, 307, 308)
 _OF_BODIES = {408: "RequestTimeout", 413: "BodyTooLarge", 415: "UnsupportedMediaType"}
 _ERRORS: dict[type[ServiceError], str] = {
     InvalidRequestError: "Request body is required",
@@ -202,6 +206,8 @@ class _Operation:
     """By status, the name and the message of each."""
     headers: dict[str, Any] = field(default_factory=dict)
     """Of successes."""
+    unseen: str | None = None
+    """What the source does not show of its answers."""
 
 
 class _Document:
@@ -271,6 +277,7 @@ class _Document:
             operation = _Operation(path, method, rule, served, handler, is_declared=False)
             own = declared_of(self._app).get((rule.endpoint, rule.rule, method), Declared())
             operation.media_type = own.media_type
+            operation.headers |= _ETAG if own.has_etag else {}
             if get_origin(declared) is Answer:
                 operation.is_declared = True
                 [operation.answer] = get_args(declared)
@@ -282,7 +289,10 @@ class _Document:
 
     def read_answers(self, operation: _Operation, raises: tuple[type[ServiceError], ...]) -> None:
         """Note what may be answered: by the controller's statements, its parameters and the chassis."""
-        *decorators, found = map(statements_of, decorators_of(operation.served))
+        chain = decorators_of(operation.served)
+        met = frozenset(each.__code__ for each in chain if inspect.isfunction(each))
+        *decorators, found = (statements_of(each, met=met) for each in chain)
+        operation.unseen = found.unseen
         raised = [kind for one in (*decorators, found) for kind in one.raised]
         refused = [each for one in decorators for each in one.answers if each.status >= 400]
         for each in (*found.answers, *refused):
@@ -364,6 +374,8 @@ class _Document:
             written["description"] = text
         if not operation.is_declared:
             written[UNDECLARED] = True
+        elif operation.unseen and not operation.media_type:
+            written[UNSEEN] = operation.unseen
         if mismatch := find_mismatch(operation.handler):
             written[MISMATCH] = mismatch
         if parameters := [*self.path_parameters(operation), *self.query_parameters(operation)]:
@@ -376,16 +388,24 @@ class _Document:
                     kind, PatchDTO
                 ):  # under one type, of which generated clients make one body
                     written["requestBody"] = {"description": _MERGE_PATCH, **written["requestBody"]}
-        responses = {
-            str(status): self._success(operation, messages, operations)
-            for status, messages in operation.answers.items()
-        }
-        responses |= {
-            str(status): self.error(status, messages)
-            for status, messages in operation.errors.items()
-        }
-        written["responses"] = dict(sorted(responses.items()))
+        written["responses"] = self.responses(operation, operations)
         return written
+
+    def responses(
+        self, operation: _Operation, operations: list[_Operation]
+    ) -> dict[str, dict[str, Any]]:
+        """Return the answers by their statuses, in the order of these."""
+        found: dict[str, dict[str, Any]] = {}
+        for status, messages in operation.answers.items():
+            found[str(status)] = self._success(operation, messages, operations)
+            headers = operation.headers | (_LOCATION if status in _REDIRECTIONS else {})
+            if headers:
+                found[str(status)]["headers"] = headers
+        if "ETag" in operation.headers:
+            found["304"] = {"description": "The version is the one of If-None-Match"}
+        for status, each in operation.errors.items():
+            found[str(status)] = self.error(status, each)
+        return dict(sorted(found.items()))
 
     def schema(self, kind: Any, mode: str) -> Schema:
         return self._found[repr(kind), mode]
@@ -414,8 +434,6 @@ class _Document:
             data = example_of(schema, self._components)
             media["example"] = envelope_example(shape, data, message)
         written: dict[str, Any] = {"description": message, "content": {_JSON: media}}
-        if operation.headers:
-            written["headers"] = operation.headers
         if links := self.links(operation, operations):
             written["links"] = links
         return written

@@ -3,15 +3,17 @@
 import ast
 import inspect
 import linecache
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from textwrap import dedent
-from types import ModuleType
+from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
+from quart import Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from quart_fleet.errors import ServiceError
@@ -33,25 +35,34 @@ class Statement:
     """None where it is no constant."""
 
 
-_INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_INNER = (*_FUNCTIONS, ast.Lambda, ast.ClassDef)
 """What has statements of its own inside of a controller."""
 _PLAIN = {
     ast.Dict: "a dict",
+    ast.DictComp: "a dict",
     ast.Tuple: "a tuple",
     ast.List: "a list",
+    ast.ListComp: "a list",
     ast.Constant: "a constant",
     ast.JoinedStr: "a text",
 }
 """What is seen to be no answer of an envelope, nor a DTO."""
 
 
+Values = Mapping[str, Sequence[ast.expr]]
+"""What the names of a function are assigned."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statements:
-    """What a controller answers by its own statements."""
+    """What a controller answers by its own statements, and by functions whose answers it returns."""
 
     answers: tuple[Statement, ...] = ()
     raised: tuple[type[ServiceError], ...] = ()
     """The errors that it raises itself."""
+    unseen: str | None = None
+    """What the source does not show, as `the status of APIResponse.success(...)`."""
 
 
 def parse_source(handler: Callable[..., Any]) -> ast.stmt | None:
@@ -70,9 +81,11 @@ def parse_source(handler: Callable[..., Any]) -> ast.stmt | None:
 
 
 def scope_of(handler: Callable[..., Any]) -> dict[str, Any]:
-    """Return what the names of a controller stand for."""
-    cells = zip(handler.__code__.co_freevars, handler.__closure__ or (), strict=True)
-    found = dict(handler.__globals__)
+    """Return what the names of a controller stand for, without those that it assigns itself."""
+    code = handler.__code__
+    cells = zip(code.co_freevars, handler.__closure__ or (), strict=True)
+    own = {*code.co_varnames, *code.co_cellvars}
+    found = {name: each for name, each in handler.__globals__.items() if name not in own}
     for name, cell in cells:
         with suppress(ValueError):  # an empty cell
             found[name] = cell.cell_contents
@@ -87,33 +100,98 @@ def find_mismatch(handler: Callable[..., Any]) -> str | None:
     tree, declared = parse_source(handler), annotations_of(handler).get("return")
     if tree is None or get_origin(declared) is not Answer:
         return None
-    for node in nodes_of(tree, _INNER):
-        if isinstance(node, ast.Return):
-            answer = node.value.value if isinstance(node.value, ast.Await) else node.value
-            if type(answer) in _PLAIN:
-                return f"it answers {_PLAIN[type(answer)]}"
+    scope = scope_of(handler)
+    # Of a name that is assigned several times, the type may be known where it is used.
+    values = {name: found for name, found in values_in(tree).items() if len(found) == 1}
+    returned = [node.value for node in nodes_of(tree, _INNER) if isinstance(node, ast.Return)]
+    if not returned and not any(map(ends_otherwise, nodes_of(tree, _INNER))):
+        return "it answers nothing"
+    for value in returned:
+        for answer in expressions_of(value or ast.Constant(None), values):
+            if found := differing_answer(answer, scope):
+                return f"it answers {found}"
     [kind] = get_args(declared)
     differing = (
-        differing_data(data, method, kind, scope_of(handler))
-        for method, data in data_of(tree, scope_of(handler))
+        differing_data(data, method, kind, scope)
+        for method, given in data_of(tree, scope)
+        for data in expressions_of(given, values)
     )
-    found = next(filter(None, differing), None)
-    return f"its data are {found}" if found else None
+    other = next(filter(None, differing), None)
+    return f"its data are {other}" if other else None
+
+
+def ends_otherwise(node: ast.AST) -> bool:
+    """Whether a controller ends here without a return."""
+    match node:
+        case ast.Raise() | ast.Call(func=ast.Name(id="abort")):
+            return True
+    return False
+
+
+def differing_answer(answer: ast.expr, scope: Mapping[str, Any]) -> str | None:
+    """Return what is answered where it is seen to be no answer of an envelope."""
+    if type(answer) in _PLAIN:
+        return _PLAIN[type(answer)]
+    made = constant_of(answer.func, scope) if isinstance(answer, ast.Call) else None
+    is_response = isinstance(made, type) and issubclass(made, Response)
+    return f"{shortened(answer)} without the envelope" if is_response or made is jsonify else None
+
+
+def values_in(tree: ast.AST) -> Values:
+    """Return what each name of a function is assigned; of one that is set in another way too, itself."""
+    found, times = defaultdict[str, list[ast.expr]](list), Counter[str]()
+    for node in nodes_of(tree, _INNER):
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+                | ast.NamedExpr(target=ast.Name(id=name), value=value)
+            ):
+                found[name].append(value)
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                times[name] -= 1  # an annotation alone sets nothing
+            case ast.Name(id=name, ctx=ast.Store()):
+                times[name] += 1
+    return {
+        name: found[name] if len(found[name]) == count else [ast.Name(name)]
+        for name, count in times.items()
+    }
+
+
+def expressions_of(node: ast.expr, values: Values) -> Iterator[ast.expr]:
+    """Yield what an expression stands for: what its name is assigned, both sides of a condition."""
+    match node:
+        case ast.Await(value=value):
+            yield from expressions_of(value, values)
+        case ast.IfExp(body=one, orelse=other):
+            yield from expressions_of(one, values)
+            yield from expressions_of(other, values)
+        case ast.Name(id=name) if name in values:
+            others = {each: found for each, found in values.items() if each != name}
+            for value in values[name]:
+                yield from expressions_of(value, others)
+        case _:
+            yield node
+
+
+def shortened(node: ast.expr) -> str:
+    """Return the text of an expression, of a call without its arguments."""
+    return f"{ast.unparse(node.func)}(...)" if isinstance(node, ast.Call) else ast.unparse(node)
+
+
+def find_envelope(function: ast.expr, scope: Mapping[str, Any]) -> type[Envelope] | None:
+    """Return the envelope of which a method is called."""
+    owner = constant_of(function.value, scope) if isinstance(function, ast.Attribute) else None
+    return owner if isinstance(owner, type) and issubclass(owner, Envelope) else None
 
 
 def data_of(tree: ast.AST, scope: Mapping[str, Any]) -> Iterator[tuple[str, ast.expr]]:
-    """Yield the methods of envelopes that are called, each with its data as they were assigned."""
-    values: dict[str, list[ast.expr]] = {}
+    """Yield the methods of envelopes that are called, each with its data."""
     for node in nodes_of(tree, _INNER):
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            values.setdefault(node.targets[0].id, []).append(node.value)
-    for node in nodes_of(tree, _INNER):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
-            envelope = constant_of(node.func.value, scope)
-            if isinstance(envelope, type) and issubclass(envelope, Envelope):
-                data = node.args[0]
-                assigned = values.get(data.id, ()) if isinstance(data, ast.Name) else ()
-                yield node.func.attr, assigned[0] if len(assigned) == 1 else data
+        match node:
+            case ast.Call(func=ast.Attribute(attr=name) as function, args=[data, *_]):
+                if find_envelope(function, scope):
+                    yield name, data
 
 
 def differing_data(
@@ -125,12 +203,18 @@ def differing_data(
     is_model = isinstance(declared, type) and issubclass(declared, BaseModel)
     if is_model and type(data) in _PLAIN:
         return _PLAIN[type(data)]
-    call = data.value if isinstance(data, ast.Await) else data
-    match call:
+    match data:
         case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id=name)), attr=attribute)):
-            dependency = scope.get(name)
-        case _:
-            return None
+            return differing_result(scope.get(name), attribute, method, declared)
+        case ast.Call(func=function):
+            made = constant_of(function, scope)
+            if is_model and isinstance(made, type) and not issubclass(made, declared):
+                return inspect.formatannotation(made)
+    return None
+
+
+def differing_result(dependency: object, attribute: str, method: str, declared: Any) -> str | None:
+    """Return what the method of a use case answers where it is another type than the declared one."""
     if not isinstance(dependency, Dependency):
         return None
     owner = get_args(getattr(dependency, "__orig_class__", None))
@@ -141,41 +225,112 @@ def differing_data(
         [item] = get_args(found)
         found = item if method == "stream" else list[item]  # type: ignore[valid-type]
     found = type(None) if found is None else found
-    is_derived = is_model and isinstance(found, type) and issubclass(found, declared)
-    return (
-        None if found == declared or found is Any or is_derived else inspect.formatannotation(found)
-    )
+    classes = (found, declared)
+    is_derived = all(isinstance(each, type) for each in classes) and issubclass(*classes)
+    return None if found in (declared, Any) or is_derived else inspect.formatannotation(found)
 
 
-def statements_of(handler: Callable[..., Any]) -> Statements:
-    """Read a controller's source; without one nothing is known."""
+def statements_of(
+    handler: Callable[..., Any],
+    known: Mapping[str, Any] = MappingProxyType({}),
+    met: frozenset[CodeType] = frozenset(),
+) -> Statements:
+    """Read the source of a controller, and of each function whose answer it returns.
+
+    Args:
+        handler: the controller, or the function.
+        known: what else its names stand for, as `cls` of a method.
+        met: what is being read already.
+    """
     tree = parse_source(handler)
     if tree is None:
-        return Statements()
-    scope = scope_of(handler)
-    answers: list[Statement] = []
-    raised: list[type[ServiceError]] = []
-    for node in nodes_of(tree):
+        return Statements(unseen="anything")
+    reader = _Reader(tree, {**scope_of(handler), **known}, met | {handler.__code__})
+    return Statements(tuple(reader.answers), tuple(reader.raised), next(iter(reader.unseen), None))
+
+
+class _Reader:
+    """What the source of one function answers, raises and does not show."""
+
+    def __init__(self, tree: ast.AST, scope: Mapping[str, Any], met: frozenset[CodeType]) -> None:
+        self._scope, self._met, self._values = scope, met, values_in(tree)
+        self.answers: list[Statement] = []
+        self.raised: list[type[ServiceError]] = []
+        self.unseen: list[str] = []
+        for node in nodes_of(tree):
+            self.read(node)
+        inner = {node.name for node in ast.walk(tree) if isinstance(node, _FUNCTIONS)}
+        for node in nodes_of(tree, _INNER):
+            if isinstance(node, ast.Return) and node.value:
+                for answer in expressions_of(node.value, self._values):
+                    self.read_answer(answer, inner)
+
+    def read(self, node: ast.AST) -> None:
+        """Note what a statement answers or raises."""
         match node:
             case ast.Raise(
                 exc=ast.Call(func=function) | (ast.Name() | ast.Attribute() as function)
             ):
-                kind = constant_of(function, scope)
+                kind = constant_of(function, self._scope)
                 if isinstance(kind, type) and issubclass(kind, ServiceError):
-                    raised.append(kind)
+                    self.raised.append(kind)
                 elif isinstance(kind, type) and issubclass(kind, HTTPException) and kind.code:
-                    answers.append(Statement("abort", kind.code, None))
+                    self.answers.append(Statement("abort", kind.code, None))
             case ast.Call(func=ast.Name(id="abort"), args=[code, *said]):
-                status = constant_of(code, scope)
-                if isinstance(status, int):
-                    message = constant_of(said[0], scope) if said else None
-                    text = message if isinstance(message, str) else None
-                    answers.append(Statement("abort", int(status), text))
-            case ast.Call(func=ast.Attribute(value=owner, attr=name)):
-                envelope = constant_of(owner, scope)
-                if isinstance(envelope, type) and issubclass(envelope, Envelope):
-                    answers.append(read_call(node, getattr(envelope, name, None), name, scope))
-    return Statements(tuple(answers), tuple(raised))
+                self.add(node, "abort", code, said[0] if said else None)
+            case ast.Call(func=ast.Attribute(attr=name) as function):
+                if envelope := find_envelope(function, self._scope):
+                    self.read_call(node, getattr(envelope, name, None), name)
+
+    def read_call(self, call: ast.Call, method: object, name: str) -> None:
+        """Read the arguments of an envelope's method, with its defaults."""
+        parameters = inspect.signature(method).parameters if callable(method) else {}
+        if "status" not in parameters and not hasattr(Envelope, name):
+            self.read_function(call)  # of an owner's own
+            return
+        given: dict[str, Any] = {each: one.default for each, one in parameters.items()}
+        given.setdefault("status", _STATUSES.get(name, 200))
+        given |= dict(zip(parameters, call.args, strict=False))
+        given |= {one.arg: one.value for one in call.keywords if one.arg}
+        if any(isinstance(one, ast.Starred) for one in call.args) or None in {
+            one.arg for one in call.keywords
+        }:
+            given["status"] = None
+        self.add(call, name, given["status"], given.get("message"))
+
+    def add(self, call: ast.Call, method: str, status: object, message: object) -> None:
+        """Note a statement, once for each status that it may have; both are expressions or values."""
+        said = constant_of(message, self._scope) if isinstance(message, ast.expr) else message
+        found = [status]
+        if isinstance(status, ast.expr):
+            found = [constant_of(one, self._scope) for one in expressions_of(status, self._values)]
+        for one in found:
+            if isinstance(one, int):
+                text = said if isinstance(said, str) else None
+                self.answers.append(Statement(method, int(one), text))
+            else:
+                self.unseen.append(f"the status of {shortened(call)}")
+
+    def read_answer(self, answer: ast.expr, inner: set[str]) -> None:
+        """Read what makes an answer, but for what is read by its statements: envelopes, inner functions."""
+        function = answer.func if isinstance(answer, ast.Call) else answer
+        is_inner = isinstance(function, ast.Name) and function.id in {*inner, "abort"}
+        if not is_inner and not find_envelope(function, self._scope):
+            self.read_function(answer)
+
+    def read_function(self, answer: ast.expr) -> None:
+        """Take over what the function answers and raises of which an answer is a call."""
+        function = constant_of(answer.func, self._scope) if isinstance(answer, ast.Call) else None
+        if not isinstance(function, FunctionType | MethodType):
+            self.unseen.append(f"what {shortened(answer)} answers")
+        elif function.__code__ not in self._met:
+            known = {}
+            if isinstance(function, MethodType):
+                known = {function.__code__.co_varnames[0]: function.__self__}
+            found = statements_of(function, known, self._met)
+            self.answers += found.answers
+            self.raised += found.raised
+            self.unseen += [found.unseen] if found.unseen else []
 
 
 def nodes_of(tree: ast.AST, leaving_out: tuple[type[ast.AST], ...] = ()) -> Iterator[ast.AST]:
@@ -184,23 +339,6 @@ def nodes_of(tree: ast.AST, leaving_out: tuple[type[ast.AST], ...] = ()) -> Iter
     for child in ast.iter_child_nodes(tree):
         if not isinstance(child, leaving_out):
             yield from nodes_of(child, leaving_out)
-
-
-def read_call(call: ast.Call, method: object, name: str, scope: Mapping[str, Any]) -> Statement:
-    """Read the arguments of an envelope's method, with its defaults."""
-    found: dict[str, Any] = {}
-    if callable(method):
-        parameters = inspect.signature(method).parameters
-        found = {each: one.default for each, one in parameters.items()}
-        given = dict(zip(parameters, call.args, strict=False))
-        given |= {one.arg: one.value for one in call.keywords if one.arg}
-        found |= {each: constant_of(node, scope) for each, node in given.items()}
-    status, message = found.get("status"), found.get("message")
-    return Statement(
-        name,
-        int(status) if isinstance(status, int) else _STATUSES.get(name, 200),
-        message if isinstance(message, str) else None,
-    )
 
 
 def constant_of(node: ast.expr, scope: Mapping[str, Any]) -> object:

@@ -139,7 +139,8 @@ def add_document(app: Quart, endpoint: str) -> None:
         return await response.make_conditional(request)
 
     app.add_url_rule(DOCUMENT, endpoint, openapi)
-    declared_of(app)[endpoint, DOCUMENT, "GET"] = Declared(media_type="application/json")
+    declared = Declared(media_type="application/json", has_etag=True)
+    declared_of(app)[endpoint, DOCUMENT, "GET"] = declared
 
 
 def make_document(app: Quart) -> tuple[bytes, str]:

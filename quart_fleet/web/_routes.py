@@ -23,6 +23,8 @@ class Declared:
 
     raises: tuple[type[ServiceError], ...] = ()
     media_type: str | None = None
+    has_etag: bool = False
+    """Whether it answers 304 to requests that know its ETag."""
 
 
 def declared_of(app: Quart) -> dict[tuple[str, str, str], Declared]:

@@ -17,7 +17,8 @@ class Answers:
     """Routes that answer something else, services that do not tell, and committed copies of the
     document that are not the present one."""
     undeclared: list[str] = field(default_factory=list)
-    """Routes that do not say what they answer, as controllers of before 0.4.0: served as ever."""
+    """Routes that do not say what they answer, as controllers of before 0.4.0, or not in a way that
+    their source shows: served as ever."""
 
 
 def check_answers(services: Sequence[Service]) -> Answers:
@@ -43,4 +44,9 @@ def check_answers(services: Sequence[Service]) -> Answers:
                     )
                 elif reason := operation.get("x-mismatch"):
                     found.mismatched.append(f"{route} declares another answer: {reason}.")
+                elif unseen := operation.get("x-unseen"):
+                    found.undeclared.append(
+                        f"{route} may answer what its document lacks, since its source does not show "
+                        f"{unseen}: write statuses as numbers, in its function or one that it calls."
+                    )
     return found

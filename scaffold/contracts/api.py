@@ -5,7 +5,8 @@ A status of an error that is new is no break: clients take it for the x00 of its
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _VARIABLE = re.compile(r"\{([^}]*)\}")
 _IMPLIED = {"path": "simple", "header": "simple", "query": "form", "cookie": "form"}
 """How a parameter is written where it does not say it, by its place."""
+_ASKED_FOR = frozenset({"304"})
+"""Statuses that answer only requests which say that they know them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,15 @@ class Operation:
         return {
             str(status): self._follow(one) for status, one in self.said.get("responses", {}).items()
         }
+
+    def errors(self) -> dict[str, set[str]]:
+        """Return the statuses of errors by their names, of which the names of components are made."""
+        found = defaultdict[str, set[str]](set)
+        for status, one in self.said.get("responses", {}).items():
+            for name in one.get("$ref", "").rpartition("/")[2].split("_"):
+                if name.endswith("Error"):
+                    found[name].add(str(status))
+        return found
 
     def headers(self, answer: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Return the headers of an answer, by their names in small letters."""
@@ -243,7 +255,9 @@ def compare_answers(old: Operation, new: Operation) -> Iterator[str]:
     """Yield how answers differ: their statuses, headers and contents."""
     before, after = old.answers(), new.answers()
     schemas = Schemas(new.document, old.document, is_request=False)
-    yield from compare_statuses(before.keys(), after.keys())
+    yield from compare_statuses(
+        before.keys() - _ASKED_FOR, after.keys() - _ASKED_FOR, old.errors(), new.errors()
+    )
     for status in sorted(before.keys() & after.keys()):
         headers = [one.headers(answers[status]) for one, answers in ((old, before), (new, after))]
         for name, one in headers[0].items():
@@ -259,8 +273,17 @@ def compare_answers(old: Operation, new: Operation) -> Iterator[str]:
             yield line.replace(f"{status}.", f"{status} ", 1)
 
 
-def compare_statuses(old: Any, new: Any) -> Iterator[str]:
-    """Yield which statuses changed: all of success, and those of errors in the place of which others came."""
+def compare_statuses(
+    old: Set[str],
+    new: Set[str],
+    old_errors: Mapping[str, Set[str]],
+    new_errors: Mapping[str, Set[str]],
+) -> Iterator[str]:
+    """Yield which statuses changed: all of success, and those of errors in the place of which others came.
+
+    An error is known by its name, whatever else has its status; without a name, by what is gone.
+    """
+    told = set[tuple[str, str]]()
     for kinds in ("123", "4", "5"):
         gone, came = (
             sorted(
@@ -271,8 +294,17 @@ def compare_statuses(old: Any, new: Any) -> Iterator[str]:
             for one, other in ((old, new), (new, old))
         )
         pairs = [*zip(gone, came, strict=False)]
+        told.update(pairs)
         for status, other in pairs:
             yield f"status {status} is {other} now"
         if kinds == "123":
             yield from (f"status {status} is gone" for status in gone[len(pairs) :])
             yield from (f"status {status} is new" for status in came[len(pairs) :])
+    for name in sorted(old_errors.keys() & new_errors.keys()):
+        gone, came = (
+            sorted(one[name] - other[name])
+            for one, other in ((old_errors, new_errors), (new_errors, old_errors))
+        )
+        for status, other in zip(gone, came, strict=False):
+            if (status, other) not in told:
+                yield f"{name} is {other} now, and was {status}"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,9 @@ from scaffold.language.fleet import ACCEPTED, FILE, FRESH, accept, parse_fleet, 
 from scaffold.language.scanner import hint
 from scaffold.names import ServiceName, normalise
 from scaffold.workspace import DOCUMENT, SERVICES, Service, Workspace
+
+_BESIDES_ID = re.compile(r": 200 data\.(?!id )")
+"""What of a record's answer a reference does not read, in the line of a break."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,11 @@ class Use:
         """Whether it is of a service, and of this operation where one is given."""
         is_meant = operation is None or self.operation in (operation.id, operation.key)
         return is_meant and normalise(self.provider) == normalise(package)
+
+    def is_broken_by(self, line: str) -> bool:
+        """Whether a break of its operation concerns it: a reference reads nothing of a record but its id."""
+        is_reference = " " in self.operation
+        return not (is_reference and _BESIDES_ID.search(line))
 
 
 def report(workspace: Workspace, reference: str | None, *, as_json: bool) -> int:
@@ -120,7 +129,11 @@ def compare_services(workspace: Workspace, reference: str | None = None) -> Brea
             found.compared.append(service.called)
             old = json.loads(former[service.package])
             for line, operation in find_breaks(old, document).items():
-                users = {use.consumer for use in uses if use.is_of(service.package, operation)}
+                users = {
+                    use.consumer
+                    for use in uses
+                    if use.is_of(service.package, operation) and use.is_broken_by(line)
+                }
                 broken.append(Break(f"{service.called}: {line}", sorted(users)))
     known = {normalise(one.package) for one in services}
     for use in uses:

@@ -22,11 +22,15 @@ _ANNOTATIONS = frozenset(
         *("readOnly", "writeOnly", "xml", "externalDocs", "discriminator", "$defs", "$id"),
     }
 )
-"""Keywords that refuse no value; a default is compared where a field has it."""
+"""Keywords that refuse no value; defaults and marks are compared where a field has them."""
 _LEAST = ("minLength", "minItems", "minProperties", "minContains")
 _MOST = ("maxLength", "maxItems", "maxProperties", "maxContains")
 _BOUNDS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 _SINGLE = ("multipleOf", "pattern", "format", "uniqueItems")
+_FREE_WHERE_FALSE = ("uniqueItems", "not")
+"""Keywords that refuse nothing where they are false; of others that is a schema which takes no value."""
+_REST = (("unevaluatedProperties", "additionalProperties"), ("unevaluatedItems", "items"))
+"""Keywords of parts that no schema has, which are those of the schema itself in one without others."""
 _INNER = ("propertyNames", "contains")
 """Schemas of parts, of which the narrower one takes the fewer values of the whole."""
 _KEYWORDS = {
@@ -78,8 +82,24 @@ class Schemas:
         finally:
             self._met.discard(pair)
 
+    def compare_marks(self, given: Any, taken: Any, place: str) -> Iterator[str]:
+        """Yield what annotations say: that clients send or get a value no more, or tell forms otherwise."""
+        mark, words = ("readOnly", "read") if self.is_request else ("writeOnly", "written")
+        sides = ((given, self.given), (taken, self.taken))
+        old, new = self._sides(*(find_said(mark, *side) for side in sides))
+        if new and not old:
+            yield f"{place} is only {words} now"
+        one, other = (find_said("discriminator", *side) for side in sides)
+        if other and not (
+            one
+            and one.get("propertyName") == other.get("propertyName")
+            and one.get("mapping", {}).keys() <= other.get("mapping", {}).keys()
+        ):
+            yield self._changed(place, "discriminator", one, other)
+
     def compare_forms(self, given: Any, taken: Any, place: str) -> Iterator[str]:
         """Yield the same, where the pair is not being compared already."""
+        yield from self.compare_marks(given, taken, place)
         givens, takens = forms_of(given, self.given), forms_of(taken, self.taken)
         if givens == [{}] != takens:
             givens = [{"type": kind} for kind in _KEYWORDS]
@@ -235,6 +255,19 @@ def look_up(document: Document, reference: str) -> Any:
     return found
 
 
+def find_said(keyword: str, schema: Any, document: Document, depth: int = 9) -> Any:
+    """Return what a schema says by a keyword that refuses no value, itself or by what it is made of."""
+    if not isinstance(schema, dict) or not depth:
+        return None
+    if keyword in schema:
+        return schema[keyword]
+    parts = [*schema.get("allOf", ())]
+    if "$ref" in schema:
+        parts.append(look_up(document, schema["$ref"]))
+    found = (find_said(keyword, one, document, depth - 1) for one in parts)
+    return next((one for one in found if one is not None), None)
+
+
 def forms_of(schema: Any, document: Document, met: frozenset[str] = frozenset()) -> list[Schema]:
     """Return the forms that a value may have, as schemas without references, unions and annotations.
 
@@ -261,6 +294,10 @@ def forms_of(schema: Any, document: Document, met: frozenset[str] = frozenset())
     if "const" in own:
         parts.append([{"enum": [own.pop("const")]}])
     merged = [reduce(_both, each, own) for each in product(*parts)]
+    for form in merged:
+        for keyword, other in _REST:
+            if keyword in form:
+                form.setdefault(other, form.pop(keyword))
     return [form for one in merged for form in _by_types(one)]
 
 
@@ -331,7 +368,8 @@ def _takes_type(taken: str | None, given: str | None) -> bool:
 
 def _takes_keyword(keyword: str, given: Any, taken: Any) -> bool:
     """Whether a value of which a keyword says one thing is one of which it says another."""
-    if taken in (None, False) or written(given) == written(taken):
+    is_free = taken is None or (taken is False and keyword in _FREE_WHERE_FALSE)
+    if is_free or written(given) == written(taken):
         return True
     match keyword, given, taken:
         case "multipleOf", int() | float(), int() | float():

@@ -238,6 +238,12 @@ class ClientWords:
         return [name for name, done in self.fakes.items() if "self.calls" in done]
 
     @property
+    def actions(self) -> list[str]:
+        """The operations that change a record, of which the fake only answers the record."""
+        acting = (one.name for one in self.operations if one.method == "POST")
+        return [name for name in acting if ".get(" in self.fakes[name]]
+
+    @property
     def kept_sets(self) -> list[list[str]]:
         """The classes of what the fake keeps, where it keeps something."""
         return [[*self.kept]] if self.kept else []

@@ -92,6 +92,16 @@ def move(place: str, name: str) -> Change:
     return change
 
 
+def copy(place: str, name: str) -> Change:
+    """Put what is at a place beside it, by another key."""
+
+    def change(document: Document) -> None:
+        holder, key = find(document, place)
+        holder[name] = deepcopy(holder[key])
+
+    return change
+
+
 def add(place: str, value: Any) -> Change:
     """Put a value at the end of a list."""
     return lambda document: document_at(document, place).append(deepcopy(value))
@@ -319,6 +329,29 @@ BREAKING: dict[str, tuple[Change, list[str]]] = {
         put(f"{NEW} > additionalProperties", False),
         [f"{POSTS}: body takes no other fields now"],
     ),
+    "no other fields in other words": (
+        put(f"{NEW} > unevaluatedProperties", False),
+        [f"{POSTS}: body takes no other fields now"],
+    ),
+    "no entry at all": (
+        each(
+            drop(f"{NEW} > properties > lines > items"),
+            put(f"{NEW} > properties > lines > unevaluatedItems", False),
+        ),
+        [f"{POSTS}: body.lines[] may not be an object now"],
+    ),
+    "what never holds": (
+        put(f"{NEW} > then", False),
+        [f"{POSTS}: body has then false now"],
+    ),
+    "a field of a body is only read": (
+        put(f"{NEW} > properties > note > readOnly", True),
+        [f"{POSTS}: body.note is only read now"],
+    ),
+    "forms of a body are told apart by a field": (
+        put(f"{NEW} > discriminator", {"propertyName": "code"}),
+        [f'{POSTS}: body has discriminator {{"propertyName": "code"}} now'],
+    ),
     "another default in a body": (
         put(f"{NEW} > properties > priority > default", 1),
         [f"{POSTS}: body.priority has the default 1 now, and had 5"],
@@ -344,6 +377,10 @@ BREAKING: dict[str, tuple[Change, list[str]]] = {
         [f"{POSTS}: a request without credentials is not enough now"],
     ),
     # Answers
+    "a field of an answer is only written": (
+        put(f"{SHOWN} > properties > note > writeOnly", True),
+        [f"{GETS}: 200 data.note is only written now"],
+    ),
     "a field of an answer is gone": (
         each(drop(f"{SHOWN} > properties > note"), take(f"{SHOWN} > required", "note")),
         [f"{GETS}: 200 data.note is gone"],
@@ -426,6 +463,30 @@ BREAKING: dict[str, tuple[Change, list[str]]] = {
     "a status of an error is another one": (
         move(f"{PAY} > responses > 409", "422"),
         ["POST /api/v1/orders/{record_id}/pay: status 409 is 422 now"],
+    ),
+    "an error has the status of others": (
+        each(
+            put(
+                f"{CREATE} > responses > 400",
+                {"$ref": "#/components/responses/InvalidRequestError"},
+            ),
+            put(
+                f"{CREATE} > responses > 409",
+                {"$ref": "#/components/responses/AlreadyExistsError"},
+            ),
+        ),
+        [f"{POSTS}: AlreadyExistsError is 409 now, and was 400"],
+    ),
+    "an error is answered as another one": (
+        each(
+            copy("components > responses > NotFoundError", "NotFoundError_ConflictError"),
+            put(
+                f"{PAY} > responses > 404",
+                {"$ref": "#/components/responses/NotFoundError_ConflictError"},
+            ),
+            drop(f"{PAY} > responses > 409"),
+        ),
+        ["POST /api/v1/orders/{record_id}/pay: ConflictError is 404 now, and was 409"],
     ),
     "a header is gone": (
         drop(f"{LIST} > responses > 200 > headers > Link"),
@@ -533,7 +594,15 @@ HARMLESS: dict[str, Change] = {
         NEW, {"allOf": [document_at(document, NEW), {"type": "object"}]}
     )(document),
     "no credentials are needed": put(f"{CREATE} > security", [{}]),
+    "what is not refused": put(f"{NEW} > not", False),
+    "other fields in other words": put(f"{NEW} > unevaluatedProperties", True),
+    "a field of a body that is written alone": put(f"{NEW} > properties > note > writeOnly", True),
     # Answers
+    "no other fields of an answer": put(f"{SHOWN} > unevaluatedProperties", False),
+    "a field of an answer that is read alone": put(f"{SHOWN} > properties > note > readOnly", True),
+    "forms of an answer are told apart by a field": put(
+        f"{SHOWN} > discriminator", {"propertyName": "code"}
+    ),
     "a new field of an answer": each(
         put(f"{SHOWN} > properties > channel", {"type": ["string", "null"]}),
         add(f"{SHOWN} > required", "channel"),
@@ -558,6 +627,13 @@ HARMLESS: dict[str, Change] = {
     ),
     "one more status of an error": put(f"{GET} > responses > 410", {"description": "Gone"}),
     "an error that is no longer answered": drop(f"{PAY} > responses > 409"),
+    "an answer to those who know it": put(
+        f"{GET} > responses > 304", {"description": "Not modified"}
+    ),
+    "no answer to those who know it": drop("paths > /api/v1/openapi.json > get > responses > 304"),
+    "an error of a second status": put(
+        f"{PAY} > responses > 410", {"$ref": "#/components/responses/ConflictError"}
+    ),
     "one more field of an error": put(
         "components > schemas > Error > properties > code", {"type": "string"}
     ),

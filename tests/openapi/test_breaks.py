@@ -8,6 +8,7 @@ from copy import deepcopy
 import pytest
 
 from scaffold.contracts.api import find_breaks
+from scaffold.contracts.breaks import Use
 from tests.architecture.generated import DamageableWorkspace
 from tests.openapi.breaks import BREAKING, FLEET, HARMLESS
 from tests.openapi.documents import Document
@@ -121,6 +122,31 @@ def test_a_service_is_named_that_uses_what_is_gone(fleet: DamageableWorkspace) -
         "order-service uses GET /api/v1/users/{} of user-service, which has no"
     )
     assert committed.stdout.splitlines() == [lacking]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_broken"),
+    [
+        ("200 data.first_name is gone", False),
+        ("200 data.identity is gone (is it id now?)", False),
+        ("200 data.id is a string now, and was an integer", True),
+        ("200 data is gone", True),
+        ("status 200 is 202 now", True),
+        ("the operation id get_user is read_user now", True),
+    ],
+)
+def test_a_reference_is_broken_by_what_it_reads_alone(line: str, is_broken: bool) -> None:
+    route = "GET /api/v1/users/{}"
+    reference, client = (Use("order", "user", each) for each in (route, "get_user"))
+
+    assert reference.is_broken_by(f"{route}: {line}") is is_broken
+    assert client.is_broken_by(f"{route}: {line}")
+
+
+def test_a_fake_says_that_its_actions_change_nothing(fleet: DamageableWorkspace) -> None:
+    shown = fleet.scaffold("client", "user-service", "order-service", "pay_order", "--diff")
+
+    assert "Answers what it was given; actions change nothing." in shown.stdout
 
 
 def test_a_commit_that_is_not_there_is_refused(fleet: DamageableWorkspace) -> None:

@@ -376,10 +376,58 @@ async def test_answers_tell_of_their_headers(document: Document) -> None:
         assert list(resolved(document, refused[status])["headers"]) == ["Retry-After"]
 
 
+async def test_the_document_tells_of_its_own_etag(document: Document) -> None:
+    answers = operations_of(document)["GET /api/v1/openapi.json"]["responses"]
+
+    assert list(answers) == ["200", "304", "405", "500", "503"]
+    assert list(answers["200"]["headers"]) == ["ETag"]
+    assert "content" not in answers["304"]
+
+
+async def test_a_redirection_tells_where_it_is_now() -> None:
+    routes = Blueprint("moved", __name__)
+
+    @routes.post("/moved")
+    async def create() -> Answer[None]:
+        answer = Envelope.success(None, "Moved", 303)
+        answer.location = "/api/v1/boxes"
+        return answer
+
+    document = await describe(make_service(routes))
+    client = make_service(routes).test_client()
+
+    [headers] = [
+        answer["headers"]
+        for status, answer in operations_of(document)["POST /api/v1/moved"]["responses"].items()
+        if status == "303"
+    ]
+    assert list(headers) == ["Location"]
+    assert (await client.post("/api/v1/moved")).headers["Location"] == "/api/v1/boxes"
+    ensure_valid(document)
+
+
 async def test_a_controller_without_a_declaration_is_marked(document: Document) -> None:
     marked = [key for key, each in operations_of(document).items() if "x-undeclared" in each]
 
     assert marked == ["GET /api/v1/undeclared"]
+
+
+async def test_a_status_that_is_computed_is_marked() -> None:
+    routes = Blueprint("sums", __name__)
+
+    @routes.post("/sums")
+    async def create() -> Answer[int]:
+        return Envelope.success(1, status=201 if BOX.id else 200)
+
+    @routes.put("/sums")
+    async def update() -> Answer[int]:
+        return Envelope.success(1, status=int(BOX.label))
+
+    operations = operations_of(await describe(make_service(routes)))
+    marked = {key: each["x-unseen"] for key, each in operations.items() if "x-unseen" in each}
+
+    assert {"200", "201"} <= operations["POST /api/v1/sums"]["responses"].keys()
+    assert marked == {"PUT /api/v1/sums": "the status of Envelope.success(...)"}
 
 
 async def test_what_a_list_can_be_asked_for_is_named(document: Document) -> None:

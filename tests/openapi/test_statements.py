@@ -1,13 +1,14 @@
-"""A controller that answers something else than it declares is found in its source."""
+"""What a controller answers is read in its source: its statuses, and what it does not declare."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from quart import Response, jsonify
+from quart import Response, abort, jsonify
 
 from quart_fleet.dto import ResponseDTO
-from quart_fleet.openapi._statements import find_mismatch
+from quart_fleet.errors import NotFoundError
+from quart_fleet.openapi._statements import find_mismatch, statements_of
 from quart_fleet.paging import Page
 from quart_fleet.web import Answer, Dependency, Envelope
 
@@ -102,11 +103,24 @@ async def with_inner_functions() -> Answer[BoxResponseDTO]:
     return Envelope.success(found)
 
 
+async def known_where_it_is_used() -> Answer[BoxResponseDTO]:
+    found = None
+    if unknown:
+        found = await use_cases().get()
+    if found is None:
+        return Envelope.error("No")
+    return Envelope.success(found)
+
+
+async def never() -> Answer[BoxResponseDTO]:
+    abort(404)
+
+
 @pytest.mark.parametrize(
     "handler",
     [
         *(at_once, derived, in_stream, nothing, not_known, refused, undeclared, of_its_own),
-        with_inner_functions,
+        *(with_inner_functions, known_where_it_is_used, never),
     ],
 )
 def test_what_answers_as_it_declares_is_left_alone(
@@ -152,9 +166,51 @@ async def something_for_nothing() -> Answer[None]:
     return Envelope.success(await use_cases().get())  # type: ignore[arg-type]
 
 
+async def other_at_once() -> Answer[BoxResponseDTO]:
+    return Envelope.success(LidResponseDTO(id=1))  # type: ignore[arg-type]
+
+
+async def other_with_a_type() -> Answer[BoxResponseDTO]:
+    found: Any = await use_cases().get_lid()
+    return Envelope.success(found)
+
+
+async def in_json() -> Answer[BoxResponseDTO]:
+    return jsonify({"id": 1})  # type: ignore[return-value]
+
+
+async def without_the_envelope() -> Answer[BoxResponseDTO]:
+    return Response("x", 418)  # type: ignore[return-value]
+
+
+async def bare_by_name() -> Answer[BoxResponseDTO]:
+    answer = {"id": 1}
+    return answer  # type: ignore[return-value]  # noqa: RET504 - by its name
+
+
+async def several() -> Answer[BoxResponseDTO]:
+    return Envelope.success([one for one in unknown])  # type: ignore[arg-type]  # noqa: C416 - a comprehension
+
+
+async def on_one_side() -> Answer[BoxResponseDTO]:
+    return Envelope.success(await use_cases().get() if unknown else None)  # type: ignore[arg-type]
+
+
+async def without_a_return() -> Answer[None]:  # type: ignore[return]
+    await use_cases().delete()
+
+
 @pytest.mark.parametrize(
     ("handler", "mismatch"),
     [
+        (other_at_once, "its data are LidResponseDTO"),
+        (other_with_a_type, "its data are LidResponseDTO"),
+        (in_json, "it answers jsonify(...) without the envelope"),
+        (without_the_envelope, "it answers Response(...) without the envelope"),
+        (bare_by_name, "it answers a dict"),
+        (several, "its data are a list"),
+        (on_one_side, "its data are a constant"),
+        (without_a_return, "it answers nothing"),
         (other, "its data are LidResponseDTO"),
         (other_by_name, "its data are LidResponseDTO"),
         (wider, "its data are BoxResponseDTO"),
@@ -173,3 +229,142 @@ def test_what_answers_something_else_is_found(
 
     assert found is not None
     assert found.replace(f"{__name__}.", "") == mismatch
+
+
+class Named(Envelope):
+    """An owner's, with methods of its own."""
+
+    @classmethod
+    def created(cls, data: object) -> Answer[Any]:
+        return cls.success(data, "Created", 201)
+
+
+MADE = 201
+
+
+def made(box: object) -> Answer[Any]:
+    if not box:
+        raise NotFoundError("Box")
+    return Envelope.success(box, "Made", MADE)
+
+
+def made_with(box: object, code: int) -> Answer[Any]:
+    return Envelope.success(box, "Made", code)
+
+
+def again(count: int) -> Answer[Any]:
+    return again(count - 1) if count else Envelope.success(None, "Done", 202)
+
+
+async def by_a_function() -> Answer[None]:
+    return made(None)
+
+
+async def by_a_method() -> Answer[None]:
+    return Named.created(None)
+
+
+async def by_itself() -> Answer[None]:
+    return again(2)
+
+
+async def by_an_inner_function() -> Answer[None]:
+    def kept() -> Answer[None]:
+        return Envelope.success(None, "Kept", 202)
+
+    return kept()
+
+
+async def either() -> Answer[None]:
+    return Envelope.success(None, "Kept", 201 if unknown else 200)
+
+
+async def either_answer() -> Answer[None]:
+    return Envelope.success(None, status=201) if unknown else Envelope.error("No", 409)
+
+
+async def by_name() -> Answer[None]:
+    status: int
+    status = 200
+    if unknown:
+        status = 201
+    answer = Envelope.success(None, "Kept", status)
+    answer.headers["ETag"] = "1"
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("handler", "statuses"),
+    [
+        (by_a_function, [201]),
+        (by_a_method, [201]),
+        (by_itself, [202]),
+        (by_an_inner_function, [202]),
+        (either, [200, 201]),
+        (either_answer, [201, 409]),
+        (by_name, [200, 201]),
+        (at_once, [200]),
+        (in_stream, [200]),
+    ],
+)
+def test_a_status_is_read_where_it_stands(
+    handler: Callable[[], Awaitable[object]], statuses: list[int]
+) -> None:
+    found = statements_of(handler)
+
+    assert sorted({each.status for each in found.answers}) == statuses
+    assert found.unseen is None
+    assert found.raised == ((NotFoundError,) if handler is by_a_function else ())
+
+
+async def computed() -> Answer[None]:
+    return Envelope.success(None, "Kept", unknown.status)
+
+
+async def counted() -> Answer[None]:
+    status = 200
+    status += 1
+    return Envelope.success(None, "Kept", status)
+
+
+async def computed_by_a_function() -> Answer[None]:
+    return made_with(None, 201)
+
+
+async def with_arguments(*given: Any) -> Answer[None]:
+    return Envelope.success(*given)
+
+
+async def with_keywords(**given: Any) -> Answer[None]:
+    return Envelope.success(None, **given)
+
+
+async def aborted() -> Answer[None]:
+    abort(unknown.status)
+
+
+async def by_something() -> Answer[None]:
+    return unknown.made(None)  # type: ignore[no-any-return]
+
+
+async def by_a_parameter(made: Callable[[object], Answer[None]]) -> Answer[None]:
+    return made(None)
+
+
+@pytest.mark.parametrize(
+    ("handler", "unseen"),
+    [
+        (computed, "the status of Envelope.success(...)"),
+        (counted, "the status of Envelope.success(...)"),
+        (computed_by_a_function, "the status of Envelope.success(...)"),
+        (with_arguments, "the status of Envelope.success(...)"),
+        (with_keywords, "the status of Envelope.success(...)"),
+        (aborted, "the status of abort(...)"),
+        (by_something, "what unknown.made(...) answers"),
+        (by_a_parameter, "what made(...) answers"),
+    ],
+)
+def test_what_the_source_does_not_show_is_told(
+    handler: Callable[[], Awaitable[object]], unseen: str
+) -> None:
+    assert statements_of(handler).unseen == unseen
