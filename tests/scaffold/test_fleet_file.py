@@ -448,6 +448,29 @@ def test_fields_are_put_dropped_and_renamed_where_they_are() -> None:
     assert find(text, "order").parts[0].fields[0].was == "product"
 
 
+@pytest.mark.parametrize(
+    ("resource", "old", "new"), [("product", "price", "amount"), ("order.line", "product", "item")]
+)
+def test_a_renamed_field_that_is_described_anew_keeps_its_former_name(
+    resource: str, old: str, new: str
+) -> None:
+    service = "product-service" if resource == "product" else "order-service"
+    text = rename_field(SHOP, service, resource, old, new)
+    fields = parse_fields([f"{new}:bigint"]).fields
+
+    text = put_fields(text, service, resource, fields)
+
+    assert f'{new} = "bigint:was({old})"' in text
+    assert f'{new} = "bigint"\n' in forget_former_names(text)
+
+
+def test_what_is_kept_of_a_description_has_no_former_names() -> None:
+    text = rename_field(SHOP, "product-service", "product", "price", "amount")
+    text = rename_field(text, "order-service", "order.line", "product", "item")
+
+    assert describe(parse_fleet(text)) == describe(parse_fleet(forget_former_names(text)))
+
+
 def test_a_field_is_put_where_the_resource_is_written() -> None:
     [field] = parse_fields(["size:int"]).fields
 
