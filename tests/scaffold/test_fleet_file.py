@@ -239,6 +239,13 @@ def test_a_mistake_is_shown_at_its_line(old: str, new: str, message: str) -> Non
         ("[product-service.tag]", '[product-service.news]\nx="int"\n[product-service.news_record]\nx="int"\n[product-service.tag]', "The plural 'news_records'"),
         ('"items(line)"', '"items(line)"\n_plural = "orders"\nlinees = "many(order)"\n', None),
         ('lines = "items(line)"', 'rows = "items(line)"\nlines = "many(order)"', "The table 'order_lines' of order-service.order.lines is also that of order-service.order.line"),
+        ('quantity', 'kind = "enum(a, b)"\nquantity', None),
+        ('lines = "items(line)"', 'lines = "items(line)"\nline_entity = "enum(a, b)"', "The class 'OrderLineEntity' of order-service.order.line is also that of order-service.order.line_entity"),
+        ('lines = "items(line)"', 'lines = "items(line)"\nline_parts = "enum(a, b)"', "The class 'OrderLineParts'"),
+        ("[mail-service]", '[order-service.order_line]\n_plural = "order_rows"\nname = "str"\n[mail-service]', "The class 'OrderLineEntity' of order-service.order_line is also that of order-service.order.line"),
+        ("[mail-service]", '[mail-service.order_line]\n_plural = "order_rows"\nname = "str"\n[mail-service]', None),
+        ("[mail-service]", '[order-service.order_status]\nname = "str"\n[mail-service]', None),
+        ('"str(80):unique"', '"str(80):unique"\n_plural = "commit"', "'commit' is a method of every unit of work"),
         ('name = "str(80):unique"\n', "", "line 15: category has no field"),
         ("product =", "[order-service.order.x]\nproduct =", "line 44: line has no field"),
         ('"str(80):unique"', "3", "line 16: 'name' is not described by a text"),
@@ -256,6 +263,18 @@ def test_what_holds_across_a_fleet_is_checked(old: str, new: str, message: str |
         with pytest.raises(ScaffoldError, match=message) as refused:
             parse_fleet(text)
         assert re.fullmatch(r"(?s).+:\n  [^\n]*\n +\^\n.+", str(refused.value))
+
+
+def test_two_enums_of_one_class_are_refused() -> None:
+    text = SHOP.replace("quantity", 'kind = "enum(x, y)"\nquantity')
+
+    with pytest.raises(ScaffoldError) as refused:
+        parse_fleet(text.replace("\nbuyer", '\nline_kind = "enum(a, b)"\nbuyer'))
+
+    assert (
+        "The class 'OrderLineKind' of order-service.order.line.kind is also that of "
+        "order-service.order.line_kind"
+    ) in str(refused.value)
 
 
 ROOM = """\
