@@ -271,6 +271,20 @@ _EXACT_DIGITS = 15
 """What a number of JSON keeps in every program that reads it as a double."""
 
 
+class RoundedFloat(float):
+    """A number of JSON that a float does not keep as it was written."""
+
+    __slots__ = ()
+
+    @classmethod
+    def read(cls, text: str) -> float:
+        """Read a number of JSON; of this class where a decimal would not be what was written."""
+        number = float(text)
+        digits = text.lower().partition("e")[0].replace(".", "").strip("-0")
+        is_rounded = len(digits) > _EXACT_DIGITS or (digits and number == 0)
+        return cls(number) if is_rounded else number
+
+
 def _exact_decimal(value: object) -> object:
     """Return a Decimal of a text or a number of JSON."""
     if isinstance(value, str):
@@ -284,7 +298,7 @@ def _exact_decimal(value: object) -> object:
     number = Decimal(repr(value))
     if not number.is_finite():
         raise PydanticCustomError("finite_number", "Must be a finite number")
-    if len(number.as_tuple().digits) > _EXACT_DIGITS:
+    if isinstance(value, RoundedFloat) or len(number.as_tuple().digits) > _EXACT_DIGITS:
         raise PydanticCustomError("decimal_too_exact", "Send it as a string")
     return number.to_integral_value() if number == number.to_integral_value() else number
 
@@ -429,6 +443,17 @@ class Initially:
                 "initial_state", "Must be '{state}'", {"state": str(self.state)}
             )
         return value
+
+
+@cache
+def has_decimals(kind: type[BaseModel], above: frozenset[object] = frozenset()) -> bool:
+    """Whether a model, or one within it that is none of those above it, has a field of Digits."""
+    fields = kind.model_fields.values()
+    parts = [part for one in fields for part in (*one.metadata, *_parts_of(one.annotation))]
+    models = {part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)}
+    return any(isinstance(part, Digits) for part in parts) or any(
+        has_decimals(model, above | {kind}) for model in models - above - {kind}
+    )
 
 
 LEFT_OUT: Any = None

@@ -17,7 +17,7 @@ from quart import request
 from quart.utils import run_sync
 from werkzeug.exceptions import UnsupportedMediaType
 
-from quart_fleet.dto import PatchDTO, RequestDTO
+from quart_fleet.dto import PatchDTO, RequestDTO, RoundedFloat, has_decimals
 from quart_fleet.errors import InvalidRequestError
 from quart_fleet.listing import Listing
 from quart_fleet.web._lists import find_list_query
@@ -32,6 +32,8 @@ _MALFORMED = "Request body is not valid JSON"
 _LONG_NUMBER = re.compile(rb"(?:^|[-\[:,\s])[0-9]{19}")
 _MOST_DIGITS = 100
 """What is longer is out of every field's range, whatever its last digits are."""
+_MAYBE_ROUNDED = re.compile(rb"[0-9](?:\.?[0-9]){15}|[eE]-[0-9]{3}")
+"""Numbers that a float may not keep, and texts that look so."""
 
 _PARSES = "__quart_fleet_parses__"
 """Marks a decorator that calls its controller through what parses."""
@@ -209,13 +211,27 @@ async def parse_patch(dto: type[PatchT]) -> PatchT:
 def _validate(dto: type[DTO], payload: object, body: bytes) -> DTO:
     if not isinstance(payload, dict):
         raise InvalidRequestError("Request body must be a JSON object")
+    may_be_rounded = has_decimals(dto) and _MAYBE_ROUNDED.search(body)
+    rounded = _rounded_decimals(dto, body) if may_be_rounded else []
     try:
-        return dto.model_validate_json(body)
+        validated = dto.model_validate_json(body)
     except ValidationError as error:
         details = _details(error)
-    if _is_unread(details):
-        return _validate_repaired(dto, payload)
-    raise validation_error_of(details)
+        if _is_unread(details):
+            return _validate_repaired(dto, payload, body)
+        raise validation_error_of([*details, *rounded]) from None
+    if rounded:
+        raise validation_error_of(rounded)
+    return validated
+
+
+def _rounded_decimals(dto: type[DTO], body: bytes) -> list[ErrorDetails]:
+    """Return the errors of decimals whose digits are lost when JSON's numbers are read as floats."""
+    try:
+        dto.model_validate(_load_json(body, parse_float=RoundedFloat.read))
+    except ValidationError as error:
+        return [each for each in _details(error) if each["type"] == "decimal_too_exact"]
+    return []
 
 
 def parse_query(dto: type[DTO]) -> DTO:
@@ -243,9 +259,15 @@ def _read_json(body: bytes) -> object:
     if not _LONG_NUMBER.search(body):
         with suppress(orjson.JSONDecodeError):
             return orjson.loads(body)
+    return _load_json(body)
+
+
+def _load_json(body: bytes, parse_float: Callable[[str], float] = float) -> object:
+    """Read JSON as Python does; raises InvalidRequestError."""
     try:
         return json.loads(
             body,
+            parse_float=parse_float,
             parse_int=lambda digits: int(digits[:_MOST_DIGITS]),
             parse_constant=int,  # refuses NaN and Infinity, which JSON has not
         )
@@ -253,13 +275,13 @@ def _read_json(body: bytes) -> object:
         raise InvalidRequestError(_MALFORMED) from None
 
 
-def _validate_repaired(dto: type[DTO], payload: dict[str, object]) -> DTO:
+def _validate_repaired(dto: type[DTO], payload: dict[str, object], body: bytes) -> DTO:
     """Validate JSON that Python reads and pydantic does not.
 
     It may hold numbers of more than 4300 digits, which were cut while reading, other encodings than
     UTF-8, and half surrogate pairs: these are replaced, after the fields that hold one are known.
     """
-    details: list[ErrorDetails] = []
+    details = _rounded_decimals(dto, body) if has_decimals(dto) else []
     try:
         dto.model_validate(payload)
     except ValidationError as error:

@@ -134,9 +134,8 @@ def describe(description: FleetDescription) -> dict[PurePosixPath, str]:
     for service in description.services:
         blocks = [f"[{service.name}]\nport = {service.port}\n"]
         for resource in service.resources:
-            fields = tuple(replace(one, was=None) for one in resource.fields)
             path = (service.name, resource.name)
-            blocks.append(write_resource(path, replace(resource, fields=fields)))
+            blocks.append(write_resource(path, resource.without_former_names()))
         if service.clients:
             blocks.append(write_clients(service))
         files[DESCRIBED / f"{service.name}.toml"] = "\n".join(blocks)

@@ -111,6 +111,9 @@ class GeneratedRevisions:
             if not (steps.added or newest.files):
                 head = self._get_head()
             fields = now.description.fields if now else ()
+            olds = was.description.fields if was else ()
+            # By either name: a reference that becomes a number had another key than that has.
+            former = {name: one.key for one in olds for name in (one.key, one.name)}
             is_known = was in known_before  # else a step before this one has made it of `now`
             if was and is_known:
                 _refuse_secrets(was, fields)
@@ -120,9 +123,12 @@ class GeneratedRevisions:
                 parent=head,
                 fill=_values(now, fill) if is_known else None,
                 renames={
-                    replace(one, name=one.was).key: one.key
+                    old: one.key
                     for one in fields
-                    if one.was and one.type.name != "items" and is_known
+                    if is_known
+                    and one.was
+                    and one.type.name != "items"
+                    and (old := former.get(one.was, replace(one, name=one.was).key)) != one.key
                 },
             )
             if revision is not None:

@@ -37,6 +37,7 @@ from scaffold.language.identifiers import (
     pair_columns,
     table_of,
 )
+from scaffold.language.naming import class_of, enum_of
 from scaffold.language.scanner import Scanner
 from scaffold.language.types import MOST_ENTRIES
 from scaffold.names import ResourceName, ServiceName, variable_of
@@ -91,8 +92,6 @@ _LONGEST_EXAMPLE = 30
 """Characters of a text in a message that shows a pattern's form."""
 _BUILTIN = frozenset({"list", "object", "tuple"})
 """Python's own words in annotations that fields may be called by."""
-_OF_CLASSES = ("Entity", "Model", "Repository")
-"""Ends of the names of a resource's own classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +243,7 @@ class Field:
     @property
     def enum(self) -> str:
         """The class of an enum's words: `ProductStatus`."""
-        ending = "".join(word.capitalize() for word in self.name.split("_"))
-        return f"{self.owner}{ending}{'Value' if ending in _OF_CLASSES else ''}"
+        return enum_of(self.owner, self.name)
 
     @property
     def constants(self) -> list[tuple[str, str]]:
@@ -1149,9 +1147,12 @@ class Part(Resource):
     @property
     def class_name(self) -> str:
         """`OrderLine`."""
-        return (
-            f"{self.owner_class}{''.join(word.capitalize() for word in self.singular.split('_'))}"
-        )
+        return f"{self.owner_class}{class_of(self.singular)}"
+
+    @property
+    def variable(self) -> str:
+        """The variable of loops over an owner's parts, apart from all that is around them: `each_line`."""
+        return f"each_{self.singular}"
 
     @property
     def owner_column(self) -> str:

@@ -158,7 +158,7 @@ class ExtensionWords:
 class PartWords:
     """`part` in a template: what belongs to a resource, in the words of the field that keeps it."""
 
-    name: str
+    variable: str
     class_name: str
     article: str
     label: str
@@ -207,7 +207,7 @@ class PartWords:
         """Return the words of the parts that a field keeps."""
         part, fields = field.part, field.part.fields
         return cls(
-            name=part.name,
+            variable=part.variable,
             class_name=part.class_name,
             article=part.article,
             label=part.label,
@@ -370,8 +370,8 @@ def _keep_of_new(resource: Resource) -> list[str]:
     for items in resource.fields.items:
         secrets = [one for one in resource.secrets if one.items == items]
         if secrets:
-            lines.append(f"for {items.part.name} in entity.{items.name}:")
-            lines += [f"    {line}" for one in secrets for line in one.keep(items.part.name)]
+            lines.append(f"for {items.part.variable} in entity.{items.name}:")
+            lines += [f"    {line}" for one in secrets for line in one.keep(items.part.variable)]
     return lines
 
 
@@ -466,7 +466,7 @@ def describe_resource(resource: Resource, service: str) -> Words:
     told = _told(resource)
     told_names = tuple(one.field.name for one in told if one.items is None)
     told_parts = [
-        (one.items.name, one.field.attribute, one.items.part.singular)
+        (one.items.name, one.field.attribute, one.items.part.variable)
         for one in told
         if one.items and one.items.count
     ]

@@ -8,7 +8,13 @@ from math import inf
 from scaffold.errors import ScaffoldError
 from scaffold.language.description import FieldDescription, FleetDescription, ResourceDescription
 from scaffold.language.document import Document, Path
-from scaffold.language.identifiers import check_identifiers, names_of, table_of, tables_of
+from scaffold.language.identifiers import (
+    check_identifiers,
+    classes_of,
+    names_of,
+    table_of,
+    tables_of,
+)
 from scaffold.language.scanner import Scanner, hint, listed
 from scaffold.names import PORTS, normalise
 from scaffold.workspace import SERVICES
@@ -92,6 +98,10 @@ def name_all(
                 for kind, one, of in once:
                     problem = f"The {kind} {one!r} of {of} is also that of {{}}"
                     names.take(f"{kind} {one}", of, problem, "Choose another name.")
+                for one, part in classes_of(resource):
+                    of = f"{name}.{part}"
+                    problem = f"The class {one!r} of {of} is also that of {{}}"
+                    names.take(f"class {package}.{one}", of, problem, "Choose another name.")
             names.resources[resource.name] = package, resource
     return names
 

@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from math import inf
-from typing import Any
+from typing import Any, Self
 
 from quart_fleet.times import write_datetime, write_duration
 from scaffold import english
@@ -273,6 +273,12 @@ class ResourceDescription:
     def unique_sets(self) -> list[tuple[str, ...]]:
         """The fields whose values together are in one row only, one or several, by their names."""
         return [*((field.name,) for field in self.fields if field.unique), *self.unique]
+
+    def without_former_names(self) -> Self:
+        """Return it, and its parts, without `was`: what that says has been applied."""
+        fields = tuple(replace(field, was=None) for field in self.fields)
+        parts = tuple(part.without_former_names() for part in self.parts)
+        return replace(self, fields=fields, parts=parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,15 +263,18 @@ def has_resource(text: str, service: str, name: str) -> bool:
 def put_fields(text: str, service: str, name: str, fields: Iterable[FieldDescription]) -> str:
     """Return the text with fields described anew where they are, and new ones after the others.
 
-    `name` is the resource's, or `order.line` for a part.
+    `name` is the resource's, or `order.line` for a part. A former name that is not applied yet stays.
     """
     after = text
     for field in fields:
         document = Document(after, FILE)
         path = _path(document, service, *name.split("."))
-        known = [one for one in document.below(path) if one.path == (*path, field.name)]
-        if known:
-            after = document.replace(known[0].value, known[0].value_end, _quoted(_spec(field)))
+        block = _table(document, path)
+        if field.name in block:
+            statement = _find_field(document, path, field.name)
+            known = parse_field(f"{field.name}:{block[field.name]}", has_active=False)
+            described = replace(field, was=field.was or known.was)
+            after = _put_spec(document, statement, described)
         else:
             line = f"{field.name} = {_quoted(_spec(field))}"
             after = document.insert_line(_last_field(document, path), line)
@@ -382,8 +385,11 @@ def forget_former_names(text: str) -> str:
         for resource in service.resources:
             parts = {f"{resource.name}.{part.name}": part for part in resource.parts}
             for name, one in ({resource.name: resource} | parts).items():
-                former = [replace(each, was=None) for each in one.fields if each.was is not None]
-                text = put_fields(text, service.name, name, former) if former else text
+                for field in (each for each in one.fields if each.was is not None):
+                    document = Document(text, FILE)
+                    path = _path(document, service.name, *name.split("."))
+                    statement = _find_field(document, path, field.name)
+                    text = _put_spec(document, statement, replace(field, was=None))
     return text
 
 
@@ -538,6 +544,10 @@ def _refuse_references(fleet: FleetDescription, leaving: str, names: Iterable[st
                             f"{service.name}.{owner}.{field.name} refers to {field.type.target}: "
                             "nothing was removed.\nDrop that field first."
                         )
+
+
+def _put_spec(document: Document, statement: Statement, field: FieldDescription) -> str:
+    return document.replace(statement.value, statement.value_end, _quoted(_spec(field)))
 
 
 def _spec(field: FieldDescription) -> str:

@@ -6,8 +6,12 @@ They follow quart_fleet.models.NAMING_CONVENTION. PostgreSQL would cut what is l
 from collections.abc import Iterator, Mapping
 
 from scaffold.language.description import FieldDescription, ResourceDescription
+from scaffold.language.naming import OF_CLASSES, class_of, enum_of
 from scaffold.language.scanner import Scanner
 from scaffold.names import LONGEST_NAME, ResourceName
+
+_OF_PARTS = ("Entity", "Model", "Parts")
+"""Ends of the names of a part's own classes."""
 
 
 def names_of(description: ResourceDescription) -> ResourceName:
@@ -40,6 +44,23 @@ def tables_of(description: ResourceDescription) -> list[tuple[str, str]]:
             if field.type.name == "many"
         ]
     return tables
+
+
+def classes_of(description: ResourceDescription) -> list[tuple[str, str]]:
+    """Return the classes that generated modules import together, each with what it is of."""
+    own, found = names_of(description).class_name, list[tuple[str, str]]()
+    for one in (description, *description.parts):
+        is_part = one is not description
+        class_name = f"{own}{class_of(one.name)}" if is_part else own
+        name = f"{description.name}.{one.name}" if is_part else one.name
+        ends = _OF_PARTS if is_part else OF_CLASSES
+        found += [(f"{class_name}{end}", name) for end in ends]
+        found += [
+            (enum_of(class_name, field.name), f"{name}.{field.name}")
+            for field in one.fields
+            if field.type.words
+        ]
+    return found
 
 
 def pair_columns(owner: str, field: FieldDescription) -> tuple[str, str]:

@@ -24,6 +24,11 @@ _ROUTES = (
 )
 """What a module of controllers and a class of use cases have for every resource."""
 
+_OF_WORK = ("autocommit", "commit", "savepoint")
+"""What each unit of work has, beside its repositories."""
+OF_CLASSES = ("Entity", "Model", "Repository", "UseCases")
+"""Ends of the names of a resource's own classes."""
+
 
 def check_field_name(scanner: Scanner, name: str, at: int, *, has_active: bool = True) -> None:
     """Raise DescriptionError for what cannot name a field; `at` is where the name is."""
@@ -56,6 +61,13 @@ def check_resource_name(scanner: Scanner, name: str, at: int) -> None:
     _check(scanner, name, at, "a resource", reasons)
 
 
+def check_plural(scanner: Scanner, name: str, at: int) -> None:
+    """Raise DescriptionError for what cannot name many of a resource."""
+    check_resource_name(scanner, name, at)
+    taken = {f"{name!r} is a method of every unit of work": name in _OF_WORK}
+    _check(scanner, name, at, "many of a resource", taken)
+
+
 def read_former_name(scanner: Scanner, name: str) -> str:
     """Read `(old)`: what the field of this name was called."""
     form = "was(old): what this field was called"
@@ -72,6 +84,12 @@ def read_former_name(scanner: Scanner, name: str) -> str:
 def class_of(name: str) -> str:
     """Return a name as a part of a class's: `order_item` is `OrderItem`."""
     return "".join(word.capitalize() for word in name.split("_"))
+
+
+def enum_of(owner: str, name: str) -> str:
+    """Return the class of an enum's words, by its owner's: `ProductStatus`."""
+    ending = class_of(name)
+    return f"{owner}{ending}{'Value' if ending in OF_CLASSES else ''}"
 
 
 def _check(scanner: Scanner, name: str, at: int, kind: str, reasons: dict[str, bool]) -> None:

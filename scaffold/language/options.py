@@ -10,7 +10,7 @@ from scaffold.language.description import (
     IndexColumn,
     ResourceDescription,
 )
-from scaffold.language.naming import check_action_name, check_resource_name
+from scaffold.language.naming import check_action_name, check_plural
 from scaffold.language.scanner import Scanner, listed
 
 OPTIONS = {
@@ -44,7 +44,7 @@ def parse_options(
             case "_active", bool():
                 change["has_active"] = value
             case "_plural", str():
-                check_resource_name(Scanner(value), value, 0)
+                check_plural(Scanner(value), value, 0)
                 change["plural"] = value
             case "_routes", "contract":
                 change["is_contract"] = True

@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from quart_fleet.asgi._application import ServiceApplication
-from quart_fleet.dto import LEFT_OUT, Fixed, Integer, PatchDTO, RequestDTO, Text
+from quart_fleet.dto import LEFT_OUT, Digits, Fixed, Integer, PatchDTO, RequestDTO, Text
 from quart_fleet.errors import InvalidRequestError, ValidationFailedError
 from quart_fleet.web import parse_body, parse_patch, parse_query
 
@@ -226,6 +226,53 @@ async def test_all_wrong_values_are_named_beside_half_a_surrogate_pair(
         "name": "Must be valid Unicode text",
         "number": "Must be an integer",
     }
+
+
+class PricesDTO(RequestDTO):
+    price: Annotated[Decimal, Digits(30, 2)]
+    rate: float
+    others: tuple["PricesDTO", ...] = Field(default=(), strict=False)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "1.0000000000000001",
+        "19.990000000000000001",
+        "10000000000000000001.0",
+        "-12345678901234567.8e1",
+        "1e-400",
+        f"0.{'0' * 400}1",
+    ],
+)
+async def test_a_decimal_that_a_float_would_change_is_refused(
+    app: ServiceApplication, sent: str, encoding: str
+) -> None:
+    other = f'{{"price":{sent},"rate":{sent}}}'
+    body = f'{{"price":{sent},"rate":{sent},"others":[{other}]}}'.encode(encoding)
+
+    assert await refusal(app, PricesDTO, body) == {
+        "price": "Send it as a string",
+        "others.0.price": "Send it as a string",
+    }
+
+
+async def test_a_decimal_that_a_float_would_change_is_named_beside_others(
+    app: ServiceApplication,
+) -> None:
+    body = b'{"price":1.0000000000000001,"rate":"1"}'
+
+    assert await refusal(app, PricesDTO, body) == {
+        "price": "Send it as a string",
+        "rate": "Must be a number",
+    }
+
+
+async def test_a_decimal_is_what_was_sent_whatever_is_beside_it(app: ServiceApplication) -> None:
+    body = b'{"price":1.5000000000000000000,"rate":1.5000000000000000001,"others":[]}'
+
+    assert await parse(app, PricesDTO, body) == PricesDTO(price=Decimal("1.50"), rate=1.5)
 
 
 async def test_a_number_of_any_length_is_a_number(app: ServiceApplication) -> None:

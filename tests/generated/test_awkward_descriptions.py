@@ -198,6 +198,20 @@ echo = "ref(far-service.echo, fk)?"
 [odd-service.stub.piece]
 twin = "ref(far-service.echo)?:unique"
 
+[odd-service.form]
+fields = "items(field)"
+entities = "items(entity)"
+rows = "items(stored)"
+
+[odd-service.form.field]
+pin = "str:secret"
+
+[odd-service.form.entity]
+label = "str"
+
+[odd-service.form.stored]
+label = "str"
+
 [odd-service.round]
 steps = "items(question):length(5)"
 
@@ -225,7 +239,7 @@ tickets = "many(ticket):length(1)"
 without a column; what changes by its items alone; users of other fields, and the contract's routes for
 what is no user; fields called as Python's types; secrets called as what is told of a part, and such as
 any answer holds; a reference to another service's negative durations; a part
-that refers to what refers to its owner from another service."""
+that refers to what refers to its owner from another service; parts called as what is in generated code."""
 
 BOX = """
 [box-service]

@@ -128,6 +128,23 @@ def test_a_renamed_field_keeps_its_column(fleet: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_reference_that_becomes_a_number_of_another_name_keeps_its_column(fleet: Path) -> None:
+    field = ("field", "product-service", "product")
+    versions = fleet / "db_manager/migrations/versions"
+    done(scaffold(fleet, *field, "parent:ref(product)?"))
+
+    done(scaffold(fleet, *field, "--rename", "parent:origin", "origin:bigint?"))
+    done(scaffold(fleet, *field, "--rename", "origin:parent", "parent:ref(product)?"))
+    done(scaffold(fleet, *field, "--rename", "parent:parent_id", "parent_id:bigint?"))
+
+    text = "".join(path.read_text() for path in versions.iterdir())
+    assert "RENAME COLUMN parent_id TO origin" in text
+    assert "RENAME COLUMN parent_id TO parent_id" not in text
+    assert text.count('op.drop_column("products", "parent_id")') == 1  # where it was added
+    assert done(scaffold(fleet, "apply")) == "✓ Nothing to write.\n"
+
+
+@pytest.mark.slow
 def test_a_dropped_field_is_told_to_lose_its_values(fleet: Path) -> None:
     completed = scaffold(fleet, "field", "product-service", "product", "--drop", "price")
 

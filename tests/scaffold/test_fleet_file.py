@@ -239,6 +239,13 @@ def test_a_mistake_is_shown_at_its_line(old: str, new: str, message: str) -> Non
         ("[product-service.tag]", '[product-service.news]\nx="int"\n[product-service.news_record]\nx="int"\n[product-service.tag]', "The plural 'news_records'"),
         ('"items(line)"', '"items(line)"\n_plural = "orders"\nlinees = "many(order)"\n', None),
         ('lines = "items(line)"', 'rows = "items(line)"\nlines = "many(order)"', "The table 'order_lines' of order-service.order.lines is also that of order-service.order.line"),
+        ('quantity', 'kind = "enum(a, b)"\nquantity', None),
+        ('lines = "items(line)"', 'lines = "items(line)"\nline_entity = "enum(a, b)"', "The class 'OrderLineEntity' of order-service.order.line is also that of order-service.order.line_entity"),
+        ('lines = "items(line)"', 'lines = "items(line)"\nline_parts = "enum(a, b)"', "The class 'OrderLineParts'"),
+        ("[mail-service]", '[order-service.order_line]\n_plural = "order_rows"\nname = "str"\n[mail-service]', "The class 'OrderLineEntity' of order-service.order_line is also that of order-service.order.line"),
+        ("[mail-service]", '[mail-service.order_line]\n_plural = "order_rows"\nname = "str"\n[mail-service]', None),
+        ("[mail-service]", '[order-service.order_status]\nname = "str"\n[mail-service]', None),
+        ('"str(80):unique"', '"str(80):unique"\n_plural = "commit"', "'commit' is a method of every unit of work"),
         ('name = "str(80):unique"\n', "", "line 15: category has no field"),
         ("product =", "[order-service.order.x]\nproduct =", "line 44: line has no field"),
         ('"str(80):unique"', "3", "line 16: 'name' is not described by a text"),
@@ -256,6 +263,18 @@ def test_what_holds_across_a_fleet_is_checked(old: str, new: str, message: str |
         with pytest.raises(ScaffoldError, match=message) as refused:
             parse_fleet(text)
         assert re.fullmatch(r"(?s).+:\n  [^\n]*\n +\^\n.+", str(refused.value))
+
+
+def test_two_enums_of_one_class_are_refused() -> None:
+    text = SHOP.replace("quantity", 'kind = "enum(x, y)"\nquantity')
+
+    with pytest.raises(ScaffoldError) as refused:
+        parse_fleet(text.replace("\nbuyer", '\nline_kind = "enum(a, b)"\nbuyer'))
+
+    assert (
+        "The class 'OrderLineKind' of order-service.order.line.kind is also that of "
+        "order-service.order.line_kind"
+    ) in str(refused.value)
 
 
 ROOM = """\
@@ -446,6 +465,29 @@ def test_fields_are_put_dropped_and_renamed_where_they_are() -> None:
     text = rename_field(SHOP, "order-service", "order.line", "product", "article")
     assert '_unique = ["article"]                    # within one order' in text
     assert find(text, "order").parts[0].fields[0].was == "product"
+
+
+@pytest.mark.parametrize(
+    ("resource", "old", "new"), [("product", "price", "amount"), ("order.line", "product", "item")]
+)
+def test_a_renamed_field_that_is_described_anew_keeps_its_former_name(
+    resource: str, old: str, new: str
+) -> None:
+    service = "product-service" if resource == "product" else "order-service"
+    text = rename_field(SHOP, service, resource, old, new)
+    fields = parse_fields([f"{new}:bigint"]).fields
+
+    text = put_fields(text, service, resource, fields)
+
+    assert f'{new} = "bigint:was({old})"' in text
+    assert f'{new} = "bigint"\n' in forget_former_names(text)
+
+
+def test_what_is_kept_of_a_description_has_no_former_names() -> None:
+    text = rename_field(SHOP, "product-service", "product", "price", "amount")
+    text = rename_field(text, "order-service", "order.line", "product", "item")
+
+    assert describe(parse_fleet(text)) == describe(parse_fleet(forget_former_names(text)))
 
 
 def test_a_field_is_put_where_the_resource_is_written() -> None:

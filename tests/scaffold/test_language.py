@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from quart_fleet.database import Database
+from quart_fleet.database import Database, SQLAlchemyUnitOfWork
 from quart_fleet.dto import PatchDTO, ResponseDTO
 from scaffold.errors import MisuseError
 from scaffold.generation import fields, tables
@@ -157,6 +157,11 @@ def test_where_nothing_is_allowed_that_is_said() -> None:
         (
             "x:many(y)?",
             "many is never null:\n  x:many(y)?\n           ^\nLeave out the ?: left out is [].",
+        ),
+        (
+            "x:enum(null, a)?:index",
+            "Lists call no value null:\n  x:enum(null, a)?:index\n                 ^\n"
+            "Leave out the ?, or choose another word.",
         ),
         (
             "x:str:secret=a",
@@ -440,6 +445,13 @@ def test_of_a_pattern_the_default_is_a_sample() -> None:
     field = parse_field("x:str:pattern(/[a-z&&[^aeiou]]+/)=xyz")
 
     assert samples_of(field) == ("xyz", "xyz")
+
+
+def test_names_that_a_unit_of_work_has_are_known() -> None:
+    for name in dir(SQLAlchemyUnitOfWork):
+        if not name.startswith("_"):
+            with pytest.raises(MisuseError, match="is a method of every unit of work"):
+                parse_block({"name": "str", "_plural": name})
 
 
 def test_names_that_libraries_have_are_known() -> None:
