@@ -208,6 +208,11 @@ def test_a_signal_while_services_are_imported_ends_it_quietly(
     [
         pytest.param("order_service/bootstrap.py", "\n(", "SyntaxError", id="syntax"),
         pytest.param(
+            "order_service/app.py",
+            "\nerror = OSError('one\\ntwo')\nerror.add_note('three')\nraise error\n",
+            "OSError: one; it is started again", id="note",
+        ),
+        pytest.param(
             "order_service/.env", "MAX_HEADERS=many\n", "MAX_HEADERS: write a whole number",
             id="settings",
         ),
