@@ -32,7 +32,7 @@ from db_manager.terminal import (
 )
 from quart_fleet import __version__
 from quart_fleet.errors import ServiceError
-from quart_fleet.output import escape_unprintable_text
+from quart_fleet.output import escape_unprintable_text, open_closed_files
 
 if TYPE_CHECKING:
     from db_manager.report import Status
@@ -381,6 +381,7 @@ commands.sections = {
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command, by default what the user typed, and end the process with its exit code."""
+    open_closed_files()
     escape_unprintable_text()
     try:
         sys.exit(commands.main(arguments, "python -m db_manager", standalone_mode=False) or 0)

@@ -1,7 +1,18 @@
 """What commands print, whatever encoding the terminal or the pipe has."""
 
 import io
+import os
 import sys
+from pathlib import Path
+
+
+def open_closed_files() -> None:
+    """Have the null device where a standard file is closed, as by `<&-`: no other file gets its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            file = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - until the end
+            os.set_inheritable(file.fileno(), True)
+            setattr(sys, name, file)
 
 
 def escape_unprintable_text() -> None:

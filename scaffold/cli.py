@@ -19,7 +19,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from quart_fleet.errors import ConfigurationError
-from quart_fleet.output import escape_unprintable_text
+from quart_fleet.output import escape_unprintable_text, open_closed_files
 from scaffold.errors import ScaffoldError, describe
 from scaffold.signals import Interrupted, not_ignored
 
@@ -301,6 +301,7 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the word `service` where it was left out."""
+        open_closed_files()
         escape_unprintable_text()
         if args and args[0] not in (*COMMANDS, *_OWN_OPTIONS):
             if "-" not in args[0] and not "".join(args[1:2]).isdigit():

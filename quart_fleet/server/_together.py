@@ -295,7 +295,7 @@ class _Service(Link):
                 self.closed()
         if app.start_error is not None:
             return in_one_line(app.start_error)
-        return "It has ended by itself" if server.started else "Its start has failed"
+        return "It has ended by itself" if server.started else "It cannot start, as its lines say"
 
     def _listen(self, app: "ServiceApplication") -> socket.socket:
         """Return what it accepts clients by; raises ConfigurationError."""
@@ -344,4 +344,6 @@ def _describe(error: Exception) -> str:
         path = Path(name)
         if path.is_relative_to(root) and "site-packages" not in path.parts:
             place = f"{path.relative_to(root)}:{line}: "
-    return place + [*told.format_exception_only()][-1].strip()
+    # The place of a SyntaxError is indented; notes and other lines of a message come behind it.
+    shown = next(line for line in told.format_exception_only() if not line.startswith(" "))
+    return place + shown.partition("\n")[0].strip()

@@ -73,10 +73,12 @@ def command(
 
     With --changed, of what differs from git's last commit in the working tree, the index and new
     files, and of what depends on that: services on the modules of shared/ that they import, and on
-    services that they call or refer to; all of them on what is installed.
+    services that they call or refer to, be it by others; all of them on what is installed.
 
     What follows -- is for pytest; the exit code is pytest's.
     """
+    if against == "":  # as of a variable that is not set
+        raise click.BadParameter("it names no commit", param_hint="--changed=REF")
     workspace = Workspace.find(Path.cwd())
     named = find_services(names)
     if changed or against:
@@ -312,7 +314,7 @@ class Changes:
         self.reasons.setdefault(package, reason)
 
     def add_service(self, package: str, reason: str) -> None:
-        """Choose a service and those that call it or refer to it."""
+        """Choose a service and those that call it or refer to it, be it by others."""
         self.choose(package, reason)
         try:
             text = read_text(self.workspace.root / FILE)
@@ -320,12 +322,18 @@ class Changes:
         except (FileNotFoundError, ScaffoldError, UnreadableFileError):
             self.everything = self.everything or f"{FILE} does not tell which service calls which"
             return
+        uses = {}
         for one in described:
             parts = (each for resource in one.resources for each in (resource, *resource.parts))
             used = {each.type.service for part in parts for each in part.fields}
             used |= {client.provider for client in one.clients}
-            if package in {normalise(each) for each in used if each}:
-                self.choose(normalise(one.name), f"uses {package}, of which {reason}")
+            uses[normalise(one.name)] = {normalise(each) for each in used if each}
+        ahead, seen = [(package, f"of which {reason}")], {package}
+        for provider, why in ahead:
+            for caller in [each for each in uses if provider in uses[each] and each not in seen]:
+                seen.add(caller)
+                self.choose(caller, f"uses {provider}, {why}")
+                ahead.append((caller, f"which uses {provider}, {why}"))
 
     def add_revision(self, path: str) -> None:
         """Choose the services that keep tables: the tests of all of them begin with every revision."""

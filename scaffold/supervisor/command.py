@@ -201,11 +201,13 @@ def _detach(place: Place, *, seed: bool, as_json: bool) -> bool:
     False where the fleet that is up is that of another command, which was a moment faster.
     """
     began = time.time()
+    at = sys.argv.index("up") + 1  # not at the end, where it could follow a --
+    arguments = [*sys.argv[1:at], "--in-background", *sys.argv[at:]]
     # What it says until then, which is shown where it ends.
     found = None
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(  # noqa: S603 - this very command
-            [sys.executable, "-m", "scaffold", *sys.argv[1:], "--in-background"],
+            [sys.executable, "-m", "scaffold", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,

@@ -18,7 +18,7 @@ from scaffold.errors import ScaffoldError, describe
 from scaffold.supervisor.journal import Changes
 from scaffold.supervisor.processes import TERMINATION_TIMEOUT
 from scaffold.supervisor.reaper import Reaper
-from scaffold.supervisor.service import LAST_LINES_TIMEOUT, first_of
+from scaffold.supervisor.service import LAST_LINES_TIMEOUT, LONGEST_LINE, first_of, lines_of
 from scaffold.workspace import Service
 
 Said = TypeVar("Said")
@@ -234,6 +234,7 @@ class Database:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=stderr,
+            limit=LONGEST_LINE,
             start_new_session=True,
         )
         self._reaper.watch(process.pid)
@@ -259,13 +260,13 @@ class Database:
         """Show what a command says until it ends; return its error, or else its last line."""
         assert process.stdout is not None
         said = ""
-        async for line in process.stdout:
-            text = line.decode("utf-8", "replace").rstrip()
-            self._show(text)
-            if said.startswith("Error:") and text.strip():
-                said += f"{'' if said.endswith(('.', ':', ';')) else '.'} {text.strip()}"
+        async for line in lines_of(process.stdout):
+            text = line.strip()
+            self._show(line.rstrip())
+            if said.startswith("Error:") and text:
+                said += f"{'' if said.endswith(('.', ':', ';')) else '.'} {text}"
             else:
-                said = text.strip() or said
+                said = text or said
         await process.wait()
         return said.removeprefix("Error:").strip()
 

@@ -30,7 +30,7 @@ async def run(
     workspace: Workspace, services: Sequence[Service], options: Options, place: Place, lock: int
 ) -> None:
     """Have the services up until a signal; raises ScaffoldError, with nothing left running."""
-    files = (each.fileno() if each else -1 for each in (sys.stdout, sys.stderr))  # or closed
+    files = sys.stdout.fileno(), sys.stderr.fileno()
     with Output(*files) as output, ExitStack() as last, Reaper(lock) as reaper:
         screen = Screen([DATABASE, *(each.called for each in services)], output.write)
         reaper.watch(place.folder)

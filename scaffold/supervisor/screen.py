@@ -4,10 +4,10 @@ import os
 import select
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
 from itertools import cycle, groupby
 from operator import itemgetter
 from typing import Self
@@ -125,8 +125,9 @@ class Screen:
             for line in entry.message.splitlines():
                 self._print(entry.service, line, entry.level or "")
             return entry.message
+        at = time.strftime("%H:%M:%S", time.localtime(entry.time))
         if entry.level is None:
-            self._print(entry.service, entry.message)
+            self._print(entry.service, f"{at} {entry.message}")
             return entry.message
         text, hidden = entry.message, _OWN
         if "duration_ms" in entry.fields:
@@ -142,8 +143,7 @@ class Screen:
             if key not in hidden
         )
         shown = " ".join((level, text, *rest)).strip()
-        at = datetime.fromtimestamp(entry.time, UTC)
-        self._print(entry.service, f"{at:%H:%M:%S} {shown}", entry.level)
+        self._print(entry.service, f"{at} {shown}", entry.level)
         for traced in str(entry.fields.get("exception") or "").splitlines():
             self._print(entry.service, f"  {traced}", entry.level)
         return shown

@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -35,12 +35,13 @@ STEADY_TIME = 10.0
 """Seconds after whose serving a process that ends by itself is followed by another one soon."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until a process is started again; each one more that ends before STEADY_TIME doubles them."""
-_LONGEST_LINE = 1024 * 1024
+LONGEST_LINE = 1024 * 1024
 """Bytes of a line of output."""
 _SHOWN_LINES = 5
 """Of a process that is not ready."""
-_FRAME, _EXCEPTION = re.compile(r'\s*File "(.+)", line (\d+)'), re.compile(r"[A-Za-z_][\w.]*(:|$)")
-"""Lines of a traceback: a place, and the last one."""
+_FRAME = re.compile(r'([ |]*)  File "(.+)", line (\d+)')
+"""A place in a traceback, which in that of a group is behind a margin."""
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.<>]*(:|$)")
 _PIPE_SIZE = 1024 * 1024
 """Bytes of output that may wait for the supervisor: the most that Linux gives without a right."""
 CLOSE_TIMEOUT = 5.0
@@ -107,8 +108,8 @@ class Process(asyncio.DatagramProtocol):
         self.serves = asyncio.Event()
         self.has_closed = asyncio.Event()
         """Set where it accepts no more clients."""
-        self.failed = frozenset[str]()
-        """Of several services in it, the packages of those that could not start."""
+        self.failed = self.served = frozenset[str]()
+        """Of several services in it, the packages of those that could not start, and of those that serve."""
         self._refusal = ""
         self._explanation = ""
         """Why it does not serve, as it says itself."""
@@ -123,7 +124,7 @@ class Process(asyncio.DatagramProtocol):
         self._service, around = service, service.around
         listeners, command = service.listeners, service.command
         loop, address = asyncio.get_running_loop(), str(around.folder / f"{next(_numbers)}")
-        reader = asyncio.StreamReader(limit=_LONGEST_LINE)
+        reader = asyncio.StreamReader(limit=LONGEST_LINE)
         with ExitStack() as files, ExitStack() as opened:
             output, written = os.pipe()
             files.callback(os.close, written)
@@ -197,18 +198,13 @@ class Process(asyncio.DatagramProtocol):
         if self._explanation and code >= 0:
             return f"{how}: {self._explanation}"
         last = self._said[-1].strip() if self._said else ""
+        if code > 0:
+            last = find_exception(self._said, root) or last
         # A signal explains itself, so that a line of the log would only look like its cause.
         if not last or (code < 0 and self._ends_well):
             return how
         if code < 0:
             return f"{how}; its last line: {last}"
-        if _EXCEPTION.match(last):
-            for line in reversed(self._said):
-                found = _FRAME.match(line)
-                is_ours = found and "site-packages" not in Path(found[1]).parts
-                if found and is_ours and Path(found[1]).is_relative_to(root):
-                    last = f"{Path(found[1]).relative_to(root)}:{found[2]}: {last}"
-                    break
         return f"{how}: {last}"
 
     def last_lines(self) -> str:
@@ -241,14 +237,7 @@ class Process(asyncio.DatagramProtocol):
         return code
 
     async def _follow(self, reader: asyncio.StreamReader, service: "SupervisedService") -> None:
-        while True:
-            try:
-                line = await reader.readline()
-            except ValueError:  # longer than _LONGEST_LINE: dropped
-                continue
-            if not line:
-                return
-            text = line.decode("utf-8", "replace").rstrip("\r\n")
+        async for text in lines_of(reader):
             said = service.show(text)
             self._said.append(said)
             self._ends_well = said != text and not said.startswith(("error ", "critical "))
@@ -440,6 +429,40 @@ class SupervisedService:
         self._retired.add(retiring)
         retiring.add_done_callback(note)
         return retiring
+
+
+def find_exception(lines: Iterable[str], root: Path) -> str:
+    """Return the last exception whose traceback is in some lines, after its place in a folder.
+
+    That is the first line of what it says; "" where there is none.
+    """
+    found = place = ""
+    margin: str | None = None
+    is_ignored = False
+    for line in lines:
+        if frame := _FRAME.match(line):
+            margin, path = frame[1], Path(frame[2])
+            if path.is_relative_to(root) and "site-packages" not in path.parts:
+                place = f"{path.relative_to(root)}:{frame[3]}: "
+        elif line.startswith("Exception ignored "):  # as in a __del__: it ends nothing
+            is_ignored = True
+        elif margin is not None and line.startswith(margin) and _EXCEPTION.match(line, len(margin)):
+            if not is_ignored:
+                found = place + line[len(margin) :].strip()
+            place, margin, is_ignored = "", None, False
+    return found
+
+
+async def lines_of(reader: asyncio.StreamReader) -> AsyncIterator[str]:
+    """Give the lines of an output until its end; of one that is longer than its limit, the rest."""
+    while True:
+        try:
+            line = await reader.readline()
+        except ValueError:
+            continue
+        if not line:
+            return
+        yield line.decode("utf-8", "replace").rstrip("\r\n")
 
 
 async def first_of(

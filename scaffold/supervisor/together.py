@@ -90,22 +90,25 @@ class SharedProcess(SupervisedService):
     def hear(self, process: Process, said: Mapping[str, str]) -> None:
         """Take in which services serve.
 
-        One in which all do takes over. So does one in which some do where there is no other; else
-        the one before serves on.
+        One takes over in which all do, or all that the one before it serves; else that one serves on.
         """
         if "X_FAILED" not in said:
             return
         process.failed = frozenset(said["X_FAILED"].split())
+        process.served = frozenset(said["X_SERVING"].split())
         if said.get("READY") == "1":
             process.serves.set()
         elif not said["X_STARTING"] and process.failed and not process.serves.is_set():
-            if said["X_SERVING"] and self.serving is None:
-                process.serves.set()
-            else:
-                names = self._names_of(process.failed)
+            lost = process.failed
+            if process.served:
+                lost &= self.serving.served if self.serving is not None else frozenset()
+            if lost:
+                names = self._names_of(lost)
                 reason = "; ".join(f"{name} {self._why(each)}" for each, name in names.items())
-                self._refused = reason, process.failed
+                self._refused = reason, lost
                 process.refuse(reason)
+            else:
+                process.serves.set()
         if self.serving is process:
             self._tell_members()
 

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from quart_fleet.errors import ConfigurationError
@@ -112,6 +113,8 @@ class _Looks:
             return True
         versions, database = fleet.workspace.versions, fleet.database
         changed = {folder for folder, state in now.items() if state != before.get(folder)}
+        for folder in changed:
+            remove_compiled(before.get(folder, {}), now[folder])
         # What is pending, or out of reach, may be mended by another program.
         is_open = database.pending or database.state == "failed"
         are_new = versions in changed
@@ -228,6 +231,17 @@ def look(folder: Path | str) -> State:
                     about = entry.stat()
                     found[entry.path] = about.st_mtime_ns, about.st_size
     return found
+
+
+def remove_compiled(before: State, now: State) -> None:
+    """Remove what Python has compiled of the files that differ.
+
+    It tells it from what a file says now by the size and by the second of its last change alone.
+    """
+    for path, _ in now.items() - before.items():
+        if path.endswith(".py"):
+            with suppress(OSError):
+                Path(cache_from_source(path)).unlink()
 
 
 def find_remote(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:

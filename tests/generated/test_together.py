@@ -208,15 +208,20 @@ def test_a_signal_while_services_are_imported_ends_it_quietly(
     [
         pytest.param("order_service/bootstrap.py", "\n(", "SyntaxError", id="syntax"),
         pytest.param(
+            "order_service/app.py",
+            "\nerror = OSError('one\\ntwo')\nerror.add_note('three')\nraise error\n",
+            "OSError: one; it is started again", id="note",
+        ),
+        pytest.param(
             "order_service/.env", "MAX_HEADERS=many\n", "MAX_HEADERS: write a whole number",
             id="settings",
         ),
         pytest.param(
-            "order_service/app.py", BROKEN_START, "Its start has failed", id="lifespan"
+            "order_service/app.py", BROKEN_START, "It cannot start, as its lines say", id="lifespan"
         ),
         pytest.param(
             "order_service/app.py", BROKEN_START.replace("RuntimeError", "SystemExit"),
-            "Its start has failed", id="no exception",
+            "It cannot start, as its lines say", id="no exception",
         ),
     ],
 )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from scaffold.supervisor.page.server import page_of
+from scaffold.supervisor.page.sources import Sources
 from tests.page.served import made_fleet, service_at
 
 APP = """
@@ -84,3 +85,21 @@ async def test_a_path_that_came_with_other_code_leads_there_though_the_old_proce
             await running
 
     assert "/api/v1/invoices" in document.json()["paths"]
+
+
+async def test_of_a_path_that_two_services_have_is_told_once_until_another_one_is(
+    tmp_path: Path,
+) -> None:
+    with made_fleet(tmp_path) as fleet, socket.create_server(("127.0.0.1", 0)) as listener:
+        for name in ("one", "two"):
+            fleet.services[name] = service_at(fleet, name, listener)
+        sources = Sources(fleet)
+        for path in (*["/api/v1/users"] * 3, *["/api/v1/people"] * 2):
+            for name in fleet.services:
+                sources.documents[name] = {"paths": {path: {}}}
+            sources._find_paths()
+        told = [entry.message for entry in fleet.journal.after(0)]
+
+    assert len(told) == 2
+    assert "/api/v1/users" in told[0]
+    assert "/api/v1/people" in told[1]

@@ -216,6 +216,36 @@ def test_an_entry_of_the_fleet_concerns_its_service_and_those_that_use_it(root: 
     assert set(choose(root)) == {_USER, _ORDER}
 
 
+def test_a_service_concerns_those_that_use_it_by_others_too(root: Path) -> None:
+    calls = '_clients = {{ {0}-service = ["list_things"] }}\n'
+    (root / "fleet.toml").write_text(
+        _FLEET.replace('product-service = ["list_products"]', 'mall-service = ["list_things"]')
+        + "[shop-service]\nport = 8085\n" + calls.format("page")
+        + "[mall-service]\nport = 8086\n" + calls.format("shop")
+    )  # fmt: skip
+    for package in ("shop_service", "mall_service"):
+        for path in ("__init__.py", "bootstrap.py", "app.py"):
+            edit(root, f"services/{package}/{path}")
+    commit(root)
+    edit(root, f"services/{_PAGE}/app.py")
+
+    found = choose(root)
+
+    assert set(found) == {_PAGE, "shop_service", "mall_service"}
+    assert found["mall_service"] == (
+        "mall_service: uses shop_service, which uses page_service, of which "
+        "services/page_service/app.py changed"
+    )
+
+
+@pytest.mark.parametrize("option", ["--changed=", "--against="])
+def test_an_empty_name_of_a_commit_is_refused(option: str, root: Path) -> None:
+    completed = scaffold(root, "test", option)
+
+    assert completed.returncode == 2
+    assert "it names no commit" in completed.stderr
+
+
 def test_a_branch_is_compared_with_where_it_left_another(root: Path) -> None:
     git(root, "checkout", "-b", "feature")
     edit(root, "services/page_service/app.py")

@@ -33,6 +33,22 @@ def contracts(workspace: Path) -> Completed:
     return scaffold(workspace, "contracts")
 
 
+def test_a_standard_file_that_is_closed_is_the_null_device(tmp_path: Path) -> None:
+    script = (
+        "import os, sys\nfrom quart_fleet.output import open_closed_files\nopen_closed_files()\n"
+        "assert sys.stdin.read() == ''\nprint('unread', flush=True)\n"
+        "numbers = [each.fileno() for each in (sys.stdin, sys.stdout, sys.stderr)]\n"
+        "assert numbers == [0, 1, 2] and all(map(os.get_inheritable, numbers))\n"
+        f"open({str(tmp_path / 'done')!r}, 'x')"
+    )
+    completed = run(
+        *(tmp_path, "sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", script)
+    )
+
+    assert completed.returncode == 0
+    assert (tmp_path / "done").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "sign"),

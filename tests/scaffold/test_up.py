@@ -176,7 +176,7 @@ def test_a_terminal_that_is_closed_does_not_cut_a_request(fleet: Fleet) -> None:
         with fleet.up("user-service") as up:
             up.until("1 service ready in ")
             asking.start()
-            up.until("user-service +asked")
+            up.until(r"user-service +\S+ asked")
             up.process.send_signal(signal.SIGHUP)  # of the shell
             up.until("Stopping")
             assert up.end(signal.SIGHUP) == 0  # of the kernel

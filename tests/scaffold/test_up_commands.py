@@ -188,7 +188,7 @@ def test_a_service_that_is_never_ready_is_shown_with_its_last_lines(fleet: Fleet
     try:
         with fleet.up("user-service", "--ready-timeout", "3") as up:
             up.until("user-service +is not ready after 3 s; its last lines:")
-            up.until("user-service +asleep")
+            up.until(r"user-service +\S+ asleep")
             assert "asleep" in Detached.of(fleet.workspace).run("ps")[0]
             assert up.end(signal.SIGINT) == 0
     finally:

@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from scaffold.supervisor.journal import Changes, Journal
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.screen import Output, Screen
 from scaffold.supervisor.service import Process, SupervisedService, Surroundings
+from scaffold.supervisor.together import SharedProcess, SharingService
+from scaffold.supervisor.watching import watch
 from tests.page.served import made_fleet, service_at
 
 
@@ -106,6 +109,31 @@ async def test_as_many_of_the_last_lines_are_told_as_are_wanted(
     assert told == expected
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            '{"event": "Serving", "timestamp": "2026-11-30T09:00:00Z"}',
+            r"one  14:30:00 Serving",
+        ),
+        ("no JSON", r"one  \d\d:\d\d:\d\d no JSON"),
+    ],
+)
+def test_a_line_is_shown_with_its_time_in_that_of_the_machine(
+    line: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = list[str]()
+    monkeypatch.setenv("TZ", "IST-5:30")
+    time.tzset()
+    try:
+        Screen(["one"], lambda line, _: shown.append(line)).show(Journal().add_line("one", line))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert re.fullmatch(expected, shown[0])
+
+
 def test_output_that_has_gone_is_no_trouble() -> None:
     out, written = os.pipe()
     os.close(out)
@@ -168,6 +196,155 @@ async def test_a_process_that_says_how_long_its_end_takes_is_given_that(
         await process.serves.wait()
         await process.end(around)
         assert process.explain(tmp_path) == "ended with exit code 7"
+
+
+async def test_an_edit_of_the_same_size_in_the_same_second_is_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def edit(value: int) -> None:
+        (folder / "code.py").write_text(f"VALUE = {value}\n")
+        os.utime(folder / "code.py", ns=(0, 1_790_000_000_000_000_000 + value))
+
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    folder = tmp_path / "services/one"
+    folder.mkdir(parents=True)
+    for name in ("__init__.py", "bootstrap.py"):
+        (folder / name).write_text("")
+    (folder / "app.py").write_text(
+        "import os, signal, socket\nimport code\n\nprint(code.VALUE)\n"
+        "with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:\n"
+        "    sender.sendto(b'READY=1\\nX_CLOSED=1', os.environ['NOTIFY_SOCKET'])\nsignal.pause()\n"
+    )
+    edit(1)
+    with made_fleet(tmp_path) as fleet, socket.create_server(("127.0.0.1", 0)) as listener:
+        service = service_at(fleet, "one", listener)
+        service.folder = folder
+        fleet.services["one"] = service
+        running, looking = asyncio.create_task(service.run()), asyncio.create_task(watch(fleet))
+        try:
+            async with asyncio.timeout(60):
+                for value in (2, 3):
+                    await fleet.until(lambda: service.state == "ready")
+                    await fleet.look(10)
+                    old = service.serving
+                    assert old is not None
+                    edit(value)
+                    await old.ended
+        finally:
+            fleet.stop()
+            await asyncio.gather(running, looking)
+        said = [entry.message for entry in fleet.journal.after(0) if entry.source == "service"]
+
+    assert said == ["1", "2", "3"]
+
+
+class Told(Process):
+    """One that is told what becomes of it, and never started."""
+
+    refusal = ""
+
+    def refuse(self, reason: str) -> None:
+        self.refusal = reason
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "refusal"),
+    [
+        (None, "one", ""),
+        (None, "", "one cannot start; two cannot start"),
+        ("one two", "one", "two cannot start"),
+        ("one", "one", ""),
+        ("one", "two", "one cannot start"),
+        ("one", "", "one cannot start; two cannot start"),
+    ],
+)
+async def test_of_services_in_one_process_another_takes_over_where_none_is_lost(
+    tmp_path: Path, before: str | None, after: str, refusal: str
+) -> None:
+    def tell(process: Told, served: str) -> None:
+        failed = " ".join(sorted({"one", "two"} - {*served.split()}))
+        shared.hear(process, {"X_STARTING": "", "X_SERVING": served, "X_FAILED": failed})
+
+    with Reaper() as reaper, surroundings(tmp_path, reaper) as (service, around):
+        shared, new = SharedProcess.of(around), Told()
+        for name in ("one", "two"):
+            service.name, service.folder = name, tmp_path / name
+            shared.members.append(SharingService.of(service, shared))
+        if before is not None:
+            shared.serving = old = Told()
+            tell(old, before)
+        tell(new, after)
+        shared.listener.close()
+
+    assert new.refusal == refusal
+    assert new.serves.is_set() == (not refusal)
+
+
+@pytest.mark.parametrize(
+    ("source", "explained"),
+    [
+        ("raise RuntimeError('one\\ntwo')", "app.py:1: RuntimeError: one"),
+        ("raise RuntimeError('one\\n')", "app.py:1: RuntimeError: one"),
+        ("assert 0, 'one\\n+ two'", "app.py:1: AssertionError: one"),
+        ("e = OSError('one')\ne.add_note('two')\nraise e", "app.py:3: OSError: one"),
+        (
+            "raise ExceptionGroup('a', [OSError(1)])",
+            "app.py:1: ExceptionGroup: a (1 sub-exception)",
+        ),
+        (
+            "try:\n    raise OSError('one\\ntwo')\nexcept OSError as error:\n"
+            "    raise ExceptionGroup('a', [error])",
+            "app.py:2: OSError: one",
+        ),
+        (
+            "try:\n    1 / 0\nexcept ArithmeticError as error:\n    raise KeyError(1) from error",
+            "app.py:4: KeyError: 1",
+        ),
+        (
+            "def f():\n    class Own(Exception):\n        pass\n    raise Own\n\n\nf()",
+            "app.py:4: f.<locals>.Own",
+        ),
+        ("import json\njson.loads('{')", "app.py:2: json.decoder.JSONDecodeError: "),
+        (
+            "import atexit\natexit.register(print, 'bye: all')\n1 / 0",
+            "app.py:3: ZeroDivisionError: ",
+        ),
+        (
+            "class A:\n    def __del__(self):\n        1 / 0\n\n\na = A()\nraise OSError('one')",
+            "app.py:7: OSError: one",
+        ),
+        ("x = (\n", "app.py:1: SyntaxError: '(' was never closed"),
+        ("print('lost: all')\nraise SystemExit(1)", "lost: all"),
+    ],
+)
+async def test_an_exception_is_told_by_its_first_line_and_its_place(
+    tmp_path: Path, source: str, explained: str
+) -> None:
+    (tmp_path / "app.py").write_text(source)
+    with Reaper() as reaper, surroundings(tmp_path, reaper) as (service, around):
+        process = Process()
+        await process.start(service)
+        await process.ended
+        told = process.explain(tmp_path)
+        assert told.startswith(f"ended with exit code 1: {explained}")
+        assert "two" not in told
+        await process.end(around)
+
+
+async def test_a_line_of_the_database_manager_that_is_too_long_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "db_manager.py").write_text(
+        "print('a' * 100_000)\nprint('b' * 2_000_000)\nprint('c')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with made_fleet(tmp_path) as fleet:
+        assert await fleet.database.migrate() == ""
+        lines = [entry.message for entry in fleet.journal.after(0, ["database"])]
+
+    assert fleet.database.state == "ready"
+    assert (lines[0], lines[-1]) == ("a" * 100_000, "c")
+    assert sum(map(len, lines)) < 2_000_000
 
 
 @pytest.mark.parametrize(

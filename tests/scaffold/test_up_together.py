@@ -101,12 +101,16 @@ def test_code_that_does_not_start_leaves_the_process_before_it(fleet: Fleet) -> 
 def test_one_that_cannot_start_is_told_of_while_the_others_serve(fleet: Fleet) -> None:
     detached = Detached.of(fleet.workspace)
     app = app_of(fleet, "user_service")
-    source = app.read_text()
+    other = app_of(fleet, "product_service")
+    source, other_source = app.read_text(), other.read_text()
     try:
         app.write_text(f"{source}\nthis is no Python\n")
         _, told = detached.run("up", "--together", "--detach", code=1)
         found = {each["name"]: each for each in detached.get_json("ps")["services"]}
         assert fleet.get(fleet.products, "/products") == 200
+        before = found["product-service"]["pid"]
+        other.write_text(f"{other_source}# another\n")
+        after, _ = detached.run("wait", "product-service", "--json")
         app.write_text(source)
         end = time.monotonic() + TIMEOUT
         mended = detached.get_json("ps")
@@ -114,8 +118,13 @@ def test_one_that_cannot_start_is_told_of_while_the_others_serve(fleet: Fleet) -
             mended = detached.get_json("ps")
     finally:
         app.write_text(source)
+        other.write_text(other_source)
         detached.run("stop")
 
+    taken_over = {each["name"]: each for each in json.loads(after)["services"]}
+    assert taken_over["product-service"]["pid"] != before
+    assert taken_over["product-service"]["reason"] == ""
+    assert taken_over["user-service"]["state"] == "failed"
     assert found["product-service"]["state"] == "ready"
     assert found["user-service"]["state"] == "failed"
     place = f"services/user_service/app.py:{len(source.splitlines()) + 2}: SyntaxError: "

@@ -37,6 +37,32 @@ def test_a_port_that_is_taken_is_told_in_the_background_as_at_a_terminal(fleet: 
     assert running.left() == []
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+def test_it_is_up_where_a_standard_file_is_closed(fleet: Fleet, closed: str) -> None:
+    running = Detached.of(fleet.workspace)
+    command = f"exec {sys.executable} -m scaffold up user-service {closed}"
+    environment = fleet.workspace.environment | {MARK: running.mark}
+    with subprocess.Popen(
+        ["sh", "-c", command], cwd=fleet.workspace.root, env=environment
+    ) as process:
+        try:
+            running.run("wait", "user-service")
+            assert fleet.get(fleet.users) == 200
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+    assert running.left() == []
+
+
+def test_services_may_be_named_behind_two_dashes(fleet: Fleet) -> None:
+    running = Detached.of(fleet.workspace)
+    found = running.run("up", "--detach", "--", "user-service")[0]
+    running.run("stop")
+    assert "user-service" in found
+    assert "product-service" not in found
+    assert running.left() == []
+
+
 def test_the_end_waits_for_no_command_of_the_database_manager(fleet: Fleet) -> None:
     with fleet.up("user-service") as up:
         up.until("ends them")

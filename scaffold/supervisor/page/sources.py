@@ -61,6 +61,8 @@ class Sources:
         """The version of the framework whose templates the workspace is made from."""
         with suppress(ConfigurationError):
             self.templates = (find_table(fleet.workspace.root) or {}).get("framework")
+        self._clashes: list[str] = []
+        """Which paths services have in common, as it was told last."""
         self._asked_of: dict[str, int | None] = {}
         """By service, the process that has told its document."""
 
@@ -174,6 +176,7 @@ class Sources:
         """Have paths lead as the cluster's would; of two services with one, the first has it."""
         rules = dict[str, list[str]]()
         found = dict[str, str]()
+        told, self._clashes = self._clashes, []
         for name in self._fleet.services:
             paths = self.documents.get(name, {}).get("paths")
             if not isinstance(paths, dict):
@@ -187,7 +190,9 @@ class Sources:
                 found = {route.path: route.service for route in lead(rules)[0]}
             except ScaffoldError as error:
                 del rules[name]
-                self._fleet.tell(FLEET, str(error))
+                self._clashes.append(str(error))
+                if str(error) not in told:
+                    self._fleet.tell(FLEET, str(error))
         self.paths = found
 
     async def _ask_services(self, session: aiohttp.ClientSession) -> None:
