@@ -21,6 +21,7 @@ from scaffold.supervisor.ports import listen
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.screen import Output, Screen
 from scaffold.supervisor.service import Process, SupervisedService, Surroundings
+from scaffold.supervisor.watching import _Looks, look
 from scaffold.workspace import Service, Workspace, choose_services, find_shared_ports
 from tests.page.served import made_fleet, service_at
 from tests.ports import reserve_port
@@ -293,6 +294,30 @@ async def test_a_name_that_another_folder_has_is_refused_with_both(tmp_path: Pat
     )
     assert service.folder == one
     assert not service.ending.is_set()
+
+
+async def test_a_service_that_is_refused_is_taken_up_once_the_other_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = written_service(tmp_path, "user_service", reserve_port())
+    other = written_service(tmp_path, "people_service", reserve_port(), "user-service")
+    with made_fleet(tmp_path) as fleet:
+        monkeypatch.setattr(fleet, "start", lambda _service: None)
+        fleet.add(Service.read(one)).listener.close()
+        looks = _Looks(fleet)
+        for _ in range(2):
+            await looks.take_up(set(), {one: look(one), other: look(other)})
+            assert [each.folder for each in fleet.services.values()] == [one]
+        assert [line.message.partition(":")[0] for line in fleet.journal.after(0)] == [
+            "services/people_service"
+        ]
+
+        fleet.services.clear()
+        await looks.take_up(set(), {other: look(other)})
+        [service] = fleet.services.values()
+        service.listener.close()
+
+    assert service.folder == other
 
 
 async def test_another_name_has_the_port_without_a_moment_in_which_it_is_closed(
