@@ -1,5 +1,7 @@
 """What services, their tests and the commands about them have to agree on; see also `workspace`."""
 
+import errno
+import os
 import re
 import socket
 from collections.abc import Iterable, Mapping
@@ -44,6 +46,12 @@ FOREIGN_VARIABLES = (
 
 TOOL_VARIABLES = (*("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV"),)
 """Patterns of those that would turn make, pip and uv to another place than a workspace's own."""
+
+BACKLOG = 2048
+"""Connections that may wait to be accepted by a service."""
+
+LOOPBACKS = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::1": "::1", "::": "::1"}  # noqa: S104 - only looked up
+"""Where a program is reached that has the port of an address already."""
 
 _CONNECT_TIMEOUT = 1.0
 """Seconds."""
@@ -93,3 +101,21 @@ def is_served(port: int, host: str = "127.0.0.1") -> bool:
             return bool(client.getsockname()[:2] != client.getpeername()[:2])
     except OSError:
         return False
+
+
+def open_listener(host: str, port: int) -> socket.socket:
+    """Listen as a service does; raises OSError, and of it gaierror where there is no such host.
+
+    `::` is every address of this machine, of IPv4 too, whatever the system's default.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        raise socket.gaierror(socket.EAI_NONAME, "No such host") from None
+    families = {each[0] for each in found}
+    family = socket.AF_INET if socket.AF_INET in families else socket.AF_INET6
+    both = host == "::" and socket.has_dualstack_ipv6()
+    loopback = LOOPBACKS.get(next(str(each[4][0]) for each in found if each[0] == family))
+    if port and loopback and is_served(port, loopback):
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both)

@@ -1,13 +1,17 @@
 """The workspace: where it is, and everything in it that a new service has to fit in with."""
 
 import ast
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from io import StringIO
 from pathlib import Path, PurePosixPath
 from typing import Self
+
+from dotenv import dotenv_values
 
 from quart_fleet import unfinished
 from quart_fleet.files import parse_python, read_text
@@ -24,8 +28,8 @@ DOCUMENT = "openapi.json"
 MODELS = "shared/models"
 
 _SETTINGS_FILES = ("settings.py", ".env", ".env.example")
-"""Where a service says its name and port; the first file that says it counts. Services of 0.1.0
-have no settings.py."""
+"""Where a service says its name and port; the first file that says it counts, so that every clone
+finds the same: see `Service.as_run`. Services of 0.1.0 have no settings.py."""
 _SETTING = re.compile(
     r"^[ \t]*(?:export[ \t]+)?(SERVICE_NAME|SERVICE_PORT|HOST)(?:[ \t]*:[ \t]*\w+)?"
     r"[ \t]*=[ \t]*[\"']?([^\"'\s#]+)",
@@ -33,6 +37,8 @@ _SETTING = re.compile(
 )
 _HOST = "127.0.0.1"
 """Where a service listens by itself."""
+_ENVIRONMENT = "the environment"
+"""Where a port may come from that is in no file."""
 _MODULES = ("__init__.py", "app.py", "bootstrap.py", "settings.py")
 _LAYERS = ("domain", "application", "infrastructure")
 """What makes a folder below services/ a service: one of these modules, or Python in a layer."""
@@ -70,7 +76,7 @@ class Service:
     """Of its settings; that of its own .env may differ from the default."""
     port: int | None
     port_place: str
-    """File and line of the port, from the workspace's root; empty without a port."""
+    """Where the port is said, as a file with its line, from the workspace's root; empty without."""
     entities: frozenset[str]
     missing: tuple[str, ...]
     """Files that a service cannot do without and that are gone."""
@@ -82,18 +88,17 @@ class Service:
         """Read the service in a folder, half-deleted or whole; raises UnreadableFileError."""
         names, ports = [], []
         found = {name: read_settings(folder / name) for name in _SETTINGS_FILES}
-        own = found[".env"]
         for file, settings in found.items():
             if name := settings.get("SERVICE_NAME"):
                 names.append(name.value)
             if port := settings.get("SERVICE_PORT"):
                 ports.append((port.value, f"{SERVICES}/{folder.name}/{file}:{port.line}"))
         port_text, port_place = ports[0] if ports else ("", "")
-        is_port = port_text.isascii() and port_text.isdigit() and len(port_text) < 6
+        host = found["settings.py"].get("HOST")
         return cls(
             folder=folder,
             names=tuple(names),
-            port=int(port_text) if is_port else None,
+            port=_read_port(port_text),
             port_place=port_place,
             entities=frozenset(path.stem for path in (folder / "domain/entities").glob("*.py")),
             missing=tuple(
@@ -101,8 +106,27 @@ class Service:
                 for name in ("__init__.py", "app.py", "bootstrap.py")
                 if not (folder / name).is_file()
             ),
-            host=own["HOST"].value if "HOST" in own else _HOST,
+            host=host.value if host else _HOST,
         )
+
+    def as_run(self, environment: Mapping[str, str]) -> Self:
+        """Return it as it runs on this machine; raises UnreadableFileError.
+
+        The environment counts, then its .env, then what it has for every machine: as where it
+        reads its settings itself.
+        """
+        # A .env that is missing is made of its example.
+        files = [self.folder / name for name in (".env", ".env.example")]
+        file = next((each for each in files if each.is_file()), None)
+        own = dotenv_values(stream=StringIO(read_text(file))) if file else {}
+        place, found = f"{SERVICES}/{self.package}/.env", self
+        for source, values in ((place, own), (_ENVIRONMENT, environment)):
+            if port := values.get("SERVICE_PORT") or values.get("PORT"):
+                found = replace(found, port=_read_port(port), port_place=source)
+            if name := values.get("SERVICE_NAME"):
+                found = replace(found, names=(name, *found.names))
+            found = replace(found, host=values.get("HOST") or found.host)
+        return found
 
     @property
     def package(self) -> str:
@@ -116,8 +140,13 @@ class Service:
 
     def refuse_half(self) -> None:
         """Raise ScaffoldError where it cannot run, for want of a file or of a port."""
+        if not self.missing and self.port is None and self.port_place:
+            raise ScaffoldError(
+                f"{self.called} cannot run: its port in {self.port_place} is no number from 1 to "
+                f"{PORTS.stop - 1}."
+            )
         if self.missing or self.port is None:
-            what = ", ".join(self.missing) or "a port in its settings.py"
+            what = ", ".join(self.missing) or "port in its settings.py"
             raise ScaffoldError(f"{self.called} cannot run: it has no {what}.")
 
     def is_called(self, name: ServiceName) -> bool:
@@ -192,17 +221,30 @@ class Workspace(FrameworkWorkspace):
             yield
 
 
+def _read_port(text: str) -> int | None:
+    """Return the port that a text is, None where it is none."""
+    try:
+        port = int(text)
+    except ValueError:
+        return None
+    return port if 0 < port < PORTS.stop else None
+
+
 def is_workspace(folder: Path) -> bool:
     """Whether the folder's project file has the scaffold's table; raises ConfigurationError."""
     return find_table(folder) is not None
 
 
 def choose_services(workspace: Workspace, names: Collection[str]) -> list[Service]:
-    """Return the services of these names or packages, all without any; raises ScaffoldError."""
-    services = workspace.services()
+    """Return the services of these names or packages, all without any, as they run here.
+
+    Raises ScaffoldError.
+    """
+    services = [each.as_run(os.environ) for each in workspace.services()]
     if not services:
         raise ScaffoldError("No service yet. Make one: python -m scaffold user-service 8081")
-    by_name = {each.called: each for each in services} | {each.package: each for each in services}
+    by_name = {name: each for each in services for name in each.names}
+    by_name |= {each.called: each for each in services} | {each.package: each for each in services}
     for name in names:
         if name not in by_name:
             near = find_near(name, by_name)
@@ -245,12 +287,15 @@ def find_shared_ports(services: Collection[Service]) -> list[str]:
         if port is None:
             continue
         owner = owners.setdefault(port, service)
-        if owner is not service:
-            sentences.append(
-                f"{service.port_place}: port {port} is also that of {owner.called!r} "
-                f"({owner.port_place}): give one of them another, such as "
-                f"{next_free_port(port, services)}."
-            )
+        if owner is service:
+            continue
+        remedy = f"give one of them another, such as {next_free_port(port, services)}"
+        if service.port_place == owner.port_place == _ENVIRONMENT:
+            remedy = "unset it there, and set another one in the .env of each"
+        sentences.append(
+            f"{service.port_place}: port {port} is also that of {owner.called!r} "
+            f"({owner.port_place}): {remedy}."
+        )
     return sentences
 
 

@@ -28,6 +28,7 @@ from hypercorn.utils import LifespanFailureError, parse_socket_addr, wrap_app
 
 from quart_fleet.asgi._application import ServiceApplication
 from quart_fleet.asgi._http import SMALL
+from quart_fleet.conventions import BACKLOG
 from quart_fleet.server._connections import (
     ANSWER,
     BODY,
@@ -40,7 +41,7 @@ from quart_fleet.server._connections import (
     Connection,
     Connections,
 )
-from quart_fleet.server._listener import BACKLOG, end_listening
+from quart_fleet.server._listener import end_listening
 from quart_fleet.server._workers import Link
 
 _CUT_TIMEOUT = 5.0

@@ -11,11 +11,9 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from quart_fleet.conventions import PREFIX, is_served
+from quart_fleet.conventions import LOOPBACKS, PREFIX, open_listener
 from quart_fleet.errors import ConfigurationError
 
-BACKLOG = 2048
-"""Connections that may wait to be accepted."""
 _MOST_UNSENT = 128 * 1024
 """Bytes that the system holds for a client beyond what is on its way; it would take 2.5 MB of an
 answer that its client does not read, which count as the container's memory."""
@@ -23,8 +21,6 @@ _SO_ATTACH_FILTER, _BPF_RETURN = 26, 0x06
 """Of linux/socket.h and linux/bpf_common.h: a filter of one instruction that drops all packets."""
 SCRAPES = "quart_fleet.scrapes"
 """Where an application keeps the listener of METRICS_PORT."""
-LOOPBACKS = {"127.0.0.1": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::1": "::1", "::": "::1"}  # noqa: S104 - only looked up
-"""Where a program is reached that has the port of an address already."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,24 +28,12 @@ _log = logging.getLogger(__name__)
 def listen(host: str, port: int, variable: str = "SERVICE_PORT") -> socket.socket:
     """Listen on the port; raises ConfigurationError, which says what to do about it.
 
-    `::` is every address of this machine, of IPv4 too, whatever the system's default. The port is
-    that of the variable.
+    The port is that of the variable.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError):
+        listener = open_listener(host, port)
+    except socket.gaierror:
         raise ConfigurationError(f"HOST: no such host as {host!r}") from None
-    families = {each[0] for each in found}
-    family = socket.AF_INET if socket.AF_INET in families else socket.AF_INET6
-    both = host == "::" and socket.has_dualstack_ipv6()
-    address = next(str(each[4][0]) for each in found if each[0] == family)
-    loopback = LOOPBACKS.get(address)
-    try:
-        if loopback and is_served(port, loopback):
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-        listener = socket.create_server(
-            (host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both
-        )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             message = (
@@ -61,9 +45,14 @@ def listen(host: str, port: int, variable: str = "SERVICE_PORT") -> socket.socke
             place = f"{in_url(host)}:{port}"
             message = f"Cannot listen on {place}: {reason} (HOST and {variable} set it)"
         raise ConfigurationError(message) from error
-    # Its connections inherit it.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT)
+    bound_unsent(listener)
     return listener
+
+
+def bound_unsent(listener: socket.socket) -> None:
+    """Bound what the system holds for a client; the connections of the listener inherit it."""
+    with suppress(OSError):  # a Unix socket, which holds little
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT)
 
 
 def written_for_people(host: str, port: int) -> str:

@@ -20,8 +20,8 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from quart_fleet.conventions import PREFIX
-from quart_fleet.server._listener import LOOPBACKS, in_url
+from quart_fleet.conventions import LOOPBACKS, PREFIX
+from quart_fleet.server._listener import in_url
 
 TTL = 15
 """Seconds after which the registry leaves out a service of which it hears nothing."""

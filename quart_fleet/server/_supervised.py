@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.logs import clean
+from quart_fleet.server._listener import bound_unsent
 
 END_TIMEOUT = 20.0
 """Seconds that a process gets to close its database, after those of its requests."""
@@ -57,6 +58,7 @@ def find_listeners() -> list[tuple[str, socket.socket]] | None:
                 f"ListenStream) for each service: file {_FIRST + number} is none"
             )
         listener.set_inheritable(False)
+        bound_unsent(listener)
         found.append((names[number] if number < len(names) else "", listener))
     return found
 

@@ -17,7 +17,7 @@ from quart_fleet.revisions import History
 from scaffold.errors import ScaffoldError
 from scaffold.supervisor.database import Database
 from scaffold.supervisor.journal import DATABASE, FLEET, Changes, Journal
-from scaffold.supervisor.ports import listen
+from scaffold.supervisor.ports import ANY, listen
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.screen import Screen
 from scaffold.supervisor.service import (
@@ -30,7 +30,7 @@ from scaffold.supervisor.service import (
     first_of,
 )
 from scaffold.supervisor.together import SharedProcess, SharingService
-from scaffold.workspace import Service, Workspace, find_shared_ports
+from scaffold.workspace import SERVICES, Service, Workspace, find_shared_ports
 
 ANSWER_TIMEOUT = 3.0
 """Seconds for which who asks for the state of the database waits for its answer."""
@@ -91,6 +91,8 @@ class Fleet:
         self.journal = Journal()
         self.services: dict[str, SupervisedService] = {}
         """By name."""
+        self._ports = dict[str, int]()
+        """Those that were free for an isolated fleet, by package."""
         self._shared: SharedProcess | None = None
         """The process of all of them, where they have one."""
         self._running = set[asyncio.Task[Any]]()
@@ -157,14 +159,21 @@ class Fleet:
     def add(self, service: Service) -> SupervisedService:
         """Have a service up, which gets a port that is free where the fleet is isolated.
 
-        One that is up by its name is replaced. Raises ScaffoldError, which names the program that
-        has the port, or where its database is not that of the others.
+        The one of its folder that is up is replaced. Raises ScaffoldError, which names the program
+        that has the port, the folder that has the name, or where its database is not that of the
+        others.
         """
         service.refuse_half()
+        holder, before = self.services.get(service.called), self.find_service(service.package)
+        if holder is not None and holder is not before:
+            raise ScaffoldError(
+                f"{SERVICES}/{service.package}: the name {service.called!r} is also that of "
+                f"{SERVICES}/{holder.folder.name}: give one of them another SERVICE_NAME."
+            )
         if not self.options.isolated:
             needs_owner = self.options.migrates != "never" or self.options.seed
             self.database.admit(service, any_login=not needs_owner)
-        listener = listen(service, is_free=self.options.isolated)
+        listener = self._listen(service, before)
         port = listener.getsockname()[1]
         added = SupervisedService(
             service.called, service.folder, service.host, port, listener, self._around
@@ -173,13 +182,33 @@ class Fleet:
             if self._shared is None or self._shared.ending.is_set():
                 self._shared = SharedProcess.of(self._around)
             added = SharingService.of(added, self._shared)
-        if service.called in self.services:
-            self.services[service.called].end()
-        self.services[service.called] = added
+        if before is not None:
+            before.end()
+            if before.name != service.called:
+                del self.services[before.name]
         if self.options.isolated:
             self.environment[f"{service.package.upper()}_URL"] = f"http://127.0.0.1:{port}"
+            if self._ports.setdefault(service.package, port) != port:
+                self._ports[service.package] = port
+                for each in self.services.values():  # which have its former address
+                    each.want_another()
+        self.services[service.called] = added
         self.changes.tell()
         return added
+
+    def _listen(self, service: Service, before: SupervisedService | None) -> socket.socket:
+        """Listen where a service does, or did in an isolated fleet; raises ScaffoldError."""
+        is_isolated, port = self.options.isolated, service.port or ANY
+        if is_isolated:
+            port = self._ports.get(service.package, ANY)
+        if before is not None and (before.host, before.port) == (service.host, port):
+            return before.listener.dup()
+        try:
+            return listen(service, port)
+        except ScaffoldError:
+            if not is_isolated or port == ANY:
+                raise
+            return listen(service, ANY)
 
     def start(self, service: SupervisedService) -> None:
         """Have the processes of a service run until it or the fleet is told to end."""

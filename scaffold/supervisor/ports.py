@@ -1,22 +1,19 @@
 """Ports for services that are about to start: the usual ones, or free ones in their place."""
 
 import errno
-import os
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from quart_fleet.conventions import is_served
+from quart_fleet.conventions import is_served, open_listener
 from scaffold.errors import ScaffoldError, describe
 from scaffold.workspace import Service
 
 _HOST = "127.0.0.1"
 ANY = 0
 """Stands for a port that is free."""
-_BACKLOG = 2048
-"""Connections that may wait for a service."""
 _LISTEN = "0A"
 """The state of a socket that listens, in /proc/net/tcp."""
 _REPLACEMENTS = 20
@@ -66,17 +63,14 @@ def _reserve(port: int) -> tuple[socket.socket, socket.socket]:
     raise ScaffoldError(f"Port {port} is in use, and {_REPLACEMENTS} others tried in its place.")
 
 
-def listen(service: Service, *, is_free: bool = False) -> socket.socket:
-    """Listen where a service does, or where it is free; raises ScaffoldError.
+def listen(service: Service, port: int) -> socket.socket:
+    """Listen at a service's host; raises ScaffoldError.
 
     The error names the program that listens there already.
     """
-    port, place = ANY if is_free else service.port or ANY, service.port_place.partition(":")[0]
+    place = service.port_place.partition(":")[0]
     try:
-        if port != ANY and is_served(port, "::1" if ":" in service.host else _HOST):
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-        family = socket.AF_INET6 if ":" in service.host else socket.AF_INET
-        return socket.create_server((service.host, port), family=family, backlog=_BACKLOG)
+        return open_listener(service.host, port)
     except OSError as error:
         what = f"{service.called} cannot listen on {service.host}:{port}: {describe(error)}"
         if error.errno != errno.EADDRINUSE:

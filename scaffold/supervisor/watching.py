@@ -71,7 +71,17 @@ async def watch(fleet: Fleet) -> None:
                 continue
         except OSError:  # as where too many files are open: the next look tells
             continue
-        if await looks.compare(now):
+        try:
+            is_all = await looks.compare(now)
+        except Exception as error:  # whatever it is, the services go on
+            is_all = True
+            why = (
+                describe(error)
+                if isinstance(error, OSError)
+                else f"{type(error).__name__}: {error}"
+            )
+            fleet.tell(FLEET, f"A change is not taken up: {why}", "error")
+        if is_all:
             fleet.looks_done.reach(fleet.looks_begun)
 
 
@@ -86,6 +96,8 @@ class _Looks:
         """Folders of services that were not whole at the last look."""
         self._refused: dict[Path, State] = {}
         """Folders whose service cannot be up, as they were then."""
+        self._up = frozenset[str]()
+        """The services at the look before."""
         self._before: dict[Path, State] = {}
         """What is taken up, empty before the first look."""
         self._held: dict[Path, State] = {}
@@ -132,11 +144,7 @@ class _Looks:
             return True
         self._held = {}
         fleet.held = frozenset()
-        try:
-            return await self.take_up(changed, now)
-        except OSError as error:
-            fleet.tell(FLEET, f"A change is not taken up: {describe(error)}", "error")
-            return True
+        return await self.take_up(changed, now)
 
     def hold(self, changed: set[Path]) -> None:
         """Tell that services keep the code that they have, since its revisions are not applied."""
@@ -171,10 +179,12 @@ class _Looks:
                 continue
             self._gone.discard(service.folder)
             if service.folder in changed and self._is_elsewhere(service):
-                if await self._add(service.folder, now[service.folder]):
-                    service.end()
+                await self._add(service.folder, now[service.folder])
             elif not changed.isdisjoint((service.folder, self._shared)):
                 service.want_another()
+        if not self._up <= fleet.services.keys():  # what has gone may have been in the way
+            self._refused.clear()
+        self._up = frozenset(fleet.services)
         for folder in sorted(whole):
             is_wanted = not packages or folder.name in packages
             if (
@@ -187,23 +197,27 @@ class _Looks:
         return is_all
 
     def _is_elsewhere(self, service: SupervisedService) -> bool:
-        """Whether its files give a service another port or host than it has."""
+        """Whether its files give a service another name, port or host than it has."""
         with suppress(ConfigurationError, OSError):
-            found = Service.read(service.folder)
-            is_read = found.port is not None and not self._fleet.options.isolated
-            return is_read and (found.host, found.port) != (service.host, service.port)
+            found = self._read(service.folder)
+            is_there = (found.host, found.port) == (service.host, service.port)
+            return found.called != service.name or not (is_there or self._fleet.options.isolated)
         return False
 
-    async def _add(self, folder: Path, state: State) -> bool:
+    def _read(self, folder: Path) -> Service:
+        """Read a service as it runs in this fleet; raises ConfigurationError and OSError."""
+        return Service.read(folder).as_run(self._fleet.environment)
+
+    async def _add(self, folder: Path, state: State) -> None:
         """Have the service of a folder up; where that cannot be, say why, once."""
         fleet, before = self._fleet, self._fleet.find_service(folder.name)
         try:
             await asyncio.to_thread(make_missing, fleet.workspace)
-            added, others = Service.read(folder), fleet.services.values()
+            added, others = self._read(folder), fleet.services.values()
             if not fleet.options.isolated:  # each has a free one there
                 refuse_shared_ports(
                     [
-                        *(Service.read(each.folder) for each in others if each.folder != folder),
+                        *(self._read(each.folder) for each in others if each.folder != folder),
                         added,
                     ]
                 )
@@ -211,11 +225,10 @@ class _Looks:
         except (ScaffoldError, ConfigurationError, OSError) as error:
             self._refused[folder] = state
             fleet.tell(FLEET, str(error), "error")
-            return False
+            return
         self._refused.pop(folder, None)
         fleet.start(service)
         fleet.tell(service.name, f"is {'moved' if before else 'added'}: {service.url}", "info")
-        return True
 
 
 def look(folder: Path | str) -> State:

@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from quart_fleet.server import _supervised
 from tests.chassis.serving import TIMEOUT, exchange, spell
 from tests.ports import reserve_port
 
@@ -215,3 +216,35 @@ def _ask(port: int) -> bytes:
     with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as client:
         client.sendall(b"GET /api/v1/pid HTTP/1.0\r\n\r\n")
         return client.recv(1000)
+
+
+def handed_over(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
+    monkeypatch.setattr(_supervised, "_FIRST", os.dup(listener.fileno()))
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    handed = _supervised.find_listener()
+    assert handed is not None
+    return handed
+
+
+def test_as_little_is_held_for_clients_of_a_listener_that_is_handed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        handed_over(listener, monkeypatch) as handed,
+        socket.create_connection(handed.getsockname()),
+        handed.accept()[0] as served,
+    ):
+        held = served.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
+    assert held == 128 * 1024
+
+
+def test_a_unix_socket_that_is_handed_over_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+        with handed_over(listener, monkeypatch) as handed:
+            assert handed.getsockname() == listener.getsockname()

@@ -231,6 +231,53 @@ def test_services_that_come_and_go_are_taken_up(fleet: Fleet) -> None:
         assert fleet.get(fleet.products) == 200
 
 
+def test_another_name_or_port_of_an_env_is_taken_up_and_what_cannot_be_is_told(
+    fleet: Fleet,
+) -> None:
+    services, port = fleet.workspace.root / "services", reserve_port()
+    users, copy = services / "user_service", services / "people_service"
+    env, settings = users / ".env", (users / "settings.py").read_text()
+    with detached(fleet.workspace) as (running, said):
+
+        def until(*lines: str) -> None:
+            deadline = time.monotonic() + TIMEOUT
+            while not all(each in running.run("logs")[0] for each in lines):
+                assert time.monotonic() < deadline, running.run("logs")[0]
+                time.sleep(0.1)
+
+        before = env.read_text()
+        env.write_text(f"{before}\nSERVICE_PORT={port}\nSERVICE_NAME=customers\n")
+        until(f"is moved: http://localhost:{port}/api/v1/")
+        running.run("wait", "customers")
+        answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/", timeout=TIMEOUT)
+        assert answer.json()["data"] == {"message": "Welcome to customers"}
+        names = {each["name"]: each["port"] for each in running.get_json("ps")["services"]}
+        assert names == {"customers": port, "product-service": fleet.products}
+
+        env.write_text(f"{before}\nSERVICE_PORT=70000\n")
+        copy.mkdir()
+        for name in ("__init__.py", "app.py", "bootstrap.py"):
+            (copy / name).write_bytes((users / name).read_bytes())
+        (copy / "settings.py").write_text(
+            settings.replace("user-service", "product-service").replace(
+                str(fleet.users), str(reserve_port())
+            )
+        )
+        until(
+            "user-service cannot run: its port in services/user_service/.env is no number from 1 to",
+            "services/people_service: the name 'product-service' is also that of "
+            "services/product_service: give one of them another SERVICE_NAME.",
+        )
+        assert running.get_json("ps")["pid"] == said["pid"]
+        assert fleet.get(port) == fleet.get(fleet.products) == 200
+
+        shutil.rmtree(copy)
+        env.write_text(before)
+        until(f"is moved: http://localhost:{fleet.users}/api/v1/")
+        running.run("wait", "user-service")
+        assert fleet.get(fleet.users) == 200
+
+
 def test_what_is_generated_meanwhile_is_taken_up(tmp_path: Path) -> None:
     fleet, mails = Fleet.make(tmp_path / "fleet"), reserve_port()
     generate = ("-m", "scaffold")

@@ -14,14 +14,19 @@ from pathlib import Path
 import pytest
 
 import scaffold.supervisor.service as service_module
+from scaffold.errors import ScaffoldError
 from scaffold.supervisor.control import Answer, Asked, read_request
+from scaffold.supervisor.fleet import Options
 from scaffold.supervisor.journal import Changes, Journal
+from scaffold.supervisor.ports import listen
 from scaffold.supervisor.reaper import Reaper
 from scaffold.supervisor.screen import Output, Screen
 from scaffold.supervisor.service import Process, SupervisedService, Surroundings
 from scaffold.supervisor.together import SharedProcess, SharingService
-from scaffold.supervisor.watching import watch
+from scaffold.supervisor.watching import _Looks, look, watch
+from scaffold.workspace import Service, Workspace, choose_services, find_shared_ports
 from tests.page.served import made_fleet, service_at
+from tests.ports import reserve_port
 
 
 @contextmanager
@@ -375,3 +380,176 @@ async def test_a_signal_explains_itself(tmp_path: Path, last: str, explained: st
         await process.ended
         assert process.explain(tmp_path) == explained
         await process.end(around)
+
+
+def written_service(root: Path, package: str, port: object, name: str = "", env: str = "") -> Path:
+    folder = root / "services" / package
+    folder.mkdir(parents=True)
+    for module in ("__init__.py", "app.py", "bootstrap.py"):
+        (folder / module).touch()
+    name = name or package.replace("_", "-")
+    (folder / "settings.py").write_text(
+        f'class Settings:\n    service_name: str = "{name}"\n    service_port: int = {port}\n'
+    )
+    if env:
+        (folder / ".env").write_text(env)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("environment", "env", "expected"),
+    [
+        ({}, "", ("user-service", "127.0.0.1", 18081)),
+        ({}, "DEBUG=True\nSERVICE_PORT=19000\n", ("user-service", "127.0.0.1", 19000)),
+        ({}, "PORT=19000\n", ("user-service", "127.0.0.1", 19000)),
+        ({}, "SERVICE_PORT=\n", ("user-service", "127.0.0.1", 18081)),
+        ({"PORT": "19001"}, "SERVICE_PORT=19000\n", ("user-service", "127.0.0.1", 19001)),
+        ({"SERVICE_PORT": ""}, "SERVICE_PORT=19000\n", ("user-service", "127.0.0.1", 19000)),
+        ({"HOST": "::1"}, "SERVICE_NAME=people\nHOST=0.0.0.0\n", ("people", "::1", 18081)),
+        ({}, "NUMBER=19000\nexport SERVICE_PORT=${NUMBER}\n", ("user-service", "127.0.0.1", 19000)),
+    ],
+)
+def test_a_service_is_where_it_would_be_by_itself(
+    tmp_path: Path, environment: dict[str, str], env: str, expected: tuple[str, str, int]
+) -> None:
+    for name in (".env", ".env.example"):  # of which the former is made
+        service = Service.read(written_service(tmp_path / name, "user_service", 18081))
+        (service.folder / name).write_text(env)
+
+        here = service.as_run(environment)
+
+        assert (here.called, here.host, here.port) == expected
+        assert service.port == 18081
+
+
+def test_ports_are_shared_where_services_run_with_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written_service(tmp_path, "order_service", 18081)
+    written_service(
+        tmp_path, "user_service", 18081, env="SERVICE_PORT=19000\nSERVICE_NAME=people\n"
+    )
+    workspace = Workspace(tmp_path)
+
+    assert find_shared_ports(choose_services(workspace, ["people", "order-service"])) == []
+    assert [each.called for each in choose_services(workspace, ["user-service"])] == ["people"]
+    monkeypatch.setenv("SERVICE_PORT", "20000")
+    assert find_shared_ports(choose_services(workspace, [])) == [
+        "the environment: port 20000 is also that of 'order-service' (the environment): unset it "
+        "there, and set another one in the .env of each."
+    ]
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999", "-1", "no", "9" * 5000])
+async def test_what_is_no_port_is_refused_by_its_place(tmp_path: Path, port: str) -> None:
+    committed = written_service(tmp_path, "order_service", port)
+    own = written_service(tmp_path, "user_service", 18081, env=f"SERVICE_PORT={port}\n")
+    with made_fleet(tmp_path) as fleet:
+        for folder, place in ((committed, "settings.py:3"), (own, ".env")):
+            with pytest.raises(ScaffoldError) as refused:
+                fleet.add(Service.read(folder).as_run({}))
+            assert str(refused.value).endswith(
+                f"its port in services/{folder.name}/{place} is no number from 1 to 65535."
+            )
+        assert fleet.services == {}
+
+
+async def test_a_name_that_another_folder_has_is_refused_with_both(tmp_path: Path) -> None:
+    one = written_service(tmp_path, "user_service", reserve_port())
+    other = written_service(tmp_path, "people_service", reserve_port(), "user-service")
+    with made_fleet(tmp_path) as fleet:
+        fleet.add(Service.read(one))
+        with pytest.raises(ScaffoldError) as refused:
+            fleet.add(Service.read(other))
+        [service] = fleet.services.values()
+        service.listener.close()
+
+    assert str(refused.value) == (
+        "services/people_service: the name 'user-service' is also that of services/user_service: "
+        "give one of them another SERVICE_NAME."
+    )
+    assert service.folder == one
+    assert not service.ending.is_set()
+
+
+async def test_a_service_that_is_refused_is_taken_up_once_the_other_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = written_service(tmp_path, "user_service", reserve_port())
+    other = written_service(tmp_path, "people_service", reserve_port(), "user-service")
+    with made_fleet(tmp_path) as fleet:
+        monkeypatch.setattr(fleet, "start", lambda _service: None)
+        fleet.add(Service.read(one)).listener.close()
+        looks = _Looks(fleet)
+        for _ in range(2):
+            await looks.take_up(set(), {one: look(one), other: look(other)})
+            assert [each.folder for each in fleet.services.values()] == [one]
+        assert [line.message.partition(":")[0] for line in fleet.journal.after(0)] == [
+            "services/people_service"
+        ]
+
+        fleet.services.clear()
+        await looks.take_up(set(), {other: look(other)})
+        [service] = fleet.services.values()
+        service.listener.close()
+
+    assert service.folder == other
+
+
+async def test_another_name_has_the_port_without_a_moment_in_which_it_is_closed(
+    tmp_path: Path,
+) -> None:
+    folder = written_service(tmp_path, "user_service", reserve_port())
+    with made_fleet(tmp_path) as fleet:
+        before = fleet.add(Service.read(folder))
+        now = fleet.add(Service.read(folder).as_run({"SERVICE_NAME": "people"}))
+        with now.listener, before.listener:
+            assert fleet.services == {"people": now}
+            assert before.ending.is_set()
+            assert now.listener.getsockname() == before.listener.getsockname()
+
+
+async def test_a_service_that_comes_back_to_an_isolated_fleet_has_the_port_that_it_had(
+    tmp_path: Path,
+) -> None:
+    orders = Service.read(written_service(tmp_path, "order_service", 18081))
+    users = Service.read(written_service(tmp_path, "user_service", 18082))
+    with made_fleet(tmp_path) as fleet:
+        fleet.options = Options(isolated=True)
+        calling, before = fleet.add(orders), fleet.add(users)
+
+        def come_back() -> SupervisedService:
+            del fleet.services["user-service"]
+            before.listener.close()
+            return fleet.add(users)
+
+        with calling.listener:
+            back = come_back()
+            assert back.port == before.port
+            assert not calling.changed.is_set()
+            back.listener.close()
+            with socket.create_server(("127.0.0.1", before.port)), come_back().listener as moved:
+                assert moved.getsockname()[1] != before.port
+                assert calling.changed.is_set()
+                url = f"http://127.0.0.1:{moved.getsockname()[1]}"
+                assert fleet.environment["USER_SERVICE_URL"] == url
+
+
+@pytest.mark.parametrize(
+    ("host", "reached"),
+    [("::", ["::1", "127.0.0.1"]), ("::1", ["::1"]), ("localhost", ["127.0.0.1"])],
+)
+def test_a_host_is_reached_as_the_service_itself_listens(
+    tmp_path: Path, host: str, reached: list[str]
+) -> None:
+    service = Service.read(written_service(tmp_path, "user_service", 18081))
+    with listen(service.as_run({"HOST": host}), 0) as listener:
+        for address in reached:
+            socket.create_connection((address, listener.getsockname()[1])).close()
+
+
+@pytest.mark.parametrize("host", ["nosuch.invalid", "a" * 64])
+def test_a_host_that_does_not_exist_is_refused(tmp_path: Path, host: str) -> None:
+    service = Service.read(written_service(tmp_path, "user_service", 18081))
+    with pytest.raises(ScaffoldError, match="user-service cannot listen on "):
+        listen(service.as_run({"HOST": host}), 0)

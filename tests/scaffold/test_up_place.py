@@ -104,8 +104,15 @@ def test_a_network_folder_is_known_by_its_file_system(tmp_path: Path) -> None:
     assert found == ["", "nfs4", ""]
 
 
-def test_a_look_for_which_too_many_files_are_open_is_followed_by_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EMFILE, os.strerror(errno.EMFILE)), "Too many open files, of which "),
+        (OverflowError("bind(): port must be 0-65535."), "OverflowError: bind(): port must be "),
+    ],
+)
+def test_a_look_that_fails_is_told_and_followed_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
 ) -> None:
     (tmp_path / "services/user_service").mkdir(parents=True)
     told = list[str]()
@@ -126,7 +133,7 @@ def test_a_look_for_which_too_many_files_are_open_is_followed_by_another(
 
     async def refuse_change(*_: object) -> None:
         fleet.is_ending = looks > 6
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        raise error
 
     monkeypatch.setattr(Path, "glob", refuse)
     monkeypatch.setattr("scaffold.supervisor.watching._Looks.take_up", refuse_change)
@@ -134,4 +141,4 @@ def test_a_look_for_which_too_many_files_are_open_is_followed_by_another(
 
     assert looks == 8  # two of each, before files are looked at and behind
     assert len(told) == 2
-    assert "A change is not taken up: Too many open files, of which " in told[0]
+    assert told[0].startswith(f"A change is not taken up: {said}")
