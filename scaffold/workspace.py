@@ -113,7 +113,8 @@ class Service:
         """Return it as it runs on this machine; raises UnreadableFileError.
 
         The environment counts, then its .env, then what it has for every machine: as where it
-        reads its settings itself.
+        reads its settings itself. PORT, which many shells have for something else, is that of a
+        .env alone.
         """
         # A .env that is missing is made of its example.
         files = [self.folder / name for name in (".env", ".env.example")]
@@ -121,7 +122,7 @@ class Service:
         own = dotenv_values(stream=StringIO(read_text(file))) if file else {}
         place, found = f"{SERVICES}/{self.package}/.env", self
         for source, values in ((place, own), (_ENVIRONMENT, environment)):
-            if port := values.get("SERVICE_PORT") or values.get("PORT"):
+            if port := values.get("SERVICE_PORT") or (values is own and values.get("PORT")):
                 found = replace(found, port=_read_port(port), port_place=source)
             if name := values.get("SERVICE_NAME"):
                 found = replace(found, names=(name, *found.names))
