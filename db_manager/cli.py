@@ -298,10 +298,11 @@ def sql(revision: str, wait: float) -> None:
 
 
 @commands.command()
+@LOCK_WAIT
 @WAIT
-def create_tables(wait: float) -> None:
+def create_tables(lock_wait: float, wait: float) -> None:
     """Create the models' tables at once, in a database without them."""
-    created = open_manager_and(lambda manager: manager.create_tables(), wait)
+    created = open_manager_and(lambda manager: manager.create_tables(), wait, lock_wait=lock_wait)
     click.echo(f"Created: {', '.join(created)}." if created else "Nothing to do.")
 
 

@@ -40,6 +40,7 @@ from db_manager.steps import (
     invalid_index_steps,
     prerequisite_steps,
     rename_steps,
+    validation_steps,
 )
 from db_manager.words import describe
 from quart_fleet.workspace import Workspace
@@ -256,6 +257,9 @@ class Comparison:
             for table in self.ownership.tables
             for step in (
                 *foreign_key_steps(self.connection, table),
+                *validation_steps(
+                    self.connection, table, self.definitions(table), _changed(operations, table)
+                ),
                 *identity_steps(self.connection, table, self.definitions(table), altered),
             )
         ]

@@ -57,6 +57,11 @@ _CATALOGUE = text("""
     SELECT 'invalid index', relname, ''
     FROM own JOIN pg_index ON indrelid = id JOIN pg_class ON oid = indexrelid
     WHERE NOT indisvalid AND relkind = 'i'
+    UNION ALL
+    SELECT 'not validated', conname, ''
+    FROM own JOIN pg_constraint ON conrelid = id
+    WHERE NOT convalidated AND conislocal AND conparentid = 0
+      AND pg_get_constraintdef(pg_constraint.oid) NOT LIKE '% NOT ENFORCED'
 """)
 
 _COLUMNS = text("""

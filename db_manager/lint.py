@@ -14,7 +14,7 @@ import re
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -40,20 +40,30 @@ _COLUMN = rf"ALTER (?:COLUMN )?(?P<column>{_NAME}) "
 _NULL = r"\(*(?:CAST ?\( ?)?NULL\b"
 """A default of nothing."""
 
-_SOME = r"(?!(?:TRUE|1 ?= ?1)$)"
+_TRUE = r"(?:TRUE|1 ?= ?1)"
+_SOME = rf"(?!{_TRUE} ?(?:RETURNING .*)?$)"
 """Of a condition: one that not every row keeps."""
+_EQUALITY = rf"(?!\d){_NAME} ?= ?(?!\d){_NAME}"
+_JOINED = rf"(?:FROM|USING) [^…]* WHERE {_EQUALITY}(?: AND {_EQUALITY})* ?(?:RETURNING .*)?$"
+"""Of an UPDATE or DELETE: rows that another table has, however many."""
+_OF_DEFAULT = r"(?:(?!\b(?:CHECK|REFERENCES|UNIQUE|PRIMARY|CONSTRAINT|GENERATED)\b).)*?"
+_BRIEF = r"'?(?:(?:[1-9]\d{0,2}|1\d{3}|2000) ?(?:ms)?|[12] ?s)'?$"
+"""Of a time: no longer than lock.LOCK_TIMEOUT, two seconds."""
+_SERIAL = r"(?:(?:BIG|SMALL)?SERIAL|SERIAL[248])\b"
+
+_TRANSACTION = r"(?:BEGIN|START TRANSACTION|COMMIT|ROLLBACK|ABORT|PREPARE TRANSACTION)\b(?! TO\b)"
 
 _RULES: tuple[tuple[str, str, str], ...] = (
     (
         "required-column",
         rf"{_ALTER}ADD (?:COLUMN )?(?!CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN|EXCLUDE)"
-        rf"(?=.* NOT NULL)(?!.* (?:DEFAULT (?!{_NULL})|GENERATED\b|IDENTITY\b))",
+        rf"(?=.* NOT NULL)(?!.* (?:DEFAULT (?!{_NULL})|GENERATED\b|IDENTITY\b|{_SERIAL}))",
         "is required without a default: rows that are there have none, and code that runs gives none",
     ),
     (
         "rewrites",
-        rf"{_ALTER}ADD (?:COLUMN )?(?!CONSTRAINT)(?=.* (?:DEFAULT .*{VOLATILE.pattern}|STORED\b|GENERATED "
-        r"(?:BY DEFAULT|ALWAYS) AS IDENTITY|(?:BIG|SMALL)?SERIAL\b))",
+        rf"{_ALTER}ADD (?:COLUMN )?(?!CONSTRAINT)(?=.* (?:DEFAULT {_OF_DEFAULT}{VOLATILE.pattern}|STORED\b|GENERATED "
+        rf"(?:BY DEFAULT|ALWAYS) AS IDENTITY|{_SERIAL}))",
         "has a value of its own for each row: the table is written anew, and its readers wait meanwhile",
     ),
     (
@@ -90,6 +100,12 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "locks-constraint",
+        rf"{_ALTER}ATTACH PARTITION (?P<other>{_NAME})",
+        "reads all rows of the partition, and of a default one, while their readers wait, but where a "
+        "valid CHECK says the same of them",
+    ),
+    (
+        "locks-constraint",
         rf"ALTER DOMAIN {_NAME} (?:ADD (?:CONSTRAINT {_NAME} )?CHECK(?!.*NOT VALID)|SET NOT NULL)",
         "reads all rows of all tables that have it while their writers wait: NOT VALID first, then "
         "VALIDATE CONSTRAINT",
@@ -105,28 +121,45 @@ _RULES: tuple[tuple[str, str, str], ...] = (
         "has readers of the whole table wait: CONCURRENTLY does not",
     ),
     (
+        "locks-table",
+        rf"SET (?:LOCAL |SESSION )?lock_timeout ?(?:=|TO\b)(?! ?{_BRIEF})|RESET (?:lock_timeout|ALL)\b|DISCARD ALL\b"
+        r"|SELECT .*\bset_config ?\( ?'lock_timeout'",
+        "has statements wait for locks for longer than migrate lets them, and others behind them",
+    ),
+    (
         "changes-rows",
-        rf"(?:WITH .*\b)?UPDATE (?:ONLY )?(?P<table>{_NAME}) (?!.* WHERE {_SOME})|MERGE INTO ",
+        rf"(?:WITH .*\b)?UPDATE (?:ONLY )?(?P<table>{_NAME}) (?!.* WHERE {_SOME})|MERGE INTO "
+        rf"|UPDATE (?:ONLY )?(?P<other>{_NAME}) .*{_JOINED}",
         "changes all rows at once, and who writes one of them waits: do it in batches, each committed",
     ),
     (
         "changes-rows",
-        rf"(?:WITH .*\b)?DELETE FROM (?!.* WHERE {_SOME})|TRUNCATE ",  # noqa: S608 - a pattern
+        rf"(?:WITH .*\b)?DELETE FROM (?!.* WHERE {_SOME})|DELETE FROM .*{_JOINED}|TRUNCATE ",  # noqa: S608 - a pattern
         "takes all rows from code that reads them",
     ),
-    ("drop-column", rf"{_ALTER}DROP (?:COLUMN )?(?!CONSTRAINT)", "breaks code that reads it"),
+    (
+        "drop-column",
+        rf"{_ALTER}DROP (?:COLUMN )?(?!CONSTRAINT)|ALTER TYPE {_NAME} DROP ATTRIBUTE ",
+        "breaks code that reads it",
+    ),
     (
         "drop-object",
         r"DROP (?:TABLE|VIEW|MATERIALIZED VIEW|FOREIGN TABLE|TYPE|SCHEMA|FUNCTION|PROCEDURE|ROUTINE"
-        r"|AGGREGATE|SEQUENCE|DOMAIN|EXTENSION|SERVER|DATABASE|ROLE|OWNED|TRIGGER|RULE) "
+        r"|AGGREGATE|SEQUENCE|DOMAIN|EXTENSION|SERVER|DATABASE|ROLE|OWNED|TRIGGER|RULE|POLICY) "
         rf"|{_ALTER}DISABLE (?:TRIGGER|RULE)|REVOKE (?!.* FROM PUBLIC\b)",
         "breaks code that uses it",
     ),
     (
         "renames",
         rf"{_ALTER}(?:RENAME (?:TO|COLUMN|(?!CONSTRAINT)\S+ TO)|SET SCHEMA)|ALTER (?:VIEW|MATERIALIZED VIEW"
-        r"|FOREIGN TABLE|TYPE|DOMAIN|SCHEMA|FUNCTION|PROCEDURE|ROUTINE) .*(?:\bRENAME (?!CONSTRAINT)|SET SCHEMA)",
+        r"|FOREIGN TABLE|SEQUENCE|TYPE|DOMAIN|SCHEMA|FUNCTION|PROCEDURE|ROUTINE) .*(?:\bRENAME (?!CONSTRAINT)"
+        r"|SET SCHEMA|\bALTER ATTRIBUTE )",
         "breaks code that runs and code that comes: add the new, keep both, and drop the old later",
+    ),
+    (
+        "mixed",
+        _TRANSACTION,
+        "ends or begins a transaction, which is the revision's: what is before it stays where the rest fails",
     ),
     (
         "unknown",
@@ -137,6 +170,16 @@ _RULES: tuple[tuple[str, str, str], ...] = (
         "narrows",
         rf"{_ALTER}(?:{_COLUMN}SET NOT NULL|ADD (?:CONSTRAINT {_NAME} )?NOT NULL )",
         "breaks code that writes nulls",
+    ),
+    (
+        "narrows",
+        rf"{_ALTER}(?:ENABLE|FORCE) ROW LEVEL SECURITY",
+        "hides rows from code that runs, but for those that a policy shows",
+    ),
+    (
+        "narrows",
+        rf"CREATE (?:OR REPLACE )?RULE .* TO (?P<table>{_NAME}) .*\bDO INSTEAD\b",
+        "has other statements run than those of code that runs",
     ),
     (
         "narrows",
@@ -159,7 +202,10 @@ CONTRACTING = frozenset({"drop-column", "drop-object", "narrows"})
 """What may be done when no code needs the old any more: by a revision that is marked so."""
 _REMEDY = ': mark the revision, phase = "contract"'
 _ADDS = re.compile(rf"{_ALTER}ADD (?:COLUMN )?(?!CONSTRAINT|CHECK|UNIQUE|PRIMARY|FOREIGN|EXCLUDE)|CREATE TABLE ", re.IGNORECASE)  # fmt: skip
-_CREATED = re.compile(rf"CREATE TABLE (?:IF NOT EXISTS )?(?P<table>{_NAME})", re.IGNORECASE)
+_CREATED = re.compile(
+    rf"CREATE (?:TEMP(?:ORARY)? |UNLOGGED )?TABLE (?!IF NOT EXISTS)(?P<table>{_NAME})",
+    re.IGNORECASE,
+)
 _NOT_NULL_CHECK = re.compile(
     rf"{_ALTER}ADD CONSTRAINT (?P<name>{_NAME}) CHECK \((?P<column>{_NAME}) IS NOT NULL\) NOT VALID",
     re.IGNORECASE,
@@ -188,10 +234,13 @@ _TOKEN = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _BLOCK = re.compile(
-    r"^(?:(?:DECLARE\b.*\bBEGIN|BEGIN|LOOP|ELSE|(?:IF|ELSIF|WHEN|FOR|WHILE)\b.*?\b(?:THEN|LOOP))\s+)+",
+    r"^(?:(?:DECLARE\b.*\bBEGIN|BEGIN|LOOP|ELSE|EXCEPTION|<<\w+>>"
+    r"|(?:IF|ELSIF|CASE|WHEN|FOR|FOREACH|WHILE)\b.*?\b(?:THEN|LOOP))\s+)+",
     re.IGNORECASE | re.DOTALL,
 )
 """What PL/pgSQL has before a statement."""
+_SETTING = re.compile(r"'(?:lock_timeout|\d+ ?\w*)'", re.IGNORECASE)
+_INNERMOST = re.compile(r"\(([^()]*)\)")
 _PRELUDE = re.compile(r"SET |COMMENT ON ", re.IGNORECASE)
 _ACCEPTANCE = re.compile(r"#\s*accept\s+(?P<rule>[\w-]+):\s*\S")
 
@@ -315,24 +364,25 @@ def _render(script: Script) -> list[Statement] | str:
 def statements_of(text: str) -> Iterator[str]:
     """Yield the statements of a text of SQL, and those in the bodies of DO, on a line each.
 
-    Comments and the insides of literals are left out; of ALTER TABLE each action is a statement.
+    Comments and the insides of literals are left out, but the name of a setting and a time; of ALTER
+    TABLE each action is a statement.
     """
-    parts, depth, bodies = [[""]], 0, list[str]()
+    parts, depth = [_Part()], 0
     for token in _TOKEN.finditer(text):
-        kind, word = token.lastgroup, token[0]
+        kind, word, part = token.lastgroup, token[0], parts[-1]
         if kind == "other":
             depth += (word == "(") - (word == ")")
         if word == ";":
-            parts.append([""])
+            parts.append(_Part())
         elif word == "," and depth == 0:
-            parts[-1].append("")
-        elif token["body"] is not None:
-            bodies.append(token["body"])
-            parts[-1][-1] += "''"
+            part.actions.append("")
+        elif kind == "text" or token["body"] is not None:
+            part.bodies.append(token["body"] or word[word.find("'") + 1 : -1].replace("''", "'"))
+            part.actions[-1] += word if _SETTING.fullmatch(word) else "''"
         else:
-            parts[-1][-1] += {"comment": " ", "text": "''"}.get(kind or "", word)
-    for actions in parts:
-        first, *others = (" ".join(each.split()) for each in actions)
+            part.actions[-1] += " " if kind == "comment" else word
+    for part in parts:
+        first, *others = (" ".join(each.split()) for each in part.actions)
         first = _BLOCK.sub("", first)
         if found := re.match(_ALTER, first, re.IGNORECASE):
             yield first
@@ -340,7 +390,26 @@ def statements_of(text: str) -> Iterator[str]:
         elif first:
             yield ", ".join([first, *others])
         if re.match(r"DO\b", first, re.IGNORECASE):
-            yield from (each for body in bodies for each in statements_of(body))
+            inner = (each for body in part.bodies for each in statements_of(body))
+            yield from (each for each in inner if not re.match(_TRANSACTION, each, re.IGNORECASE))
+
+
+def _levels(text: str) -> Iterator[str]:
+    """Yield what is in parentheses, the innermost first, and the statement with `…` for each."""
+    while found := _INNERMOST.search(text):
+        inner = found[1].strip()
+        yield inner
+        rest = "TRUE" if re.fullmatch(_TRUE, inner, re.IGNORECASE) else "…"
+        text = f"{text[: found.start()]}{rest}{text[found.end() :]}"
+    yield text
+
+
+@dataclass
+class _Part:
+    """A statement, by its actions, and the texts in it."""
+
+    actions: list[str] = field(default_factory=lambda: [""])
+    bodies: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -368,8 +437,12 @@ def _judge(statements: list[Statement] | str, phase: str | None) -> Iterator[tup
     added |= _columns_of(_NEW, statements) & _columns_of(_GETS_DEFAULT, statements)
     for each in statements:
         for rule, form, why in _COMPILED:
-            found = form.match(each.text)
-            if found is None or _plain(found.groupdict().get("table") or "") in created:
+            texts = _levels(each.text) if rule == "changes-rows" else [each.text]
+            found = next(filter(None, map(form.match, texts)), None)
+            if found is None:
+                continue
+            groups = found.groupdict()
+            if created & {_plain(groups.get(name) or "") for name in ("table", "other")}:
                 continue
             if drops_table and each.text.startswith("DROP INDEX"):
                 continue  # which goes with its table

@@ -47,6 +47,17 @@ _HOLDERS = text("""
     ORDER BY activity.xact_start NULLS LAST, holders.pid
 """)
 """Who keeps a session waiting, the oldest transaction first; 0 is a prepared transaction."""
+_CHANGING = text("""
+    SELECT activity.pid, coalesce(activity.usename, activity.backend_type) AS owner, activity.state,
+           activity.query,
+           to_char(activity.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"') AS since
+    FROM pg_locks AS locks JOIN pg_stat_activity AS activity ON activity.pid = locks.pid
+    WHERE locks.locktype = 'advisory' AND locks.granted AND locks.objsubid = 1
+      AND locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND (CAST(locks.classid AS bigint) << 32) | CAST(locks.objid AS bigint)
+          = hashtextextended('db_manager:' || current_database(), 0)
+""")
+"""Who holds the lock of migrations, since its session began."""
 _LONGEST_STATEMENT = 80
 
 POLL_INTERVAL = 0.1
@@ -58,11 +69,14 @@ _KEY = func.hashtextextended(literal("db_manager:") + func.current_database(), 0
 
 @asynccontextmanager
 async def locked_connection(
-    target: Target, say: Callable[[str], None]
+    target: Target, say: Callable[[str], None], seconds: float = LOCK_WAIT
 ) -> AsyncIterator[AsyncConnection]:
-    """Open the connection that holds the lock, to do the work on."""
+    """Open the connection that holds the lock, to do the work on.
+
+    Raises LockedError when another process holds it for longer than `seconds`.
+    """
     async with target.connect() as connection:
-        await _acquire(connection, target, say)
+        await _acquire(connection, target, say, seconds)
         await limit_waiting(connection)
         try:
             yield connection
@@ -187,11 +201,23 @@ async def is_being_changed(connection: AsyncConnection) -> bool:
     return not await connection.scalar(select(function))
 
 
-async def _acquire(connection: AsyncConnection, target: Target, say: Callable[[str], None]) -> None:
+async def _acquire(
+    connection: AsyncConnection, target: Target, say: Callable[[str], None], seconds: float
+) -> None:
     began, told = monotonic(), False
     while not await _call(connection, func.pg_try_advisory_lock(_KEY)):
-        if not told and monotonic() - began >= SILENT_WAIT:
-            say(f"Waiting for another process that is changing {target.place} …")
+        waited = monotonic() - began
+        is_over = waited >= seconds
+        if is_over or (waited >= SILENT_WAIT and not told):
+            async with connection.begin():
+                holders = (await connection.execute(_CHANGING)).all()
+            who = f" ({describe_holders(holders)})" if holders else ""
+            if is_over:
+                raise LockedError(
+                    f"Another process is changing {target.place}{who}.\n"
+                    f"Waited for {seconds:g} s; --lock-wait SECONDS sets that."
+                )
+            say(f"Waiting for another process that is changing {target.place}{who} …")
             told = True
         await asyncio.sleep(POLL_INTERVAL)
 

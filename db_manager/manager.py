@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -133,7 +133,7 @@ class DatabaseManager:
             passwords: of the roles to make, by name.
             expands_only: whether to stop before revisions that take away what older code needs.
         """
-        async with locked_connection(self._target, self._say) as connection:
+        async with self._locked_connection() as connection:
             last: str | None = revision
             if expands_only:
                 self._revisions.get_head()
@@ -148,7 +148,7 @@ class DatabaseManager:
 
     async def downgrade(self, revision: str) -> list[str]:
         """Take the database back to `revision`; return the ids of what was reverted."""
-        async with locked_connection(self._target, self._say) as connection:
+        async with self._locked_connection() as connection:
             await self._refuse_half_done(connection, "downgrade")
             current = await self._read_known_revisions(connection)
             if len(current) > 1 and revision.startswith("-"):
@@ -224,7 +224,7 @@ class DatabaseManager:
         A database that has some of them, or a revision, is left to `migrate`.
         """
         self._revisions.get_head()
-        async with locked_connection(self._target, self._say) as connection:
+        async with self._locked_connection() as connection:
             await self._read_known_revisions(connection)
             status = await _do(connection, self._observe)
             if status.current and status.problem is None and not status.drift:
@@ -244,7 +244,7 @@ class DatabaseManager:
 
         On a server that is given, a table that no applied revision made is of others.
         """
-        async with locked_connection(self._target, self._say) as connection:
+        async with self._locked_connection() as connection:
             current = await self._read_known_revisions(connection)
             tables, left = await _do(connection, self._own_tables), list[RemainingObject]()
             version_table = self._ours.version_table
@@ -274,12 +274,12 @@ class DatabaseManager:
         """
         self._revisions.get_head()
         if self._target.is_embedded:
-            async with locked_connection(self._target, self._say):
+            async with self._locked_connection():
                 pass  # no other process is changing it
             await self._target.engine.dispose()
             await recreate(self._target.url)
             return await self.migrate(), []
-        async with locked_connection(self._target, self._say) as connection:
+        async with self._locked_connection() as connection:
             ours = self._ours_at(await self._read_known_revisions(connection))
             failure = ""
             try:
@@ -297,6 +297,9 @@ class DatabaseManager:
 
             left = await self._in_transaction(connection, drop)
             return await self._upgrade(connection, "head", {}), left
+
+    def _locked_connection(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return locked_connection(self._target, self._say, self._lock_retries.seconds)
 
     async def _upgrade(
         self, connection: AsyncConnection, revision: str | None, passwords: Mapping[str, str]

@@ -43,11 +43,20 @@ from quart_fleet.revisions import (
     validate,
 )
 
-VOLATILE = re.compile(
-    r"(?:gen_random_uuid|uuidv[47]|uuid_generate_v\d|random|nextval|clock_timestamp|timeofday)\s*\(",
-    re.IGNORECASE,
+_STABLE = (
+    "now|(?:transaction|statement)_timestamp|current_setting|timezone|age|date_(?:trunc|part|bin)|extract"
+    "|to_(?:char|date|timestamp|number|jsonb?)|make_(?:date|time|timestamp|timestamptz|interval)"
+    "|lower|upper|coalesce|nullif|concat|concat_ws|format|greatest|least|length|substr|substring|replace"
+    "|trim|md5|encode|decode|round|floor|ceil|abs|cast|array|row|jsonb?_build_(?:object|array)"
+    "|array_fill|string_to_array|(?:int[48]|num|ts|tstz|date)range"
+    "|and|or|not|in|any|all|case|when|then|else|is|between|like|default"
+    "|varchar|varying|char|character|bpchar|numeric|decimal|float|bit|varbit|time|timetz|timestamp"
+    "|timestamptz|interval"
 )
-"""What a default is made of that is another one for each row."""
+VOLATILE = re.compile(
+    rf"(?<![\w.\"])(?!(?:pg_catalog\.)?(?:{_STABLE})\s*\()[\w.\"]+\s*\(", re.IGNORECASE
+)
+"""What a default is made of that may be another one for each row: a function that is not known."""
 
 Place = tuple[str, str]
 """A schema, empty for the default one, and a table."""
@@ -257,9 +266,10 @@ def _online(
 def is_filled_by_row(column: Column[object], preparer: IdentifierPreparer) -> bool:
     """Say whether each row gets a value of its own, which can be given to some rows at a time."""
     default = getattr(column.server_default, "arg", None)
-    if isinstance(default, ClauseElement):
-        default = str(default.compile(dialect=preparer.dialect))
-    if default is None or VOLATILE.search(default) is None or column.table is None:
+    if not isinstance(default, ClauseElement) or column.table is None:
+        return False
+    words = re.sub("'(?:[^']|'')*'", "''", str(default.compile(dialect=preparer.dialect)))
+    if VOLATILE.search(words) is None:
         return False
     keys = [*column.table.primary_key.columns]
     return len(keys) == 1 and isinstance(keys[0].type, Integer)

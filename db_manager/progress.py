@@ -1,10 +1,11 @@
 """How far a revision has come that commits in parts, so that an interrupted run is taken up again.
 
 An autocommit block commits what is before it, and each of its statements. How many of a revision's
-statements are committed is kept in the database, as the comment on the table of revisions: together
-with the part itself where that is a transaction, and else behind each statement. Another run leaves
-out what is done. Of a statement that was under way it cannot be known: where PostgreSQL says then
-that its work is there already, it was done.
+statements are committed is kept in the database, as the comment on the table of revisions, in one
+transaction with the statement. Another run leaves out what is done. A statement that can be in no
+transaction, as CREATE INDEX CONCURRENTLY, is counted behind it. Whether such a one was done that was
+under way is not known: where PostgreSQL says then that what it makes is there, or what it takes away
+is not, it was done.
 """
 
 import ast
@@ -24,17 +25,36 @@ from db_manager.errors import ManagerError
 from quart_fleet.database.explanations import driver_error
 from quart_fleet.files import parse_python
 
-IS_DONE = frozenset(
-    {"3F000", "42701", "42703", "42704", "42710", "42723", "42P01", "42P04", "42P06", "42P07"}
-)
-"""What PostgreSQL says of a name that is not there, or is there already: of a column, a table, another."""
-
 _COMMENT = re.compile(
     r"db_manager: (?P<way>upgrade|downgrade) of (?P<revision>\S+) is (?P<state>half done|taken back): "
     r"(?P<done>\d+) statements \((?P<digest>\w+)\)"
 )
-_CHANGES_ROWS = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|MERGE|WITH)\b", re.IGNORECASE)
-_LETS_OTHERS_PASS = re.compile(r"\bCONCURRENTLY\b|\bVALIDATE\s+CONSTRAINT\b", re.IGNORECASE)
+_REPEATED = {
+    "CREATE": frozenset({"42710", "42P04", "42P07"}),
+    "DROP": frozenset({"3D000", "42704"}),
+    "ALTER": frozenset({"42P01"}),
+}
+"""What PostgreSQL says of a statement in no transaction that is done already, by its first word."""
+_IN_NO_TRANSACTION = frozenset({"25001", "2D000"})
+"""What it says of one that can be in none, or that commits by itself."""
+_BEFORE = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+_FIRST_WORD = re.compile(rf"{_BEFORE}(\w*)", re.DOTALL)
+_CONCURRENTLY = (
+    r"(?:(?:CREATE\s+(?:UNIQUE\s+)?|DROP\s+)INDEX\s+CONCURRENTLY|REINDEX\b.*\bCONCURRENTLY"
+    r"|ALTER\s+TABLE\b[^,]*\bDETACH\s+PARTITION\b[^,]*\bCONCURRENTLY)\b.*"
+)
+_IS_APART = re.compile(
+    rf"{_BEFORE}(?:{_CONCURRENTLY}|VACUUM\b|DO\b.*\bCOMMIT\s*;)", re.IGNORECASE | re.DOTALL
+)
+"""Of those among them that are not even tried in a transaction."""
+_NAME = r'(?:"[^"]+"|[\w.])+'
+_VALIDATION = rf"VALIDATE\s+CONSTRAINT\s+{_NAME}"
+_LETS_OTHERS_PASS = re.compile(
+    rf"{_BEFORE}(?:{_CONCURRENTLY}|REFRESH\s+MATERIALIZED\s+VIEW\s+CONCURRENTLY\b.*"
+    rf"|ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?{_NAME}\s+{_VALIDATION}"
+    rf"(?:\s*,\s*{_VALIDATION})*\s*;?\s*)",
+    re.IGNORECASE | re.DOTALL,
+)
 """Of statements behind which no reader and no writer waits while they wait themselves."""
 _READ = text("SELECT obj_description(to_regclass(quote_ident(:table)), 'pg_class')")
 
@@ -125,10 +145,12 @@ class Progress:
                 self._text = sha256()
                 if isinstance(step, RevisionStep):
                     way = "upgrade" if step.is_upgrade else "downgrade"
-                    self._step = HalfDone(step.revision.revision, way, 0, "")
+                    self._step = HalfDone(step.revision.revision, way, 0, self._digest())
                     self._file = Path(step.revision.path)
                     if self._found is not None:
                         self._resume(self._found, self._step)
+                    if context.connection is not None:  # another revision may have set it
+                        _limit_waiting(context.connection, self._timeout)
                 yield step
 
         @contextmanager
@@ -145,6 +167,7 @@ class Progress:
                     yield
                 finally:
                     self._is_apart = False
+                _limit_waiting(connection, self._timeout)
 
         context._migrations_fn = told
         context.autocommit_block = autocommit_block  # type: ignore[method-assign]
@@ -165,9 +188,7 @@ class Progress:
         if self._step is None:
             return run()
         self._text.update(statement.encode())
-        self._step = replace(
-            self._step, done=self._step.done + 1, digest=self._text.hexdigest()[:12]
-        )
+        self._step = replace(self._step, done=self._step.done + 1, digest=self._digest())
         if self._step.done <= self._left_out:
             found, is_last = self._found, self._step.done == self._left_out
             if found is not None and is_last and self._step.digest != found.digest:
@@ -184,30 +205,30 @@ class Progress:
     def _execute_apart(
         self, step: HalfDone, statement: str, connection: Connection, run: Callable[[], Any]
     ) -> Any:
-        """Run a statement in no transaction, or in one of its own where it is of rows."""
-        if _CHANGES_ROWS.match(statement):
+        """Run a statement in one transaction with its count, or before it where it can be in none."""
+        wait = self._wait if _LETS_OTHERS_PASS.fullmatch(statement) else self._timeout
+        _limit_waiting(connection, wait)
+        if not _IS_APART.match(statement):
             connection.exec_driver_sql("BEGIN")
             try:
                 result = run()
                 self._note(connection)
-            except BaseException:
+                connection.exec_driver_sql("COMMIT")
+                return result
+            except BaseException as error:
                 with suppress(DBAPIError, InvalidRequestError):  # of a connection that is lost
                     connection.exec_driver_sql("ROLLBACK")
-                raise
-            connection.exec_driver_sql("COMMIT")
-            return result
-        lets_others_pass = _LETS_OTHERS_PASS.search(statement) is not None
-        if lets_others_pass:
-            connection.exec_driver_sql(f"SET lock_timeout = '{self._wait:g}s'")
+                if _state_of(error) not in _IN_NO_TRANSACTION:
+                    raise
         try:
             result = run()
         except DBAPIError as error:
             was_under_way = self._is_resumed and step.done == self._left_out + 1
-            if not was_under_way or getattr(driver_error(error), "sqlstate", None) not in IS_DONE:
+            found = _FIRST_WORD.match(statement)
+            repeated = _REPEATED.get(found[1].upper(), frozenset()) if found else frozenset()
+            if not was_under_way or _state_of(error) not in repeated:
                 raise
             result = None
-        if lets_others_pass:
-            connection.exec_driver_sql(f"SET lock_timeout = '{self._timeout:g}s'")
         self._note(connection)
         return result
 
@@ -222,7 +243,20 @@ class Progress:
         """The file of which a part may be committed, and its way."""
         return (self._file, self._step.way) if self._is_noted and self._step is not None else None
 
+    def _digest(self) -> str:
+        return self._text.hexdigest()[:12]
+
     def _note(self, connection: Connection) -> None:
         if self._step is not None and self._step.done >= self._left_out:
             self._step.note(connection, self._version_table)
             self._is_noted = True
+
+
+def _limit_waiting(connection: Connection, seconds: float) -> None:
+    """Have the session's statements wait for a lock for so long at most."""
+    connection.exec_driver_sql(f"SET lock_timeout = '{seconds:g}s'")
+
+
+def _state_of(error: BaseException) -> str | None:
+    """Return PostgreSQL's code of an error."""
+    return getattr(driver_error(error), "sqlstate", None) if isinstance(error, DBAPIError) else None

@@ -1,6 +1,7 @@
 """Alembic's commands, run on the target's connection, with failures said by revision file."""
 
 import asyncio
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -22,8 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db_manager.comparison import Comparison
 from db_manager.errors import LockedError, ManagerError, RevisionFailedError
 from db_manager.lint import mark_phase
-from db_manager.lock import LOCK_TIMEOUT, is_of_a_lock
-from db_manager.progress import IS_DONE, HalfDone, Progress, comment_on
+from db_manager.lock import LOCK_TIMEOUT, is_of_a_lock, limit_waiting
+from db_manager.progress import HalfDone, Progress, comment_on
 from db_manager.revisions import (
     Revisions,
     find_line,
@@ -48,8 +49,16 @@ _HALF_DONE = (
 )
 _UNKNOWN = "It may have been kept or undone. See: python -m db_manager status"
 
-_IS_CONSTRAINT = "is already associated with a constraint"
-"""What it says of an index that still is its constraint's, with a code (55000) of other mistakes too."""
+_IS_DONE = frozenset(
+    {"3F000", "42701", "42703", "42704", "42710", "42723", "42P01", "42P04", "42P06", "42P07"}
+)
+"""What PostgreSQL says of a name that is not there, or is there already: of a column, a table, another."""
+_IS_SO_ALREADY = re.compile(
+    "is already associated with a constraint|is (?:already|not) an identity column"
+    "|is not a (?:stored )?generated column|is not an existing enum label"
+    "|multiple primary keys for table|is already a partition"
+)
+"""What PostgreSQL says of work that is done, with codes (55000, 42P16, …) of other mistakes too."""
 
 Say = Callable[[str], None]
 """Takes a line for the user while an operation runs."""
@@ -107,6 +116,7 @@ async def run(
         if error.half_done is None or connection.invalidated or isinstance(error, LockedError):
             raise
         await connection.rollback()
+        await limit_waiting(connection)
         raise await _take_back(connection, error, error.half_done) from error
     await connection.rollback()  # what Alembic has only read
 
@@ -138,8 +148,8 @@ async def _take_back(
                     return invoke_strictly(operation)
             except DBAPIError as error:
                 cause = driver_error(error)
-                is_not_done = getattr(cause, "sqlstate", None) in IS_DONE
-                if not is_not_done and _IS_CONSTRAINT not in str(cause):
+                is_not_done = getattr(cause, "sqlstate", None) in _IS_DONE
+                if not is_not_done and _IS_SO_ALREADY.search(str(cause)) is None:
                     raise
                 return None
 

@@ -286,6 +286,23 @@ def invalid_index_steps(table: Table, found: Definitions) -> Iterator[Step]:
         yield Step(f"index {table.fullname}.{name}: {why}: REINDEX INDEX CONCURRENTLY mends it", [])
 
 
+def validation_steps(
+    connection: Connection, table: Table, found: Definitions, changed: Collection[str]
+) -> Iterator[Step]:
+    """Yield the validation of constraints that were never held against the rows.
+
+    Those of the model alone; `changed` are constraints that other operations see to.
+    """
+    preparer = connection.dialect.identifier_preparer
+    for constraint in sorted(table.constraints, key=lambda each: str(each.name)):
+        name = str(constraint.name)
+        is_meant = constraint.dialect_options["postgresql"].get("not_valid")
+        if ("not validated", name) in found.database and name not in changed and not is_meant:
+            statement = validate(preparer.format_table(table), preparer.quote(name))
+            why = "NOT VALID in the database: rows may break it"
+            yield Step(f"constraint {table.fullname}.{name}: {why}: {statement}", [statement])
+
+
 def _check_operations(table: Table, name: str) -> tuple[str, Callable[[str], str]]:
     """Return Alembic's own operations: what is written in SQL is no business of the models."""
     schema = f", schema={table.schema!r}" if table.schema else ""

@@ -42,7 +42,7 @@ LOCK_WAIT = click.option(
     default=60,
     show_default=True,
     metavar="SECONDS",
-    help="Keep trying where others hold a lock on a table.",
+    help="Keep trying where others hold a lock, or change the schema.",
 )
 
 

@@ -52,6 +52,7 @@ from sqlalchemy.dialects.postgresql import (
     TSVECTOR,
     ExcludeConstraint,
 )
+from sqlalchemy.sql.elements import conv
 
 from db_manager.comparison import Comparison, Findings
 from db_manager.made import Made
@@ -386,7 +387,7 @@ def test_every_index_equals_itself(fresh_database_url: str, tmp_path: Path) -> N
         ),
         (
             lambda: [Column("up", BigInteger, ForeignKey("things.id", name="fk", match="FULL"))],
-            lambda: [Column("up", BigInteger, ForeignKey("things.id", name="fk"))],
+            lambda: [Column("up", BigInteger, ForeignKey("things.id", name=conv("fk")))],
             "foreign key things.fk: MATCH: FULL in the database, SIMPLE in the models",
         ),
         (
@@ -490,6 +491,28 @@ def test_an_index_that_only_seems_to_be_there_is_a_difference(
     [difference] = found.differences
     assert difference.startswith("index things.ix: not valid in the database")
     assert "REINDEX" in difference
+
+
+def test_a_constraint_that_was_never_validated_is_a_difference(
+    fresh_database_url: str, tmp_path: Path
+) -> None:
+    owner = Column("owner", ForeignKey("things.id", name=conv("fk")))
+    model = table(owner, CheckConstraint("age > 0", name=conv("ck")))
+    as_it_was = [
+        "ALTER TABLE things DROP CONSTRAINT fk, DROP CONSTRAINT ck",
+        "ALTER TABLE things ADD CONSTRAINT ck CHECK (age > 0) NOT VALID",
+        "ALTER TABLE things ADD CONSTRAINT fk FOREIGN KEY (owner) REFERENCES things NOT VALID",
+    ]
+    validated = [f"ALTER TABLE things VALIDATE CONSTRAINT {name}" for name in ("ck", "fk")]
+
+    found = compare(fresh_database_url, model, model, tmp_path, *as_it_was)
+    at_last = compare(fresh_database_url, model, model, tmp_path, *as_it_was, *validated)
+
+    assert found.differences == tuple(
+        f"constraint things.{name}: NOT VALID in the database: rows may break it: {statement}"
+        for name, statement in zip(("ck", "fk"), validated, strict=True)
+    )
+    assert at_last == Findings((), (), ())
 
 
 def test_what_is_not_compared_of_a_table_is_named(fresh_database_url: str, tmp_path: Path) -> None:

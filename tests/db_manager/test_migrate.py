@@ -75,6 +75,9 @@ def test_of_many_at_once_one_migrates(copy: WorkspaceCopy) -> None:
     ]
 
 
+HOLDER = r"pid \d+ of postgres since [-\d]+ [:\d]+ UTC, idle: SELECT pg_advisory_lock.*"
+
+
 async def test_a_migration_that_waits_for_the_lock_says_so(
     copy: WorkspaceCopy, fresh_database_url: str
 ) -> None:
@@ -87,9 +90,28 @@ async def test_a_migration_that_waits_for_the_lock_says_so(
     await holder.close()
     out, _ = await asyncio.to_thread(process.communicate, timeout=60)
 
-    assert line.startswith("Waiting for another process that is changing ")
+    assert re.fullmatch(
+        rf"Waiting for another process that is changing .* \(held by {HOLDER}\) …\n", line
+    )
     assert process.returncode == 0
     assert out.startswith("Migrated ")
+
+
+async def test_another_migration_is_waited_for_as_long_as_for_a_lock(
+    copy: WorkspaceCopy, fresh_database_url: str
+) -> None:
+    holder = await asyncpg.connect(fresh_database_url)
+    await holder.execute(f"SELECT {LOCK}")
+
+    outcome = await asyncio.to_thread(copy.run, "migrate", "--lock-wait", "0.2")
+    await holder.close()
+
+    assert outcome.code == 1
+    assert re.fullmatch(
+        rf"Error: Another process is changing .* \(held by {HOLDER}\)\.\n"
+        r"Waited for 0\.2 s; --lock-wait SECONDS sets that\.\n",
+        outcome.err,
+    )
 
 
 async def test_an_interrupt_ends_it_cleanly(copy: WorkspaceCopy, fresh_database_url: str) -> None:
@@ -194,8 +216,14 @@ def test_what_a_failed_revision_had_committed_is_taken_back_or_told(
         """,
     )
     [file] = copy.versions.glob("aaaaaaaaaaa1*")
-    there = 'op.execute("DROP TABLE later")'  # which was not made yet
-    file.write_text(file.read_text().replace("    pass\n", f"    {there}\n    {way_back}\n"))
+    not_made_yet = (
+        "DROP TABLE later",
+        "ALTER TABLE users ALTER age DROP IDENTITY",
+        "ALTER TABLE users ALTER age DROP EXPRESSION",
+        "ALTER TABLE users ADD PRIMARY KEY (id)",
+    )
+    there = "".join(f"    op.execute({each!r})\n" for each in not_made_yet)
+    file.write_text(file.read_text().replace("    pass\n", f"{there}    {way_back}\n"))
 
     outcome = copy.run("migrate")
 
@@ -268,6 +296,116 @@ def test_what_a_killed_run_left_is_told_and_finished_by_the_same_command_alone(
     assert finished.code == 0, finished.err
     assert copy.run("check").code == 0
     assert {"public.kept", "public.later"} <= tables(fresh_database_url)
+
+
+STRUCK = """
+import os, signal, sys
+import db_manager.manager
+from db_manager.cli import main
+from db_manager.progress import HalfDone
+note = HalfDone.note
+for number in map(int, sys.argv[1:]):
+    def strike(half_done, *arguments):
+        if half_done.done == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        note(half_done, *arguments)
+    if os.fork() == 0:
+        HalfDone.note = strike
+        main(["migrate"])
+    if os.wait()[1] != signal.SIGKILL:
+        sys.exit(f"at {number}")
+"""
+"""Migrates again and again, each time killed when a statement is done, before that is kept."""
+NONE_TWICE = [
+    "CREATE UNIQUE INDEX CONCURRENTLY uq_age ON users (age)",
+    "ALTER TABLE users ADD CONSTRAINT uq_age UNIQUE USING INDEX uq_age",
+    "CREATE TABLE things (id int NOT NULL, n int NOT NULL)",
+    "ALTER TABLE things ALTER n ADD GENERATED ALWAYS AS IDENTITY",
+    "ALTER TABLE things ALTER n DROP IDENTITY",
+    "ALTER TABLE things ADD PRIMARY KEY (id)",
+    "CREATE TYPE mood AS ENUM ('low')",
+    "ALTER TYPE mood RENAME VALUE 'low' TO 'high'",
+    "INSERT INTO things VALUES (1, 1)",
+    "DO $$ BEGIN UPDATE things SET n = n + 1; END $$",
+    "DO $$ BEGIN UPDATE things SET id = 7 WHERE id = 1; COMMIT; END $$",
+    "CALL add_ten()",
+    "VACUUM things",
+]
+ADD_TEN = """CREATE PROCEDURE add_ten() LANGUAGE plpgsql AS
+$$ BEGIN UPDATE things SET n = 12 WHERE n = 2; COMMIT; END $$"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_no_statement_of_a_block_is_done_twice(
+    copy: WorkspaceCopy, fresh_database_url: str
+) -> None:
+    copy.run("migrate")
+    execute(fresh_database_url, ADD_TEN)
+    lines = "".join(f"    op.execute({each!r})\n" for each in NONE_TWICE)
+    block = f"with op.get_context().autocommit_block():\n{lines}"
+    copy.add_revision("aaaaaaaaaaa1", USERS, block)
+
+    numbers = map(str, range(1, len(NONE_TWICE) + 1))
+    struck = copy.start_python("-c", STRUCK, *numbers)
+    _, err = struck.communicate(timeout=150)
+    assert struck.returncode == 0, err
+    finished = copy.run("migrate")
+
+    assert finished.code == 0, finished.err
+    assert fetch(fresh_database_url, "SELECT id, n FROM things") == [(7, 12)]
+    assert fetch(fresh_database_url, "SELECT unnest(enum_range(NULL::mood))::text") == [("high",)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "wrong",
+    ["ALTER TABLE users DROP COLUMN missing", "CREATE INDEX CONCURRENTLY ix ON missing (age)"],
+)
+def test_a_wrong_statement_behind_what_a_killed_run_did_is_not_taken_for_done(
+    copy: WorkspaceCopy, wrong: str
+) -> None:
+    copy.add_revision("aaaaaaaaaaa1", USERS, IN_PARTS)
+    [file] = copy.versions.glob("aaaaaaaaaaa1*")
+    text = file.read_text()
+    file.write_text(text.replace("SELECT 1 / 1", "SELECT pg_terminate_backend(pg_backend_pid())"))
+    copy.run("migrate")
+    file.write_text(text.replace("SELECT 1 / 1", wrong))
+
+    outcome = copy.run("migrate")
+
+    assert outcome.code == 1
+    assert "missing" in outcome.err
+
+
+def test_a_revision_changes_the_lock_timeout_of_no_other(
+    copy: WorkspaceCopy, fresh_database_url: str
+) -> None:
+    """Nor of its blocks, where only what lets others pass waits for longer."""
+    copy.add_revision("aaaaaaaaaaa1", USERS, 'op.execute("SET lock_timeout = 0")')
+    copy.add_revision(
+        "aaaaaaaaaaa2",
+        "aaaaaaaaaaa1",
+        """
+        op.execute("CREATE TABLE seen AS SELECT 1 AS number, current_setting('lock_timeout') AS value")
+        op.execute("ALTER TABLE users ADD CONSTRAINT a CHECK (age > 0) NOT VALID")
+        op.execute("ALTER TABLE users ADD CONSTRAINT b CHECK (age > 0) NOT VALID")
+        op.execute("CREATE FUNCTION see() RETURNS event_trigger LANGUAGE plpgsql AS "
+                   "$$ BEGIN INSERT INTO seen SELECT max(number) + 1, current_setting('lock_timeout') FROM seen; END $$")
+        op.execute("CREATE EVENT TRIGGER see ON ddl_command_end WHEN tag IN ('ALTER TABLE') "
+                   "EXECUTE FUNCTION see()")
+        with op.get_context().autocommit_block():
+            op.execute("/* a */ ALTER TABLE ONLY users VALIDATE CONSTRAINT a")
+            op.execute("ALTER TABLE users VALIDATE CONSTRAINT b, ADD COLUMN nick text")
+        op.execute("ALTER TABLE users ADD COLUMN word text")
+        """,
+    )
+
+    outcome = copy.run("migrate")
+
+    assert outcome.code == 0, outcome.err
+    seen = fetch(fresh_database_url, "SELECT value FROM seen ORDER BY number")
+    assert seen == [("2s",), ("1min",), ("2s",), ("2s",)]
 
 
 @pytest.mark.slow
