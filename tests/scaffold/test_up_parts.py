@@ -211,17 +211,15 @@ async def test_an_edit_of_the_same_size_in_the_same_second_is_taken_up(
         os.utime(folder / "code.py", ns=(0, 1_790_000_000_000_000_000 + value))
 
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-    folder = tmp_path / "services/one"
-    folder.mkdir(parents=True)
-    for name in ("__init__.py", "bootstrap.py"):
-        (folder / name).write_text("")
+    listener = socket.create_server(("127.0.0.1", 0))
+    folder = written_service(tmp_path, "one", listener.getsockname()[1])
     (folder / "app.py").write_text(
         "import os, signal, socket\nimport code\n\nprint(code.VALUE)\n"
         "with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:\n"
         "    sender.sendto(b'READY=1\\nX_CLOSED=1', os.environ['NOTIFY_SOCKET'])\nsignal.pause()\n"
     )
     edit(1)
-    with made_fleet(tmp_path) as fleet, socket.create_server(("127.0.0.1", 0)) as listener:
+    with made_fleet(tmp_path) as fleet, listener:
         service = service_at(fleet, "one", listener)
         service.folder = folder
         fleet.services["one"] = service
