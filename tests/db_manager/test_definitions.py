@@ -496,7 +496,7 @@ def test_an_index_that_only_seems_to_be_there_is_a_difference(
 def test_a_constraint_that_was_never_validated_is_a_difference(
     fresh_database_url: str, tmp_path: Path
 ) -> None:
-    owner = Column("owner", ForeignKey("things.id", name=conv("fk")))
+    owner: Column[int] = Column("owner", ForeignKey("things.id", name=conv("fk")))
     model = table(owner, CheckConstraint("age > 0", name=conv("ck")))
     as_it_was = [
         "ALTER TABLE things DROP CONSTRAINT fk, DROP CONSTRAINT ck",
