@@ -43,11 +43,12 @@ _NULL = r"\(*(?:CAST ?\( ?)?NULL\b"
 _TRUE = r"(?:TRUE|1 ?= ?1)"
 _SOME = rf"(?!{_TRUE} ?(?:RETURNING .*)?$)"
 """Of a condition: one that not every row keeps."""
-_EQUALITY = rf"(?!\d){_NAME} ?= ?(?!\d){_NAME}"
-_JOINED = rf"(?:FROM|USING) [^…]* WHERE {_EQUALITY}(?: AND {_EQUALITY})* ?(?:RETURNING .*)?$"
+_OF_COLUMN = rf"(?!\d|(?:TRUE|FALSE|NULL)\b){_NAME}"
+_EQUALITY = rf"{_OF_COLUMN} ?= ?{_OF_COLUMN}"
+_JOINED = rf"\b(?:FROM|USING) [^…]* WHERE {_EQUALITY}(?: AND {_EQUALITY})* ?(?:RETURNING .*)?$"
 """Of an UPDATE or DELETE: rows that another table has, however many."""
 _OF_DEFAULT = r"(?:(?!\b(?:CHECK|REFERENCES|UNIQUE|PRIMARY|CONSTRAINT|GENERATED)\b).)*?"
-_BRIEF = r"'?(?:(?:[1-9]\d{0,2}|1\d{3}|2000) ?(?:ms)?|[12] ?s)'?$"
+_BRIEF = r"'?(?:(?:[1-9]\d{0,2}|1\d{3}|2000) ?(?:ms)?|(?:0?\.\d+|1(?:\.\d+)?|2) ?s)'?(?:$|[,)])"
 """Of a time: no longer than lock.LOCK_TIMEOUT, two seconds."""
 _SERIAL = r"(?:(?:BIG|SMALL)?SERIAL|SERIAL[248])\b"
 
@@ -64,7 +65,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
         "rewrites",
         rf"{_ALTER}ADD (?:COLUMN )?(?!CONSTRAINT)(?=.* (?:DEFAULT {_OF_DEFAULT}{VOLATILE.pattern}|STORED\b|GENERATED "
         rf"(?:BY DEFAULT|ALWAYS) AS IDENTITY|{_SERIAL}))",
-        "has a value of its own for each row: the table is written anew, and its readers wait meanwhile",
+        "may have a value of its own for each row: the table is then written anew, and its readers wait meanwhile",
     ),
     (
         "rewrites",
@@ -123,7 +124,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     (
         "locks-table",
         rf"SET (?:LOCAL |SESSION )?lock_timeout ?(?:=|TO\b)(?! ?{_BRIEF})|RESET (?:lock_timeout|ALL)\b|DISCARD ALL\b"
-        r"|SELECT .*\bset_config ?\( ?'lock_timeout'",
+        rf"|SELECT .*\bset_config ?\( ?'lock_timeout' ?,(?! ?{_BRIEF})",
         "has statements wait for locks for longer than migrate lets them, and others behind them",
     ),
     (
@@ -239,7 +240,8 @@ _BLOCK = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """What PL/pgSQL has before a statement."""
-_SETTING = re.compile(r"'(?:lock_timeout|\d+ ?\w*)'", re.IGNORECASE)
+_SETTING = re.compile(r"'(?:lock_timeout|\d*\.?\d+ ?\w*)'", re.IGNORECASE)
+_CHANGES_ROWS = re.compile(r"\b(?:UPDATE|DELETE|MERGE|TRUNCATE)\b", re.IGNORECASE)
 _INNERMOST = re.compile(r"\(([^()]*)\)")
 _PRELUDE = re.compile(r"SET |COMMENT ON ", re.IGNORECASE)
 _ACCEPTANCE = re.compile(r"#\s*accept\s+(?P<rule>[\w-]+):\s*\S")
@@ -396,11 +398,14 @@ def statements_of(text: str) -> Iterator[str]:
 
 def _levels(text: str) -> Iterator[str]:
     """Yield what is in parentheses, the innermost first, and the statement with `…` for each."""
-    while found := _INNERMOST.search(text):
-        inner = found[1].strip()
-        yield inner
-        rest = "TRUE" if re.fullmatch(_TRUE, inner, re.IGNORECASE) else "…"
-        text = f"{text[: found.start()]}{rest}{text[found.end() :]}"
+    before = None
+    while text != before:
+        before = text
+        yield from (found[1].strip() for found in _INNERMOST.finditer(text))
+        text = _INNERMOST.sub(
+            lambda found: "TRUE" if re.fullmatch(_TRUE, found[1].strip(), re.IGNORECASE) else "…",
+            text,
+        )
     yield text
 
 
@@ -436,8 +441,9 @@ def _judge(statements: list[Statement] | str, phase: str | None) -> Iterator[tup
     added = _columns_of(_ADDED, statements)
     added |= _columns_of(_NEW, statements) & _columns_of(_GETS_DEFAULT, statements)
     for each in statements:
+        levels = [*_levels(each.text)] if _CHANGES_ROWS.search(each.text) else []
         for rule, form, why in _COMPILED:
-            texts = _levels(each.text) if rule == "changes-rows" else [each.text]
+            texts = levels if rule == "changes-rows" else [each.text]
             found = next(filter(None, map(form.match, texts)), None)
             if found is None:
                 continue

@@ -51,10 +51,11 @@ _STABLE = (
     "|array_fill|string_to_array|(?:int[48]|num|ts|tstz|date)range"
     "|and|or|not|in|any|all|case|when|then|else|is|between|like|default"
     "|varchar|varying|char|character|bpchar|numeric|decimal|float|bit|varbit|time|timetz|timestamp"
-    "|timestamptz|interval"
+    "|timestamptz|interval|check|references|unique|key|current_time(?:stamp)?|localtime(?:stamp)?"
+    "|left|right|lpad|rpad|repeat|mod|power|sqrt|point|to_tsvector|vector|halfvec|hstore"
 )
 VOLATILE = re.compile(
-    rf"(?<![\w.\"])(?!(?:pg_catalog\.)?(?:{_STABLE})\s*\()[\w.\"]+\s*\(", re.IGNORECASE
+    rf"(?<![\w.\":])(?!(?:pg_catalog\.)?(?:{_STABLE})\s*\()[\w.\"]+\s*\(", re.IGNORECASE
 )
 """What a default is made of that may be another one for each row: a function that is not known."""
 

@@ -37,7 +37,7 @@ _REPEATED = {
 """What PostgreSQL says of a statement in no transaction that is done already, by its first word."""
 _IN_NO_TRANSACTION = frozenset({"25001", "2D000"})
 """What it says of one that can be in none, or that commits by itself."""
-_BEFORE = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+_BEFORE = r"(?:\s|--[^\n]*+(?:\n|\Z)|/\*(?:[^*]|\*(?!/))*+\*/)*+"
 _FIRST_WORD = re.compile(rf"{_BEFORE}(\w*)", re.DOTALL)
 _CONCURRENTLY = (
     r"(?:(?:CREATE\s+(?:UNIQUE\s+)?|DROP\s+)INDEX\s+CONCURRENTLY|REINDEX\b.*\bCONCURRENTLY"
@@ -206,8 +206,19 @@ class Progress:
         self, step: HalfDone, statement: str, connection: Connection, run: Callable[[], Any]
     ) -> Any:
         """Run a statement in one transaction with its count, or before it where it can be in none."""
-        wait = self._wait if _LETS_OTHERS_PASS.fullmatch(statement) else self._timeout
-        _limit_waiting(connection, wait)
+        if _LETS_OTHERS_PASS.fullmatch(statement):
+            before = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
+            _limit_waiting(connection, self._wait)
+            try:
+                return self._execute_once(step, statement, connection, run)
+            finally:
+                with suppress(DBAPIError, InvalidRequestError):
+                    connection.exec_driver_sql(f"SET lock_timeout = '{before}'")
+        return self._execute_once(step, statement, connection, run)
+
+    def _execute_once(
+        self, step: HalfDone, statement: str, connection: Connection, run: Callable[[], Any]
+    ) -> Any:
         if not _IS_APART.match(statement):
             connection.exec_driver_sql("BEGIN")
             try:

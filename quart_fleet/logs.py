@@ -52,17 +52,24 @@ _SECRET_TEXT = re.compile(
     r"""(?:\\*+["']?\s*+(?:=>?|:(?!//))\s*+|\\*+["']\s*+,\s*+(?=b?\\*+["'])"""
     r"""|(?:, [\w", ]{0,200}+)?\)=(?=\())"""
     r"""|bearer\s++(?=\S{6})))"""
-    rf"""(?:{_STRING}|[\w.]*+{_BRACKETS}"""
+    rf"""(?!\*{{3}})(?:{_STRING}|[\w.]*+{_BRACKETS}"""
     r"""|(?:Basic|Bearer|Digest|Negotiate|Token)\s++[^\s,;'"]++|[^\s,;&)\]}'"]++)""",
     re.IGNORECASE,
 )
-_HEADERS = re.compile(r"((?:authorization|cookie)\s*+[:=]\s*+).+", re.IGNORECASE)
+_CREDENTIALS = r"""(?:[\w-]++="[^"]*+"|[^\s,\\]++)"""
+_HEADERS = re.compile(
+    rf"(authorization\s*+[:=]\s*+)[\w-]++\s++{_CREDENTIALS}(?:\s*+,\s*+[\w-]++={_CREDENTIALS})*+"
+    r"|(cookie\s*+:\s*+)(?:(?!\\[rn]).)+"
+    r"|(cookie\s*+=\s*+)[^\s;]++(?:;\s*+[^\s;=]++=[^\s;]++)*+",
+    re.IGNORECASE,
+)
 """Whose values have more than one word."""
-_ROW = re.compile(r"(Failing row contains \()(?:.*?(?=\)\.(?:\s|\\n|\Z))|.*)", re.DOTALL)
+_ROW = re.compile(r"(Failing row contains \()(?:.*?(?=\)\.(?:[\s'\"]|\\n|\Z))|.*)", re.DOTALL)
 """What PostgreSQL says of a row that it refuses."""
 _ADDRESS = re.compile(r"(?<!\S)\S+@")
 _URL_PASSWORD = re.compile(
-    r"""((?:\\*+/){2}[^\s/?#@:"'<>\\]*+:)(?!\d{1,5}[/?#"'<>])[^@]*+@(?:[^"'<>]*@)?"""
+    r"""((?<!\\)(?:\\*+/){2}[^\s/?#@:\["'<>\\]*+:)(?!\d{1,5}[/?#"'<>])"""
+    r"""(?:[^@"]|"(?![,:}\]]))*+@(?:[^"'<>]*@)?"""
 )
 """Of such an address, to the last `@` before a quote; what looks like a port is none."""
 
@@ -136,10 +143,14 @@ def hide(text: str) -> str:
     if "@" in text and "/" in text:
         text = _ADDRESS.sub(lambda found: _URL_PASSWORD.sub(rf"\g<1>{HIDDEN}@", found[0]), text)
     if _SECRET_NAME.search(text):
-        text = _SECRET_TEXT.sub(rf"\g<1>{HIDDEN}", _HEADERS.sub(rf"\g<1>{HIDDEN}", text))
+        text = _SECRET_TEXT.sub(rf"\g<1>{HIDDEN}", _HEADERS.sub(_without_value, text))
     if "Failing row" in text:
         text = _ROW.sub(rf"\g<1>{HIDDEN}", text)
     return text
+
+
+def _without_value(found: re.Match[str]) -> str:
+    return f"{found[1] or found[2] or found[3]}{HIDDEN}"
 
 
 def read_levels(text: str) -> dict[str, int]:

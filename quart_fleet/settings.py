@@ -343,7 +343,7 @@ class ServiceSettings(DatabaseSettings):
         return self
 
 
-_CUT_URL = re.compile(r"DATABASE_URL\s*=\s*[\w+]+://[^#@]*\s#.*@", re.IGNORECASE)
+_CUT_URL = re.compile(r"DATABASE_URL\s*=\s*[\w+]+://[^\s/#@:]*:[^#@/]*\s#\S*@", re.IGNORECASE)
 """An address in whose password python-dotenv takes a comment to begin."""
 
 

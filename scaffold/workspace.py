@@ -1,7 +1,6 @@
 """The workspace: where it is, and everything in it that a new service has to fit in with."""
 
 import ast
-import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -37,8 +36,6 @@ _SETTING = re.compile(
 )
 _HOST = "127.0.0.1"
 """Where a service listens by itself."""
-_ENVIRONMENT = "the environment"
-"""Where a port may come from that is in no file."""
 _MODULES = ("__init__.py", "app.py", "bootstrap.py", "settings.py")
 _LAYERS = ("domain", "application", "infrastructure")
 """What makes a folder below services/ a service: one of these modules, or Python in a layer."""
@@ -76,7 +73,7 @@ class Service:
     """Of its settings; that of its own .env may differ from the default."""
     port: int | None
     port_place: str
-    """Where the port is said, as a file with its line, from the workspace's root; empty without."""
+    """File and line of the port, from the workspace's root; empty without a port."""
     entities: frozenset[str]
     missing: tuple[str, ...]
     """Files that a service cannot do without and that are gone."""
@@ -94,7 +91,6 @@ class Service:
             if port := settings.get("SERVICE_PORT"):
                 ports.append((port.value, f"{SERVICES}/{folder.name}/{file}:{port.line}"))
         port_text, port_place = ports[0] if ports else ("", "")
-        host = found["settings.py"].get("HOST")
         return cls(
             folder=folder,
             names=tuple(names),
@@ -106,27 +102,26 @@ class Service:
                 for name in ("__init__.py", "app.py", "bootstrap.py")
                 if not (folder / name).is_file()
             ),
-            host=host.value if host else _HOST,
         )
 
-    def as_run(self, environment: Mapping[str, str]) -> Self:
-        """Return it as it runs on this machine; raises UnreadableFileError.
+    def as_run(self) -> Self:
+        """Return it as it runs on this machine, by its .env; raises UnreadableFileError.
 
-        The environment counts, then its .env, then what it has for every machine: as where it
-        reads its settings itself. PORT, which many shells have for something else, is that of a
-        .env alone.
+        What the environment has of these is no service's alone.
         """
         # A .env that is missing is made of its example.
         files = [self.folder / name for name in (".env", ".env.example")]
         file = next((each for each in files if each.is_file()), None)
-        own = dotenv_values(stream=StringIO(read_text(file))) if file else {}
-        place, found = f"{SERVICES}/{self.package}/.env", self
-        for source, values in ((place, own), (_ENVIRONMENT, environment)):
-            if port := values.get("SERVICE_PORT") or (values is own and values.get("PORT")):
-                found = replace(found, port=_read_port(port), port_place=source)
-            if name := values.get("SERVICE_NAME"):
-                found = replace(found, names=(name, *found.names))
-            found = replace(found, host=values.get("HOST") or found.host)
+        if file is None:
+            return self
+        own, lines = dotenv_values(stream=StringIO(read_text(file))), read_settings(file)
+        found = replace(self, host=own.get("HOST") or self.host)
+        if name := own.get("SERVICE_NAME"):
+            found = replace(found, names=(name, *self.names))
+        if port := own.get("SERVICE_PORT") or own.get("PORT"):
+            line = f":{lines['SERVICE_PORT'].line}" if "SERVICE_PORT" in lines else ""
+            place = f"{SERVICES}/{self.package}/{file.name}{line}"
+            found = replace(found, port=_read_port(port), port_place=place)
         return found
 
     @property
@@ -241,10 +236,10 @@ def choose_services(workspace: Workspace, names: Collection[str]) -> list[Servic
 
     Raises ScaffoldError.
     """
-    services = [each.as_run(os.environ) for each in workspace.services()]
+    services = [each.as_run() for each in workspace.services()]
     if not services:
         raise ScaffoldError("No service yet. Make one: python -m scaffold user-service 8081")
-    by_name = {name: each for each in services for name in each.names}
+    by_name = {name: each for each in reversed(services) for name in each.names}
     by_name |= {each.called: each for each in services} | {each.package: each for each in services}
     for name in names:
         if name not in by_name:
@@ -290,12 +285,10 @@ def find_shared_ports(services: Collection[Service]) -> list[str]:
         owner = owners.setdefault(port, service)
         if owner is service:
             continue
-        remedy = f"give one of them another, such as {next_free_port(port, services)}"
-        if service.port_place == owner.port_place == _ENVIRONMENT:
-            remedy = "unset it there, and set another one in the .env of each"
+        free = next_free_port(port, services)
         sentences.append(
             f"{service.port_place}: port {port} is also that of {owner.called!r} "
-            f"({owner.port_place}): {remedy}."
+            f"({owner.port_place}): give one of them another, such as {free}."
         )
     return sentences
 

@@ -352,10 +352,7 @@ class ServiceClient:
             bound = None  # answered: what is sent of it now takes the time that it takes
         if bound is not None:
             end = min(end, bound.ends - RESERVE)
-            if operation.method == "GET":
-                bound.waits.add(wait)
-            else:
-                bound.has_written = True
+            bound.has_written = bound.has_written or operation.method != "GET"
         headers, written = _propagated_context(), None
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -370,6 +367,8 @@ class ServiceClient:
             if each is not None
             for one in (each if isinstance(each, list | tuple) else [each])
         ]
+        if bound is not None and operation.method == "GET":
+            bound.waits.add(wait)
         try:
             with self._observing(operation, path, headers) as observed:
                 call = _Call(path, pairs, headers, written, begun, end, observed)

@@ -380,6 +380,8 @@ SHORT_CLOSE_TIMEOUT = 0.5
 """Seconds that a connection gets to end in good order after its request has ended."""
 PING_TIMEOUT = 2.0
 """Seconds that a probe of readiness takes at most."""
+_OF_QUERIES = ("buffile.c", "dsm_impl.c")
+"""Where PostgreSQL says in its own source that a query alone has no space."""
 FULL_DISK_MEMORY = 10.0
 """Seconds that a full disk is remembered: readiness writes nothing that would tell of it. One statement
 takes no process out of service that is asked three times, and without requests it comes back."""
@@ -507,7 +509,9 @@ class Database:
 
     def note_full_disk(self, error: BaseException | None) -> None:
         """Remember for a while that the server had no space, where this says so."""
-        if isinstance(error, asyncpg.DiskFullError):
+        # Parts of a query that are too large for the memory or the disk meant for them are no rows.
+        source = getattr(error, "server_source_filename", None)
+        if isinstance(error, asyncpg.DiskFullError) and source not in _OF_QUERIES:
             self._full_until = monotonic() + FULL_DISK_MEMORY
 
     def keep(self, task: "asyncio.Task[None]") -> None:

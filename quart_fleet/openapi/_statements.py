@@ -13,7 +13,7 @@ from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleTy
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
-from quart import Response, jsonify
+from quart import Response, jsonify, make_response
 from werkzeug.exceptions import HTTPException
 
 from quart_fleet.errors import ServiceError
@@ -48,6 +48,8 @@ _PLAIN = {
     ast.JoinedStr: "a text",
 }
 """What is seen to be no answer of an envelope, nor a DTO."""
+_WITHOUT_BODY = (204, 304)
+"""Statuses of answers that have no envelope."""
 
 
 Values = Mapping[str, Sequence[ast.expr]]
@@ -133,13 +135,30 @@ def differing_answer(answer: ast.expr, scope: Mapping[str, Any]) -> str | None:
     if type(answer) in _PLAIN:
         return _PLAIN[type(answer)]
     made = constant_of(answer.func, scope) if isinstance(answer, ast.Call) else None
-    is_response = isinstance(made, type) and issubclass(made, Response)
-    return f"{shortened(answer)} without the envelope" if is_response or made is jsonify else None
+    is_response = is_whole_response(answer, scope) or made is jsonify
+    is_bare = is_response and has_no_body(answer, scope)
+    return f"{shortened(answer)} without the envelope" if is_response and not is_bare else None
+
+
+def is_whole_response(answer: ast.expr, scope: Mapping[str, Any]) -> bool:
+    """Whether an answer is a response of Quart's that is made by hand."""
+    made = constant_of(answer.func, scope) if isinstance(answer, ast.Call) else None
+    return isinstance(made, type) and issubclass(made, Response)
+
+
+def has_no_body(answer: ast.expr, scope: Mapping[str, Any]) -> bool:
+    """Whether a response that is made by hand has a status of which no body is sent."""
+    if not isinstance(answer, ast.Call):
+        return False
+    given = [*answer.args[1:2], *(one.value for one in answer.keywords if one.arg == "status")]
+    return any(constant_of(one, scope) in _WITHOUT_BODY for one in given)
 
 
 def values_in(tree: ast.AST) -> Values:
     """Return what each name of a function is assigned; of one that is set in another way too, itself."""
     found, times = defaultdict[str, list[ast.expr]](list), Counter[str]()
+    if isinstance(tree, _FUNCTIONS):
+        times.update(each.arg for each in ast.walk(tree.args) if isinstance(each, ast.arg))
     for node in nodes_of(tree, _INNER):
         match node:
             case (
@@ -314,6 +333,14 @@ class _Reader:
     def read_answer(self, answer: ast.expr, inner: set[str]) -> None:
         """Read what makes an answer, but for what is read by its statements: envelopes, inner functions."""
         function = answer.func if isinstance(answer, ast.Call) else answer
+        if isinstance(answer, ast.Call) and constant_of(function, self._scope) is make_response:
+            for one in (
+                each for given in answer.args for each in expressions_of(given, self._values)
+            ):
+                self.read_answer(one, inner)
+            return
+        if has_no_body(answer, self._scope) and is_whole_response(answer, self._scope):
+            return
         is_inner = isinstance(function, ast.Name) and function.id in {*inner, "abort"}
         if not is_inner and not find_envelope(function, self._scope):
             self.read_function(answer)

@@ -104,7 +104,7 @@ class Connection(ABC):
         """
         untaken = self.transport.get_write_buffer_size()
         if sys.platform == "linux":
-            with suppress(OSError):  # a sandbox may not know of it
+            with suppress(OSError, ValueError):  # a sandbox may not know of it, or it is closed
                 client = self.transport.get_extra_info("socket")
                 sent = fcntl.ioctl(client.fileno(), termios.TIOCOUTQ, b"\0" * 4)  # SIOCOUTQ
                 untaken += int.from_bytes(sent, sys.byteorder)

@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -344,7 +343,7 @@ def find_settings(patient: Patient) -> Iterator[Finding]:
     for sentence in find_shared_ports(patient.services):
         problem, _, remedy = sentence.rpartition(": ")
         yield Finding(f"{problem}.", remedy.removesuffix("."))
-    for service in (each.as_run(os.environ) for each in patient.services):
+    for service in (each.as_run() for each in patient.services):
         if service.port and is_served(service.port) and not _answers(service):
             yield Finding(
                 f"Port {service.port} of {service.called} belongs to another program here.",

@@ -27,7 +27,7 @@ _LEAST = ("minLength", "minItems", "minProperties", "minContains")
 _MOST = ("maxLength", "maxItems", "maxProperties", "maxContains")
 _BOUNDS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 _SINGLE = ("multipleOf", "pattern", "format", "uniqueItems")
-_FREE_WHERE_FALSE = ("uniqueItems", "not")
+_FREE_WHERE_FALSE = ("deprecated", "nullable", "not", "uniqueItems")
 """Keywords that refuse nothing where they are false; of others that is a schema which takes no value."""
 _REST = (("unevaluatedProperties", "additionalProperties"), ("unevaluatedItems", "items"))
 """Keywords of parts that no schema has, which are those of the schema itself in one without others."""
@@ -84,12 +84,17 @@ class Schemas:
 
     def compare_marks(self, given: Any, taken: Any, place: str) -> Iterator[str]:
         """Yield what annotations say: that clients send or get a value no more, or tell forms otherwise."""
+        if not (isinstance(given, dict) and isinstance(taken, dict)):
+            return  # one of them has no such field
         mark, words = ("readOnly", "read") if self.is_request else ("writeOnly", "written")
         sides = ((given, self.given), (taken, self.taken))
         old, new = self._sides(*(find_said(mark, *side) for side in sides))
         if new and not old:
             yield f"{place} is only {words} now"
         one, other = (find_said("discriminator", *side) for side in sides)
+        tells = other.get("propertyName") if other else None
+        if one is None and all(tells in each.get("required", ()) for each in forms_of(*sides[0])):
+            return
         if other and not (
             one
             and one.get("propertyName") == other.get("propertyName")

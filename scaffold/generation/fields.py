@@ -88,6 +88,11 @@ _OF_PYDANTIC = frozenset(
 """Attributes of a DTO's class, which no field may hide."""
 _OF_SQLALCHEMY = ("metadata", "registry", "type_annotation_map")
 """Attributes of a model's class."""
+_AROUND_LOOPS = frozenset(
+    {"added", "all_of", "database", "date", "datetime", "deepcopy", "entity", "field", "next"}
+    | {"pytest", "record_id", "self", "stored", "store_references", "time", "timedelta", "zip"}
+)
+"""Names beside the loops over parts in the generated code."""
 _LONGEST_EXAMPLE = 30
 """Characters of a text in a message that shows a pattern's form."""
 _BUILTIN = frozenset({"list", "object", "tuple"})
@@ -1151,8 +1156,8 @@ class Part(Resource):
 
     @property
     def variable(self) -> str:
-        """The variable of loops over an owner's parts, apart from all that is around them: `each_line`."""
-        return f"each_{self.singular}"
+        """The variable of loops over an owner's parts: `line`."""
+        return f"{self.singular}{'_' * (self.singular in _AROUND_LOOPS)}"
 
     @property
     def owner_column(self) -> str:

@@ -466,7 +466,7 @@ def describe_resource(resource: Resource, service: str) -> Words:
     told = _told(resource)
     told_names = tuple(one.field.name for one in told if one.items is None)
     told_parts = [
-        (one.items.name, one.field.attribute, one.items.part.variable)
+        (one.items.name, one.field.attribute, one.items.part.singular)
         for one in told
         if one.items and one.items.count
     ]

@@ -119,6 +119,8 @@ def check_fleet(fleet: FleetDescription, document: Document) -> None:
                     scanner.refuse_word(client.provider, "service to call", others, 0)
         for resource in service.resources:
             path = (service.name, resource.name)
+            with document.placing(path):
+                check_words(resource)
             places = {path: resource} | {(*path, one.name): one for one in resource.parts}
             for place, described in places.items():
                 with document.placing(place):
@@ -129,6 +131,20 @@ def check_fleet(fleet: FleetDescription, document: Document) -> None:
                     check_identifiers(described, tables, owner)
     _check_circles(fleet, document, names.resources)
     _check_lengths(fleet, document, names.resources)
+
+
+def check_words(resource: ResourceDescription) -> None:
+    """Raise DescriptionError for a word of an enum that lists take for no value."""
+    indexed = {column.name for columns in resource.index for column in columns}
+    for one in () if resource.is_contract else resource.fields:
+        is_filter = one.is_indexed or one.unique or one.name in indexed
+        if is_filter and one.optional and "null" in one.type.words:
+            text = str(one)
+            Scanner(text).refuse(
+                "Lists call no value null",
+                "Leave out the ?, or choose another word.",
+                text.index("?"),
+            )
 
 
 def check_parts(resource: ResourceDescription) -> None:

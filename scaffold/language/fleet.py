@@ -270,7 +270,7 @@ def put_fields(text: str, service: str, name: str, fields: Iterable[FieldDescrip
         document = Document(after, FILE)
         path = _path(document, service, *name.split("."))
         block = _table(document, path)
-        if field.name in block:
+        if isinstance(block.get(field.name), str):
             statement = _find_field(document, path, field.name)
             known = parse_field(f"{field.name}:{block[field.name]}", has_active=False)
             described = replace(field, was=field.was or known.was)

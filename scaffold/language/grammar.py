@@ -105,11 +105,8 @@ def parse_field(text: str, *, has_active: bool = True) -> FieldDescription:
     scanner.expect(":", "A field is NAME:TYPE, as in 'price:decimal(10,2):min(0)'")
     start = scanner.position
     kind = parse_type(scanner)
-    if scanner.rest.startswith("?") and (kind.name in _OF_MANY or "null" in kind.words):
-        is_word = "null" in kind.words
-        problem = "Lists call no value null" if is_word else f"{kind.name} is never null"
-        allowed = ", or choose another word." if is_word else ": left out is []."
-        scanner.refuse(problem, f"Leave out the ?{allowed}")
+    if kind.name in _OF_MANY and scanner.rest.startswith("?"):
+        scanner.refuse(f"{kind.name} is never null", "Leave out the ?: left out is [].")
     field = FieldDescription(name=name, type=kind, optional=scanner.take("?"))
     if kind.on_delete == "set_null" and not field.optional:
         scanner.refuse("set_null wants a field that may be null", f"{kind}?", start)

@@ -198,7 +198,7 @@ class Process(asyncio.DatagramProtocol):
         if self._explanation and code >= 0:
             return f"{how}: {self._explanation}"
         last = self._said[-1].strip() if self._said else ""
-        if code > 0:
+        if code > 0 and not last.startswith("Error: "):
             last = find_exception(self._said, root) or last
         # A signal explains itself, so that a line of the log would only look like its cause.
         if not last or (code < 0 and self._ends_well):
@@ -298,7 +298,7 @@ class SupervisedService:
     @property
     def variables(self) -> dict[str, str]:
         """What its processes are told besides the environment of all."""
-        return {"SERVICE_PORT": str(self.port), **self.environment}
+        return {"SERVICE_NAME": self.name, "SERVICE_PORT": str(self.port), **self.environment}
 
     def show(self, line: str) -> str:
         """Show a line of a process; return what it says."""

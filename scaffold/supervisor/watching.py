@@ -206,7 +206,7 @@ class _Looks:
 
     def _read(self, folder: Path) -> Service:
         """Read a service as it runs in this fleet; raises ConfigurationError and OSError."""
-        return Service.read(folder).as_run(self._fleet.environment)
+        return Service.read(folder).as_run()
 
     async def _add(self, folder: Path, state: State) -> None:
         """Have the service of a folder up; where that cannot be, say why, once."""

@@ -227,6 +227,8 @@ def test_a_field_named_a_secret_is_hidden(name: str, logger: logging.Logger) -> 
         (r"http:\/\/u:hunter2@h", r"http:\/\/u:***@h"),
         ('["http://u:hunter2@h","x@y"]', '["http://u:***@h","x@y"]'),
         ('["http://h:8081","x@y"]', None),
+        ('{"url":"http://[::1]:8081/x","email":"a@b.c"}', None),
+        ('{"id":"urn://isbn:abc","name":"joe","email":"j@x.com"}', None),
     ],
 )  # fmt: skip
 def test_a_password_inside_of_an_address_is_hidden(text: str, shown: str | None) -> None:
@@ -248,6 +250,10 @@ def test_a_password_inside_of_an_address_is_hidden(text: str, shown: str | None)
         ("sent Bearer hunter2 to it", "sent Bearer *** to it"),
         ("Authorization: ApiKey hunter2", "Authorization: ***"),
         ("Authorization: AWS4 Credential=a, Signature=hunter2", "Authorization: ***"),
+        ('Authorization: Digest username="a b", response="hunter2", x', "Authorization: ***, x"),
+        ("authorization: user 7 lacks orders:read", "authorization: *** lacks orders:read"),
+        ("Cookie: a=1; b=hunter2\\r\\nHost: x", "Cookie: ***\\r\\nHost: x"),
+        ("cookie=abc path=/x", "cookie=*** path=/x"),
         ("Cookie=a; b=hunter2", "Cookie=***"),
         ("Key (api_token)=(hunter2) already exists.", "Key (api_token)=*** already exists."),
         ("Key (token, id)=(hunter2, 1) already", "Key (token, id)=*** already"),

@@ -245,6 +245,8 @@ def test_a_mistake_is_shown_at_its_line(old: str, new: str, message: str) -> Non
         ("[mail-service]", '[order-service.order_line]\n_plural = "order_rows"\nname = "str"\n[mail-service]', "The class 'OrderLineEntity' of order-service.order_line is also that of order-service.order.line"),
         ("[mail-service]", '[mail-service.order_line]\n_plural = "order_rows"\nname = "str"\n[mail-service]', None),
         ("[mail-service]", '[order-service.order_status]\nname = "str"\n[mail-service]', None),
+        ('"str(80):unique"', '"str(80):unique"\nkind = "enum(null, a)?:index"', "Lists call no value null"),
+        ('"str(80):unique"', '"str(80):unique"\nkind = "enum(null, a)?"', None),
         ('"str(80):unique"', '"str(80):unique"\n_plural = "commit"', "'commit' is a method of every unit of work"),
         ('name = "str(80):unique"\n', "", "line 15: category has no field"),
         ("product =", "[order-service.order.x]\nproduct =", "line 44: line has no field"),

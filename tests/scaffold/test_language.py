@@ -159,11 +159,6 @@ def test_where_nothing_is_allowed_that_is_said() -> None:
             "many is never null:\n  x:many(y)?\n           ^\nLeave out the ?: left out is [].",
         ),
         (
-            "x:enum(null, a)?:index",
-            "Lists call no value null:\n  x:enum(null, a)?:index\n                 ^\n"
-            "Leave out the ?, or choose another word.",
-        ),
-        (
             "x:str:secret=a",
             "secret has no default:\n  x:str:secret=a\n              ^\nLeave it out.",
         ),

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -395,35 +396,32 @@ def written_service(root: Path, package: str, port: object, name: str = "", env:
 
 
 @pytest.mark.parametrize(
-    ("environment", "env", "expected"),
+    ("env", "expected"),
     [
-        ({}, "", ("user-service", "127.0.0.1", 18081)),
-        ({}, "DEBUG=True\nSERVICE_PORT=19000\n", ("user-service", "127.0.0.1", 19000)),
-        ({}, "PORT=19000\n", ("user-service", "127.0.0.1", 19000)),
-        ({}, "SERVICE_PORT=\n", ("user-service", "127.0.0.1", 18081)),
-        ({"SERVICE_PORT": "19001"}, "SERVICE_PORT=19000\n", ("user-service", "127.0.0.1", 19001)),
-        ({"PORT": "19001"}, "SERVICE_PORT=19000\n", ("user-service", "127.0.0.1", 19000)),
-        ({"SERVICE_PORT": ""}, "SERVICE_PORT=19000\n", ("user-service", "127.0.0.1", 19000)),
-        ({"HOST": "::1"}, "SERVICE_NAME=people\nHOST=0.0.0.0\n", ("people", "::1", 18081)),
-        ({}, "NUMBER=19000\nexport SERVICE_PORT=${NUMBER}\n", ("user-service", "127.0.0.1", 19000)),
+        ("", ("user-service", "127.0.0.1", 18081)),
+        ("DEBUG=True\nSERVICE_PORT=19000\n", ("user-service", "127.0.0.1", 19000)),
+        ("PORT=19000\n", ("user-service", "127.0.0.1", 19000)),
+        ("SERVICE_PORT=\n", ("user-service", "127.0.0.1", 18081)),
+        ("SERVICE_NAME=people\nHOST=0.0.0.0\n", ("people", "0.0.0.0", 18081)),
+        ("NUMBER=19000\nexport SERVICE_PORT=${NUMBER}\n", ("user-service", "127.0.0.1", 19000)),
     ],
 )
-def test_a_service_is_where_it_would_be_by_itself(
-    tmp_path: Path, environment: dict[str, str], env: str, expected: tuple[str, str, int]
+def test_a_service_is_where_its_own_file_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, env: str, expected: tuple[str, str, int]
 ) -> None:
+    for name in ("SERVICE_NAME", "SERVICE_PORT", "PORT", "HOST"):  # of none alone
+        monkeypatch.setenv(name, "20000")
     for name in (".env", ".env.example"):  # of which the former is made
         service = Service.read(written_service(tmp_path / name, "user_service", 18081))
         (service.folder / name).write_text(env)
 
-        here = service.as_run(environment)
+        here = service.as_run()
 
         assert (here.called, here.host, here.port) == expected
         assert service.port == 18081
 
 
-def test_ports_are_shared_where_services_run_with_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ports_are_shared_where_services_run_with_one(tmp_path: Path) -> None:
     written_service(tmp_path, "order_service", 18081)
     written_service(
         tmp_path, "user_service", 18081, env="SERVICE_PORT=19000\nSERVICE_NAME=people\n"
@@ -432,11 +430,13 @@ def test_ports_are_shared_where_services_run_with_one(
 
     assert find_shared_ports(choose_services(workspace, ["people", "order-service"])) == []
     assert [each.called for each in choose_services(workspace, ["user-service"])] == ["people"]
-    monkeypatch.setenv("SERVICE_PORT", "20000")
-    assert find_shared_ports(choose_services(workspace, [])) == [
-        "the environment: port 20000 is also that of 'order-service' (the environment): unset it "
-        "there, and set another one in the .env of each."
-    ]
+    for name in ("order_service", "user_service"):
+        (tmp_path / "services" / name / ".env").write_text("SERVICE_PORT=20000\n")
+    [told] = find_shared_ports(choose_services(workspace, []))
+    assert told.startswith(
+        "services/user_service/.env:1: port 20000 is also that of 'order-service' "
+        "(services/order_service/.env:1): give one of them another, such as "
+    )
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "99999", "-1", "no", "9" * 5000])
@@ -444,9 +444,9 @@ async def test_what_is_no_port_is_refused_by_its_place(tmp_path: Path, port: str
     committed = written_service(tmp_path, "order_service", port)
     own = written_service(tmp_path, "user_service", 18081, env=f"SERVICE_PORT={port}\n")
     with made_fleet(tmp_path) as fleet:
-        for folder, place in ((committed, "settings.py:3"), (own, ".env")):
+        for folder, place in ((committed, "settings.py:3"), (own, ".env:1")):
             with pytest.raises(ScaffoldError) as refused:
-                fleet.add(Service.read(folder).as_run({}))
+                fleet.add(Service.read(folder).as_run())
             assert str(refused.value).endswith(
                 f"its port in services/{folder.name}/{place} is no number from 1 to 65535."
             )
@@ -501,7 +501,7 @@ async def test_another_name_has_the_port_without_a_moment_in_which_it_is_closed(
     folder = written_service(tmp_path, "user_service", reserve_port())
     with made_fleet(tmp_path) as fleet:
         before = fleet.add(Service.read(folder))
-        now = fleet.add(Service.read(folder).as_run({"SERVICE_NAME": "people"}))
+        now = fleet.add(replace(Service.read(folder), names=("people",)))
         with now.listener, before.listener:
             assert fleet.services == {"people": now}
             assert before.ending.is_set()
@@ -542,7 +542,7 @@ def test_a_host_is_reached_as_the_service_itself_listens(
     tmp_path: Path, host: str, reached: list[str]
 ) -> None:
     service = Service.read(written_service(tmp_path, "user_service", 18081))
-    with listen(service.as_run({"HOST": host}), 0) as listener:
+    with listen(replace(service, host=host), 0) as listener:
         for address in reached:
             socket.create_connection((address, listener.getsockname()[1])).close()
 
@@ -551,4 +551,4 @@ def test_a_host_is_reached_as_the_service_itself_listens(
 def test_a_host_that_does_not_exist_is_refused(tmp_path: Path, host: str) -> None:
     service = Service.read(written_service(tmp_path, "user_service", 18081))
     with pytest.raises(ScaffoldError, match="user-service cannot listen on "):
-        listen(service.as_run({"HOST": host}), 0)
+        listen(replace(service, host=host), 0)
