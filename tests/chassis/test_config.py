@@ -169,6 +169,8 @@ def test_a_password_that_would_be_cut_in_the_dotenv_is_refused(tmp_path: Path, u
         "DATABASE_URL=postgresql://app:4711@db/shop # as ada@example.com says",
         "DATABASE_URL='postgresql://app:4711 #s3cret@db/shop'",
         "DATABASE_URL=postgresql://db/shop # of the tests",
+        "DATABASE_URL=postgresql://db:5432/shop # ask ada@example.com",
+        "DATABASE_URL=postgresql:///app  # was postgresql://u:p@h/app",
         "# DATABASE_URL=postgresql://app:4711 #s3cret@db/shop",
     ],
 )

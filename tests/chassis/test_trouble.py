@@ -125,6 +125,15 @@ async def test_a_database_that_had_no_space_is_not_ready_for_a_while(
         await database.ping()
 
 
+async def test_a_query_that_is_too_large_says_nothing_of_the_disk(database_url: str) -> None:
+    async with Database(config(database_url)) as database:
+        for source in ("dsm_impl.c", "buffile.c", "md.c"):
+            error = asyncpg.DiskFullError("No space left on device")
+            error.server_source_filename = source
+            database.note_full_disk(error)
+            assert (database._full_until > 0) == (source == "md.c")
+
+
 @pytest.mark.parametrize("code", ["42601", "42P01", "55P02", "25P02", "XX000"])
 @pytest.mark.parametrize("way", ["by_transaction", "by_connection", "by_session"])
 async def test_a_mistake_of_the_code_is_500(way: str, code: str, app: Quart) -> None:

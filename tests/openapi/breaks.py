@@ -349,8 +349,8 @@ BREAKING: dict[str, tuple[Change, list[str]]] = {
         [f"{POSTS}: body.note is only read now"],
     ),
     "forms of a body are told apart by a field": (
-        put(f"{NEW} > discriminator", {"propertyName": "code"}),
-        [f'{POSTS}: body has discriminator {{"propertyName": "code"}} now'],
+        put(f"{NEW} > discriminator", {"propertyName": "note"}),
+        [f'{POSTS}: body has discriminator {{"propertyName": "note"}} now'],
     ),
     "another default in a body": (
         put(f"{NEW} > properties > priority > default", 1),
@@ -596,6 +596,13 @@ HARMLESS: dict[str, Change] = {
     "no credentials are needed": put(f"{CREATE} > security", [{}]),
     "what is not refused": put(f"{NEW} > not", False),
     "other fields in other words": put(f"{NEW} > unevaluatedProperties", True),
+    "forms of a body are told apart by a field that each has": put(
+        f"{NEW} > discriminator", {"propertyName": "code"}
+    ),
+    "a new field of an answer that is written alone": put(
+        f"{SHOWN} > properties > channel", {"type": "string", "writeOnly": True}
+    ),
+    "a field that is not deprecated": put(f"{NEW} > properties > note > deprecated", False),
     "a field of a body that is written alone": put(f"{NEW} > properties > note > writeOnly", True),
     # Answers
     "no other fields of an answer": put(f"{SHOWN} > unevaluatedProperties", False),

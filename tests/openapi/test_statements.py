@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from quart import Response, abort, jsonify
+from quart import Response, abort, jsonify, make_response
 
 from quart_fleet.dto import ResponseDTO
 from quart_fleet.errors import NotFoundError
@@ -116,11 +116,23 @@ async def never() -> Answer[BoxResponseDTO]:
     abort(404)
 
 
+async def with_headers() -> Answer[BoxResponseDTO]:
+    response = await make_response(Envelope.success(await use_cases().get(), "Made", 201))
+    response.headers["X-Own"] = "1"
+    return response  # type: ignore[return-value]
+
+
+async def not_modified() -> Answer[BoxResponseDTO]:
+    if unknown:
+        return Response(status=304)  # type: ignore[return-value]
+    return Envelope.success(await use_cases().get())
+
+
 @pytest.mark.parametrize(
     "handler",
     [
         *(at_once, derived, in_stream, nothing, not_known, refused, undeclared, of_its_own),
-        *(with_inner_functions, known_where_it_is_used, never),
+        *(with_inner_functions, known_where_it_is_used, never, with_headers, not_modified),
     ],
 )
 def test_what_answers_as_it_declares_is_left_alone(
@@ -305,6 +317,8 @@ async def by_name() -> Answer[None]:
         (by_name, [200, 201]),
         (at_once, [200]),
         (in_stream, [200]),
+        (with_headers, [201]),
+        (not_modified, [200]),
     ],
 )
 def test_a_status_is_read_where_it_stands(
@@ -351,10 +365,17 @@ async def by_a_parameter(made: Callable[[object], Answer[None]]) -> Answer[None]
     return made(None)
 
 
+async def set_again(status: int = 201) -> Answer[None]:
+    if unknown:
+        status = 200
+    return Envelope.success(None, "Kept", status)
+
+
 @pytest.mark.parametrize(
     ("handler", "unseen"),
     [
         (computed, "the status of Envelope.success(...)"),
+        (set_again, "the status of Envelope.success(...)"),
         (counted, "the status of Envelope.success(...)"),
         (computed_by_a_function, "the status of Envelope.success(...)"),
         (with_arguments, "the status of Envelope.success(...)"),

@@ -319,6 +319,11 @@ async def test_of_services_in_one_process_another_takes_over_where_none_is_lost(
         ),
         ("x = (\n", "app.py:1: SyntaxError: '(' was never closed"),
         ("print('lost: all')\nraise SystemExit(1)", "lost: all"),
+        (
+            "import traceback\ntry:\n    1 / 0\nexcept ArithmeticError:\n    traceback.print_exc()\n"
+            "raise SystemExit('Error: HOST: no such host')",
+            "Error: HOST: no such host",
+        ),
     ],
 )
 async def test_an_exception_is_told_by_its_first_line_and_its_place(
