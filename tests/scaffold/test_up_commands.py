@@ -264,7 +264,7 @@ def test_another_name_or_port_of_an_env_is_taken_up_and_what_cannot_be_is_told(
             )
         )
         until(
-            "user-service cannot run: its port in services/user_service/.env is no number from 1 to",
+            "user-service cannot run: its port in services/user_service/.env:",
             "services/people_service: the name 'product-service' is also that of "
             "services/product_service: give one of them another SERVICE_NAME.",
         )
