@@ -205,20 +205,21 @@ class Progress:
     def _execute_apart(
         self, step: HalfDone, statement: str, connection: Connection, run: Callable[[], Any]
     ) -> Any:
-        """Run a statement in one transaction with its count, or before it where it can be in none."""
+        """Run a statement and count it; one that lets others pass may wait for locks for longer."""
         if _LETS_OTHERS_PASS.fullmatch(statement):
             before = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
             _limit_waiting(connection, self._wait)
             try:
                 return self._execute_once(step, statement, connection, run)
             finally:
-                with suppress(DBAPIError, InvalidRequestError):
+                with suppress(DBAPIError, InvalidRequestError):  # of a connection that is lost
                     connection.exec_driver_sql(f"SET lock_timeout = '{before}'")
         return self._execute_once(step, statement, connection, run)
 
     def _execute_once(
         self, step: HalfDone, statement: str, connection: Connection, run: Callable[[], Any]
     ) -> Any:
+        """Run a statement in one transaction with its count, or before it where it can be in none."""
         if not _IS_APART.match(statement):
             connection.exec_driver_sql("BEGIN")
             try:

@@ -107,7 +107,7 @@ class Service:
     def as_run(self) -> Self:
         """Return it as it runs on this machine, by its .env; raises UnreadableFileError.
 
-        What the environment has of these is no service's alone.
+        Its name, port and host are not read from the environment, where they would be those of all.
         """
         # A .env that is missing is made of its example.
         files = [self.folder / name for name in (".env", ".env.example")]
