@@ -9,7 +9,7 @@ import pytest
 
 from tests.audit import audited_lines, pytest_configure, pytest_sessionfinish
 from tests.deadline import pytest_runtest_call, pytest_runtest_setup, pytest_runtest_teardown
-from tests.share import pytest_collection_modifyitems
+from tests.shard import pytest_collection_modifyitems
 
 __all__ = [
     "audited_lines",
@@ -35,6 +35,8 @@ def heed_signals() -> None:
 
 
 heed_signals()
+# As in pyproject.toml, for every pytest that a test starts in a generated workspace.
+os.environ["PYTEST_ADDOPTS"] = "-p no:schemathesis -p no:hypothesispytest"
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -74,7 +74,6 @@ def test_every_rule_has_an_import_that_breaks_it() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.many
 @pytest.mark.parametrize("plant", PLANTS, ids=str)
 def test_a_forbidden_import_turns_the_check_red(
     workspace: DamageableWorkspace, repository: DamageableWorkspace, plant: Plant

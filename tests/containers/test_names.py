@@ -28,7 +28,6 @@ FOLDERS = [
 
 
 @pytest.mark.slow
-@pytest.mark.many
 @pytest.mark.parametrize(("folder", "name"), FOLDERS)
 def test_a_workspace_in_any_folder_is_read(folder: str, name: str, tmp_path: Path) -> None:
     workspace = GeneratedWorkspace.make(

@@ -16,7 +16,6 @@ from .workspace import copy
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.many
 @pytest.mark.parametrize("defect", DEFECTS, ids=str)
 async def test_a_defect_turns_its_row_red(
     defect: Defect, workspace: Path, database: Database, database_url: str, tmp_path: Path

@@ -299,7 +299,6 @@ async def url(
         yield url
 
 
-@pytest.mark.many
 def test_a_domain_is_generated_checked_and_used(
     workspace: GeneratedWorkspace, url: str, domain: str
 ) -> None:

@@ -201,7 +201,6 @@ async def test_what_is_cut_at_the_end_of_the_grace_is_answered_503(
 
 
 @pytest.mark.slow
-@pytest.mark.many
 @pytest.mark.parametrize("signals", ["INT INT", "TERM TERM", "TERM INT"])
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("server", SERVERS)

@@ -166,7 +166,6 @@ SEEDS = range(44)
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.slow
-@pytest.mark.many
 async def test_any_change_leads_to_what_the_new_description_gives_and_back(
     connection: AsyncConnection, seed: int
 ) -> None:

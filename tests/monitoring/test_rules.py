@@ -80,7 +80,6 @@ def try_out(rules: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.many
 @pytest.mark.parametrize("right", SPOILT)
 def test_other_rules_fail_those_tests(right: str, rules: Path) -> None:
     text = rules.read_text()

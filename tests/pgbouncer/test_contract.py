@@ -17,7 +17,7 @@ from tests.contract import (
     test_values,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.many]
+pytestmark = pytest.mark.slow
 
 _MODULES = (
     test_answers,
