@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 _TESTS = """
 import asyncio
 import subprocess
@@ -45,6 +47,7 @@ def test_the_next_one():
 """
 
 
+@pytest.mark.slow
 def test_a_hanging_test_fails_with_what_it_waits_for(tmp_path: Path) -> None:
     (tmp_path / "test_hangs.py").write_text(_TESTS)
     (tmp_path / "conftest.py").write_text(

@@ -86,6 +86,7 @@ def test_a_forbidden_import_turns_the_check_red(
     assert run.returncode == 1
 
 
+@pytest.mark.slow
 def test_all_forbidden_imports_at_once_are_each_named_once(
     repository: DamageableWorkspace,
 ) -> None:

@@ -57,6 +57,7 @@ async def test_no_user_is_created_twice() -> None:
     assert len(set(seen)) == len(seen) > 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed")
 @pytest.mark.parametrize("scenario", [GET, LIST, CREATE], ids=lambda each: each.name)
 async def test_wrk_asks_for_something_else_each_time_and_for_the_same_with_a_seed(

@@ -215,6 +215,7 @@ async def test_a_follower_that_comes_later_gets_what_was_before_and_reads_on(
     assert [each["path"] for each in seen] == ["/one", "/two", "/three"]
 
 
+@pytest.mark.slow
 async def test_one_that_does_not_read_holds_nothing_and_hears_what_it_has_missed(
     app: ServiceApplication, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -622,6 +622,7 @@ def test_lines_that_nothing_reads_are_lost_and_their_number_is_told(
     assert 0 < int(told["event"].split()[0]) < 300
 
 
+@pytest.mark.slow
 def test_a_slow_reader_is_waited_for_a_hundredth_of_the_time(
     unread: tuple[io.TextIOWrapper, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -250,6 +250,7 @@ async def test_100_000_paths_make_no_more_series_than_one(
     assert len(gc.get_objects()) - objects < 2_000
 
 
+@pytest.mark.slow
 def test_what_others_can_make_many_of_is_bounded(
     metrics: Metrics, registry: CollectorRegistry
 ) -> None:

@@ -62,6 +62,7 @@ async def registered(
             assert not registration._thread.is_alive()
 
 
+@pytest.mark.slow
 async def test_a_service_is_there_from_when_it_is_ready_until_it_drains(registry: Registry) -> None:
     is_ready = False
 

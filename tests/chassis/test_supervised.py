@@ -77,6 +77,7 @@ def wait_for(process: subprocess.Popen[str]) -> str:
     return said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -165,6 +166,7 @@ async def test_the_metrics_are_told_by_the_one_that_takes_over(
     assert b"http_requests_in_progress 0.0" in second
 
 
+@pytest.mark.slow
 def test_the_listener_of_another_process_is_left_alone(tmp_path: Path) -> None:
     """As where a shell that was started with it runs the service: sd_listen_fds(3)."""
     with supervisor(tmp_path) as supervising:
@@ -178,6 +180,7 @@ def test_the_listener_of_another_process_is_left_alone(tmp_path: Path) -> None:
     assert '"/api/v1/pid"' in run.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [0, 2])
 def test_what_is_not_one_listener_is_refused(count: int, tmp_path: Path) -> None:
     with supervisor(tmp_path) as supervising, supervising.start(count) as process:
@@ -187,6 +190,7 @@ def test_what_is_not_one_listener_is_refused(count: int, tmp_path: Path) -> None
     assert f"LISTEN_FDS={count}: hand over one socket that listens (for systemd:" in said
 
 
+@pytest.mark.slow
 def test_a_socket_that_does_not_listen_is_refused(tmp_path: Path) -> None:
     with supervisor(tmp_path) as supervising:
         supervising.listener.close()
@@ -198,6 +202,7 @@ def test_a_socket_that_does_not_listen_is_refused(tmp_path: Path) -> None:
     assert "LISTEN_FDS=1: hand over one socket that listens" in said
 
 
+@pytest.mark.slow
 def test_a_supervisor_that_has_gone_is_no_trouble(tmp_path: Path) -> None:
     with supervisor(tmp_path) as supervising:
         (tmp_path / "notify").unlink()

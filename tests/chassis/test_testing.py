@@ -150,6 +150,7 @@ def test_a_run_on_a_given_server_leaves_nothing_there(tmp_path: Path) -> None:
     assert left == ["postgres", "template0", "template1"]
 
 
+@pytest.mark.slow
 def test_a_given_server_that_cannot_be_read_is_told_by_its_variable(tmp_path: Path) -> None:
     source = "async def test_users(database): ..."
 
@@ -160,6 +161,7 @@ def test_a_given_server_that_cannot_be_read_is_told_by_its_variable(tmp_path: Pa
     assert "hunter2" not in outcome.stdout
 
 
+@pytest.mark.slow
 def test_a_given_server_that_is_not_asked_need_not_be_there(tmp_path: Path) -> None:
     nowhere = {"TEST_DATABASE_URL": "postgresql://postgres@127.0.0.1:1/postgres"}
 

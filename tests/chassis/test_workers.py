@@ -77,6 +77,7 @@ def test_one_that_ends_soon_is_started_again_after_a_pause(tmp_path: Path) -> No
     assert said.endswith(" ended by itself: another one is started in 1 s\n")
 
 
+@pytest.mark.slow
 def test_a_replacement_that_cannot_start_leaves_those_that_serve(tmp_path: Path) -> None:
     with parent(tmp_path, 1, "serve fail serve") as started:
         started.wait_for("0 serve")
@@ -89,6 +90,7 @@ def test_a_replacement_that_cannot_start_leaves_those_that_serve(tmp_path: Path)
     assert (code, said) == (0, "A new worker could not start: those that serve stay\n")
 
 
+@pytest.mark.slow
 def test_the_signal_to_end_waits_for_no_worker_that_starts(tmp_path: Path) -> None:
     with parent(tmp_path, 2, "serve hang") as started:
         started.wait_for("0 serve", "1 hang")
@@ -116,6 +118,7 @@ def test_one_whose_parent_is_killed_as_it_starts_says_nothing(
     assert (tmp_path / "0 die").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hangups", [1, 2])
 def test_a_signal_after_a_hangup_is_the_first_to_end(tmp_path: Path, hangups: int) -> None:
     with parent(tmp_path, 1, "drain drain drain") as started:

@@ -226,6 +226,7 @@ def test_no_secret_is_in_a_definition_or_in_git(fleet: Any, workspace: Generated
     assert ".secrets/\n" in (workspace.root / ".gitignore").read_text()
 
 
+@pytest.mark.slow
 def test_the_files_are_read_where_no_secret_is_yet(tmp_path: Path) -> None:
     """As by the command that makes them."""
     workspace = GeneratedWorkspace.make(tmp_path / "shop", "user-service 8081")

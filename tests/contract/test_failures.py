@@ -74,6 +74,7 @@ async def outage(gate: Gate, gated_service: RunningService) -> AsyncIterator[Run
     await gate.open()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("debug", SERVER_ERRORS)
 async def test_a_server_error_says_that_and_nothing_else(
     debug: str, workspace: Path, fresh_database_url: str, tmp_path: Path

@@ -74,6 +74,7 @@ async def closes_within(seconds: float, service: RunningService) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS)
 async def test_the_settings_of_the_socket_hold_under_every_server(
     options: str, telling_workspace: Path, database_url: str, tmp_path: Path

@@ -49,6 +49,7 @@ def extended(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plain", ["0", "1"])
 async def test_pages_sessions_and_files_are_served_wherever_it_starts(
     plain: str, extended: Path, database_url: str, tmp_path: Path

@@ -38,6 +38,7 @@ def refused(workspace: Path, *options: str, **settings: str) -> list[str]:
     return ended.stderr.splitlines()
 
 
+@pytest.mark.slow
 def test_a_port_in_use_is_refused_with_the_way_to_choose_another(
     workspace: Path, port: int
 ) -> None:
@@ -48,6 +49,7 @@ def test_a_port_in_use_is_refused_with_the_way_to_choose_another(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
 def test_an_interrupt_ends_a_service_that_has_only_begun_to_serve(
     server: str, workspace: Path, database_url: str
@@ -77,6 +79,7 @@ def test_an_interrupt_ends_a_service_that_has_only_begun_to_serve(
     assert words == ""
 
 
+@pytest.mark.slow
 def test_an_unreadable_line_of_the_dotenv_is_refused_by_its_place_alone(
     workspace: Path, tmp_path: Path
 ) -> None:
@@ -95,6 +98,7 @@ def test_the_sample_secret_is_refused_in_production(workspace: Path) -> None:
     assert reason == "SECRET_KEY: set one of your own (or DEBUG=True while developing)"
 
 
+@pytest.mark.slow
 def test_an_embedded_database_is_refused_in_production(workspace: Path) -> None:
     reason, _remedy = refused(workspace, DEBUG="False", SECRET_KEY="of the tests")
 
@@ -103,6 +107,7 @@ def test_an_embedded_database_is_refused_in_production(workspace: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_without_a_dotenv_the_command_that_makes_it_is_named(
     workspace: Path, tmp_path: Path
 ) -> None:
@@ -115,6 +120,7 @@ def test_without_a_dotenv_the_command_that_makes_it_is_named(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
 def test_where_there_is_no_postgresql_the_refusal_says_how_to_get_one(
     workspace: Path, tmp_path: Path, server: str
@@ -132,6 +138,7 @@ def test_where_there_is_no_postgresql_the_refusal_says_how_to_get_one(
     ]
 
 
+@pytest.mark.slow
 async def test_a_database_behind_is_warned_of_and_left_alone(
     workspace: Path, fresh_database_url: str, tmp_path: Path
 ) -> None:
@@ -146,6 +153,7 @@ async def test_a_database_behind_is_warned_of_and_left_alone(
     assert tables == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
 async def test_a_database_out_of_reach_is_warned_of_while_the_service_starts(
     workspace: Path, tmp_path: Path, server: str
@@ -160,6 +168,7 @@ async def test_a_database_out_of_reach_is_warned_of_while_the_service_starts(
     assert "hunter2" not in log.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
@@ -189,6 +198,7 @@ def test_an_address_that_cannot_be_honoured_is_refused_by_the_parameter(
     assert "hunter2" not in "".join(words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "query",
     [

@@ -48,6 +48,7 @@ def test_what_can_be_reverted_behind_a_merge_is_named(branched: WorkspaceCopy) -
     assert revisions(branched.url) == [("aaaaaaaaaaa1",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["status", "check", "migrate", "history", "merge"])
 def test_a_missing_parent_is_told_by_file_and_id(copy: WorkspaceCopy, command: str) -> None:
     copy.add_revision("aaaaaaaaaaa1", "deadbeef0000", "pass")
@@ -60,6 +61,7 @@ def test_a_missing_parent_is_told_by_file_and_id(copy: WorkspaceCopy, command: s
     assert len(outcome.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_two_files_of_one_id_are_told_by_their_names(copy: WorkspaceCopy) -> None:
     copy.add_revision("aaaaaaaaaaa1", USERS, "pass")
     (copy.versions / "aaaaaaaaaaa1_by_hand.py").rename(copy.versions / "copied.py")

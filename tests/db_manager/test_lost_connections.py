@@ -20,6 +20,7 @@ HOLDS_LOCK = "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
 WORK_LOST = "aaaaaaaaaaa1_by_hand.py, line 10: connection was closed"
 
 
+@pytest.mark.slow
 async def test_a_connection_that_is_lost_stops_it(
     copy: WorkspaceCopy, fresh_database_url: str
 ) -> None:

@@ -43,6 +43,7 @@ def test_an_unknown_revision_is_refused(run: Run) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["migrate"], ["reset", "--yes"]], ids=" ".join)
 def test_two_heads_change_nothing(
     copy: WorkspaceCopy, fresh_database_url: str, command: list[str]
@@ -78,6 +79,7 @@ def test_of_many_at_once_one_migrates(copy: WorkspaceCopy) -> None:
 HOLDER = r"pid \d+ of postgres since [-\d]+ [:\d]+ UTC, idle: SELECT pg_advisory_lock.*"
 
 
+@pytest.mark.slow
 async def test_a_migration_that_waits_for_the_lock_says_so(
     copy: WorkspaceCopy, fresh_database_url: str
 ) -> None:
@@ -97,6 +99,7 @@ async def test_a_migration_that_waits_for_the_lock_says_so(
     assert out.startswith("Migrated ")
 
 
+@pytest.mark.slow
 async def test_another_migration_is_waited_for_as_long_as_for_a_lock(
     copy: WorkspaceCopy, fresh_database_url: str
 ) -> None:
@@ -114,6 +117,7 @@ async def test_another_migration_is_waited_for_as_long_as_for_a_lock(
     )
 
 
+@pytest.mark.slow
 async def test_an_interrupt_ends_it_cleanly(copy: WorkspaceCopy, fresh_database_url: str) -> None:
     holder = await asyncpg.connect(fresh_database_url)
     await holder.execute(f"SELECT {LOCK}")
@@ -194,6 +198,7 @@ def test_an_index_that_a_killed_run_left_is_made_anew(
     assert fetch(fresh_database_url, valid) == [(True,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way_back", "left", "said"),
     [
@@ -578,6 +583,7 @@ def test_a_way_back_drops_an_index_that_a_killed_run_left(
     )
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_starting_is_waited_for(
     copy: WorkspaceCopy, fresh_database_url: str, deaf_socket: socket.socket
 ) -> None:

@@ -211,6 +211,7 @@ def test_a_model_that_cannot_be_loaded_is_told_in_one_line(
     assert message in outcome.err
 
 
+@pytest.mark.slow
 def test_a_type_that_needs_a_conversion_is_told_with_the_remedy(copy: WorkspaceCopy) -> None:
     copy.add_revision(
         "aaaaaaaaaaa1", USERS, 'op.alter_column("users", "username", type_=sa.Integer())'

@@ -57,6 +57,7 @@ def test_a_revision_without_ruff_is_written_all_the_same(run: Run, copy: Workspa
     assert "nickname" in (copy.folder / out.strip()).read_text()
 
 
+@pytest.mark.slow
 def test_a_revision_leaves_the_service_of_a_table_to_its_model(
     run: Run, copy: WorkspaceCopy
 ) -> None:
@@ -117,6 +118,7 @@ def test_an_enumeration_may_be_added_and_grow(run: Run, copy: WorkspaceCopy) -> 
     assert "type VARCHAR(5) in the database, VARCHAR(6) in the models" in grown.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--empty"]], ids=["generated", "empty"])
 def test_a_revision_that_the_disk_does_not_hold_leaves_no_half_of_it(
     options: list[str], run: Run, copy: WorkspaceCopy
@@ -135,6 +137,7 @@ def test_a_revision_that_the_disk_does_not_hold_leaves_no_half_of_it(
     assert sorted(copy.versions.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_without_changes_nothing_is_written(run: Run, copy: WorkspaceCopy) -> None:
     run("migrate")
     before = sorted(copy.versions.glob("*.py"))

@@ -133,6 +133,7 @@ def test_rights_that_a_service_lacks_are_told_and_granted(
     assert shop.run("status").code == 0
 
 
+@pytest.mark.slow
 def test_a_table_that_changes_its_service_changes_hands(
     shop: WorkspaceCopy, roles: dict[str, str]
 ) -> None:
@@ -144,6 +145,7 @@ def test_a_table_that_changes_its_service_changes_hands(
     assert not refused(roles["user_service"], "SELECT * FROM orders")
 
 
+@pytest.mark.slow
 def test_a_table_without_a_service_is_the_owners_alone(
     shop: WorkspaceCopy, roles: dict[str, str]
 ) -> None:
@@ -168,6 +170,7 @@ def test_what_was_granted_by_hand_on_an_own_table_stays(
     execute(roles["order_service"], "TRUNCATE orders")
 
 
+@pytest.mark.slow
 def test_what_was_granted_by_hand_on_anothers_table_goes(
     shop: WorkspaceCopy, roles: dict[str, str]
 ) -> None:
@@ -206,6 +209,7 @@ def test_where_no_model_says_its_service_nothing_is_taken(
     assert not refused(roles["order_service"], "SELECT * FROM users")
 
 
+@pytest.mark.slow
 def test_a_table_that_is_left_out_is_neither_granted_nor_taken(
     shop: WorkspaceCopy, roles: dict[str, str]
 ) -> None:
@@ -234,6 +238,7 @@ def test_going_back_grants_what_is_made_anew(shop: WorkspaceCopy, roles: dict[st
     assert not refused(roles["order_service"], "SELECT * FROM orders")
 
 
+@pytest.mark.slow
 def test_revisions_run_where_no_role_is(copy: WorkspaceCopy) -> None:
     model = copy.user_model.read_text().replace('"user-service"', '"nowhere-service"')
     copy.user_model.write_text(model)

@@ -31,6 +31,7 @@ def with_service(copy: WorkspaceCopy) -> WorkspaceCopy:
     return copy
 
 
+@pytest.mark.slow
 def test_the_given_database_is_opened_with_its_settings(copy: WorkspaceCopy) -> None:
     copy.url = with_login(copy.url, search_path="%22my%20own%22")
 
@@ -39,6 +40,7 @@ def test_the_given_database_is_opened_with_its_settings(copy: WorkspaceCopy) -> 
     assert (opened.code, opened.out, opened.err) == (0, 'postgres|"my own"\n', "")
 
 
+@pytest.mark.slow
 def test_no_list_of_processes_shows_the_password(copy: WorkspaceCopy) -> None:
     address = copy.url
     copy.url = with_login(address)
@@ -98,6 +100,7 @@ def test_a_services_own_address_wins(with_service: WorkspaceCopy) -> None:
     assert (opened.code, opened.out) == (0, "mine\n")
 
 
+@pytest.mark.slow
 def test_an_unknown_service_is_named_and_where_psql_comes_from(
     with_service: WorkspaceCopy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -214,6 +214,7 @@ def test_equal_models_pass_the_check(run: Run) -> None:
     }
 
 
+@pytest.mark.slow
 def test_two_heads_fail_the_check(copy: WorkspaceCopy) -> None:
     copy.add_revision("aaaaaaaaaaa1", USERS, "pass")
     copy.add_revision("aaaaaaaaaaa2", USERS, "pass")

@@ -309,6 +309,7 @@ def test_nothing_of_a_protected_database_is_destroyed(
     assert run("check").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way_back", "loses"),
     [
@@ -340,6 +341,7 @@ def test_a_way_back_that_loses_nothing_goes_without_a_name(
     assert ("--confirm" in err) is loses
 
 
+@pytest.mark.slow
 def test_a_way_back_of_another_name_may_lose(copy: WorkspaceCopy) -> None:
     copy.add_revision("aaaaaaaaaaa1", USERS, "pass")
     [file] = copy.versions.glob("aaaaaaaaaaa1*")

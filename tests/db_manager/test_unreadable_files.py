@@ -24,6 +24,7 @@ def test_conflict_marks_in_a_model_are_one_line(
     assert outcome.err.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "content", "told"),
     [

@@ -148,6 +148,7 @@ def test_a_class_of_the_ingress_is_written(workspace: Path) -> None:
     assert '  ingressClassName: "nginx"\n' in (workspace / BASE / "ingress.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_without_a_class_the_clusters_default_serves(workspace: Path) -> None:
     done(scaffold(workspace, "deploy", "k8s"))
 

@@ -105,6 +105,7 @@ async def fill(database_url: str, count: int) -> None:
     await connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", SERVERS)
 async def test_idle_and_slow_clients_make_room(
     server: str, workspace: Path, database_url: str, tmp_path: Path
@@ -121,6 +122,7 @@ async def test_idle_and_slow_clients_make_room(
         assert log.read_text().count("clients are connected, the limit") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", SERVERS)
 async def test_too_many_requests_at_a_time_are_answered_503_at_once(
     server: str, workspace: Path, database_url: str, database: Database, tmp_path: Path
@@ -142,6 +144,7 @@ async def test_too_many_requests_at_a_time_are_answered_503_at_once(
     assert [answer.status for answer in answers] == [200] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", SERVERS)
 async def test_bodies_that_are_too_much_together_are_answered_503(
     server: str, workspace: Path, database_url: str, database: Database, tmp_path: Path
@@ -345,6 +348,7 @@ def count_connections(service: RunningService) -> int:
     return sum(each[1].endswith(port) and each[3] == established for each in fields)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", SERVERS)
 async def test_requests_sent_together_wait_in_their_order_and_are_not_too_many(
     server: str, workspace: Path, database_url: str, database: Database, tmp_path: Path
@@ -364,6 +368,7 @@ async def test_requests_sent_together_wait_in_their_order_and_are_not_too_many(
     assert (served, refused) == ((1 + MOST_QUEUED, 1) if server == "uvicorn" else (101, 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("kind", ["heads", "bodies that are not asked for"])
 async def test_what_many_hold_together_is_bounded_and_others_are_served(

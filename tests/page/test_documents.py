@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from scaffold.supervisor.page.server import page_of
 from scaffold.supervisor.page.sources import Sources
@@ -46,6 +47,7 @@ with open("lock", "w") as lock:
 """A service that is as slow to end as it can be: told to, it gives its document once more."""
 
 
+@pytest.mark.slow
 async def test_a_path_that_came_with_other_code_leads_there_though_the_old_process_was_asked(
     tmp_path: Path,
 ) -> None:

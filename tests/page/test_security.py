@@ -115,6 +115,7 @@ async def test_a_request_of_any_id_is_told(tmp_path: Path, request_id: str) -> N
     assert [each["id"] for each in found] == [request_id]
 
 
+@pytest.mark.slow
 async def test_a_process_that_does_not_listen_yet_is_followed_later(
     tmp_path: Path, deaf_socket: socket.socket
 ) -> None:
@@ -174,6 +175,7 @@ async def test_another_user_of_the_machine_gets_nothing(
     assert answers or b" 403 " in told, error
 
 
+@pytest.mark.slow
 async def test_the_database_is_asked_again_where_its_manager_did_not_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,6 +316,7 @@ async def test_a_page_hears_at_once_how_much_was_left_out(tmp_path: Path) -> Non
     assert len(told["lines"]) <= 100
 
 
+@pytest.mark.slow
 async def test_a_page_that_reads_nothing_costs_nothing_and_does_not_hold_up_others(
     tmp_path: Path,
 ) -> None:

@@ -143,6 +143,7 @@ async def test_a_session_of_its_own_is_taken_for_no_pooler(database: Database) -
     assert connector.statement_cache_size > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, SERVER_CONNECTIONS])
 async def test_a_pooler_of_sessions_is_as_good_as_the_server(
     size: int, database: Database, caplog: pytest.LogCaptureFixture

@@ -128,6 +128,7 @@ async def test_a_server_whose_folder_was_moved_ends_with_its_client(
     await_that(lambda: is_gone(folder))
 
 
+@pytest.mark.slow
 async def test_what_killed_tests_left_is_removed_and_nothing_that_is_in_use(
     folder: Path, postgres: EmbeddedPostgres
 ) -> None:
@@ -146,6 +147,7 @@ async def test_what_killed_tests_left_is_removed_and_nothing_that_is_in_use(
     assert (left.exists(), begun.exists()) == (False, True)
 
 
+@pytest.mark.slow
 async def test_settings_of_other_servers_change_nothing(
     postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -188,6 +190,7 @@ async def test_settings_of_other_servers_change_nothing(
     assert found == "postgrespostgres"
 
 
+@pytest.mark.slow
 def test_half_made_data_is_made_anew(folder: Path, postgres: EmbeddedPostgres) -> None:
     (folder / "data.new" / "base").mkdir(parents=True)
 
@@ -195,6 +198,7 @@ def test_half_made_data_is_made_anew(folder: Path, postgres: EmbeddedPostgres) -
         assert postgres.status().running
 
 
+@pytest.mark.slow
 async def test_a_long_path_is_no_obstacle(tmp_path: Path) -> None:
     folder = tmp_path / ("long " * 25) / ("$'\"é" * 20)
     postgres = EmbeddedPostgres(folder, durable=False)
@@ -215,6 +219,7 @@ def test_a_socket_folder_made_by_another_user_is_refused(
     sockets.unlink()
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_says_why(folder: Path, postgres: EmbeddedPostgres) -> None:
     with postgres:
         pass

@@ -94,6 +94,7 @@ async def test_data_is_durable_unless_told_otherwise(
             assert await ask(again, "SELECT answer FROM kept") == 42
 
 
+@pytest.mark.slow
 async def test_processes_that_start_at_once_share_one_server(
     folder: Path, postgres: EmbeddedPostgres, own: Own
 ) -> None:
@@ -104,6 +105,7 @@ async def test_processes_that_start_at_once_share_one_server(
     assert len(births) == 1
 
 
+@pytest.mark.slow
 async def test_a_client_that_leaves_does_not_disturb_the_others(
     folder: Path, postgres: EmbeddedPostgres, own: Own
 ) -> None:
@@ -118,6 +120,7 @@ async def test_a_client_that_leaves_does_not_disturb_the_others(
         assert await get_birth(url) == birth
 
 
+@pytest.mark.slow
 async def test_a_client_that_comes_while_the_server_stops_gets_a_new_one(
     postgres: EmbeddedPostgres,
 ) -> None:
@@ -126,6 +129,7 @@ async def test_a_client_that_comes_while_the_server_stops_gets_a_new_one(
             assert await ask(url, "SELECT 1") == 1
 
 
+@pytest.mark.slow
 async def test_a_client_that_is_cancelled_while_the_server_starts_leaves_it(
     folder: Path, postgres: EmbeddedPostgres
 ) -> None:
@@ -211,6 +215,7 @@ def test_a_dead_reaper_is_replaced_by_the_last_client(
     await_that(lambda: is_gone(folder))
 
 
+@pytest.mark.slow
 async def test_a_pinned_server_stays_until_it_is_stopped(
     folder: Path, postgres: EmbeddedPostgres
 ) -> None:
@@ -237,6 +242,7 @@ async def test_stopping_ends_even_a_server_in_use(postgres: EmbeddedPostgres) ->
             assert await get_birth(again) != birth
 
 
+@pytest.mark.slow
 def test_a_pin_ends_with_the_server_it_meant(folder: Path, postgres: EmbeddedPostgres) -> None:
     postgres.start()
     pid = postgres.status().pid

@@ -323,6 +323,7 @@ def test_init_works_after_one_that_was_killed(
     done(scaffold(tmp_path / "shop", "user-service", "8081"))
 
 
+@pytest.mark.slow
 def test_a_limit_of_the_system_leaves_what_was(workspace: Path) -> None:
     before = picture(workspace)
 
@@ -371,6 +372,7 @@ def test_a_killed_process_leaves_nothing_in_the_temporary_folder(
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_an_interrupted_formatter_leaves_no_temporary_folder(
     workspace: Path, tmp_path: Path, name: str

@@ -310,6 +310,7 @@ def test_what_git_cannot_tell_is_said(root: Path, tmp_path_factory: pytest.TempP
     assert choose(folder) == {"services": "services: git has no commit yet"}
 
 
+@pytest.mark.slow
 def test_the_exit_code_is_that_of_pytest_which_gets_what_follows_two_dashes(root: Path) -> None:
     (root / "services/page_service/tests/test_it.py").write_text("def test_it(): assert 0 == 1\n")
 

@@ -53,6 +53,7 @@ def test_a_command_writes_what_it_is_given_into_the_description(fleet: Path) -> 
     )
 
 
+@pytest.mark.slow
 def test_a_preset_is_written_in_full(workspace: Path) -> None:
     done(scaffold(workspace, "team-service", "8082"))
 
@@ -211,6 +212,7 @@ def test_a_file_that_was_deleted_stays_deleted(fleet: Path) -> None:
     assert f"not written again: {PRODUCT}/README.md" in completed.stderr
 
 
+@pytest.mark.slow
 def test_deleted_files_are_written_again_on_request(fleet: Path) -> None:
     before = picture(fleet)
     (fleet / PRODUCT / "README.md").unlink()
@@ -301,6 +303,7 @@ def test_a_table_that_another_revision_follows_is_dropped_by_a_new_one(fleet: Pa
     assert "categories is dropped, with its rows" in completed.stderr
 
 
+@pytest.mark.slow
 def test_files_of_ones_own_stay_where_a_service_was(fleet: Path) -> None:
     (fleet / PRODUCT / "domain/prices.py").write_text("mine")
 
@@ -396,6 +399,7 @@ def test_a_record_that_is_not_whole_undoes_nothing(fleet: Path, record: str) -> 
     assert not (fleet.parent / "a").exists()
 
 
+@pytest.mark.slow
 def test_undo_does_nothing_where_a_file_was_changed_since(fleet: Path) -> None:
     done(scaffold(fleet, "field", "product-service", "product", "stock:int=0"))
     edit(fleet, ENTITY, "as the business knows it", "as we know it")

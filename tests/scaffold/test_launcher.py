@@ -65,6 +65,7 @@ def test_outside_of_a_workspace_it_is_the_installed_one(tmp_path: Path) -> None:
     assert done(fleet(tmp_path, "--help")).startswith("Usage: fleet [OPTIONS] COMMAND")
 
 
+@pytest.mark.slow
 def test_in_a_workspace_of_its_version_it_works_there(workspace: Path) -> None:
     assert done(fleet(workspace / "shared", "ping", "8081", "--bare")).startswith("✓ ping is in")
 
@@ -126,6 +127,7 @@ def complete(folder: Path, *words: str, shell: str = "zsh") -> list[str]:
     return done(fleet(folder, **variables)).splitlines()
 
 
+@pytest.mark.slow
 def test_commands_services_resources_and_options_are_completed(with_user_service: Path) -> None:
     assert "remove" in complete(with_user_service, "rem")
     assert "user-service" in complete(with_user_service, "remove", "us")

@@ -135,6 +135,7 @@ def test_the_base_of_models_is_no_resource(workspace: Path) -> None:
     assert picture(workspace) == before
 
 
+@pytest.mark.slow
 def test_a_file_in_the_place_of_a_folder_is_named(workspace: Path) -> None:
     (workspace / "services/user_service").touch()
     before = picture(workspace)

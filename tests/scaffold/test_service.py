@@ -183,6 +183,7 @@ def test_a_program_reads_the_result(workspace: Path) -> None:
     assert all((workspace / path).is_file() for path in result["created"])
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own_is_not_overwritten(workspace: Path) -> None:
     (workspace / "shared/models/product.py").write_text("mine")
     before = picture(workspace)

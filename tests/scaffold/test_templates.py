@@ -96,6 +96,7 @@ def test_the_list_says_which_are_the_workspaces_own(workspace: Path) -> None:
     assert "service/app.py" in lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
