@@ -1,7 +1,7 @@
 """Which tests are tried where SHARD asks for a part of them: `SHARD=2/4`, the second of four quarters.
 
 Every test is in one part, by its name alone: whoever tries all parts tries all tests. CI tries
-another quarter of the slow ones for each tree.
+another sixth of the slow ones for each tree.
 """
 
 import os
