@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from db_manager.errors import LoginRefusedError, ManagerError, UnreachableError
+from db_manager.errors import ACCEPT, LoginRefusedError, ManagerError, UnreachableError
 from db_manager.server_commands import postgres
 from db_manager.terminal import (
     CONFIRM,
@@ -36,8 +36,6 @@ from quart_fleet.output import escape_unprintable_text, open_closed_files
 
 if TYPE_CHECKING:
     from db_manager.report import Status
-
-ACCEPT = "A comment accepts it: # accept RULE: REASON"
 
 
 @click.group(

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from quart_fleet.errors import ServiceError
 
+ACCEPT = "A comment accepts it: # accept RULE: REASON"
+"""What may be done about a finding of lint."""
+
 
 class ManagerError(ServiceError):
     """The root: its message says what was wrong, where, and what to do next."""

@@ -12,7 +12,7 @@ written before there were marks has been applied long since.
 
 import re
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
@@ -285,6 +285,17 @@ def lint_all() -> list[Finding]:
             new.add(script.revision)
             found += lint(script)
     return found
+
+
+def find_unmarked(ids: Container[str]) -> list[Finding]:
+    """Return what some revisions take away that older code needs, of those that no phase marks."""
+    return [
+        finding
+        for script in ScriptDirectory.from_config(make_config()).walk_revisions()
+        if script.revision in ids and not hasattr(script.module, "phase")
+        for finding in lint(script)
+        if finding.rule in CONTRACTING
+    ]
 
 
 def lint(script: Script) -> list[Finding]:

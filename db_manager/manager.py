@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db_manager.comparison import Comparison, Findings, Loss
 from db_manager.connection import Target, recreate
-from db_manager.errors import ManagerError, RevisionFailedError
+from db_manager.errors import ACCEPT, ManagerError, RevisionFailedError
+from db_manager.lint import find_unmarked
 from db_manager.lock import (
     LOCK_WAIT,
     LockRetries,
@@ -137,7 +138,13 @@ class DatabaseManager:
             last: str | None = revision
             if expands_only:
                 self._revisions.get_head()
-                last = self._revisions.last_expansion(await self._read_known_revisions(connection))
+                current = await self._read_known_revisions(connection)
+                last = self._revisions.last_expansion(current)
+                # An empty database has no older code.
+                pending = self._revisions.pending(current) if current else []
+                if found := find_unmarked([each.id for each in pending]):
+                    reason = f"Or say in the file why it is right. {ACCEPT}"
+                    raise ManagerError("\n".join([*(f"{each}." for each in found), reason]))
             return await self._upgrade(connection, last, passwords or {})
 
     async def find_loss(self, revision: str) -> bool:

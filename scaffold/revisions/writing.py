@@ -118,7 +118,7 @@ def write_revision(
     """
     before = {} if old is None else Table.of_each(old)
     after = {} if new is None else Table.of_each(new)
-    warnings, phase, told = list[str](), None, set[str]()
+    warnings, phase, told = list[str](), "expand", set[str]()
     if before and after:
         change = _Changes(before, after, renames or {})
         change.refuse_what_cannot_be()

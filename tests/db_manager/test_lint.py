@@ -367,3 +367,29 @@ def test_expansions_come_before_a_roll_out_and_contractions_after_it(copy: Works
     assert (
         fetch(copy.url, "SELECT 1 FROM information_schema.columns WHERE column_name = 'age'") == []
     )
+
+
+@pytest.mark.slow
+def test_a_revision_without_a_phase_takes_nothing_away_before_a_roll_out(
+    copy: WorkspaceCopy,
+) -> None:
+    copy.run("migrate")
+    copy.add_revision("aaaaaaaaaaa1", USERS, 'op.drop_column("users", "age")')
+    [by_hand] = copy.versions.glob("aaaaaaaaaaa1*")
+    [first] = copy.versions.glob(f"{USERS}*")
+
+    linted = copy.run("lint")
+    first.write_text(first.read_text().replace('phase = "expand"\n', ""))
+    of_an_earlier_version = copy.run("lint")
+    refused, at = copy.run("migrate", "--expand"), revisions(copy.url)
+    by_hand.write_text(f"# accept drop-column: no code reads it\n{by_hand.read_text()}")
+    accepted = copy.run("migrate", "--expand")
+
+    assert (linted.code, "[drop-column]" in linted.err) == (1, True), linted.err
+    assert of_an_earlier_version.code == 0, of_an_earlier_version.err
+    assert refused.code == 1
+    assert "ALTER TABLE users DROP COLUMN age breaks code that reads it" in refused.err
+    assert 'phase = "contract"' in refused.err
+    assert "# accept RULE: REASON" in refused.err
+    assert at == [(USERS,)]
+    assert accepted.code == 0, accepted.err

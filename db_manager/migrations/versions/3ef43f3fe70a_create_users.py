@@ -5,6 +5,7 @@ from alembic import op
 
 revision = "3ef43f3fe70a"
 down_revision = None
+phase = "expand"
 
 
 def upgrade() -> None:
