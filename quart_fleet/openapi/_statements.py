@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from textwrap import dedent
-from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
+from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType, NoneType
 from typing import Any, Never, NoReturn, get_args, get_origin
 
 import quart
@@ -51,6 +51,8 @@ _PLAIN = {
     ast.JoinedStr: "a text",
 }
 """What is seen to be no answer of an envelope, nor a DTO."""
+_DATA = ("data", "found", "page", "chunks")
+"""What the first parameters of an envelope's methods are called."""
 _WITHOUT_BODY = (204, 304)
 """Statuses of answers that have no envelope."""
 
@@ -126,7 +128,7 @@ def find_mismatch(handler: Callable[..., Any]) -> str | None:
                 return f"it answers {found}"
     [kind] = get_args(declared)
     differing = (
-        differing_data(data, method, kind, scope)
+        differing_data(data, method, kind, scope, values)
         for method, given in data_of(tree, scope)
         for data in expressions_of(given, values)
     )
@@ -230,28 +232,47 @@ def data_of(tree: ast.AST, scope: Mapping[str, Any]) -> Iterator[tuple[str, ast.
     """Yield the methods of envelopes that are called, each with its data."""
     for node in nodes_of(tree, _INNER):
         match node:
-            case ast.Call(func=ast.Attribute(attr=name) as function, args=[data, *_]):
-                if find_envelope(function, scope):
-                    yield name, data
+            case ast.Call(func=ast.Attribute(attr=name) as function):
+                given = [*node.args, *(one.value for one in node.keywords if one.arg in _DATA)]
+                if given and find_envelope(function, scope):
+                    yield name, given[0]
 
 
 def differing_data(
-    data: ast.expr, method: str, declared: Any, scope: Mapping[str, Any]
+    data: ast.expr, method: str, declared: Any, scope: Mapping[str, Any], values: Values
 ) -> str | None:
     """Return the type of an answer's data where it is seen to be another than the declared one."""
     if method not in ("success", "page", "listing", "stream"):
         return None
-    is_model = isinstance(declared, type) and issubclass(declared, BaseModel)
-    if is_model and type(data) in _PLAIN:
-        return _PLAIN[type(data)]
     match data:
-        case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id=name)), attr=attribute)):
-            return differing_result(scope.get(name), attribute, method, declared)
-        case ast.Call(func=function):
-            made = constant_of(function, scope)
-            if is_model and isinstance(made, type) and not issubclass(made, declared):
-                return inspect.formatannotation(made)
-    return None
+        case ast.Call(func=ast.Attribute(value=owner, attr=attribute)):
+            for one in expressions_of(owner, values):
+                if isinstance(one, ast.Call) and isinstance(one.func, ast.Name):
+                    return differing_result(scope.get(one.func.id), attribute, method, declared)
+    return differing_literal(data, declared, scope, values)
+
+
+def differing_literal(
+    data: ast.expr, declared: Any, scope: Mapping[str, Any], values: Values
+) -> str | None:
+    """Return what a literal or a new record is, or an item of a list, where it is seen to differ."""
+    base = declared if isinstance(declared, type) and issubclass(declared, BaseModel) else None
+    is_list = get_origin(declared) is list
+    if is_list and isinstance(data, ast.List | ast.Tuple | ast.ListComp):
+        [item] = get_args(declared)
+        items = [data.elt] if isinstance(data, ast.ListComp) else data.elts
+        every = (one for each in items for one in expressions_of(each, values))
+        differing = (differing_literal(one, item, scope, values) for one in every)
+        found = next(filter(None, differing), None)
+        return f"a list with {found}" if found else None
+    is_null = isinstance(data, ast.Constant) and data.value is None
+    if not (base or is_list or declared is NoneType) or (is_null and declared is NoneType):
+        return None
+    made = constant_of(data.func, scope) if isinstance(data, ast.Call) else None
+    is_other = isinstance(made, type) and (
+        not issubclass(made, base) if base else issubclass(made, BaseModel)
+    )
+    return inspect.formatannotation(made) if is_other else _PLAIN.get(type(data))
 
 
 def differing_result(dependency: object, attribute: str, method: str, declared: Any) -> str | None:

@@ -117,6 +117,27 @@ async def never() -> Answer[BoxResponseDTO]:
     abort(404)
 
 
+async def by_a_keyword() -> Answer[BoxResponseDTO]:
+    cases = use_cases()
+    return Envelope.success(message="Found", data=await cases.get_large())
+
+
+async def several_large() -> Answer[list[BoxResponseDTO]]:
+    one = await use_cases().get_large()
+    if unknown:
+        return Envelope.success([BoxResponseDTO(id=each.id) for each in unknown])
+    return Envelope.success([one, *unknown, unknown, LargeBoxResponseDTO(id=1, size=2)])
+
+
+async def numbers() -> Answer[list[int]]:
+    return Envelope.success([1, 2])
+
+
+async def nothing_by_name() -> Answer[None]:
+    found = None
+    return Envelope.success(found)
+
+
 def refuse() -> NoReturn:
     raise ForbiddenError
 
@@ -147,6 +168,7 @@ async def not_modified() -> Answer[BoxResponseDTO]:
         *(at_once, derived, in_stream, nothing, not_known, refused, undeclared, of_its_own),
         *(with_inner_functions, known_where_it_is_used, never, with_headers, not_modified),
         *(never_by_a_module, never_by_a_function),
+        *(by_a_keyword, several_large, numbers, nothing_by_name),
     ],
 )
 def test_what_answers_as_it_declares_is_left_alone(
@@ -222,6 +244,39 @@ async def on_one_side() -> Answer[BoxResponseDTO]:
     return Envelope.success(await use_cases().get() if unknown else None)  # type: ignore[arg-type]
 
 
+async def literal_by_a_keyword() -> Answer[BoxResponseDTO]:
+    return Envelope.success(data={"id": 1})  # type: ignore[arg-type]
+
+
+async def other_by_a_keyword() -> Answer[BoxResponseDTO]:
+    return Envelope.success(data=await use_cases().get_lid())  # type: ignore[arg-type]
+
+
+async def other_of_named_use_cases() -> Answer[BoxResponseDTO]:
+    cases = use_cases()
+    return Envelope.success(await cases.get_lid())  # type: ignore[arg-type]
+
+
+async def literal_for_nothing() -> Answer[None]:
+    return Envelope.success({"id": 1})  # type: ignore[arg-type]
+
+
+async def record_for_nothing() -> Answer[None]:
+    return Envelope.success(LidResponseDTO(id=1))  # type: ignore[arg-type]
+
+
+async def literals_in_a_list() -> Answer[list[BoxResponseDTO]]:
+    return Envelope.success([{"id": 1}])  # type: ignore[list-item]
+
+
+async def others_in_a_list() -> Answer[list[BoxResponseDTO]]:
+    return Envelope.success([LidResponseDTO(id=each) for each in unknown])  # type: ignore[misc]
+
+
+async def literal_for_many() -> Answer[list[BoxResponseDTO]]:
+    return Envelope.success({"id": 1})  # type: ignore[arg-type]
+
+
 async def without_a_return() -> Answer[None]:  # type: ignore[return]
     await use_cases().delete()
 
@@ -237,6 +292,14 @@ async def without_a_return() -> Answer[None]:  # type: ignore[return]
         (several, "its data are a list"),
         (on_one_side, "its data are a constant"),
         (without_a_return, "it answers nothing"),
+        (literal_by_a_keyword, "its data are a dict"),
+        (other_by_a_keyword, "its data are LidResponseDTO"),
+        (other_of_named_use_cases, "its data are LidResponseDTO"),
+        (literal_for_nothing, "its data are a dict"),
+        (record_for_nothing, "its data are LidResponseDTO"),
+        (literals_in_a_list, "its data are a list with a dict"),
+        (others_in_a_list, "its data are a list with LidResponseDTO"),
+        (literal_for_many, "its data are a dict"),
         (other, "its data are LidResponseDTO"),
         (other_by_name, "its data are LidResponseDTO"),
         (wider, "its data are BoxResponseDTO"),
