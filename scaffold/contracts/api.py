@@ -20,6 +20,10 @@ from scaffold.contracts.schemas import (
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _VARIABLE = re.compile(r"\{([^}]*)\}")
+_NO_NAME = re.compile(r"[^A-Za-z0-9_]+")
+"""What the name of a component has an underscore for."""
+_NUMBER = re.compile(r"_\d+$")
+"""What tells components apart that have one name."""
 _IMPLIED = {"path": "simple", "header": "simple", "query": "form", "cookie": "form"}
 """How a parameter is written where it does not say it, by its place."""
 _ASKED_FOR = frozenset({"304"})
@@ -70,12 +74,17 @@ class Operation:
         }
 
     def errors(self) -> dict[str, set[str]]:
-        """Return the statuses of errors by their names, of which the names of components are made."""
+        """Return the statuses of errors by their names; those without a name by `""`.
+
+        The names are those of the examples; of a single error, that of its component.
+        """
         found = defaultdict[str, set[str]](set)
         for status, one in self.said.get("responses", {}).items():
-            for name in one.get("$ref", "").rpartition("/")[2].split("_"):
-                if name.endswith("Error"):
-                    found[name].add(str(status))
+            contents = self._follow(one).get("content", {}).values()
+            names = [name for media in contents for name in media.get("examples", ())]
+            for name in names or [one.get("$ref", "").rpartition("/")[2]]:
+                if str(status)[0] in "45":
+                    found[_NUMBER.sub("", _NO_NAME.sub("_", name))].add(str(status))
         return found
 
     def headers(self, answer: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -255,9 +264,7 @@ def compare_answers(old: Operation, new: Operation) -> Iterator[str]:
     """Yield how answers differ: their statuses, headers and contents."""
     before, after = old.answers(), new.answers()
     schemas = Schemas(new.document, old.document, is_request=False)
-    yield from compare_statuses(
-        before.keys() - _ASKED_FOR, after.keys() - _ASKED_FOR, old.errors(), new.errors()
-    )
+    yield from compare_statuses(old, new)
     for status in sorted(before.keys() & after.keys()):
         headers = [one.headers(answers[status]) for one, answers in ((old, before), (new, after))]
         for name, one in headers[0].items():
@@ -273,38 +280,31 @@ def compare_answers(old: Operation, new: Operation) -> Iterator[str]:
             yield line.replace(f"{status}.", f"{status} ", 1)
 
 
-def compare_statuses(
-    old: Set[str],
-    new: Set[str],
-    old_errors: Mapping[str, Set[str]],
-    new_errors: Mapping[str, Set[str]],
-) -> Iterator[str]:
+def compare_statuses(old: Operation, new: Operation) -> Iterator[str]:
     """Yield which statuses changed: all of success, and those of errors in the place of which others came.
 
     An error is known by its name, whatever else has its status; without a name, by what is gone.
     """
-    told = set[tuple[str, str]]()
-    for kinds in ("123", "4", "5"):
-        gone, came = (
-            sorted(
-                status
-                for status in one - other
-                if status[0] in kinds and f"{status[0]}XX" not in other
-            )
-            for one, other in ((old, new), (new, old))
-        )
-        pairs = [*zip(gone, came, strict=False)]
-        told.update(pairs)
-        for status, other in pairs:
-            yield f"status {status} is {other} now"
-        if kinds == "123":
-            yield from (f"status {status} is gone" for status in gone[len(pairs) :])
-            yield from (f"status {status} is new" for status in came[len(pairs) :])
-    for name in sorted(old_errors.keys() & new_errors.keys()):
-        gone, came = (
-            sorted(one[name] - other[name])
-            for one, other in ((old_errors, new_errors), (new_errors, old_errors))
-        )
+    before, after = (one.answers().keys() - _ASKED_FOR for one in (old, new))
+    gone, came = (
+        [status for status in lacking(one, other) if status[0] in "123"]
+        for one, other in ((before, after), (after, before))
+    )
+    for status, other in zip(gone, came, strict=False):
+        yield f"status {status} is {other} now"
+    yield from (f"status {status} is gone" for status in gone[len(came) :])
+    yield from (f"status {status} is new" for status in came[len(gone) :])
+    errors, others = old.errors(), new.errors()
+    for name in sorted(errors.keys() & others.keys()):
+        gone = lacking(errors[name], others[name] if name else after)
+        came = lacking(others[name], errors[name] if name else before)
         for status, other in zip(gone, came, strict=False):
-            if (status, other) not in told:
+            if name:
                 yield f"{name} is {other} now, and was {status}"
+            else:
+                yield f"status {status} is {other} now"
+
+
+def lacking(statuses: Set[str], others: Set[str]) -> list[str]:
+    """Return the statuses that are not among others, be it as one of a class, such as `4XX`."""
+    return sorted(one for one in statuses - others if f"{one[0]}XX" not in others)

@@ -92,14 +92,13 @@ def move(place: str, name: str) -> Change:
     return change
 
 
-def copy(place: str, name: str) -> Change:
-    """Put what is at a place beside it, by another key."""
-
-    def change(document: Document) -> None:
-        holder, key = find(document, place)
-        holder[name] = deepcopy(holder[key])
-
-    return change
+def errors(place: str, *names: str) -> Change:
+    """Answer several errors with one status, which the examples tell apart."""
+    media = {
+        "schema": {"$ref": "#/components/schemas/Error"},
+        "examples": {name: {"value": {"message": name, "success": False}} for name in names},
+    }
+    return put(place, {"description": "Refused", "content": {"application/json": media}})
 
 
 def add(place: str, value: Any) -> Change:
@@ -462,7 +461,7 @@ BREAKING: dict[str, tuple[Change, list[str]]] = {
     ),
     "a status of an error is another one": (
         move(f"{PAY} > responses > 409", "422"),
-        ["POST /api/v1/orders/{record_id}/pay: status 409 is 422 now"],
+        ["POST /api/v1/orders/{record_id}/pay: ConflictError is 422 now, and was 409"],
     ),
     "an error has the status of others": (
         each(
@@ -479,11 +478,7 @@ BREAKING: dict[str, tuple[Change, list[str]]] = {
     ),
     "an error is answered as another one": (
         each(
-            copy("components > responses > NotFoundError", "NotFoundError_ConflictError"),
-            put(
-                f"{PAY} > responses > 404",
-                {"$ref": "#/components/responses/NotFoundError_ConflictError"},
-            ),
+            errors(f"{PAY} > responses > 404", "NotFoundError", "ConflictError"),
             drop(f"{PAY} > responses > 409"),
         ),
         ["POST /api/v1/orders/{record_id}/pay: ConflictError is 404 now, and was 409"],
@@ -640,6 +635,13 @@ HARMLESS: dict[str, Change] = {
     "no answer to those who know it": drop("paths > /api/v1/openapi.json > get > responses > 304"),
     "an error of a second status": put(
         f"{PAY} > responses > 410", {"$ref": "#/components/responses/ConflictError"}
+    ),
+    "another error with another status": each(
+        drop(f"{PAY} > responses > 409"),
+        put(f"{PAY} > responses > 429", {"$ref": "#/components/responses/RequestTimeout"}),
+    ),
+    "one more error of a status": errors(
+        f"{PAY} > responses > 409", "Order is closed", "ConflictError"
     ),
     "one more field of an error": put(
         "components > schemas > Error > properties > code", {"type": "string"}
