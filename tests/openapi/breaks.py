@@ -367,6 +367,17 @@ BREAKING: dict[str, tuple[Change, list[str]]] = {
         ),
         ["POST /api/v1/orders/{record_id}/pay: the body is required now"],
     ),
+    "an operation has an address of its own": (
+        put(f"{GET} > servers", [{"url": "/v2"}]),
+        [f"{GETS}: the address / is gone"],
+    ),
+    "a parameter is JSON": (
+        each(
+            parameter("q", "content", value={"application/json": {"schema": {"type": "string"}}}),
+            parameter("q", "style", value="form"),
+        ),
+        [f"{LISTS}: query q is written in another way now"],
+    ),
     "a content type of a body is gone": (
         move(f"{PATCH} > requestBody > content > application/json", "application/merge-patch+json"),
         ["PATCH /api/v1/orders/{record_id}: the body is no application/json now"],
@@ -578,6 +589,23 @@ HARMLESS: dict[str, Change] = {
     "one more content type of a body": put(
         f"{CREATE} > requestBody > content > application/xml", {}
     ),
+    "any content type of a body": move(
+        f"{CREATE} > requestBody > content > application/json", "*/*"
+    ),
+    "an encoding of a body, which is that of JSON": move(
+        f"{CREATE} > requestBody > content > application/json", "application/json; charset=utf-8"
+    ),
+    "an address for each operation": each(
+        put(f"{GET} > servers", [{"url": "/v2"}, {"url": "/"}]),
+        put(
+            "paths > /api/v1/orders > servers",
+            [{"url": "/{root}", "variables": {"root": {"default": ""}}}],
+        ),
+    ),
+    "a route by a reference": lambda document: each(
+        put("components > pathItems", {"Orders": document_at(document, "paths > /api/v1/orders")}),
+        put("paths > /api/v1/orders", {"$ref": "#/components/pathItems/Orders"}),
+    )(document),
     "a schema in its place for a reference": lambda document: put(
         f"{CREATE} > requestBody > {JSON} > schema", document_at(document, NEW)
     )(document),
@@ -626,6 +654,9 @@ HARMLESS: dict[str, Change] = {
     "a header in small letters": move(f"{LIST} > responses > 200 > headers > Link", "link"),
     "one more content type of an answer": put(
         f"{GET} > responses > 200 > content > application/xml", {}
+    ),
+    "an encoding of an answer, which is that of JSON": move(
+        f"{GET} > responses > 200 > {JSON}", "application/json; charset=utf-8"
     ),
     "one more status of an error": put(f"{GET} > responses > 410", {"description": "Gone"}),
     "an error that is no longer answered": drop(f"{PAY} > responses > 409"),
