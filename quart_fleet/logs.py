@@ -18,11 +18,14 @@ INTERVAL = 60.0
 HIDDEN = "***"
 """Stands in a line for a secret."""
 
-# C0, DEL and C1 with the escape sequences of terminals; marks of direction and other invisible
-# ones, which show a line otherwise than it is (Unicode's report 36); lone surrogates.
+# C0, DEL and C1 with the escape sequences of terminals; Unicode's format characters, such as marks
+# of direction, which show a line otherwise than it is (Unicode's report 36), and others that have
+# no shape: variation selectors, fillers, the blank of Braille; lone surrogates.
 _UNSAFE = re.compile(
-    "[\\x00-\\x1f\\x7f-\\x9f\\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+    "[\\x00-\\x1f\\x7f-\\x9f\\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
+    "\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ud800-\udfff"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _SECRETS = (
     r"passw|passphrase|pwd|secret|token|authoriz|cookie|credential|jwt|csrf|xsrf|bearer"

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import thread_time
 from typing import Any
+from unicodedata import category
 from uuid import UUID
 
 import pytest
@@ -65,6 +66,7 @@ TERMINAL = [
 INVISIBLE = [
     *("\u202e", "\u202a", "\u2066", "\u2069", "\u200e", "\u200f", "\u061c", "\u200b", "\ufeff"),
     *("\u2060", "\xad", "\ud800", "\udfff", "\U000e0041", "\u115f", "\u3164", "\ufff9"),
+    *("\u180b", "\ufe0f", "\u2800", "\u034f", "\U0001d173"),
 ]
 FORGERIES = [
     *(f"/x{each}{FORGED_JSON}" for each in BREAKS),
@@ -90,10 +92,26 @@ def test_what_a_terminal_would_obey_is_written_out(character: str) -> None:
         assert shown.isprintable()
 
 
+def test_nothing_without_a_shape_is_written_as_it_is() -> None:
+    # Unicode's Default_Ignorable_Code_Point, of which `unicodedata` does not tell, and Braille's blank.
+    ignorable = [0x34F, 0x2800, 0x3164, 0xFFA0, *range(0x115F, 0x1161), *range(0x17B4, 0x17B6)]
+    ignorable += [*range(0x180B, 0x1810), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10)]
+    ignorable += [*range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000)]
+    kinds = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    shapeless = {each for each in map(chr, range(0x110000)) if category(each) in kinds}
+
+    for each in shapeless | set(map(chr, ignorable)):
+        assert escape(each).isascii(), ascii(each)
+
+
 def test_what_can_be_printed_is_as_it_was() -> None:
     text = "GET /api/v1/users/username/Éva 山田 שלום مرحبا 🙂 \\n"
 
     assert escape(text) == clean(text) == text
+
+
+def test_of_an_emoji_its_invisible_parts_are_written_out() -> None:
+    assert clean("\u2764\ufe0f \U0001f44d\u200d") == "\u2764\\ufe0f \U0001f44d\\u200d"
 
 
 def test_a_long_text_is_cut() -> None:
