@@ -27,15 +27,26 @@ _UNSAFE = re.compile(
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-_SECRETS = (
-    r"passw|passphrase|pwd|secret|token|authoriz|cookie|credential|jwt|csrf|xsrf|bearer"
-    r"|(?:api|private|access|signing|encryption)[_-]?key|session[_-]?id"
-)
+_CONTAINED = [
+    *("passw", "passphrase", "pwd", "secret", "token", "authoriz", "cookie", "credential", "jwt"),
+    *("csrf", "xsrf", "bearer", "signature", "session[_-]?id"),
+    *(
+        rf"{kind}[_-]?key(?!space|word)"
+        for kind in ("api", "private", "access", "signing", "encryption", "ssh", "master")
+    ),
+    *(rf"{kind}[_-]?key(?!space|word)" for kind in ("service", "account", "shared", "auth")),
+    *(f"{kind}[_-]?code" for kind in ("recovery", "backup", "security", "verification")),
+]
 """What the name of a secret contains."""
-_SECRET_NAME = re.compile(
-    rf"{_SECRETS}|signature|^(?:auth|creds?|otp|pass|passcode|pin|sid)$|auth[_-]?(?:header|key)",
-    re.IGNORECASE,
-)
+_LAST = [
+    rf"{word}(?:[_-]?(?:code|header|hash))?(?![\w.-])"
+    for word in ("auth", "creds?", "otp", "pass", "passcode", "pin", "sid", "cvv", "cvc")
+]
+"""What it ends with, where a word begins: `db_pass` and `dbPass`, but not `compass` and `passed`."""
+_NAME = "|".join([*_CONTAINED, *(f"(?:(?<![a-z])|(?-i:(?=[A-Z][a-z]))){word}" for word in _LAST)])
+_SECRET_NAME = re.compile(_NAME, re.IGNORECASE)
+_MAY_HAVE_SECRET = re.compile("|".join([*_CONTAINED, *_LAST, r"basic\s"]))
+"""Is in each text, in small letters, that has a secret by its name."""
 # Strangers choose these texts, so each takes time in proportion to its length: a match begins only
 # where a word does, what is repeated is not tried again shorter, and what does not end is a secret
 # to the end of the text.
@@ -50,12 +61,14 @@ for _ in range(4):  # what is nested deeper hides the rest of the text
         r"""(?:[)\]}]|[\s\S]*+)"""
     )
 _SECRET_TEXT = re.compile(
-    # `password=…`, `"password": "…"`, `('password', '…')`, `(name, password)=(…)`, `Bearer …`
-    rf"""((?<![\w-])(?:(?=[\w-]*?(?:{_SECRETS}))[\w-]++"""
+    # `--password …`, `password=…`, `"password": "…"`, `('password', '…')`, `(name, password)=(…)`,
+    # `PASSWORD '…'`, `Bearer …`, and `Basic …` before what looks like base64
+    rf"""((?<![\w-])(?:(?=[\w-]*?(?:{_NAME}))(?:--[\w-]++\s++(?=[^\s-])|[\w-]++"""
     r"""(?:\\*+["']?\s*+(?:=>?|:(?!//))\s*+|\\*+["']\s*+,\s*+(?=b?\\*+["'])"""
-    r"""|(?:, [\w", ]{0,200}+)?\)=(?=\())"""
-    r"""|bearer\s++(?=\S{6})))"""
-    rf"""(?!\*{{3}})(?:{_STRING}|[\w.]*+{_BRACKETS}"""
+    r"""|(?:, [\w", ]{0,200}+)?\)=(?=\()|(?<=password)\s++(?=e?')))"""
+    r"""|bearer\s++(?=\S{6})|basic\s++(?=(?:[a-z\d+/]{4}){2})(?=(?-i:\S*?(?:[a-z][A-Z]|\d|=)))"""
+    r"""(?=(?:[a-z\d+/]{4})++(?:[a-z\d+/]{2,3}=|(?![\w+/=])))))"""
+    rf"""(?!\*{{3}})(?:e?{_STRING}|[\w.]*+{_BRACKETS}"""
     r"""|(?:Basic|Bearer|Digest|Negotiate|Token)\s++[^\s,;'"]++|[^\s,;&)\]}'"]++)""",
     re.IGNORECASE,
 )
@@ -69,12 +82,21 @@ _HEADERS = re.compile(
 """Whose values have more than one word."""
 _ROW = re.compile(r"(Failing row contains \()(?:.*?(?=\)\.(?:[\s'\"]|\\n|\Z))|.*)", re.DOTALL)
 """What PostgreSQL says of a row that it refuses."""
+_KEY = re.compile(
+    r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY[A-Z ]{0,40}-----).*?(?=-----END|\Z)", re.DOTALL
+)
 _ADDRESS = re.compile(r"(?<!\S)\S+@")
 _URL_PASSWORD = re.compile(
     r"""((?<!\\)(?:\\*+/){2}[^\s/?#@:\["'<>\\]*+:)(?!\d{1,5}[/?#"'<>])"""
     r"""(?:[^@"]|"(?![,:}\]]))*+@(?:[^"'<>]*@)?"""
 )
 """Of such an address, to the last `@` before a quote; what looks like a port is none."""
+_URL_TOKEN = re.compile(
+    r"""((?<!\\)(?:\\*+/){2})(?:gh[a-z]_|github_pat_|glpat-|xox[a-z]-|sk_"""
+    r"""|(?=[^\s/?#@:\["'<>\\\d]*+\d)(?=[^\s/?#@:\["'<>\\]{20}))"""
+    r"""[^\s/?#@:\["'<>\\]++(?=(?::\*{3})?@)"""
+)
+"""In the place of a user: with a prefix of known tokens, or of 20 characters with a digit."""
 
 
 @dataclass(eq=False, slots=True)
@@ -144,8 +166,15 @@ def clean(text: str, most: int = MOST) -> str:
 def hide(text: str) -> str:
     """Return a text, of any number of lines, with what `clean` hides hidden."""
     if "@" in text and "/" in text:
-        text = _ADDRESS.sub(lambda found: _URL_PASSWORD.sub(rf"\g<1>{HIDDEN}@", found[0]), text)
-    if _SECRET_NAME.search(text):
+        text = _ADDRESS.sub(
+            lambda found: _URL_TOKEN.sub(
+                rf"\g<1>{HIDDEN}", _URL_PASSWORD.sub(rf"\g<1>{HIDDEN}@", found[0])
+            ),
+            text,
+        )
+    if "-----BEGIN " in text:
+        text = _KEY.sub(rf"\g<1>{HIDDEN}", text)
+    if _MAY_HAVE_SECRET.search(text.lower()):
         text = _SECRET_TEXT.sub(rf"\g<1>{HIDDEN}", _HEADERS.sub(_without_value, text))
     if "Failing row" in text:
         text = _ROW.sub(rf"\g<1>{HIDDEN}", text)

@@ -202,6 +202,35 @@ NAMES = [
     *("password", "PASSWORD", "user_password", "DB-Password", "passwd", "secret", "SECRET_KEY"),
     *("clientSecret", "token", "access_token", "Authorization", "proxy-authorization", "Cookie"),
     *("Set-Cookie", "api_key", "apiKey", "X-Api-Key", "credentials", "private_key", "session_id"),
+    *(
+        "db_pass",
+        "smtpPass",
+        "DBPass",
+        "pass",
+        "auth",
+        "basic_auth",
+        "X-Auth",
+        "pin",
+        "otp",
+        "otp_code",
+    ),
+    *("otpCode", "cvv", "ssh_key", "masterKey", "service_key", "account_key", "shared_key"),
+    *("encryption_key", "recovery_code", "signature", "sid", "creds", "auth_header"),
+]
+NO_SECRETS = [
+    *(
+        "compass",
+        "COMPASS",
+        "author",
+        "authority",
+        "oauth",
+        "pinned",
+        "opinion",
+        "passed",
+        "bypass",
+    ),
+    *("pass_count", "auth_url", "key", "primary_key", "foreign_key", "cache_key", "public_key"),
+    *("side", "inside", "country_code", "code", "credit", "service_keywords", "account_keyspace"),
 ]
 
 
@@ -227,6 +256,13 @@ def test_a_field_named_a_secret_is_hidden(name: str, logger: logging.Logger) -> 
         assert "s3cr3t" not in line
 
 
+@pytest.mark.parametrize("name", NO_SECRETS)
+def test_a_field_named_like_a_secret_is_shown(name: str) -> None:
+    assert not is_secret(name)
+    for text in (f"{name}=seen", f'{{"{name}": "seen"}}', f"--{name} seen", f"{name} is seen"):
+        assert clean(text) == text
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -245,6 +281,12 @@ def test_a_field_named_a_secret_is_hidden(name: str, logger: logging.Logger) -> 
         (r"http:\/\/u:hunter2@h", r"http:\/\/u:***@h"),
         ('["http://u:hunter2@h","x@y"]', '["http://u:***@h","x@y"]'),
         ('["http://h:8081","x@y"]', None),
+        ("https://ghp_hunter2@github.com/a", "https://***@github.com/a"),
+        ("https://glpat-hunter2:x-oauth@gitlab.com", "https://***:***@gitlab.com"),
+        ("https://0123456789abcdef01234567@sentry.example/1", "https://***@sentry.example/1"),
+        ("ssh://git@github.com/a", None),
+        ("postgresql://order_service_of_the_shop@db/shop", None),
+        ("https://ip-10-0-0-1.west.compute.internal:8081/a@b", None),
         ('{"url":"http://[::1]:8081/x","email":"a@b.c"}', None),
         ('{"id":"urn://isbn:abc","name":"joe","email":"j@x.com"}', None),
     ],
@@ -277,6 +319,17 @@ def test_a_password_inside_of_an_address_is_hidden(text: str, shown: str | None)
         ("Key (token, id)=(hunter2, 1) already", "Key (token, id)=*** already"),
         ("Failing row contains (1, it's (hunter2)). more", "Failing row contains (***). more"),
         ("a user's token is (not) good: x@y", None),
+        ("GET /x?signature=hunter2&a=1", "GET /x?signature=***&a=1"),
+        ("ALTER ROLE x PASSWORD 'hunter2' LOGIN", "ALTER ROLE x PASSWORD *** LOGIN"),
+        ("ALTER ROLE x ENCRYPTED PASSWORD E'hun\\'ter2'", "ALTER ROLE x ENCRYPTED PASSWORD ***"),
+        ("run --db-password hunter2 --now", "run --db-password *** --now"),
+        ("run --password --now", None),
+        ("sent Basic dXNlcjpwYXNz to it", "sent Basic *** to it"),
+        ("sent Basic dXNlcjpwYQ==", "sent Basic ***"),
+        ("Basic authentication, Basic understanding, Basic OpenAPI", None),
+        ("-----BEGIN EC PRIVATE KEY-----\\nMHc\\n-----END EC", "-----BEGIN EC PRIVATE KEY-----***-----END EC"),
+        ("-----BEGIN PRIVATE KEY-----\\nMHc", "-----BEGIN PRIVATE KEY-----***"),
+        ("-----BEGIN CERTIFICATE-----\\nMHc", None),
     ],
 )  # fmt: skip
 def test_a_secret_of_any_form_is_hidden_as_a_whole(text: str, shown: str | None) -> None:
@@ -352,6 +405,7 @@ def test_a_text_takes_time_in_proportion_to_its_length(
         "Ab1_",
         "\n",
     ]
+    units += ["//ghp_", "//1a", "--pass ", "basic ", "basic ABCD", "-----BEGIN PRIVATE KEY-----"]
     units += ["--", "/*", "$a", "$$", "''", '"', "E'\\", "1", "1.", "1e", "0x"]
 
     def seconds(unit: str, length: int) -> float:
