@@ -80,11 +80,23 @@ _HEADERS = re.compile(
     re.IGNORECASE,
 )
 """Whose values have more than one word."""
-_ROW = re.compile(r"(Failing row contains \()(?:.*?(?=\)\.(?:[\s'\"]|\\n|\Z))|.*)", re.DOTALL)
-"""What PostgreSQL says of a row that it refuses."""
-_KEY = re.compile(
-    r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY[A-Z ]{0,40}-----).*?(?=-----END|\Z)", re.DOTALL
-)
+_VALUES = {
+    begin: re.compile(pattern, re.DOTALL)
+    for begin, pattern in (
+        # What PostgreSQL says of a row that it refuses, SQLAlchemy and pydantic of an error, and PEM.
+        ("Failing row", r"(Failing row contains \()(?:.*?(?=\)\.(?:[\s'\"]|\\n|\Z))|.*)"),
+        (
+            "[parameters: ",
+            r"(\[parameters: )(?:.*?(?=\](?:\\n|[\s|])*+\(Background on)|.*?(?=\]\s*+\Z)|.*)",
+        ),
+        ("input_value=", r"(input_value=)(?:.*?(?=, input_type=\w++\])|.*)"),
+        (
+            "-----BEGIN ",
+            r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY[A-Z ]{0,40}-----).*?(?=-----END|\Z)",
+        ),
+    )
+}
+"""Values that have no name of their own, by what is in each text that has one."""
 _ADDRESS = re.compile(r"(?<!\S)\S+@")
 _URL_PASSWORD = re.compile(
     r"""((?<!\\)(?:\\*+/){2}[^\s/?#@:\["'<>\\]*+:)(?!\d{1,5}[/?#"'<>])"""
@@ -150,6 +162,11 @@ def is_secret(name: str) -> bool:
     return _SECRET_NAME.search(name.replace(" ", "_")) is not None
 
 
+def names_secret(statement: str) -> bool:
+    """Whether a statement has a word whose values no line shows."""
+    return _SECRET_NAME.search(statement) is not None
+
+
 def clean(text: str, most: int = MOST) -> str:
     """Escape a text as `escape` does, with passwords in URLs and what is named a secret hidden."""
     length = len(text)
@@ -172,12 +189,11 @@ def hide(text: str) -> str:
             ),
             text,
         )
-    if "-----BEGIN " in text:
-        text = _KEY.sub(rf"\g<1>{HIDDEN}", text)
+    for begin, values in _VALUES.items():
+        if begin in text:
+            text = values.sub(rf"\g<1>{HIDDEN}", text)
     if _MAY_HAVE_SECRET.search(text.lower()):
         text = _SECRET_TEXT.sub(rf"\g<1>{HIDDEN}", _HEADERS.sub(_without_value, text))
-    if "Failing row" in text:
-        text = _ROW.sub(rf"\g<1>{HIDDEN}", text)
     return text
 
 

@@ -16,6 +16,8 @@ from uuid import UUID
 
 import pytest
 import structlog
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import IntegrityError, StatementError
 
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.logs import HIDDEN, clean, escape, is_secret, read_levels
@@ -318,6 +320,13 @@ def test_a_password_inside_of_an_address_is_hidden(text: str, shown: str | None)
         ("Key (api_token)=(hunter2) already exists.", "Key (api_token)=*** already exists."),
         ("Key (token, id)=(hunter2, 1) already", "Key (token, id)=*** already"),
         ("Failing row contains (1, it's (hunter2)). more", "Failing row contains (***). more"),
+        ("password\\n bad [type=a, input_value='it\\\\'s] hunter2', input_type=str]\\n See x",
+         "password\\n bad [type=a, input_value=***, input_type=str]\\n See x"),
+        ('bad [input_value={"password": "hun', "bad [input_value=***"),
+        ("[SQL: x]\\n[parameters: ('a]', 'hunter2')]\\n(Background on this error at: x)",
+         "[SQL: x]\\n[parameters: ***]\\n(Background on this error at: x)"),
+        ("[SQL: x]\\n[parameters: ('a]', 'hunter2')]", "[SQL: x]\\n[parameters: ***]"),
+        ("[SQL: x]\\n[parameters: ('a]', 'hun", "[SQL: x]\\n[parameters: ***"),
         ("a user's token is (not) good: x@y", None),
         ("GET /x?signature=hunter2&a=1", "GET /x?signature=***&a=1"),
         ("ALTER ROLE x PASSWORD 'hunter2' LOGIN", "ALTER ROLE x PASSWORD *** LOGIN"),
@@ -406,6 +415,7 @@ def test_a_text_takes_time_in_proportion_to_its_length(
         "\n",
     ]
     units += ["//ghp_", "//1a", "--pass ", "basic ", "basic ABCD", "-----BEGIN PRIVATE KEY-----"]
+    units += ["Failing row contains (", "input_value=", ", input_type=a", "[parameters: ", "] "]
     units += ["--", "/*", "$a", "$$", "''", '"', "E'\\", "1", "1.", "1e", "0x"]
 
     def seconds(unit: str, length: int) -> float:
@@ -435,6 +445,27 @@ def test_a_traceback_has_no_values_of_variables_and_no_passwords() -> None:
     assert "postgresql://app:***@db" in written
     assert "hunter2" not in written
     assert written.startswith("Traceback (most recent call last):\n  File ")
+
+
+class Registration(BaseModel):
+    password: int
+
+
+def test_a_traceback_has_no_values_that_pydantic_or_sqlalchemy_was_given() -> None:
+    errors: list[Exception] = [
+        IntegrityError("INSERT INTO users VALUES ($1)", ("a]", "hunter2"), ValueError("refused")),
+        IntegrityError("INSERT", [("hunter2",)] * 30, ValueError("refused"), ismulti=True),
+        StatementError("refused", "INSERT", ({"a": "hunter2"},), ValueError("refused")),
+    ]
+    with pytest.raises(ValidationError) as raised:
+        Registration.model_validate({"password": "hunter2"})
+    errors += [raised.value, ExceptionGroup("several", [*errors, raised.value])]
+
+    for error in errors:
+        written = write_exception((type(error), error, error.__traceback__))
+        assert "hunter2" not in written
+        assert "hunter2" not in clean(str(error))
+        assert "refused" in written or "valid integer" in written
 
 
 def test_an_exception_that_is_raised_again_has_its_trace_once_in_a_request() -> None:
