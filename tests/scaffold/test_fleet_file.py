@@ -3,11 +3,12 @@
 import re
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from scaffold.engine.baseline import describe, parse_described
+from scaffold.engine.baseline import describe, parse_described, read_described
 from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.generation.presets import preset_of
 from scaffold.language.description import ActionDescription, FleetDescription, ResourceDescription
@@ -595,6 +596,18 @@ name = "str"
     for comment in (*comments, "And plums", "The end"):
         assert joined.count(comment) == 1, comment
     assert [one.name for one in parse_fleet(joined).services] == ["a-service", "b-service"]
+
+
+def test_sides_that_differ_are_told_with_the_file_that_has_the_marks(tmp_path: Path) -> None:
+    path = ".scaffold/described/a-service.toml"
+    (tmp_path / path).parent.mkdir(parents=True)
+    ours, theirs = (f"[a-service.a]\nname = 'str({width})'\n" for width in (8, 9))
+    (tmp_path / path).write_text(
+        f"[a-service]\nport = 8081\n<<<<<<< one\n{ours}=======\n{theirs}>>>>>>> two\n"
+    )
+
+    with pytest.raises(ScaffoldError, match=rf"^{path} has the marks .* differ in a-service\.a:"):
+        read_described(tmp_path)
 
 
 def test_what_was_applied_is_read_service_by_service() -> None:
