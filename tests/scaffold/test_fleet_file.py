@@ -302,6 +302,25 @@ def test_two_things_of_one_name_in_the_database_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ('_index = [""]', "_index is no list of texts:\n  _index = [\"\"]\n  ^"),
+        ('_index = ["a", 1]', "_index is no list of texts:\n  _index = [\"a\", 1]\n  ^"),
+        ('_unique = [" "]', "_unique is no list of texts:\n  _unique = [\" \"]\n  ^"),
+        ('_plural = ""', '_plural takes another value:\n  _plural = ""\n  ^'),
+        ("_actions = { go=1 }", "'go' has no text as its rule:\n  _actions = { go=1 }\n               ^"),
+        ('_actions.go = ""', "'go' has no text as its rule:\n  _actions.go = \"\"\n           ^"),
+        ('b = "enum(x-y, z, X_Y)"', "'x-y' and 'X_Y' would both be X_Y in the code:\n  b = \"enum(x-y, z, X_Y)\"\n                    ^"),
+        ('b = "enum(x, x)"', "'x' is there twice:\n  b = \"enum(x, x)\"\n               ^"),
+    ],
+)  # fmt: skip
+def test_what_is_no_text_is_shown_where_it_is(fields: str, message: str) -> None:
+    text = THINGS.format(f'a = "int"\n{fields}')
+
+    assert refusal(text).startswith(f"fleet.toml, line 6: {message}\n")
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         'a = "int:index"\n_index = ["a", "a", "created_at", "-created_at"]',
