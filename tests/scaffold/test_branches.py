@@ -239,7 +239,7 @@ def merge_sides(folder: Path, two: list[tuple[str, ...]]) -> list[str]:
     """Merge two branches that change one service, and return the paths of the conflicts."""
     done(scaffold(folder, *SHOP))
     commit(folder)
-    for name, steps in {"one": ONE, "two": two}.items():
+    for name, steps in (("one", ONE), ("two", two)):
         done(git(folder, "checkout", "--quiet", "-b", name, "main"))
         for step in steps:
             done(scaffold(folder, *step))
