@@ -147,8 +147,14 @@ _VARIABLES = {
     "user": "PGUSER",
     "dbname": "PGDATABASE",
     "target_session_attrs": "PGTARGETSESSIONATTRS",
+    "gsslib": "PGGSSLIB",
+    "sslmode": "PGSSLMODE",
+    "sslnegotiation": "PGSSLNEGOTIATION",
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION",
 }
-"""What asyncpg reads where the address does not say it: written into it, so that messages tell it."""
+"""What asyncpg reads where the address does not say it: written into it, so that messages tell it,
+and that what fails at every connection is refused. Without TLS, what is of it is not asked for."""
 
 _NUMBERS = {"connect_timeout": r"-?\d+", "port": r"\d+(,\d+)*"}
 
@@ -226,8 +232,14 @@ def normalise(url: str) -> str:
         "host": ",".join(hosts),
         "port": ",".join(port for _, port in address.hosts).strip(","),
     }
+    if all(host in _LOCAL_HOSTS for host in hosts):
+        parameters.setdefault("sslmode", "disable")
+    if parameters.get("sslrootcert") == "system":
+        parameters.setdefault("sslmode", "verify-full")
     for part, variable in _VARIABLES.items():
-        if not (authority.get(part) or "").strip(",") and os.environ.get(variable):
+        is_unused = part.startswith("ssl") and parameters.get("sslmode") == "disable"
+        is_said = is_unused or (authority.get(part) or "").strip(",")
+        if not is_said and os.environ.get(variable):
             parameters.setdefault(part, os.environ[variable])
     parameters = _honoured(parameters)
     for port in (*parameters.get("port", "").split(","), *(port for _, port in address.hosts)):
@@ -236,10 +248,6 @@ def normalise(url: str) -> str:
     for part, value in authority.items():
         if value and parameters.get(part, value) != value:
             _refuse(part, "the address says it twice, and differently")
-    if all(host in _LOCAL_HOSTS for host in hosts):
-        parameters.setdefault("sslmode", "disable")
-    if parameters.get("sslrootcert") == "system":
-        parameters.setdefault("sslmode", "verify-full")
     mode = parameters.get("sslmode", "prefer")
     _refuse_unsound_tls(parameters, mode)
     _tell_unbound_channel(binding, mode)

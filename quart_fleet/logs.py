@@ -18,21 +18,35 @@ INTERVAL = 60.0
 HIDDEN = "***"
 """Stands in a line for a secret."""
 
-# C0, DEL and C1 with the escape sequences of terminals; marks of direction and other invisible
-# ones, which show a line otherwise than it is (Unicode's report 36); lone surrogates.
+# C0, DEL and C1 with the escape sequences of terminals; Unicode's format characters, such as marks
+# of direction, which show a line otherwise than it is (Unicode's report 36), and others that have
+# no shape: variation selectors, fillers, the blank of Braille; lone surrogates.
 _UNSAFE = re.compile(
-    "[\\x00-\\x1f\\x7f-\\x9f\\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+    "[\\x00-\\x1f\\x7f-\\x9f\\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
+    "\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ud800-\udfff"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-_SECRETS = (
-    r"passw|passphrase|pwd|secret|token|authoriz|cookie|credential|jwt|csrf|xsrf|bearer"
-    r"|(?:api|private|access|signing|encryption)[_-]?key|session[_-]?id"
-)
+_CONTAINED = [
+    *("passw", "passphrase", "pwd", "secret", "token", "authoriz", "cookie", "credential", "jwt"),
+    *("csrf", "xsrf", "bearer", "signature", "session[_-]?id"),
+    *(
+        rf"{kind}[_-]?key(?!space|word)"
+        for kind in ("api", "private", "access", "signing", "encryption", "ssh", "master")
+    ),
+    *(rf"{kind}[_-]?key(?!space|word)" for kind in ("service", "account", "shared", "auth")),
+    *(f"{kind}[_-]?code" for kind in ("recovery", "backup", "security", "verification")),
+]
 """What the name of a secret contains."""
-_SECRET_NAME = re.compile(
-    rf"{_SECRETS}|signature|^(?:auth|creds?|otp|pass|passcode|pin|sid)$|auth[_-]?(?:header|key)",
-    re.IGNORECASE,
-)
+_LAST = [
+    rf"{word}(?:[_-]?(?:code|header|hash))?(?![\w.-])"
+    for word in ("auth", "creds?", "otp", "pass", "passcode", "pin", "sid", "cvv", "cvc")
+]
+"""What it ends with, where a word begins: `db_pass` and `dbPass`, but not `compass` and `passed`."""
+_NAME = "|".join([*_CONTAINED, *(f"(?:(?<![a-z])|(?-i:(?=[A-Z][a-z]))){word}" for word in _LAST)])
+_SECRET_NAME = re.compile(_NAME, re.IGNORECASE)
+_MAY_HAVE_SECRET = re.compile("|".join([*_CONTAINED, *_LAST, r"basic\s"]))
+"""Is in each text, in small letters, that has a secret by its name."""
 # Strangers choose these texts, so each takes time in proportion to its length: a match begins only
 # where a word does, what is repeated is not tried again shorter, and what does not end is a secret
 # to the end of the text.
@@ -47,12 +61,14 @@ for _ in range(4):  # what is nested deeper hides the rest of the text
         r"""(?:[)\]}]|[\s\S]*+)"""
     )
 _SECRET_TEXT = re.compile(
-    # `password=…`, `"password": "…"`, `('password', '…')`, `(name, password)=(…)`, `Bearer …`
-    rf"""((?<![\w-])(?:(?=[\w-]*?(?:{_SECRETS}))[\w-]++"""
+    # `--password …`, `password=…`, `"password": "…"`, `('password', '…')`, `(name, password)=(…)`,
+    # `PASSWORD '…'`, `Bearer …`, and `Basic …` before what looks like base64
+    rf"""((?<![\w-])(?:(?=[\w-]*?(?:{_NAME}))(?:--[\w-]++\s++(?=[^\s-])|[\w-]++"""
     r"""(?:\\*+["']?\s*+(?:=>?|:(?!//))\s*+|\\*+["']\s*+,\s*+(?=b?\\*+["'])"""
-    r"""|(?:, [\w", ]{0,200}+)?\)=(?=\())"""
-    r"""|bearer\s++(?=\S{6})))"""
-    rf"""(?!\*{{3}})(?:{_STRING}|[\w.]*+{_BRACKETS}"""
+    r"""|(?:, [\w", ]{0,200}+)?\)=(?=\()|(?<=password)\s++(?=e?')))"""
+    r"""|bearer\s++(?=\S{6})|basic\s++(?=(?:[a-z\d+/]{4}){2})(?=(?-i:\S*?(?:[a-z][A-Z]|\d|=)))"""
+    r"""(?=(?:[a-z\d+/]{4})++(?:[a-z\d+/]{2,3}=|(?![\w+/=])))))"""
+    rf"""(?!\*{{3}})(?:e?{_STRING}|[\w.]*+{_BRACKETS}"""
     r"""|(?:Basic|Bearer|Digest|Negotiate|Token)\s++[^\s,;'"]++|[^\s,;&)\]}'"]++)""",
     re.IGNORECASE,
 )
@@ -64,14 +80,35 @@ _HEADERS = re.compile(
     re.IGNORECASE,
 )
 """Whose values have more than one word."""
-_ROW = re.compile(r"(Failing row contains \()(?:.*?(?=\)\.(?:[\s'\"]|\\n|\Z))|.*)", re.DOTALL)
-"""What PostgreSQL says of a row that it refuses."""
+_VALUES = {
+    begin: re.compile(pattern, re.DOTALL)
+    for begin, pattern in (
+        # What PostgreSQL says of a row that it refuses, SQLAlchemy and pydantic of an error, and PEM.
+        ("Failing row", r"(Failing row contains \()(?:.*?(?=\)\.(?:[\s'\"]|\\n|\Z))|.*)"),
+        (
+            "[parameters: ",
+            r"(\[parameters: )(?:.*?(?=\](?:\\n|[\s|])*+\(Background on)|.*?(?=\]\s*+\Z)|.*)",
+        ),
+        ("input_value=", r"(input_value=)(?:.*?(?=, input_type=\w++\])|.*)"),
+        (
+            "-----BEGIN ",
+            r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY[A-Z ]{0,40}-----).*?(?=-----END|\Z)",
+        ),
+    )
+}
+"""Values that have no name of their own, by what is in each text that has one."""
 _ADDRESS = re.compile(r"(?<!\S)\S+@")
 _URL_PASSWORD = re.compile(
     r"""((?<!\\)(?:\\*+/){2}[^\s/?#@:\["'<>\\]*+:)(?!\d{1,5}[/?#"'<>])"""
     r"""(?:[^@"]|"(?![,:}\]]))*+@(?:[^"'<>]*@)?"""
 )
 """Of such an address, to the last `@` before a quote; what looks like a port is none."""
+_URL_TOKEN = re.compile(
+    r"""((?<!\\)(?:\\*+/){2})(?:gh[a-z]_|github_pat_|glpat-|xox[a-z]-|sk_"""
+    r"""|(?=[^\s/?#@:\["'<>\\\d]*+\d)(?=[^\s/?#@:\["'<>\\]{20}))"""
+    r"""[^\s/?#@:\["'<>\\]++(?=(?::\*{3})?@)"""
+)
+"""In the place of a user: with a prefix of known tokens, or of 20 characters with a digit."""
 
 
 @dataclass(eq=False, slots=True)
@@ -125,6 +162,11 @@ def is_secret(name: str) -> bool:
     return _SECRET_NAME.search(name.replace(" ", "_")) is not None
 
 
+def names_secret(statement: str) -> bool:
+    """Whether a statement has a word whose values no line shows."""
+    return _SECRET_NAME.search(statement) is not None
+
+
 def clean(text: str, most: int = MOST) -> str:
     """Escape a text as `escape` does, with passwords in URLs and what is named a secret hidden."""
     length = len(text)
@@ -141,11 +183,17 @@ def clean(text: str, most: int = MOST) -> str:
 def hide(text: str) -> str:
     """Return a text, of any number of lines, with what `clean` hides hidden."""
     if "@" in text and "/" in text:
-        text = _ADDRESS.sub(lambda found: _URL_PASSWORD.sub(rf"\g<1>{HIDDEN}@", found[0]), text)
-    if _SECRET_NAME.search(text):
+        text = _ADDRESS.sub(
+            lambda found: _URL_TOKEN.sub(
+                rf"\g<1>{HIDDEN}", _URL_PASSWORD.sub(rf"\g<1>{HIDDEN}@", found[0])
+            ),
+            text,
+        )
+    for begin, values in _VALUES.items():
+        if begin in text:
+            text = values.sub(rf"\g<1>{HIDDEN}", text)
+    if _MAY_HAVE_SECRET.search(text.lower()):
         text = _SECRET_TEXT.sub(rf"\g<1>{HIDDEN}", _HEADERS.sub(_without_value, text))
-    if "Failing row" in text:
-        text = _ROW.sub(rf"\g<1>{HIDDEN}", text)
     return text
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
+from dotenv.variables import Variable, parse_variables
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -33,7 +34,7 @@ from quart_fleet.conventions import SECRETS, is_host
 from quart_fleet.database_url import normalise, with_password
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.files import read_text
-from quart_fleet.logs import HOSTED, read_levels
+from quart_fleet.logs import HOSTED, is_secret, read_levels
 
 SAMPLE_SECRET_KEY = "change-me"  # noqa: S105 - a placeholder that a running service refuses
 """The SECRET_KEY of `.env.example`; good for development only."""
@@ -343,15 +344,32 @@ class ServiceSettings(DatabaseSettings):
         return self
 
 
-_CUT_URL = re.compile(r"DATABASE_URL\s*=\s*[\w+]+://[^\s/#@:]*:[^#@/]*\s#\S*@", re.IGNORECASE)
+_CUT_URL = re.compile(
+    r"DATABASE_URL\s*=\s*[\w+]+://(?:[^\s/#@:]*:[^#@/]*\s#\S*@|\S*[?&]password=[^#&\n]*\s#\S)",
+    re.IGNORECASE,
+)
 """An address in whose password python-dotenv takes a comment to begin."""
+_CUT_SECRET = re.compile(r"=\s*[^\s'\"].*\s#\S")
+"""A value without quotes, and behind it what is rather more of it than a comment."""
 
 
 def _refuse_unreadable_line(dotenv: Path) -> None:
-    """Refuse what python-dotenv would skip or cut; the line itself may be a secret."""
+    """Refuse what python-dotenv would skip, cut or leave out; the line itself may be a secret."""
+    known = set(os.environ)
     for binding in parse_stream(StringIO(read_text(dotenv))):
-        place = f"{dotenv}, line {binding.original.line}"
+        text = binding.original.string
+        blank = text[: len(text) - len(text.lstrip())].count("\n")
+        place = f"{dotenv}, line {binding.original.line + blank}"
         if binding.error:
             raise ConfigurationError(f"{place} cannot be read: expected NAME=value")
-        if binding.key and _CUT_URL.search(binding.original.string):
+        if not binding.key:
+            continue
+        if _CUT_URL.search(text) or (is_secret(binding.key) and _CUT_SECRET.search(text)):
             raise ConfigurationError(f"{place}: ` #` begins a comment. Write {binding.key}='...'")
+        for part in parse_variables(binding.value or ""):
+            if isinstance(part, Variable) and part.default is None and part.name not in known:
+                raise ConfigurationError(
+                    f"{place}: ${{...}} stands for a variable, in quotes too, and none of that name "
+                    f"is set. Set {binding.key} in the environment in place of this line."
+                )
+        known.add(binding.key)

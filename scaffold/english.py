@@ -60,7 +60,8 @@ def singular(phrase: str) -> str:
     if not _is_plural(phrase):
         return phrase
     one = str(_engine().singular_noun(phrase))
-    long_enough = len(one.rsplit(maxsplit=1)[-1]) > 2  # of `gps` inflect makes `gp`
+    # Of `gps` inflect makes `gp`, and of `s` nothing.
+    long_enough = len(one.rpartition(" ")[2]) > 2
     sure = long_enough and not phrase.endswith("ics") and _engine().plural_noun(one) == phrase
     return one if sure else phrase
 

@@ -18,7 +18,7 @@ from quart_fleet.revisions import History
 from quart_fleet.workspace import Workspace as FrameworkWorkspace
 from quart_fleet.workspace import find_table
 from scaffold.compose import Composition
-from scaffold.errors import ScaffoldError
+from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.names import PORTS, ServiceName, normalise
 
 SERVICES = "services"
@@ -234,7 +234,7 @@ def is_workspace(folder: Path) -> bool:
 def choose_services(workspace: Workspace, names: Collection[str]) -> list[Service]:
     """Return the services of these names or packages, all without any, as they run here.
 
-    Raises ScaffoldError.
+    Raises ScaffoldError; MisuseError for a name of none.
     """
     services = [each.as_run() for each in workspace.services()]
     if not services:
@@ -246,7 +246,7 @@ def choose_services(workspace: Workspace, names: Collection[str]) -> list[Servic
             near = find_near(name, by_name)
             known = ", ".join(each.called for each in services)
             hint = f"Did you mean {by_name[near].called}?" if near else f"There are: {known}."
-            raise ScaffoldError(f"There is no service {name!r}. {hint}")
+            raise MisuseError(f"There is no service {name!r}. {hint}")
     chosen = [by_name[name] for name in dict.fromkeys(names)] or services
     for each in chosen:
         each.refuse_half()

@@ -304,17 +304,22 @@ class _Document:
             found = self.whole["components"][kind][name]
         return found
 
-    def answer_of(self, described: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the form of what an operation answers where it succeeds."""
-        responses = described["responses"]
-        [status, *_] = sorted(one for one in responses if one.startswith("2"))
-        form: Mapping[str, Any] = self.resolve(responses[status])["content"]["application/json"]
-        return form
+    def forms_of(self, described: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Return the forms of what an operation answers where it succeeds, by its statuses."""
+        found = (
+            self.resolve(one)
+            for status, one in sorted(described["responses"].items())
+            if status.startswith("2")
+        )
+        return [one["content"]["application/json"] for one in found if "content" in one]
 
     def answers(self, described: Mapping[str, Any]) -> list[Any]:
         """Return what it may answer then, in the fleet's envelope."""
-        form = self.answer_of(described)
-        return self.samples(form["schema"], form.get("example"))
+        return [
+            answer
+            for form in self.forms_of(described)
+            for answer in self.samples(form["schema"], form.get("example"))
+        ]
 
     def samples(self, schema: Schema, example: Any = None, depth: int = 6) -> list[Any]:
         """Return values that a schema allows: the first is whole, the others each differ in a place.
@@ -447,9 +452,15 @@ class _DocumentedClient(ServiceClient):
         assert same, f"The {self.service} has no {operation} any more"
         described = same[0]
         called = f"{described['operationId']} of the {self.service} ({operation})"
-        names = {self._document.resolve(one)["name"] for one in described.get("parameters", ())}
+        known = [self._document.resolve(one) for one in described.get("parameters", ())]
         for name, _ in call.query:
-            assert name in names, f"{called} takes no {name!r} any more"
+            assert name in {one["name"] for one in known}, f"{called} takes no {name!r} any more"
+        given = {name for name, _ in call.query} | call.headers.keys()
+        for one in known:
+            is_given = one["in"] == "path" or one["name"] in given
+            assert is_given or not one.get("required"), f"{called} requires {one['name']!r}"
+        is_bare = call.body is None and described.get("requestBody", {}).get("required")
+        assert not is_bare, f"{called} requires a body"
         if call.body is not None:
             schema = described["requestBody"]["content"]["application/json"]["schema"]
             sent = json.loads(call.body)
@@ -489,27 +500,21 @@ class _CheckedCall:
             each.name: each.kind for each in inspect.signature(self._method).parameters.values()
         }
         known = [document.resolve(one) for one in self._described.get("parameters", ())]
-        schemas = {one["name"]: one["schema"] for one in known}
+        asked = {one["name"]: one["schema"] for one in known}
         body = self._described.get("requestBody", {}).get("content", {}).get("application/json", {})
+        schemas = asked | (document.resolve(body["schema"])["properties"] if body else {})
         examples = body.get("example", {})
-        if body:
-            schemas |= document.resolve(body["schema"])["properties"]
         self.path, self.values = dict[str, Any](), dict[str, Any]()
-        self.body = dict[str, Any]()
-        self._others = list[dict[str, Any]]()
+        self._others, self._queries = list[dict[str, Any]](), list[dict[str, Any]]()
         for key, hint in hints.items():
-            if kinds[key] is not inspect.Parameter.VAR_KEYWORD:
+            fields = next(filter(is_typeddict, (hint, *get_args(hint))), None)
+            if kinds[key] is inspect.Parameter.VAR_KEYWORD:
+                self.values, self._others = self._read_fields(fields, schemas, examples)
+            elif key == "query" and fields:  # beside a body
+                self.path[key], self._queries = self._read_fields(fields, asked, {})
+            else:
                 self.path[key] = self._read(key, hint, schemas, examples)
-                continue
-            [keywords] = get_args(hint)
-            fields = get_type_hints(keywords)
-            self.values = {
-                one: self._read(one, of, schemas, examples) for one, of in fields.items()
-            }
-            self.body = self.values if body else {}
-            self._others.append({one: self.values[one] for one in keywords.__required_keys__})
-            for one, of in fields.items():
-                self._others += [self.values | {one: word} for word in _words_of(of)]
+        self.body = self.values if body else {}
 
     def __str__(self) -> str:
         """Return the operation, as messages name it."""
@@ -518,25 +523,37 @@ class _CheckedCall:
     @property
     def data(self) -> Schema:
         """The schema of what is answered."""
-        data: Schema = self._document.answer_of(self._described)["schema"]["properties"]["data"]
+        data: Schema = self._document.forms_of(self._described)[0]["schema"]["properties"]["data"]
         return data
 
     async def send_all(self) -> None:
         """Send everything that the port allows to be sent; raises AssertionError."""
         for values in (self.values, *self._others):
-            await self._call(values)
+            await self._call(self.path, values)
+        for query in self._queries:
+            await self._call(self.path | {"query": query}, self.values)
 
     async def read_all(self) -> AsyncIterator[Any]:
         """Yield what the adapter makes of each answer that the document allows."""
         for answer in self._document.answers(self._described):
             self._client.answer = answer
-            yield await self._call(self.values)
+            yield await self._call(self.path, self.values)
 
-    async def _call(self, values: Mapping[str, object]) -> Any:
+    async def _call(self, path: Mapping[str, object], values: Mapping[str, object]) -> Any:
         try:
-            return await self._method(*self.path.values(), **values)
+            return await self._method(*path.values(), **values)
         except UnavailableError as error:
             raise AssertionError(f"{self}: {error.__cause__}") from None
+
+    def _read_fields(
+        self, of: Any, schemas: Mapping[str, Schema], examples: Any
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return what a class of keywords may hold: all of them first, then less or other words."""
+        hints = get_type_hints(of)
+        whole = {one: self._read(one, hint, schemas, examples) for one, hint in hints.items()}
+        others = [{one: whole[one] for one in of.__required_keys__}]
+        others += [whole | {one: word} for one, hint in hints.items() for word in _words_of(hint)]
+        return whole, others
 
     def _read(self, key: str, hint: Any, schemas: Mapping[str, Schema], examples: Any) -> Any:
         """Return a value that the document allows, as the port has it."""

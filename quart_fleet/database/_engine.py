@@ -37,6 +37,7 @@ from quart_fleet.database.explanations import (
 )
 from quart_fleet.database_url import accepts_standby, number_of_hosts, place_of
 from quart_fleet.errors import ConfigurationError, DatabaseUnavailableError
+from quart_fleet.logs import HIDDEN, names_secret
 from quart_fleet.observation import Observers, Place
 from quart_fleet.postgres import EmbeddedPostgresError
 from quart_fleet.settings import DatabaseSettings
@@ -649,5 +650,9 @@ class Database:
             raise
         if self._config.db_echo:
             _log.setLevel(min(_log.getEffectiveLevel(), logging.INFO))
-            connection.add_query_logger(lambda query: _log.info("%s %s", query.query, query.args))
+            connection.add_query_logger(
+                lambda done: _log.info(
+                    "%s %s", done.query, HIDDEN if names_secret(done.query) else done.args
+                )
+            )
         return connection

@@ -47,7 +47,7 @@ def create_engine(
             "prepared_statement_cache_size": size,
         },
         echo=config.db_echo,
-        hide_parameters=not config.db_echo,  # in what its errors say
+        hide_parameters=True,  # in its lines and in what its errors say
         pool_size=config.db_pool_size,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT,
@@ -149,5 +149,5 @@ def create_joined_engine(config: DatabaseSettings) -> "AsyncEngine":
         isolation_level="AUTOCOMMIT",
         poolclass=NullPool,
         echo=config.db_echo,
-        hide_parameters=not config.db_echo,  # in what its errors say
+        hide_parameters=True,  # in its lines and in what its errors say
     )

@@ -3,17 +3,20 @@
 import ast
 import inspect
 import linecache
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from textwrap import dedent
-from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
-from typing import Any, get_args, get_origin
+from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType, NoneType
+from typing import Any, Never, NoReturn, get_args, get_origin
 
+import quart
 from pydantic import BaseModel
 from quart import Response, jsonify, make_response
+from werkzeug import exceptions
 from werkzeug.exceptions import HTTPException
 
 from quart_fleet.errors import ServiceError
@@ -48,6 +51,8 @@ _PLAIN = {
     ast.JoinedStr: "a text",
 }
 """What is seen to be no answer of an envelope, nor a DTO."""
+_DATA = ("data", "found", "page", "chunks")
+"""What the first parameters of an envelope's methods are called."""
 _WITHOUT_BODY = (204, 304)
 """Statuses of answers that have no envelope."""
 
@@ -82,7 +87,7 @@ def parse_source(handler: Callable[..., Any]) -> ast.stmt | None:
         return None
 
 
-def scope_of(handler: Callable[..., Any]) -> dict[str, Any]:
+def scope_of(handler: Callable[..., Any], tree: ast.AST) -> dict[str, Any]:
     """Return what the names of a controller stand for, without those that it assigns itself."""
     code = handler.__code__
     cells = zip(code.co_freevars, handler.__closure__ or (), strict=True)
@@ -91,6 +96,15 @@ def scope_of(handler: Callable[..., Any]) -> dict[str, Any]:
     for name, cell in cells:
         with suppress(ValueError):  # an empty cell
             found[name] = cell.cell_contents
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                for one in names:
+                    name = one.asname or one.name.partition(".")[0]
+                    found[name] = sys.modules.get(one.name if one.asname else name)
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                for one in names:
+                    found[one.asname or one.name] = getattr(sys.modules.get(module), one.name, None)
     return found
 
 
@@ -102,11 +116,11 @@ def find_mismatch(handler: Callable[..., Any]) -> str | None:
     tree, declared = parse_source(handler), annotations_of(handler).get("return")
     if tree is None or get_origin(declared) is not Answer:
         return None
-    scope = scope_of(handler)
+    scope = scope_of(handler, tree)
     # Of a name that is assigned several times, the type may be known where it is used.
     values = {name: found for name, found in values_in(tree).items() if len(found) == 1}
     returned = [node.value for node in nodes_of(tree, _INNER) if isinstance(node, ast.Return)]
-    if not returned and not any(map(ends_otherwise, nodes_of(tree, _INNER))):
+    if not returned and not any(ends_otherwise(node, scope) for node in nodes_of(tree, _INNER)):
         return "it answers nothing"
     for value in returned:
         for answer in expressions_of(value or ast.Constant(None), values):
@@ -114,7 +128,7 @@ def find_mismatch(handler: Callable[..., Any]) -> str | None:
                 return f"it answers {found}"
     [kind] = get_args(declared)
     differing = (
-        differing_data(data, method, kind, scope)
+        differing_data(data, method, kind, scope, values)
         for method, given in data_of(tree, scope)
         for data in expressions_of(given, values)
     )
@@ -122,12 +136,22 @@ def find_mismatch(handler: Callable[..., Any]) -> str | None:
     return f"its data are {other}" if other else None
 
 
-def ends_otherwise(node: ast.AST) -> bool:
+def ends_otherwise(node: ast.AST, scope: Mapping[str, Any]) -> bool:
     """Whether a controller ends here without a return."""
-    match node:
-        case ast.Raise() | ast.Call(func=ast.Name(id="abort")):
-            return True
-    return False
+    if isinstance(node, ast.Call):
+        function = constant_of(node.func, scope)
+        is_final = isinstance(function, FunctionType) and annotations_of(function).get(
+            "return"
+        ) in (Never, NoReturn)
+        return is_final or is_abort(node.func, scope)
+    return isinstance(node, ast.Raise)
+
+
+def is_abort(function: ast.expr, scope: Mapping[str, Any]) -> bool:
+    """Whether a function is `abort`: Quart's by whatever name, or one that is called so."""
+    found = constant_of(function, scope)
+    is_named = isinstance(function, ast.Name) and function.id == "abort"
+    return is_named or found is quart.abort or found is exceptions.abort
 
 
 def differing_answer(answer: ast.expr, scope: Mapping[str, Any]) -> str | None:
@@ -208,28 +232,47 @@ def data_of(tree: ast.AST, scope: Mapping[str, Any]) -> Iterator[tuple[str, ast.
     """Yield the methods of envelopes that are called, each with its data."""
     for node in nodes_of(tree, _INNER):
         match node:
-            case ast.Call(func=ast.Attribute(attr=name) as function, args=[data, *_]):
-                if find_envelope(function, scope):
-                    yield name, data
+            case ast.Call(func=ast.Attribute(attr=name) as function):
+                given = [*node.args, *(one.value for one in node.keywords if one.arg in _DATA)]
+                if given and find_envelope(function, scope):
+                    yield name, given[0]
 
 
 def differing_data(
-    data: ast.expr, method: str, declared: Any, scope: Mapping[str, Any]
+    data: ast.expr, method: str, declared: Any, scope: Mapping[str, Any], values: Values
 ) -> str | None:
     """Return the type of an answer's data where it is seen to be another than the declared one."""
     if method not in ("success", "page", "listing", "stream"):
         return None
-    is_model = isinstance(declared, type) and issubclass(declared, BaseModel)
-    if is_model and type(data) in _PLAIN:
-        return _PLAIN[type(data)]
     match data:
-        case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id=name)), attr=attribute)):
-            return differing_result(scope.get(name), attribute, method, declared)
-        case ast.Call(func=function):
-            made = constant_of(function, scope)
-            if is_model and isinstance(made, type) and not issubclass(made, declared):
-                return inspect.formatannotation(made)
-    return None
+        case ast.Call(func=ast.Attribute(value=owner, attr=attribute)):
+            for one in expressions_of(owner, values):
+                if isinstance(one, ast.Call) and isinstance(one.func, ast.Name):
+                    return differing_result(scope.get(one.func.id), attribute, method, declared)
+    return differing_literal(data, declared, scope, values)
+
+
+def differing_literal(
+    data: ast.expr, declared: Any, scope: Mapping[str, Any], values: Values
+) -> str | None:
+    """Return what a literal or a new record is, or an item of a list, where it is seen to differ."""
+    base = declared if isinstance(declared, type) and issubclass(declared, BaseModel) else None
+    is_list = get_origin(declared) is list
+    if is_list and isinstance(data, ast.List | ast.Tuple | ast.ListComp):
+        [item] = get_args(declared)
+        items = [data.elt] if isinstance(data, ast.ListComp) else data.elts
+        every = (one for each in items for one in expressions_of(each, values))
+        differing = (differing_literal(one, item, scope, values) for one in every)
+        found = next(filter(None, differing), None)
+        return f"a list with {found}" if found else None
+    is_null = isinstance(data, ast.Constant) and data.value is None
+    if not (base or is_list or declared is NoneType) or (is_null and declared is NoneType):
+        return None
+    made = constant_of(data.func, scope) if isinstance(data, ast.Call) else None
+    is_other = isinstance(made, type) and (
+        not issubclass(made, base) if base else issubclass(made, BaseModel)
+    )
+    return inspect.formatannotation(made) if is_other else _PLAIN.get(type(data))
 
 
 def differing_result(dependency: object, attribute: str, method: str, declared: Any) -> str | None:
@@ -264,8 +307,11 @@ def statements_of(
     tree = parse_source(handler)
     if tree is None:
         return Statements(unseen="anything")
-    reader = _Reader(tree, {**scope_of(handler), **known}, met | {handler.__code__})
-    return Statements(tuple(reader.answers), tuple(reader.raised), next(iter(reader.unseen), None))
+    reader = _Reader(tree, {**scope_of(handler, tree), **known}, met | {handler.__code__})
+    reader.read_returns(tree)
+    reader.follow(handler.__globals__)
+    answers, raised = dict.fromkeys(reader.answers), dict.fromkeys(reader.raised)
+    return Statements(tuple(answers), tuple(raised), next(iter(reader.unseen), None))
 
 
 class _Reader:
@@ -273,33 +319,87 @@ class _Reader:
 
     def __init__(self, tree: ast.AST, scope: Mapping[str, Any], met: frozenset[CodeType]) -> None:
         self._scope, self._met, self._values = scope, met, values_in(tree)
+        self._caught = {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)}
         self.answers: list[Statement] = []
         self.raised: list[type[ServiceError]] = []
+        self.called: list[FunctionType] = []
         self.unseen: list[str] = []
         for node in nodes_of(tree):
             self.read(node)
+
+    def read(self, node: ast.AST) -> None:
+        """Note what a statement answers, raises or calls."""
+        match node:
+            case ast.Raise(exc=ast.expr() as raised):
+                for error in expressions_of(raised, self._values):
+                    self.read_error(error)
+            case ast.Attribute(attr="status" | "status_code", value=owner, ctx=ast.Store()):
+                if any(map(self.makes_answer, expressions_of(owner, self._values))):
+                    self.unseen.append(f"the status of {shortened(owner)}")
+            case ast.Call(func=function, args=args) if is_abort(function, self._scope):
+                given = {one.arg: one.value for one in node.keywords}
+                code, said = [*args, None, None][:2]
+                code = code or given.get("code", given.get("status"))
+                self.add(node, "abort", code, said or given.get("description"))
+            case ast.Call(func=ast.Attribute(attr=name) as function) if envelope := find_envelope(
+                function, self._scope
+            ):
+                self.read_call(node, getattr(envelope, name, None), name)
+            case ast.Call(func=function):
+                found = constant_of(function, self._scope)
+                self.called += [found] if isinstance(found, FunctionType) else []
+
+    def read_error(self, error: ast.expr) -> None:
+        """Note what is raised; what has been caught is raised again as by a bare `raise`."""
+        found = constant_of(error.func if isinstance(error, ast.Call) else error, self._scope)
+        kind = found if isinstance(found, type) else type(found)
+        if issubclass(kind, ServiceError):
+            self.raised.append(kind)
+        elif issubclass(kind, HTTPException) and kind.code:
+            self.answers.append(Statement("abort", kind.code, None))
+        elif not (issubclass(kind, BaseException) or self.is_caught(error)):
+            self.unseen.append(f"what {shortened(error)} is, which is raised")
+
+    def is_caught(self, error: ast.expr) -> bool:
+        """Whether a name is that of a caught error, or None, which nothing raises."""
+        is_none = isinstance(error, ast.Constant) and error.value is None
+        return is_none or (isinstance(error, ast.Name) and error.id in self._caught)
+
+    def makes_answer(self, answer: ast.expr) -> bool:
+        """Whether an expression makes an answer."""
+        if not isinstance(answer, ast.Call):
+            return False
+        made = constant_of(answer.func, self._scope)
+        is_declared = (
+            isinstance(made, FunctionType)
+            and get_origin(annotations_of(made).get("return")) is Answer
+        )
+        is_made = made is make_response or is_whole_response(answer, self._scope)
+        return is_made or is_declared or find_envelope(answer.func, self._scope) is not None
+
+    def read_returns(self, tree: ast.AST) -> None:
+        """Note what the answers are that are returned."""
         inner = {node.name for node in ast.walk(tree) if isinstance(node, _FUNCTIONS)}
         for node in nodes_of(tree, _INNER):
             if isinstance(node, ast.Return) and node.value:
                 for answer in expressions_of(node.value, self._values):
                     self.read_answer(answer, inner)
 
-    def read(self, node: ast.AST) -> None:
-        """Note what a statement answers or raises."""
-        match node:
-            case ast.Raise(
-                exc=ast.Call(func=function) | (ast.Name() | ast.Attribute() as function)
-            ):
-                kind = constant_of(function, self._scope)
-                if isinstance(kind, type) and issubclass(kind, ServiceError):
-                    self.raised.append(kind)
-                elif isinstance(kind, type) and issubclass(kind, HTTPException) and kind.code:
-                    self.answers.append(Statement("abort", kind.code, None))
-            case ast.Call(func=ast.Name(id="abort"), args=[code, *said]):
-                self.add(node, "abort", code, said[0] if said else None)
-            case ast.Call(func=ast.Attribute(attr=name) as function):
-                if envelope := find_envelope(function, self._scope):
-                    self.read_call(node, getattr(envelope, name, None), name)
+    def follow(self, module: Mapping[str, Any]) -> None:
+        """Take over what functions of the same module raise that are called, and those that these call."""
+        ahead, met = [*self.called], {*self._met}
+        while ahead:
+            function = ahead.pop()
+            tree = None
+            if function.__globals__ is module and function.__code__ not in met:
+                met.add(function.__code__)
+                tree = parse_source(function)
+            if tree:
+                found = _Reader(tree, scope_of(function, tree), self._met)
+                self.answers += [one for one in found.answers if one.method == "abort"]
+                self.raised += found.raised
+                self.unseen += found.unseen
+                ahead += found.called
 
     def read_call(self, call: ast.Call, method: object, name: str) -> None:
         """Read the arguments of an envelope's method, with its defaults."""
@@ -341,8 +441,9 @@ class _Reader:
             return
         if has_no_body(answer, self._scope) and is_whole_response(answer, self._scope):
             return
-        is_inner = isinstance(function, ast.Name) and function.id in {*inner, "abort"}
-        if not is_inner and not find_envelope(function, self._scope):
+        is_inner = isinstance(function, ast.Name) and function.id in inner
+        is_read = is_inner or is_abort(function, self._scope)
+        if not is_read and not find_envelope(function, self._scope):
             self.read_function(answer)
 
     def read_function(self, answer: ast.expr) -> None:

@@ -132,7 +132,8 @@ class Layout:
         """
         return (
             f"postgresql://{user}@/postgres?host={quote(str(self.sockets))}&port=5432"
-            "&sslmode=disable&target_session_attrs=any&passfile=/nonexistent&hostaddr=&options="
+            "&sslmode=disable&target_session_attrs=any&passfile=/nonexistent&gsslib=gssapi"
+            "&hostaddr=&options="
         )
 
     def make_folder(self) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import fcntl
 import heapq
 import logging
+import re
 import resource
 import socket
 import sys
@@ -33,6 +34,11 @@ REST is a body whose request has been answered.
 
 FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 """The headers that announce a body (RFC 9112, section 6.3)."""
+HOST = re.compile(
+    rb"(?:\[(?:[0-9A-Fa-f:.]+|[Vv][0-9A-Fa-f]+\.[\w.~!$&'()*+,;=:-]+)\]"
+    rb"|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?"
+)
+"""What the header Host may say: a name or an address, and a port (RFC 3986, section 3.2.2)."""
 LINGER_TIMEOUT = 2.0
 """Seconds that a client gets to read why it was refused, while what it sends is dropped."""
 LAST_REQUEST_TIMEOUT = 1.0
@@ -150,6 +156,8 @@ class Connections:
         self.app = app
         self.open = set[Connection]()
         self.draining = False
+        self.host = b""
+        """The last Host that was looked at and is one."""
         self.opens_websockets = False
         """Whether the application has a route for them; else an upgrade is ignored."""
         config = app.config

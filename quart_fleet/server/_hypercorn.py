@@ -35,6 +35,7 @@ from quart_fleet.server._connections import (
     CUT_TIMEOUT,
     FRAMING,
     HEAD,
+    HOST,
     IDLE,
     LAST_REQUEST_TIMEOUT,
     REFUSED,
@@ -54,8 +55,14 @@ _MOST_UNREAD = 65_536
 """Bytes of a body that wait for its handler, beyond which no more are read."""
 _PART_SIZE = 256
 """Bytes that a part takes besides its own."""
-_TO_CHECK = re.compile(rb"\n(?:transfer-encoding|upgrade):", re.IGNORECASE)
-"""Headers that are looked at together with others."""
+_TO_CHECK = re.compile(
+    rb"\n(?:transfer-encoding:|upgrade:|host:(?![ \t]*%b[ \t]*\r\n))" % HOST.pattern,
+    re.IGNORECASE,
+)
+"""Headers that are looked at together with others, and a Host that is none."""
+_CHUNK = re.compile(rb"[0-9A-Fa-f]{1,16}(?:;[^\x00-\x08\n-\x1f\x7f]*)?\r\n")
+"""The line before a chunk, whose size has 64 bits."""
+_VERSIONS = (b"1.1", b"1.0")
 
 
 class _StrictBuffer(ReceiveBuffer):
@@ -71,8 +78,8 @@ class _StrictBuffer(ReceiveBuffer):
         line = super().maybe_extract_next_line()
         if line is not None:
             self._is_behind_head = True
-            if b"\r" in line[:-2]:
-                raise h11.RemoteProtocolError("A carriage return alone before a chunk")
+            if not _CHUNK.fullmatch(line):
+                raise h11.RemoteProtocolError("The line before a chunk says no size")
         return line
 
     def maybe_extract_lines(self) -> list[bytearray] | None:
@@ -92,7 +99,8 @@ class _StrictBuffer(ReceiveBuffer):
 class StrictConnection(h11.Connection):
     """h11's, which refuses what RFC 9112 lets a server refuse, and others read in another way.
 
-    Line feeds alone (section 2.2), folded lines (5.2), and two lengths of one body (6.3).
+    Line feeds alone (section 2.2), a Host that is none (3.2), folded lines (5.2), two lengths of one
+    body (6.3), and lines before chunks that say no size (7.1).
     """
 
     def __init__(
@@ -133,7 +141,7 @@ class StrictConnection(h11.Connection):
             return super().next_event()
         if not found[1]:
             raise h11.RemoteProtocolError("A line of the head does not end as it should")
-        has_framing = bool(_TO_CHECK.search(self.head, 0, found.end()))
+        has_to_be_checked = bool(_TO_CHECK.search(self.head, 0, found.end()))
         self.head.clear()
         self._searched = 0
         event = super().next_event()
@@ -141,18 +149,20 @@ class StrictConnection(h11.Connection):
             return event
         if len(event.headers) > self._most_headers:
             raise h11.RemoteProtocolError("Too many headers", error_status_hint=431)
-        if not event.http_version.startswith(b"1."):  # as HTTP/2 begins where it is expected
+        if event.http_version not in _VERSIONS:  # as HTTP/2 begins where it is expected
             raise h11.RemoteProtocolError("Another version of HTTP")
         if not event.method.isupper():  # hypercorn takes `get` for GET
             raise h11.RemoteProtocolError("No method of HTTP")
-        return self._check(event) if has_framing else event
+        return self._check(event) if has_to_be_checked else event
 
     def _check(self, request: h11.Request) -> h11.Request:
-        """Refuse two lengths, and what opens no WebSocket (RFC 6455, section 4.4).
+        """Refuse a Host that is none, two lengths, and what opens no WebSocket (RFC 6455, section 4.4).
 
         Any other upgrade is ignored (RFC 9110, section 7.8).
         """
         headers = dict(request.headers)
+        if not HOST.fullmatch(headers.get(b"host", b"")):
+            raise h11.RemoteProtocolError("The Host is none")
         if headers.keys() >= FRAMING:
             raise h11.RemoteProtocolError("The body has two lengths")
         options = map(bytes.strip, headers.get(b"connection", b"").lower().split(b","))

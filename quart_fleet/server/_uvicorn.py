@@ -25,6 +25,7 @@ from quart_fleet.server._connections import (
     CUT_TIMEOUT,
     FRAMING,
     HEAD,
+    HOST,
     IDLE,
     MOST_QUEUED,
     REFUSED,
@@ -146,6 +147,10 @@ class BoundedProtocol(HttpToolsProtocol, Connection):
         name = name.lower()
         if name == b"host":
             self._hosts += 1
+            if value != self._all.host:
+                if not HOST.fullmatch(value.rstrip()):
+                    self._stop(400)
+                self._all.host = value
         elif name == b"transfer-encoding" and value.lower() != b"chunked":
             self._stop(501)
         elif name == b"expect" and value.lower() == b"100-continue":

@@ -56,6 +56,8 @@ _TOKEN = re.compile(
     r"(?P<count>[?*+]|\{\d+(?:,\d*)?\})?"
 )
 """A part of a pattern, and how often it may be there; groups hold no others."""
+_MEMBER = re.compile(r"\\?.-\\?.|\\?.")
+"""A character or a range of them, between brackets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +147,10 @@ class Schemas:
             if bounds[0] < bounds[1]:
                 yield self._changed(place, word, *(_spelt(bound, sign) for bound in bounds))
         for keyword in (*_SINGLE, *sorted(taken.keys() - _RULED)):
-            if not _takes_keyword(keyword, given.get(keyword), taken.get(keyword)):
-                yield self._changed(place, keyword, given.get(keyword), taken[keyword])
+            said = resolved(given.get(keyword), self.given)
+            other = resolved(taken.get(keyword), self.taken)
+            if not _takes_keyword(keyword, said, other):
+                yield self._changed(place, keyword, said, other)
         for keyword in _INNER:
             if keyword in taken:
                 yield from self.compare(
@@ -184,9 +188,9 @@ class Schemas:
             if name in before and name in after:
                 yield from self.compare(before[name], after[name], where)
                 if self.is_request and name not in needed:
-                    yield from compare_defaults(old[name], new[name], where)
-            elif name in before:  # new in an answer
-                others = taken.get("additionalProperties", True)
+                    yield from self.compare_defaults(before[name], after[name], where)
+            elif name in before:  # new in an answer, which may have more of them
+                others = taken.get("additionalProperties") or True
                 yield from self.compare(before[name], others, where)
             elif isinstance(others := given.get("additionalProperties"), dict) and name in after:
                 yield from self.compare(others, after[name], where)
@@ -202,6 +206,14 @@ class Schemas:
         for pattern, schema in taken.get("patternProperties", {}).items():
             known = given.get("patternProperties", {}).get(pattern, given_others)
             yield from self.compare(known, schema, f"{place}./{pattern}/")
+
+    def compare_defaults(self, given: Any, taken: Any, place: str) -> Iterator[str]:
+        """Yield where a value that a request may leave out has another default, or none any more."""
+        before = find_said("default", given, self.given)
+        after = find_said("default", taken, self.taken)
+        if before is not None and written(before) != written(after):
+            now = "no default" if after is None else f"the default {written(after)}"
+            yield f"{place} has {now} now, and had {written(before)}"
 
     def _takes(self, form: Schema, value: Any) -> bool:
         """Whether a form of the value's type takes a value."""
@@ -230,14 +242,6 @@ class Schemas:
         return f"{place} has {keyword} {written(new)} now, and had {written(old)}"
 
 
-def compare_defaults(old: Any, new: Any, place: str) -> Iterator[str]:
-    """Yield what is said where a value that may be left out has another default, or none any more."""
-    before, after = (one.get("default") if isinstance(one, dict) else None for one in (old, new))
-    if before is not None and written(before) != written(after):
-        now = "no default" if after is None else f"the default {written(after)}"
-        yield f"{place} has {now} now, and had {written(before)}"
-
-
 def guess(gone: Any, came: Mapping[str, Any]) -> str:
     """Return what something that is gone may be called now: the only new one that is equal to it."""
     same = [name for name, one in came.items() if written(one) == written(gone)]
@@ -258,6 +262,17 @@ def look_up(document: Document, reference: str) -> Any:
         key = name.replace("~1", "/").replace("~0", "~")
         found = found.get(key, {}) if isinstance(found, Mapping) else {}
     return found
+
+
+def resolved(value: Any, document: Document, depth: int = 9) -> Any:
+    """Return what a keyword without a rule says, with what references are to in their place."""
+    if isinstance(value, list):
+        return [resolved(one, document, depth) for one in value]
+    if not isinstance(value, dict) or not depth:
+        return value
+    reference = value.get("$ref")
+    found = value | ({"$ref": look_up(document, reference)} if isinstance(reference, str) else {})
+    return {key: resolved(one, document, depth - 1) for key, one in found.items()}
 
 
 def find_said(keyword: str, schema: Any, document: Document, depth: int = 9) -> Any:
@@ -397,13 +412,15 @@ def takes_text(taken: str, given: str) -> bool:
             atom, before, counts = token["atom"], ahead[0]["atom"], _count(ahead[0]["count"])
             is_taken = atom == before or (atom == r"\d" and before.isdigit())
             if atom[0] == before[0] == "(" and atom[1] != "?" and not is_taken:
-                is_taken = takes_text(atom[1:-1], before[1:-1])
+                is_taken = takes_text(f"{atom[1:-1]}$", f"{before[1:-1]}$")
+            if atom[0] == before[0] == "[" and "^" not in (atom[1], before[1]):
+                is_taken = {*_MEMBER.findall(before[1:-1])} <= {*_MEMBER.findall(atom[1:-1])}
             if is_taken and least <= counts[0] and counts[1] <= most:
                 ahead.pop(0)
                 continue
         if least:
             return False
-    return not ahead
+    return not ahead or not taken.endswith("$")
 
 
 def _count(text: str | None) -> tuple[float, float]:

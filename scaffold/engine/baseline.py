@@ -98,11 +98,13 @@ def read_described(root: Path) -> dict[PurePosixPath, str]:
     files = sorted((root / DESCRIBED).glob("*.toml"))
     described = {}
     for path in files:
+        place = PurePosixPath(path.relative_to(root))
         try:
             text = read_text(path)
         except UnreadableFileError:  # the marks of a merge: what both sides have applied
-            text = join_sides(path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n"))
-        described[PurePosixPath(path.relative_to(root))] = text
+            sides = path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
+            text = join_sides(sides, file=str(place))
+        described[place] = text
     return described
 
 

@@ -1,17 +1,20 @@
 """The baseline after git has merged two: what each file was generated with, as its own text tells.
 
 Git keeps the lines of both sides of a baseline, whichever side of the file its owner kept. Held
-against that, a file of one side would seem to have lost what the other side added. So what a file
-has not a word of was never in it.
+against that, a file of one side would seem to have lost what the other side added. So a file that
+is as a commit of one side has it was generated as that commit says; and what any other file has not
+a word of was never in it.
 """
 
 import ast
 import re
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from scaffold.engine.baseline import FINGERPRINT, place_of
 from scaffold.errors import ScaffoldError
 from scaffold.generation.relations import without_references
 from scaffold.generation.render import Files
@@ -19,6 +22,8 @@ from scaffold.language.description import FleetDescription, ServiceDescription
 
 DIGEST_LENGTH = 64
 _WORD = re.compile(r"\w+")
+_IN_PROGRESS = ("HEAD", "MERGE_HEAD", "REBASE_HEAD", "CHERRY_PICK_HEAD")
+"""What git calls the commits that it is about to join, by a merge or else."""
 
 Reduction = Callable[[ServiceDescription], ServiceDescription]
 """Takes something out of a description."""
@@ -43,10 +48,13 @@ def find_bases(
         baseline: as git merged it.
         render: returns the files of a service, formatted.
     """
-    bases: Files = {}
+    differing = dict(_edited(root, baseline))
+    bases = _find_kept(root, differing)
     for service in description.services:
         whole = render(service)
-        edited = {path: text for path, text in _edited(root, baseline) if path in whole}
+        edited = {
+            path: differing[path] for path in whole if path in differing and path not in bases
+        }
         missing: dict[PurePosixPath, list[Reduction]] = {}
         for reduction in _reductions(service) if edited else ():
             try:
@@ -77,6 +85,40 @@ def _edited(
             text = (root / path).read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
             if text != base:
                 yield path, text
+
+
+def _find_kept(root: Path, edited: Files) -> Files:
+    """Return what files were generated as that are as a commit of one side has them.
+
+    A commit that has a merged baseline itself does not tell.
+    """
+
+    def git(*arguments: str) -> str:
+        """Return what git prints; nothing where it fails, or is not installed."""
+        try:
+            done = subprocess.run(  # noqa: S603 - of the workspace's owner
+                ["git", *arguments],  # noqa: S607
+                cwd=root,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+            )
+        except FileNotFoundError:
+            return ""
+        return done.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
+
+    def read(commit: str, path: PurePosixPath) -> str:
+        return git("cat-file", "blob", f"{commit}:./{path}")
+
+    parents = git("log", "-1", "--merges", "--format=%P").split()
+    kept: Files = {}
+    for commit in dict.fromkeys((*_IN_PROGRESS, *parents)):
+        if len(read(commit, FINGERPRINT)) == DIGEST_LENGTH:
+            for path in edited.keys() - kept.keys():
+                base = read(commit, place_of(path))
+                if base and read(commit, path) == edited[path]:
+                    kept[path] = base
+    return kept
 
 
 def _reductions(service: ServiceDescription) -> Iterator[Reduction]:

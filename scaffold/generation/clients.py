@@ -251,38 +251,40 @@ class ClientWords:
     def _operation(
         self, name: str, method: str, path: str, described: Mapping[str, Any]
     ) -> OperationWords:
-        """Write the classes that an operation needs, and return its words."""
+        """Write the classes that an operation needs, and return its words; raises ScaffoldError."""
         declared = [self._resolve(one) for one in described.get("parameters", ())]
         inner = {one["name"]: one["schema"] for one in declared if one["in"] == "path"}
         asked = {one["name"]: one for one in declared if one["in"] == "query"}
-        parameters = [
+        positional = [
             f"{_variable(one)}: {self._annotation(of, name)}" for one, of in inner.items()
         ]
         values = ", ".join(f'"{one}": {_variable(one)}' for one in inner)
         arguments = [f"_{name.upper()}", *([f"{{{values}}}"] if inner else [])]
         camel = "".join(word.capitalize() for word in name.split("_"))
-        body = described.get("requestBody", {}).get("content", {}).get("application/json", {})
-        keywords = ""
+        body, keywords = self._body(name, described), list[str]()
+        query = self._write(_query(name, asked), f"{camel}Query", is_sent=True) if asked else ""
         if body:
-            keywords = self._write(body["schema"], f"{camel}Body", is_sent=True)
-            parameters += ["/", f"**body: Unpack[{keywords}]"]
+            sent = self._write(body["schema"], f"{camel}Body", is_sent=True)
+            keywords = ["/", f"**body: Unpack[{sent}]"]
             arguments.append("body=body")
-        elif asked:
-            query = {
-                "properties": {one: _in_query(one, each["schema"]) for one, each in asked.items()},
-                "required": [one for one, each in asked.items() if each.get("required")],
-                "description": f"What {name} can be asked for.",
-            }
-            keywords = self._write(query, f"{camel}Query", is_sent=True)
-            parameters += ["/", f"**query: Unpack[{keywords}]"]
+        if body and any(one.get("required") for one in asked.values()):
+            positional.append(f"query: {query}")
+            arguments.append("query=query")
+        elif body and query:
+            positional.append(f"query: {query} | None = None")
+            arguments.append("query=query or {}")
+        elif query:
+            keywords = ["/", f"**query: Unpack[{query}]"]
             limit = asked.get("limit", {}).get("schema", {}).get("default")
             first = f'{{"limit": {limit}, **query}}' if limit else "query"
             arguments.append(f"query={first}")
-        statuses = sorted(one for one in described["responses"] if one.startswith("2"))
-        success = self._resolve(described["responses"][statuses[0]]) if statuses else {}
+        success = self._success(name, described)
         answer = self._answer(success, name, camel)
         is_paged = (
-            answer.startswith("list[") and "after" in asked and "Link" in success.get("headers", {})
+            answer.startswith("list[")
+            and not body
+            and "after" in asked
+            and "Link" in success.get("headers", {})
         )
         call = f"self._client.{'page' if is_paged else 'call'}({', '.join(arguments)})"
         raises = [one for status, one in _RAISED.items() if status in described["responses"]]
@@ -300,15 +302,42 @@ class ClientWords:
             returns=f"ListPage{answer.removeprefix('list')}" if is_paged else answer,
             says=f"{says}; raises {' or '.join(sorted(raises))}." if raises else f"{says}.",
             raises=sorted(raises) if body else [],
-            parameters=", ".join(
-                [
-                    "self",
-                    *(["/"] if keywords and not inner else []),
-                    *(one for one in parameters if one != "/" or inner),
-                ]
-            ),
+            parameters=", ".join(["self", *positional, *keywords]),
             call=f"{'' if answer == 'None' else 'return '}await {call}",
         )
+
+    def _body(self, name: str, described: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the body that an operation takes, in JSON; raises ScaffoldError where it needs more."""
+        sent = self._resolve(described.get("requestBody", {}))
+        body: Mapping[str, Any] = sent.get("content", {}).get("application/json", {})
+        lost = [
+            f"the {one['in']} {one['name']!r}"
+            for one in map(self._resolve, described.get("parameters", ()))
+            if one.get("required") and one["in"] not in ("path", "query")
+        ]
+        lost += ["a body that is no JSON"] if sent.get("required") and not body else []
+        if lost:
+            raise _refusal(f"{name} of {self.service} requires {lost[0]}, which no client sends")
+        return body
+
+    def _success(self, name: str, described: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what an operation answers where it succeeds; raises ScaffoldError for several forms."""
+        found = {
+            status: self._resolve(each)
+            for status, each in sorted(described["responses"].items())
+            if status.startswith("2")
+        }
+        if len({json.dumps(self._data(each), sort_keys=True) for each in found.values()}) > 1:
+            raise _refusal(
+                f"{name} of {self.service} answers different data with {' and '.join(found)}"
+            )
+        return next(iter(found.values()), {})
+
+    def _data(self, success: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the schema of an answer's data."""
+        body = success.get("content", {}).get("application/json", {}).get("schema", {})
+        data: Mapping[str, Any] = self._resolve(body).get("properties", {}).get("data", {})
+        return data
 
     def _fake(self, of: OperationWords) -> str:
         """Return what the fake does in place of an operation."""
@@ -347,8 +376,7 @@ class ClientWords:
 
     def _answer(self, success: Mapping[str, Any], name: str, camel: str) -> str:
         """Return the annotation of what an operation answers; raises ScaffoldError for another form."""
-        body = success.get("content", {}).get("application/json", {}).get("schema", {})
-        data = self._resolve(body).get("properties", {}).get("data", {})
+        data = self._data(success)
         whole = self._resolve(data)
         items = self._resolve(whole.get("items", {}))
         if whole.get("type") == "null":
@@ -357,9 +385,9 @@ class ClientWords:
             return self._write(data, f"{camel}Answer", is_sent=False)
         if whole.get("type") == "array" and "properties" in items:
             return f"list[{self._write(whole['items'], f'{camel}Item', is_sent=False)}]"
-        raise ScaffoldError(
+        raise _refusal(
             f"{name} of {self.service} answers neither a record nor a list of records in the fleet's "
-            "envelope: write its client by hand, and leave it out of fleet.toml."
+            "envelope"
         )
 
     def _write(self, schema: Mapping[str, Any], fallback: str, *, is_sent: bool) -> str:
@@ -458,6 +486,20 @@ class ClientWords:
             *_, kind, name = found["$ref"].split("/")
             found = self.document["components"][kind][name]
         return found
+
+
+def _refusal(reason: str) -> ScaffoldError:
+    """Return the error of an operation for which no client is generated."""
+    return ScaffoldError(f"{reason}: write its client by hand, and leave it out of fleet.toml.")
+
+
+def _query(name: str, asked: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the schema of an operation's query parameters."""
+    return {
+        "properties": {one: _in_query(one, each["schema"]) for one, each in asked.items()},
+        "required": [one for one, each in asked.items() if each.get("required")],
+        "description": f"What {name} can be asked for.",
+    }
 
 
 def _in_query(name: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:

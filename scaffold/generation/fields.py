@@ -32,7 +32,6 @@ from scaffold.language.description import (
     spell,
 )
 from scaffold.language.identifiers import (
-    check_identifiers,
     names_of,
     pair_columns,
     table_of,
@@ -984,9 +983,6 @@ class Resource(ResourceName):
         relations: Relations | None = None,
     ) -> Self:
         """Return a resource of a service."""
-        check_identifiers(description, {})
-        for part in description.parts:
-            check_identifiers(part, {}, description.name)
         alone = {columns[0] for columns in description.unique if len(columns) == 1}
         together = [columns for columns in description.unique if len(columns) > 1]
         description = replace(

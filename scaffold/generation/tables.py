@@ -160,7 +160,7 @@ class Table:
             uniques = [(own, *one) for one in (("position",), *resource.unique_keys)]
             references.insert(0, ForeignKey(own, resource.owner, resource.owner_table, "CASCADE"))
         elif not description.is_contract:
-            indexes.insert(0, (IndexColumn("created_at"),))
+            indexes = [*dict.fromkeys([(IndexColumn("created_at"),), *indexes])]
         return cls(
             resource.table,
             {column.name: column for column in columns},

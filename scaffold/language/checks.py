@@ -110,6 +110,7 @@ def check_fleet(fleet: FleetDescription, document: Document) -> None:
     """Raise DescriptionError, which shows the place in the document."""
     names = name_all(fleet, document.placing)
     tables = {name: table_of(resource) for name, (_, resource) in names.resources.items()}
+    identifiers = dict[tuple[str, str], str]()
     for service in fleet.services:
         for client in service.clients:
             others = [one for one in names.services.values() if one != service.name]
@@ -128,7 +129,7 @@ def check_fleet(fleet: FleetDescription, document: Document) -> None:
                         if each.type.name in ("ref", "many"):
                             names.check_target(each, normalise(service.name))
                     owner = "" if described is resource else resource.name
-                    check_identifiers(described, tables, owner)
+                    check_identifiers(described, tables, identifiers, owner)
     _check_circles(fleet, document, names.resources)
     _check_lengths(fleet, document, names.resources)
 

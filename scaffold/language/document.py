@@ -216,7 +216,8 @@ class Document:
 
     def _find(self, path: Path, error: DescriptionError) -> int:
         """Return where the text of a mistake is: a key, a field's `NAME:SPEC`, or a value."""
-        word = re.compile(rf"(?<![\w-]){re.escape(error.text)}(?![\w-])") if error.text else None
+        spelt = r"\s*,\s*".join(map(re.escape, error.text.split(", ")))
+        word = re.compile(rf"(?<![\w-]){spelt}(?![\w-])") if error.text else None
         spelt_otherwise = None
         for one in self.below(path):
             key, value = one.path[-1], self.text[one.value : one.value_end]

@@ -156,12 +156,12 @@ def _parse_resource(
     return resource
 
 
-def join_sides(text: str, applied: FleetDescription | None = None) -> str:
+def join_sides(text: str, applied: FleetDescription | None = None, *, file: str = FILE) -> str:
     """Return a text in which git left the marks of a merge with what both sides have applied.
 
     Keeping the lines of both would not do: git shows lines that are equal on both sides once,
     beside the marks. Raises ScaffoldError where the sides say different things of one thing, and,
-    with `applied`, for what is not in it.
+    with `applied`, for what is not in it. `file` is its path, as messages have it.
     """
     joined, theirs = (_SIDES.sub(rf"\g<{side}>", text) for side in ("ours", "theirs"))
     other, written = parse_fleet(theirs), Document(theirs, FILE)
@@ -185,14 +185,14 @@ def join_sides(text: str, applied: FleetDescription | None = None) -> str:
                 joined = add_resource(joined, service.name, name, resource, block)
             elif ours.get(name) != resource:
                 raise ScaffoldError(
-                    f"{FILE} has the marks of a merge whose sides differ in "
+                    f"{file} has the marks of a merge whose sides differ in "
                     f"{service.name}.{name}: keep what is right, and delete the marks."
                 )
         for client in service.clients:
             joined = put_client(joined, service.name, client.provider, client.operations)
         if present[service.name].port != service.port:
             raise ScaffoldError(
-                f"{FILE} has the marks of a merge whose sides differ in the port of "
+                f"{file} has the marks of a merge whose sides differ in the port of "
                 f"{service.name}: keep what is right, and delete the marks."
             )
     for line, reason in read_accepted(written).items():

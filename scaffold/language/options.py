@@ -43,7 +43,7 @@ def parse_options(
                 change["unique"] = tuple(tuple(column.name for column in one) for one in sets)
             case "_active", bool():
                 change["has_active"] = value
-            case "_plural", str():
+            case "_plural", str() if value:
                 check_plural(Scanner(value), value, 0)
                 change["plural"] = value
             case "_routes", "contract":
@@ -114,7 +114,9 @@ def _columns(
     description: ResourceDescription, option: str, value: object
 ) -> tuple[IndexColumn, ...]:
     """Read `category, -price`."""
-    scanner = Scanner(value if isinstance(value, str) else "")
+    if not isinstance(value, str) or not value.strip():
+        Scanner(option).refuse(f"{option} is no list of texts", OPTIONS[option], 0)
+    scanner = Scanner(value)
     allowed = [
         field.name
         for field in description.fields
@@ -142,7 +144,9 @@ def _columns(
 def _action(description: ResourceDescription, name: str, rule: object) -> ActionDescription:
     """Read `status: open, paid -> cancelled`."""
     check_action_name(Scanner(name), name, 0)
-    scanner = Scanner(rule if isinstance(rule, str) else "")
+    if not isinstance(rule, str) or not rule.strip():
+        Scanner(name).refuse(f"{name!r} has no text as its rule", OPTIONS["_actions"], 0)
+    scanner = Scanner(rule)
     if name in [one for field in description.fields for one in (field.name, field.key)]:
         scanner.refuse(f"{name!r} is a field, and cannot be an action", "Choose another word.")
     states = {

@@ -91,14 +91,15 @@ def _read_words(scanner: Scanner) -> tuple[str, ...]:
     form = "enum(draft, live): words of letters, digits, - and _"
     if not arguments:
         scanner.refuse("An enum names its words", form, start)
-    constants = set[str]()
+    constants = dict[str, str]()
     for word, place in arguments:
         if not _ENUM_WORD.fullmatch(word) or len(word) > LONGEST_WORD:
             scanner.refuse(f"{word!r} is no word of an enum", form, place)
         constant = word.upper().replace("-", "_")
-        if constant in constants:
-            scanner.refuse(f"{word!r} is there twice", form, place)
-        constants.add(constant)
+        if (first := constants.get(constant)) is not None:
+            problem = f"{first!r} and {word!r} would both be {constant} in the code"
+            scanner.refuse(problem if word != first else f"{word!r} is there twice", form, place)
+        constants[constant] = word
     return tuple(word for word, _ in arguments)
 
 

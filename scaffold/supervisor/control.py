@@ -143,7 +143,8 @@ class Asked:
                 near = find_near(name, known)
                 names = ", ".join(dict.fromkeys(known.values()))
                 hint = f" Did you mean {known[near]}?" if near else f" There are: {names}."
-                await self.write({"error": f"No service {name!r} is up.{hint}"})
+                error = f"No service {name!r} is up.{hint}"
+                await self.write({"error": error, "unknown": name})
                 return
             self.named.append(known[name])
         if self.asked["command"] in commands:

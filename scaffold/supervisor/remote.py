@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from scaffold.errors import ScaffoldError
+from scaffold.errors import MisuseError, ScaffoldError
 from scaffold.supervisor.control import VERSION
 from scaffold.supervisor.journal import DATABASE, FLEET, Entry
 from scaffold.supervisor.place import Place, SilentError
@@ -41,10 +41,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result f
 def ps(as_json: bool) -> None:
     """Show the services that are up: state, port, process; and their database. Exit 1 if none is."""
     place = Place.of(Workspace.find(Path.cwd()).root)
-    if as_json and not place.is_up():
-        click.echo(json.dumps({"version": VERSION, "up": False}))
-        raise SystemExit(1)
-    show(ask(place, "ps"), as_json=as_json)
+    show(ask(place, "ps", as_json=as_json), as_json=as_json)
 
 
 @click.command()
@@ -69,12 +66,18 @@ def logs(
 ) -> None:
     """Show the last lines of the services that are up, the oldest first: of all, or those named."""
     place = Place.of(Workspace.find(Path.cwd()).root)
-    names_here = [FLEET, *(each["name"] for each in ask(place, "ps")["services"])]
+    names_here = [FLEET, *(each["name"] for each in ask(place, "ps", as_json=as_json)["services"])]
     screen = Screen(names_here)
     with suppress(KeyboardInterrupt):  # which is how following ends
         most = _LAST_LINES if lines is None and not (since or as_json) else lines
         for answer in _answers(
-            place, "logs", services=names, follow=follow, since=since, lines=most
+            place,
+            "logs",
+            as_json=as_json,
+            services=names,
+            follow=follow,
+            since=since,
+            lines=most,
         ):
             if as_json:
                 click.echo(json.dumps(answer))
@@ -98,12 +101,13 @@ def wait(names: tuple[str, ...], timeout: float, as_json: bool) -> None:
     is_told = False
     while not place.is_up():
         if time.monotonic() > end:
-            raise ScaffoldError(_NOT_UP)
+            raise _refused({"up": False, "error": _NOT_UP}, as_json=as_json)
         if not is_told:
             click.echo(f"{_NOT_UP}. It is waited for, {timeout:g} s at most.", err=True)
             is_told = True
         time.sleep(_POLL_INTERVAL)
-    found = ask(place, "wait", services=names, timeout=max(0.0, end - time.monotonic()))
+    left = max(0.0, end - time.monotonic())
+    found = ask(place, "wait", as_json=as_json, services=names, timeout=left)
     show(found, as_json=as_json)
     refuse_failed(found)
 
@@ -113,7 +117,8 @@ def wait(names: tuple[str, ...], timeout: float, as_json: bool) -> None:
 @_JSON
 def restart(names: tuple[str, ...], as_json: bool) -> None:
     """Have new processes take over, without losing a request: of all services, or those named."""
-    found = ask(Place.of(Workspace.find(Path.cwd()).root), "restart", services=names)
+    place = Place.of(Workspace.find(Path.cwd()).root)
+    found = ask(place, "restart", as_json=as_json, services=names)
     show(found, as_json=as_json)
     if found["failed"]:
         raise ScaffoldError("\n".join(f"{name} {why}" for name, why in found["failed"].items()))
@@ -137,17 +142,26 @@ def stop(as_json: bool) -> None:
         click.echo("Stopped." if was_up else "It was not up.")
 
 
-def ask(place: Place, command: str, **arguments: Any) -> Answer:
+def ask(place: Place, command: str, *, as_json: bool = False, **arguments: Any) -> Answer:
     """Ask the fleet for something, and return its one answer; raises ScaffoldError."""
-    for answer in _answers(place, command, **arguments):
+    for answer in _answers(place, command, as_json=as_json, **arguments):
         return answer
-    raise ScaffoldError("The fleet has ended meanwhile.")
+    raise _refused({"up": False, "error": "The fleet has ended meanwhile."}, as_json=as_json)
 
 
-def _answers(place: Place, command: str, **arguments: Any) -> Iterator[Answer]:
+def _refused(answer: Answer, *, as_json: bool) -> ScaffoldError:
+    """Return the error of what a fleet answers, or of none; print it for a program, too."""
+    if as_json:
+        click.echo(json.dumps({"version": VERSION, "up": True, **answer}))
+    return (MisuseError if "unknown" in answer else ScaffoldError)(answer["error"])
+
+
+def _answers(
+    place: Place, command: str, *, as_json: bool = False, **arguments: Any
+) -> Iterator[Answer]:
     connection = place.find_connection()
     if connection is None:
-        raise ScaffoldError(_NOT_UP)
+        raise _refused({"up": False, "error": _NOT_UP}, as_json=as_json)
     if command != "ps":  # what is not answered must not be done later
         _refuse_silent(place)
     is_endless = bool(arguments.get("follow"))
@@ -173,7 +187,7 @@ def _answers(place: Place, command: str, **arguments: Any) -> Iterator[Answer]:
             for line in lines:
                 answer: Answer = json.loads(line)
                 if "error" in answer:
-                    raise ScaffoldError(answer["error"])
+                    raise _refused(answer, as_json=as_json)
                 yield answer
 
 

@@ -63,9 +63,19 @@ class ListQuery(TypedDict, total=False):
     kind: list[Kind]
 
 
+class MoveQuery(TypedDict):
+    shop: int
+    kind: NotRequired[Kind]
+
+
+class Move(TypedDict):
+    query: NotRequired[str]
+
+
 GET = Operation("GET", "/products/{record_id}", Product)
 LIST = Operation("GET", "/products", list[Product])
 CREATE = Operation("POST", "/products", Product, raises=[ValidationFailedError])
+MOVE = Operation("POST", "/products/{record_id}/move", Product)
 RECORD = Operation("GET", "/products/{record_id}", Record)
 
 
@@ -82,6 +92,9 @@ class HTTPProducts:
     async def create_product(self, /, **body: Unpack[NewProduct]) -> Product:
         return await self._client.call(CREATE, body=body)
 
+    async def move_product(self, record_id: int, query: MoveQuery, /, **body: Unpack[Move]) -> Product:
+        return await self._client.call(MOVE, {"record_id": record_id}, query=query, body=body)
+
 
 class FakeProducts:
     def __init__(self, *records):
@@ -95,6 +108,9 @@ class FakeProducts:
 
     async def create_product(self, /, **body):
         return self.products.add(body)
+
+    async def move_product(self, record_id, query, /, **body):
+        return self.products.get(record_id)
 
 
 class Directory:
@@ -135,6 +151,7 @@ TEXT, ID = {"type": "string"}, {"type": "integer"}
 DECIMAL = {"type": "string", "format": "decimal", "pattern": r"^-?\d+(\.\d+)?$"}
 KIND = {"$ref": "#/components/schemas/ProductKind"}
 RECORD_ID = {"name": "record_id", "in": "path", "required": True, "schema": {**ID, "minimum": 0}}
+SHOP = {"name": "shop", "in": "query", "required": True, "schema": ID}
 DOCUMENT: dict[str, Any] = {
     "paths": {
         "/api/v1/products": {
@@ -166,6 +183,21 @@ DOCUMENT: dict[str, Any] = {
                 "responses": {"200": answer(PRODUCT), "404": {}},
             }
         },
+        "/api/v1/products/{record_id}/move": {
+            "post": {
+                "operationId": "move_product",
+                "parameters": [
+                    RECORD_ID,
+                    SHOP,
+                    {"name": "kind", "in": "query", "schema": KIND},
+                ],
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": of([], query=TEXT)}},
+                },
+                "responses": {"200": answer(PRODUCT)},
+            }
+        },
     },
     "components": {
         "schemas": {
@@ -190,7 +222,7 @@ DOCUMENT: dict[str, Any] = {
         }
     },
 }
-OPERATIONS = ("get_product", "list_products", "create_product")
+OPERATIONS = ("get_product", "list_products", "create_product", "move_product")
 
 
 @pytest.fixture
@@ -250,6 +282,33 @@ BREAKS = {
     "paths./api/v1/products.get.parameters": ([], "list_products", "limit"),
     "paths./api/v1/products.post": (None, "create_product", "no operation create_product"),
     "paths./api/v1/products/{record_id}": (None, "get_product", "no operation get_product"),
+    "paths./api/v1/products.get.parameters.1.required": (True, "list_products", "requires 'after'"),
+    "paths./api/v1/products.post.parameters": ([SHOP], "create_product", "requires 'shop'"),
+    "paths./api/v1/products/{record_id}.get.parameters": (
+        [RECORD_ID, {**SHOP, "in": "header"}],
+        "get_product",
+        "requires 'shop'",
+    ),
+    "paths./api/v1/products/{record_id}.get.requestBody": (
+        {"required": True},
+        "get_product",
+        "requires a body",
+    ),
+    "paths./api/v1/products/{record_id}/move.post.parameters": (
+        [RECORD_ID],
+        "move_product",
+        "takes no 'shop'",
+    ),
+    "paths./api/v1/products/{record_id}/move.post.parameters.2.required": (
+        True,
+        "move_product",
+        "requires 'kind'",
+    ),
+    "paths./api/v1/products.post.responses.202": (
+        answer({"type": "null"}),
+        "create_product",
+        "data",
+    ),
 }
 
 
@@ -259,7 +318,7 @@ def changed(place: str, value: object) -> dict[str, Any]:
     *path, last = place.split(".")
     within: Any = document
     for key in path:
-        within = within[key]
+        within = within[int(key) if key.isdecimal() else key]
     if value is None:
         within.pop(last)
     else:

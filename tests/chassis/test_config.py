@@ -166,6 +166,56 @@ def test_a_password_that_would_be_cut_in_the_dotenv_is_refused(tmp_path: Path, u
 @pytest.mark.parametrize(
     "line",
     [
+        "DATABASE_PASSWORD=s3 #cret",
+        "SECRET_KEY=s3 #cret",
+        "export API_TOKEN = s3 #cret",
+        "DATABASE_URL=postgresql://h/db?user=u&password=s3 #cret",
+    ],
+)
+def test_a_secret_that_would_be_cut_in_the_dotenv_is_refused(tmp_path: Path, line: str) -> None:
+    name = line.removeprefix("export ").partition("=")[0].strip()
+    with pytest.raises(ConfigurationError) as refusal:
+        load(tmp_path, f"DEBUG=True\n\n# A secret.\n\n{line}\n")
+
+    assert refusal.value.message == (
+        f"{tmp_path / '.env'}, line 5: ` #` begins a comment. Write {name}='...'"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "SECRET_KEY=pa${ss}word",
+        "SECRET_KEY='pa${ss}word'",
+        'DATABASE_PASSWORD="pa${ss}word"',
+        "DATABASE_URL='postgresql://u:pa${ss}word@h/db'",
+        "SECRET_KEY=${LATER}\nLATER=ss",
+    ],
+)
+def test_what_a_reference_would_leave_out_of_the_dotenv_is_refused(
+    tmp_path: Path, line: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"\.env, line 2: \$\{\.\.\.\} stands") as refusal:
+        load(tmp_path, f"DEBUG=True\n{line}\n")
+
+    assert "ss" not in refusal.value.message.partition("line 2")[2]
+
+
+def test_the_dotenv_refers_to_what_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OF_SHELL", "b")
+
+    config = load(tmp_path, "DEBUG=True\nOWN=a\nSECRET_KEY=${OWN}${OF_SHELL}${NONE:-c}$d\n")
+
+    assert config.secret_key.get_secret_value() == "abc$d"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "SECRET_KEY=mine # of this machine",
+        "SECRET_KEY='s3 #cret' #mine",
+        "DATABASE_URL=postgresql://db/shop #tests",
+        "SERVICE_NAME=shop #mine",
         "DATABASE_URL=postgresql://app:4711@db/shop # as ada@example.com says",
         "DATABASE_URL='postgresql://app:4711 #s3cret@db/shop'",
         "DATABASE_URL=postgresql://db/shop # of the tests",

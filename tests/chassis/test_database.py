@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import asyncpg
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
 
 from quart_fleet.database import Database, Statement, Transaction
 from quart_fleet.errors import DatabaseUnavailableError
@@ -149,6 +150,25 @@ async def test_db_echo_logs_every_statement(
             await database.ping()
 
     assert "SELECT 1" in caplog.text
+
+
+async def test_db_echo_shows_the_values_of_statements_that_name_no_secret(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        async with Database(config(database_url, DB_ECHO=True)) as database:
+            async with database.connect() as connection:
+                await connection.fetchval("SELECT $1::text AS username", "ada")
+                await connection.fetchval("SELECT $1::text AS api_token", "hunter2")
+            async with database.sessions()() as session:
+                await session.execute(text("SELECT CAST(:it AS text)"), {"it": "hunter2"})
+                with pytest.raises(DBAPIError) as raised:
+                    await session.execute(text("SELECT CAST(:it AS text) / 1"), {"it": "hunter2"})
+
+    assert "SELECT $1::text AS username ('ada',)" in caplog.messages
+    assert "SELECT $1::text AS api_token ***" in caplog.messages
+    assert "hunter2" not in caplog.text
+    assert "hunter2" not in str(raised.value)
 
 
 async def test_settings_and_locks_of_a_connect_block_are_cleared(

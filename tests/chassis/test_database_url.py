@@ -23,6 +23,7 @@ from quart_fleet.database_url import (
     normalise,
     pools_transactions,
 )
+from quart_fleet.postgres import EmbeddedPostgres
 
 LIBPQ = """
     host hostaddr port dbname user password passfile require_auth channel_binding connect_timeout
@@ -265,6 +266,45 @@ def test_a_variable_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(PydanticCustomError, match="port or PGPORT cannot be used: write a number"):
         normalise("postgresql://db/shop")
+
+
+@pytest.mark.parametrize(
+    ("variable", "parameter"),
+    [
+        ("PGGSSLIB", "gsslib"),
+        ("PGTARGETSESSIONATTRS", "target_session_attrs"),
+        ("PGSSLMODE", "sslmode"),
+        ("PGSSLNEGOTIATION", "sslnegotiation"),
+        ("PGSSLMINPROTOCOLVERSION", "ssl_min_protocol_version"),
+        ("PGSSLMAXPROTOCOLVERSION", "ssl_max_protocol_version"),
+    ],
+)
+def test_a_variable_at_which_every_connection_fails_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, parameter: str
+) -> None:
+    monkeypatch.setenv(variable, "foo")
+
+    with pytest.raises(PydanticCustomError, match=f"{parameter} or {variable} cannot be used: "):
+        normalise("postgresql://db/shop")
+
+
+def test_variables_of_tls_are_not_asked_for_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PGSSLMODE", "PGSSLNEGOTIATION", "PGSSLMINPROTOCOLVERSION"):
+        monkeypatch.setenv(name, "foo")
+
+    local, plain = normalise("postgresql://localhost/shop"), "postgresql://db/shop?sslmode=disable"
+
+    assert local == "postgresql://localhost/shop?sslmode=disable"
+    assert normalise(plain) == plain
+
+
+def test_the_embedded_server_says_all_that_the_driver_would_ask_the_shell_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PGGSSLIB", "foo")
+    url = EmbeddedPostgres(tmp_path).url()
+
+    assert "gsslib=gssapi" in normalise(url)
 
 
 def test_the_rest_of_a_password_is_no_parameters_name() -> None:

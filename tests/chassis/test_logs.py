@@ -11,10 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import thread_time
 from typing import Any
+from unicodedata import category
 from uuid import UUID
 
 import pytest
 import structlog
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import IntegrityError, StatementError
 
 from quart_fleet.errors import ConfigurationError
 from quart_fleet.logs import HIDDEN, clean, escape, is_secret, read_levels
@@ -65,6 +68,7 @@ TERMINAL = [
 INVISIBLE = [
     *("\u202e", "\u202a", "\u2066", "\u2069", "\u200e", "\u200f", "\u061c", "\u200b", "\ufeff"),
     *("\u2060", "\xad", "\ud800", "\udfff", "\U000e0041", "\u115f", "\u3164", "\ufff9"),
+    *("\u180b", "\ufe0f", "\u2800", "\u034f", "\U0001d173"),
 ]
 FORGERIES = [
     *(f"/x{each}{FORGED_JSON}" for each in BREAKS),
@@ -90,10 +94,26 @@ def test_what_a_terminal_would_obey_is_written_out(character: str) -> None:
         assert shown.isprintable()
 
 
+def test_nothing_without_a_shape_is_written_as_it_is() -> None:
+    # Unicode's Default_Ignorable_Code_Point, of which `unicodedata` does not tell, and Braille's blank.
+    ignorable = [0x34F, 0x2800, 0x3164, 0xFFA0, *range(0x115F, 0x1161), *range(0x17B4, 0x17B6)]
+    ignorable += [*range(0x180B, 0x1810), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10)]
+    ignorable += [*range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000)]
+    kinds = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    shapeless = {each for each in map(chr, range(0x110000)) if category(each) in kinds}
+
+    for each in shapeless | set(map(chr, ignorable)):
+        assert escape(each).isascii(), ascii(each)
+
+
 def test_what_can_be_printed_is_as_it_was() -> None:
     text = "GET /api/v1/users/username/Éva 山田 שלום مرحبا 🙂 \\n"
 
     assert escape(text) == clean(text) == text
+
+
+def test_of_an_emoji_its_invisible_parts_are_written_out() -> None:
+    assert clean("\u2764\ufe0f \U0001f44d\u200d") == "\u2764\\ufe0f \U0001f44d\\u200d"
 
 
 def test_a_long_text_is_cut() -> None:
@@ -184,6 +204,35 @@ NAMES = [
     *("password", "PASSWORD", "user_password", "DB-Password", "passwd", "secret", "SECRET_KEY"),
     *("clientSecret", "token", "access_token", "Authorization", "proxy-authorization", "Cookie"),
     *("Set-Cookie", "api_key", "apiKey", "X-Api-Key", "credentials", "private_key", "session_id"),
+    *(
+        "db_pass",
+        "smtpPass",
+        "DBPass",
+        "pass",
+        "auth",
+        "basic_auth",
+        "X-Auth",
+        "pin",
+        "otp",
+        "otp_code",
+    ),
+    *("otpCode", "cvv", "ssh_key", "masterKey", "service_key", "account_key", "shared_key"),
+    *("encryption_key", "recovery_code", "signature", "sid", "creds", "auth_header"),
+]
+NO_SECRETS = [
+    *(
+        "compass",
+        "COMPASS",
+        "author",
+        "authority",
+        "oauth",
+        "pinned",
+        "opinion",
+        "passed",
+        "bypass",
+    ),
+    *("pass_count", "auth_url", "key", "primary_key", "foreign_key", "cache_key", "public_key"),
+    *("side", "inside", "country_code", "code", "credit", "service_keywords", "account_keyspace"),
 ]
 
 
@@ -209,6 +258,13 @@ def test_a_field_named_a_secret_is_hidden(name: str, logger: logging.Logger) -> 
         assert "s3cr3t" not in line
 
 
+@pytest.mark.parametrize("name", NO_SECRETS)
+def test_a_field_named_like_a_secret_is_shown(name: str) -> None:
+    assert not is_secret(name)
+    for text in (f"{name}=seen", f'{{"{name}": "seen"}}', f"--{name} seen", f"{name} is seen"):
+        assert clean(text) == text
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -227,6 +283,12 @@ def test_a_field_named_a_secret_is_hidden(name: str, logger: logging.Logger) -> 
         (r"http:\/\/u:hunter2@h", r"http:\/\/u:***@h"),
         ('["http://u:hunter2@h","x@y"]', '["http://u:***@h","x@y"]'),
         ('["http://h:8081","x@y"]', None),
+        ("https://ghp_hunter2@github.com/a", "https://***@github.com/a"),
+        ("https://glpat-hunter2:x-oauth@gitlab.com", "https://***:***@gitlab.com"),
+        ("https://0123456789abcdef01234567@sentry.example/1", "https://***@sentry.example/1"),
+        ("ssh://git@github.com/a", None),
+        ("postgresql://order_service_of_the_shop@db/shop", None),
+        ("https://ip-10-0-0-1.west.compute.internal:8081/a@b", None),
         ('{"url":"http://[::1]:8081/x","email":"a@b.c"}', None),
         ('{"id":"urn://isbn:abc","name":"joe","email":"j@x.com"}', None),
     ],
@@ -258,7 +320,25 @@ def test_a_password_inside_of_an_address_is_hidden(text: str, shown: str | None)
         ("Key (api_token)=(hunter2) already exists.", "Key (api_token)=*** already exists."),
         ("Key (token, id)=(hunter2, 1) already", "Key (token, id)=*** already"),
         ("Failing row contains (1, it's (hunter2)). more", "Failing row contains (***). more"),
+        ("password\\n bad [type=a, input_value='it\\\\'s] hunter2', input_type=str]\\n See x",
+         "password\\n bad [type=a, input_value=***, input_type=str]\\n See x"),
+        ('bad [input_value={"password": "hun', "bad [input_value=***"),
+        ("[SQL: x]\\n[parameters: ('a]', 'hunter2')]\\n(Background on this error at: x)",
+         "[SQL: x]\\n[parameters: ***]\\n(Background on this error at: x)"),
+        ("[SQL: x]\\n[parameters: ('a]', 'hunter2')]", "[SQL: x]\\n[parameters: ***]"),
+        ("[SQL: x]\\n[parameters: ('a]', 'hun", "[SQL: x]\\n[parameters: ***"),
         ("a user's token is (not) good: x@y", None),
+        ("GET /x?signature=hunter2&a=1", "GET /x?signature=***&a=1"),
+        ("ALTER ROLE x PASSWORD 'hunter2' LOGIN", "ALTER ROLE x PASSWORD *** LOGIN"),
+        ("ALTER ROLE x ENCRYPTED PASSWORD E'hun\\'ter2'", "ALTER ROLE x ENCRYPTED PASSWORD ***"),
+        ("run --db-password hunter2 --now", "run --db-password *** --now"),
+        ("run --password --now", None),
+        ("sent Basic dXNlcjpwYXNz to it", "sent Basic *** to it"),
+        ("sent Basic dXNlcjpwYQ==", "sent Basic ***"),
+        ("Basic authentication, Basic understanding, Basic OpenAPI", None),
+        ("-----BEGIN EC PRIVATE KEY-----\\nMHc\\n-----END EC", "-----BEGIN EC PRIVATE KEY-----***-----END EC"),
+        ("-----BEGIN PRIVATE KEY-----\\nMHc", "-----BEGIN PRIVATE KEY-----***"),
+        ("-----BEGIN CERTIFICATE-----\\nMHc", None),
     ],
 )  # fmt: skip
 def test_a_secret_of_any_form_is_hidden_as_a_whole(text: str, shown: str | None) -> None:
@@ -334,6 +414,8 @@ def test_a_text_takes_time_in_proportion_to_its_length(
         "Ab1_",
         "\n",
     ]
+    units += ["//ghp_", "//1a", "--pass ", "basic ", "basic ABCD", "-----BEGIN PRIVATE KEY-----"]
+    units += ["Failing row contains (", "input_value=", ", input_type=a", "[parameters: ", "] "]
     units += ["--", "/*", "$a", "$$", "''", '"', "E'\\", "1", "1.", "1e", "0x"]
 
     def seconds(unit: str, length: int) -> float:
@@ -363,6 +445,27 @@ def test_a_traceback_has_no_values_of_variables_and_no_passwords() -> None:
     assert "postgresql://app:***@db" in written
     assert "hunter2" not in written
     assert written.startswith("Traceback (most recent call last):\n  File ")
+
+
+class Registration(BaseModel):
+    password: int
+
+
+def test_a_traceback_has_no_values_that_pydantic_or_sqlalchemy_was_given() -> None:
+    errors: list[Exception] = [
+        IntegrityError("INSERT INTO users VALUES ($1)", ("a]", "hunter2"), ValueError("refused")),
+        IntegrityError("INSERT", [("hunter2",)] * 30, ValueError("refused"), ismulti=True),
+        StatementError("refused", "INSERT", ({"a": "hunter2"},), ValueError("refused")),
+    ]
+    with pytest.raises(ValidationError) as raised:
+        Registration.model_validate({"password": "hunter2"})
+    errors += [raised.value, ExceptionGroup("several", [*errors, raised.value])]
+
+    for error in errors:
+        written = write_exception((type(error), error, error.__traceback__))
+        assert "hunter2" not in written
+        assert "hunter2" not in clean(str(error))
+        assert "refused" in written or "valid integer" in written
 
 
 def test_an_exception_that_is_raised_again_has_its_trace_once_in_a_request() -> None:

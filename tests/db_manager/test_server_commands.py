@@ -55,6 +55,7 @@ FOREIGN = {
     "PGSSLROOTCERT": "/nonexistent",
     "PGSSLNEGOTIATION": "direct",
     "PGTARGETSESSIONATTRS": "standby",
+    "PGGSSLIB": "foo",
     "PGOPTIONS": "-c nothing=1",
     "PGPASSFILE": "/etc/passwd",
     "PGAPPNAME": "theirs",

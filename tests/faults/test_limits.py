@@ -159,6 +159,28 @@ async def test_a_head_that_does_not_end_is_answered_408(service: RunningService)
     {
         "no Host": f"GET {HEALTH} HTTP/1.1\r\n\r\n",
         "two Hosts": f"GET {HEALTH} HTTP/1.1\r\n{HOST}{HOST}\r\n",
+        **{
+            f"the Host {host!r}": f"GET {HEALTH} HTTP/1.1\r\nHost: {host}\r\n\r\n"
+            for host in (
+                "a@b/<>, c:99999999",
+                "a b",
+                "a, b",
+                "a/b",
+                "a?b",
+                "user@a",
+                "http://a",
+                "a:b",
+                "a:1:2",
+                "::1",
+                "[::1",
+                "[::1]a",
+                "[g]",
+                "%zz",
+                "\xe9",
+                'a"',
+                "a\\b",
+            )
+        },
         "two lengths": f"POST {USERS} HTTP/1.1\r\n{HOST}{JSON}Content-Length: 2\r\n"
         "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
         "a folded line": f"GET {HEALTH} HTTP/1.1\r\n{HOST}X-A: 1\r\n 2\r\n\r\n",
@@ -172,6 +194,7 @@ async def test_a_head_that_does_not_end_is_answered_408(service: RunningService)
         "a carriage return alone": f"GET {HEALTH} HTTP/1.1\r\n{HOST}X-A: 1\r2\r\n\r\n",
         "a space before a colon": f"GET {HEALTH} HTTP/1.1\r\n{HOST}X-A : 1\r\n\r\n",
         "a line without a colon": f"GET {HEALTH} HTTP/1.1\r\n{HOST}X-A\r\n\r\n",
+        "HTTP/1.2": f"GET {HEALTH} HTTP/1.2\r\n{HOST}\r\n",
         "HTTP/2.0": f"GET {HEALTH} HTTP/2.0\r\n{HOST}\r\n",
         "a method in small letters": f"get {HEALTH} HTTP/1.1\r\n{HOST}\r\n",
         **{
@@ -199,6 +222,10 @@ async def test_a_head_that_does_not_end_is_answered_408(service: RunningService)
                 " 2",
                 "0_2",
                 "g",
+                "2 ",
+                "2 ;a",
+                "2;a\0",
+                "f" * 18,
                 "2;a\n",
                 "2;a\rb",
                 '2;a="\n"',
@@ -239,6 +266,29 @@ async def test_what_may_be_read_in_two_ways_is_refused(
     answer = await send(service.port, sent[1].encode())
 
     assert is_refusal(answer, 400), answer
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "localhost:8080",
+        "user_service",
+        "user-service.fleet.svc.cluster.local.",
+        "127.0.0.1:80",
+        "[::1]",
+        "[::ffff:127.0.0.1]:8080",
+        "xn--bcher-kva.example",
+        "b%C3%BCcher.example:",
+        "a.example:443 ",
+    ],
+)
+async def test_a_host_is_a_name_or_an_address_and_a_port(
+    host: str, service: RunningService
+) -> None:
+    head = f"GET {HEALTH} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+
+    assert (await send(service.port, head.encode())).status == 200
 
 
 async def test_requests_that_are_sent_together_are_answered_one_after_another(

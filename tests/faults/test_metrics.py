@@ -299,7 +299,6 @@ async def test_nothing_but_the_temporary_folder_is_written(
     folder.mkdir()
     environment = {
         "PATH": os.environ["PATH"],
-        COPIES: os.environ[COPIES],
         "PYTHONPATH": python_path(workspace),
         "PYTHONDONTWRITEBYTECODE": "1",
         "DATABASE_URL": database_url,

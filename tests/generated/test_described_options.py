@@ -64,7 +64,7 @@ _active = false
 [order-service.flag]
 is_active = "bool"
 _active = false
-_index = ["is_active"]
+_index = ["is_active", "created_at"]
 
 [order-service.pause]
 json = "duration"

@@ -92,14 +92,13 @@ def move(place: str, name: str) -> Change:
     return change
 
 
-def copy(place: str, name: str) -> Change:
-    """Put what is at a place beside it, by another key."""
-
-    def change(document: Document) -> None:
-        holder, key = find(document, place)
-        holder[name] = deepcopy(holder[key])
-
-    return change
+def errors(place: str, *names: str) -> Change:
+    """Answer several errors with one status, which the examples tell apart."""
+    media = {
+        "schema": {"$ref": "#/components/schemas/Error"},
+        "examples": {name: {"value": {"message": name, "success": False}} for name in names},
+    }
+    return put(place, {"description": "Refused", "content": {"application/json": media}})
 
 
 def add(place: str, value: Any) -> Change:
@@ -368,6 +367,17 @@ BREAKING: dict[str, tuple[Change, list[str]]] = {
         ),
         ["POST /api/v1/orders/{record_id}/pay: the body is required now"],
     ),
+    "an operation has an address of its own": (
+        put(f"{GET} > servers", [{"url": "/v2"}]),
+        [f"{GETS}: the address / is gone"],
+    ),
+    "a parameter is JSON": (
+        each(
+            parameter("q", "content", value={"application/json": {"schema": {"type": "string"}}}),
+            parameter("q", "style", value="form"),
+        ),
+        [f"{LISTS}: query q is written in another way now"],
+    ),
     "a content type of a body is gone": (
         move(f"{PATCH} > requestBody > content > application/json", "application/merge-patch+json"),
         ["PATCH /api/v1/orders/{record_id}: the body is no application/json now"],
@@ -462,7 +472,7 @@ BREAKING: dict[str, tuple[Change, list[str]]] = {
     ),
     "a status of an error is another one": (
         move(f"{PAY} > responses > 409", "422"),
-        ["POST /api/v1/orders/{record_id}/pay: status 409 is 422 now"],
+        ["POST /api/v1/orders/{record_id}/pay: ConflictError is 422 now, and was 409"],
     ),
     "an error has the status of others": (
         each(
@@ -479,11 +489,7 @@ BREAKING: dict[str, tuple[Change, list[str]]] = {
     ),
     "an error is answered as another one": (
         each(
-            copy("components > responses > NotFoundError", "NotFoundError_ConflictError"),
-            put(
-                f"{PAY} > responses > 404",
-                {"$ref": "#/components/responses/NotFoundError_ConflictError"},
-            ),
+            errors(f"{PAY} > responses > 404", "NotFoundError", "ConflictError"),
             drop(f"{PAY} > responses > 409"),
         ),
         ["POST /api/v1/orders/{record_id}/pay: ConflictError is 404 now, and was 409"],
@@ -583,6 +589,23 @@ HARMLESS: dict[str, Change] = {
     "one more content type of a body": put(
         f"{CREATE} > requestBody > content > application/xml", {}
     ),
+    "any content type of a body": move(
+        f"{CREATE} > requestBody > content > application/json", "*/*"
+    ),
+    "an encoding of a body, which is that of JSON": move(
+        f"{CREATE} > requestBody > content > application/json", "application/json; charset=utf-8"
+    ),
+    "an address for each operation": each(
+        put(f"{GET} > servers", [{"url": "/v2"}, {"url": "/"}]),
+        put(
+            "paths > /api/v1/orders > servers",
+            [{"url": "/{root}", "variables": {"root": {"default": ""}}}],
+        ),
+    ),
+    "a route by a reference": lambda document: each(
+        put("components > pathItems", {"Orders": document_at(document, "paths > /api/v1/orders")}),
+        put("paths > /api/v1/orders", {"$ref": "#/components/pathItems/Orders"}),
+    )(document),
     "a schema in its place for a reference": lambda document: put(
         f"{CREATE} > requestBody > {JSON} > schema", document_at(document, NEW)
     )(document),
@@ -632,6 +655,9 @@ HARMLESS: dict[str, Change] = {
     "one more content type of an answer": put(
         f"{GET} > responses > 200 > content > application/xml", {}
     ),
+    "an encoding of an answer, which is that of JSON": move(
+        f"{GET} > responses > 200 > {JSON}", "application/json; charset=utf-8"
+    ),
     "one more status of an error": put(f"{GET} > responses > 410", {"description": "Gone"}),
     "an error that is no longer answered": drop(f"{PAY} > responses > 409"),
     "an answer to those who know it": put(
@@ -640,6 +666,13 @@ HARMLESS: dict[str, Change] = {
     "no answer to those who know it": drop("paths > /api/v1/openapi.json > get > responses > 304"),
     "an error of a second status": put(
         f"{PAY} > responses > 410", {"$ref": "#/components/responses/ConflictError"}
+    ),
+    "another error with another status": each(
+        drop(f"{PAY} > responses > 409"),
+        put(f"{PAY} > responses > 429", {"$ref": "#/components/responses/RequestTimeout"}),
+    ),
+    "one more error of a status": errors(
+        f"{PAY} > responses > 409", "Order is closed", "ConflictError"
     ),
     "one more field of an error": put(
         "components > schemas > Error > properties > code", {"type": "string"}

@@ -1,13 +1,14 @@
 """What a controller answers is read in its source: its statuses, and what it does not declare."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+import quart
 from quart import Response, abort, jsonify, make_response
 
 from quart_fleet.dto import ResponseDTO
-from quart_fleet.errors import NotFoundError
+from quart_fleet.errors import ConflictError, ForbiddenError, NotFoundError, ServiceError
 from quart_fleet.openapi._statements import find_mismatch, statements_of
 from quart_fleet.paging import Page
 from quart_fleet.web import Answer, Dependency, Envelope
@@ -116,6 +117,39 @@ async def never() -> Answer[BoxResponseDTO]:
     abort(404)
 
 
+async def by_a_keyword() -> Answer[BoxResponseDTO]:
+    cases = use_cases()
+    return Envelope.success(message="Found", data=await cases.get_large())
+
+
+async def several_large() -> Answer[list[BoxResponseDTO]]:
+    one = await use_cases().get_large()
+    if unknown:
+        return Envelope.success([BoxResponseDTO(id=each.id) for each in unknown])
+    return Envelope.success([one, *unknown, unknown, LargeBoxResponseDTO(id=1, size=2)])
+
+
+async def numbers() -> Answer[list[int]]:
+    return Envelope.success([1, 2])
+
+
+async def nothing_by_name() -> Answer[None]:
+    found = None
+    return Envelope.success(found)
+
+
+def refuse() -> NoReturn:
+    raise ForbiddenError
+
+
+async def never_by_a_module() -> Answer[BoxResponseDTO]:
+    quart.abort(410)
+
+
+async def never_by_a_function() -> Answer[BoxResponseDTO]:
+    refuse()
+
+
 async def with_headers() -> Answer[BoxResponseDTO]:
     response = await make_response(Envelope.success(await use_cases().get(), "Made", 201))
     response.headers["X-Own"] = "1"
@@ -133,6 +167,8 @@ async def not_modified() -> Answer[BoxResponseDTO]:
     [
         *(at_once, derived, in_stream, nothing, not_known, refused, undeclared, of_its_own),
         *(with_inner_functions, known_where_it_is_used, never, with_headers, not_modified),
+        *(never_by_a_module, never_by_a_function),
+        *(by_a_keyword, several_large, numbers, nothing_by_name),
     ],
 )
 def test_what_answers_as_it_declares_is_left_alone(
@@ -208,6 +244,39 @@ async def on_one_side() -> Answer[BoxResponseDTO]:
     return Envelope.success(await use_cases().get() if unknown else None)  # type: ignore[arg-type]
 
 
+async def literal_by_a_keyword() -> Answer[BoxResponseDTO]:
+    return Envelope.success(data={"id": 1})  # type: ignore[arg-type]
+
+
+async def other_by_a_keyword() -> Answer[BoxResponseDTO]:
+    return Envelope.success(data=await use_cases().get_lid())  # type: ignore[arg-type]
+
+
+async def other_of_named_use_cases() -> Answer[BoxResponseDTO]:
+    cases = use_cases()
+    return Envelope.success(await cases.get_lid())  # type: ignore[arg-type]
+
+
+async def literal_for_nothing() -> Answer[None]:
+    return Envelope.success({"id": 1})  # type: ignore[arg-type]
+
+
+async def record_for_nothing() -> Answer[None]:
+    return Envelope.success(LidResponseDTO(id=1))  # type: ignore[arg-type]
+
+
+async def literals_in_a_list() -> Answer[list[BoxResponseDTO]]:
+    return Envelope.success([{"id": 1}])  # type: ignore[list-item]
+
+
+async def others_in_a_list() -> Answer[list[BoxResponseDTO]]:
+    return Envelope.success([LidResponseDTO(id=each) for each in unknown])  # type: ignore[misc]
+
+
+async def literal_for_many() -> Answer[list[BoxResponseDTO]]:
+    return Envelope.success({"id": 1})  # type: ignore[arg-type]
+
+
 async def without_a_return() -> Answer[None]:  # type: ignore[return]
     await use_cases().delete()
 
@@ -223,6 +292,14 @@ async def without_a_return() -> Answer[None]:  # type: ignore[return]
         (several, "its data are a list"),
         (on_one_side, "its data are a constant"),
         (without_a_return, "it answers nothing"),
+        (literal_by_a_keyword, "its data are a dict"),
+        (other_by_a_keyword, "its data are LidResponseDTO"),
+        (other_of_named_use_cases, "its data are LidResponseDTO"),
+        (literal_for_nothing, "its data are a dict"),
+        (record_for_nothing, "its data are LidResponseDTO"),
+        (literals_in_a_list, "its data are a list with a dict"),
+        (others_in_a_list, "its data are a list with LidResponseDTO"),
+        (literal_for_many, "its data are a dict"),
         (other, "its data are LidResponseDTO"),
         (other_by_name, "its data are LidResponseDTO"),
         (wider, "its data are BoxResponseDTO"),
@@ -331,6 +408,134 @@ def test_a_status_is_read_where_it_stands(
     assert found.raised == ((NotFoundError,) if handler is by_a_function else ())
 
 
+def check(box: object) -> None:
+    check_lid(box)
+    if not box:
+        raise ForbiddenError
+
+
+def check_lid(box: object) -> None:
+    if unknown:
+        check(box)
+    abort(410)
+
+
+async def wait() -> None:
+    raise ConflictError("Waiting")
+
+
+async def raised_by_name() -> Answer[None]:
+    error = ConflictError("Box is shut")
+    raise error
+
+
+async def raised_by_a_condition() -> Answer[None]:
+    raise (NotFoundError("Box") if unknown else ConflictError("Box is shut"))
+
+
+async def raised_by_functions() -> Answer[None]:
+    check(unknown)
+    return Envelope.success(None)
+
+
+async def raised_by_a_coroutine() -> Answer[None]:
+    await wait()
+    return Envelope.success(None)
+
+
+async def raised_of_an_import() -> Answer[None]:
+    from quart_fleet.errors import UnauthorizedError as Unknown  # noqa: PLC0415 - a controller's own
+
+    raise Unknown
+
+
+async def raised_again() -> Answer[None]:
+    last = None
+    try:
+        await use_cases().delete()
+    except (KeyError, ValueError) as error:
+        last = error
+    except OSError as error:
+        raise error
+    except ServiceError:
+        raise
+    if last:
+        raise last
+    return Envelope.success(None)
+
+
+async def aborted_by_a_keyword() -> Answer[None]:
+    abort(code=410)
+
+
+async def aborted_by_a_module() -> Answer[None]:
+    import quart as web  # noqa: PLC0415 - a controller's own
+
+    web.abort(410, "Gone")
+
+
+@pytest.mark.parametrize(
+    ("handler", "statuses", "raised"),
+    [
+        (raised_by_name, [], ["ConflictError"]),
+        (raised_by_a_condition, [], ["NotFoundError", "ConflictError"]),
+        (raised_by_functions, [200, 410], ["ForbiddenError"]),
+        (raised_by_a_coroutine, [200], ["ConflictError"]),
+        (raised_of_an_import, [], ["UnauthorizedError"]),
+        (raised_again, [200], []),
+        (aborted_by_a_keyword, [410], []),
+        (aborted_by_a_module, [410], []),
+    ],
+)
+def test_what_is_raised_is_read_through_names_and_functions_of_the_module(
+    handler: Callable[[], Awaitable[object]], statuses: list[int], raised: list[str]
+) -> None:
+    found = statements_of(handler)
+
+    assert [each.status for each in found.answers] == statuses
+    assert [each.__name__ for each in found.raised] == raised
+    assert found.unseen is None
+
+
+class Order:
+    status = "open"
+
+
+async def with_a_status_of_something_else() -> Answer[None]:
+    order = Order()
+    order.status = "paid"
+    return Envelope.success(None)
+
+
+def test_a_status_of_a_record_is_none_of_an_answer() -> None:
+    assert statements_of(with_a_status_of_something_else).unseen is None
+
+
+async def status_set() -> Answer[None]:
+    answer = Envelope.success(None)
+    answer.status_code = 202
+    return answer
+
+
+async def status_set_of_a_function() -> Answer[None]:
+    answer = made(None)
+    answer.status = "202 Accepted"
+    return answer
+
+
+async def raised_by_something() -> Answer[None]:
+    raise unknown.error()
+
+
+async def raised_by_a_function() -> Answer[None]:
+    raise_something()
+    return Envelope.success(None)
+
+
+def raise_something() -> None:
+    raise unknown
+
+
 async def computed() -> Answer[None]:
     return Envelope.success(None, "Kept", unknown.status)
 
@@ -383,6 +588,10 @@ async def set_again(status: int = 201) -> Answer[None]:
         (aborted, "the status of abort(...)"),
         (by_something, "what unknown.made(...) answers"),
         (by_a_parameter, "what made(...) answers"),
+        (status_set, "the status of answer"),
+        (status_set_of_a_function, "the status of answer"),
+        (raised_by_something, "what unknown.error(...) is, which is raised"),
+        (raised_by_a_function, "what unknown is, which is raised"),
     ],
 )
 def test_what_the_source_does_not_show_is_told(

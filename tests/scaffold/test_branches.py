@@ -191,7 +191,6 @@ def test_branches_that_add_resources_to_different_services_merge_by_themselves(
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.parametrize("side", ["--ours", "--theirs"])
 def test_whichever_side_of_a_conflict_is_kept_apply_brings_the_other(
     repository: Path, fresh: Path, tmp_path: Path, side: str
@@ -225,9 +224,67 @@ def test_whichever_side_of_a_conflict_is_kept_apply_brings_the_other(
         done(scaffold(direct, *step))
     assert "OURS = True\n" in settings.read_text()
     settings.write_text(settings.read_text().replace("\n\nOURS = True\n", ""))
-    for folder in ("services/order_service", "shared"):
-        differing = ("diff", "--recursive", "--brief", "--exclude=.env", "--exclude=__pycache__")
-        assert done(run(tmp_path, *differing, str(repository / folder), str(direct / folder))) == ""
+    assert_same_code(repository, direct)
+
+
+SHOP = ("shop-service", "8081", "name:str(40)", "kind:enum(a, b)=a")
+ONE = [("field", "shop-service", "shop", "x:int?")]
+LONGER = ("field", "shop-service", "shop", "name:str(40):length(2)")
+WIDER = ("field", "shop-service", "shop", "y:int?", "kind:enum(a, b, c)=a")
+SHELF = ("resource", "shop-service", "shelf", "row:int")
+GO = ("resource", "shop-service", "shop", "--action", "go=kind: a -> b")
+
+
+def merge_sides(folder: Path, two: list[tuple[str, ...]]) -> list[str]:
+    """Merge two branches that change one service, and return the paths of the conflicts."""
+    done(scaffold(folder, *SHOP))
+    commit(folder)
+    for name, steps in (("one", ONE), ("two", two)):
+        done(git(folder, "checkout", "--quiet", "-b", name, "main"))
+        for step in steps:
+            done(scaffold(folder, *step))
+        commit(folder)
+    done(git(folder, "checkout", "--quiet", "one"))
+    assert git(folder, "merge", "--no-edit", "two").returncode == 1
+    return done(git(folder, "diff", "--name-only", "--diff-filter=U")).split()
+
+
+def make_direct(fresh: Path, folder: Path, two: list[tuple[str, ...]]) -> Path:
+    """Return a workspace in which the steps of both branches follow each other."""
+    direct = shutil.copytree(fresh, folder)
+    for step in (SHOP, *ONE, *two):
+        done(scaffold(direct, *step))
+    return direct
+
+
+def assert_same_code(folder: Path, direct: Path) -> None:
+    """What is generated in one workspace is what is generated in the other."""
+    differing = ("diff", "--recursive", "--brief", "--exclude=.env", "--exclude=__pycache__")
+    for part in ("services", "shared"):
+        assert done(run(folder, *differing, str(folder / part), str(direct / part))) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("two", "is_committed"),
+    [([WIDER, SHELF], True), ([WIDER, SHELF], False), ([GO, LONGER], False)],
+)
+def test_what_the_other_side_changed_of_a_resource_comes_to_the_side_that_is_kept(
+    repository: Path, fresh: Path, tmp_path: Path, two: list[tuple[str, ...]], is_committed: bool
+) -> None:
+    unmerged = merge_sides(repository, two)
+    direct = make_direct(fresh, tmp_path / "direct", two)
+    code = [path for path in unmerged if path.startswith(("services/", "shared/"))]
+    tests = "services/shop_service/tests/test_shop_api.py"
+    done(git(repository, "checkout", "one", "--", tests, *code))
+    for path in ("fleet.toml", ".scaffold/described/shop-service.toml"):
+        shutil.copy(direct / path, repository / path)
+    if is_committed:
+        commit(repository)
+
+    done(scaffold(repository, "apply"))
+
+    assert_same_code(repository, direct)
 
 
 @pytest.mark.slow

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from scaffold.errors import ScaffoldError
+from scaffold.generation.clients import ClientWords
+from scaffold.names import ServiceName
 from tests.scaffold.commands import done, picture, refused, scaffold
 
 CONSUMER = "services/user_service"
@@ -120,6 +123,66 @@ def test_what_cannot_be_called_is_refused(
 
     assert said in refused(completed, completed.returncode or -1)
     assert picture(kept) == before
+
+
+BODY = {"content": {"application/json": {"schema": SHOP}}, "required": True}
+REGION = {"name": "region", "in": "query", "required": True, "schema": {"type": "integer"}}
+DRAFT = {"name": "draft", "in": "query", "schema": {"type": "boolean"}}
+
+
+def words_of(**described: object) -> ClientWords:
+    """Return what a client has of an operation that creates a shop."""
+    operation = {"operationId": "create_shop", "responses": answer(SHOP), **described}
+    document = {"paths": {"/api/v1/shops": {"post": operation}}}
+    return ClientWords.of(ServiceName.parse("shop-service"), 8082, document, ["create_shop"])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "signature", "query"),
+    [
+        ([REGION, DRAFT], "query: NewShopQuery", "query"),
+        ([DRAFT], "query: NewShopQuery | None = None", "query or {}"),
+    ],
+)
+def test_a_query_is_sent_beside_a_body(
+    parameters: list[object], signature: str, query: str
+) -> None:
+    client = words_of(requestBody=BODY, parameters=parameters)
+    [operation] = client.operations
+
+    assert operation.parameters == f"self, {signature}, /, **body: Unpack[NewShopBody]"
+    assert operation.call == (
+        f"return await self._client.call(_CREATE_SHOP, body=body, query={query})"
+    )
+    assert {one.name for one in client.keywords} == {"NewShopBody", "NewShopQuery"}
+
+
+@pytest.mark.parametrize(
+    ("described", "said"),
+    [
+        ({"parameters": [{**REGION, "in": "header"}]}, "requires the header 'region'"),
+        ({"parameters": [{**REGION, "in": "cookie"}]}, "requires the cookie 'region'"),
+        (
+            {"requestBody": {"required": True, "content": {"text/csv": {}}}},
+            "a body that is no JSON",
+        ),
+        (
+            {"responses": {**answer({"type": "null"}), "201": answer(SHOP)["200"]}},
+            "answers different data with 200 and 201",
+        ),
+    ],
+)
+def test_what_no_generated_client_can_do_is_refused(
+    described: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ScaffoldError, match=f"create_shop of shop-service.* {said}.*: write its"):
+        words_of(**described)
+
+
+def test_an_operation_that_answers_the_same_with_two_statuses_has_a_client() -> None:
+    [operation] = words_of(responses={**answer(SHOP), "201": answer(SHOP)["200"]}).operations
+
+    assert operation.returns == "CreateShopAnswer"
 
 
 @pytest.mark.slow

@@ -3,13 +3,16 @@
 import re
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from scaffold.engine.baseline import describe, parse_described
+from scaffold.engine.baseline import describe, parse_described, read_described
 from scaffold.errors import MisuseError, ScaffoldError
+from scaffold.generation.fleet import Fleet
 from scaffold.generation.presets import preset_of
+from scaffold.generation.tables import Table
 from scaffold.language.description import ActionDescription, FleetDescription, ResourceDescription
 from scaffold.language.fleet import (
     FRESH,
@@ -26,6 +29,7 @@ from scaffold.language.fleet import (
     write_resource,
 )
 from scaffold.language.grammar import parse_fields
+from scaffold.language.identifiers import check_identifiers, table_of
 from tests.scaffold.descriptions import random_fleet
 from tests.workspace import FRAMEWORK
 
@@ -265,6 +269,108 @@ def test_what_holds_across_a_fleet_is_checked(old: str, new: str, message: str |
         with pytest.raises(ScaffoldError, match=message) as refused:
             parse_fleet(text)
         assert re.fullmatch(r"(?s).+:\n  [^\n]*\n +\^\n.+", str(refused.value))
+
+
+THINGS = """[thing-service]
+port = 8081
+
+[thing-service.thing]
+{}
+"""
+
+
+@pytest.mark.parametrize(
+    ("fields", "line", "name", "first"),
+    [
+        ('a = "int"\nb = "int"\na_b = "int:index"\n_index = ["a,b"]', 8, "ix_things_a_b_id", "'a_b:int:index' of thing"),
+        ('a = "int"\na_desc = "int:index"\n_index = ["-a"]', 7, "ix_things_a_desc_id", "'a_desc:int:index' of thing"),
+        ('created = "int"\nat = "int"\n_index = ["created, at"]', 7, "ix_things_created_at_id", "thing"),
+        ('a = "int"\nb = "int"\na_b = "int:unique"\n_unique = ["a, b"]', 8, "uq_things_a_b", "'a_b:int:unique' of thing"),
+        ('a = "items(one)"\n[thing-service.thing.one]\nb = "int"\nc = "int"\nb_c = "int:unique"\n_unique = ["b, c"]', 10, "uq_thing_ones_thing_id_b_c", "'b_c:int:unique' of thing.one"),
+        ('a = "int"\n[thing-service.news]\nitems_kind = "int:index"\n[thing-service.news_item]\nkind = "int:index"', 9, "ix_news_items_kind_id", "'items_kind:int:index' of news"),
+        ('a = "int"\n[thing-service.other]\n_plural = "pk_things"\na = "int"', 6, "pk_things", "thing"),
+        ('a = "ref(other)"\na_id_other = "ref(a)"\n[thing-service.other]\n_plural = "other_id_as"\nb = "int"\n[thing-service.a]\nb = "int"', 6, "fk_things_a_id_other_id_as", "'a:ref(other)' of thing"),
+    ],
+)  # fmt: skip
+def test_two_things_of_one_name_in_the_database_are_refused(
+    fields: str, line: int, name: str, first: str
+) -> None:
+    message = refusal(THINGS.format(fields))
+
+    assert message.startswith(
+        f"fleet.toml, line {line}: {name!r} in the database would be both this and {first}:\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ('_index = [""]', "_index is no list of texts:\n  _index = [\"\"]\n  ^"),
+        ('_index = ["a", 1]', "_index is no list of texts:\n  _index = [\"a\", 1]\n  ^"),
+        ('_unique = [" "]', "_unique is no list of texts:\n  _unique = [\" \"]\n  ^"),
+        ('_plural = ""', '_plural takes another value:\n  _plural = ""\n  ^'),
+        ("_actions = { go=1 }", "'go' has no text as its rule:\n  _actions = { go=1 }\n               ^"),
+        ('_actions.go = ""', "'go' has no text as its rule:\n  _actions.go = \"\"\n           ^"),
+        ('b = "enum(x-y, z, X_Y)"', "'x-y' and 'X_Y' would both be X_Y in the code:\n  b = \"enum(x-y, z, X_Y)\"\n                    ^"),
+        ('b = "enum(x, x)"', "'x' is there twice:\n  b = \"enum(x, x)\"\n               ^"),
+    ],
+)  # fmt: skip
+def test_what_is_no_text_is_shown_where_it_is(fields: str, message: str) -> None:
+    text = THINGS.format(f'a = "int"\n{fields}')
+
+    assert refusal(text).startswith(f"fleet.toml, line 6: {message}\n")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        'a = "int:index"\n_index = ["a", "a", "created_at", "-created_at"]',
+        'a = "ref(thing)?"\n_index = ["a"]',
+        'a = "int:index"\n_unique = ["a"]\n_index = ["a"]',
+        'a = "enum(b, c)"\n[thing-service.other]\na = "enum(b, c)"',
+        'xmin = "ref(thing)?"\nctid = "many(thing)"',
+    ],
+)
+def test_one_thing_may_be_described_twice(fields: str) -> None:
+    assert not refusal(THINGS.format(fields))
+
+
+@pytest.mark.parametrize("name", ["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"])
+def test_a_column_of_postgresql_itself_is_refused(name: str) -> None:
+    for fields in (f'{name} = "int"', f'a = "items(b)"\n[thing-service.thing.b]\n{name} = "int"'):
+        message = refusal(THINGS.format(fields))
+
+        assert f"PostgreSQL has a column {name!r} of its own in every table" in message
+        assert f'\n  {name} = "int"\n  ^\n' in message
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_names_that_are_checked_are_those_of_the_database(seed: int) -> None:
+    fleet = random_fleet(Random(seed)) if seed else parse_fleet(SHOP)
+    described = [one for service in fleet.services for one in service.resources]
+    names = {one.name: table_of(one) for one in described}
+    checked = dict[tuple[str, str], str]()
+    for one in described:
+        for part in (one, *one.parts):
+            check_identifiers(part, names, checked, "" if part is one else one.name)
+
+    made = set[tuple[str, str]]()
+    for _, resource in Fleet.of(fleet).resources():
+        for of in (resource, *resource.parts):
+            for table in Table.of_each(of).values():
+                relations = [
+                    table.name,
+                    f"pk_{table.name}",
+                    *[table.search_name] * bool(table.searched),
+                ]
+                relations += [
+                    *map(table.unique_name, table.uniques),
+                    *map(table.index_name, table.indexes),
+                ]
+                made |= {("relation", each) for each in relations}
+                made |= {(table.name, table.check_name(each.name)) for each in table.enums}
+                made |= {(table.name, table.reference_name(each)) for each in table.references}
+    assert checked.keys() == made
 
 
 def test_two_enums_of_one_class_are_refused() -> None:
@@ -595,6 +701,18 @@ name = "str"
     for comment in (*comments, "And plums", "The end"):
         assert joined.count(comment) == 1, comment
     assert [one.name for one in parse_fleet(joined).services] == ["a-service", "b-service"]
+
+
+def test_sides_that_differ_are_told_with_the_file_that_has_the_marks(tmp_path: Path) -> None:
+    path = ".scaffold/described/a-service.toml"
+    (tmp_path / path).parent.mkdir(parents=True)
+    ours, theirs = (f"[a-service.a]\nname = 'str({width})'\n" for width in (8, 9))
+    (tmp_path / path).write_text(
+        f"[a-service]\nport = 8081\n<<<<<<< one\n{ours}=======\n{theirs}>>>>>>> two\n"
+    )
+
+    with pytest.raises(ScaffoldError, match=rf"^{path} has the marks .* differ in a-service\.a:"):
+        read_described(tmp_path)
 
 
 def test_what_was_applied_is_read_service_by_service() -> None:

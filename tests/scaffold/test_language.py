@@ -3,7 +3,6 @@
 import re
 import shlex
 import tomllib
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +15,6 @@ from quart_fleet.database import Database, SQLAlchemyUnitOfWork
 from quart_fleet.dto import PatchDTO, ResponseDTO
 from scaffold.errors import MisuseError
 from scaffold.generation import fields, tables
-from scaffold.generation.fields import Resource
 from scaffold.generation.presets import preset_of
 from scaffold.generation.samples import distinct_samples, just_outside, samples_of
 from scaffold.language.description import (
@@ -27,15 +25,16 @@ from scaffold.language.description import (
     ResourceDescription,
     Type,
 )
+from scaffold.language.fleet import parse_fleet
 from scaffold.language.grammar import (
     MODIFIERS,
     parse_block,
     parse_field,
     parse_fields,
 )
+from scaffold.language.identifiers import table_of
 from scaffold.language.options import OPTIONS
 from scaffold.language.types import TYPES
-from scaffold.names import ServiceName
 from shared.models.base import BaseModel as DeclarativeModel
 from tests.scaffold.commands import picture, refused, scaffold
 from tests.workspace import FRAMEWORK
@@ -318,8 +317,9 @@ def test_base_columns_are_in_an_index_and_one_of_them_may_be_a_field() -> None:
 
 def test_names_are_as_long_as_postgresql_keeps_them() -> None:
     def table(field: str) -> str:
-        thing = replace(parse_fields([field]), name="thing")
-        return Resource.described(ServiceName.parse("thing-service"), thing).table
+        name, _, spec = field.partition(":")
+        fleet = parse_fleet(f"[a-service]\nport = 8081\n[a-service.thing]\n{name} = '{spec}'\n")
+        return table_of(fleet.services[0].resources[0])
 
     assert table(f"{'x' * 63}:int") == table(f"{'x' * 53}:int:unique") == "things"
     for kind in ("int:unique", "enum(a)"):

@@ -1,6 +1,8 @@
 """What may name a service, and what it becomes."""
 
 import keyword
+from itertools import product
+from string import ascii_lowercase
 
 import pytest
 
@@ -101,6 +103,18 @@ def test_a_resource_has_a_right_english_plural(typed: str, singular: str, plural
 )
 def test_a_participle_says_what_was_done(state: str, was_done: bool) -> None:
     assert english.is_participle(state) is was_done
+
+
+def test_a_word_of_any_two_letters_has_a_singular_a_plural_and_an_article() -> None:
+    words = [*ascii_lowercase, *map("".join, product(ascii_lowercase, repeat=2))]
+
+    for word in (*words, *(f"unit of {each}" for each in ascii_lowercase)):
+        assert english.singular(word), word
+        assert english.plural(word), word
+        assert english.article(word) in ("a", "an"), word
+    assert (
+        ServiceName.parse("s-service").stem == ResourceName.of(ServiceName.parse("s")).name == "s"
+    )
 
 
 def test_a_resource_is_spelt_for_code_for_messages_and_for_urls() -> None:

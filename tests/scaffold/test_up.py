@@ -398,7 +398,7 @@ def test_a_port_that_another_program_has_is_named_with_it(fleet: Fleet) -> None:
 )
 def test_a_name_that_no_service_has_is_refused(fleet: Fleet, name: str, expected: str) -> None:
     with fleet.up(name) as up:
-        assert up.process.wait(TIMEOUT) == 1
+        assert up.process.wait(TIMEOUT) == 2
         assert up.until("Error").endswith(expected)
 
 

@@ -106,7 +106,10 @@ def detached(workspace: GeneratedWorkspace, *arguments: str) -> Iterator[tuple[D
 
 def test_a_fleet_in_the_background_is_asked_told_and_ended(fleet: Fleet) -> None:
     before = Detached.of(fleet.workspace)
-    assert before.get_json("ps", code=1) == {"version": 1, "up": False}
+    for command in (("ps",), ("wait", "--timeout", "0"), ("restart",), ("logs",)):
+        absent = json.loads(before.run(*command, "--json", code=1)[0])
+        assert faults("absent", absent) == []
+        assert (absent["version"], absent["up"]) == (1, False)
     assert "python -m scaffold up" in before.run("logs", code=1)[1]
     assert before.run("stop")[0] == "It was not up.\n"
 
@@ -137,7 +140,12 @@ def test_a_fleet_in_the_background_is_asked_told_and_ended(fleet: Fleet) -> None
         ]
         assert {each["service"] for each in lines} == {"user-service"}
         assert "product-service" in running.run("logs")[0]
-        assert "Did you mean user-service?" in running.run("restart", "user-servce", code=1)[1]
+        for each in ("restart", "wait", "logs"):
+            printed, told = running.run(each, "user-servce", "--json", code=2)
+            assert "Did you mean user-service?" in told
+            refused = json.loads(printed)
+            assert faults("refused", refused) == []
+            assert refused["unknown"] == "user-servce"
         assert "say how long ago" in running.run("logs", "--since", "yesterday", code=2)[1]
 
         following = subprocess.Popen(

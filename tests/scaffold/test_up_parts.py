@@ -85,7 +85,7 @@ async def test_a_name_that_no_service_has_is_answered_with_those_that_there_are(
             fleet.services[called] = service
         await Asked(fleet, {"command": command, "services": [name]}, write).answer()
 
-    assert told == [{"error": f"No service {name!r} is up. {hint}"}]
+    assert told == [{"error": f"No service {name!r} is up. {hint}", "unknown": name}]
 
 
 @pytest.mark.parametrize(

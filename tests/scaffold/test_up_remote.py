@@ -181,7 +181,7 @@ def test_an_option_of_a_second_start_is_followed_or_refused(
         assert f"with another choice than {option.partition('=')[0]}. " in told
     told = running.run("up", "--detach", "--seed", "--together", "--no-reload", code=1)[1]
     assert "than --together, --no-reload. To end it first: python -m scaffold stop" in told
-    assert "No service 'mails' is up." in running.run("up", "--seed", "mails", code=1)[1]
+    assert "No service 'mails' is up." in running.run("up", "--seed", "mails", code=2)[1]
     assert fleet.get(fleet.users, "/users/username/ada") == 404
 
     running.run("up", "--detach", "--seed", "--ready-timeout=120")

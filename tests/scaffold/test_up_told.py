@@ -222,7 +222,7 @@ def test_services_with_one_port_for_their_metrics_are_refused(fleet: Fleet) -> N
 
 
 def test_a_service_that_cannot_be_served_is_named_as_elsewhere(fleet: Fleet) -> None:
-    told = Detached.of(fleet.workspace).run("serve", "user-service", "nope", code=1)[1]
+    told = Detached.of(fleet.workspace).run("serve", "user-service", "nope", code=2)[1]
     assert told == (
         "Error: There is no service 'nope'. There are: product-service, user-service.\n"
     )
