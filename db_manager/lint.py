@@ -52,6 +52,9 @@ _BRIEF = r"'?(?:(?:[1-9]\d{0,2}|1\d{3}|2000) ?(?:ms)?|(?:0?\.\d+|1(?:\.\d+)?|2) 
 """Of a time: no longer than lock.LOCK_TIMEOUT, two seconds."""
 _SERIAL = r"(?:(?:BIG|SMALL)?SERIAL|SERIAL[248])\b"
 
+_MOVED = r"ALTER (?:TABLE|INDEX|MATERIALIZED VIEW) .*\bSET (?:TABLESPACE|ACCESS METHOD)\b"
+_KNOWN = r"(?:pg_catalog\.)?(?:set_config|setval|nextval|pg_\w+|count|min|max|sum)|exists|distinct"
+"""Functions that lock no table."""
 _TRANSACTION = r"(?:BEGIN|START TRANSACTION|COMMIT|ROLLBACK|ABORT|PREPARE TRANSACTION)\b(?! TO\b)"
 
 _RULES: tuple[tuple[str, str, str], ...] = (
@@ -69,7 +72,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "rewrites",
-        rf"{_ALTER}(?:SET (?:LOGGED|UNLOGGED|ACCESS METHOD|TABLESPACE)|{_COLUMN}SET EXPRESSION)|VACUUM (?:FULL|\([^)]*\bFULL\b)|CLUSTER\b",
+        rf"{_ALTER}(?:SET (?:LOGGED|UNLOGGED|ACCESS METHOD|TABLESPACE)|{_COLUMN}SET EXPRESSION)|{_MOVED}|VACUUM (?:FULL|\([^)]*\bFULL\b)|CLUSTER\b",
         "writes the table anew, and its readers wait meanwhile",
     ),
     (
@@ -92,6 +95,22 @@ _RULES: tuple[tuple[str, str, str], ...] = (
         "locks-constraint",
         rf"{_ALTER}ADD (?:CONSTRAINT {_NAME} )?(?:UNIQUE|PRIMARY KEY|EXCLUDE)(?! USING INDEX)",
         "makes its index while readers of the table wait: make it CONCURRENTLY, then UNIQUE USING INDEX",
+    ),
+    (
+        "locks-constraint",
+        rf"{_ALTER}ADD (?:CONSTRAINT {_NAME} )?PRIMARY KEY USING INDEX",
+        "reads all rows while their readers wait where a column of it takes nulls: SET NOT NULL before, "
+        "with a CHECK that is valid",
+    ),
+    (
+        "locks-constraint",
+        rf"{_ALTER}ALTER CONSTRAINT {_NAME} (?:.* )?(?<!NOT )ENFORCED",
+        "reads all rows while their writers wait",
+    ),
+    (
+        "locks-constraint",
+        rf"CREATE (?:\w+ )?TABLE (?:IF NOT EXISTS )?{_NAME} PARTITION OF (?P<table>{_NAME})",
+        "has readers of the whole table wait, and reads all rows of a default partition: make a table, then ATTACH PARTITION",
     ),
     (
         "locks-constraint",
@@ -123,7 +142,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "locks-table",
-        rf"SET (?:LOCAL |SESSION )?lock_timeout ?(?:=|TO\b)(?! ?{_BRIEF})|RESET (?:lock_timeout|ALL)\b|DISCARD ALL\b"
+        rf"(?:ALTER (?:ROLE|USER|DATABASE|SYSTEM) (?:.* )?)?SET (?:LOCAL |SESSION )?lock_timeout ?(?:=|TO\b)(?! ?{_BRIEF})|RESET (?:lock_timeout|ALL)\b|DISCARD ALL\b"
         rf"|SELECT .*\bset_config ?\( ?'lock_timeout' ?,(?! ?{_BRIEF})",
         "has statements wait for locks for longer than migrate lets them, and others behind them",
     ),
@@ -146,7 +165,10 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     (
         "drop-object",
         r"DROP (?:TABLE|VIEW|MATERIALIZED VIEW|FOREIGN TABLE|TYPE|SCHEMA|FUNCTION|PROCEDURE|ROUTINE"
-        r"|AGGREGATE|SEQUENCE|DOMAIN|EXTENSION|SERVER|DATABASE|ROLE|OWNED|TRIGGER|RULE|POLICY) "
+        r"|AGGREGATE|SEQUENCE|DOMAIN|EXTENSION|SERVER|DATABASE|ROLE|USER|GROUP|OWNED|TRIGGER"
+        r"|RULE|POLICY|COLLATION|CONVERSION|OPERATOR|CAST|TRANSFORM|TEXT SEARCH|(?:PROCEDURAL )?LANGUAGE"
+        r"|EVENT TRIGGER|PUBLICATION|SUBSCRIPTION|TABLESPACE) "
+        r"|ALTER (?:ROLE|USER|GROUP) .* (?:NO\w+|PASSWORD|VALID UNTIL|CONNECTION LIMIT|RENAME TO|DROP USER)\b"
         rf"|{_ALTER}DISABLE (?:TRIGGER|RULE)|REVOKE (?!.* FROM PUBLIC\b)",
         "breaks code that uses it",
     ),
@@ -166,6 +188,11 @@ _RULES: tuple[tuple[str, str, str], ...] = (
         "unknown",
         r"EXECUTE (?!FUNCTION|PROCEDURE)",
         "is put together when it runs: see to it by hand",
+    ),
+    (
+        "unknown",
+        rf"CALL |(?:SELECT|PERFORM) (?!(?:{_KNOWN}) ?\(){VOLATILE.pattern}",
+        "runs a function, whose statements are not known: see to it by hand",
     ),
     (
         "narrows",
@@ -549,6 +576,7 @@ def _of_transactions(statements: list[Statement]) -> Iterator[tuple[int, str, st
                 "as a revision of its own"
             ),
         )
+    yield from _of_held_locks(statements)
     added = {found["name"] for each in others for found in _NOT_VALID.finditer(each.text)}
     for each in others:
         validated = _VALIDATION.match(each.text)
@@ -565,6 +593,31 @@ def _of_transactions(statements: list[Statement]) -> Iterator[tuple[int, str, st
             yield each.line, "not-in-transaction", f"{_short(each)} wants an autocommit block"
 
 
+def _of_held_locks(statements: list[Statement]) -> Iterator[tuple[int, str, str]]:
+    """Yield what takes its time while readers of a table wait for the rest of the transaction."""
+    created, holder = _created(statements), ""
+    for each in statements:
+        held = _HOLDS.match(each.text)
+        if each.is_apart:
+            holder = ""
+        elif held and _plain(held["table"] or held["other"]) not in created:
+            holder = holder or _short(each)
+        elif holder and _LONG.match(each.text):
+            why = f"runs while readers wait for {holder}: do it in a revision of its own"
+            yield each.line, "changes-rows", f"{_short(each)} {why}"
+
+
+_ONE_ROW = r"\bWHERE \(?(?:\w+\.)?id = (?:\d+|'[^']*')\)?(?: RETURNING\b|$)"
+_HOLDS = re.compile(
+    rf"{_ALTER}(?!VALIDATE )|DROP TABLE (?:IF EXISTS )?(?P<other>{_NAME})", re.IGNORECASE
+)
+"""What keeps a table from its readers until the transaction ends."""
+_LONG = re.compile(
+    rf"(?:WITH .*\b)?(?:UPDATE|DELETE FROM|MERGE INTO|INSERT INTO .*\b(?:SELECT|TABLE)) (?!.*{_ONE_ROW})"
+    rf"|CREATE (?:\w+ )?(?:TABLE|MATERIALIZED VIEW) (?:IF NOT EXISTS )?{_NAME} (?:\(.*\) ?)?AS ?\(*(?:SELECT|WITH|TABLE) ",
+    re.IGNORECASE,
+)
+"""What reads or writes rows, however many."""
 _NOT_VALID = re.compile(rf"{_ALTER}ADD CONSTRAINT (?P<name>{_NAME}) .*NOT VALID", re.IGNORECASE)
 
 

@@ -26,6 +26,7 @@ VALIDATE = 'op.execute("ALTER TABLE users VALIDATE CONSTRAINT ck")'
 REQUIRE = 'op.alter_column("users", "age", nullable=False)'
 RETYPE = 'op.alter_column("users", "username", existing_type=sa.{0}, type_=sa.{1})'
 DROP_DEFAULT = 'op.alter_column("users", "at", server_default=None{0})'
+AGE = 'op.add_column("users", sa.Column("n", sa.Integer()))'
 TABLE = 'op.create_table("pets", sa.Column("id", sa.Integer()))'
 
 FOUND = {
@@ -39,6 +40,9 @@ FOUND = {
         'op.alter_column("users", "nick", server_default=None)',
     ],
     "rewrites": [
+        'op.execute("ALTER INDEX i SET TABLESPACE x")',
+        'op.execute("ALTER TABLE ALL IN TABLESPACE a SET TABLESPACE b")',
+        'op.execute("ALTER MATERIALIZED VIEW v SET TABLESPACE x")',
         """op.add_column("users", sa.Column("u", sa.Uuid(), server_default=sa.text("gen_random_uuid()")))""",
         'op.add_column("users", sa.Column("n", sa.Integer(), sa.Computed("age + 1", persisted=True)))',
         RETYPE.format("Integer()", "BigInteger()"),
@@ -54,6 +58,7 @@ FOUND = {
         'op.execute("ALTER TABLE users ADD n serial NOT NULL")',
     ],
     "locks-table": [
+        'op.execute("ALTER ROLE CURRENT_USER SET lock_timeout = 0")',
         'op.execute("SET lock_timeout = 0")',
         """op.execute("SET LOCAL lock_timeout='1h'")""",
         'op.execute("set session lock_timeout to default")',
@@ -70,6 +75,9 @@ FOUND = {
         'op.execute("REINDEX TABLE users")',
     ],
     "locks-constraint": [
+        'op.execute("ALTER TABLE users ADD CONSTRAINT pk PRIMARY KEY USING INDEX ix")',
+        'op.execute("ALTER TABLE users ALTER CONSTRAINT c ENFORCED")',
+        'op.execute("CREATE TABLE p PARTITION OF users FOR VALUES IN (1)")',
         CHECK.format(""),
         'op.create_unique_constraint("uq", "users", ["age"])',
         'op.create_foreign_key("fk", "users", "pets", ["age"], ["id"])',
@@ -120,6 +128,19 @@ FOUND = {
     ],
     "not-in-transaction": [INDEX.format(CONCURRENTLY)],
     "changes-rows": [
+        *(
+            f"{AGE}\nop.execute({each!r})"
+            for each in (
+                "UPDATE users SET n = 1 WHERE id > 0",
+                "UPDATE users SET n = 1 WHERE n IS NULL",
+                "DELETE FROM users WHERE at IS NOT NULL",
+                "INSERT INTO audit SELECT * FROM users",
+                "WITH a AS (SELECT 1) UPDATE users SET n = 1 WHERE kind = 1",
+                "CREATE TABLE c AS SELECT * FROM users",
+                "CREATE MATERIALIZED VIEW c AS SELECT 1",
+                "DO $$ BEGIN UPDATE users SET n = 1 WHERE id > 0; END $$",
+            )
+        ),
         'op.execute("WITH a AS (SELECT 1) UPDATE users SET age = 1 WHERE true")',
         'op.execute("MERGE INTO users USING a ON true WHEN MATCHED THEN DELETE")',
         'op.execute("UPDATE users SET age = 1 -- WHERE id = 1")',
@@ -151,6 +172,15 @@ FOUND = {
         'op.execute("ALTER TYPE place DROP ATTRIBUTE street")',
     ],
     "drop-object": [
+        *(
+            f"op.execute({each!r})"
+            for each in (
+                "DROP COLLATION c",
+                "DROP OPERATOR + (int, int)",
+                "DROP CAST (int AS text)",
+                "ALTER ROLE user_service NOLOGIN",
+            )
+        ),
         'op.execute("/* of old */ DROP TABLE users")',
         'op.execute("-- of old\\nDROP TABLE users")',
         'op.execute("SELECT 1; DROP TABLE users")',
@@ -177,6 +207,9 @@ FOUND = {
         f'op.add_column("users", {NICK.format("")})\n{APART}{INDEX.format(CONCURRENTLY)}',
     ],
     "unknown": [
+        'op.execute("DO $$ BEGIN PERFORM f(); END $$")',
+        'op.execute("CALL p()")',
+        'op.execute("SELECT own.f(1)")',
         """op.execute("DO $$ BEGIN EXECUTE 'DROP TABLE users'; END $$")""",
         "op.get_bind().exec_driver_sql('SELECT 1')",
     ],
@@ -227,6 +260,16 @@ SAFE = [
     """op.add_column("users", sa.Column("nick", sa.String(20), server_default="x"))
 op.alter_column("users", "nick", server_default=None)""",
     'op.execute("CREATE TABLE pets (id int DEFAULT 1); ALTER TABLE pets ALTER id DROP DEFAULT")',
+    'op.execute("ALTER TABLE users ALTER CONSTRAINT c NOT ENFORCED")',
+    'op.execute("ALTER ROLE a LOGIN")',
+    """op.execute("ALTER ROLE a SET lock_timeout = '1s'")""",
+    """op.execute("DO $$ BEGIN PERFORM setval('a', 1); END $$")""",
+    'op.execute("ALTER INDEX i RENAME TO j")',
+    f"{AGE}\nop.execute('INSERT INTO kinds VALUES (1)')",
+    f"{AGE}\nop.execute('CREATE VIEW v AS SELECT 1')",
+    f"{AGE}\nop.execute('UPDATE users SET n = 1 WHERE id = 1')",
+    f"op.execute('UPDATE users SET age = 1 WHERE kind = 1')\n{AGE}",
+    f"{TABLE}\nop.execute('ALTER TABLE pets ADD x int')\nop.execute('UPDATE pets SET x = 1 WHERE kind = 1')",
 ]
 
 
