@@ -56,7 +56,7 @@ _MOST_UNREAD = 65_536
 _PART_SIZE = 256
 """Bytes that a part takes besides its own."""
 _TO_CHECK = re.compile(
-    rb"\n(?:transfer-encoding:|upgrade:|host:(?![ \t]*%b[ \t]*\r\n))" % HOST.pattern,
+    rb"\n(?:transfer-encoding:|upgrade:|host:(?![ \t]*+%b[ \t]*+\r\n))" % HOST.pattern,
     re.IGNORECASE,
 )
 """Headers that are looked at together with others, and a Host that is none."""
