@@ -53,8 +53,12 @@ _BRIEF = r"'?(?:(?:[1-9]\d{0,2}|1\d{3}|2000) ?(?:ms)?|(?:0?\.\d+|1(?:\.\d+)?|2) 
 _SERIAL = r"(?:(?:BIG|SMALL)?SERIAL|SERIAL[248])\b"
 
 _MOVED = r"ALTER (?:TABLE|INDEX|MATERIALIZED VIEW) .*\bSET (?:TABLESPACE|ACCESS METHOD)\b"
-_KNOWN = r"(?:pg_catalog\.)?(?:set_config|setval|nextval|pg_\w+|count|min|max|sum)|exists|distinct"
-"""Functions that lock no table."""
+_KNOWN = (
+    r"(?:pg_catalog\.)?(?:set_config|setval|nextval|currval|lastval|pg_\w+|to_reg\w+|count|min|max|sum|avg|every"
+    r"|bool_\w+|(?:string|array|jsonb?)_\w+|row_number|rank|dense_rank|lag|lead|gen_random_uuid|uuidv[47]"
+    r"|generate_series|unnest|random|now|clock_timestamp|statement_timestamp)|exists|distinct"
+)
+"""Functions of PostgreSQL that lock no table."""
 _TRANSACTION = r"(?:BEGIN|START TRANSACTION|COMMIT|ROLLBACK|ABORT|PREPARE TRANSACTION)\b(?! TO\b)"
 
 _RULES: tuple[tuple[str, str, str], ...] = (
@@ -168,7 +172,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
         r"|AGGREGATE|SEQUENCE|DOMAIN|EXTENSION|SERVER|DATABASE|ROLE|USER|GROUP|OWNED|TRIGGER"
         r"|RULE|POLICY|COLLATION|CONVERSION|OPERATOR|CAST|TRANSFORM|TEXT SEARCH|(?:PROCEDURAL )?LANGUAGE"
         r"|EVENT TRIGGER|PUBLICATION|SUBSCRIPTION|TABLESPACE) "
-        r"|ALTER (?:ROLE|USER|GROUP) .* (?:NO\w+|PASSWORD|VALID UNTIL|CONNECTION LIMIT|RENAME TO|DROP USER)\b"
+        r"|ALTER (?:ROLE|USER|GROUP) (?!.*\bSET ).* (?:NO(?:LOGIN|SUPERUSER|CREATE\w+|INHERIT|REPLICATION|BYPASSRLS)|PASSWORD|VALID UNTIL|CONNECTION LIMIT|RENAME TO|DROP USER)\b"
         rf"|{_ALTER}DISABLE (?:TRIGGER|RULE)|REVOKE (?!.* FROM PUBLIC\b)",
         "breaks code that uses it",
     ),
@@ -609,11 +613,12 @@ def _of_held_locks(statements: list[Statement]) -> Iterator[tuple[int, str, str]
 
 _ONE_ROW = r"\bWHERE \(?(?:\w+\.)?id = (?:\d+|'[^']*')\)?(?: RETURNING\b|$)"
 _HOLDS = re.compile(
-    rf"{_ALTER}(?!VALIDATE )|DROP TABLE (?:IF EXISTS )?(?P<other>{_NAME})", re.IGNORECASE
+    rf"{_ALTER}(?!VALIDATE |SET \(|RESET \(|.*\bSET STATISTICS\b|ADD .*\bFOREIGN KEY\b|CLUSTER |SET WITHOUT CLUSTER)|DROP TABLE (?:IF EXISTS )?(?P<other>{_NAME})",
+    re.IGNORECASE,
 )
 """What keeps a table from its readers until the transaction ends."""
 _LONG = re.compile(
-    rf"(?:WITH .*\b)?(?:UPDATE|DELETE FROM|MERGE INTO|INSERT INTO .*\b(?:SELECT|TABLE)) (?!.*{_ONE_ROW})"
+    rf"(?:WITH .*\b)?(?:UPDATE|DELETE FROM|MERGE INTO|INSERT INTO .*\b(?:SELECT\b.*\bFROM|TABLE)) (?!.*{_ONE_ROW})"
     rf"|CREATE (?:\w+ )?(?:TABLE|MATERIALIZED VIEW) (?:IF NOT EXISTS )?{_NAME} (?:\(.*\) ?)?AS ?\(*(?:SELECT|WITH|TABLE) ",
     re.IGNORECASE,
 )

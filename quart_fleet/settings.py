@@ -349,8 +349,10 @@ _CUT_URL = re.compile(
     re.IGNORECASE,
 )
 """An address in whose password python-dotenv takes a comment to begin."""
-_CUT_SECRET = re.compile(r"=\s*[^\s'\"].*\s#\S")
-"""A value without quotes, and behind it what is rather more of it than a comment."""
+_CUT_SECRET = re.compile(
+    r"=[^\S\n]*(?!true\b|false\b|[\d.]+\s|/)[^\s'\"](?:(?!\s#)[^\n])*+\s#\S", re.IGNORECASE
+)
+"""A value without quotes, no number, switch or path, and behind it what is rather more of it than a comment."""
 
 
 def _refuse_unreadable_line(dotenv: Path) -> None:

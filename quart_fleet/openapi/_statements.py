@@ -320,6 +320,13 @@ class _Reader:
     def __init__(self, tree: ast.AST, scope: Mapping[str, Any], met: frozenset[CodeType]) -> None:
         self._scope, self._met, self._values = scope, met, values_in(tree)
         self._caught = {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)}
+        self._tried = {
+            node
+            for tried in ast.walk(tree)
+            if isinstance(tried, ast.Try) and tried.handlers
+            for statement in tried.body
+            for node in ast.walk(statement)
+        }
         self.answers: list[Statement] = []
         self.raised: list[type[ServiceError]] = []
         self.called: list[FunctionType] = []
@@ -345,13 +352,15 @@ class _Reader:
                 function, self._scope
             ):
                 self.read_call(node, getattr(envelope, name, None), name)
-            case ast.Call(func=function):
+            case ast.Call(func=function) if node not in self._tried:  # else it may be caught
                 found = constant_of(function, self._scope)
                 self.called += [found] if isinstance(found, FunctionType) else []
 
     def read_error(self, error: ast.expr) -> None:
         """Note what is raised; what has been caught is raised again as by a bare `raise`."""
         found = constant_of(error.func if isinstance(error, ast.Call) else error, self._scope)
+        if isinstance(found, FunctionType):
+            found = annotations_of(found).get("return")
         kind = found if isinstance(found, type) else type(found)
         if issubclass(kind, ServiceError):
             self.raised.append(kind)
@@ -398,7 +407,6 @@ class _Reader:
                 found = _Reader(tree, scope_of(function, tree), self._met)
                 self.answers += [one for one in found.answers if one.method == "abort"]
                 self.raised += found.raised
-                self.unseen += found.unseen
                 ahead += found.called
 
     def read_call(self, call: ast.Call, method: object, name: str) -> None:

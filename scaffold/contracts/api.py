@@ -111,8 +111,8 @@ def addresses(said: Mapping[str, Any]) -> set[str]:
     for server in said.get("servers") or [{"url": "/"}]:
         urls = [server["url"]]
         for name, one in server.get("variables", {}).items():
-            values = one.get("enum") or [one["default"]]
-            urls = [url.replace(f"{{{name}}}", value) for url in urls for value in values]
+            values = one.get("enum") or [one.get("default", "")]
+            urls = [url.replace(f"{{{name}}}", str(value)) for url in urls for value in values]
         found.update(urls)
     return found
 

@@ -327,7 +327,12 @@ class ClientWords:
             for status, each in sorted(described["responses"].items())
             if status.startswith("2")
         }
-        if len({json.dumps(self._data(each), sort_keys=True) for each in found.values()}) > 1:
+        found = {status: each for status, each in found.items() if each.get("content")} or found
+        forms = [
+            {word: said for word, said in self._data(each).items() if word != "description"}
+            for each in found.values()
+        ]
+        if any(form != forms[0] for form in forms):
             raise _refusal(
                 f"{name} of {self.service} answers different data with {' and '.join(found)}"
             )

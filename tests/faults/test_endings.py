@@ -8,7 +8,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -146,8 +146,11 @@ def end(service: RunningService, number: int = signal.SIGTERM) -> None:
 
 
 def tree(pid: int) -> list[int]:
-    """Return the process and its children, as a container's `kill -1` reaches them."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    """Return the process and its children, as a container's `kill -1` reaches them; none that has gone."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
     return [pid, *(each for child in children for each in tree(int(child)))]
 
 
@@ -226,8 +229,9 @@ async def test_workers_are_replaced_without_a_loss(
 
 def workers(service: RunningService) -> list[int]:
     """Return the processes that serve: all children but the one that watches over semaphores."""
-    return [
-        pid
-        for pid in tree(service.pid)[1:]
-        if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
+    found = []
+    for pid in tree(service.pid)[1:]:
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has gone
+            if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
