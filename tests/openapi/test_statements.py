@@ -527,10 +527,6 @@ async def raised_by_something() -> Answer[None]:
     raise unknown.error()
 
 
-def raise_something() -> None:
-    raise unknown
-
-
 async def computed() -> Answer[None]:
     return Envelope.success(None, "Kept", unknown.status)
 
